@@ -1,0 +1,138 @@
+"""A graph as DOT text, which can be saved, or shown in a notebook."""
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+
+from minigrad.draw.render import render
+from minigrad.errors import RenderError, RenderTimeout
+
+_SUFFIXES = (".dot", ".gv", ".svg", ".png", ".pdf")
+_NOTEBOOK_TIMEOUT = 20.0
+
+
+class Drawing:
+    """DOT text (``source``) and, optionally, a plain ``text`` form of the same graph.
+
+    A notebook shows it as a picture. Making one draws nothing and raises nothing.
+
+    >>> Drawing("digraph {a -> b}")
+    Drawing(1 line of DOT; .save("x.svg") or .source)
+    """
+
+    def __init__(self, source: str, *, text: str = "") -> None:
+        self._source = source
+        self._text = text
+
+    @property
+    def source(self) -> str:
+        """The DOT text."""
+        return self._source
+
+    @property
+    def text(self) -> str:
+        """The plain text form, empty if there is none."""
+        return self._text
+
+    def to_dot(self) -> str:
+        """Return the DOT text. It needs no renderer and raises nothing.
+
+        >>> Drawing("digraph {a -> b}").to_dot()
+        'digraph {a -> b}'
+        """
+        return self._source
+
+    def render(self, format: str = "svg", *, timeout: float = 60.0) -> bytes:
+        """Draw as ``"svg"``, ``"png"`` or ``"pdf"``. Raises what :func:`minigrad.draw.render.render` does.
+
+        >>> Drawing("digraph {a -> b}").render("gif")
+        Traceback (most recent call last):
+            ...
+        ValueError: cannot draw format 'gif'; it must be one of svg, png, pdf
+        """
+        return render(self._source, format, timeout=timeout)
+
+    def svg(self) -> str:
+        """Draw as SVG text. Raises what :meth:`render` does.
+
+        >>> from minigrad.draw.render import renderers
+        >>> not renderers() or "<svg" in Drawing("digraph {a -> b}").svg()
+        True
+        """
+        return self.render("svg").decode("utf-8")
+
+    def save(self, path: str | os.PathLike[str], *, timeout: float = 60.0) -> Path:
+        """Write ``.dot``, ``.gv``, ``.svg``, ``.png`` or ``.pdf``, by the suffix of ``path``, and return it.
+
+        The file is replaced whole or not at all.
+
+        Raises:
+            ValueError: for another suffix.
+            FileNotFoundError: if the folder does not exist.
+            IsADirectoryError: if ``path`` is a folder.
+            RenderTimeout: if drawing takes longer than ``timeout`` seconds. The DOT text is then saved next
+                to ``path`` as ``.dot``, unless there is such a file already.
+            RenderError: if it cannot be drawn; see :func:`minigrad.draw.render.render`.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Drawing("digraph {a -> b}").save(f"{folder}/net.dot").name
+        'net.dot'
+        """
+        target = Path(path)
+        suffix = target.suffix.lower()
+        if target.is_dir():
+            raise IsADirectoryError(f"{target} is a folder; give the name of a file in it")
+        if suffix not in _SUFFIXES:
+            raise ValueError(
+                f"cannot save as {target.name!r}; its suffix must be one of {', '.join(_SUFFIXES)}"
+            )
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
+        if suffix in (".dot", ".gv"):
+            data = self._source.encode("utf-8")
+        else:
+            try:
+                data = self.render(suffix[1:], timeout=timeout)
+            except RenderTimeout as error:
+                raise RenderTimeout(f"{error} {self._save_beside(target)}") from error
+        _replace(target, data)
+        return target
+
+    def _save_beside(self, target: Path) -> str:
+        """Save the DOT text of a picture that took too long, and say what became of it."""
+        beside = target.with_suffix(".dot")
+        if beside.exists():
+            return f"The DOT text was not saved: {beside} exists already."
+        try:
+            _replace(beside, self._source.encode("utf-8"))
+        except OSError as error:
+            return f"The DOT text was not saved: {error}."
+        return f"The DOT text was saved as {beside}."
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        # Notebooks apply include and exclude themselves.
+        text = self._text or repr(self)
+        try:
+            svg = self.render("svg", timeout=_NOTEBOOK_TIMEOUT).decode("utf-8")
+        except RenderError as error:
+            return {"text/plain": f"{text}\n\nNot shown as a picture: {error}"}
+        return {"image/svg+xml": svg, "text/plain": text}
+
+    def __repr__(self) -> str:
+        lines = len(self._source.splitlines())
+        return f'Drawing({lines} line{"s" * (lines != 1)} of DOT; .save("x.svg") or .source)'
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all; a link keeps pointing to where it points."""
+    target = Path(os.path.realpath(target))
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

@@ -1,0 +1,327 @@
+"""Nodes, scopes and the reverse sweep. No op is named here.
+
+A recorded op is a `Node`. It knows its op, its operands (the nodes it was computed from), and the few arrays
+that the op's rules need. Nodes are numbered as they are made, and an operand is always made before its user,
+so "newest first" is already the order in which gradients flow: nothing sorts a graph, nothing recurses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextvars import ContextVar, Token
+from itertools import count
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from .errors import GraphFreedError
+
+__all__ = ["Leaf", "Node", "Scope", "ancestors", "no_grad", "reverse", "scope"]
+
+next_number = count().__next__
+NO_OPTIONS: dict[str, Any] = {}
+
+
+class Node:
+    """One recorded op: what it was, what it was computed from, and what its rules need."""
+
+    __slots__ = ("op", "operands", "options", "saved", "shape", "dtype", "scope", "number", "_name", "__weakref__")
+    requires_grad = True
+
+    def __init__(
+        self,
+        op: Any,
+        operands: tuple[Any, ...],
+        options: dict[str, Any],
+        saved: tuple[Any, ...] | None,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        scope: Scope | None,
+    ) -> None:
+        self.op = op
+        self.operands = operands  # Nodes, and Python scalars as they were written
+        self.options = options  # axis, index, ...: what is not differentiated
+        self.saved = saved  # (out, *operands), None where no rule needs it; None as a whole once freed
+        self.shape = shape
+        self.dtype = dtype
+        self.scope = scope
+        self.number = next_number()
+
+    @property
+    def name(self) -> str | None:
+        return getattr(self, "_name", None)  # unset in most nodes: one store less in every op
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._name = name
+
+    @property
+    def parents(self) -> Iterator[Node]:
+        """The operands that are nodes, constants among them."""
+        return (operand for operand in self.operands if isinstance(operand, Node))
+
+    def __repr__(self) -> str:
+        what = self.op.name if self.op else "leaf"
+        name = f" {self.name!r}" if self.name else ""
+        where = f" in {self.scope}" if self.scope else ""
+        return f"<Node {self.number}: {what}{name} {self.shape} {self.dtype}{where}>"
+
+
+class Leaf(Node):
+    """A node that no op made: a tensor that requires grad, or a constant that a recorded op read."""
+
+    __slots__ = ("grad", "requires_grad")
+
+    def __init__(self, array: np.ndarray, requires_grad: bool, name: str | None = None) -> None:
+        super().__init__(None, (), NO_OPTIONS, None, array.shape, array.dtype, CURRENT.get().scope)
+        self.requires_grad = requires_grad
+        self.grad: np.ndarray | None = None
+        self._name = name
+
+
+# -- where we are: the scope, and whether ops are recorded -----------------------------------------------------
+
+
+class Scope:
+    """A place in the computation, such as ``lstm/layer=0/t=17``. Every node made there carries it."""
+
+    __slots__ = ("parent", "name", "value")
+
+    def __init__(self, parent: Scope | None, name: str, value: Any = None) -> None:
+        self.parent = parent
+        self.name = name
+        self.value = value
+
+    def __iter__(self) -> Iterator[Scope]:
+        """From the outermost to this one."""
+        chain = []
+        place: Scope | None = self
+        while place is not None:
+            chain.append(place)
+            place = place.parent
+        return reversed(chain)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of the innermost scope called `name`: ``node.scope.get("t")``."""
+        place: Scope | None = self
+        while place is not None:
+            if place.name == name:
+                return place.value
+            place = place.parent
+        return default
+
+    def __str__(self) -> str:
+        return "/".join(s.name if s.value is None else f"{s.name}={s.value}" for s in self)
+
+    def __repr__(self) -> str:
+        return f"<Scope {self}>"
+
+
+class State:
+    """What `CURRENT` holds: one look-up an op instead of one for each setting."""
+
+    __slots__ = ("recording", "scope")
+
+    def __init__(self, recording: bool, scope: Scope | None) -> None:
+        self.recording = recording
+        self.scope = scope
+
+
+CURRENT: ContextVar[State] = ContextVar("minigrad_state", default=State(True, None))  # one per thread and task
+
+
+class _Setting(contextlib.ContextDecorator):
+    """A context manager, also a decorator, that changes `CURRENT` and puts it back."""
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[State]] = []  # a stack: the same object may be entered again inside itself
+
+    def _changed(self, state: State) -> State:
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        self._tokens.append(CURRENT.set(self._changed(CURRENT.get())))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        CURRENT.reset(self._tokens.pop())
+
+
+class no_grad(_Setting):
+    """Inside ``with no_grad():`` ops are computed and not recorded. Also a decorator: ``@no_grad()``.
+
+    It holds for the current thread (and asyncio task) only.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    >>> with minigrad.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    def _changed(self, state: State) -> State:
+        return State(False, state.scope)
+
+    def _recreate_cm(self) -> no_grad:  # a decorated function may run in several threads at once
+        return no_grad()
+
+
+class scope(_Setting):
+    """Say where the computation is: every node made inside carries the place, and so do errors and pictures.
+
+    ``scope("lstm")`` is a name, ``scope("t", 17)`` a name with a value.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor(1.0, requires_grad=True)
+    >>> with minigrad.scope("lstm"), minigrad.scope("t", 17):
+    ...     y = x * 2
+    >>> print(y.scope)
+    lstm/t=17
+    """
+
+    def __init__(self, name: str, value: Any = None) -> None:
+        super().__init__()
+        self.name = name
+        self.value = value
+
+    def _changed(self, state: State) -> State:
+        return State(state.recording, Scope(state.scope, self.name, self.value))
+
+    def _recreate_cm(self) -> scope:
+        return scope(self.name, self.value)
+
+
+# -- walks -----------------------------------------------------------------------------------------------------
+
+
+def by_number(node: Node) -> int:
+    return node.number
+
+
+def ancestors(roots: Iterable[Node], constants: bool = False) -> list[Node]:
+    """Every node that `roots` were computed from, themselves included, oldest first."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for operand in stack.pop().operands:
+            if isinstance(operand, Node) and operand not in seen and (constants or operand.requires_grad):
+                seen.add(operand)
+                stack.append(operand)
+    return sorted(seen, key=by_number)
+
+
+def leading_to(order: list[Node], wanted: Collection[Node]) -> set[Node]:
+    """Of the nodes in `order` (oldest first), those that depend on a node of `wanted`."""
+    live: set[Node] = set(wanted)
+    for node in order:
+        if node not in live and any(parent in live for parent in node.parents):
+            live.add(node)
+    return live
+
+
+Lift = Callable[[Any, Any], Any]
+
+
+def reverse(
+    root: Node, seed: Any, wanted: Collection[Node] | None, *, retain: bool, lift: Lift | None = None
+) -> dict[Node, Any]:
+    """The reverse sweep: from `root` back, newest node first, each rule turning a cotangent into its operands'.
+
+    Returns the cotangents of the `wanted` nodes, or of all leaves. Without `lift` the rules run on plain arrays.
+    With it they run on Tensors, `lift(array, node)` making them from what was saved, and so the backward pass
+    is itself recorded. Saved values are freed as the sweep passes unless `retain`.
+    """
+    order = ancestors([root])
+    live = None if wanted is None else leading_to(order, wanted)
+    order.reverse()
+    cotangents: dict[Node, Any] = {root: seed}
+    owned: set[Node] = set()  # whose cotangent is a buffer of the sweep's own, so that it may be added to in place
+    slices: dict[Node, list[tuple[Any, Node]]] = {}
+    found: dict[Node, Any] = {}
+
+    def receive(parent: Node, g: Any) -> None:
+        if g.shape != parent.shape:
+            g = unbroadcast(g, parent.shape)
+        if g.dtype is not parent.dtype and g.dtype != parent.dtype:
+            g = g.astype(parent.dtype)
+        have = cotangents.get(parent)
+        if have is None:
+            cotangents[parent] = g
+        elif parent in owned:
+            have += g
+            cotangents[parent] = have  # += made a new object where `have` was a NumPy scalar
+        else:
+            cotangents[parent] = have + g
+            if lift is None:
+                owned.add(parent)
+
+    # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
+    with np.errstate(all="ignore"):
+        for node in order:
+            if node in slices:
+                pieces = slices.pop(node)
+                receive(node, pieces[0][1].op.gather(node.shape, pieces))
+                if lift is None and len(pieces) > 1:
+                    owned.add(node)
+            g = cotangents.pop(node, None)
+            if g is None:
+                continue
+            op = node.op
+            if op is None or (wanted is not None and node in wanted):
+                found[node] = g.copy() if lift is None and node not in owned else g
+                if op is None:
+                    continue
+            saved = node.saved
+            if saved is None:
+                raise GraphFreedError(freed_message(node))
+            if lift is not None:
+                saved = tuple(map(lift, saved, (node, *node.operands)))
+            for i, parent in enumerate(node.operands):
+                if not isinstance(parent, Node) or not parent.requires_grad:
+                    continue
+                if live is not None and parent not in live:
+                    continue
+                if op.gather is not None:
+                    slices.setdefault(parent, []).append((g, node))
+                    continue
+                try:
+                    receive(parent, op.pullback(i)(g, node, saved, i))
+                except Exception as error:
+                    add_note(error, f"in the backward pass of {op.name}", node.operands, node.scope)
+                    raise
+            if not retain:
+                node.saved = None
+    return found
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum `g` over the axes along which an operand of this shape was broadcast: the transpose of broadcasting."""
+    lead = len(g.shape) - len(shape)
+    axes = (*range(lead), *(i for i, n in enumerate(shape, lead) if n == 1 and g.shape[i] != 1))
+    if all(g.shape[i] == 1 for i in axes):
+        return g.reshape(shape)
+    return np.add.reduce(g, axis=axes).reshape(shape)
+
+
+# -- words for errors ------------------------------------------------------------------------------------------
+
+
+def add_note(error: BaseException, what: str, operands: Iterable[Any], place: Scope | None) -> None:
+    """Tell which op failed, on which shapes, and where in the computation."""
+    shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in operands)
+    where = f", in scope {place}" if place else ""
+    error.add_note(f"minigrad: {what}, operands {shapes}{where}")
+
+
+def freed_message(node: Node) -> str:
+    where = f" in scope {node.scope}" if node.scope else ""
+    return (
+        f"backward() reached {node.op.name}{where} for the second time; what it had saved was freed by the first. "
+        "If this is a state carried over from an earlier chunk of a sequence, cut it there with "
+        "h = h.detach(). If you do want to go through the same graph again, call the first one with "
+        "backward(retain_graph=True)."
+    )

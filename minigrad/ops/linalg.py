@@ -1,0 +1,84 @@
+"""Products of vectors, matrices and stacks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .elementwise import multiply
+from .kinds import apply, linear
+from .shape import reshape, transpose
+
+
+def matrix_product(x: Any, y: Any) -> Any:
+    # For two matrices ndarray.dot gives the same numbers with 0.5 µs less overhead than np.matmul.
+    if type(x) is type(y) is np.ndarray and x.ndim == y.ndim == 2:
+        return x.dot(y)
+    return np.matmul(x, y)
+
+
+def swapped(x: Any) -> Any:
+    return x.T if x.ndim == 2 else x.swapaxes(-1, -2)
+
+
+def rows(x: Any) -> Any:
+    """A stack of matrices as one tall matrix."""
+    return x.reshape((-1, x.shape[-1]))
+
+
+def matmul_by_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
+    if np.ndim(y) == 1:
+        return g[..., None] * y
+    if len(x_shape) == 1:
+        return (y @ g[..., None])[..., 0]
+    return g @ swapped(y)
+
+
+def matmul_by_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
+    if np.ndim(x) == 1:
+        return x * g if len(y_shape) == 1 else x[:, None] * g[..., None, :]
+    if len(y_shape) == 1:
+        return (swapped(x) @ g[..., None])[..., 0]
+    if len(y_shape) == 2 and np.ndim(x) > 2:
+        return rows(x).T @ rows(g)  # one product, where multiplying matrix by matrix would make a stack to sum up
+    return swapped(x) @ g
+
+
+matmul_op = linear("matmul", matrix_product, matmul_by_x, matmul_by_y, symbol="@")
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """Matrix product, ``x @ y``: of vectors, matrices, and stacks of matrices broadcast against each other.
+
+    (n,) @ (n,) -> (); (n, k) @ (k, m) -> (n, m); (..., n, k) @ (..., k, m) -> (..., n, m). As ``np.matmul``.
+    Raises ValueError if the inner lengths differ.
+
+    >>> import numpy as np, minigrad
+    >>> x = minigrad.tensor([[1.0, 2.0]], requires_grad=True)
+    >>> (x @ np.array([[3.0], [4.0]])).item()
+    11.0
+    """
+    return apply(matmul_op, (x, y))
+
+
+def dot(x: Any, y: Any) -> Any:
+    """Dot product as ``np.dot``: like `matmul` up to two dimensions; beyond, the last axis of x with the second to last of y.
+
+    >>> import minigrad
+    >>> minigrad.dot(minigrad.tensor([1.0, 2.0]), [3.0, 4.0]).item()
+    11.0
+    """
+    if np.ndim(x) == 0 or np.ndim(y) == 0:
+        return multiply(x, y)
+    if np.ndim(y) <= 2:
+        return matmul(x, y)
+    columns = transpose(y, (y.ndim - 2, *range(y.ndim - 2), y.ndim - 1))
+    product = matmul(x, reshape(columns, (columns.shape[0], -1)))
+    return reshape(product, (*np.shape(x)[:-1], *columns.shape[1:]))
+
+
+OPS = [matmul_op]
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {np.matmul: matmul}
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {np.dot: dot}

@@ -1,0 +1,143 @@
+"""Reductions: many numbers into one, along axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .kinds import REAL, Domain, apply, general, linear
+
+Axis = int | tuple[int, ...] | None
+
+
+def normalized(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """The axes as a tuple of non-negative numbers; None means all of them."""
+    if axis is None:
+        return tuple(range(ndim))
+    return np.lib.array_utils.normalize_axis_tuple(axis, ndim)
+
+
+def restored(g: Any, x_shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Any:
+    """Put the reduced axes back into `g`, each of length 1."""
+    if keepdims or len(axis) == 0:
+        return g
+    return g.reshape(tuple([1 if i in axis else n for i, n in enumerate(x_shape)]))
+
+
+def spread(g: Any, x_shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Any:
+    """Give every element the cotangent of the result it went into: the transpose of a sum."""
+    return np.broadcast_to(restored(g, x_shape, axis, keepdims), x_shape)
+
+
+def reduced_size(x_shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
+    size = 1
+    for i in axis:
+        size *= x_shape[i]
+    return size
+
+
+def shared(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """The elements equal to the extreme value share its cotangent equally."""
+    g, out = restored(g, np.shape(x), axis, keepdims), restored(out, np.shape(x), axis, keepdims)
+    chosen = np.equal(x, out)
+    return g * (chosen / np.sum(chosen, axis=axis, keepdims=True))
+
+
+def log_sum_exp(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    # Shifted by the maximum, so that the largest exponential is 1; a row of -inf only is left where it is.
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return out if keepdims else out.squeeze(axis)
+
+
+def log_sum_exp_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    g, out = restored(g, np.shape(x), axis, keepdims), restored(out, np.shape(x), axis, keepdims)
+    return g * np.exp(x - np.where(np.isfinite(out), out, 0))
+
+
+sum_op = linear(
+    "sum",
+    lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims),
+    lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims),
+)
+mean_op = linear(
+    "mean",
+    lambda x, *, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims),
+    lambda g, x_shape, axis, keepdims: spread(g / reduced_size(x_shape, axis), x_shape, axis, keepdims),
+)
+max_op = general(
+    "max",
+    lambda x, *, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
+    lambda g, out, x, axis, keepdims: shared(g, out, x, axis, keepdims),
+    domain=Domain(ties=True),
+    analytic=False,
+)
+min_op = general(
+    "min",
+    lambda x, *, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims),
+    lambda g, out, x, axis, keepdims: shared(g, out, x, axis, keepdims),
+    domain=Domain(ties=True),
+    analytic=False,
+)
+logsumexp_op = general("logsumexp", log_sum_exp, log_sum_exp_vjp, domain=REAL, analytic=False)
+
+
+def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """Sum over `axis` (an int, a tuple of ints, or all axes), as ``np.sum``.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> minigrad.sum(x, axis=0)
+    tensor([4., 6.], op=sum)
+    """
+    return apply(sum_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+
+
+def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """Mean over `axis` (an int, a tuple of ints, or all axes), as ``np.mean``.
+
+    >>> import minigrad
+    >>> minigrad.mean(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    tensor([1.5, 3.5])
+    """
+    return apply(mean_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+
+
+def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """Maximum over `axis`, as ``np.max``. Elements that tie for it share the gradient equally.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([1.0, 3.0, 3.0], requires_grad=True)
+    >>> minigrad.max(x).backward()
+    >>> x.grad
+    array([0. , 0.5, 0.5])
+    """
+    return apply(max_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+
+
+def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """Minimum over `axis`, as ``np.min``. Elements that tie for it share the gradient equally.
+
+    >>> import minigrad
+    >>> minigrad.min(minigrad.tensor([[1.0, 3.0], [0.0, 2.0]]), axis=1)
+    tensor([1., 0.])
+    """
+    return apply(min_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+
+
+def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """log(sum(exp(x))) over `axis`, without overflow; -inf where all elements are -inf.
+
+    >>> import minigrad
+    >>> minigrad.logsumexp(minigrad.tensor([1000.0, 1000.0])).item() == 1000.0 + 0.6931471805599453
+    True
+    """
+    return apply(logsumexp_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+
+
+OPS = [sum_op, mean_op, max_op, min_op, logsumexp_op]
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {np.sum: sum, np.mean: mean, np.max: max, np.min: min}

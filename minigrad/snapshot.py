@@ -1,0 +1,94 @@
+"""A recorded graph as a list of nodes and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .graph import Leaf, Node, ancestors
+from .tensor import Tensor
+
+__all__ = ["Graph"]
+
+
+class Graph:
+    """The graph that led to one or more tensors, oldest node first.
+
+    ``print(Graph(loss))`` shows a line per node: its number, its name if it has one, the op and its operands, shape,
+    dtype, and the scope it was made in. The structure stays there after ``backward()``.
+    Raises ValueError for a tensor that was not recorded.
+
+    >>> import numpy as np, minigrad
+    >>> x = minigrad.tensor([[1.0, 2.0]], name="x")
+    >>> W = minigrad.tensor(np.eye(2), requires_grad=True, name="W")
+    >>> print(minigrad.Graph(np.tanh(x @ W).sum()))
+    %0  x  constant        (1, 2)  float64
+    %1  W  requires grad   (2, 2)  float64
+    %2     matmul(%0, %1)  (1, 2)  float64
+    %3     tanh(%2)        (1, 2)  float64
+    %4     sum(%3)         ()      float64
+    """
+
+    def __init__(self, outputs: Tensor | Sequence[Tensor]) -> None:
+        tensors = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+        self.outputs: tuple[Node, ...] = tuple(t._differentiable() for t in tensors)
+        self.nodes: tuple[Node, ...] = tuple(ancestors(self.outputs, constants=True))
+        self.index: dict[Node, int] = {node: i for i, node in enumerate(self.nodes)}
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self)} nodes; print() shows them>"
+
+    def __str__(self) -> str:
+        rows = [
+            (
+                f"%{i}",
+                " ".join((node.name or "").split()),
+                self.expression(node),
+                str(node.shape),
+                str(node.dtype),
+                str(node.scope or ""),
+            )
+            for i, node in enumerate(self.nodes)
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True) if w) for row in rows)
+        return "\n".join(line.rstrip() for line in lines)
+
+    def expression(self, node: Node) -> str:
+        """A node as a call: ``getitem(%0, index=(3,))``."""
+        if isinstance(node, Leaf):
+            return "requires grad" if node.requires_grad else "constant"
+        arguments = [f"%{self.index[x]}" if isinstance(x, Node) else repr(x) for x in node.operands]
+        arguments += [f"{key}={brief(value)}" for key, value in node.options.items() if worth_telling(key, value, node)]
+        return f"{node.op.name}({', '.join(arguments)})"
+
+
+
+
+def worth_telling(option: str, value: Any, node: Node) -> bool:
+    """Leave out what goes without saying: keepdims=False, all axes, the shape that stands in the same line."""
+    if value is None or value is False or option in ("shape", "bounds", "indices"):
+        return False
+    return not (option == "axis" and isinstance(value, tuple) and node.shape == ())
+
+
+def brief(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        inside = ", ".join(brief(v) for v in value)
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    if isinstance(value, slice):
+        parts = ["" if v is None else str(v) for v in (value.start, value.stop)]
+        return ":".join(parts if value.step is None else [*parts, str(value.step)])
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape}" if value.size > 6 else str(value.tolist())
+    if value is Ellipsis:
+        return "..."
+    return str(value)

@@ -1,0 +1,514 @@
+"""The Tensor people touch: an array that remembers how it was computed.
+
+Its operators and most of its methods are the functions of the op table; they are hung on the class at the end
+of this file. What NumPy itself calls (``np.tanh(t)``, ``np.sum(t)``, ``np.asarray(t)``) arrives at the three
+``__array…__`` methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from .errors import LeavesGraphError
+from .graph import Leaf, Node, Scope, reverse
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+__all__ = ["Tensor", "tensor"]
+
+
+def tensor(
+    data: ArrayLike | Tensor, *, requires_grad: bool = False, dtype: DTypeLike | None = None, name: str | None = None
+) -> Tensor:
+    """Make a Tensor from anything that NumPy can turn into an array. The data are copied.
+
+    `dtype` is NumPy's choice unless given. With ``requires_grad=True`` gradients are computed for it; its dtype
+    must then be a real floating-point one, otherwise TypeError. `name` shows in graphs and pictures.
+
+    >>> import minigrad
+    >>> minigrad.tensor([1.0, 2.0], requires_grad=True, name="x")
+    tensor([1., 2.], requires_grad=True, name='x')
+    """
+    return Tensor(data, requires_grad=requires_grad, dtype=dtype, name=name)
+
+
+class Tensor:
+    """An array with a memory of how it was computed. Make one with `minigrad.tensor`.
+
+    It has the operators, methods and attributes of ndarray that make sense for it, and from PyTorch
+    ``requires_grad``, ``grad``, ``backward()``, ``detach()`` and ``item()``. It owns its values: they are copied in,
+    handed out read-only, and an update puts a new array in their place (``p.data = new``); so nothing can change
+    under a recorded graph.
+
+    >>> import numpy as np, minigrad
+    >>> x = minigrad.tensor([3.0, 4.0], requires_grad=True)
+    >>> y = np.sqrt((x * x).sum())
+    >>> y.backward()
+    >>> x.grad
+    array([0.6, 0.8])
+    """
+
+    __slots__ = ("_data", "_node", "_leaf", "__weakref__")
+    _data: np.ndarray  # the values; never written to
+    _node: Node | None  # how it was computed, or its Leaf, if it requires grad
+    _leaf: Leaf | None  # what stands for it in a graph if it does not
+
+    def __init__(
+        self,
+        data: ArrayLike | Tensor,
+        *,
+        requires_grad: bool = False,
+        dtype: DTypeLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        if isinstance(data, Tensor):
+            data = data._data
+        array = np.array(data, dtype=dtype)
+        if array.dtype.kind not in "biuf":
+            what = "complex numbers are not supported" if array.dtype.kind == "c" else "only real numbers are supported"
+            raise TypeError(f"a tensor cannot be made of dtype {array.dtype}: {what}")
+        self._data = array
+        self._node = None
+        self._leaf = None
+        if requires_grad:
+            self.requires_grad = True
+        if name is not None:
+            self.name = name
+
+    # -- what it is ------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to it. May be set on leaves."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not self.is_leaf:
+            raise ValueError("requires_grad can be set on leaves only; use .detach() for a tensor outside the graph")
+        if wanted and self._node is None:
+            if self.dtype.kind != "f":
+                raise TypeError(
+                    f"only floating-point tensors can require grad, this one is {self.dtype}; "
+                    "make it with dtype=float, or leave requires_grad out"
+                )
+            self._node = Leaf(self._data, requires_grad=True, name=self.name)
+        elif not wanted:
+            self._leaf = None
+            self._node, name = None, self.name
+            if name is not None:
+                self.name = name
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is not the recorded result of an op."""
+        return self._node is None or self._node.op is None
+
+    @property
+    def name(self) -> str | None:
+        """Its name in graphs, pictures and errors."""
+        node = self._node or self._leaf
+        return node.name if node else None
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        (self._node or self._constant()).name = name
+
+    @property
+    def scope(self) -> Scope | None:
+        """Where it was made, such as ``lstm/layer=0/t=17``; see `minigrad.scope`."""
+        node = self._node or self._leaf
+        return node.scope if node else None
+
+    def _constant(self) -> Leaf:
+        """The leaf that stands for it in a graph when it does not require grad."""
+        if self._leaf is None:
+            self._leaf = Leaf(self._data, requires_grad=False)
+        return self._leaf
+
+    # -- values ----------------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values, as a read-only array. Assigning puts a copy of the new values in their place (leaves only).
+
+        Graphs that were recorded before keep the values they were computed with.
+        """
+        owner = self._data.base if isinstance(self._data.base, np.ndarray) else self._data
+        owner.flags.writeable = False
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    @data.setter
+    def data(self, new: ArrayLike) -> None:
+        if not self.is_leaf:
+            raise ValueError(
+                f"the values of a result (here of {self._node.op.name}) are what its graph was computed with and "  # type: ignore[union-attr]
+                "cannot be replaced; make a new tensor instead"
+            )
+        if isinstance(new, Tensor):
+            new = new._data
+        array = np.array(new)
+        if array.shape != self.shape:
+            raise ValueError(f"new data has shape {array.shape}, this tensor has {self.shape}; they must be equal")
+        self._rebind(array.astype(self.dtype, casting="same_kind", copy=False))
+
+    def _rebind(self, array: np.ndarray) -> None:
+        """Take `array` as the new values, without a copy."""
+        self._data = array
+        self._leaf = None
+
+    def numpy(self) -> np.ndarray:
+        """The values, as a read-only array; write ``t.numpy().copy()`` for one of your own."""
+        return self.data
+
+    def item(self) -> float | int | bool:
+        """The value of a tensor with one element, as a Python number."""
+        return self._data.item()  # type: ignore[no-any-return]
+
+    def tolist(self) -> Any:
+        """The values as (nested lists of) Python numbers."""
+        return self._data.tolist()
+
+    def detach(self) -> Tensor:
+        """The same values, outside the graph: no gradient flows through it."""
+        cut = wrap(self._data)
+        if self.name is not None:
+            cut.name = self.name
+        return cut
+
+    # -- gradients -------------------------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        """The gradient that `backward` has gathered, an array of this tensor's shape and dtype, or None.
+
+        Leaves only. For any other tensor ask ``minigrad.grad(loss, tensor)``.
+        """
+        if self._node is None:
+            return None
+        if isinstance(self._node, Leaf):
+            return self._node.grad
+        raise AttributeError(
+            f"only leaves gather a .grad, and this tensor is the result of {self._node.op.name}; "
+            "its gradient is minigrad.grad(loss, tensor)"
+        )
+
+    @grad.setter
+    def grad(self, new: np.ndarray | None) -> None:
+        if not isinstance(self._node, Leaf):
+            raise ValueError("only a leaf that requires grad has a .grad to set")
+        if new is not None:
+            array = np.array(new)
+            if array.shape != self.shape:
+                raise ValueError(f"a gradient has its tensor's shape {self.shape}, this one has {array.shape}")
+            new = array.astype(self.dtype, casting="same_kind", copy=False)
+        self._node.grad = new
+
+    def backward(self, seed: ArrayLike | Tensor | None = None, *, retain_graph: bool = False) -> None:
+        """Compute the gradient of this tensor with respect to every leaf it depends on, and add it to their ``.grad``.
+
+        A tensor of more than one element needs a `seed` of its shape (the cotangent to start from; PyTorch calls it
+        ``gradient``). What the graph had saved is freed on the way, so a second call raises `GraphFreedError`,
+        unless this one is given ``retain_graph=True``.
+
+        >>> import minigrad
+        >>> w = minigrad.tensor([1.0, 2.0], requires_grad=True)
+        >>> (w * w).sum().backward()
+        >>> w.grad
+        array([2., 4.])
+        """
+        node = self._differentiable()
+        for leaf, g in reverse(node, self._seed(seed), None, retain=retain_graph).items():
+            assert isinstance(leaf, Leaf)
+            leaf.grad = np.asarray(g) if leaf.grad is None else np.asarray(leaf.grad + g)
+
+    def _differentiable(self) -> Node:
+        if self._node is None:
+            raise ValueError(
+                "this tensor does not depend on any tensor with requires_grad=True (or was computed under no_grad, "
+                "or detached), so there is nothing to differentiate"
+            )
+        return self._node
+
+    def _seed(self, seed: ArrayLike | Tensor | None) -> np.ndarray:
+        if seed is None:
+            if self.size != 1:
+                raise ValueError(
+                    f"this tensor has shape {self.shape}, and a gradient starts from one number: reduce it first "
+                    "(.sum(), .mean()), or give a seed of that shape"
+                )
+            return np.ones(self.shape, self.dtype)
+        array = np.asarray(seed._data if isinstance(seed, Tensor) else seed)
+        if array.shape != self.shape:
+            raise ValueError(f"the seed has shape {array.shape}, but this tensor has {self.shape}; they must be equal")
+        return array.astype(self.dtype, casting="same_kind", copy=False)
+
+    # -- NumPy's protocols -----------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        function: Callable[..., Any] | None = None
+        if method == "__call__":
+            function = ops.UFUNCS.get(ufunc)
+        elif method == "reduce":
+            function = ops.REDUCTIONS.get(ufunc)
+            options.setdefault("axis", 0)
+        if out is None and function is not None and not options.keys() - {"axis", "keepdims"}:
+            return function(*inputs, **options)
+        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if out is not None:
+            if any(isinstance(x, Tensor) for x in out):
+                raise TypeError(f"{name}(..., out=tensor): a Tensor's values are never written to; use the result")
+            name += "(..., out=array)"
+            options["out"] = out
+        return outside(name, getattr(ufunc, method), inputs, options, allowed=ufunc in ops.PLAIN and out is None)
+
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
+        function = ops.FUNCTIONS.get(func)
+        if function is not None:
+            return function(*args, **options)
+        name = f"{func.__module__.removeprefix('numpy.')}.{func.__name__}".removeprefix("numpy.")
+        return outside(f"np.{name}", func, args, options, allowed=func in ops.PLAIN)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        self._stays("turning it into a NumPy array (np.asarray, np.array, a[...] = t, a list of tensors)")
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    # -- Python's protocols ----------------------------------------------------------------------------------
+
+    def _stays(self, what: str) -> None:
+        if self.requires_grad:
+            raise LeavesGraphError(
+                f"this tensor requires grad, and {what} would silently cut it out of the graph. "
+                "For its values use t.detach().numpy() or, for one number, t.item(); to put tensors together use "
+                "np.stack or np.concatenate"
+            )
+
+    def __float__(self) -> float:
+        self._stays("float(t), or a function of the math module (there is np.tanh(t) for math.tanh(t)),")
+        return float(self._data)
+
+    def __int__(self) -> int:
+        self._stays("int(t)")
+        return int(self._data)
+
+    def __index__(self) -> int:
+        return self._data.__index__()  # of integers only, and they never require grad
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self._data)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            "a Tensor's values cannot be assigned to: t[i] = v would change what a recorded graph was computed with. "
+            "Build a new tensor: np.where(mask, v, t), np.stack([...]) or np.concatenate([...]); "
+            "for a parameter, p.data = new_values"
+        )
+
+    def __lt__(self, other: Any) -> Any:
+        return np.less(self._data, plain(other))
+
+    def __le__(self, other: Any) -> Any:
+        return np.less_equal(self._data, plain(other))
+
+    def __gt__(self, other: Any) -> Any:
+        return np.greater(self._data, plain(other))
+
+    def __ge__(self, other: Any) -> Any:
+        return np.greater_equal(self._data, plain(other))
+
+    def __eq__(self, other: Any) -> Any:
+        return np.equal(self._data, plain(other))
+
+    def __ne__(self, other: Any) -> Any:
+        return np.not_equal(self._data, plain(other))
+
+    __hash__ = object.__hash__  # == compares elements; as keys of a dict tensors are told apart by identity
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec and self.size == 1 else str(self), spec)
+
+    def __repr__(self) -> str:
+        parts = [np.array2string(self._data, separator=", ", prefix="tensor(")]
+        if self.dtype not in (np.dtype(float), np.dtype(int), np.dtype(bool)):
+            parts.append(f"dtype={self.dtype}")
+        if self.is_leaf:
+            parts += ["requires_grad=True"] * self.requires_grad
+        else:
+            assert self._node is not None
+            parts.append(f"op={self._node.op.name}")
+        if self.name is not None:
+            parts.append(f"name={self.name!r}")
+        return f"tensor({', '.join(parts)})"
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise TypeError("only leaves can be pickled or copied, not results of ops; use .detach() first")
+        return rebuilt, (type(self), self._data, self.requires_grad, self.name)
+
+    # -- the table's functions, as operators and methods (hung on below) ---------------------------------------
+
+    if TYPE_CHECKING:
+        T: Tensor
+
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __pos__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def astype(self, dtype: DTypeLike) -> Tensor: ...
+        def exp(self) -> Tensor: ...
+        def log(self) -> Tensor: ...
+        def sqrt(self) -> Tensor: ...
+        def square(self) -> Tensor: ...
+        def abs(self) -> Tensor: ...
+        def sin(self) -> Tensor: ...
+        def cos(self) -> Tensor: ...
+        def tanh(self) -> Tensor: ...
+        def sigmoid(self) -> Tensor: ...
+        def relu(self) -> Tensor: ...
+        def clip(self, min: Any = None, max: Any = None) -> Tensor: ...
+        def sum(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
+        def mean(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
+        def max(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
+        def min(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
+        def logsumexp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
+        def softmax(self, axis: int = -1) -> Tensor: ...
+        def log_softmax(self, axis: int = -1) -> Tensor: ...
+        def dot(self, other: Any) -> Tensor: ...
+        def swapaxes(self, axis1: int, axis2: int) -> Tensor: ...
+        def squeeze(self, axis: Any = None) -> Tensor: ...
+        def take(self, indices: Any, axis: int | None = None) -> Tensor: ...
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape: ``t.reshape(2, 3)``, ``t.reshape((2, -1))``."""
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[no-any-return]
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """The axes in another order, reversed by default: ``t.transpose(1, 0, 2)``, ``t.transpose((1, 0, 2))``."""
+        return ops.transpose(self, axes[0] if len(axes) == 1 else axes or None)  # type: ignore[no-any-return]
+
+    def argmax(self, axis: int | None = None) -> Any:
+        """The index of the largest element, along `axis` or of all, as plain NumPy integers."""
+        return self._data.argmax(axis)
+
+    def argmin(self, axis: int | None = None) -> Any:
+        """The index of the smallest element, along `axis` or of all, as plain NumPy integers."""
+        return self._data.argmin(axis)
+
+
+def wrap(array: Any, node: Node | None = None) -> Tensor:
+    """A Tensor around an array that nobody else will write to."""
+    made = Tensor.__new__(Tensor)
+    made._data = array if type(array) is np.ndarray else np.asarray(array)
+    made._node = node
+    made._leaf = None
+    return made
+
+
+def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None) -> Tensor:
+    """The inverse of ``__reduce__``."""
+    made = kind.__new__(kind)
+    Tensor.__init__(made, array, requires_grad=requires_grad, name=name)
+    return made
+
+
+def plain(x: Any) -> Any:
+    """The array of a Tensor, anything else as it is."""
+    return x._data if isinstance(x, Tensor) else x
+
+
+def outside(name: str, function: Callable[..., Any], args: Any, options: Any, allowed: bool) -> Any:
+    """Call a NumPy function that has no derivative here on plain arrays, if that cuts no graph."""
+
+    def unwrapped(x: Any) -> Any:
+        if isinstance(x, Tensor):
+            if x.requires_grad and not allowed:
+                raise LeavesGraphError(
+                    f"{name} has no derivative in minigrad, and this tensor requires grad. If you need only the "
+                    "values, call it on t.detach().numpy(); if you need the gradient, write it with the functions "
+                    "that minigrad has, listed by minigrad.ops.TABLE"
+                )
+            return x.data
+        if isinstance(x, list | tuple):
+            return type(x)([unwrapped(y) for y in x])
+        return x
+
+    return function(*unwrapped(tuple(args)), **{key: unwrapped(value) for key, value in options.items()})
+
+
+# Here, because each needs the other: the table makes Tensors, and a Tensor's operators are the table's functions.
+# Hanging the functions themselves on the class saves a Python call (60 ns) in every operator.
+from . import ops  # noqa: E402
+
+
+def reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda self, other: function(other, self)
+
+
+OPERATORS = {
+    "add": ops.add,
+    "sub": ops.subtract,
+    "mul": ops.multiply,
+    "truediv": ops.divide,
+    "pow": ops.power,
+    "matmul": ops.matmul,
+}
+for _name, _function in OPERATORS.items():
+    setattr(Tensor, f"__{_name}__", _function)
+    setattr(Tensor, f"__r{_name}__", reflected(_function))
+Tensor.__neg__ = ops.negative  # type: ignore[method-assign]
+Tensor.__pos__ = ops.positive  # type: ignore[method-assign]
+Tensor.__abs__ = ops.absolute  # type: ignore[method-assign]
+Tensor.__getitem__ = ops.getitem  # type: ignore[method-assign]
+Tensor.T = property(ops.transpose)  # type: ignore[assignment, misc]
+for _name in (
+    "abs astype clip cos dot exp log log_softmax logsumexp max mean min relu sigmoid sin softmax sqrt square squeeze "
+    "sum swapaxes take tanh"
+).split():
+    setattr(Tensor, _name, getattr(ops, _name))
