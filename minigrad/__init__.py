@@ -8,7 +8,7 @@ from .errors import GraphFreedError, LeavesGraphError, RendererMissing, RenderEr
 from .graph import no_grad, scope
 from .ops import (
     abs, absolute, add, astype, broadcast_to, clip, concatenate, cos, cross_entropy, divide, dot, exp, expand_dims, expm1,
-    getitem, log, log1p, log_softmax, logsumexp, masked_multiply, matmul, max, maximum, mean, min, minimum, multiply, negative, positive,
+    getitem, linear, log, log1p, log_softmax, logsumexp, masked_multiply, matmul, max, maximum, mean, min, minimum, multiply, negative, positive,
     power, reciprocal, relu, reshape, sigmoid, sign, sin, softmax, softplus, split, sqrt, square, squeeze, stack, subtract,
     sum, swapaxes, take, tanh, transpose, where,
 )  # fmt: skip
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Graph", "GraphFreedError", "LeavesGraphError", "RenderError", "RenderTimeout", "RendererMissing", "Tensor",
     "abs", "absolute", "add", "astype", "broadcast_to", "clip", "concatenate", "cos", "cross_entropy", "divide", "dot",
-    "exp", "expand_dims", "expm1", "getitem", "grad", "log", "log1p", "log_softmax", "logsumexp", "masked_multiply", "matmul", "max",
+    "exp", "expand_dims", "expm1", "getitem", "grad", "linear", "log", "log1p", "log_softmax", "logsumexp", "masked_multiply", "matmul", "max",
     "maximum", "mean", "min", "minimum", "multiply", "negative", "no_grad", "positive", "power", "reciprocal", "relu",
     "reshape", "scope", "sigmoid", "sign", "sin", "softmax", "softplus", "split", "sqrt", "square", "squeeze", "stack",
     "subtract", "sum", "swapaxes", "take", "tanh", "tensor", "transpose", "where",

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar, Token
 from itertools import count
+from operator import attrgetter
 from types import TracebackType
 from typing import Any
 
@@ -27,7 +28,7 @@ NO_OPTIONS: dict[str, Any] = {}
 class Node:
     """One recorded op: what it was, what it was computed from, and what its rules need."""
 
-    __slots__ = ("op", "operands", "options", "saved", "shape", "dtype", "scope", "number", "_name", "__weakref__")
+    __slots__ = ("op", "operands", "options", "saved", "shape", "dtype", "scope", "number", "name", "__weakref__")
     requires_grad = True
 
     def __init__(
@@ -48,14 +49,7 @@ class Node:
         self.dtype = dtype
         self.scope = scope
         self.number = next_number()
-
-    @property
-    def name(self) -> str | None:
-        return getattr(self, "_name", None)  # unset in most nodes: one store less in every op
-
-    @name.setter
-    def name(self, name: str | None) -> None:
-        self._name = name
+        self.name: str | None = None
 
     @property
     def parents(self) -> Iterator[Node]:
@@ -78,7 +72,7 @@ class Leaf(Node):
         super().__init__(None, (), NO_OPTIONS, None, array.shape, array.dtype, CURRENT.get().scope)
         self.requires_grad = requires_grad
         self.grad: np.ndarray | None = None
-        self._name = name
+        self.name = name
 
 
 # -- where we are: the scope, and whether ops are recorded -----------------------------------------------------
@@ -138,15 +132,7 @@ class _Setting(contextlib.ContextDecorator):
     def __init__(self) -> None:
         self._tokens: list[Token[State]] = []  # a stack: the same object may be entered again inside itself
 
-    def _changed(self, state: State) -> State:
-        raise NotImplementedError
-
-    def __enter__(self) -> None:
-        self._tokens.append(CURRENT.set(self._changed(CURRENT.get())))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         CURRENT.reset(self._tokens.pop())
 
 
@@ -163,8 +149,8 @@ class no_grad(_Setting):
     False
     """
 
-    def _changed(self, state: State) -> State:
-        return State(False, state.scope)
+    def __enter__(self) -> None:
+        self._tokens.append(CURRENT.set(State(False, CURRENT.get().scope)))
 
     def _recreate_cm(self) -> no_grad:  # a decorated function may run in several threads at once
         return no_grad()
@@ -184,12 +170,13 @@ class scope(_Setting):
     """
 
     def __init__(self, name: str, value: Any = None) -> None:
-        super().__init__()
+        self._tokens = []
         self.name = name
         self.value = value
 
-    def _changed(self, state: State) -> State:
-        return State(state.recording, Scope(state.scope, self.name, self.value))
+    def __enter__(self) -> None:
+        state = CURRENT.get()
+        self._tokens.append(CURRENT.set(State(state.recording, Scope(state.scope, self.name, self.value))))
 
     def _recreate_cm(self) -> scope:
         return scope(self.name, self.value)
@@ -198,20 +185,16 @@ class scope(_Setting):
 # -- walks -----------------------------------------------------------------------------------------------------
 
 
-def by_number(node: Node) -> int:
-    return node.number
-
-
 def ancestors(roots: Iterable[Node], constants: bool = False) -> list[Node]:
     """Every node that `roots` were computed from, themselves included, oldest first."""
     seen = set(roots)
     stack = list(seen)
     while stack:
         for operand in stack.pop().operands:
-            if isinstance(operand, Node) and operand not in seen and (constants or operand.requires_grad):
+            if operand not in seen and isinstance(operand, Node) and (constants or operand.requires_grad):
                 seen.add(operand)
                 stack.append(operand)
-    return sorted(seen, key=by_number)
+    return sorted(seen, key=attrgetter("number"))
 
 
 def leading_to(order: list[Node], wanted: Collection[Node]) -> set[Node]:
@@ -224,6 +207,8 @@ def leading_to(order: list[Node], wanted: Collection[Node]) -> set[Node]:
 
 
 Lift = Callable[[Any, Any], Any]
+Piece = tuple[Any, Node, tuple[Any, ...]]  # a cotangent, the node it belongs to, and what that node saved
+Gather = Callable[[tuple[int, ...], list[Piece]], Any]
 
 
 def reverse(
@@ -234,38 +219,41 @@ def reverse(
     Returns the cotangents of the `wanted` nodes, or of all leaves. Without `lift` the rules run on plain arrays.
     With it they run on Tensors, `lift(array, node)` making them from what was saved, and so the backward pass
     is itself recorded. Saved values are freed as the sweep passes unless `retain`.
+
+    Some ops gather: what their many uses send to one operand (the slices of an array, a weight at every time step) is
+    held back and computed at once.
     """
     order = ancestors([root])
-    live = None if wanted is None else leading_to(order, wanted)
+    live = set(order) if wanted is None else leading_to(order, wanted)
     order.reverse()
     cotangents: dict[Node, Any] = {root: seed}
     owned: set[Node] = set()  # whose cotangent is a buffer of the sweep's own, so that it may be added to in place
-    slices: dict[Node, list[tuple[Any, Node]]] = {}
+    pending: dict[Node, dict[Gather, list[Piece]]] = {}
     found: dict[Node, Any] = {}
 
-    def receive(parent: Node, g: Any) -> None:
-        if g.shape != parent.shape:
-            g = unbroadcast(g, parent.shape)
-        if g.dtype is not parent.dtype and g.dtype != parent.dtype:
-            g = g.astype(parent.dtype)
-        have = cotangents.get(parent)
+    def receive(node: Node, g: Any) -> None:
+        if g.shape != node.shape:
+            g = unbroadcast(g, node.shape)
+        if g.dtype is not node.dtype and g.dtype != node.dtype:
+            g = g.astype(node.dtype)
+        have = cotangents.get(node)
         if have is None:
-            cotangents[parent] = g
-        elif parent in owned:
+            cotangents[node] = g
+        elif node in owned:
             have += g
-            cotangents[parent] = have  # += made a new object where `have` was a NumPy scalar
+            cotangents[node] = have  # += made a new object where `have` was a NumPy scalar
         else:
-            cotangents[parent] = have + g
+            cotangents[node] = have + g
             if lift is None:
-                owned.add(parent)
+                owned.add(node)
 
     # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
     with np.errstate(all="ignore"):
         for node in order:
-            if node in slices:
-                pieces = slices.pop(node)
-                receive(node, pieces[0][1].op.gather(node.shape, pieces))
-                if lift is None and len(pieces) > 1:
+            if node in pending:
+                for gather, pieces in pending.pop(node).items():
+                    receive(node, gather(node.shape, pieces))
+                if lift is None:
                     owned.add(node)
             g = cotangents.pop(node, None)
             if g is None:
@@ -280,19 +268,26 @@ def reverse(
                 raise GraphFreedError(freed_message(node))
             if lift is not None:
                 saved = tuple(map(lift, saved, (node, *node.operands)))
-            for i, parent in enumerate(node.operands):
-                if not isinstance(parent, Node) or not parent.requires_grad:
-                    continue
-                if live is not None and parent not in live:
-                    continue
-                if op.gather is not None:
-                    slices.setdefault(parent, []).append((g, node))
-                    continue
-                try:
-                    receive(parent, op.pullback(i)(g, node, saved, i))
-                except Exception as error:
-                    add_note(error, f"in the backward pass of {op.name}", node.operands, node.scope)
-                    raise
+            pullbacks, gathers = op.pullbacks, op.gathers
+            try:
+                for i, parent in enumerate(node.operands):
+                    if parent not in live:  # a constant, a number, or nothing that was asked for
+                        continue
+                    if i not in gathers:
+                        receive(parent, pullbacks[0 if op.variadic else i](g, node, saved, i))
+                        continue
+                    groups = pending.get(parent)
+                    if groups is None:
+                        groups = pending[parent] = {}
+                    gather = gathers[i]
+                    if gather not in groups:
+                        groups[gather] = []
+                    groups[gather].append((g, node, saved))
+                    if len(groups[gather]) == op.gather_limit:
+                        receive(parent, gather(parent.shape, groups.pop(gather)))
+            except Exception as error:
+                add_note(error, f"in the backward pass of {op.name}", node.operands, node.scope)
+                raise
             if not retain:
                 node.saved = None
     return found

@@ -17,7 +17,7 @@ from .elementwise import (
 )  # fmt: skip
 from .kinds import Op, masked_multiply
 from .linalg import dot, matmul
-from .nn import cross_entropy, log_softmax, softmax
+from .nn import cross_entropy, linear, log_softmax, softmax
 from .reduce import logsumexp, max, mean, min, sum
 from .shape import (
     broadcast_to, concatenate, expand_dims, getitem, reshape, split, squeeze, stack, swapaxes, take, transpose,
@@ -53,7 +53,7 @@ PLAIN: set[Callable[..., Any]] = {
 __all__ = [
     "FAMILIES", "FUNCTIONS", "Op", "PLAIN", "REDUCTIONS", "TABLE", "UFUNCS",
     "abs", "absolute", "add", "astype", "broadcast_to", "clip", "concatenate", "cos", "cross_entropy", "divide", "dot",
-    "exp", "expand_dims", "expm1", "getitem", "log", "log1p", "log_softmax", "logsumexp", "masked_multiply", "matmul", "max", "maximum",
+    "exp", "expand_dims", "expm1", "getitem", "linear", "log", "log1p", "log_softmax", "logsumexp", "masked_multiply", "matmul", "max", "maximum",
     "mean", "min", "minimum", "multiply", "negative", "positive", "power", "reciprocal", "relu", "reshape", "sigmoid",
     "sign", "sin", "softmax", "softplus", "split", "sqrt", "square", "squeeze", "stack", "subtract", "sum", "swapaxes",
     "take", "tanh", "transpose", "where",

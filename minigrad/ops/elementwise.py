@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .kinds import POSITIVE, REAL, Domain, Op, apply, elementwise, linear, masked_multiply
+from .kinds import POSITIVE, REAL, Domain, Op, apply, elementwise, linear, masked_multiply, shape_of
 
 # -- arithmetic ------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 
 
 def inside(x: Any, low: Any, high: Any) -> Any:
-    within = np.full(np.shape(x), True)
+    within = np.full(shape_of(x), True)
     if low is not None:
         within = within & np.greater_equal(x, low)
     if high is not None:

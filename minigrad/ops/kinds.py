@@ -32,15 +32,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..graph import CURRENT, NO_OPTIONS, Leaf, Node, add_note
+from ..graph import CURRENT, NO_OPTIONS, Gather, Leaf, Node, add_note
 from ..tensor import Tensor, wrap
 
 __all__ = ["Domain", "Op", "POSITIVE", "REAL", "apply", "elementwise", "general", "linear"]
 
 ndarray = np.ndarray
+ARRAYS = (Tensor, ndarray)
+SCALARS = (float, int, type(None))  # kept in a node as they are
+NOTHING: tuple[Any, ...] = ()
 current = CURRENT.get
+new = Tensor.__new__
 
 Rule = Callable[..., Any]
+Keeper = Callable[[Any, list[Any]], tuple[Any, ...]]
 Pullback = Callable[[Any, Node, tuple[Any, ...], int], Any]
 
 
@@ -61,8 +66,8 @@ class Op:
     """One entry of the table."""
 
     __slots__ = (
-        "name", "kind", "forward", "rules", "domain", "analytic", "singular", "symbol", "gather",
-        "operands", "options", "variadic", "_pullbacks", "_masks",
+        "name", "kind", "forward", "rules", "domain", "analytic", "singular", "symbol", "gathers", "gather_limit",
+        "operands", "options", "variadic", "pullbacks", "keep_all", "_keepers",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +84,8 @@ class Op:
         analytic: bool = True,
         singular: bool = False,
         symbol: str | None = None,
-        gather: Callable[..., Any] | None = None,
+        gathers: dict[int, Gather] | None = None,
+        gather_limit: int | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -92,23 +98,27 @@ class Op:
         self.analytic = analytic  # the complex step may check it
         self.singular = singular  # a partial derivative may be infinite where the function is not
         self.symbol = symbol or name
-        self.gather = gather  # adds up the cotangents of many slices at once
-        self._pullbacks = tuple(self._bind(rule) for rule in self.rules)
-        self._masks: dict[tuple[bool, ...], tuple[bool, ...]] = {}
-
-    def pullback(self, i: int) -> Pullback:
-        """The rule of operand `i`, as ``(g, node, saved, i) -> cotangent of the operand``."""
-        return self._pullbacks[0 if self.variadic else i]
+        self.gathers = gathers or {}  # by operand: what its many uses in this op send it, computed at once
+        self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
+        self.pullbacks: tuple[Pullback | None, ...] = tuple(self._bind(rule) for rule in self.rules)
+        self._keepers: dict[tuple[bool, ...], tuple[tuple[bool, ...], Keeper]] = {}
+        self.keep_all: Keeper = (lambda out, arrays: NOTHING) if variadic else self.keeper((True,) * len(operands))[1]
 
     def kept(self, wants: tuple[bool, ...]) -> tuple[bool, ...]:
-        """Which of (out, \\*operands) must be kept when the operands of which `wants` is true require grad."""
-        mask = self._masks.get(wants)
-        if mask is None:
-            rules = self.rules if self.variadic else [r for r, want in zip(self.rules, wants, strict=True) if want]
-            used = {name for rule in rules for name in needed_names(rule)}
-            names = (None,) * len(wants) if self.variadic else self.operands  # *arrays are never kept
-            mask = self._masks[wants] = tuple([name in used for name in ("out", *names)])
-        return mask
+        """Which of (out, \\*operands) are kept when the operands of which `wants` is true require grad."""
+        rules = self.rules if self.variadic else [r for r, want in zip(self.rules, wants, strict=True) if want]
+        used = {name for rule in rules for name in needed_names(rule)}
+        names = (None,) * len(wants) if self.variadic else self.operands  # *arrays are never kept
+        return tuple([name in used for name in ("out", *names)])
+
+    def keeper(self, wants: tuple[bool, ...]) -> tuple[tuple[bool, ...], Keeper]:
+        """`kept`, and the function (out, arrays) -> what is kept, with None in the place of what is not."""
+        found = self._keepers.get(wants)
+        if found is None:
+            mask = self.kept(wants)
+            kept = ["out" if mask[0] else "None", *(f"arrays[{i}]" if k else "None" for i, k in enumerate(mask[1:]))]
+            found = self._keepers[wants] = mask, eval(f"lambda out, arrays: ({', '.join(kept)})")
+        return found
 
     def _bind(self, rule: Rule | int | None) -> Pullback | None:
         """Turn a rule into a function of (g, node, saved, i), looking up what its parameter names ask for."""
@@ -151,40 +161,62 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
 
     Arrays in, array out; with a Tensor among the operands, Tensor out.
     """
-    wants = tuple([isinstance(x, Tensor) and x._node is not None for x in operands])
-    arrays = [x._data if isinstance(x, Tensor) else x for x in operands]
+    arrays: list[Any] = []
+    nodes: list[Any] = []
+    tensors = 0
+    for x in operands:
+        if isinstance(x, Tensor):
+            tensors += 1
+            arrays.append(x._data)
+            nodes.append(x._node)
+        else:
+            arrays.append(x if isinstance(x, SCALARS) else np.asarray(x))
+            nodes.append(None)
     try:
         out = op.forward(*arrays, **options)
     except Exception as error:
         add_note(error, f"in {op.name}", arrays, current().scope)
         raise
-    if True not in wants:
-        return wrap(out) if any([isinstance(x, Tensor) for x in operands]) else out
+    if not tensors:
+        return out
+    state = current()
     if type(out) is not ndarray:
         out = np.asarray(out)
-    if not current().recording:
+    if None not in nodes:
+        keeper = op.keep_all
+    elif any(nodes):
+        keeper = with_constants(op, operands, arrays, nodes, out)
+    else:
         return wrap(out)
-    return recorded(op, operands, arrays, options, out, op.kept(wants))
+    if not state.recording:
+        return wrap(out)
+    made = new(Tensor)
+    made._data = out
+    made._node = Node(op, tuple(nodes), options, keeper(out, arrays), out.shape, out.dtype, state.scope)
+    made._leaf = None
+    return made
 
 
-def recorded(
-    op: Op, operands: Sequence[Any], arrays: list[Any], options: dict[str, Any], out: ndarray, keep: tuple[bool, ...]
-) -> Tensor:
-    """The result of an op as a Tensor, with its node. Foreign arrays are copied if they are kept."""
-    nodes = []
-    for i, x in enumerate(operands):
-        if isinstance(x, Tensor):
-            nodes.append(x._node or x._constant())
-        elif isinstance(x, ndarray | np.generic | list | tuple):
-            array = np.array(x) if keep[i + 1] else np.asarray(x)
-            arrays[i] = array
-            nodes.append(Leaf(array, requires_grad=False))
-        else:
-            nodes.append(x)
-    saved = tuple([a if k else None for a, k in zip((out, *arrays), keep, strict=True)])
+def with_constants(op: Op, operands: Sequence[Any], arrays: list[Any], nodes: list[Any], out: ndarray) -> Keeper:
+    """Give the operands that do not require grad their nodes; returns what keeps the arrays that the rules will need."""
     if out.dtype.kind != "f":
         raise TypeError(not_real(op, out.dtype))
-    return wrap(out, Node(op, tuple(nodes), options, saved, out.shape, out.dtype, current().scope))
+    keep, keeper = op.keeper(tuple([node is not None for node in nodes]))
+    for i, x in enumerate(operands):
+        if isinstance(x, Tensor):
+            nodes[i] = x._node or x._constant()
+        elif isinstance(x, SCALARS):
+            nodes[i] = x
+        else:  # somebody else's array: if a rule will need it, it must not change until then
+            if keep[i + 1]:
+                arrays[i] = np.array(x)
+            nodes[i] = Leaf(arrays[i], requires_grad=False)
+    return keeper
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """np.shape, which asks a Tensor through __array_function__, 2 µs later."""
+    return x.shape if isinstance(x, ARRAYS) else np.shape(x)
 
 
 def not_real(op: Op, dtype: np.dtype[Any]) -> str:
@@ -242,9 +274,12 @@ def _unary(op: Op) -> Callable[[Any], Any]:
         state = current()
         if n is None or not state.recording:
             return wrap(out)
-        dtype = out.dtype
         saved = (out if keep_out else None, a if keep_x else None)
-        return wrap(out, Node(op, (n,), NO_OPTIONS, saved, out.shape, dtype, state.scope))
+        made = new(Tensor)
+        made._data = out
+        made._node = Node(op, (n,), NO_OPTIONS, saved, out.shape, out.dtype, state.scope)
+        made._leaf = None
+        return made
 
     return function
 
@@ -271,7 +306,11 @@ def _binary(op: Op) -> Callable[[Any, Any], Any]:
                 if not state.recording:
                     return wrap(out)
                 saved = (out if keep_out else None, a if keep_x else None, b if keep_y else None)
-                return wrap(out, Node(op, (m, n), NO_OPTIONS, saved, out.shape, out.dtype, state.scope))
+                made = new(Tensor)
+                made._data = out
+                made._node = Node(op, (m, n), NO_OPTIONS, saved, out.shape, out.dtype, state.scope)
+                made._leaf = None
+                return made
         return apply(op, (x, y))
 
     return function
@@ -283,18 +322,15 @@ def linear(
     forward: Callable[..., Any],
     *transposes: Rule | None,
     domain: Domain = REAL,
-    symbol: str | None = None,
-    gather: Callable[..., Any] | None = None,
+    **rest: Any,
 ) -> Op:
     """Make an op that is linear in each of its operands, from its forward function and its transposes."""
-    return _from_signature(name, "linear", forward, transposes, domain=domain, symbol=symbol, gather=gather)
+    return _from_signature(name, "linear", forward, transposes, domain=domain, **rest)
 
 
-def general(
-    name: str, forward: Callable[..., Any], *vjps: Rule | None, domain: Domain, analytic: bool = True
-) -> Op:
+def general(name: str, forward: Callable[..., Any], *vjps: Rule | None, domain: Domain, **rest: Any) -> Op:
     """Make an op from its forward function and its vector-Jacobian products."""
-    return _from_signature(name, "general", forward, vjps, domain=domain, analytic=analytic)
+    return _from_signature(name, "general", forward, vjps, domain=domain, **rest)
 
 
 def _from_signature(name: str, kind: str, forward: Callable[..., Any], rules: Sequence[Any], **rest: Any) -> Op:

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from .elementwise import multiply
-from .kinds import apply, linear
+from .kinds import apply, linear, shape_of
 from .shape import reshape, transpose
 
 
-def matrix_product(x: Any, y: Any) -> Any:
-    # For two matrices ndarray.dot gives the same numbers with 0.5 µs less overhead than np.matmul.
-    if type(x) is type(y) is np.ndarray and x.ndim == y.ndim == 2:
-        return x.dot(y)
-    return np.matmul(x, y)
+def product(x: Any, y: Any) -> Any:
+    # For two matrices .dot gives the same numbers as np.matmul, 0.5 µs sooner.
+    return x.dot(y) if x.ndim == y.ndim == 2 else x @ y
 
 
 def swapped(x: Any) -> Any:
@@ -25,25 +23,29 @@ def swapped(x: Any) -> Any:
 
 def rows(x: Any) -> Any:
     """A stack of matrices as one tall matrix."""
-    return x.reshape((-1, x.shape[-1]))
+    return x if x.ndim == 2 else x.reshape((-1, x.shape[-1]))
 
 
 def matmul_by_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
-    if np.ndim(y) == 1:
+    if y.ndim == 1:
         return g[..., None] * y
     if len(x_shape) == 1:
         return (y @ g[..., None])[..., 0]
-    return g @ swapped(y)
+    return product(g, swapped(y))
 
 
 def matmul_by_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
-    if np.ndim(x) == 1:
+    if x.ndim == 1:
         return x * g if len(y_shape) == 1 else x[:, None] * g[..., None, :]
     if len(y_shape) == 1:
         return (swapped(x) @ g[..., None])[..., 0]
-    if len(y_shape) == 2 and np.ndim(x) > 2:
-        return rows(x).T @ rows(g)  # one product, where multiplying matrix by matrix would make a stack to sum up
-    return swapped(x) @ g
+    if len(y_shape) == 2 and x.ndim > 2:
+        return rows(x).T.dot(rows(g))  # one product, where multiplying matrix by matrix would make a stack to sum up
+    return product(swapped(x), g)
+
+
+def matrix_product(x: Any, y: Any) -> Any:
+    return product(x, y) if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) else np.matmul(x, y)
 
 
 matmul_op = linear("matmul", matrix_product, matmul_by_x, matmul_by_y, symbol="@")
@@ -70,13 +72,13 @@ def dot(x: Any, y: Any) -> Any:
     >>> minigrad.dot(minigrad.tensor([1.0, 2.0]), [3.0, 4.0]).item()
     11.0
     """
-    if np.ndim(x) == 0 or np.ndim(y) == 0:
+    if len(shape_of(x)) == 0 or len(shape_of(y)) == 0:
         return multiply(x, y)
-    if np.ndim(y) <= 2:
+    if len(shape_of(y)) <= 2:
         return matmul(x, y)
     columns = transpose(y, (y.ndim - 2, *range(y.ndim - 2), y.ndim - 1))
     product = matmul(x, reshape(columns, (columns.shape[0], -1)))
-    return reshape(product, (*np.shape(x)[:-1], *columns.shape[1:]))
+    return reshape(product, (*shape_of(x)[:-1], *columns.shape[1:]))
 
 
 OPS = [matmul_op]

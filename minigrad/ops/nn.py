@@ -6,21 +6,27 @@ from typing import Any
 
 import numpy as np
 
+from ..graph import Piece
 from ..tensor import Tensor
-from .kinds import REAL, apply, general
+from .kinds import REAL, apply, general, shape_of
+from .linalg import rows
 from .reduce import mean, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.
 
 
+def shifted(x: Any, axis: int) -> Any:
+    return x - np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+
+
 def soft_max(x: Any, *, axis: int) -> Any:
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+    e = np.exp(shifted(x, axis))
     return e / np.add.reduce(e, axis=axis, keepdims=True)
 
 
 def log_soft_max(x: Any, *, axis: int) -> Any:
-    shifted = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
+    x = shifted(x, axis)
+    return x - np.log(np.add.reduce(np.exp(x), axis=axis, keepdims=True))
 
 
 def soft_max_vjp(g: Any, out: Any, axis: int) -> Any:
@@ -32,9 +38,10 @@ def log_soft_max_vjp(g: Any, out: Any, axis: int) -> Any:
 
 
 def negative_log_likelihood(logits: Any, targets: Any) -> Any:
-    shifted = logits - np.max(logits, axis=-1, keepdims=True, initial=-np.inf)
-    at_target = np.take_along_axis(shifted, targets[..., None], axis=-1)[..., 0]
-    return np.log(np.add.reduce(np.exp(shifted), axis=-1)) - at_target
+    x = shifted(logits, -1)
+    classes = targets.reshape(-1)
+    at_target = x.reshape(-1, x.shape[-1])[np.arange(classes.size), classes].reshape(targets.shape)
+    return np.log(np.add.reduce(np.exp(x), axis=-1)) - at_target
 
 
 def negative_log_likelihood_vjp(g: Any, logits: Any, targets: Any) -> Any:
@@ -42,11 +49,61 @@ def negative_log_likelihood_vjp(g: Any, logits: Any, targets: Any) -> Any:
     return g[..., None] * (softmax(logits) - one_hot)
 
 
+def affine(x: Any, W: Any, b: Any) -> Any:
+    if x.shape[-1:] != W.shape[1:]:
+        raise ValueError(f"linear(x, W) takes x of shape (..., in) and W of shape (out, in), not {x.shape} and {W.shape}")
+    if b is None:
+        return x.dot(W.T)
+    if b.shape != W.shape[:1]:
+        raise ValueError(f"linear(x, W, b) with W of shape {W.shape} takes b of shape {W.shape[:1]}, not {b.shape}")
+    return x.dot(W.T) + b
+
+
+# The weights of a recurrent network are used at every time step. Stacked, the cotangents and inputs of all steps make one
+# product instead of many outer products and sums: half of the time of a whole training step of 25 steps, batch 1.
+
+
+def stacked(arrays: list[Any]) -> Any:
+    return rows(arrays[0]) if len(arrays) == 1 else np.concatenate([rows(x) for x in arrays])
+
+
+def weight_gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
+    return stacked([g for g, _, _ in pieces]).T.dot(stacked([saved[1] for _, _, saved in pieces]))
+
+
+def bias_gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
+    return np.add.reduce(stacked([g for g, _, _ in pieces]), axis=0)
+
+
+linear_op = general(
+    "linear",
+    affine,
+    lambda g, W: g.dot(W),
+    lambda g, x: rows(g).T.dot(rows(x)),
+    lambda g: g,
+    domain=REAL,
+    gathers={1: weight_gathered, 2: bias_gathered},
+    gather_limit=64,
+)
 softmax_op = general("softmax", soft_max, soft_max_vjp, domain=REAL, analytic=False)
 log_softmax_op = general("log_softmax", log_soft_max, log_soft_max_vjp, domain=REAL, analytic=False)
 cross_entropy_op = general(
     "cross_entropy", negative_log_likelihood, negative_log_likelihood_vjp, None, domain=REAL, analytic=False
 )
+
+
+def linear(x: Any, W: Any, b: Any = None) -> Any:
+    """x W^T + b: the affine map of a layer, on the last axis of x.
+
+    x has shape (..., in), W (out, in), b (out,) or None; the result (..., out). One op, because it is the one that networks
+    repeat most: as three, a step of a recurrent network takes 1.5 times as long.
+    Raises ValueError if the shapes do not fit.
+
+    >>> import minigrad
+    >>> minigrad.linear(minigrad.tensor([1.0, 2.0]), [[3.0, 4.0]], [0.5])
+    tensor([11.5])
+    """
+    return apply(linear_op, (x, W, b))
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -85,8 +142,8 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean") -> Any:
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
-    shape = np.shape(logits)
-    classes = np.array(targets.data if isinstance(targets, Tensor) else targets)
+    shape = shape_of(logits)
+    classes = targets.numpy() if isinstance(targets, Tensor) else np.asarray(targets)
     if classes.dtype.kind not in "iu" and classes.size:
         raise TypeError(f"targets are class numbers, integers; these are {classes.dtype}")
     if not shape or classes.shape != shape[:-1]:
@@ -94,13 +151,14 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean") -> Any:
             f"targets have shape {classes.shape}; for logits of shape {shape} (classes along the last axis) they "
             f"must have {shape[:-1]}"
         )
-    if classes.size and not 0 <= classes.min() <= classes.max() < shape[-1]:
+    classes = classes.astype(np.intp, copy=False)
+    if classes.size and np.maximum.reduce(classes.view(np.uintp), axis=None) >= shape[-1]:  # negative ones are huge there
         raise ValueError(
             f"targets are from 0 to {shape[-1] - 1}, one for each of the {shape[-1]} classes of the logits; these go "
             f"from {classes.min()} to {classes.max()}"
         )
-    losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes.astype(np.intp)))
+    losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
     return {"mean": mean, "sum": sum, "none": lambda x: x}[reduction](losses)
 
 
-OPS = [softmax_op, log_softmax_op, cross_entropy_op]
+OPS = [linear_op, softmax_op, log_softmax_op, cross_entropy_op]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .kinds import REAL, Domain, apply, general, linear
+from .kinds import REAL, Domain, apply, general, linear, shape_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -16,6 +16,8 @@ def normalized(axis: Axis, ndim: int) -> tuple[int, ...]:
     """The axes as a tuple of non-negative numbers; None means all of them."""
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and 0 <= axis < ndim:
+        return (axis,)
     return np.lib.array_utils.normalize_axis_tuple(axis, ndim)
 
 
@@ -40,7 +42,7 @@ def reduced_size(x_shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
 
 def shared(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """The elements equal to the extreme value share its cotangent equally."""
-    g, out = restored(g, np.shape(x), axis, keepdims), restored(out, np.shape(x), axis, keepdims)
+    g, out = restored(g, shape_of(x), axis, keepdims), restored(out, shape_of(x), axis, keepdims)
     chosen = np.equal(x, out)
     return g * (chosen / np.sum(chosen, axis=axis, keepdims=True))
 
@@ -55,7 +57,7 @@ def log_sum_exp(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
 
 
 def log_sum_exp_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    g, out = restored(g, np.shape(x), axis, keepdims), restored(out, np.shape(x), axis, keepdims)
+    g, out = restored(g, shape_of(x), axis, keepdims), restored(out, shape_of(x), axis, keepdims)
     return g * np.exp(x - np.where(np.isfinite(out), out, 0))
 
 
@@ -66,7 +68,7 @@ sum_op = linear(
 )
 mean_op = linear(
     "mean",
-    lambda x, *, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims),
+    lambda x, *, axis, keepdims: x.mean(axis=axis, keepdims=keepdims),
     lambda g, x_shape, axis, keepdims: spread(g / reduced_size(x_shape, axis), x_shape, axis, keepdims),
 )
 max_op = general(
@@ -94,7 +96,7 @@ def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     >>> minigrad.sum(x, axis=0)
     tensor([4., 6.], op=sum)
     """
-    return apply(sum_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+    return apply(sum_op, (x,), {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
 def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
@@ -104,7 +106,7 @@ def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     >>> minigrad.mean(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([1.5, 3.5])
     """
-    return apply(mean_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+    return apply(mean_op, (x,), {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
 def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
@@ -116,7 +118,7 @@ def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     >>> x.grad
     array([0. , 0.5, 0.5])
     """
-    return apply(max_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+    return apply(max_op, (x,), {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
 def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
@@ -126,7 +128,7 @@ def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     >>> minigrad.min(minigrad.tensor([[1.0, 3.0], [0.0, 2.0]]), axis=1)
     tensor([1., 0.])
     """
-    return apply(min_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+    return apply(min_op, (x,), {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
 def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
@@ -136,7 +138,7 @@ def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     >>> minigrad.logsumexp(minigrad.tensor([1000.0, 1000.0])).item() == 1000.0 + 0.6931471805599453
     True
     """
-    return apply(logsumexp_op, (x,), {"axis": normalized(axis, np.ndim(x)), "keepdims": keepdims})
+    return apply(logsumexp_op, (x,), {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
 OPS = [sum_op, mean_op, max_op, min_op, logsumexp_op]

@@ -5,7 +5,7 @@ import os
 import uuid
 from pathlib import Path
 
-from minigrad.draw.render import render
+from minigrad.pictures.render import render
 from minigrad.errors import RenderError, RenderTimeout
 
 _SUFFIXES = (".dot", ".gv", ".svg", ".png", ".pdf")
@@ -44,7 +44,7 @@ class Drawing:
         return self._source
 
     def render(self, format: str = "svg", *, timeout: float = 60.0) -> bytes:
-        """Draw as ``"svg"``, ``"png"`` or ``"pdf"``. Raises what :func:`minigrad.draw.render.render` does.
+        """Draw as ``"svg"``, ``"png"`` or ``"pdf"``. Raises what :func:`minigrad.pictures.render.render` does.
 
         >>> Drawing("digraph {a -> b}").render("gif")
         Traceback (most recent call last):
@@ -56,7 +56,7 @@ class Drawing:
     def svg(self) -> str:
         """Draw as SVG text. Raises what :meth:`render` does.
 
-        >>> from minigrad.draw.render import renderers
+        >>> from minigrad.pictures.render import renderers
         >>> not renderers() or "<svg" in Drawing("digraph {a -> b}").svg()
         True
         """
@@ -73,7 +73,7 @@ class Drawing:
             IsADirectoryError: if ``path`` is a folder.
             RenderTimeout: if drawing takes longer than ``timeout`` seconds. The DOT text is then saved next
                 to ``path`` as ``.dot``, unless there is such a file already.
-            RenderError: if it cannot be drawn; see :func:`minigrad.draw.render.render`.
+            RenderError: if it cannot be drawn; see :func:`minigrad.pictures.render.render`.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from minigrad.draw.render import render, renderers
+from minigrad.pictures.render import render, renderers
 from minigrad.errors import RendererMissing, RenderError, RenderTimeout
 
 SOURCE = 'digraph { a -> b; b -> "Ω é" }'

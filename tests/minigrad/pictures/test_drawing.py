@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from minigrad.draw import drawing
-from minigrad.draw.drawing import Drawing
-from minigrad.draw.render import renderers
+from minigrad.pictures import drawing
+from minigrad.pictures.drawing import Drawing
+from minigrad.pictures.render import renderers
 from minigrad.errors import RendererMissing, RenderError, RenderTimeout
 
 SOURCE = 'digraph {\n  a -> "Ω é"\n}\n'
