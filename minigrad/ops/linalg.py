@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,12 @@ def swapped(x: Any) -> Any:
 
 def rows(x: Any) -> Any:
     """A stack of matrices as one tall matrix."""
-    return x if x.ndim == 2 else x.reshape((-1, x.shape[-1]))
+    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def rowwise(x: Any, M: Any) -> Any:
+    """x @ M for x of any rank, as one product of two matrices."""
+    return x.dot(M) if x.ndim <= 2 else rows(x).dot(M).reshape((*x.shape[:-1], M.shape[1]))
 
 
 def matmul_by_x(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from ..graph import Piece
 from ..tensor import Tensor
 from .kinds import REAL, apply, general, shape_of
-from .linalg import rows
+from .linalg import rows, rowwise
 from .reduce import mean, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.
@@ -53,10 +53,10 @@ def affine(x: Any, W: Any, b: Any) -> Any:
     if x.shape[-1:] != W.shape[1:]:
         raise ValueError(f"linear(x, W) takes x of shape (..., in) and W of shape (out, in), not {x.shape} and {W.shape}")
     if b is None:
-        return x.dot(W.T)
+        return rowwise(x, W.T)
     if b.shape != W.shape[:1]:
         raise ValueError(f"linear(x, W, b) with W of shape {W.shape} takes b of shape {W.shape[:1]}, not {b.shape}")
-    return x.dot(W.T) + b
+    return rowwise(x, W.T) + b
 
 
 # The weights of a recurrent network are used at every time step. Stacked, the cotangents and inputs of all steps make one
@@ -78,7 +78,7 @@ def bias_gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
 linear_op = general(
     "linear",
     affine,
-    lambda g, W: g.dot(W),
+    lambda g, W: rowwise(g, W),
     lambda g, x: rows(g).T.dot(rows(x)),
     lambda g: g,
     domain=REAL,
