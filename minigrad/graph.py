@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from itertools import count
 from operator import attrgetter
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -126,17 +125,7 @@ class State:
 CURRENT: ContextVar[State] = ContextVar("minigrad_state", default=State(True, None))  # one per thread and task
 
 
-class _Setting(contextlib.ContextDecorator):
-    """A context manager, also a decorator, that changes `CURRENT` and puts it back."""
-
-    def __init__(self) -> None:
-        self._tokens: list[Token[State]] = []  # a stack: the same object may be entered again inside itself
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        CURRENT.reset(self._tokens.pop())
-
-
-class no_grad(_Setting):
+class no_grad(contextlib.ContextDecorator):
     """Inside ``with no_grad():`` ops are computed and not recorded. Also a decorator: ``@no_grad()``.
 
     It holds for the current thread (and asyncio task) only.
@@ -150,13 +139,16 @@ class no_grad(_Setting):
     """
 
     def __enter__(self) -> None:
-        self._tokens.append(CURRENT.set(State(False, CURRENT.get().scope)))
+        self._token = CURRENT.set(State(False, CURRENT.get().scope))
 
-    def _recreate_cm(self) -> no_grad:  # a decorated function may run in several threads at once
+    def __exit__(self, *error: object) -> None:
+        CURRENT.reset(self._token)
+
+    def _recreate_cm(self) -> no_grad:  # one for each call of a decorated function, which may run in several threads
         return no_grad()
 
 
-class scope(_Setting):
+class scope:
     """Say where the computation is: every node made inside carries the place, and so do errors and pictures.
 
     ``scope("lstm")`` is a name, ``scope("t", 17)`` a name with a value.
@@ -169,17 +161,18 @@ class scope(_Setting):
     lstm/t=17
     """
 
+    __slots__ = ("name", "value", "_token")
+
     def __init__(self, name: str, value: Any = None) -> None:
-        self._tokens = []
         self.name = name
         self.value = value
 
     def __enter__(self) -> None:
         state = CURRENT.get()
-        self._tokens.append(CURRENT.set(State(state.recording, Scope(state.scope, self.name, self.value))))
+        self._token = CURRENT.set(State(state.recording, Scope(state.scope, self.name, self.value)))
 
-    def _recreate_cm(self) -> scope:
-        return scope(self.name, self.value)
+    def __exit__(self, *error: object) -> None:
+        CURRENT.reset(self._token)
 
 
 # -- walks -----------------------------------------------------------------------------------------------------

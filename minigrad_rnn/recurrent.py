@@ -74,7 +74,7 @@ class Recurrent(Module):
             for t in range(x.shape[0]):
                 with mg.scope("t", t):
                     state = self._tagged_step(x[t], state)
-                    outputs.append(state[0])
+                outputs.append(state[0])
         return mg.stack(outputs), state
 
 

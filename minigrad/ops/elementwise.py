@@ -129,7 +129,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     """
     if isinstance(condition, Tensor):
         condition = condition.data
-    return apply(where_op, (condition, x, y))
+    return where_op.run(condition, x, y)
 
 
 def inside(x: Any, low: Any, high: Any) -> Any:
@@ -170,7 +170,7 @@ def clip(x: Any, min: Any = None, max: Any = None, *, a_min: Any = None, a_max: 
     """
     low = a_min if min is None else min
     high = a_max if max is None else max
-    return apply(clip_op, (x, low, high))
+    return clip_op.run(x, low, high)
 
 
 def abs(x: Any) -> Any:
@@ -206,7 +206,7 @@ def astype(x: Any, dtype: Any) -> Any:
     >>> minigrad.astype(x, "float32").dtype
     dtype('float32')
     """
-    return apply(astype_op, (x,), {"dtype": np.dtype(dtype)})
+    return astype_op.run(x, {"dtype": np.dtype(dtype)})
 
 
 OPS = [

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..graph import CURRENT, NO_OPTIONS, Gather, Leaf, Node, add_note
+from ..graph import CURRENT, NO_OPTIONS, Gather, Leaf, Node, add_note, next_number
 from ..tensor import Tensor, wrap
 
 __all__ = ["Domain", "Op", "POSITIVE", "REAL", "apply", "elementwise", "general", "linear"]
@@ -40,9 +40,10 @@ __all__ = ["Domain", "Op", "POSITIVE", "REAL", "apply", "elementwise", "general"
 ndarray = np.ndarray
 ARRAYS = (Tensor, ndarray)
 SCALARS = (float, int, type(None))  # kept in a node as they are
-NOTHING: tuple[Any, ...] = ()
+asarray = np.asarray
 current = CURRENT.get
 new = Tensor.__new__
+new_node = Node.__new__
 
 Rule = Callable[..., Any]
 Keeper = Callable[[Any, list[Any]], tuple[Any, ...]]
@@ -67,7 +68,7 @@ class Op:
 
     __slots__ = (
         "name", "kind", "forward", "rules", "domain", "analytic", "singular", "symbol", "gathers", "gather_limit",
-        "operands", "options", "variadic", "pullbacks", "keep_all", "_keepers",
+        "operands", "options", "variadic", "pullbacks", "run", "_keepers",
     )  # fmt: skip
 
     def __init__(
@@ -102,7 +103,7 @@ class Op:
         self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
         self.pullbacks: tuple[Pullback | None, ...] = tuple(self._bind(rule) for rule in self.rules)
         self._keepers: dict[tuple[bool, ...], tuple[tuple[bool, ...], Keeper]] = {}
-        self.keep_all: Keeper = (lambda out, arrays: NOTHING) if variadic else self.keeper((True,) * len(operands))[1]
+        self.run = (lambda *arrays, **options: apply(self, arrays, options)) if variadic else written_out(self)
 
     def kept(self, wants: tuple[bool, ...]) -> tuple[bool, ...]:
         """Which of (out, \\*operands) are kept when the operands of which `wants` is true require grad."""
@@ -180,38 +181,85 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
     if not tensors:
         return out
     state = current()
+    if not state.recording or not any(nodes):
+        return wrap(out)
     if type(out) is not ndarray:
         out = np.asarray(out)
-    if None not in nodes:
-        keeper = op.keep_all
-    elif any(nodes):
-        keeper = with_constants(op, operands, arrays, nodes, out)
-    else:
-        return wrap(out)
-    if not state.recording:
-        return wrap(out)
-    made = new(Tensor)
-    made._data = out
-    made._node = Node(op, tuple(nodes), options, keeper(out, arrays), out.shape, out.dtype, state.scope)
-    made._leaf = None
-    return made
-
-
-def with_constants(op: Op, operands: Sequence[Any], arrays: list[Any], nodes: list[Any], out: ndarray) -> Keeper:
-    """Give the operands that do not require grad their nodes; returns what keeps the arrays that the rules will need."""
     if out.dtype.kind != "f":
         raise TypeError(not_real(op, out.dtype))
+
     keep, keeper = op.keeper(tuple([node is not None for node in nodes]))
-    for i, x in enumerate(operands):
-        if isinstance(x, Tensor):
-            nodes[i] = x._node or x._constant()
-        elif isinstance(x, SCALARS):
-            nodes[i] = x
-        else:  # somebody else's array: if a rule will need it, it must not change until then
-            if keep[i + 1]:
-                arrays[i] = np.array(x)
-            nodes[i] = Leaf(arrays[i], requires_grad=False)
-    return keeper
+    if None in nodes:
+        for i, x in enumerate(operands):
+            if isinstance(x, Tensor):
+                nodes[i] = x._node or x._constant()
+            elif isinstance(x, SCALARS):
+                nodes[i] = x
+            else:  # somebody else's array: if a rule will need it, it must not change until then
+                if keep[i + 1]:
+                    arrays[i] = np.array(x)
+                nodes[i] = Leaf(arrays[i], requires_grad=False)
+    return wrap(out, Node(op, tuple(nodes), options, keeper(out, arrays), out.shape, out.dtype, state.scope))
+
+
+# `apply` for the usual case, all operands Tensors that require grad, with no loop and no call of a constructor: 1.0 instead
+# of 2.2 µs for an 8x32 multiply, of which NumPy's own multiply takes 0.4.
+WRITTEN_OUT = """
+def run({names}{options}):
+    if {all_tensors}:
+        {take_nodes}
+        if {all_recorded}:
+            {take_arrays}
+            try:
+                out = forward({arrays}{pass_options})
+            except Exception as error:
+                add_note(error, "in " + op.name, ({arrays},), current().scope)
+                raise
+            if type(out) is not ndarray:
+                out = asarray(out)
+            state = current()
+            made = new(Tensor)
+            made._data = out
+            made._leaf = None
+            if not state.recording:
+                made._node = None
+                return made
+            made._node = node = new_node(Node)
+            node.op = op
+            node.operands = ({nodes},)
+            node.options = {node_options}
+            node.saved = ({saved},)
+            node.shape = out.shape
+            node.dtype = dtype = out.dtype
+            if dtype.kind != "f":
+                raise TypeError(not_real(op, dtype))
+            node.scope = state.scope
+            node.number = next_number()
+            node.name = None
+            return made
+    return apply(op, ({names},), {node_options})
+"""
+
+
+def written_out(op: Op) -> Callable[..., Any]:
+    names = op.operands
+    keep_out, *keep = op.kept((True,) * len(names))
+    source = WRITTEN_OUT.format(
+        names=", ".join(names),
+        options=", options" if op.options else "",
+        all_tensors=" and ".join(f"isinstance({x}, Tensor)" for x in names),
+        take_nodes="; ".join(f"{x}_node = {x}._node" for x in names),
+        all_recorded=" and ".join(f"{x}_node is not None" for x in names),
+        take_arrays="; ".join(f"{x}_array = {x}._data" for x in names),
+        arrays=", ".join(f"{x}_array" for x in names),
+        pass_options=", **options" if op.options else "",
+        nodes=", ".join(f"{x}_node" for x in names),
+        node_options="options" if op.options else "NO_OPTIONS",
+        saved=", ".join(["out" if keep_out else "None", *(f"{x}_array" if k else "None" for x, k in zip(names, keep, strict=True))]),
+    )
+    namespace = {"op": op, "forward": op.forward, **globals()}
+    exec(source, namespace)
+    return namespace["run"]  # type: ignore[no-any-return]
 
 
 def shape_of(x: Any) -> tuple[int, ...]:
@@ -249,72 +297,11 @@ def elementwise(
         name or ufunc.__name__, "elementwise", ufunc, partials,
         operands=names, domain=domain, analytic=analytic, singular=singular, symbol=symbol,
     )  # fmt: skip
-    function = _unary(op) if len(names) == 1 else _binary(op)
+    function = op.run
     function.__name__ = function.__qualname__ = op.name
     function.__doc__ = describe(op, doc)
     function.op = op  # type: ignore[attr-defined]
     return function
-
-
-# `_unary` and `_binary` are `apply` written out for one and two operands: 0.9 µs less in every op.
-
-
-def _unary(op: Op) -> Callable[[Any], Any]:
-    forward = op.forward
-    keep_out, keep_x = op.kept((True,))
-
-    def function(x: Any) -> Any:
-        if not isinstance(x, Tensor):
-            return forward(x)
-        a = x._data
-        n = x._node
-        out = forward(a)
-        if type(out) is not ndarray:
-            out = np.asarray(out)
-        state = current()
-        if n is None or not state.recording:
-            return wrap(out)
-        saved = (out if keep_out else None, a if keep_x else None)
-        made = new(Tensor)
-        made._data = out
-        made._node = Node(op, (n,), NO_OPTIONS, saved, out.shape, out.dtype, state.scope)
-        made._leaf = None
-        return made
-
-    return function
-
-
-def _binary(op: Op) -> Callable[[Any, Any], Any]:
-    forward = op.forward
-    keep_out, keep_x, keep_y = op.kept((True, True))
-
-    def function(x: Any, y: Any) -> Any:
-        if isinstance(x, Tensor) and isinstance(y, Tensor):
-            m = x._node
-            n = y._node
-            if m is not None and n is not None:
-                a = x._data
-                b = y._data
-                try:
-                    out = forward(a, b)
-                except Exception as error:
-                    add_note(error, f"in {op.name}", (a, b), current().scope)
-                    raise
-                if type(out) is not ndarray:
-                    out = np.asarray(out)
-                state = current()
-                if not state.recording:
-                    return wrap(out)
-                saved = (out if keep_out else None, a if keep_x else None, b if keep_y else None)
-                made = new(Tensor)
-                made._data = out
-                made._node = Node(op, (m, n), NO_OPTIONS, saved, out.shape, out.dtype, state.scope)
-                made._leaf = None
-                return made
-        return apply(op, (x, y))
-
-    return function
-
 
 
 def linear(

@@ -68,7 +68,7 @@ def matmul(x: Any, y: Any) -> Any:
     >>> (x @ np.array([[3.0], [4.0]])).item()
     11.0
     """
-    return apply(matmul_op, (x, y))
+    return matmul_op.run(x, y)
 
 
 def dot(x: Any, y: Any) -> Any:

@@ -103,7 +103,7 @@ def linear(x: Any, W: Any, b: Any = None) -> Any:
     >>> minigrad.linear(minigrad.tensor([1.0, 2.0]), [[3.0, 4.0]], [0.5])
     tensor([11.5])
     """
-    return apply(linear_op, (x, W, b))
+    return linear_op.run(x, W, b)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -113,7 +113,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> minigrad.softmax(minigrad.tensor([0.0, 0.0]))
     tensor([0.5, 0.5])
     """
-    return apply(softmax_op, (x,), {"axis": axis})
+    return softmax_op.run(x, {"axis": axis})
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
@@ -123,7 +123,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> minigrad.log_softmax(minigrad.tensor([0.0, 1000.0]))
     tensor([-1000.,     0.])
     """
-    return apply(log_softmax_op, (x,), {"axis": axis})
+    return log_softmax_op.run(x, {"axis": axis})
 
 
 def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean") -> Any:

@@ -70,7 +70,7 @@ def reshape(x: Any, shape: Shape) -> Any:
     >>> minigrad.reshape(minigrad.tensor([1.0, 2.0, 3.0, 4.0]), (2, -1)).shape
     (2, 2)
     """
-    return apply(reshape_op, (x,), {"shape": as_tuple(shape)})
+    return reshape_op.run(x, {"shape": as_tuple(shape)})
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
@@ -82,7 +82,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """
     if axes is not None:
         axes = np.lib.array_utils.normalize_axis_tuple(axes, len(shape_of(x)))
-    return apply(transpose_op, (x,), {"axes": axes})
+    return transpose_op.run(x, {"axes": axes})
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
@@ -126,7 +126,7 @@ def broadcast_to(x: Any, shape: Shape) -> Any:
     >>> x.grad
     array([3., 3.])
     """
-    return apply(broadcast_to_op, (x,), {"shape": as_tuple(shape)})
+    return broadcast_to_op.run(x, {"shape": as_tuple(shape)})
 
 
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
@@ -197,7 +197,7 @@ def getitem(x: Any, index: Any) -> Any:
         if type(i) is not int and type(i) is not slice:
             items = tuple([own_index(i) for i in items])
             break
-    return apply(getitem_op, (x,), {"index": items})
+    return getitem_op.run(x, {"index": items})
 
 
 def own_index(i: Any) -> Any:
