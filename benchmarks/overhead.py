@@ -1,6 +1,6 @@
 """What recording costs: one op on tensors that require grad, against the same op in bare NumPy.
 
-    python benchmarks/overhead.py
+python benchmarks/overhead.py
 """
 
 from __future__ import annotations

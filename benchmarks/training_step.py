@@ -2,18 +2,19 @@
 
     python benchmarks/training_step.py
 
-In one run, in turns, in float32 and on one thread: minigrad, backpropagation through time written by hand in NumPy, and, where
-PyTorch is installed (extra `bench`), ``torch.nn.RNNCell`` in a loop. All start from the same weights, and the script
-first checks that all arrive at the same loss.
+In one run, in turns, in float32 and on one thread: minigrad, backpropagation through time written by hand in NumPy,
+and, where PyTorch is installed (extra `bench`), ``torch.nn.RNNCell`` in a loop. All start from the same weights, and
+the script first checks that all arrive at the same loss.
 """
 
 from __future__ import annotations
 
 import os
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # read when NumPy is imported
     os.environ[variable] = "1"
 
+# ruff: noqa: E402
 from collections.abc import Callable
 
 import numpy as np

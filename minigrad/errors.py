@@ -1,6 +1,6 @@
 """The errors that belong to this library alone; everything else is a TypeError, ValueError or IndexError."""
 
-__all__ = ["GraphFreedError", "LeavesGraphError", "RenderError", "RendererMissing", "RenderTimeout"]
+__all__ = ["GraphFreedError", "LeavesGraphError", "RenderError", "RenderTimeout", "RendererMissing"]
 
 
 class GraphFreedError(RuntimeError):

@@ -27,7 +27,7 @@ NO_OPTIONS: dict[str, Any] = {}
 class Node:
     """One recorded op: what it was, what it was computed from, and what its rules need."""
 
-    __slots__ = ("op", "operands", "options", "saved", "shape", "dtype", "scope", "number", "name", "__weakref__")
+    __slots__ = ("__weakref__", "dtype", "name", "number", "op", "operands", "options", "saved", "scope", "shape")
     requires_grad = True
 
     def __init__(
@@ -80,7 +80,7 @@ class Leaf(Node):
 class Scope:
     """A place in the computation, such as ``lstm/layer=0/t=17``. Every node made there carries it."""
 
-    __slots__ = ("parent", "name", "value")
+    __slots__ = ("name", "parent", "value")
 
     def __init__(self, parent: Scope | None, name: str, value: Any = None) -> None:
         self.parent = parent
@@ -95,6 +95,9 @@ class Scope:
             chain.append(place)
             place = place.parent
         return reversed(chain)
+
+    def __contains__(self, name: str) -> bool:
+        return any(place.name == name for place in self)
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of the innermost scope called `name`: ``node.scope.get("t")``."""
@@ -122,7 +125,7 @@ class State:
         self.scope = scope
 
 
-CURRENT: ContextVar[State] = ContextVar("minigrad_state", default=State(True, None))  # one per thread and task
+CURRENT: ContextVar[State] = ContextVar("minigrad_state", default=State(True, None))  # noqa: B039 no State is ever changed
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -161,7 +164,7 @@ class scope:
     lstm/t=17
     """
 
-    __slots__ = ("name", "value", "_token")
+    __slots__ = ("_token", "name", "value")
 
     def __init__(self, name: str, value: Any = None) -> None:
         self.name = name

@@ -70,7 +70,9 @@ class Graph:
         arguments += [f"{key}={brief(value)}" for key, value in node.options.items() if worth_telling(key, value, node)]
         return f"{node.op.name}({', '.join(arguments)})"
 
-
+    def index_text(self, node: Node) -> str:
+        """The index of a getitem, as it is written: ``[3, 0:5]``."""
+        return f"[{', '.join(brief(i) for i in node.options['index'])}]"
 
 
 def worth_telling(option: str, value: Any, node: Node) -> bool:

@@ -52,7 +52,7 @@ class Tensor:
     array([0.6, 0.8])
     """
 
-    __slots__ = ("_data", "_node", "_leaf", "__weakref__")
+    __slots__ = ("__weakref__", "_data", "_leaf", "_node")
     _data: np.ndarray  # the values; never written to
     _node: Node | None  # how it was computed, or its Leaf, if it requires grad
     _leaf: Leaf | None  # what stands for it in a graph if it does not
@@ -491,24 +491,15 @@ def reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda self, other: function(other, self)
 
 
-OPERATORS = {
-    "add": ops.add,
-    "sub": ops.subtract,
-    "mul": ops.multiply,
-    "truediv": ops.divide,
-    "pow": ops.power,
-    "matmul": ops.matmul,
-}
-for _name, _function in OPERATORS.items():
-    setattr(Tensor, f"__{_name}__", _function)
-    setattr(Tensor, f"__r{_name}__", reflected(_function))
-Tensor.__neg__ = ops.negative  # type: ignore[method-assign]
-Tensor.__pos__ = ops.positive  # type: ignore[method-assign]
-Tensor.__abs__ = ops.absolute  # type: ignore[method-assign]
-Tensor.__getitem__ = ops.getitem  # type: ignore[method-assign]
-Tensor.T = property(ops.transpose)  # type: ignore[assignment, misc]
-for _name in (
-    "abs astype clip cos dot exp log log_softmax logsumexp max mean min relu sigmoid sin softmax sqrt square squeeze "
-    "sum swapaxes take tanh"
-).split():
-    setattr(Tensor, _name, getattr(ops, _name))
+OPERATORS = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "matmul": "matmul"}
+OTHERS = {"__neg__": "negative", "__pos__": "positive", "__abs__": "absolute", "__getitem__": "getitem"}
+METHODS = (
+    "abs astype clip cos dot exp log log_softmax logsumexp max mean min relu sigmoid sin softmax sqrt square squeeze sum "
+    "swapaxes take tanh"
+)
+for _operator, _name in OPERATORS.items():
+    setattr(Tensor, f"__{_operator}__", getattr(ops, _name))
+    setattr(Tensor, f"__r{_operator}__", reflected(getattr(ops, _name)))
+for _operator, _name in {**OTHERS, **{name: name for name in METHODS.split()}}.items():
+    setattr(Tensor, _operator, getattr(ops, _name))
+Tensor.T = property(ops.transpose)  # type: ignore[assignment]

@@ -1,6 +1,6 @@
 """minigrad_rnn: recurrent networks on minigrad, toy sequence tasks, and pictures of what flows through time."""
 
-from . import optim
+from . import draw, optim
 from .cells import Cell, LSTMCell, RNNCell
 from .data import Alphabet, tasks
 from .generate import greedy, predict
@@ -12,7 +12,27 @@ from .recurrent import LSTM, RNN, Recurrent
 from .train import History, Trainer
 
 __all__ = [
-    "Adam", "Alphabet", "Cell", "History", "LSTM", "LSTMCell", "Linear", "Module", "Optimizer", "Parameter", "RNN",
-    "RNNCell", "Recurrent", "SGD", "Sequence", "SequenceLoss", "Trainer", "greedy", "optim", "predict",
-    "sequence_cross_entropy", "tasks",
+    "LSTM",
+    "RNN",
+    "SGD",
+    "Adam",
+    "Alphabet",
+    "Cell",
+    "History",
+    "LSTMCell",
+    "Linear",
+    "Module",
+    "Optimizer",
+    "Parameter",
+    "RNNCell",
+    "Recurrent",
+    "Sequence",
+    "SequenceLoss",
+    "Trainer",
+    "draw",
+    "greedy",
+    "optim",
+    "predict",
+    "sequence_cross_entropy",
+    "tasks",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from minigrad import Tensor
 from .init import Seed, generator, uniform
 from .module import Module, Parameter
 
-__all__ = ["Cell", "LSTMCell", "NONLINEARITIES", "RNNCell"]
+__all__ = ["NONLINEARITIES", "Cell", "LSTMCell", "RNNCell"]
 
 NONLINEARITIES: dict[str, Callable[[Any], Any]] = {"tanh": mg.tanh, "relu": mg.relu, "sigmoid": mg.sigmoid}
 
@@ -163,12 +163,11 @@ class LSTMCell(Cell):
 
 def as_input(x: Any, cell: Cell, axes: tuple[str, ...]) -> Tensor:
     """x as a Tensor of shape (*axes, input_size); arrays take the dtype of the weights."""
-    if not isinstance(x, Tensor):
-        x = mg.tensor(np.asarray(x), dtype=cell.weight_ih.dtype)
-    if x.ndim != len(axes) + 1 or x.shape[-1] != cell.input_size:
+    tensor = x if isinstance(x, Tensor) else mg.tensor(x, dtype=cell.weight_ih.dtype)
+    if tensor.ndim != len(axes) + 1 or tensor.shape[-1] != cell.input_size:
         expected = ", ".join([*axes, f"input_size={cell.input_size}"])
-        raise ValueError(f"the input has shape {x.shape}; expected ({expected})")
-    return x
+        raise ValueError(f"the input has shape {tensor.shape}; expected ({expected})")
+    return tensor
 
 
 def as_state(state: tuple[Any, ...], cell: Cell, batch: int) -> State:

@@ -65,6 +65,8 @@ class Sequence(Module):
             )
         self.recurrent = recurrent
         self.readout = readout
+        for name, p in readout.named_parameters():
+            p.name = f"readout.{name}"
 
     def forward(self, x: Any) -> Tensor:
         output, _ = self.recurrent.run(x, None)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .module import Parameter
 
-__all__ = ["Adam", "AdamState", "Optimizer", "SGD", "adam", "sgd"]
+__all__ = ["SGD", "Adam", "AdamState", "Optimizer", "adam", "sgd"]
 
 
 def sgd(p: np.ndarray, g: np.ndarray, *, lr: float) -> np.ndarray:

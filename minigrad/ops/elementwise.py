@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .kinds import POSITIVE, REAL, Domain, Op, apply, elementwise, linear, masked_multiply, shape_of
+from .kinds import POSITIVE, REAL, Domain, Op, elementwise, linear, masked_multiply, shape_of
 
 # -- arithmetic ------------------------------------------------------------------------------------------------
 
@@ -19,7 +19,13 @@ add = elementwise(np.add, 1, 1, domain=REAL, symbol="+", doc="Sum, x + y.")
 subtract = elementwise(np.subtract, 1, -1, domain=REAL, symbol="-", doc="Difference, x - y.")
 multiply = elementwise(np.multiply, lambda y: y, lambda x: x, domain=REAL, symbol="*", doc="Product, x * y.")
 divide = elementwise(
-    np.divide, lambda y: 1 / y, lambda out, y: -out / y, domain=POSITIVE, singular=True, symbol="/", doc="Quotient, x / y."
+    np.divide,
+    lambda y: 1 / y,
+    lambda out, y: -out / y,
+    domain=POSITIVE,
+    singular=True,
+    symbol="/",
+    doc="Quotient, x / y.",
 )
 negative = elementwise(np.negative, -1, domain=REAL, symbol="neg", doc="Negative, -x.")
 positive = elementwise(np.positive, 1, domain=REAL, symbol="pos", doc="Itself, +x.")
@@ -56,7 +62,9 @@ power = elementwise(
 exp = elementwise(np.exp, lambda out: out, domain=REAL, doc="Exponential, e^x.")
 expm1 = elementwise(np.expm1, lambda out: out + 1, domain=REAL, doc="e^x - 1, exact for small x.")
 log = elementwise(np.log, lambda x: 1 / x, domain=POSITIVE, singular=True, doc="Natural logarithm.")
-log1p = elementwise(np.log1p, lambda x: 1 / (1 + x), domain=Domain(low=-1.0), singular=True, doc="log(1 + x), exact for small x.")
+log1p = elementwise(
+    np.log1p, lambda x: 1 / (1 + x), domain=Domain(low=-1.0), singular=True, doc="log(1 + x), exact for small x."
+)
 
 # -- trigonometric functions -----------------------------------------------------------------------------------
 

@@ -28,25 +28,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..graph import CURRENT, NO_OPTIONS, Gather, Leaf, Node, add_note, next_number
 from ..tensor import Tensor, wrap
 
-__all__ = ["Domain", "Op", "POSITIVE", "REAL", "apply", "elementwise", "general", "linear"]
+__all__ = ["POSITIVE", "REAL", "Domain", "Op", "apply", "elementwise", "general", "linear"]
 
 ndarray = np.ndarray
 ARRAYS = (Tensor, ndarray)
 SCALARS = (float, int, type(None))  # kept in a node as they are
-asarray = np.asarray
 current = CURRENT.get
-new = Tensor.__new__
-new_node = Node.__new__
 
 Rule = Callable[..., Any]
 Keeper = Callable[[Any, list[Any]], tuple[Any, ...]]
+Run = Callable[..., Any]
 Pullback = Callable[[Any, Node, tuple[Any, ...], int], Any]
 
 
@@ -67,8 +65,22 @@ class Op:
     """One entry of the table."""
 
     __slots__ = (
-        "name", "kind", "forward", "rules", "domain", "analytic", "singular", "symbol", "gathers", "gather_limit",
-        "operands", "options", "variadic", "pullbacks", "run", "_keepers",
+        "_keepers",
+        "analytic",
+        "domain",
+        "forward",
+        "gather_limit",
+        "gathers",
+        "kind",
+        "name",
+        "operands",
+        "options",
+        "pullbacks",
+        "rules",
+        "run",
+        "singular",
+        "symbol",
+        "variadic",
     )  # fmt: skip
 
     def __init__(
@@ -103,7 +115,7 @@ class Op:
         self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
         self.pullbacks: tuple[Pullback | None, ...] = tuple(self._bind(rule) for rule in self.rules)
         self._keepers: dict[tuple[bool, ...], tuple[tuple[bool, ...], Keeper]] = {}
-        self.run = (lambda *arrays, **options: apply(self, arrays, options)) if variadic else written_out(self)
+        self.run: Run = written_out(self) if not variadic else lambda *arrays, **options: apply(self, arrays, options)
 
     def kept(self, wants: tuple[bool, ...]) -> tuple[bool, ...]:
         """Which of (out, \\*operands) are kept when the operands of which `wants` is true require grad."""
@@ -255,9 +267,15 @@ def written_out(op: Op) -> Callable[..., Any]:
         pass_options=", **options" if op.options else "",
         nodes=", ".join(f"{x}_node" for x in names),
         node_options="options" if op.options else "NO_OPTIONS",
-        saved=", ".join(["out" if keep_out else "None", *(f"{x}_array" if k else "None" for x, k in zip(names, keep, strict=True))]),
+        saved=", ".join(
+            ["out" if keep_out else "None", *(f"{x}_array" if k else "None" for x, k in zip(names, keep, strict=True))]
+        ),
     )
-    namespace = {"op": op, "forward": op.forward, **globals()}
+    namespace: dict[str, Any] = {
+        "op": op, "forward": op.forward, "apply": apply, "add_note": add_note, "not_real": not_real, "current": CURRENT.get,
+        "Tensor": Tensor, "new": Tensor.__new__, "Node": Node, "new_node": Node.__new__, "next_number": next_number,
+        "ndarray": ndarray, "asarray": np.asarray, "NO_OPTIONS": NO_OPTIONS,
+    }  # fmt: skip
     exec(source, namespace)
     return namespace["run"]  # type: ignore[no-any-return]
 
@@ -278,6 +296,15 @@ def not_real(op: Op, dtype: np.dtype[Any]) -> str:
 # -- making ops ------------------------------------------------------------------------------------------------
 
 
+class Elementwise(Protocol):
+    """The public function of an elementwise op, with its entry of the table."""
+
+    __name__: str
+    op: Op
+
+    def __call__(self, *operands: Any) -> Any: ...
+
+
 def elementwise(
     ufunc: Callable[..., Any],
     *partials: Rule | int | None,
@@ -287,7 +314,7 @@ def elementwise(
     analytic: bool = True,
     singular: bool = False,
     symbol: str | None = None,
-) -> Callable[..., Any]:
+) -> Elementwise:
     """Make an elementwise op of one or two operands; returns its public function.
 
     `partials` are the partial derivatives; `singular` if one of them may be infinite where the function is not.
@@ -297,11 +324,11 @@ def elementwise(
         name or ufunc.__name__, "elementwise", ufunc, partials,
         operands=names, domain=domain, analytic=analytic, singular=singular, symbol=symbol,
     )  # fmt: skip
-    function = op.run
+    function: Any = op.run
     function.__name__ = function.__qualname__ = op.name
     function.__doc__ = describe(op, doc)
-    function.op = op  # type: ignore[attr-defined]
-    return function
+    function.op = op
+    return function  # type: ignore[no-any-return]
 
 
 def linear(

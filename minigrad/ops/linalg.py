@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .elementwise import multiply
-from .kinds import apply, linear, shape_of
+from .kinds import linear, shape_of
 from .shape import reshape, transpose
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .kinds import REAL, Domain, apply, general, linear, shape_of
+from .kinds import REAL, Domain, general, linear, shape_of
 
 Axis = int | tuple[int, ...] | None
 

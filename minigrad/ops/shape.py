@@ -53,9 +53,7 @@ concatenate_op = linear(
     "concatenate", lambda *arrays, axis, bounds: np.concatenate(arrays, axis),
     lambda g, i, axis, bounds: g[(slice(None),) * axis + (slice(bounds[i], bounds[i + 1]),)],
 )  # fmt: skip
-stack_op = linear(
-    "stack", lambda *arrays, axis: np.stack(arrays, axis), lambda g, i, axis: g[(slice(None),) * axis + (i,)]
-)
+stack_op = linear("stack", lambda *arrays, axis: np.stack(arrays, axis), lambda g, i, axis: g[(slice(None),) * axis + (i,)])
 getitem_op = linear(
     "getitem", lambda x, *, index: x[index], lambda g, x_shape, index: scatter([g], [index], x_shape),
     gathers={0: gathered},

@@ -5,8 +5,8 @@ import os
 import uuid
 from pathlib import Path
 
-from minigrad.pictures.render import render
 from minigrad.errors import RenderError, RenderTimeout
+from minigrad.pictures.render import render
 
 _SUFFIXES = (".dot", ".gv", ".svg", ".png", ".pdf")
 _NOTEBOOK_TIMEOUT = 20.0
@@ -85,9 +85,7 @@ class Drawing:
         if target.is_dir():
             raise IsADirectoryError(f"{target} is a folder; give the name of a file in it")
         if suffix not in _SUFFIXES:
-            raise ValueError(
-                f"cannot save as {target.name!r}; its suffix must be one of {', '.join(_SUFFIXES)}"
-            )
+            raise ValueError(f"cannot save as {target.name!r}; its suffix must be one of {', '.join(_SUFFIXES)}")
         if not target.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
         if suffix in (".dot", ".gv"):

@@ -117,8 +117,7 @@ def _draw(name: str, command: list[str], data: bytes, format: str, timeout: floa
         ) from error
     if format == "png" and _TOO_LARGE.search(messages):
         raise RenderError(
-            "the picture is too large for png, which Graphviz limits to 32767 pixels a side. "
-            "Save it as .svg, or fold steps."
+            "the picture is too large for png, which Graphviz limits to 32767 pixels a side. Save it as .svg, or fold steps."
         )
     if _NO_PLUGIN.search(messages):
         raise _Unusable(_first_lines(messages))

@@ -50,7 +50,7 @@ def next_symbol(text: str, *, symbols: str | None = None, name: str = "text") ->
 
 
 def hello() -> Task:
-    """"hihell" to "ihello": the smallest task that needs a memory, for after h comes first i and then e, after l first l
+    """ "hihell" to "ihello": the smallest task that needs a memory, for after h comes first i and then e, after l first l
     and then o. Known from the labs of DeepLearningZeroToAll (Sung Kim).
 
     >>> import minigrad_rnn as rnn

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from minigrad.errors import RendererMissing, RenderError, RenderTimeout
 from minigrad.pictures import drawing
 from minigrad.pictures.drawing import Drawing
 from minigrad.pictures.render import renderers
-from minigrad.errors import RendererMissing, RenderError, RenderTimeout
 
 SOURCE = 'digraph {\n  a -> "Ω é"\n}\n'
 SVG = b"<?xml version='1.0'?><svg/>"

@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from minigrad.pictures.render import render, renderers
 from minigrad.errors import RendererMissing, RenderError, RenderTimeout
+from minigrad.pictures.render import render, renderers
 
 SOURCE = 'digraph { a -> b; b -> "Ω é" }'
 SVG = "<?xml version='1.0'?><svg/>"

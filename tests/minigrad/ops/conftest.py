@@ -1,0 +1,299 @@
+"""For every op of the table, what it may be called with: operands inside its domain, and options.
+
+A new elementwise op is covered by its domain alone; any other needs an entry in `STRATEGIES`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import minigrad
+from minigrad.ops.kinds import Op
+
+# A layout is a pair: how to lay the elements out in memory, and the view that gets them back, from an array or a Tensor.
+LAYOUTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Any], Any]]] = {
+    "contiguous": (lambda x: x, lambda base: base),
+    "transposed": (lambda x: x.T.copy(), lambda base: base.T),
+    "strided": (lambda x: np.repeat(x, 2, axis=-1), lambda base: base[..., ::2]),
+    "reversed": (lambda x: x[::-1].copy(), lambda base: base[::-1]),
+}
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A floating-point operand: `base` is what lies in memory, the operand is a view of it."""
+
+    base: np.ndarray
+    layout: str = "contiguous"
+
+    @property
+    def array(self) -> np.ndarray:
+        return self.view(self.base.copy())
+
+    def view(self, base: Any) -> Any:
+        return LAYOUTS[self.layout][1](base)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of an op. `operands` are Operands, and whatever is not differentiated as it is."""
+
+    op: Op
+    operands: tuple[Any, ...]
+    options: dict[str, Any]
+
+    @property
+    def wanted(self) -> list[int]:
+        """The operands that can be differentiated."""
+        rules = self.op.rules * len(self.operands) if self.op.variadic else self.op.rules
+        return [i for i, x in enumerate(self.operands) if isinstance(x, Operand) and rules[i] is not None]
+
+    def arrays(self) -> list[Any]:
+        return [x.array if isinstance(x, Operand) else x for x in self.operands]
+
+    def tensors(self, wanted: list[int] | None = None) -> list[Any]:
+        """The operands with Tensors in the places `wanted`, by default in all that can be differentiated."""
+        places = self.wanted if wanted is None else wanted
+        return [
+            x.view(minigrad.tensor(x.base, requires_grad=True)) if i in places
+            else x.array if isinstance(x, Operand)
+            else x
+            for i, x in enumerate(self.operands)
+        ]  # fmt: skip
+
+    def forward(self, *arrays: Any) -> np.ndarray:
+        """The function on bare arrays, without the engine."""
+        return np.asarray(self.op.forward(*arrays, **self.options))
+
+    def __call__(self, *operands: Any) -> Any:
+        """The op on Tensors."""
+        if self.op.variadic:
+            return self.op.run(*operands, **self.options)
+        return self.op.run(*operands, self.options) if self.op.options else self.op.run(*operands)
+
+    def cast(self, *dtypes: str) -> "Case":
+        """With the Operands in these dtypes, over and over."""
+        turn = (np.dtype(dtypes[i % len(dtypes)]) for i in range(len(self.operands)))
+        cast = [replace(x, base=x.base.astype(t)) if isinstance(x, Operand) else x for x, t in zip(self.operands, turn)]
+        return replace(self, operands=tuple(cast))
+
+
+# -- numbers and shapes ----------------------------------------------------------------------------------------
+
+seeds = st.integers(0, 2**32 - 1)
+sides = st.integers(0, 3)
+shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
+
+
+def values(op: Op, shape: tuple[int, ...], random: np.random.Generator, place: int = 0) -> np.ndarray:
+    """Numbers inside the domain of `op`, away from its ends, kinks and ties; `place` says which operand they are for."""
+    domain = op.domain
+    size = int(np.prod(shape))
+    if domain.ties:  # multiples of 0.3, shifted by 0.1 for each operand: no two are closer than 0.1
+        x = 0.3 * (random.permutation(size) - size // 2) + 0.1 * place
+    elif np.isfinite(domain.low) or np.isfinite(domain.high):
+        low = domain.low if np.isfinite(domain.low) else domain.high - 2.5
+        high = domain.high if np.isfinite(domain.high) else domain.low + 2.5
+        x = random.uniform(low + 0.3, min(high, low + 2.8) - 0.3, size)
+    else:
+        x = random.uniform(-2, 2, size)
+    for kink in domain.kinks:
+        x = np.where(np.abs(x - kink) < 0.1, kink + np.where(x < kink, -0.1, 0.1), x)
+    return x.reshape(shape)
+
+
+@st.composite
+def operand(draw: st.DrawFn, op: Op, shape: tuple[int, ...], place: int = 0) -> Operand:
+    array = values(op, shape, np.random.default_rng(draw(seeds)), place)
+    layout = draw(st.sampled_from([*LAYOUTS] if shape else ["contiguous"]))
+    return Operand(LAYOUTS[layout][0](array), layout)
+
+
+def broadcastable(number: int, max_dims: int = 3) -> st.SearchStrategy[tuple[tuple[int, ...], ...]]:
+    return hnp.mutually_broadcastable_shapes(
+        num_shapes=number, min_dims=0, max_dims=max_dims, min_side=0, max_side=3
+    ).map(lambda found: found.input_shapes)
+
+
+def booleans(shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
+    return hnp.arrays(bool, shape)
+
+
+# -- cases -----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def elementwise(draw: st.DrawFn, op: Op) -> Case:
+    found = draw(broadcastable(len(op.operands)))
+    return Case(op, tuple(draw(operand(op, shape, i)) for i, shape in enumerate(found)), {})
+
+
+@st.composite
+def clip(draw: st.DrawFn, op: Op) -> Case:
+    x, low, high = draw(elementwise(op)).operands
+    return Case(op, (x, draw(st.sampled_from([low, None, -0.45])), draw(st.sampled_from([high, None, 0.45]))), {})
+
+
+@st.composite
+def where(draw: st.DrawFn, op: Op) -> Case:
+    condition, x, y = draw(broadcastable(3))
+    return Case(op, (draw(booleans(condition)), draw(operand(op, x)), draw(operand(op, y))), {})
+
+
+@st.composite
+def astype(draw: st.DrawFn, op: Op) -> Case:
+    return Case(op, (draw(operand(op, draw(shapes))),), {"dtype": np.dtype(float)})
+
+
+@st.composite
+def reduction(draw: st.DrawFn, op: Op) -> Case:
+    empty = op.name in ("sum", "logsumexp")  # the others have no value for no elements
+    shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0 if empty else 1, max_side=3))
+    axis = tuple(i for i in range(len(shape)) if draw(st.booleans()))
+    if not empty:
+        shape = tuple(n if i in axis else draw(st.integers(0, 3)) for i, n in enumerate(shape))
+    return Case(op, (draw(operand(op, shape)),), {"axis": axis, "keepdims": draw(st.booleans())})
+
+
+@st.composite
+def reshape(draw: st.DrawFn, op: Op) -> Case:
+    shape = draw(shapes)
+    size = int(np.prod(shape))
+    others = [shape[::-1], (size,), (1, *shape), (*shape, 1), *([(-1, shape[-1])] if shape and shape[-1] else [])]
+    return Case(op, (draw(operand(op, shape)),), {"shape": draw(st.sampled_from(others))})
+
+
+@st.composite
+def transpose(draw: st.DrawFn, op: Op) -> Case:
+    shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3))
+    axes = draw(st.none() | st.permutations(range(len(shape))).map(tuple))
+    return Case(op, (draw(operand(op, shape)),), {"axes": axes})
+
+
+@st.composite
+def broadcast_to(draw: st.DrawFn, op: Op) -> Case:
+    target = draw(shapes)
+    own = [n if draw(st.booleans()) else 1 for n in target][draw(st.integers(0, len(target))) :]
+    return Case(op, (draw(operand(op, tuple(own))),), {"shape": target})
+
+
+@st.composite
+def concatenate(draw: st.DrawFn, op: Op) -> Case:
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
+    axis = draw(st.integers(0, len(shape) - 1))
+    lengths = draw(st.lists(sides, min_size=1, max_size=4))
+    parts = [(*shape[:axis], n, *shape[axis + 1 :]) for n in lengths]
+    return Case(
+        op, tuple(draw(operand(op, part)) for part in parts), {"axis": axis, "bounds": [0, *accumulate(lengths)]}
+    )
+
+
+@st.composite
+def stack(draw: st.DrawFn, op: Op) -> Case:
+    shape = draw(shapes)
+    number = draw(st.integers(1, 4))
+    return Case(op, tuple(draw(operand(op, shape)) for _ in range(number)), {"axis": draw(st.integers(0, len(shape)))})
+
+
+@st.composite
+def indices(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Integers, slices, index arrays that repeat, masks, ``...`` and None, in any mixture that fits the shape."""
+    if shape and draw(st.integers(0, 7)) == 0:  # a mask of several axes
+        dims = draw(st.integers(1, len(shape)))
+        return (draw(booleans(shape[:dims])),)
+    length = draw(sides) if 0 not in shape else 0  # of all index arrays, and the number of True in all masks
+    items: list[Any] = []
+    for n in shape:
+        kind = draw(st.sampled_from(["slice", "slice", "integer", "array", "square", "mask"]))
+        if kind == "integer" and n:
+            items.append(draw(st.integers(-n, n - 1)))
+        elif kind == "array" and (n or not length):
+            items.append(draw(hnp.arrays(np.intp, length, elements=st.integers(-n, max(n - 1, -n)))))
+        elif kind == "square" and n:
+            items.append(draw(hnp.arrays(np.intp, (2, length), elements=st.integers(-n, n - 1))))
+        elif kind == "mask" and n >= length:
+            items.append(np.isin(np.arange(n), draw(st.permutations(range(n)))[:length]))
+        else:
+            items.append(draw(st.slices(n)))
+    if draw(st.booleans()):
+        items = items[: draw(st.integers(0, len(items)))]
+    elif draw(st.booleans()):
+        start = draw(st.integers(0, len(items)))
+        stop = draw(st.integers(start, len(items)))
+        items[start:stop] = [Ellipsis]
+    for _ in range(draw(st.integers(0, 2))):
+        items.insert(draw(st.integers(0, len(items))), None)
+    return tuple(items)
+
+
+@st.composite
+def getitem(draw: st.DrawFn, op: Op) -> Case:
+    shape = draw(shapes)
+    return Case(op, (draw(operand(op, shape)),), {"index": draw(indices(shape))})
+
+
+@st.composite
+def scatter(draw: st.DrawFn, op: Op) -> Case:
+    shape = draw(shapes)
+    places = draw(st.lists(indices(shape), min_size=1, max_size=3))
+    parts = tuple(draw(operand(op, np.empty(shape)[place].shape)) for place in places)
+    return Case(op, parts, {"indices": places, "shape": shape})
+
+
+@st.composite
+def matmul(draw: st.DrawFn, op: Op) -> Case:
+    n, k, m = draw(sides), draw(sides), draw(sides)
+    left, right = draw(broadcastable(2, max_dims=2))
+    x = draw(st.sampled_from([(k,), (*left, n, k)]))
+    y = draw(st.sampled_from([(k,), (*right, k, m)]))
+    return Case(op, (draw(operand(op, x)), draw(operand(op, y))), {})
+
+
+@st.composite
+def linear(draw: st.DrawFn, op: Op) -> Case:
+    lead, inputs, outputs = draw(shapes), draw(sides), draw(sides)
+    b = draw(st.none() | operand(op, (outputs,)))
+    return Case(op, (draw(operand(op, (*lead, inputs))), draw(operand(op, (outputs, inputs))), b), {})
+
+
+@st.composite
+def along_an_axis(draw: st.DrawFn, op: Op) -> Case:
+    shape = list(draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    shape[axis] = max(shape[axis], 1)  # test_semantics.py has the softmax of nothing
+    return Case(op, (draw(operand(op, tuple(shape))),), {"axis": axis})
+
+
+@st.composite
+def cross_entropy(draw: st.DrawFn, op: Op) -> Case:
+    lead, classes = draw(shapes), draw(st.integers(1, 4))
+    targets = draw(hnp.arrays(np.intp, lead, elements=st.integers(0, classes - 1)))
+    return Case(op, (draw(operand(op, (*lead, classes))), targets), {})
+
+
+STRATEGIES: dict[str, Callable[[Op], st.SearchStrategy[Case]]] = {
+    "where": where, "clip": clip, "astype": astype,
+    "sum": reduction, "mean": reduction, "max": reduction, "min": reduction, "logsumexp": reduction,
+    "reshape": reshape, "transpose": transpose, "broadcast_to": broadcast_to,
+    "concatenate": concatenate, "stack": stack, "getitem": getitem, "scatter": scatter,
+    "matmul": matmul, "linear": linear,
+    "softmax": along_an_axis, "log_softmax": along_an_axis, "cross_entropy": cross_entropy,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def cases() -> Callable[[Op], st.SearchStrategy[Case]]:
+    """op -> a strategy of its cases; KeyError for an op that has none."""
+
+    def cases(op: Op) -> st.SearchStrategy[Case]:
+        if op.kind == "elementwise" and op.name not in STRATEGIES:
+            return elementwise(op)
+        return STRATEGIES[op.name](op)
+
+    return cases

@@ -1,0 +1,217 @@
+"""One time step: values by formula, how the weights begin, and what is refused."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad_rnn as rnn
+
+CELLS = [rnn.RNNCell, rnn.LSTMCell]
+
+
+def sigmoid(a: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-a))
+
+
+def affine(cell: rnn.Cell, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+    return x @ cell.weight_ih.data.T + cell.bias_ih.data + h @ cell.weight_hh.data.T + cell.bias_hh.data
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("nonlinearity", "function"), [("tanh", np.tanh), ("relu", lambda a: np.maximum(a, 0)), ("sigmoid", sigmoid)]
+)
+def test_rnn_cell_is_its_formula(nonlinearity: str, function: Any) -> None:
+    rng = np.random.default_rng(0)
+    cell = rnn.RNNCell(3, 4, nonlinearity, dtype=float, rng=rng)
+    x, h = rng.normal(size=(2, 3)), rng.normal(size=(2, 4))
+    np.testing.assert_allclose(cell(x, h).data, function(affine(cell, x, h)), rtol=1e-12)
+
+
+def test_lstm_cell_is_its_formula() -> None:
+    rng = np.random.default_rng(1)
+    cell = rnn.LSTMCell(3, 4, dtype=float, rng=rng)
+    x, h, c = rng.normal(size=(2, 3)), rng.normal(size=(2, 4)), rng.normal(size=(2, 4))
+    i, f, g, o = np.split(affine(cell, x, h), 4, axis=1)
+    c_expected = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    h_new, c_new = cell(x, (h, c))
+    np.testing.assert_allclose(c_new.data, c_expected, rtol=1e-12)
+    np.testing.assert_allclose(h_new.data, sigmoid(o) * np.tanh(c_expected), rtol=1e-12)
+
+
+def test_cell_without_bias_is_the_cell_with_biases_of_zero() -> None:
+    x = np.random.default_rng(2).normal(size=(2, 3))
+    with_bias = rnn.RNNCell(3, 4, dtype=float, rng=0)
+    without = rnn.RNNCell(3, 4, bias=False, dtype=float, rng=0)
+    assert without.bias_ih is None
+    assert without.bias_hh is None
+    with_bias.bias_ih.data = with_bias.bias_hh.data = np.zeros(4)
+    np.testing.assert_allclose(without(x).data, with_bias(x).data, rtol=1e-12)
+
+
+def test_state_is_zeros_unless_given() -> None:
+    x, zeros = np.ones((2, 3)), np.zeros((2, 4))
+    cell = rnn.RNNCell(3, 4, rng=0)
+    np.testing.assert_array_equal(cell(x).data, cell(x, zeros).data)
+    lstm = rnn.LSTMCell(3, 4, rng=0)
+    for part, same in zip(lstm(x), lstm(x, (zeros, zeros)), strict=True):
+        np.testing.assert_array_equal(part.data, same.data)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_shapes_are_batch_by_hidden(batch: int) -> None:
+    assert rnn.RNNCell(3, 4)(np.ones((batch, 3))).shape == (batch, 4)
+    assert [part.shape for part in rnn.LSTMCell(3, 4)(np.ones((batch, 3)))] == [(batch, 4)] * 2
+
+
+@pytest.mark.parametrize("cell", [rnn.RNNCell(3, 4, dtype=np.float32), rnn.LSTMCell(3, 4, dtype=float)])
+def test_initial_state_is_named_zeros_of_the_weights_dtype(cell: rnn.Cell) -> None:
+    state = cell.initial_state(2)
+    assert [part.name for part in state] == [f"{name}0" for name in cell.state_names]
+    for part in state:
+        assert part.dtype == cell.weight_hh.dtype
+        np.testing.assert_array_equal(part.data, np.zeros((2, 4)))
+
+
+def test_lists_and_arrays_of_integers_are_taken() -> None:
+    cell = rnn.RNNCell(2, 1, rng=0)
+    expected = cell(np.array([[1.0, 2.0]]), np.array([[3.0]])).data
+    np.testing.assert_array_equal(cell([[1, 2]], [[3]]).data, expected)
+
+
+def test_gradients_reach_input_and_state() -> None:
+    x = mg.tensor(np.ones((2, 3)), requires_grad=True)
+    h = mg.tensor(np.zeros((2, 4)), requires_grad=True)
+    c = mg.tensor(np.ones((2, 4)), requires_grad=True)
+    out, _ = rnn.LSTMCell(3, 4, dtype=float, rng=0)(x, (h, c))
+    out.sum().backward()
+    assert all(np.abs(leaf.grad).min() > 0 for leaf in (x, h, c))
+
+
+# -- how the weights begin ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(rnn.RNNCell, 1), (rnn.LSTMCell, 4)])
+def test_weights_are_drawn_in_order_from_the_generator(kind: Any, gates: int) -> None:
+    rng, twin = np.random.default_rng(5), np.random.default_rng(5)
+    cell = kind(3, 4, dtype=float, rng=rng)
+    rows = gates * 4
+    for name, shape in (
+        ("weight_ih", (rows, 3)),
+        ("weight_hh", (rows, 4)),
+        ("bias_ih", (rows,)),
+        ("bias_hh", (rows,)),
+    ):
+        np.testing.assert_array_equal(getattr(cell, name).data, twin.uniform(-0.5, 0.5, shape))
+    assert rng.random() == twin.random()
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_same_seed_same_weights(kind: Any) -> None:
+    one, same, other = kind(3, 4, rng=1), kind(3, 4, rng=1), kind(3, 4, rng=2)
+    for p, q, r in zip(one.parameters(), same.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+        assert not np.array_equal(p.data, r.data)
+
+
+def test_without_a_seed_weights_differ() -> None:
+    assert not np.array_equal(rnn.RNNCell(3, 4).weight_ih.data, rnn.RNNCell(3, 4).weight_ih.data)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_weights_lie_within_one_over_root_hidden(kind: Any) -> None:
+    for p in kind(30, 25, rng=0).parameters():
+        assert 0.15 < np.abs(p.data).max() <= 0.2
+
+
+def test_forget_bias_is_added_to_the_forget_gate_alone() -> None:
+    plain, eager = rnn.LSTMCell(3, 4, dtype=float, rng=0), rnn.LSTMCell(3, 4, forget_bias=1.5, dtype=float, rng=0)
+    added = eager.bias_ih.data - plain.bias_ih.data
+    np.testing.assert_allclose(added, [0] * 4 + [1.5] * 4 + [0] * 8, atol=1e-15)
+    for name in ("weight_ih", "weight_hh", "bias_hh"):
+        np.testing.assert_array_equal(getattr(eager, name).data, getattr(plain, name).data)
+
+
+def test_forget_bias_keeps_the_dtype() -> None:
+    assert rnn.LSTMCell(3, 4, forget_bias=np.float64(1.0)).bias_ih.dtype == np.float32
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ((0, 4), "input_size is 0; it must be at least 1"),
+        ((-2, 4), "input_size is -2; it must be at least 1"),
+        ((3, 0), "hidden_size is 0; it must be at least 1"),
+    ],
+)
+def test_sizes_below_one_are_refused(kind: Any, sizes: tuple[int, int], text: str) -> None:
+    with pytest.raises(ValueError) as error:
+        kind(*sizes)
+    assert str(error.value) == text
+
+
+@pytest.mark.parametrize("wrong", ["gelu", "", "Tanh", None, 1])
+def test_unknown_nonlinearity_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError) as error:
+        rnn.RNNCell(3, 4, wrong)
+    assert str(error.value) == f"nonlinearity is one of tanh, relu, sigmoid, not {wrong!r}"
+
+
+def test_forget_bias_needs_a_bias() -> None:
+    with pytest.raises(ValueError, match="forget_bias is added to a bias, and this cell has bias=False"):
+        rnn.LSTMCell(3, 4, bias=False, forget_bias=1.0)
+    rnn.LSTMCell(3, 4, bias=False, forget_bias=0.0)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("shape", [(), (3,), (2, 4), (5, 2, 3)])
+@pytest.mark.parametrize("make", [np.ones, lambda shape: mg.tensor(np.ones(shape))])
+def test_input_of_another_shape_is_refused(kind: Any, shape: tuple[int, ...], make: Any) -> None:
+    with pytest.raises(ValueError) as error:
+        kind(3, 4)(make(shape))
+    assert str(error.value) == f"the input has shape {shape}; expected (batch, input_size=3)"
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (1, 4), (3, 4), (2, 5), (1, 2, 4)])
+def test_state_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    x = np.ones((2, 3))
+    with pytest.raises(ValueError) as error:
+        rnn.RNNCell(3, 4)(x, np.zeros(shape))
+    assert str(error.value) == f"the state h has shape {shape}; expected (batch, hidden_size) = (2, 4)"
+    with pytest.raises(ValueError) as error:
+        rnn.LSTMCell(3, 4)(x, (np.zeros((2, 4)), np.zeros(shape)))
+    assert str(error.value) == f"the state c has shape {shape}; expected (batch, hidden_size) = (2, 4)"
+
+
+@pytest.mark.parametrize(
+    ("state", "given"),
+    [
+        ((), "0 parts"),
+        ((np.zeros((2, 4)),), "1 parts"),
+        ([np.zeros((2, 4))] * 3, "3 parts"),
+        (np.zeros((2, 2, 4)), "a ndarray"),
+        (mg.tensor(np.zeros((2, 4))), "a Tensor"),
+    ],
+)
+def test_lstm_state_that_is_not_a_pair_is_refused(state: Any, given: str) -> None:
+    with pytest.raises(ValueError) as error:
+        rnn.LSTMCell(3, 4)(np.ones((2, 3)), state)
+    assert str(error.value) == f"the state of LSTMCell is (h, c), not {given}"
+
+
+def test_integer_weights_are_refused() -> None:
+    with pytest.raises(TypeError, match="only floating-point tensors can require grad, this one is int64"):
+        rnn.RNNCell(3, 4, dtype=np.int64)
+
+
+def test_a_cell_without_a_step_says_so() -> None:
+    with pytest.raises(NotImplementedError, match=r"Cell does not define step\(\)"):
+        rnn.Cell(3, 4).step(mg.tensor(np.ones((1, 3))), ())

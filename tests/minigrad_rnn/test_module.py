@@ -1,0 +1,348 @@
+"""Modules: how parameters are found, named, saved, loaded and copied, and that dtypes stay what they are."""
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad_rnn as rnn
+
+
+class Block(rnn.Module):
+    def __init__(self) -> None:
+        self.weight = rnn.Parameter(np.ones((2, 3)))
+
+    def forward(self, x: Any) -> mg.Tensor:
+        return mg.linear(x, self.weight)
+
+
+class Tree(rnn.Module):
+    def __init__(self) -> None:
+        self.first = rnn.Parameter([1.0])
+        self.block = Block()
+        self.many = [rnn.Parameter([2.0]), Block()]
+        self.pair = (Block(), rnn.Parameter([3.0]))
+        self.table = {"a": rnn.Parameter([4.0]), "b": {"c": Block()}, 7: [[rnn.Parameter([5.0])]]}
+        self.absent = None
+        self.size = 3
+        self.constant = mg.tensor([1.0], requires_grad=True)
+
+
+class Tied(rnn.Module):
+    """One parameter under two names, one module in two places."""
+
+    def __init__(self) -> None:
+        self.here = rnn.Parameter([2.0, 3.0])
+        self.there = self.here
+        self.block = Block()
+        self.blocks = [self.block]
+
+
+def small(seed: int = 0, **options: Any) -> rnn.Sequence:
+    rng = np.random.default_rng(seed)
+    return rnn.Sequence(rnn.RNN(3, 4, rng=rng, **options), rnn.Linear(4, 2, rng=rng, **options))
+
+
+def same_weights(one: rnn.Module, other: rnn.Module) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+# -- finding parameters ------------------------------------------------------------------------------------------------
+
+
+def test_parameters_are_found_in_attributes_lists_tuples_dicts_and_modules() -> None:
+    assert [name for name, _ in Tree().named_parameters()] == [
+        "first",
+        "block.weight",
+        "many.0",
+        "many.1.weight",
+        "pair.0.weight",
+        "pair.1",
+        "table.a",
+        "table.b.c.weight",
+        "table.7.0.0",
+    ]
+
+
+def test_parameters_are_the_objects_in_the_order_of_definition() -> None:
+    tree = Tree()
+    assert tree.parameters()[0] is tree.first
+    assert tree.parameters()[3] is tree.many[1].weight
+    assert len(tree.parameters()) == 9
+
+
+def test_a_parameter_added_later_is_found() -> None:
+    block = Block()
+    block.extra = rnn.Parameter([1.0])
+    assert [name for name, _ in block.named_parameters()] == ["weight", "extra"]
+
+
+def test_a_module_without_parameters_has_none() -> None:
+    assert rnn.Module().parameters() == []
+    assert rnn.Module().state_dict() == {}
+
+
+def test_a_shared_parameter_is_one_parameter_with_several_names() -> None:
+    tied = Tied()
+    assert list(tied.state_dict()) == ["here", "there", "block.weight", "blocks.0.weight"]
+    assert [id(p) for p in tied.parameters()] == [id(tied.here), id(tied.block.weight)]
+
+
+def test_a_shared_parameter_gathers_the_gradient_of_all_its_uses() -> None:
+    cell = rnn.RNNCell(3, 3, bias=False, dtype=float, rng=0)
+    x, h = np.random.default_rng(1).normal(size=(2, 2, 3))
+    cell(x, h).sum().backward()
+    apart = cell.weight_ih.grad
+    cell.zero_grad()
+    cell.weight_hh = cell.weight_ih
+    d = 1 - cell(x, h).data ** 2
+    cell(x, h).sum().backward()
+    np.testing.assert_allclose(cell.weight_ih.grad, d.T @ (x + h), rtol=1e-12)
+    assert not np.allclose(cell.weight_ih.grad, apart)
+    assert len(cell.parameters()) == 1
+
+
+def test_repr_counts_each_number_once() -> None:
+    assert repr(Tied()) == "<Tied with 8 parameters>"
+    assert repr(rnn.Linear(3, 2)) == "<Linear with 8 parameters>"
+
+
+def test_calling_a_module_runs_forward() -> None:
+    block = Block()
+    np.testing.assert_array_equal(block(np.ones((1, 3))).data, block.forward(np.ones((1, 3))).data)
+    with pytest.raises(NotImplementedError, match=r"Module does not define forward\(\)"):
+        rnn.Module()(1)
+
+
+def test_zero_grad_forgets_every_gradient() -> None:
+    model = small()
+    model(np.ones((2, 1, 3))).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    model.zero_grad()
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_zero_grad_passes_over_a_frozen_parameter() -> None:
+    layer = rnn.Linear(3, 2)
+    layer.bias.requires_grad = False
+    layer.weight.grad = np.ones((2, 3))
+    layer.zero_grad()
+    assert layer.weight.grad is None
+
+
+# -- Parameter ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_parameter_requires_grad_and_copies_its_data() -> None:
+    data = np.ones(3)
+    p = rnn.Parameter(data, name="w")
+    data[0] = 5.0
+    assert p.requires_grad
+    assert p.name == "w"
+    np.testing.assert_array_equal(p.data, [1.0, 1.0, 1.0])
+
+
+def test_a_parameter_of_integers_is_refused_and_with_a_dtype_taken() -> None:
+    with pytest.raises(TypeError, match="only floating-point tensors can require grad, this one is int64"):
+        rnn.Parameter(np.array([1, 2]))
+    assert rnn.Parameter([1, 2], dtype=np.float32).dtype == np.float32
+
+
+# -- saving and loading ------------------------------------------------------------------------------------------------
+
+
+def test_state_goes_from_one_model_to_another() -> None:
+    one, other = small(1), small(2)
+    assert not same_weights(one, other)
+    other.load_state_dict(one.state_dict())
+    assert same_weights(one, other)
+
+
+def test_state_is_a_copy() -> None:
+    model = small()
+    state = model.state_dict()
+    before = {name: array.copy() for name, array in state.items()}
+    for array in state.values():
+        array[...] = 7.0
+    for name, p in model.named_parameters():
+        np.testing.assert_array_equal(p.data, before[name])
+
+
+def test_loaded_values_are_copied() -> None:
+    model = small()
+    state = model.state_dict()
+    model.load_state_dict(state)
+    before = model.state_dict()
+    for array in state.values():
+        array[...] = 7.0
+    for name, p in model.named_parameters():
+        np.testing.assert_array_equal(p.data, before[name])
+
+
+def test_loading_keeps_the_parameters_and_their_dtype() -> None:
+    model = rnn.Linear(3, 2, dtype=np.float32)
+    weight = model.weight
+    model.load_state_dict({"weight": np.full((2, 3), 0.1), "bias": [1, 2]})
+    assert model.weight is weight
+    assert (model.weight.dtype, model.bias.dtype) == (np.float32, np.float32)
+    np.testing.assert_array_equal(weight.data, np.full((2, 3), 0.1, np.float32))
+    np.testing.assert_array_equal(model.bias.data, [1.0, 2.0])
+
+
+def test_loading_leaves_recorded_graphs_as_they_were() -> None:
+    layer = rnn.Linear(1, 1, bias=False, dtype=float)
+    layer.load_state_dict({"weight": [[3.0]]})
+    loss = (layer.weight * layer.weight).sum()
+    layer.load_state_dict({"weight": [[5.0]]})
+    loss.backward()
+    assert layer.weight.grad.item() == 6.0
+
+
+def test_state_survives_a_file(tmp_path: Any) -> None:
+    one, other = small(1), small(2)
+    np.savez(tmp_path / "weights.npz", **one.state_dict())
+    with np.load(tmp_path / "weights.npz") as state:
+        other.load_state_dict(state)
+    assert same_weights(one, other)
+
+
+def test_everything_wrong_with_a_state_is_told_at_once_and_nothing_changes() -> None:
+    model = small(1)
+    before = model.state_dict()
+    state = small(2).state_dict()
+    del state["readout.bias"]
+    state["readout.scale"] = np.ones(5)
+    state["recurrent.weight_ih_l0"] = np.ones((3, 4))
+    state["recurrent.bias_ih_l0"] = np.array(list("abcd"))
+    state["recurrent.bias_hh_l0"] = np.ones(4, complex)
+    with pytest.raises(ValueError) as error:
+        model.load_state_dict(state)
+    assert str(error.value).splitlines() == [
+        "these weights are not of this model:",
+        "  missing: readout.bias (2,)",
+        "  not a parameter of this model: readout.scale (5,)",
+        "  recurrent.weight_ih_l0 has shape (3, 4), the model's has (4, 3)",
+        "  recurrent.bias_ih_l0 has dtype <U1, the model's has float32",
+        "  recurrent.bias_hh_l0 has dtype complex128, the model's has float32",
+    ]
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_state_without_any_name_of_the_model_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"missing: weight \(2, 3\)\n  missing: bias \(2,\)"):
+        rnn.Linear(3, 2).load_state_dict({})
+
+
+def test_a_shared_parameter_is_loaded_from_its_names() -> None:
+    tied = Tied()
+    state = tied.state_dict()
+    state["here"] = state["there"] = np.array([8.0, 9.0])
+    tied.load_state_dict(state)
+    assert tied.here is tied.there
+    np.testing.assert_array_equal(tied.here.data, [8.0, 9.0])
+
+
+# -- copies ------------------------------------------------------------------------------------------------------------
+
+
+def again(model: Any) -> Any:
+    return pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, again])
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM])
+def test_a_copy_is_equal_and_independent(duplicate: Any, kind: Any) -> None:
+    model = rnn.Sequence(kind(3, 4, rng=0), rnn.Linear(4, 2, rng=1))
+    before = model.state_dict()
+    x = np.ones((2, 1, 3))
+    twin = duplicate(model)
+    np.testing.assert_array_equal(twin(x).data, model(x).data)
+    assert twin.recurrent.weight_ih_l0 is twin.recurrent.cell.weight_ih
+    assert twin.recurrent.weight_ih_l0.name == "weight_ih_l0"
+
+    twin(x).sum().backward()
+    rnn.SGD(twin.parameters(), lr=0.1).step()
+    assert all(p.grad is None for p in model.parameters())
+    for name, p in model.named_parameters():
+        np.testing.assert_array_equal(p.data, before[name])
+    assert not any(np.array_equal(p.data, before[name]) for name, p in twin.named_parameters())
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, again])
+def test_a_copy_shares_what_the_model_shares(duplicate: Any) -> None:
+    twin = duplicate(Tied())
+    assert twin.here is twin.there
+    assert twin.blocks[0] is twin.block
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, again])
+def test_a_frozen_parameter_stays_frozen_in_a_copy(duplicate: Any) -> None:
+    layer = rnn.Linear(3, 2)
+    layer.bias.requires_grad = False
+    twin = duplicate(layer)
+    assert (twin.weight.requires_grad, twin.bias.requires_grad) == (True, False)
+
+
+# -- dtypes ------------------------------------------------------------------------------------------------------------
+
+MODULES = {
+    "RNNCell": (lambda **o: rnn.RNNCell(3, 4, **o), (2, 3)),
+    "LSTMCell": (lambda **o: rnn.LSTMCell(3, 4, forget_bias=1.0, **o), (2, 3)),
+    "Linear": (lambda **o: rnn.Linear(3, 4, **o), (2, 3)),
+    "RNN": (lambda **o: rnn.RNN(3, 4, **o), (5, 2, 3)),
+    "RNN relu": (lambda **o: rnn.RNN(3, 4, "relu", **o), (5, 2, 3)),
+    "RNN sigmoid": (lambda **o: rnn.RNN(3, 4, "sigmoid", **o), (5, 2, 3)),
+    "LSTM": (lambda **o: rnn.LSTM(3, 4, **o), (5, 2, 3)),
+    "Sequence": (lambda **o: small(**{k: v for k, v in o.items() if k != "rng"}), (5, 2, 3)),
+}
+
+
+def tensors(result: Any) -> list[mg.Tensor]:
+    return [result] if isinstance(result, mg.Tensor) else [t for part in result for t in tensors(part)]
+
+
+@pytest.mark.parametrize("optimizer", [rnn.SGD, rnn.Adam])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", MODULES)
+def test_dtype_stays_through_forward_backward_and_steps(name: str, dtype: Any, optimizer: Any) -> None:
+    make, shape = MODULES[name]
+    module = make(dtype=dtype, rng=0)
+    x = np.random.default_rng(0).normal(size=shape)  # float64, whatever the module's
+    steps = optimizer(module.parameters(), lr=0.1)
+    for _ in range(2):
+        steps.zero_grad()
+        outputs = tensors(module(x))
+        loss = sum(((t * t).mean() for t in outputs[1:]), (outputs[0] * outputs[0]).mean())
+        loss.backward()
+        steps.step()
+        assert {t.dtype for t in (*outputs, loss)} == {np.dtype(dtype)}
+        assert {array.dtype for p in module.parameters() for array in (p.data, p.grad)} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_stays_through_the_loss_of_a_sequence(dtype: Any, reduction: str) -> None:
+    model = small(dtype=dtype)
+    loss = rnn.sequence_cross_entropy(model(np.ones((3, 2, 3))), np.zeros((3, 2), int), reduction=reduction)
+    loss.total.backward()
+    assert loss.total.dtype == loss.steps.dtype == dtype
+    assert {p.grad.dtype for p in model.parameters()} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_node_of_a_training_step_has_the_dtype_of_the_model(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    model = rnn.Sequence(rnn.LSTM(5, 4, dtype=dtype, rng=rng), rnn.Linear(4, 5, dtype=dtype, rng=rng))
+    task = rnn.tasks.hello()
+    graph = mg.Graph(rnn.sequence_cross_entropy(model(task.inputs), task.targets).total)
+    assert {node.dtype for node in graph if node.requires_grad} == {np.dtype(dtype)}
+
+
+def test_dtype_is_single_precision_unless_asked_for() -> None:
+    for make, _ in MODULES.values():
+        assert {p.dtype for p in make().parameters()} == {np.dtype(np.float32)}
