@@ -45,10 +45,12 @@ class Unrolling(Board):
         return None if t is None else self.groups[t]
 
     def draw(self, node: Node) -> None:
+        sources = [(i, operand, self.source(operand, node)) for i, operand in operand_nodes(node)]
         op = self.add_result(node, self.group(node))
-        for i, operand in operand_nodes(node):
-            arrow = Arrow(self.source(operand, node), op, operand=self.operand_number(node, i))
-            if self.group(operand) is not self.group(node) and None not in (self.group(operand), self.group(node)):
+        for i, operand, source in sources:
+            arrow = Arrow(source, op, operand=self.operand_number(node, i))
+            origin = self.place[source]
+            if origin is not None and self.place[op] is not None and origin is not self.place[op]:
                 arrow.role = "recurrent"
                 arrow.heat = self.marks.heat.get(operand)
             self.connect(arrow)

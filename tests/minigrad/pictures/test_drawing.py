@@ -78,12 +78,8 @@ def test_dot_is_saved_as_it_is_without_a_renderer(
     assert os.listdir(tmp_path) == [name]
 
 
-@pytest.mark.parametrize(
-    ("name", "format"), [("net.svg", "svg"), ("a b é.PNG", "png"), ("net.v2.Pdf", "pdf")]
-)
-def test_the_suffix_decides_the_format(
-    name: str, format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("name", "format"), [("net.svg", "svg"), ("a b é.PNG", "png"), ("net.v2.Pdf", "pdf")])
+def test_the_suffix_decides_the_format(name: str, format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = use_result(monkeypatch, SVG)
     assert Drawing(SOURCE).save(tmp_path / name, timeout=7).read_bytes() == SVG
     assert calls == [(format, 7)]
@@ -115,9 +111,7 @@ def test_a_folder_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RenderError("bad"), RendererMissing("none"), RenderTimeout("slow")])
-def test_a_failed_drawing_leaves_the_old_file(
-    error: RenderError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_drawing_leaves_the_old_file(error: RenderError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "net.svg").write_text("old", encoding="utf-8")
     (tmp_path / "net.dot").write_text("old too", encoding="utf-8")
     use_result(monkeypatch, error)
@@ -195,9 +189,7 @@ def test_after_a_timeout_an_old_dot_is_kept(tmp_path: Path, monkeypatch: pytest.
     assert (tmp_path / "net.dot").read_text(encoding="utf-8") == "mine"
 
 
-def test_after_a_timeout_a_failed_write_hides_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_timeout_a_failed_write_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*paths: object) -> None:
         raise PermissionError("no entry")
 
@@ -209,9 +201,7 @@ def test_after_a_timeout_a_failed_write_hides_nothing(
 
 
 @pytest.mark.parametrize("error", [RenderError("bad"), RendererMissing("none")])
-def test_other_failures_write_nothing(
-    error: RenderError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_failures_write_nothing(error: RenderError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_result(monkeypatch, error)
     with pytest.raises(type(error)):
         Drawing(SOURCE).save(tmp_path / "net.svg")
@@ -264,9 +254,7 @@ def test_svg_is_text_that_parses_as_xml() -> None:
 
 
 @needs_renderer
-@pytest.mark.parametrize(
-    ("suffix", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG\r\n\x1a\n"), ("pdf", b"%PDF-")]
-)
+@pytest.mark.parametrize(("suffix", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG\r\n\x1a\n"), ("pdf", b"%PDF-")])
 def test_real_pictures_are_saved(suffix: str, start: bytes, tmp_path: Path) -> None:
     saved = Drawing(SOURCE).save(tmp_path / f"my réseau Ω.{suffix}")
     assert saved.read_bytes().startswith(start)

@@ -25,9 +25,7 @@ NO_LAYOUT = 'There is no layout engine support for "dot"'
 
 fake_dot = pytest.mark.skipif(os.name == "nt", reason="the fake dot is a shell script")
 no_renderer = pytest.mark.skip(reason="neither dot nor pygraphviz is installed")
-each_renderer = pytest.mark.parametrize(
-    "only", renderers() or [pytest.param("none", marks=no_renderer)], indirect=True
-)
+each_renderer = pytest.mark.parametrize("only", renderers() or [pytest.param("none", marks=no_renderer)], indirect=True)
 
 
 def hide_dot(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,9 +58,7 @@ def put_dot(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/bin{os.pathsep}/usr/bin")
 
 
-def put_pygraphviz(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, draw: str = f'return b"{SVG}"', version: str = "2.0"
-) -> None:
+def put_pygraphviz(folder: Path, monkeypatch: pytest.MonkeyPatch, draw: str = f'return b"{SVG}"', version: str = "2.0") -> None:
     """Make a stand-in the ``pygraphviz`` that is found; a real one, if installed, still comes first."""
     package = folder / "packages" / "pygraphviz"
     package.mkdir(parents=True)
@@ -128,9 +124,7 @@ def test_pygraphviz_is_not_imported_here(tmp_path: Path, monkeypatch: pytest.Mon
     assert "pygraphviz" not in sys.modules
 
 
-def test_an_old_pygraphviz_needs_dot_and_does_not_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_old_pygraphviz_needs_dot_and_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hide_dot(monkeypatch)
     put_pygraphviz(tmp_path, monkeypatch, version="1.14")
     assert renderers() == []
@@ -171,18 +165,14 @@ def test_a_users_own_pygraphviz_file_is_not_run(tmp_path: Path, monkeypatch: pyt
         "echo 'error: unknown option -T' >&2; exit 2",
     ],
 )
-def test_a_broken_dot_gives_way_to_the_next(
-    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_dot_gives_way_to_the_next(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_dot(tmp_path, monkeypatch, script)
     put_pygraphviz(tmp_path, monkeypatch)
     assert render(SOURCE, "svg").startswith(b"<?xml")
 
 
 @fake_dot
-def test_a_dot_that_cannot_be_run_gives_way_to_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dot_that_cannot_be_run_gives_way_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_dot(tmp_path, monkeypatch, "")
     (tmp_path / "bin" / "dot").write_text("#!/no/such/interpreter\n", encoding="utf-8")
     put_pygraphviz(tmp_path, monkeypatch)
@@ -191,9 +181,7 @@ def test_a_dot_that_cannot_be_run_gives_way_to_the_next(
 
 
 @fake_dot
-def test_with_nothing_after_a_broken_dot_the_error_says_what_was_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_nothing_after_a_broken_dot_the_error_says_what_was_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_dot(tmp_path, monkeypatch, f"echo '{NO_PLUGIN}' >&2; exit 1")
     hide_pygraphviz(monkeypatch)
     with pytest.raises(RendererMissing, match=r'dot: Format: "png" not recognized.*pip install'):
@@ -233,9 +221,7 @@ def test_text_that_is_not_unicode_is_a_render_error() -> None:
 
 
 @fake_dot
-def test_a_slow_renderer_is_stopped_with_what_it_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_renderer_is_stopped_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = tmp_path / "held open by all that run"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -252,9 +238,7 @@ def test_a_slow_renderer_is_stopped_with_what_it_started(
 
 
 @fake_dot
-def test_an_interrupted_renderer_is_killed_and_reaped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_renderer_is_killed_and_reaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noted = tmp_path / "pid"
     put_dot(tmp_path, monkeypatch, f'echo $$ > "{noted}.new"; mv "{noted}.new" "{noted}"; exec sleep 60')
 
@@ -307,9 +291,7 @@ def test_parallel_edges_and_loops_are_kept(only: str) -> None:
 
 
 @each_renderer
-@pytest.mark.parametrize(
-    "source", ["digraph {a ->", "hello", 'digraph {a [label="x}', "digraph {a [label=<<b>x>]}"]
-)
+@pytest.mark.parametrize("source", ["digraph {a ->", "hello", 'digraph {a [label="x}', "digraph {a [label=<<b>x>]}"])
 def test_bad_dot_is_refused_in_graphviz_words(only: str, source: str) -> None:
     with pytest.raises(RenderError, match=rf"^{only} cannot draw this DOT: Error: .*in line \d") as raised:
         render(source, "svg")

@@ -1,0 +1,116 @@
+"""The command line, as a person types it."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import minigrad_rnn as rnn
+from minigrad.pictures import renderers
+from minigrad_rnn.cli import main
+
+
+@pytest.fixture
+def no_renderer(monkeypatch, tmp_path):
+    def not_found(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(importlib.metadata, "distribution", not_found)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_the_demo_trains_tells_and_draws(cell, tmp_path, capsys):
+    if not renderers():
+        pytest.skip("neither dot nor pygraphviz is installed")
+    folder = tmp_path / "new folder" / "bilder"
+    assert main(["demo", "--out", str(folder), "--cell", cell]) == 0
+    out, err = capsys.readouterr()
+    losses = [float(line.split()[3]) for line in out.splitlines() if line.startswith("  epoch")]
+    assert len(losses) == 8
+    assert losses[-1] < 0.1 < 1.2 < losses[0]
+    assert "the network says:  ihello" in out
+    assert "its own words:  ihello" in out
+    assert "50/50" in err  # the progress bar
+    assert sorted(path.name for path in folder.iterdir()) == ["folded.svg", "gradient.svg", "unrolled.svg"]
+    for path in folder.iterdir():
+        assert ElementTree.parse(path).getroot().tag.endswith("svg")
+
+
+def test_without_a_renderer_it_trains_and_leaves_dot_text_with_one_message(no_renderer, tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "out")]) == 0
+    out, err = capsys.readouterr()
+    assert "the network says:  ihello" in out
+    message = err[err.index("The pictures are saved") :]
+    assert message.count('pip install "minigrad-rnn[render]"') == 1
+    assert message.count("apt install graphviz") == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["folded.dot", "gradient.dot", "unrolled.dot"]
+
+
+def test_a_seed_gives_the_same_run_again_and_another_another(no_renderer, tmp_path, capsys):
+    texts = []
+    for seed in ("3", "3", "4"):
+        assert main(["demo", "--out", str(tmp_path / "out"), "--seed", seed]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert texts[0].splitlines()[1:] != texts[2].splitlines()[1:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["demo", "--seed", "-1"], "a seed is a whole number from 0 on, not '-1'"),
+        (["demo", "--seed", "two"], "a seed is a whole number from 0 on, not 'two'"),
+        (["demo", "--cell", "gru"], "invalid choice: 'gru'"),
+        (["dmo"], "invalid choice: 'dmo'"),
+        (["demo", "extra"], "unrecognized arguments: extra"),
+    ],
+)
+def test_wrong_arguments_get_one_line_and_status_2(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_training(tmp_path, capsys):
+    (tmp_path / "file").write_text("here already")
+    assert main(["demo", "--out", str(tmp_path / "file" / "out")]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(tmp_path / "file" / "out") in err
+    assert "--out DIR" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_interrupt_ends_without_a_traceback(monkeypatch, tmp_path, capsys):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rnn.Trainer, "fit", interrupted)
+    assert main(["demo", "--out", str(tmp_path)]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["demo", "--help"]])
+def test_help_is_for_newcomers(arguments):
+    run = subprocess.run(
+        [sys.executable, "-m", "minigrad_rnn", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    assert "ihello" in run.stdout
+    assert run.stderr == ""
+
+
+def test_the_console_script_is_the_same_command():
+    (script,) = [e for e in importlib.metadata.entry_points(group="console_scripts") if e.name == "minigrad-rnn"]
+    assert script.load() is main
+    assert Path(rnn.__file__).with_name("__main__.py").exists()
