@@ -68,7 +68,7 @@ class Leaf(Node):
     __slots__ = ("grad", "requires_grad")
 
     def __init__(self, array: np.ndarray, requires_grad: bool, name: str | None = None) -> None:
-        super().__init__(None, (), NO_OPTIONS, None, array.shape, array.dtype, CURRENT.get().scope)
+        super().__init__(None, (), NO_OPTIONS, None, array.shape, array.dtype, CURRENT.get()[1])
         self.requires_grad = requires_grad
         self.grad: np.ndarray | None = None
         self.name = name
@@ -115,17 +115,8 @@ class Scope:
         return f"<Scope {self}>"
 
 
-class State:
-    """What `CURRENT` holds: one look-up an op instead of one for each setting."""
-
-    __slots__ = ("recording", "scope")
-
-    def __init__(self, recording: bool, scope: Scope | None) -> None:
-        self.recording = recording
-        self.scope = scope
-
-
-CURRENT: ContextVar[State] = ContextVar("minigrad_state", default=State(True, None))  # noqa: B039 no State is ever changed
+# Whether ops are recorded, and in which scope: one look-up an op. Each thread and asyncio task has its own.
+CURRENT: ContextVar[tuple[bool, Scope | None]] = ContextVar("minigrad", default=(True, None))
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -142,7 +133,7 @@ class no_grad(contextlib.ContextDecorator):
     """
 
     def __enter__(self) -> None:
-        self._token = CURRENT.set(State(False, CURRENT.get().scope))
+        self._token = CURRENT.set((False, CURRENT.get()[1]))
 
     def __exit__(self, *error: object) -> None:
         CURRENT.reset(self._token)
@@ -171,8 +162,8 @@ class scope:
         self.value = value
 
     def __enter__(self) -> None:
-        state = CURRENT.get()
-        self._token = CURRENT.set(State(state.recording, Scope(state.scope, self.name, self.value)))
+        recording, place = CURRENT.get()
+        self._token = CURRENT.set((recording, Scope(place, self.name, self.value)))
 
     def __exit__(self, *error: object) -> None:
         CURRENT.reset(self._token)
@@ -264,13 +255,18 @@ def reverse(
                 raise GraphFreedError(freed_message(node))
             if lift is not None:
                 saved = tuple(map(lift, saved, (node, *node.operands)))
-            pullbacks, gathers = op.pullbacks, op.gathers
+            gathers = op.gathers
+            pullbacks = op.pullbacks * len(node.operands) if op.variadic else op.pullbacks
             try:
                 for i, parent in enumerate(node.operands):
                     if parent not in live:  # a constant, a number, or nothing that was asked for
                         continue
                     if i not in gathers:
-                        receive(parent, pullbacks[0 if op.variadic else i](g, node, saved, i))
+                        part = pullbacks[i](g, node, saved, i)
+                        if parent not in cotangents and part.shape == parent.shape and part.dtype is parent.dtype:
+                            cotangents[parent] = part  # what `receive` would do, without the call
+                        else:
+                            receive(parent, part)
                         continue
                     groups = pending.get(parent)
                     if groups is None:

@@ -132,7 +132,7 @@ class Tensor:
 
     @name.setter
     def name(self, name: str | None) -> None:
-        (self._node or self._constant()).name = name
+        (self._node or self._leaf or self._constant()).name = name
 
     @property
     def scope(self) -> Scope | None:
@@ -242,7 +242,7 @@ class Tensor:
         node = self._differentiable()
         for leaf, g in reverse(node, self._seed(seed), None, retain=retain_graph).items():
             assert isinstance(leaf, Leaf)
-            leaf.grad = np.asarray(g) if leaf.grad is None else np.asarray(leaf.grad + g)
+            leaf.grad = np.asarray(g if leaf.grad is None else leaf.grad + g)
 
     def _differentiable(self) -> Node:
         if self._node is None:
@@ -259,7 +259,7 @@ class Tensor:
                     f"this tensor has shape {self.shape}, and a gradient starts from one number: reduce it first "
                     "(.sum(), .mean()), or give a seed of that shape"
                 )
-            return np.ones(self.shape, self.dtype)
+            return np.ones(self._data.shape, self._data.dtype)
         array = np.asarray(seed._data if isinstance(seed, Tensor) else seed)
         if array.shape != self.shape:
             raise ValueError(f"the seed has shape {array.shape}, but this tensor has {self.shape}; they must be equal")

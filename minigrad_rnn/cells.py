@@ -95,10 +95,11 @@ class RNNCell(Cell):
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"nonlinearity is one of {', '.join(NONLINEARITIES)}, not {nonlinearity!r}")
         self.nonlinearity = nonlinearity
+        self.activation = NONLINEARITIES[nonlinearity]
 
     def step(self, x: Tensor, state: State) -> State:
         (h,) = state
-        return (NONLINEARITIES[self.nonlinearity](self.affine(x, h)),)
+        return (self.activation(self.affine(x, h)),)
 
     def forward(self, x: Any, h: Any = None) -> Tensor:
         x = as_input(x, self, ("batch",))

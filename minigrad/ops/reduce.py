@@ -64,6 +64,12 @@ def log_sum_exp_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: b
     return g * np.exp(x - np.where(np.isfinite(out), out, 0))
 
 
+def mean_of(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    if x.dtype.char in "fd":  # as np.mean does it, in half of its time
+        return np.add.reduce(x, axis=axis, keepdims=keepdims) / reduced_size(x.shape, axis)
+    return x.mean(axis=axis, keepdims=keepdims)
+
+
 sum_op = linear(
     "sum",
     lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims),
@@ -71,7 +77,7 @@ sum_op = linear(
 )
 mean_op = linear(
     "mean",
-    lambda x, *, axis, keepdims: x.mean(axis=axis, keepdims=keepdims),
+    mean_of,
     lambda g, x_shape, axis, keepdims: spread(g / reduced_size(x_shape, axis), x_shape, axis, keepdims),
 )
 max_op = general(

@@ -36,7 +36,7 @@ def to_dot(picture: Picture) -> str:
     dot = graphviz.Digraph(
         graph_attr={
             "rankdir": "LR", "newrank": "true", "nodesep": "0.12", "ranksep": "0.22", "fontname": FONT, "fontsize": "12",
-            "labelloc": "t", "label": text([picture.title]), "tooltip": text([picture.title or "graph"]),
+            "labelloc": "t", "labeljust": "l", "label": text([picture.title]), "tooltip": text([picture.title or "graph"]),
         },
         node_attr={
             "shape": "box", "style": "filled,rounded", "fontname": FONT, "fontsize": "9", "height": "0.2", "width": "0.2",

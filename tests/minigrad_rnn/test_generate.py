@@ -11,12 +11,12 @@ import minigrad_rnn as rnn
 HIELO = rnn.Alphabet("hielo")
 
 
-def lab(kind: Any = rnn.RNN, seed: int = 0, recurrent_gain: float = 4.0, **options: Any) -> rnn.Sequence:
+def lab(kind: Any = rnn.RNN, seed: int = 0, gain: float = 8.0, **options: Any) -> rnn.Sequence:
     """An untrained model with weights large enough to say different things."""
     rng = np.random.default_rng(seed)
     model = rnn.Sequence(kind(5, 5, rng=rng, **options), rnn.Linear(5, 5, rng=rng, **options))
     for p in model.parameters():
-        p.data = p.data * recurrent_gain
+        p.data = p.data * gain
     return model
 
 
@@ -46,14 +46,13 @@ def test_greedy_is_the_loop_one_would_write(kind: Any, prompt: str, length: int)
 
 
 def test_the_models_compared_say_different_things() -> None:
-    assert len({rnn.greedy(lab(seed=seed), HIELO, "h", 12) for seed in range(10)}) > 5
-    assert len(set(rnn.greedy(lab(seed=0), HIELO, "h", 12))) > 1
+    said = {rnn.greedy(lab(seed=seed), HIELO, "h", 12) for seed in range(5)}
+    assert len(said) >= 4
+    assert max(len(set(text)) for text in said) >= 3
 
 
 def test_what_comes_before_the_last_symbol_of_a_prompt_matters() -> None:
-    assert any(
-        rnn.greedy(lab(seed=s), HIELO, "hl", 3) != rnn.greedy(lab(seed=s), HIELO, "ol", 3) for s in range(10)
-    )
+    assert any(rnn.greedy(lab(seed=s), HIELO, "hl", 3) != rnn.greedy(lab(seed=s), HIELO, "ol", 3) for s in range(10))
 
 
 def test_greedy_works_in_the_dtype_of_the_model() -> None:
@@ -71,7 +70,7 @@ def test_predict_is_the_likeliest_symbol_after_each_true_one() -> None:
 
 def test_a_trained_model_says_hello_by_itself() -> None:
     task = rnn.tasks.hello()
-    model = lab(rnn.LSTM, recurrent_gain=1.0)
+    model = lab(rnn.LSTM, gain=1.0)
     rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1)).fit(task, epochs=50, progress=False)
     assert rnn.predict(model, task) == "ihello"
     assert rnn.greedy(model, task.alphabet, "h", 6) == "ihello"
@@ -103,7 +102,7 @@ def test_nothing_is_recorded() -> None:
 
 
 def test_recording_is_on_again_after_an_error() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="alphabet"):
         rnn.greedy(lab(), HIELO, "x", 4)
     assert lab()(np.ones((1, 1, 5))).requires_grad
 

@@ -1,5 +1,6 @@
 """Linear, and Sequence: a recurrent layer with a readout."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -60,16 +61,14 @@ def test_linear_without_bias_has_one_parameter() -> None:
     [((0, 2), "in_features is 0; it must be at least 1"), ((3, -1), "out_features is -1; it must be at least 1")],
 )
 def test_linear_sizes_below_one_are_refused(sizes: tuple[int, int], text: str) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(text)):
         rnn.Linear(*sizes)
-    assert str(error.value) == text
 
 
 @pytest.mark.parametrize("shape", [(), (2,), (3, 2)])
 def test_linear_input_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(f"the input has shape {shape}; expected (..., in_features=3)")):
         rnn.Linear(3, 2)(np.ones(shape))
-    assert str(error.value) == f"the input has shape {shape}; expected (..., in_features=3)"
 
 
 # -- Sequence ----------------------------------------------------------------------------------------------------------
@@ -126,10 +125,15 @@ def test_sequence_parameters_are_named_by_their_path() -> None:
     ]
 
 
+def test_step_begins_with_a_state_for_every_sequence_of_the_batch() -> None:
+    y, _ = model(rnn.LSTM).step(mg.tensor(np.ones((2, 3))), None, 0)
+    shapes = {node.name: node.shape for node in mg.Graph(y) if node.name in ("h0", "c0")}
+    assert shapes == {"h0": (2, 4), "c0": (2, 4)}
+
+
 def test_readout_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="the readout takes 5 features, but the recurrent layer gives hidden_size=4"):
         rnn.Sequence(rnn.RNN(3, 4), rnn.Linear(5, 2))
-    assert str(error.value) == "the readout takes 5 features, but the recurrent layer gives hidden_size=4"
 
 
 def test_sequence_refuses_what_its_layer_refuses() -> None:

@@ -1,5 +1,6 @@
 """Training: what it does to the model, what it tells, and that the lab's models learn hello whatever the seed."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_after_epoch_is_told_the_epoch_and_its_loss_after_the_update() -> None:
 
     history = trainer(model).fit(rnn.tasks.hello(), epochs=3, progress=False, after_epoch=after_epoch)
     assert calls == list(enumerate(history.loss))
-    assert all(not np.array_equal(a, b) for a, b in zip(weights, weights[1:], strict=False))
+    assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(weights))
 
 
 def test_an_interrupt_leaves_the_model_as_the_last_whole_epoch_left_it() -> None:
@@ -133,7 +134,7 @@ def test_an_interrupt_leaves_the_model_as_the_last_whole_epoch_left_it() -> None
 # -- trouble -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_no_number_stops_training_and_says_what_to_do() -> None:
+def test_divergence_stops_training_and_says_what_to_do() -> None:
     model = lab(rnn.RNN, nonlinearity="relu")
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError) as error:
         rnn.Trainer(model, rnn.SGD(model.parameters(), lr=1e30)).fit(rnn.tasks.hello(), epochs=50, progress=False)
@@ -145,11 +146,12 @@ def test_a_loss_that_is_no_number_stops_training_and_says_what_to_do() -> None:
     ]
 
 
-def test_an_infinite_loss_stops_training_before_the_update() -> None:
+@pytest.mark.parametrize(("bias", "loss"), [([np.inf, 0, 0, 0, 0], "nan"), ([3e38, *[-3e38] * 4], "inf")])
+def test_a_loss_that_is_no_number_stops_training_before_the_update(bias: list[float], loss: str) -> None:
     model = lab()
-    model.readout.bias.data = np.array([np.inf, 0, 0, 0, 0])
+    model.readout.bias.data = np.array(bias)
     before = model.state_dict()
-    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="the loss became nan in epoch 0"):
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=f"the loss became {loss} in epoch 0"):
         trainer(model).fit(rnn.tasks.hello(), epochs=50, progress=False)
     for name, p in model.named_parameters():
         np.testing.assert_array_equal(p.data, before[name])

@@ -66,9 +66,8 @@ def test_the_bound_is_the_loss_of_equal_logits(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "a"])
 def test_a_text_too_short_to_predict_is_refused(text: str) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=f"the next symbol a text needs at least two, this one has {len(text)}"):
         rnn.tasks.next_symbol(text)
-    assert str(error.value) == f"to predict the next symbol a text needs at least two, this one has {len(text)}"
 
 
 def test_a_symbol_that_is_missing_is_named() -> None:

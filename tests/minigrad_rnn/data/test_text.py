@@ -1,5 +1,6 @@
 """Text to numbers and back."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,8 @@ def test_one_hot_rows_have_their_one_at_the_number(text: str) -> None:
 @given(st.text(min_size=1), st.characters())
 def test_a_symbol_that_is_missing_is_named(text: str, symbol: str) -> None:
     symbols = "".join(dict.fromkeys(text.replace(symbol, ""))) or ("b" if symbol == "a" else "a")
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(f"{symbol!r} is not in this alphabet, {symbols!r}")) as error:
         rnn.Alphabet(symbols).encode(symbols + symbol)
-    assert str(error.value) == f"{symbol!r} is not in this alphabet, {symbols!r}"
     assert error.value.__cause__ is None
     assert error.value.__suppress_context__
 
@@ -86,6 +86,5 @@ def test_an_alphabet_knows_its_length_and_shows_its_symbols() -> None:
 
 @pytest.mark.parametrize("symbols", ["", "hello", ["a", "a"]])
 def test_no_symbols_or_one_twice_are_refused(symbols: Any) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(f"an alphabet is one or more different symbols, not {symbols!r}")):
         rnn.Alphabet(symbols)
-    assert str(error.value) == f"an alphabet is one or more different symbols, not {symbols!r}"
