@@ -67,10 +67,12 @@ class Tensor:
     ) -> None:
         if isinstance(data, Tensor):
             data = data._data
-        array = np.array(data, dtype=dtype)
-        if array.dtype.kind not in "biuf":
-            what = "complex numbers are not supported" if array.dtype.kind == "c" else "only real numbers are supported"
-            raise TypeError(f"a tensor cannot be made of dtype {array.dtype}: {what}")
+        given = np.asarray(data)
+        array = np.array(given, dtype=dtype)
+        for kind in (given.dtype, array.dtype):
+            if kind.kind not in "biuf":
+                what = "complex numbers are not supported" if kind.kind == "c" else "only real numbers are supported"
+                raise TypeError(f"a tensor cannot be made of dtype {kind}: {what}")
         self._data = array
         self._node = None
         self._leaf = None
@@ -217,6 +219,8 @@ class Tensor:
 
     @grad.setter
     def grad(self, new: np.ndarray | None) -> None:
+        if new is None and self._node is None:
+            return
         if not isinstance(self._node, Leaf):
             raise ValueError("only a leaf that requires grad has a .grad to set")
         if new is not None:

@@ -42,10 +42,8 @@ def greedy(model: Sequence, alphabet: Alphabet, prompt: str, length: int) -> str
         raise ValueError(f"length is {length}; it cannot be negative")
     numbers = list(alphabet.encode(prompt))
     state = None
-    dtype = model.readout.weight.dtype
     for t in range(len(prompt) + length - 1):
-        x = mg.tensor(alphabet.one_hot([numbers[t]], dtype))
-        output, state = model.step(x, state, t)
+        output, state = model.step(alphabet.one_hot([numbers[t]]), state, t)
         if t >= len(prompt) - 1:
             numbers.append(int(np.argmax(output.data[0])))
-    return alphabet.decode(numbers[len(prompt) :][:length])
+    return alphabet.decode(numbers[len(prompt) :])

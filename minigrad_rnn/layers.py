@@ -72,10 +72,10 @@ class Sequence(Module):
         output, _ = self.recurrent.run(x, None)
         return self.readout(output)  # type: ignore[no-any-return]
 
-    def step(self, x: Tensor, state: State | None, t: int) -> tuple[Tensor, State]:
+    def step(self, x: Any, state: State | None, t: int) -> tuple[Tensor, State]:
         """One time step: x (batch, I) and the state before it (None: zeros) to the output (batch, O) and the state after it."""
         if state is None:
-            state = self.recurrent.cell.initial_state(x.shape[0])
+            state = self.recurrent.cell.initial_state(len(x))
         state = self.recurrent.step(x, state, t)
         with mg.scope("readout"), mg.scope("t", t):
             output: Tensor = self.readout(state[0])

@@ -27,11 +27,13 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad=True, dtype=dtype, name=name)
 
     def __reduce__(self) -> Any:
-        return rebuilt, (type(self), self._data, self.name)
+        return rebuilt, (type(self), self._data, self.name, self.requires_grad)
 
 
-def rebuilt(kind: type[Parameter], data: np.ndarray, name: str | None) -> Parameter:
-    return kind(data, name=name)
+def rebuilt(kind: type[Parameter], data: np.ndarray, name: str | None, requires_grad: bool) -> Parameter:
+    made = kind(data, name=name)
+    made.requires_grad = requires_grad
+    return made
 
 
 class Module:
@@ -74,10 +76,10 @@ class Module:
         """The parameters' values by name, as copies."""
         return {name: p.data.copy() for name, p in self.named_parameters()}
 
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike | Tensor]) -> None:
         """Take over values saved by `state_dict`. Either all fit and are taken, or ValueError and nothing changes."""
         own = dict(self.named_parameters())
-        new = {name: np.asarray(value) for name, value in state.items()}
+        new = {name: value.numpy() if isinstance(value, Tensor) else np.asarray(value) for name, value in state.items()}
         problems = [f"missing: {name} {p.shape}" for name, p in own.items() if name not in new]
         problems += [f"not a parameter of this model: {name} {a.shape}" for name, a in new.items() if name not in own]
         for name, p in own.items():

@@ -63,6 +63,8 @@ class Optimizer:
         for p in self.parameters:
             if not isinstance(p, Parameter):
                 raise TypeError(f"an optimizer takes the parameters of a model, model.parameters(), not {type(p).__name__}")
+        if len({id(p) for p in self.parameters}) != len(self.parameters):
+            raise ValueError("a parameter is given twice and would be updated twice at each step")
         if not (np.isfinite(lr) and lr >= 0):
             raise ValueError(f"lr is {lr}; it must be a number that is not negative")
         self.lr = float(lr)
@@ -82,7 +84,7 @@ class Optimizer:
             if g is not None:
                 # An update makes a new array, which the parameter takes over; p.data = new would copy it once more.
                 new, self.states[i] = self.update(p._data, g, self.states[i])
-                p._rebind(new)
+                p._rebind(np.asarray(new, p.dtype))
 
     def zero_grad(self) -> None:
         """Forget the gradients gathered so far."""
@@ -103,7 +105,7 @@ class SGD(Optimizer):
     """
 
     def update(self, p: np.ndarray, g: np.ndarray, state: None) -> tuple[np.ndarray, None]:
-        return sgd(p, g, lr=self.lr), None
+        return sgd(p, g, lr=float(self.lr)), None
 
 
 class Adam(Optimizer):
@@ -122,14 +124,16 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        if not all(0 <= b < 1 for b in betas):
-            raise ValueError(f"betas are {betas}; each must be at least 0 and less than 1")
+        if len(betas) != 2 or not all(0 <= b < 1 for b in betas):
+            raise ValueError(f"betas are {betas}; they must be two numbers, each at least 0 and less than 1")
+        if not eps >= 0:
+            raise ValueError(f"eps is {eps}; it cannot be negative")
         super().__init__(parameters, lr)
-        self.betas = betas
-        self.eps = eps
+        self.betas = (float(betas[0]), float(betas[1]))
+        self.eps = float(eps)
 
     def initial(self, p: np.ndarray) -> AdamState:
         return AdamState(np.zeros_like(p), np.zeros_like(p), 0)
 
     def update(self, p: np.ndarray, g: np.ndarray, state: AdamState) -> tuple[np.ndarray, AdamState]:
-        return adam(p, g, state, lr=self.lr, betas=self.betas, eps=self.eps)
+        return adam(p, g, state, lr=float(self.lr), betas=self.betas, eps=self.eps)

@@ -17,7 +17,7 @@ from minigrad import Tensor
 
 from .cells import Cell, LSTMCell, RNNCell, State, as_input, as_state
 from .init import Seed
-from .module import Module, Parameter
+from .module import Module, Parameter, found_in
 
 __all__ = ["LSTM", "RNN", "Recurrent"]
 
@@ -42,7 +42,9 @@ class Recurrent(Module):
         return self.cell.hidden_size
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        return ((f"{name}_l0", p) for name, p in self.cell.named_parameters())
+        for name, p in self.cell.named_parameters():
+            yield f"{name}_l0", p
+        yield from found_in({name: value for name, value in vars(self).items() if name != "cell"}, "")
 
     def __getattr__(self, name: str) -> Any:
         cell = vars(self).get("cell")
@@ -50,13 +52,23 @@ class Recurrent(Module):
             return getattr(cell, name[:-3])
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def step(self, x: Tensor, state: State, t: int) -> State:
+    def __setattr__(self, name: str, value: Any) -> None:
+        cell = vars(self).get("cell")
+        if cell is not None and name.endswith("_l0") and hasattr(cell, name[:-3]):
+            setattr(cell, name[:-3], value)
+        else:
+            super().__setattr__(name, value)
+
+    def step(self, x: Any, state: State, t: int) -> State:
         """One time step, with its tags: `x` of shape (batch, input_size) and the state before it to the state after it."""
+        x = as_input(x, self.cell, ("batch",))
+        state = as_state(state, self.cell, x.shape[0])
         with mg.scope(type(self).__name__.lower()), mg.scope("layer", 0), mg.scope("t", t):
             return self._tagged_step(x, state)
 
     def _tagged_step(self, x: Tensor, state: State) -> State:
-        x.name = "x"
+        if x.name is None:
+            x.name = "x"
         cell = self.cell
         state = cell.step(x, state)
         for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
@@ -68,8 +80,8 @@ class Recurrent(Module):
         x = as_input(x, self.cell, ("T", "batch"))
         if x.shape[0] == 0:
             raise ValueError(f"the input has shape {x.shape}: a sequence of no steps has no output")
-        if state is None:
-            state = self.cell.initial_state(x.shape[1])
+        batch = x.shape[1]
+        state = self.cell.initial_state(batch) if state is None else as_state(state, self.cell, batch)
         outputs = []
         with mg.scope(type(self).__name__.lower()), mg.scope("layer", 0):
             for t in range(x.shape[0]):
@@ -96,13 +108,13 @@ class RNN(Recurrent):
         self,
         input_size: int,
         hidden_size: int,
+        *,
         nonlinearity: str = "tanh",
         bias: bool = True,
-        *,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        super().__init__(RNNCell(input_size, hidden_size, nonlinearity, bias, dtype=dtype, rng=rng))
+        super().__init__(RNNCell(input_size, hidden_size, bias, nonlinearity, dtype=dtype, rng=rng))
 
     def forward(self, x: Any, h0: Any = None) -> tuple[Tensor, Tensor]:
         output, (h,) = self.run(x, None if h0 is None else per_layer((h0,), self.cell))
@@ -126,8 +138,8 @@ class LSTM(Recurrent):
         self,
         input_size: int,
         hidden_size: int,
-        bias: bool = True,
         *,
+        bias: bool = True,
         forget_bias: float = 0.0,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
@@ -147,4 +159,4 @@ def per_layer(state: tuple[Any, ...], cell: Cell) -> State:
         shape = np.shape(part)
         if len(shape) != 3 or shape[0] != 1:
             raise ValueError(f"an initial state has shape (1, batch, hidden_size={cell.hidden_size}), not {shape}")
-    return as_state(tuple(part[0] for part in state), cell, np.shape(state[0])[1])
+    return tuple(part[0] for part in state)

@@ -16,7 +16,7 @@ from .optim import Optimizer
 __all__ = ["History", "Trainer"]
 
 
-@dataclass
+@dataclass(eq=False)
 class History:
     """What training saw: before each update the loss, and the share of each time step in it."""
 
@@ -62,8 +62,12 @@ class Trainer:
                 value = loss.total.item()
                 if not np.isfinite(value):
                     raise FloatingPointError(
-                        f"the loss became {value} in epoch {epoch}; the last update made the weights too large. "
-                        f"Try a smaller learning rate than {self.optimizer.lr}"
+                        f"the loss is {value} in epoch {epoch}"
+                        + (
+                            f"; the updates before made the weights too large. Try a learning rate below {self.optimizer.lr}"
+                            if epoch
+                            else ", before any update: look for NaN or inf in the inputs and in the initial weights"
+                        )
                     )
                 loss.total.backward()
                 self.optimizer.step()

@@ -10,12 +10,13 @@ from ..graph import Piece
 from ..tensor import Tensor
 from .kinds import REAL, apply, general, shape_of
 from .linalg import rows, rowwise
-from .reduce import mean, sum
+from .reduce import floating, mean, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.
 
 
 def shifted(x: Any, axis: int) -> Any:
+    x = floating(x)
     return x - np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
 
 

@@ -50,8 +50,13 @@ def shared(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> A
     return g * (chosen / np.sum(chosen, axis=axis, keepdims=True))
 
 
+def floating(x: Any) -> Any:
+    return x if x.dtype.kind == "f" else x.astype(float)
+
+
 def log_sum_exp(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     # Shifted by the maximum, so that the largest exponential is 1; a row of -inf only is left where it is.
+    x = floating(x)
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
@@ -66,7 +71,8 @@ def log_sum_exp_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: b
 
 def mean_of(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     if x.dtype.char in "fd":  # as np.mean does it, in half of its time
-        return np.add.reduce(x, axis=axis, keepdims=keepdims) / reduced_size(x.shape, axis)
+        total: Any = x.sum(axis=axis, keepdims=keepdims)
+        return total / reduced_size(x.shape, axis)
     return x.mean(axis=axis, keepdims=keepdims)
 
 

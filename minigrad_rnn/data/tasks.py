@@ -12,7 +12,7 @@ from .text import Alphabet
 __all__ = ["Task", "hello", "next_symbol"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """Inputs (T, batch, I) and targets (T, batch), class numbers of `alphabet`.
 

@@ -41,9 +41,20 @@ class Alphabet:
             raise ValueError(f"{error.args[0]!r} is not in this alphabet, {''.join(self.symbols)!r}") from None
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text of these numbers."""
-        return "".join(self.symbols[i] for i in numbers)
+        """The text of these numbers; ValueError names one that is not the number of a symbol."""
+        return "".join(self.symbols[i] for i in self._checked(list(numbers)).tolist())
 
     def one_hot(self, numbers: ArrayLike, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """Each number as a vector of zeros with a single one: shape (..., len(alphabet))."""
-        return np.eye(len(self), dtype=dtype)[np.asarray(numbers, dtype=np.intp)]
+        """Each number as a vector of zeros with a single one: shape (..., len(alphabet)). ValueError as in `decode`."""
+        made: np.ndarray = np.eye(len(self), dtype=dtype)[self._checked(numbers)]
+        return made
+
+    def _checked(self, numbers: ArrayLike) -> np.ndarray:
+        array = np.asarray(numbers)
+        if array.size and array.dtype.kind not in "iu":
+            raise ValueError(f"the number of a symbol is an integer, not {array.dtype}")
+        wrong = array[(array < 0) | (array >= len(self))]
+        if wrong.size:
+            raise ValueError(f"{wrong[0]} is not the number of a symbol; they go from 0 to {len(self) - 1}")
+        checked: np.ndarray = array.astype(np.intp)
+        return checked

@@ -28,7 +28,7 @@ def affine(cell: rnn.Cell, x: np.ndarray, h: np.ndarray) -> np.ndarray:
 )
 def test_rnn_cell_is_its_formula(nonlinearity: str, function: Any) -> None:
     rng = np.random.default_rng(0)
-    cell = rnn.RNNCell(3, 4, nonlinearity, dtype=float, rng=rng)
+    cell = rnn.RNNCell(3, 4, nonlinearity=nonlinearity, dtype=float, rng=rng)
     x, h = rng.normal(size=(2, 3)), rng.normal(size=(2, 4))
     np.testing.assert_allclose(cell(x, h).data, function(affine(cell, x, h)), rtol=1e-12)
 
@@ -161,7 +161,7 @@ def test_sizes_below_one_are_refused(kind: Any, sizes: tuple[int, int], text: st
 @pytest.mark.parametrize("wrong", ["gelu", "", "Tanh", None, 1])
 def test_unknown_nonlinearity_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=re.escape(f"nonlinearity is one of tanh, relu, sigmoid, not {wrong!r}")):
-        rnn.RNNCell(3, 4, wrong)
+        rnn.RNNCell(3, 4, nonlinearity=wrong)
 
 
 def test_forget_bias_needs_a_bias() -> None:

@@ -296,8 +296,8 @@ MODULES = {
     "LSTMCell": (lambda **o: rnn.LSTMCell(3, 4, forget_bias=1.0, **o), (2, 3)),
     "Linear": (lambda **o: rnn.Linear(3, 4, **o), (2, 3)),
     "RNN": (lambda **o: rnn.RNN(3, 4, **o), (5, 2, 3)),
-    "RNN relu": (lambda **o: rnn.RNN(3, 4, "relu", **o), (5, 2, 3)),
-    "RNN sigmoid": (lambda **o: rnn.RNN(3, 4, "sigmoid", **o), (5, 2, 3)),
+    "RNN relu": (lambda **o: rnn.RNN(3, 4, nonlinearity="relu", **o), (5, 2, 3)),
+    "RNN sigmoid": (lambda **o: rnn.RNN(3, 4, nonlinearity="sigmoid", **o), (5, 2, 3)),
     "LSTM": (lambda **o: rnn.LSTM(3, 4, **o), (5, 2, 3)),
     "Sequence": (lambda **o: small(**{k: v for k, v in o.items() if k != "rng"}), (5, 2, 3)),
 }
@@ -347,3 +347,10 @@ def test_every_node_of_a_training_step_has_the_dtype_of_the_model(dtype: Any) ->
 def test_dtype_is_single_precision_unless_asked_for() -> None:
     for make, _ in MODULES.values():
         assert {p.dtype for p in make().parameters()} == {np.dtype(np.float32)}
+
+
+def test_the_parameters_of_another_model_can_be_loaded_as_they_are() -> None:
+    one, other = rnn.Linear(2, 3, rng=0), rnn.Linear(2, 3, rng=1)
+    other.load_state_dict(dict(one.named_parameters()))
+    for p, q in zip(one.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)

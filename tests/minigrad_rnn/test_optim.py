@@ -233,9 +233,11 @@ def test_a_learning_rate_that_makes_no_sense_is_refused(kind: Any, lr: float) ->
         kind(rnn.Linear(2, 1).parameters(), lr=lr)
 
 
-@pytest.mark.parametrize("betas", [(1.0, 0.999), (0.9, 1.0), (-0.1, 0.999), (0.9, float("nan"))])
+@pytest.mark.parametrize("betas", [(1.0, 0.999), (0.9, 1.0), (-0.1, 0.999), (0.9, float("nan")), (0.9,)])
 def test_betas_outside_zero_to_one_are_refused(betas: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"betas are {betas}; each must be at least 0 and less than 1")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"betas are {betas}; they must be two numbers, each at least 0 and less than 1")
+    ):
         rnn.Adam(rnn.Linear(2, 1).parameters(), betas=betas)
 
 
@@ -244,3 +246,9 @@ def test_an_optimizer_without_an_update_says_so() -> None:
     w.grad = np.ones(1)
     with pytest.raises(NotImplementedError, match=r"Optimizer does not define update\(\)"):
         rnn.Optimizer([w], lr=0.1).step()
+
+
+def test_a_parameter_given_twice_is_refused() -> None:
+    w = rnn.Parameter([1.0])
+    with pytest.raises(ValueError, match="given twice"):
+        rnn.SGD([w, w], lr=0.1)

@@ -144,7 +144,7 @@ def test_rnn_agrees_with_backpropagation_through_time_by_hand(
 ) -> None:
     T, batch, inputs, hidden = sizes
     rng = np.random.default_rng(seed)
-    layer = rnn.RNN(inputs, hidden, nonlinearity, bias, dtype=float, rng=rng)
+    layer = rnn.RNN(inputs, hidden, nonlinearity=nonlinearity, bias=bias, dtype=float, rng=rng)
     h0 = rng.normal(size=(batch, hidden)) if with_state else None
     check_rnn(layer, rng.normal(size=(T, batch, inputs)), h0, rng, x_learns)
 
@@ -157,7 +157,7 @@ def test_lstm_agrees_with_backpropagation_through_time_by_hand(
 ) -> None:
     T, batch, inputs, hidden = sizes
     rng = np.random.default_rng(seed)
-    layer = rnn.LSTM(inputs, hidden, bias, dtype=float, rng=rng)
+    layer = rnn.LSTM(inputs, hidden, bias=bias, dtype=float, rng=rng)
     state = (rng.normal(size=(batch, hidden)), rng.normal(size=(batch, hidden))) if with_state else None
     check_lstm(layer, rng.normal(size=(T, batch, inputs)), state, rng, x_learns)
 
@@ -398,7 +398,7 @@ def test_errors_of_the_constructor_are_those_of_the_cell() -> None:
     with pytest.raises(ValueError, match="hidden_size is 0; it must be at least 1"):
         rnn.LSTM(3, 0)
     with pytest.raises(ValueError, match="nonlinearity is one of tanh, relu, sigmoid, not 'gelu'"):
-        rnn.RNN(3, 4, "gelu")
+        rnn.RNN(3, 4, nonlinearity="gelu")
     with pytest.raises(ValueError, match="forget_bias"):
         rnn.LSTM(3, 4, bias=False, forget_bias=1.0)
 
@@ -411,3 +411,33 @@ def test_an_error_inside_a_step_tells_where_it_happened() -> None:
     with pytest.raises(ValueError, match="matmul") as error:
         rnn.Recurrent(Broken(3, 4)).run(np.ones((2, 1, 3)), None)
     assert "in matmul, operands (1, 3), (4, 4), in scope recurrent/layer=0/t=0" in error.value.__notes__[0]
+
+
+def test_assigning_a_weight_gives_it_to_the_cell() -> None:
+    layer = rnn.RNN(3, 4, rng=0)
+    layer.weight_ih_l0 = rnn.Parameter(np.zeros((4, 3)))
+    assert layer.cell.weight_ih is layer.weight_ih_l0
+    assert dict(layer.named_parameters())["weight_ih_l0"] is layer.weight_ih_l0
+
+
+def test_parameters_of_a_subclass_are_found_beside_those_of_the_cell() -> None:
+    class Scaled(rnn.LSTM):
+        def __init__(self) -> None:
+            super().__init__(3, 4, rng=0)
+            self.scale = rnn.Parameter([2.0])
+
+    assert [name for name, _ in Scaled().named_parameters()][-1] == "scale"
+
+
+def test_what_pytorch_takes_third_is_not_taken_for_something_else() -> None:
+    with pytest.raises(TypeError, match="positional arguments"):
+        rnn.LSTM(5, 5, 2)
+
+
+def test_a_step_takes_arrays_and_leaves_a_name_that_is_there() -> None:
+    layer = rnn.RNN(3, 4, rng=0)
+    x = mg.tensor(np.ones((2, 3)), name="mine")
+    (by_tensor,) = layer.step(x, layer.cell.initial_state(2), 0)
+    (by_array,) = layer.step(np.ones((2, 3)), layer.cell.initial_state(2), 0)
+    assert x.name == "mine"
+    np.testing.assert_allclose(by_tensor.data, by_array.data, rtol=1e-6)

@@ -203,7 +203,7 @@ SHAPING: list[tuple[str, tuple[Any, ...]]] = [
     ("squeeze", ()), ("expand_dims", (0,)), ("expand_dims", (-1,)), ("expand_dims", ((0, 2),)),
     ("broadcast_to", ((5, 2, 3, 4),)),
     ("take", ([3, 0, -1, 3],)), ("take", ([[1, 0]], 0)), ("take", (1, -1)), ("take", (np.array([2, 2]), 1)),
-    ("sum", ()), ("clip", (0.8, 1.2)), ("clip", (None, 1.2)), ("clip", (0.8,)),
+    ("sum", ()), ("clip", (0.8, 1.2)), ("clip", (None, 1.2)), ("clip", (0.8, None)),
 ]  # fmt: skip
 
 
@@ -388,6 +388,13 @@ def test_where_takes_conditions_of_all_kinds() -> None:
     for condition in (A > 1, leaf(A) > 1, minigrad.tensor(A > 1), (A > 1).tolist(), minigrad.tensor(A > 1).data):
         assert_same(np.where(condition, x, y), np.where(A > 1, A, -B))
     assert_same(minigrad.where(True, x, 0), A)
+
+
+def test_clip_takes_its_bounds_by_either_name() -> None:
+    t, expected = leaf(A), np.clip(A, 0.8, 1.2)
+    for y in (np.clip(t, a_min=0.8, a_max=1.2), minigrad.clip(t, min=0.8, max=1.2), t.clip(0.8).clip(max=1.2)):
+        assert_same(y, expected)
+    assert_same(t.clip(), A)
 
 
 def test_every_function_of_numpy_is_tried() -> None:

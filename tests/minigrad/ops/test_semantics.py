@@ -176,11 +176,18 @@ def test_functions_of_huge_logits_are_exact() -> None:
 def test_gradients_of_functions_of_huge_logits_are_exact() -> None:
     x = np.array([[1e4, -1e4], [-1e4, -1e4], [1e4, 1e4]])
     p = np.array([[1, 0], [0.5, 0.5], [0.5, 0.5]])
-    np.testing.assert_array_equal(gradient(lambda t: minigrad.logsumexp(t, axis=1), x), p)
     np.testing.assert_array_equal(gradient(lambda t: minigrad.log_softmax(t)[:, 0], x), [1, 0] - p)
     np.testing.assert_array_equal(gradient(lambda t: minigrad.softmax(t)[:, 0], x), [[0, 0], [0.25, -0.25], [0.25, -0.25]])
     each = gradient(lambda t: minigrad.cross_entropy(t, [1, 0, 1], reduction="none"), x)
     np.testing.assert_array_equal(each, p - np.eye(2)[[1, 0, 1]])
+
+
+@pytest.mark.parametrize("size", [1.0, 1e4, 1e8, 1e16])
+def test_gradient_of_logsumexp_is_softmax_however_large(size: float) -> None:
+    x = np.array([size, size, -size])
+    p = 1 / (2 + np.exp(-2 * size))
+    expected = [p, p, 1 - 2 * p]
+    np.testing.assert_allclose(gradient(minigrad.logsumexp, x), expected, rtol=1e-15, atol=1e-16)
 
 
 def test_logsumexp_of_minus_infinities() -> None:

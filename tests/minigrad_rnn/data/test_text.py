@@ -88,3 +88,13 @@ def test_an_alphabet_knows_its_length_and_shows_its_symbols() -> None:
 def test_no_symbols_or_one_twice_are_refused(symbols: Any) -> None:
     with pytest.raises(ValueError, match=re.escape(f"an alphabet is one or more different symbols, not {symbols!r}")):
         rnn.Alphabet(symbols)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"), [([-1], "-1 is not the number"), ([9], "9 is not the number"), ([0.5], "an integer")]
+)
+def test_what_is_not_the_number_of_a_symbol_is_refused(numbers, words) -> None:
+    alphabet = rnn.Alphabet("abc")
+    for method in (alphabet.decode, alphabet.one_hot):
+        with pytest.raises(ValueError, match=words):
+            method(numbers)

@@ -1,0 +1,110 @@
+"""The text of a graph."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import Graph
+
+
+def leaf(array: Any, **options: Any) -> minigrad.Tensor:
+    return minigrad.tensor(array, requires_grad=True, **options)
+
+
+def test_a_line_per_node() -> None:
+    x = minigrad.tensor(np.ones((4, 3)), name="x")
+    W, b = leaf(np.ones((2, 3)), name="W"), leaf(np.ones(2), dtype="float32")
+    with minigrad.scope("layer", 0):
+        h = np.tanh(x @ W.T + b)
+    loss = (h * 0.5).sum()
+    loss.name = "loss"
+    assert str(Graph(loss)).splitlines() == [
+        "%0  x     constant           (4, 3)  float64",
+        "%1  W     requires grad      (2, 3)  float64",
+        "%2        requires grad      (2,)    float32",
+        "%3        transpose(%1)      (3, 2)  float64  layer=0",
+        "%4        matmul(%0, %3)     (4, 2)  float64  layer=0",
+        "%5        add(%4, %2)        (4, 2)  float64  layer=0",
+        "%6        tanh(%5)           (4, 2)  float64  layer=0",
+        "%7        multiply(%6, 0.5)  (4, 2)  float64",
+        "%8  loss  sum(%7)            ()      float64",
+    ]
+
+
+def test_it_stays_after_backward() -> None:
+    x = leaf([1.0, 2.0], name="x")
+    loss = (np.exp(x) * x).sum()
+    before = str(Graph(loss))
+    graph = Graph(loss)
+    loss.backward()
+    assert str(Graph(loss)) == str(graph) == before
+
+
+def test_nodes_are_in_the_order_they_were_made() -> None:
+    x = leaf([1.0])
+    y = x * 2
+    z = y + x
+    graph = Graph([z, y])
+    assert len(graph) == 3
+    assert [node.op and node.op.name for node in graph] == [None, "multiply", "add"]
+    assert [node.number for node in graph.nodes] == sorted(node.number for node in graph)
+    assert [graph.index[node] for node in graph.outputs] == [2, 1]
+    assert repr(graph) == "<Graph of 3 nodes; print() shows them>"
+
+
+def test_arrays_and_tensors_without_grad_are_constants() -> None:
+    c = minigrad.tensor([2.0], name="c")
+    y = leaf([1.0]) * c + np.array([3.0]) + c
+    assert [line.split()[1:3] for line in str(Graph(y)).splitlines() if "constant" in line] == [
+        ["c", "constant"],
+        ["constant", "(1,)"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: x[1:3, ..., None], "getitem(%0, index=(1:3, ..., None))"),
+        (lambda x: x[0], "getitem(%0, index=(0,))"),
+        (lambda x: x[::-1, 2:], "getitem(%0, index=(::-1, 2:))"),
+        (lambda x: x[[0, 2]], "getitem(%0, index=([0, 2],))"),
+        (lambda x: x[np.arange(8) % 4], "getitem(%0, index=(array(8,),))"),
+        (lambda x: x.sum(), "sum(%0)"),
+        (lambda x: x.sum(axis=0), "sum(%0, axis=(0,))"),
+        (lambda x: x.max(axis=(0, 1), keepdims=True), "max(%0, axis=(0, 1), keepdims=True)"),
+        (lambda x: x.softmax(0), "softmax(%0, axis=0)"),
+        (lambda x: x.reshape(12), "reshape(%0)"),
+        (lambda x: x.transpose(1, 0), "transpose(%0, axes=(1, 0))"),
+        (lambda x: np.concatenate([x, x], 1), "concatenate(%0, %0, axis=1)"),
+        (lambda x: 2 / x, "divide(2, %0)"),
+        (lambda x: np.clip(x, 0.5, None), "clip(%0, 0.5, None)"),
+        (lambda x: x.astype("float32"), "astype(%0, dtype=float32)"),
+    ],
+    ids=str,
+)
+def test_an_op_as_a_call(call: Any, text: str) -> None:
+    graph = Graph(call(leaf(np.ones((4, 3)))))
+    assert graph.expression(graph.outputs[0]) == text
+
+
+def test_odd_names_do_not_break_lines() -> None:
+    x = leaf([1.0], name="a\nb\t c")
+    with minigrad.scope("first\nsecond", "x\ny"):
+        y = x * 2
+    lines = str(Graph(y)).splitlines()
+    assert len(lines) == 2
+    assert lines[0].split()[1:4] == ["a", "b", "c"]
+
+
+def test_only_recorded_tensors_have_a_graph() -> None:
+    with pytest.raises(ValueError, match="does not depend on any tensor with requires_grad=True"):
+        Graph(minigrad.tensor([1.0]))
+
+
+def test_the_graph_of_a_gradient() -> None:
+    x = leaf(2.0, name="x")
+    y = x * x
+    slope = minigrad.grad(y, x, create_graph=True)
+    assert [node.op.name for node in Graph(slope) if node.op] == ["multiply", "multiply", "add"]
