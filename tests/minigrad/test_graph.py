@@ -1,11 +1,12 @@
 """Recording and the reverse sweep: what is kept, what is freed, what it costs, where it says that an error happened."""
 
 import asyncio
+import contextvars
 import gc
 import threading
 import tracemalloc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -266,6 +267,11 @@ def test_a_weight_at_every_step_is_gathered_in_groups(uses: int, monkeypatch: py
     assert gathered == [64] * (uses // 64) + [uses % 64] * (uses % 64 > 0)
 
 
+def in_a_context(f: Callable[[], None]) -> None:
+    """Call it so that, should it fail, no setting of it stays for the tests that follow."""
+    contextvars.copy_context().run(f)
+
+
 # -- no_grad ---------------------------------------------------------------------------------------------------
 
 
@@ -295,12 +301,15 @@ def test_no_grad_nests() -> None:
 
 
 def test_one_no_grad_entered_twice() -> None:
-    off = no_grad()
-    with off:
+    def twice() -> None:
+        off = no_grad()
         with off:
+            with off:
+                assert not is_recording()
             assert not is_recording()
-        assert not is_recording()
-    assert is_recording()
+        assert is_recording()
+
+    in_a_context(twice)
 
 
 def test_recording_is_restored_after_an_exception() -> None:
@@ -387,12 +396,15 @@ def test_scopes_are_left_by_exceptions() -> None:
 
 
 def test_one_scope_entered_twice() -> None:
-    same = scope("a")
-    with same:
+    def twice() -> None:
+        same = scope("a")
         with same:
-            assert place() == "a/a"
-        assert place() == "a"
-    assert place() == ""
+            with same:
+                assert place() == "a/a"
+            assert place() == "a"
+        assert place() == ""
+
+    in_a_context(twice)
 
 
 def test_a_scope_is_read_by_name() -> None:
