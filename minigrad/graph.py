@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from itertools import count
 from operator import attrgetter
 from typing import Any
@@ -132,11 +132,14 @@ class no_grad(contextlib.ContextDecorator):
     False
     """
 
+    def __init__(self) -> None:
+        self._tokens: list[Token[Any]] = []  # a stack: one object may be entered again inside itself
+
     def __enter__(self) -> None:
-        self._token = CURRENT.set((False, CURRENT.get()[1]))
+        self._tokens.append(CURRENT.set((False, CURRENT.get()[1])))
 
     def __exit__(self, *error: object) -> None:
-        CURRENT.reset(self._token)
+        CURRENT.reset(self._tokens.pop())
 
     def _recreate_cm(self) -> no_grad:  # one for each call of a decorated function, which may run in several threads
         return no_grad()
@@ -155,18 +158,19 @@ class scope:
     lstm/t=17
     """
 
-    __slots__ = ("_token", "name", "value")
+    __slots__ = ("_tokens", "name", "value")
 
     def __init__(self, name: str, value: Any = None) -> None:
         self.name = name
         self.value = value
+        self._tokens: list[Token[Any]] = []
 
     def __enter__(self) -> None:
         recording, place = CURRENT.get()
-        self._token = CURRENT.set((recording, Scope(place, self.name, self.value)))
+        self._tokens.append(CURRENT.set((recording, Scope(place, self.name, self.value))))
 
     def __exit__(self, *error: object) -> None:
-        CURRENT.reset(self._token)
+        CURRENT.reset(self._tokens.pop())
 
 
 # -- walks -----------------------------------------------------------------------------------------------------
@@ -239,7 +243,12 @@ def reverse(
         for node in order:
             if node in pending:
                 for gather, pieces in pending.pop(node).items():
-                    receive(node, gather(node.shape, pieces))
+                    user = pieces[-1][1]
+                    try:
+                        receive(node, gather(node.shape, pieces))
+                    except Exception as error:
+                        add_note(error, f"in the backward pass of {user.op.name}", user.operands, user.scope)
+                        raise
                 if lift is None:
                     owned.add(node)
             g = cotangents.pop(node, None)
@@ -248,8 +257,8 @@ def reverse(
             op = node.op
             if op is None or (wanted is not None and node in wanted):
                 found[node] = g.copy() if lift is None and node not in owned else g
-                if op is None:
-                    continue
+                if op is None or not any(operand in live for operand in node.operands):
+                    continue  # nothing behind it was asked for; its own graph is left as it is
             saved = node.saved
             if saved is None:
                 raise GraphFreedError(freed_message(node))

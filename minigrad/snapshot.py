@@ -54,7 +54,7 @@ class Graph:
                 self.expression(node),
                 str(node.shape),
                 str(node.dtype),
-                str(node.scope or ""),
+                " ".join(str(node.scope or "").split()),
             )
             for i, node in enumerate(self.nodes)
         ]

@@ -179,7 +179,8 @@ class Tensor:
     def _rebind(self, array: np.ndarray) -> None:
         """Take `array` as the new values, without a copy."""
         self._data = array
-        self._leaf = None
+        if self._leaf is not None:
+            self._leaf = Leaf(array, requires_grad=False, name=self._leaf.name)
 
     def numpy(self) -> np.ndarray:
         """The values, as a read-only array; write ``t.numpy().copy()`` for one of your own."""
@@ -264,7 +265,7 @@ class Tensor:
                     "(.sum(), .mean()), or give a seed of that shape"
                 )
             return np.ones(self._data.shape, self._data.dtype)
-        array = np.asarray(seed._data if isinstance(seed, Tensor) else seed)
+        array = np.array(seed._data if isinstance(seed, Tensor) else seed)
         if array.shape != self.shape:
             raise ValueError(f"the seed has shape {array.shape}, but this tensor has {self.shape}; they must be equal")
         return array.astype(self.dtype, casting="same_kind", copy=False)

@@ -43,8 +43,8 @@ from .elementwise import (
 )  # fmt: skip
 from .kinds import Op, masked_multiply
 from .linalg import dot, matmul
-from .nn import cross_entropy, linear, log_softmax, softmax
-from .reduce import logsumexp, max, mean, min, sum
+from .nn import cross_entropy, linear, log_softmax, logsumexp, softmax
+from .reduce import max, mean, min, sum
 from .shape import (
     broadcast_to,
     concatenate,

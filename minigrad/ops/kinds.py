@@ -183,7 +183,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             arrays.append(x._data)
             nodes.append(x._node)
         else:
-            arrays.append(x if isinstance(x, SCALARS) else np.asarray(x))
+            arrays.append(x if isinstance(x, SCALARS) and len(operands) > 1 else np.asarray(x))
             nodes.append(None)
     try:
         out = op.forward(*arrays, **options)
@@ -192,13 +192,14 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
         raise
     if not tensors:
         return out
-    recording, place = current()
-    if not recording or not any(nodes):
-        return wrap(out)
     if type(out) is not ndarray:
         out = np.asarray(out)
-    if out.dtype.kind != "f":
+    recorded = any(nodes)
+    if out.dtype.kind != "f" and (recorded or out.dtype.kind not in "biu"):
         raise TypeError(not_real(op, out.dtype))
+    recording, place = current()
+    if not recording or not recorded:
+        return wrap(out)
 
     keep, keeper = op.keeper(tuple([node is not None for node in nodes]))
     for i, x in enumerate(operands):
@@ -228,12 +229,15 @@ def run({names}{options}):
             raise
         if type(out) is not ndarray:
             out = asarray(out)
+        dtype = out.dtype
+        {take_nodes}
+        if dtype.kind != "f" and not ({none_recorded} and dtype.kind in "biu"):
+            raise TypeError(not_real(op, dtype))
         recording, place = current()
         made = new(Tensor)
         made._data = out
         made._node = made._leaf = None
         if recording:
-            {take_nodes}
             if {all_recorded}:
                 saved = ({saved},)
             elif {none_recorded}:
@@ -241,9 +245,6 @@ def run({names}{options}):
             else:
                 saved = op.keeper(({wants},))[1](out, ({arrays},))
                 {take_constants}
-            dtype = out.dtype
-            if dtype.kind != "f":
-                raise TypeError(not_real(op, dtype))
             made._node = node = new_node(Node)
             node.op = op
             node.operands = ({nodes},)
@@ -298,11 +299,13 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 
 def not_real(op: Op, dtype: np.dtype[Any]) -> str:
-    what = "complex numbers are" if dtype.kind == "c" else f"{dtype} is"
-    return (
-        f"{op.name} of a tensor that requires grad came out as {dtype}: {what} not differentiated here, only real "
-        "floating-point numbers are. Compute on .detach() if you do not need the gradient."
-    )
+    if dtype.kind in "biu":
+        return (
+            f"{op.name} of a tensor that requires grad came out as {dtype}, which cannot be differentiated. "
+            "Compute on .detach() if you do not need the gradient"
+        )
+    what = "complex numbers are" if dtype.kind == "c" else "this dtype is"
+    return f"{op.name} came out as {dtype}: {what} not supported, only real numbers are"
 
 
 # -- making ops ------------------------------------------------------------------------------------------------
@@ -393,8 +396,13 @@ def zero_times_infinity(x: Any, y: Any) -> Any:
     return np.equal(x, 0) & ~np.isfinite(y)
 
 
+def quiet_product(x: Any, y: Any) -> Any:
+    with np.errstate(invalid="ignore"):
+        return np.where(np.equal(x, 0), 0, np.multiply(x, y))
+
+
 masked_multiply = elementwise(
-    lambda x, y: np.where(np.equal(x, 0), 0, x * y),
+    quiet_product,
     lambda x, y: np.where(zero_times_infinity(x, y), 0, y),
     lambda x: x,
     name="masked_multiply",

@@ -82,9 +82,11 @@ def dot(x: Any, y: Any) -> Any:
         return multiply(x, y)
     if len(shape_of(y)) <= 2:
         return matmul(x, y)
-    columns = transpose(y, (y.ndim - 2, *range(y.ndim - 2), y.ndim - 1))
-    product = matmul(x, reshape(columns, (columns.shape[0], -1)))
-    return reshape(product, (*shape_of(x)[:-1], *columns.shape[1:]))
+    ndim = len(shape_of(y))
+    columns = transpose(y, (ndim - 2, *range(ndim - 2), ndim - 1))
+    length, *rest = shape_of(columns)
+    product = matmul(x, reshape(columns, (length, math.prod(rest))))
+    return reshape(product, (*shape_of(x)[:-1], *rest))
 
 
 OPS = [matmul_op]

@@ -1,4 +1,4 @@
-"""What classification and sequence models need: softmax and cross-entropy, from logits."""
+"""What classification and sequence models need: the affine map, softmax and cross-entropy, from logits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from ..graph import Piece
 from ..tensor import Tensor
 from .kinds import REAL, apply, general, shape_of
 from .linalg import rows, rowwise
-from .reduce import floating, mean, sum
+from .reduce import Axis, mean, normalized, restored, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.
+
+
+def floating(x: Any) -> Any:
+    return x if x.dtype.kind == "f" else x.astype(float)
 
 
 def shifted(x: Any, axis: int) -> Any:
@@ -27,7 +31,25 @@ def soft_max(x: Any, *, axis: int) -> Any:
 
 def log_soft_max(x: Any, *, axis: int) -> Any:
     x = shifted(x, axis)
+    if not x.size:
+        return x  # also of no classes, whose sum has no logarithm
     return x - np.log(np.add.reduce(np.exp(x), axis=axis, keepdims=True))
+
+
+def log_sum_exp(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    x = floating(x)
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0)  # a row of -inf only is left where it is
+    with np.errstate(divide="ignore"):
+        out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return out if keepdims else out.squeeze(axis)
+
+
+def log_sum_exp_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    # softmax(x), and not exp(x - out), which is off by as much as out is rounded.
+    g, out = restored(g, x.shape, axis, keepdims), restored(out, x.shape, axis, keepdims)
+    nothing = np.equal(out, -np.inf)
+    return np.where(nothing, 0, g * softmax(np.where(nothing, 0, x), axis))
 
 
 def soft_max_vjp(g: Any, out: Any, axis: int) -> Any:
@@ -86,6 +108,7 @@ linear_op = general(
     gathers={1: weight_gathered, 2: bias_gathered},
     gather_limit=64,
 )
+logsumexp_op = general("logsumexp", log_sum_exp, log_sum_exp_vjp, domain=REAL, analytic=False)
 softmax_op = general("softmax", soft_max, soft_max_vjp, domain=REAL, analytic=False)
 log_softmax_op = general("log_softmax", log_soft_max, log_soft_max_vjp, domain=REAL, analytic=False)
 cross_entropy_op = general(
@@ -107,7 +130,17 @@ def linear(x: Any, W: Any, b: Any = None) -> Any:
     return linear_op.run(x, W, b)
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
+def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """log(sum(exp(x))) over `axis`, without overflow; -inf where all elements are -inf.
+
+    >>> import minigrad
+    >>> minigrad.logsumexp(minigrad.tensor([1000.0, 1000.0])).item() == 1000.0 + 0.6931471805599453
+    True
+    """
+    return logsumexp_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
+
+
+def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
     """exp(x) / sum(exp(x)) along `axis`: positive, and summing to 1.
 
     >>> import minigrad
@@ -162,4 +195,4 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean") -> Any:
     return {"mean": mean, "sum": sum, "none": lambda x: x}[reduction](losses)
 
 
-OPS = [linear_op, softmax_op, log_softmax_op, cross_entropy_op]
+OPS = [linear_op, logsumexp_op, softmax_op, log_softmax_op, cross_entropy_op]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .kinds import REAL, Domain, general, linear, shape_of
+from .kinds import Domain, general, linear, shape_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -50,25 +50,6 @@ def shared(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> A
     return g * (chosen / np.sum(chosen, axis=axis, keepdims=True))
 
 
-def floating(x: Any) -> Any:
-    return x if x.dtype.kind == "f" else x.astype(float)
-
-
-def log_sum_exp(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
-    # Shifted by the maximum, so that the largest exponential is 1; a row of -inf only is left where it is.
-    x = floating(x)
-    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    top = np.where(np.isfinite(top), top, 0)
-    with np.errstate(divide="ignore"):
-        out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
-    return out if keepdims else out.squeeze(axis)
-
-
-def log_sum_exp_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    g, out = restored(g, shape_of(x), axis, keepdims), restored(out, shape_of(x), axis, keepdims)
-    return g * np.exp(x - np.where(np.isfinite(out), out, 0))
-
-
 def mean_of(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     if x.dtype.char in "fd":  # as np.mean does it, in half of its time
         total: Any = x.sum(axis=axis, keepdims=keepdims)
@@ -100,7 +81,6 @@ min_op = general(
     domain=Domain(ties=True),
     analytic=False,
 )
-logsumexp_op = general("logsumexp", log_sum_exp, log_sum_exp_vjp, domain=REAL, analytic=False)
 
 
 def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
@@ -146,15 +126,5 @@ def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return min_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))) over `axis`, without overflow; -inf where all elements are -inf.
-
-    >>> import minigrad
-    >>> minigrad.logsumexp(minigrad.tensor([1000.0, 1000.0])).item() == 1000.0 + 0.6931471805599453
-    True
-    """
-    return logsumexp_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
-
-
-OPS = [sum_op, mean_op, max_op, min_op, logsumexp_op]
+OPS = [sum_op, mean_op, max_op, min_op]
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {np.sum: sum, np.mean: mean, np.max: max, np.min: min}

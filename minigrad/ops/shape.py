@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..graph import Piece
 from ..tensor import Tensor, wrap
@@ -79,7 +80,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     (3, 2, 4)
     """
     if axes is not None:
-        axes = np.lib.array_utils.normalize_axis_tuple(axes, len(shape_of(x)))
+        axes = normalize_axis_tuple(axes, len(shape_of(x)))
     return transpose_op.run(x, {"axes": axes})
 
 
@@ -91,7 +92,8 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     (4, 3, 2)
     """
     axes = list(range(len(shape_of(x))))
-    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    i, j = normalize_axis_tuple((axis1, axis2), len(axes), allow_duplicate=True)
+    axes[i], axes[j] = j, i
     return transpose(x, axes)
 
 
@@ -137,7 +139,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     if axis is None:
         arrays, axis = [reshape(x, -1) for x in arrays], 0
     arrays = tuple(arrays)
-    axis = range(len(shape_of(arrays[0])))[axis] if arrays else axis
+    axis = normalize_axis_index(axis, len(shape_of(arrays[0]))) if arrays else axis
     bounds = [0, *accumulate(shape_of(x)[axis] for x in arrays)]
     return apply(concatenate_op, arrays, {"axis": axis, "bounds": bounds})
 
@@ -151,8 +153,8 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
             [2., 4.]])
     """
     arrays = tuple(arrays)
-    if arrays and axis < 0:
-        axis += len(shape_of(arrays[0])) + 1
+    if arrays:
+        axis = normalize_axis_index(axis, len(shape_of(arrays[0])) + 1)
     return apply(stack_op, arrays, {"axis": axis})
 
 
@@ -163,9 +165,9 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     >>> minigrad.split(minigrad.tensor([1.0, 2.0, 3.0, 4.0]), 2)
     [tensor([1., 2.]), tensor([3., 4.])]
     """
-    axis = range(len(shape_of(x)))[axis]
+    axis = normalize_axis_index(axis, len(shape_of(x)))
     length = shape_of(x)[axis]
-    if isinstance(indices_or_sections, int):
+    if isinstance(indices_or_sections, int | np.integer):
         if indices_or_sections <= 0 or length % indices_or_sections:
             raise ValueError(f"an axis of length {length} cannot be split into {indices_or_sections} equal parts")
         step = length // indices_or_sections
@@ -220,7 +222,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """
     if axis is None:
         x, axis = reshape(x, -1), 0
-    return getitem(x, (slice(None),) * range(len(shape_of(x)))[axis] + (np.asarray(indices),))
+    return getitem(x, (slice(None),) * normalize_axis_index(axis, len(shape_of(x))) + (np.asarray(indices),))
 
 
 OPS = [

@@ -410,7 +410,8 @@ def test_one_scope_entered_twice() -> None:
 def test_a_scope_is_read_by_name() -> None:
     with scope("t", 1), scope("cell"), scope("t", 2):
         y = leaf(1.0) * 2
-    assert (y.scope.get("t"), y.scope.get("cell", 5), y.scope.get("layer"), y.scope.get("layer", 3)) == (2, None, None, 3)
+    get = y.scope.get
+    assert (get("t"), get("cell", 5), get("layer"), get("layer", 3)) == (2, None, None, 3)
     assert [s.name for s in y.scope] == ["t", "cell", "t"]
     assert str(y.scope.parent) == "t=1/cell"
 
@@ -437,7 +438,7 @@ def test_a_shape_mismatch_tells_the_op_the_shapes_and_the_scope(other: str) -> N
     x = leaf(np.ones((2, 3)))
     y = leaf(np.ones((4, 3))) if other == "tensor" else np.ones((4, 3))
     for call, name in ((lambda: x + y, "add"), (lambda: x @ y, "matmul")):
-        with pytest.raises(ValueError, match="shape|mismatch|aligned") as caught, scope("gru"), scope("t", 2):
+        with pytest.raises(ValueError, match=r"shape|mismatch|aligned") as caught, scope("gru"), scope("t", 2):
             call()
         assert caught.value.__notes__ == [f"minigrad: in {name}, operands (2, 3), (4, 3), in scope gru/t=2"]
 
@@ -463,7 +464,8 @@ def test_an_error_in_the_backward_pass_tells_where() -> None:
     for create_graph in (False, True):
         with pytest.raises(ZeroDivisionError) as caught:
             minigrad.grad(y.sum(), x, create_graph=create_graph)
-        assert caught.value.__notes__ == ["minigrad: in the backward pass of bad, operands (2, 3), 2.5, in scope gru/t=2"]
+        note = "minigrad: in the backward pass of bad, operands (2, 3), 2.5, in scope gru/t=2"
+        assert caught.value.__notes__ == [note]
 
 
 def test_an_error_while_gathering_tells_where(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 import minigrad
 from minigrad.ops.kinds import Op
 
-# A layout is a pair: how to lay the elements out in memory, and the view that gets them back, from an array or a Tensor.
+# A layout is a pair: how to lay elements out in memory, and the view that gets them back, from an array or a Tensor.
 LAYOUTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Any], Any]]] = {
     "contiguous": (lambda x: x, lambda base: base),
     "transposed": (lambda x: x.T.copy(), lambda base: base.T),
@@ -80,7 +80,10 @@ class Case:
     def cast(self, *dtypes: str) -> "Case":
         """With the Operands in these dtypes, over and over."""
         turn = (np.dtype(dtypes[i % len(dtypes)]) for i in range(len(self.operands)))
-        cast = [replace(x, base=x.base.astype(t)) if isinstance(x, Operand) else x for x, t in zip(self.operands, turn)]
+        cast = [
+            replace(x, base=x.base.astype(t)) if isinstance(x, Operand) else x
+            for x, t in zip(self.operands, turn, strict=True)
+        ]
         return replace(self, operands=tuple(cast))
 
 
@@ -92,7 +95,7 @@ shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
 
 
 def values(op: Op, shape: tuple[int, ...], random: np.random.Generator, place: int = 0) -> np.ndarray:
-    """Numbers inside the domain of `op`, away from its ends, kinks and ties; `place` says which operand they are for."""
+    """Numbers inside the domain of `op`, away from its ends, kinks and ties; `place` is that of the operand."""
     domain = op.domain
     size = int(np.prod(shape))
     if domain.ties:  # multiples of 0.3, shifted by 0.1 for each operand: no two are closer than 0.1
