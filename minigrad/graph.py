@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from itertools import count
 from operator import attrgetter
 from typing import Any
@@ -115,8 +115,9 @@ class Scope:
         return f"<Scope {self}>"
 
 
-# Whether ops are recorded, and in which scope: one look-up an op. Each thread and asyncio task has its own.
-CURRENT: ContextVar[tuple[bool, Scope | None]] = ContextVar("minigrad", default=(True, None))
+# How many times `no_grad` is entered (ops are recorded where it is 0), and the scope: one look-up an op. Each thread and
+# asyncio task has its own; what a context manager puts back is in here too, not in the object, which threads may share.
+CURRENT: ContextVar[tuple[int, Scope | None]] = ContextVar("minigrad", default=(0, None))
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -132,17 +133,13 @@ class no_grad(contextlib.ContextDecorator):
     False
     """
 
-    def __init__(self) -> None:
-        self._tokens: list[Token[Any]] = []  # a stack: one object may be entered again inside itself
-
     def __enter__(self) -> None:
-        self._tokens.append(CURRENT.set((False, CURRENT.get()[1])))
+        paused, place = CURRENT.get()
+        CURRENT.set((paused + 1, place))
 
     def __exit__(self, *error: object) -> None:
-        CURRENT.reset(self._tokens.pop())
-
-    def _recreate_cm(self) -> no_grad:  # one for each call of a decorated function, which may run in several threads
-        return no_grad()
+        paused, place = CURRENT.get()
+        CURRENT.set((paused - 1, place))
 
 
 class scope:
@@ -158,19 +155,19 @@ class scope:
     lstm/t=17
     """
 
-    __slots__ = ("_tokens", "name", "value")
+    __slots__ = ("name", "value")
 
     def __init__(self, name: str, value: Any = None) -> None:
         self.name = name
         self.value = value
-        self._tokens: list[Token[Any]] = []
 
     def __enter__(self) -> None:
-        recording, place = CURRENT.get()
-        self._tokens.append(CURRENT.set((recording, Scope(place, self.name, self.value))))
+        paused, place = CURRENT.get()
+        CURRENT.set((paused, Scope(place, self.name, self.value)))
 
     def __exit__(self, *error: object) -> None:
-        CURRENT.reset(self._tokens.pop())
+        paused, place = CURRENT.get()
+        CURRENT.set((paused, place and place.parent))
 
 
 # -- walks -----------------------------------------------------------------------------------------------------
@@ -216,6 +213,8 @@ def reverse(
     """
     order = ancestors([root])
     live = set(order) if wanted is None else leading_to(order, wanted)
+    if root not in live:
+        return {}
     order.reverse()
     cotangents: dict[Node, Any] = {root: seed}
     owned: set[Node] = set()  # whose cotangent is a buffer of the sweep's own, so that it may be added to in place

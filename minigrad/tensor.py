@@ -7,6 +7,7 @@ of this file. What NumPy itself calls (``np.tanh(t)``, ``np.sum(t)``, ``np.asarr
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -279,8 +280,8 @@ class Tensor:
         elif method == "reduce":
             function = ops.REDUCTIONS.get(ufunc)
             options.setdefault("axis", 0)
-        if out is None and function is not None and not options.keys() - {"axis", "keepdims"}:
-            return function(*inputs, **options)
+        if out is None and function is not None:
+            return called(f"np.{ufunc.__name__}", function, inputs, options)
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         if out is not None:
             if any(isinstance(x, Tensor) for x in out):
@@ -291,10 +292,10 @@ class Tensor:
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
         function = ops.FUNCTIONS.get(func)
+        name = "np." + f"{func.__module__}.{func.__name__}".removeprefix("numpy.")
         if function is not None:
-            return function(*args, **options)
-        name = f"{func.__module__.removeprefix('numpy.')}.{func.__name__}".removeprefix("numpy.")
-        return outside(f"np.{name}", func, args, options, allowed=func in ops.PLAIN)
+            return called(name, function, args, options)
+        return outside(name, func, args, options, allowed=func in ops.PLAIN)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         self._stays("turning it into a NumPy array (np.asarray, np.array, a[...] = t, a list of tensors)")
@@ -361,6 +362,9 @@ class Tensor:
 
     def __ne__(self, other: Any) -> Any:
         return np.not_equal(self._data, plain(other))
+
+    def __floordiv__(self, other: Any) -> Any:
+        return np.floor_divide(self._data, plain(other))
 
     __hash__ = object.__hash__  # == compares elements; as keys of a dict tensors are told apart by identity
 
@@ -466,6 +470,17 @@ def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: st
 def plain(x: Any) -> Any:
     """The array of a Tensor, anything else as it is."""
     return x._data if isinstance(x, Tensor) else x
+
+
+def called(name: str, function: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
+    """Call the table's own version of a NumPy function; it may know fewer options."""
+    try:
+        return function(*args, **options)
+    except TypeError:
+        unknown = [option for option in options if option not in inspect.signature(function).parameters]
+        if unknown:
+            raise TypeError(f"{name} of a Tensor does not take {', '.join(unknown)}=") from None
+        raise
 
 
 def outside(name: str, function: Callable[..., Any], args: Any, options: Any, allowed: bool) -> Any:

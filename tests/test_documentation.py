@@ -21,8 +21,7 @@ def test_every_public_name_is_documented(name, thing):
     assert text, f"{name} has no docstring"
     small = inspect.ismodule(thing) or (inspect.isclass(thing) and issubclass(thing, Exception | tuple))
     base = (
-        (inspect.isclass(thing)
-        and "Subclasses define" in text)
+        (inspect.isclass(thing) and "Subclasses define" in text)
         or "A subclass" in text
         or name.endswith((".Recurrent", ".History", ".Drawing"))
     )

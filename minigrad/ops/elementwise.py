@@ -203,7 +203,7 @@ def sign(x: Any) -> Any:
 
 # -- dtype -----------------------------------------------------------------------------------------------------
 
-astype_op = linear("astype", lambda x, *, dtype: np.asarray(x).astype(dtype), lambda g: g)
+astype_op = linear("astype", lambda x, *, dtype: np.asarray(x).astype(dtype), lambda g: g, analytic=False)
 
 
 def astype(x: Any, dtype: Any) -> Any:

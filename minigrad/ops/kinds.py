@@ -197,8 +197,8 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
     recorded = any(nodes)
     if out.dtype.kind != "f" and (recorded or out.dtype.kind not in "biu"):
         raise TypeError(not_real(op, out.dtype))
-    recording, place = current()
-    if not recording or not recorded:
+    paused, place = current()
+    if paused or not recorded:
         return wrap(out)
 
     keep, keeper = op.keeper(tuple([node is not None for node in nodes]))
@@ -233,11 +233,11 @@ def run({names}{options}):
         {take_nodes}
         if dtype.kind != "f" and not ({none_recorded} and dtype.kind in "biu"):
             raise TypeError(not_real(op, dtype))
-        recording, place = current()
+        paused, place = current()
         made = new(Tensor)
         made._data = out
         made._node = made._leaf = None
-        if recording:
+        if not paused:
             if {all_recorded}:
                 saved = ({saved},)
             elif {none_recorded}:

@@ -19,6 +19,8 @@ def normalized(axis: Axis, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     if type(axis) is int and 0 <= axis < ndim:
         return (axis,)
+    if ndim == 0 and axis in (0, -1):
+        return ()  # NumPy reduces a single number along its missing axis
     return np.lib.array_utils.normalize_axis_tuple(axis, ndim)
 
 
@@ -127,4 +129,11 @@ def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 
 OPS = [sum_op, mean_op, max_op, min_op]
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {np.sum: sum, np.mean: mean, np.max: max, np.min: min}
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.sum: sum,
+    np.mean: mean,
+    np.max: max,
+    np.min: min,
+    np.amax: max,
+    np.amin: min,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
@@ -17,7 +18,9 @@ Shape = int | Sequence[int]
 
 
 def as_tuple(shape: Shape) -> tuple[int, ...]:
-    return tuple(shape) if isinstance(shape, list | tuple) else (shape,)  # type: ignore[return-value]
+    if type(shape) is tuple:
+        return shape
+    return (operator.index(shape),) if np.ndim(shape) == 0 else tuple(operator.index(n) for n in shape)  # type: ignore[union-attr]
 
 
 def scattered(*arrays: Any, indices: Sequence[Any], shape: tuple[int, ...]) -> Any:

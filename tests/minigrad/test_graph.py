@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import minigrad
 from minigrad import GraphFreedError, no_grad, scope
@@ -39,6 +41,55 @@ def test_gradients_of_several_uses_add_up() -> None:
     z = y + y * x + x
     z.backward()
     assert x.grad == 2 * 3 + 3 * 9 + 1
+
+
+# Linear steps on vectors of four numbers: as an op, and as the matrices that it multiplies its operands with.
+ONE, MASK, GATHER = np.eye(4), np.array([True, False, False, True]), [0, 0, 3, 1]
+STEPS: list[tuple[Any, tuple[np.ndarray, ...]]] = [
+    (lambda x, y: x + y, (ONE, ONE)),
+    (lambda x, y: x - y, (ONE, -ONE)),
+    (lambda x, y: np.where(MASK, x, y), (np.diag(1.0 * MASK), np.diag(1.0 * ~MASK))),
+    (lambda x, y: np.concatenate([x[:2], y[2:]]), (np.diag([1, 1, 0, 0]), np.diag([0, 0, 1, 1]))),
+    (lambda x, y: np.stack([x[0], y[1], x[2], y[3]]), (np.diag([1, 0, 1, 0]), np.diag([0, 1, 0, 1]))),
+    (lambda x, y: x.sum() + y, (np.ones((4, 4)), ONE)),
+    (lambda x, y: minigrad.linear(y, np.ones((4, 4)), x), (ONE, np.ones((4, 4)))),
+    (lambda x: +x, (ONE,)),
+    (lambda x: x * 2, (2 * ONE,)),
+    (lambda x: x[::-1], (ONE[::-1],)),
+    (lambda x: x[GATHER], (ONE[GATHER],)),
+    (lambda x: x.reshape(2, 2).T.reshape(4), (ONE[[0, 2, 1, 3]],)),
+]
+
+
+@settings(max_examples=max(300, settings().max_examples))
+@given(data=st.data())
+def test_any_linear_graph_has_the_gradient_of_its_matrices(data: st.DataObject) -> None:
+    """Exactly: all numbers are integers. It is here that a cotangent written to in the wrong place would show."""
+    tensors = [leaf(np.zeros(4)), leaf(np.zeros(4))]
+    made: list[tuple[tuple[np.ndarray, ...], list[int]]] = [((), []), ((), [])]
+    for _ in range(data.draw(st.integers(1, 12))):
+        step, matrices = data.draw(st.sampled_from(STEPS))
+        operands = [data.draw(st.integers(0, len(tensors) - 1)) for _ in matrices]
+        tensors.append(step(*(tensors[k] for k in operands)))
+        made.append((matrices, operands))
+
+    seed = np.array([1.0, 2.0, 3.0, 4.0])
+    expected = [np.zeros(4) for _ in tensors]
+    expected[-1] = seed.copy()
+    for (matrices, operands), g in zip(reversed(made), reversed(expected), strict=True):
+        for M, k in zip(matrices, operands, strict=True):
+            expected[k] += M.T @ g
+
+    for create_graph in (True, False):
+        wanted = data.draw(st.permutations(range(len(tensors))))[: data.draw(st.integers(1, len(tensors)))]
+        found = minigrad.grad(
+            tensors[-1], [tensors[k] for k in wanted], seed=seed, create_graph=create_graph, retain_graph=True
+        )
+        for k, g in zip(wanted, found, strict=True):
+            np.testing.assert_array_equal(g.data, expected[k])
+    tensors[-1].backward(seed)
+    for x, g in zip(tensors[:2], expected, strict=False):
+        np.testing.assert_array_equal(np.zeros(4) if x.grad is None else x.grad, g)
 
 
 def test_constants_get_no_gradient() -> None:
@@ -499,3 +550,23 @@ def test_reprs() -> None:
     assert repr(x._node) == f"<Node {x._node.number}: leaf 'w' (1,) float64>"
     assert repr(y.scope) == "<Scope t=1>"
     assert repr(y._node.op) == "<Op exp: elementwise>"
+
+
+@pytest.mark.parametrize("setting", [minigrad.no_grad(), minigrad.scope("shared")], ids=["no_grad", "scope"])
+def test_one_setting_shared_by_two_threads_is_put_back_in_each(setting):
+    inside, leave = threading.Barrier(2), threading.Barrier(2)
+    after = []
+
+    def enter():
+        with setting:
+            inside.wait()
+            leave.wait()
+        y = minigrad.tensor(1.0, requires_grad=True) * 2
+        after.append((y.requires_grad, y.scope))
+
+    threads = [threading.Thread(target=enter) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert after == [(True, None), (True, None)]

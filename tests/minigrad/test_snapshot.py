@@ -91,11 +91,15 @@ def test_an_op_as_a_call(call: Any, text: str) -> None:
 
 def test_odd_names_do_not_break_lines() -> None:
     x = leaf([1.0], name="a\nb\t c")
-    with minigrad.scope("first\nsecond", "x\ny"):
-        y = x * 2
-    lines = str(Graph(y)).splitlines()
+    lines = str(Graph(x * 2)).splitlines()
     assert len(lines) == 2
     assert lines[0].split()[1:4] == ["a", "b", "c"]
+
+
+def test_odd_scopes_do_not_break_lines() -> None:
+    with minigrad.scope("first\nsecond", "x\ny"):
+        y = leaf([1.0]) * 2
+    assert len(str(Graph(y)).splitlines()) == 2
 
 
 def test_only_recorded_tensors_have_a_graph() -> None:

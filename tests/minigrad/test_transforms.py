@@ -189,3 +189,12 @@ def test_eight_threads_on_the_same_parameters() -> None:
                 np.testing.assert_array_equal(found[0], one[0])
                 np.testing.assert_array_equal(found[1], one[1])
     assert W.grad is None
+
+
+def test_by_an_independent_tensor_leaves_the_graph_alone():
+    x = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    z = minigrad.tensor([3.0], requires_grad=True)
+    y = np.exp(x).sum()
+    assert minigrad.grad(y, z).tolist() == [0.0]
+    np.testing.assert_allclose(minigrad.grad(y, x).data, np.exp([1.0, 2.0]))
+    assert minigrad.grad(y, z).tolist() == [0.0]  # also when the graph is freed

@@ -80,10 +80,8 @@ class Case:
     def cast(self, *dtypes: str) -> "Case":
         """With the Operands in these dtypes, over and over."""
         turn = (np.dtype(dtypes[i % len(dtypes)]) for i in range(len(self.operands)))
-        cast = [
-            replace(x, base=x.base.astype(t)) if isinstance(x, Operand) else x
-            for x, t in zip(self.operands, turn, strict=True)
-        ]
+        pairs = zip(self.operands, turn, strict=True)
+        cast = [replace(x, base=x.base.astype(t)) if isinstance(x, Operand) else x for x, t in pairs]
         return replace(self, operands=tuple(cast))
 
 
@@ -119,9 +117,8 @@ def operand(draw: st.DrawFn, op: Op, shape: tuple[int, ...], place: int = 0) -> 
 
 
 def broadcastable(number: int, max_dims: int = 3) -> st.SearchStrategy[tuple[tuple[int, ...], ...]]:
-    return hnp.mutually_broadcastable_shapes(
-        num_shapes=number, min_dims=0, max_dims=max_dims, min_side=0, max_side=3
-    ).map(lambda found: found.input_shapes)
+    found = hnp.mutually_broadcastable_shapes(num_shapes=number, max_dims=max_dims, min_side=0, max_side=3)
+    return found.map(lambda shapes: shapes.input_shapes)
 
 
 def booleans(shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
@@ -192,9 +189,8 @@ def concatenate(draw: st.DrawFn, op: Op) -> Case:
     axis = draw(st.integers(0, len(shape) - 1))
     lengths = draw(st.lists(sides, min_size=1, max_size=4))
     parts = [(*shape[:axis], n, *shape[axis + 1 :]) for n in lengths]
-    return Case(
-        op, tuple(draw(operand(op, part)) for part in parts), {"axis": axis, "bounds": [0, *accumulate(lengths)]}
-    )
+    options = {"axis": axis, "bounds": [0, *accumulate(lengths)]}
+    return Case(op, tuple(draw(operand(op, part)) for part in parts), options)
 
 
 @st.composite

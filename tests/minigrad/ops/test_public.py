@@ -127,6 +127,15 @@ def test_dtypes_follow_numpys_promotion() -> None:
     assert x.grad.dtype == np.float32
 
 
+def test_astype_casts_and_its_gradient_casts_back() -> None:
+    x = leaf(A)
+    y = x.astype("float32")
+    assert_same(y, A.astype("float32"))
+    assert_same(minigrad.astype(x, np.float16), A.astype("float16"))
+    (g,) = minigrad.grad(y * y, [x], seed=np.ones(A.shape))
+    assert_same(g, 2.0 * A.astype("float32").astype(float))
+
+
 def test_without_a_tensor_the_result_is_a_plain_array() -> None:
     assert type(minigrad.add(A, B)) is np.ndarray
     assert type(minigrad.softmax(A)) is np.ndarray

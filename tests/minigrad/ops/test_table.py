@@ -15,9 +15,9 @@ from minigrad.ops import FAMILIES, TABLE, Op
 from minigrad.ops.kinds import Domain
 
 for_every_op = pytest.mark.parametrize("op", TABLE.values(), ids=TABLE.keys())
-for_every_analytic_op = pytest.mark.parametrize(
-    "op", [op for op in TABLE.values() if op.analytic], ids=lambda op: op.name
-)
+analytic = [op for op in TABLE.values() if op.analytic]
+gathering = [op for op in TABLE.values() if op.gathers]
+elementwise = [op for op in TABLE.values() if op.kind == "elementwise"]
 given_data = given(data=st.data())
 
 
@@ -68,12 +68,8 @@ def test_it_has_a_domain_and_cases(op: Op, cases: Any) -> None:
 
 def test_every_op_of_a_family_is_in_the_table() -> None:
     things = [thing for family in FAMILIES for thing in vars(family).values()]
-    ops = {
-        thing if isinstance(thing, Op) else thing.op
-        for thing in things
-        if isinstance(thing, Op) or hasattr(thing, "op")
-    }
-    assert ops == set(TABLE.values())
+    ops = [getattr(thing, "op", thing) for thing in things]
+    assert {op for op in ops if isinstance(op, Op)} == set(TABLE.values())
 
 
 def test_every_op_has_a_rule_or_none_for_each_operand() -> None:
@@ -97,7 +93,7 @@ def test_gradient_is_that_of_differences(op: Op, cases: Any, data: st.DataObject
         assert_close(inner(gradient.data, d), expected, 1e-8, size_of(gradient.data))
 
 
-@for_every_analytic_op
+@pytest.mark.parametrize("op", analytic, ids=lambda op: op.name)
 @given_data
 def test_gradient_is_that_of_a_complex_step(op: Op, cases: Any, data: st.DataObject) -> None:
     case = data.draw(cases(op))
@@ -184,7 +180,7 @@ def test_gradient_does_not_depend_on_which_operands_want_one(op: Op, cases: Any,
                 assert_close(g.data, complete[i].data, 1e-13)
 
 
-@pytest.mark.parametrize("op", [op for op in TABLE.values() if op.gathers], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", gathering, ids=lambda op: op.name)
 @given_data
 def test_what_is_gathered_is_the_sum_of_the_rules(op: Op, cases: Any, data: st.DataObject) -> None:
     case = data.draw(cases(op))
@@ -199,7 +195,7 @@ def test_what_is_gathered_is_the_sum_of_the_rules(op: Op, cases: Any, data: st.D
             assert_close(gathered, sum(whole), 1e-13)
 
 
-@pytest.mark.parametrize("op", [op for op in TABLE.values() if op.gathers], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", gathering, ids=lambda op: op.name)
 @given_data
 def test_gradient_of_more_uses_than_are_gathered_at_once(op: Op, cases: Any, data: st.DataObject) -> None:
     case = data.draw(cases(op))
@@ -227,9 +223,7 @@ MIXED = [
 @for_every_op
 @pytest.mark.parametrize("create_graph", [False, True], ids=["plain", "recorded"])
 @given_data
-def test_gradient_has_shape_and_dtype_of_its_operand(
-    op: Op, cases: Any, data: st.DataObject, create_graph: bool
-) -> None:
+def test_gradient_has_its_operands_shape_and_dtype(op: Op, cases: Any, data: st.DataObject, create_graph: bool) -> None:
     dtypes = data.draw(st.sampled_from(MIXED))
     case = data.draw(cases(op)).cast(*dtypes)
     arrays = case.arrays()
@@ -295,8 +289,6 @@ def test_recorded_gradients_share_no_memory_with_the_seed(op: Op, cases: Any, da
 
 
 # -- elementwise ops: the smallest arrays, the third derivative --------------------------------------------------
-
-elementwise = [op for op in TABLE.values() if op.kind == "elementwise"]
 
 
 @pytest.mark.parametrize("op", elementwise, ids=lambda op: op.name)
