@@ -130,10 +130,5 @@ def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 OPS = [sum_op, mean_op, max_op, min_op]
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.sum: sum,
-    np.mean: mean,
-    np.max: max,
-    np.min: min,
-    np.amax: max,
-    np.amin: min,
-}
+    np.sum: sum, np.mean: mean, np.max: max, np.min: min, np.amax: max, np.amin: min,
+}  # fmt: skip

@@ -20,7 +20,7 @@ Shape = int | Sequence[int]
 def as_tuple(shape: Shape) -> tuple[int, ...]:
     if type(shape) is tuple:
         return shape
-    return (operator.index(shape),) if np.ndim(shape) == 0 else tuple(operator.index(n) for n in shape)  # type: ignore[union-attr]
+    return tuple(operator.index(n) for n in np.atleast_1d(np.asarray(shape, dtype=object)))
 
 
 def scattered(*arrays: Any, indices: Sequence[Any], shape: tuple[int, ...]) -> Any:
