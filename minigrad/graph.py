@@ -2,12 +2,13 @@
 
 A recorded op is a `Node`. It knows its op, its operands (the nodes it was computed from), and the few arrays
 that the op's rules need. Nodes are numbered as they are made, and an operand is always made before its user,
-so "newest first" is already the order in which gradients flow: nothing sorts a graph, nothing recurses.
+so their numbers are a topological order: newest first is how gradients flow. Nothing recurses.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar
 from itertools import count
@@ -65,12 +66,13 @@ class Node:
 class Leaf(Node):
     """A node that no op made: a tensor that requires grad, or a constant that a recorded op read."""
 
-    __slots__ = ("grad", "requires_grad")
+    __slots__ = ("grad", "requires_grad", "thawed")
 
-    def __init__(self, array: np.ndarray, requires_grad: bool, name: str | None = None) -> None:
+    def __init__(self, array: np.ndarray, requires_grad: bool, name: str | None = None, thawed: Leaf | None = None) -> None:
         super().__init__(None, (), NO_OPTIONS, None, array.shape, array.dtype, CURRENT.get()[1])
         self.requires_grad = requires_grad
         self.grad: np.ndarray | None = None
+        self.thawed = thawed  # of a frozen tensor: the leaf it has when it requires grad
         self.name = name
 
 
@@ -132,6 +134,18 @@ class no_grad(contextlib.ContextDecorator):
     >>> y.requires_grad
     False
     """
+
+    def __call__(self, function: Any) -> Any:
+        if (
+            inspect.isgeneratorfunction(function)
+            or inspect.iscoroutinefunction(function)
+            or inspect.isasyncgenfunction(function)
+        ):
+            raise TypeError(
+                f"@no_grad() would end before the body of {function.__name__} runs, for it is a generator or a coroutine; "
+                "write `with no_grad():` inside it"
+            )
+        return super().__call__(function)
 
     def __enter__(self) -> None:
         paused, place = CURRENT.get()
@@ -220,6 +234,7 @@ def reverse(
     owned: set[Node] = set()  # whose cotangent is a buffer of the sweep's own, so that it may be added to in place
     pending: dict[Node, dict[Gather, list[Piece]]] = {}
     found: dict[Node, Any] = {}
+    careful = False  # beyond a `where`, a cotangent of 0 stays 0 also where it meets a derivative that is not finite
 
     def receive(node: Node, g: Any) -> None:
         if g.shape != node.shape:
@@ -263,6 +278,7 @@ def reverse(
                 raise GraphFreedError(freed_message(node))
             if lift is not None:
                 saved = tuple(map(lift, saved, (node, *node.operands)))
+            careful = careful or op.selects
             gathers = op.gathers
             pullbacks = op.pullbacks * len(node.operands) if op.variadic else op.pullbacks
             try:
@@ -271,6 +287,8 @@ def reverse(
                         continue
                     if i not in gathers:
                         part = pullbacks[i](g, node, saved, i)
+                        if careful and op.kind == "elementwise":
+                            part = np.where(np.equal(g, 0) & ~np.isfinite(part), 0, part)
                         if parent not in cotangents and part.shape == parent.shape and part.dtype is parent.dtype:
                             cotangents[parent] = part  # what `receive` would do, without the call
                         else:
@@ -291,6 +309,34 @@ def reverse(
             if not retain:
                 node.saved = None
     return found
+
+
+def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = None) -> dict[Node, Any]:
+    """The forward sweep: oldest node first, each op turning the tangents of its operands into that of its result.
+
+    Returns the tangents of those of the `outputs` that depend on a node of `tangents`. As in `reverse`, the rules run on
+    arrays, or with `lift` on Tensors.
+    """
+    order = ancestors(outputs)
+    live = leading_to(order, tangents)
+    found = dict(tangents)
+    with np.errstate(all="ignore"):
+        for node in order:
+            if node in found or node not in live:
+                continue
+            if node.saved is None:
+                raise GraphFreedError(freed_message(node))
+            saved = node.saved if lift is None else tuple(map(lift, node.saved, (node, *node.operands)))
+            parts = [
+                node.op.pushforward(i, found[operand], node, saved)
+                for i, operand in enumerate(node.operands)
+                if operand in live
+            ]
+            total = parts[0]
+            for part in parts[1:]:
+                total = total + part
+            found[node] = total.astype(node.dtype) if total.dtype != node.dtype else total
+    return {node: found[node] for node in outputs if node in found}
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:

@@ -8,6 +8,7 @@ of this file. What NumPy itself calls (``np.tanh(t)``, ``np.sum(t)``, ``np.asarr
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
 __all__ = ["Tensor", "tensor"]
+
+GATHERING = threading.Lock()  # several threads may call backward() into the same leaves
 
 
 def tensor(
@@ -67,6 +70,7 @@ class Tensor:
         name: str | None = None,
     ) -> None:
         if isinstance(data, Tensor):
+            data._stays("making a new tensor of it")
             data = data._data
         given = np.asarray(data)
         array = np.array(given, dtype=dtype)
@@ -74,6 +78,7 @@ class Tensor:
             if kind.kind not in "biuf":
                 what = "complex numbers are not supported" if kind.kind == "c" else "only real numbers are supported"
                 raise TypeError(f"a tensor cannot be made of dtype {kind}: {what}")
+        array.flags.writeable = False
         self._data = array
         self._node = None
         self._leaf = None
@@ -115,12 +120,12 @@ class Tensor:
                     f"only floating-point tensors can require grad, this one is {self.dtype}; "
                     "make it with dtype=float, or leave requires_grad out"
                 )
-            self._node = Leaf(self._data, requires_grad=True, name=self.name)
-        elif not wanted:
+            thawed = self._leaf.thawed if self._leaf is not None else None
+            self._node = thawed or Leaf(self._data, requires_grad=True, name=self.name)
             self._leaf = None
-            self._node, name = None, self.name
-            if name is not None:
-                self.name = name
+        elif not wanted and isinstance(self._node, Leaf):
+            self._leaf = Leaf(self._data, requires_grad=False, name=self.name, thawed=self._node)
+            self._node = None
 
     @property
     def is_leaf(self) -> bool:
@@ -135,6 +140,8 @@ class Tensor:
 
     @name.setter
     def name(self, name: str | None) -> None:
+        if not isinstance(name, str | None):
+            raise TypeError(f"a name is a text, not {name!r}")
         (self._node or self._leaf or self._constant()).name = name
 
     @property
@@ -178,10 +185,11 @@ class Tensor:
         self._rebind(array.astype(self.dtype, casting="same_kind", copy=False))
 
     def _rebind(self, array: np.ndarray) -> None:
-        """Take `array` as the new values, without a copy."""
+        """Take `array` as the new values, without a copy. Whoever has it cannot write to it any more."""
+        array.flags.writeable = False
         self._data = array
         if self._leaf is not None:
-            self._leaf = Leaf(array, requires_grad=False, name=self._leaf.name)
+            self._leaf = Leaf(array, requires_grad=False, name=self._leaf.name, thawed=self._leaf.thawed)
 
     def numpy(self) -> np.ndarray:
         """The values, as a read-only array; write ``t.numpy().copy()`` for one of your own."""
@@ -246,9 +254,11 @@ class Tensor:
         array([2., 4.])
         """
         node = self._differentiable()
-        for leaf, g in reverse(node, self._seed(seed), None, retain=retain_graph).items():
-            assert isinstance(leaf, Leaf)
-            leaf.grad = np.asarray(g if leaf.grad is None else leaf.grad + g)
+        found = reverse(node, self._seed(seed), None, retain=retain_graph)
+        with GATHERING:
+            for leaf, g in found.items():
+                assert isinstance(leaf, Leaf)
+                leaf.grad = np.asarray(g if leaf.grad is None else leaf.grad + g)
 
     def _differentiable(self) -> Node:
         if self._node is None:
@@ -280,13 +290,20 @@ class Tensor:
         elif method == "reduce":
             function = ops.REDUCTIONS.get(ufunc)
             options.setdefault("axis", 0)
+        elif method == "accumulate":
+            function = ops.ACCUMULATIONS.get(ufunc)
+            options.setdefault("axis", 0)
         if out is None and function is not None:
             return called(f"np.{ufunc.__name__}", function, inputs, options)
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         if out is not None:
             if any(isinstance(x, Tensor) for x in out):
                 raise TypeError(f"{name}(..., out=tensor): a Tensor's values are never written to; use the result")
-            name += "(..., out=array)"
+            if any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+                raise LeavesGraphError(
+                    f"{name}(..., out=array), or an operator like a += t, would write a tensor that requires grad into an "
+                    "array and cut it out of the graph; use the result: a = a + t"
+                )
             options["out"] = out
         return outside(name, getattr(ufunc, method), inputs, options, allowed=ufunc in ops.PLAIN and out is None)
 
@@ -404,6 +421,8 @@ class Tensor:
         def __rtruediv__(self, other: Any) -> Tensor: ...
         def __pow__(self, other: Any) -> Tensor: ...
         def __rpow__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __rmod__(self, other: Any) -> Tensor: ...
         def __matmul__(self, other: Any) -> Tensor: ...
         def __rmatmul__(self, other: Any) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
@@ -422,17 +441,32 @@ class Tensor:
         def sigmoid(self) -> Tensor: ...
         def relu(self) -> Tensor: ...
         def clip(self, min: Any = None, max: Any = None) -> Tensor: ...
-        def sum(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
-        def mean(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
-        def max(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
-        def min(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
+        def sum(self, axis: Any = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Tensor: ...
+        def mean(self, axis: Any = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Tensor: ...
+        def max(self, axis: Any = None, out: None = None, keepdims: bool = False) -> Tensor: ...
+        def min(self, axis: Any = None, out: None = None, keepdims: bool = False) -> Tensor: ...
+        def prod(self, axis: Any = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Tensor: ...
+        def var(
+            self, axis: Any = None, dtype: None = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+            correction: float | None = None,
+        ) -> Tensor: ...  # fmt: skip
+        def std(
+            self, axis: Any = None, dtype: None = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+            correction: float | None = None,
+        ) -> Tensor: ...  # fmt: skip
+        def cumsum(self, axis: int | None = None, dtype: None = None, out: None = None) -> Tensor: ...
+        def cumprod(self, axis: int | None = None, dtype: None = None, out: None = None) -> Tensor: ...
         def logsumexp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
-        def softmax(self, axis: int = -1) -> Tensor: ...
+        def softmax(self, axis: int | tuple[int, ...] = -1) -> Tensor: ...
         def log_softmax(self, axis: int = -1) -> Tensor: ...
         def dot(self, other: Any) -> Tensor: ...
         def swapaxes(self, axis1: int, axis2: int) -> Tensor: ...
         def squeeze(self, axis: Any = None) -> Tensor: ...
         def take(self, indices: Any, axis: int | None = None) -> Tensor: ...
+        def ravel(self, order: str = "C") -> Tensor: ...
+        def repeat(self, repeats: Any, axis: int | None = None) -> Tensor: ...
+        def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor: ...
+        def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor: ...
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape: ``t.reshape(2, 3)``, ``t.reshape((2, -1))``."""
@@ -441,6 +475,10 @@ class Tensor:
     def transpose(self, *axes: Any) -> Tensor:
         """The axes in another order, reversed by default: ``t.transpose(1, 0, 2)``, ``t.transpose((1, 0, 2))``."""
         return ops.transpose(self, axes[0] if len(axes) == 1 else axes or None)  # type: ignore[no-any-return]
+
+    def flatten(self, order: str = "C") -> Tensor:
+        """The elements as a vector, the last axis running fastest; `order` is "C" only."""
+        return ops.ravel(self, order)  # type: ignore[no-any-return]
 
     def argmax(self, axis: int | None = None) -> Any:
         """The index of the largest element, along `axis` or of all, as plain NumPy integers."""
@@ -457,6 +495,18 @@ def wrap(array: Any, node: Node | None = None) -> Tensor:
     made._data = array if type(array) is np.ndarray else np.asarray(array)
     made._node = node
     made._leaf = None
+    return made
+
+
+def lifted(array: Any, node: Any) -> Any:
+    """A saved array as the Tensor it was, so that rules applied to it are recorded."""
+    if not isinstance(array, np.ndarray):
+        return array
+    made = wrap(array)
+    if isinstance(node, Node) and node.requires_grad:
+        made._node = node
+    else:
+        made._leaf = node
     return made
 
 
@@ -477,10 +527,13 @@ def called(name: str, function: Callable[..., Any], args: Any, options: dict[str
     try:
         return function(*args, **options)
     except TypeError:
-        unknown = [option for option in options if option not in inspect.signature(function).parameters]
-        if unknown:
-            raise TypeError(f"{name} of a Tensor does not take {', '.join(unknown)}=") from None
-        raise
+        known = inspect.signature(function).parameters
+        unknown = [option for option in options if option not in known]
+        if not unknown:
+            raise
+        if any(options[option] is not None for option in unknown):
+            raise TypeError(f"{name} of a Tensor does not take {', '.join(unknown)}=; without it, it does") from None
+    return function(*args, **{option: value for option, value in options.items() if option in known})  # NumPy's None
 
 
 def outside(name: str, function: Callable[..., Any], args: Any, options: Any, allowed: bool) -> Any:
@@ -511,11 +564,14 @@ def reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda self, other: function(other, self)
 
 
-OPERATORS = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "matmul": "matmul"}
+OPERATORS = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "mod": "remainder", "pow": "power",
+    "matmul": "matmul",
+}  # fmt: skip
 OTHERS = {"__neg__": "negative", "__pos__": "positive", "__abs__": "absolute", "__getitem__": "getitem"}
 METHODS = (
-    "abs astype clip cos dot exp log log_softmax logsumexp max mean min relu sigmoid sin softmax sqrt square squeeze sum "
-    "swapaxes take tanh"
+    "abs astype clip cos cumprod cumsum diagonal dot exp log log_softmax logsumexp max mean min prod ravel relu repeat "
+    "sigmoid sin softmax sqrt square squeeze std sum swapaxes take tanh trace var"
 )
 for _operator, _name in OPERATORS.items():
     setattr(Tensor, f"__{_operator}__", getattr(ops, _name))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import minigrad_rnn as rnn
 __all__ = ["main"]
 
 EPOCHS = 50
-TOLD = (0, 1, 2, 3, 5, 10, 20, EPOCHS - 1)
+TOLD = (1, 2, 3, 5, 10, 20, EPOCHS)
 
 
 def main(arguments: SequenceOf[str] | None = None) -> int:
@@ -33,6 +35,9 @@ def main(arguments: SequenceOf[str] | None = None) -> int:
         return 0
     try:
         return demo(options.out, options.seed, options.cell)
+    except BrokenPipeError:  # as in `minigrad-rnn demo | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         print(f"minigrad-rnn: {error}", file=sys.stderr)
         return 1
@@ -45,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="minigrad-rnn", description="Recurrent networks from scratch: train one, and see what flows through time."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {mg.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     command = commands.add_parser(
         "demo",
@@ -79,8 +85,9 @@ def demo(folder: Path, seed: int, cell: str) -> int:
     """Train on the hello task and write the pictures into `folder`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise OSError(f"cannot make the folder {folder}: {error.strerror}; choose another with --out DIR") from error
+        raise OSError(f"cannot write into the folder {folder}: {error.strerror}; choose another with --out DIR") from error
     task = rnn.tasks.hello()
     rng = np.random.default_rng(seed)
     size = len(task.alphabet)
@@ -88,12 +95,18 @@ def demo(folder: Path, seed: int, cell: str) -> int:
     model = rnn.Sequence(layer, rnn.Linear(5, size, rng=rng))
     print(f"Training {type(layer).__name__}(5) on 'hihell' -> 'ihello', {EPOCHS} epochs, Adam 0.1, seed {seed}")
 
-    def tell(epoch: int, loss: float) -> None:
-        if epoch in TOLD:
-            tqdm.write(f"  epoch {epoch:2}  loss {loss:.4f}  says {rnn.predict(model, task)!r}", file=sys.stdout)
+    def tell(updates: int) -> None:
+        with mg.no_grad():
+            loss = rnn.sequence_cross_entropy(model(task.inputs), task.targets).total.item()
+        tqdm.write(f"  after {updates:2} updates: loss {loss:.4f}, says {rnn.predict(model, task)!r}", file=sys.stdout)
 
-    history = rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1)).fit(task, EPOCHS, after_epoch=tell)
-    print(f"Loss {history.loss[0]:.4f} -> {history.loss[-1]:.4f} (a guess among {size} letters: {np.log(size):.4f})")
+    def after_epoch(epoch: int, loss: float) -> None:
+        if epoch + 1 in TOLD:
+            tell(epoch + 1)
+
+    tell(0)
+    rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1)).fit(task, EPOCHS, after_epoch=after_epoch)
+    print(f"The loss is the mean over the {len(task.inputs)} steps; a guess among {size} letters: {np.log(size):.4f}")
     print(f"Fed 'hihell', the network says:  {rnn.predict(model, task)}")
     print(f"Fed 'h' and then its own words:  {rnn.greedy(model, task.alphabet, 'h', 6)}")
     drawings = {

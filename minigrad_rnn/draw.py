@@ -9,7 +9,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.graph import Node
+from minigrad.graph import Node, reverse
 from minigrad.pictures import Drawing, Graph, Marks, fold, to_dot, unroll
 from minigrad.pictures.board import default_role, step_of
 
@@ -85,8 +85,9 @@ def unrolled(
     """The network unrolled in time: a frame for each step, with every op, and the states on straight lines.
 
     `inputs` has shape (T, batch, input_size); with `targets` (T, batch), class numbers, the loss of each step is drawn too.
-    ``gradients=True`` colours each state by the norm of the gradient that reaches it, dL/dh[t], on a logarithmic
-    scale; it needs targets. `symbols` writes what the one-hot inputs and the targets of the first sequence stand for.
+    ``gradients=True`` colours each state by the norm of the gradient that reaches it, dL/dh[t], and each recurrent arrow
+    by that of the part which comes back along it from the next step, on a logarithmic scale; it needs targets. The loss is
+    the sum of the losses of the steps. `symbols` writes what the one-hot inputs and the targets of the first sequence mean.
     Raises ValueError for shapes that do not fit.
 
     >>> import minigrad_rnn as rnn
@@ -100,13 +101,16 @@ def unrolled(
         raise ValueError("a gradient begins at a loss: give targets too")
     made = run(model, inputs, targets)
     graph = Graph(made.outputs if made.loss is None else made.loss)
-    marks = Marks(role=role, tracks=tracks(model), names=names(graph, inputs, targets, symbols))
+    marks = Marks(role=role, tracks=tracks(model), sums={"sum", "loss"}, names=names(graph, inputs, targets, symbols))
     for part in (*made.shares, made.loss):
         if part is not None and part._node is not None:
             marks.notes[part._node] = f"{part.item():.3g}"
     words = f"{describe(model)} unrolled over {len(made.states)} steps"
     if gradients and made.loss is not None:
-        words += "  |  blue: size of the gradient that reaches a state, " + add_gradients(marks, made)
+        words += (
+            "  |  blue: gradient of the loss; boxes: all that reaches a state, arrows: what comes back from the next step; "
+        )
+        words += add_gradients(marks, made, graph)
     picture = unroll(graph, marks, words if title is None else title)
     return Drawing(to_dot(picture), text=str(graph))
 
@@ -160,20 +164,43 @@ def names(graph: Graph, inputs: Any, targets: Any, symbols: Alphabet | None) -> 
     return found
 
 
-def add_gradients(marks: Marks, made: Run) -> str:
-    """Mark every state with the norm of dL/dstate, a dash where the loss does not depend on it; returns the scale in words."""
+def add_gradients(marks: Marks, made: Run, graph: Graph) -> str:
+    """Mark every state with the norm of dL/dstate, a dash where the loss does not depend on it, and every arrow to the next
+    step with the norm of what comes back along it; returns the scale in words."""
     assert made.loss is not None
-    nodes = [part._node for state in made.states for part in state if part._node is not None]
-    parts = [part for state in made.states for part in state]
-    norms = [float(np.linalg.norm(g.numpy())) for g in mg.grad(made.loss, parts, retain_graph=True)]
-    finite = [norm for norm in norms if norm > 0 and math.isfinite(norm)]
+    root = made.loss._differentiable()
+    states = {part._node for state in made.states for part in state if part._node is not None}
+    crossings = [
+        (node, i, operand)
+        for node in graph
+        for i, operand in enumerate(node.operands)
+        if isinstance(operand, Node) and operand in states and step_of(operand) != step_of(node)
+    ]
+    cotangents = reverse(root, np.ones(root.shape, root.dtype), {*states, *(node for node, _, _ in crossings)}, retain=True)
+    norms = {node: norm(cotangents[node]) for node in states if node in cotangents}
+    flows = {
+        (operand, node): norm(node.op.pullbacks[i](cotangents[node], node, node.saved, i))
+        for node, i, operand in crossings
+        if node in cotangents
+    }
+    finite = [size for size in (*norms.values(), *flows.values()) if size > 0 and math.isfinite(size)]
     largest, smallest = max(finite, default=1.0), min(finite, default=1.0)
     decades = min(max(math.ceil(math.log10(largest / smallest)), 1), MOST_DECADES)
-    for node, norm in zip(nodes, norms, strict=True):
-        marks.notes[node] = f"|dL/d{node.name}| {norm:.1e}" if norm else f"|dL/d{node.name}| -"
-        if norm > 0 and math.isfinite(norm):
-            marks.heat[node] = min(max(1 + math.log10(norm / largest) / decades, 0.0), 1.0)
+
+    def heat(size: float) -> float:
+        return min(max(1 + math.log10(size / largest) / decades, 0.0), 1.0)
+
+    for node in states:
+        size = norms.get(node, 0.0)
+        marks.notes[node] = f"|dL/d{node.name}| {size:.1e}" if size else f"|dL/d{node.name}| -"
+        if size > 0 and math.isfinite(size):
+            marks.heat[node] = heat(size)
+    marks.flow.update({pair: heat(size) for pair, size in flows.items() if size > 0 and math.isfinite(size)})
     return f"from {largest:.1e} (dark) down to {largest / 10**decades:.1e} (light), log scale"
+
+
+def norm(g: np.ndarray) -> float:
+    return float(np.linalg.norm(g))
 
 
 def tracks(model: Sequence | Recurrent) -> dict[str, set[str]]:

@@ -53,6 +53,14 @@ class Module:
     (['factor'], 6.0)
     """
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter | None):
+            raise TypeError(
+                f"{name} is a parameter of {type(self).__name__}, and would no longer be one; to give it new values write "
+                f"module.{name}.data = values, to put another in its place module.{name} = Parameter(values)"
+            )
+        super().__setattr__(name, value)
+
     def forward(self, *args: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 

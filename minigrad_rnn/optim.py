@@ -82,7 +82,8 @@ class Optimizer:
         for i, p in enumerate(self.parameters):
             g = p.grad
             if g is not None:
-                # An update makes a new array, which the parameter takes over; p.data = new would copy it once more.
+                # An update makes a new array, which the parameter takes over; p.data = new would copy it once more. Neither
+                # it nor the old one can be written to.
                 new, self.states[i] = self.update(p._data, g, self.states[i])
                 p._rebind(np.asarray(new, p.dtype))
 

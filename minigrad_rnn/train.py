@@ -36,6 +36,10 @@ class Trainer:
     """
 
     def __init__(self, model: Sequence, optimizer: Optimizer) -> None:
+        if not isinstance(model, Sequence):
+            raise TypeError(f"the Trainer trains a Sequence(recurrent, readout), not a {type(model).__name__}")
+        if not {id(p) for p in model.parameters()} & {id(p) for p in optimizer.parameters}:
+            raise ValueError("the optimizer holds none of this model's parameters; make it with model.parameters()")
         self.model = model
         self.optimizer = optimizer
 

@@ -2,6 +2,8 @@
 
 import doctest
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +36,8 @@ def test_every_op_says_where_it_may_be_tested(op):
     assert op.domain.low < op.domain.high
     assert op.kind in ("elementwise", "linear", "general")
     assert any(rule is not None for rule in op.rules)
+
+
+def test_the_readme_has_no_figure_left_open():
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert not re.findall(r"@[A-Z_]+@", text)

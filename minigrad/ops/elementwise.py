@@ -6,12 +6,20 @@ Each entry gives NumPy's ufunc and the partial derivative with respect to each o
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..tensor import Tensor
 from .kinds import POSITIVE, REAL, Domain, Op, elementwise, linear, masked_multiply, shape_of
+
+LN2, LN10 = math.log(2), math.log(10)
+
+
+def one_over(y: Any) -> Any:
+    return 1 / y if not isinstance(y, float | int) else float(np.divide(1.0, y))  # Python's own 1 / 0.0 raises
+
 
 # -- arithmetic ------------------------------------------------------------------------------------------------
 
@@ -20,7 +28,7 @@ subtract = elementwise(np.subtract, 1, -1, domain=REAL, symbol="-", doc="Differe
 multiply = elementwise(np.multiply, lambda y: y, lambda x: x, domain=REAL, symbol="*", doc="Product, x * y.")
 divide = elementwise(
     np.divide,
-    lambda y: 1 / y,
+    lambda y: one_over(y),
     lambda out, y: -out / y,
     domain=POSITIVE,
     singular=True,
@@ -35,6 +43,14 @@ sqrt = elementwise(np.sqrt, lambda out: 0.5 / out, domain=POSITIVE, singular=Tru
 absolute = elementwise(
     np.absolute, lambda x: np.sign(x), domain=Domain(kinks=(0.0,)), analytic=False, symbol="abs",
     doc="Absolute value, abs(x). Its derivative at 0 is taken as 0.",
+)  # fmt: skip
+fabs = elementwise(
+    np.fabs, lambda x: np.sign(x), domain=Domain(kinks=(0.0,)), analytic=False,
+    doc="Absolute value of real numbers, always floating. Its derivative at 0 is taken as 0.",
+)  # fmt: skip
+cbrt = elementwise(
+    np.cbrt, lambda out: 1 / (3 * out * out), domain=POSITIVE, analytic=False, singular=True,
+    doc="Cube root, also of negative numbers. Its derivative at 0 is infinite.",
 )  # fmt: skip
 
 
@@ -56,6 +72,36 @@ power = elementwise(
     np.power, power_by_x, power_by_y, domain=POSITIVE, singular=True, symbol="**",
     doc="Power, x ** y. The derivative by y is given for x >= 0; at x = 0 it is taken as 0.",
 )  # fmt: skip
+float_power = elementwise(
+    np.float_power, power_by_x, power_by_y, domain=POSITIVE, singular=True,
+    doc="Power, x ** y, computed in double precision at least. Its derivatives are those of `power`.",
+)  # fmt: skip
+
+
+def truncated_quotient(x: Any, y: Any) -> Any:
+    # Not np.trunc(x / y), which may round up to the next integer where np.fmod does not.
+    return np.sign(x) * np.sign(y) * np.floor_divide(np.abs(x), np.abs(y))
+
+
+remainder = elementwise(
+    np.remainder, 1, lambda x, y: -np.floor_divide(x, y), domain=REAL, analytic=False, symbol="%",
+    doc="Remainder of the division, x - floor(x / y) * y, with the sign of y. The quotient is a constant to the derivatives.",
+)  # fmt: skip
+fmod = elementwise(
+    np.fmod, 1, lambda x, y: -truncated_quotient(x, y), domain=REAL, analytic=False,
+    doc="Remainder of the division, x - trunc(x / y) * y, with the sign of x. The quotient is a constant to the derivatives.",
+)  # fmt: skip
+
+
+def over_length(x: Any, length: Any) -> Any:
+    # x / length, where the length of nothing gives no direction: 0, also in further derivatives.
+    return x * np.not_equal(length, 0) / (length + np.equal(length, 0))
+
+
+hypot = elementwise(
+    np.hypot, lambda out, x: over_length(x, out), lambda out, y: over_length(y, out), domain=POSITIVE, analytic=False,
+    doc="Length of the vector (x, y), sqrt(x^2 + y^2), without overflow. Its derivatives at (0, 0) are taken as 0.",
+)  # fmt: skip
 
 # -- exponentials and logarithms -------------------------------------------------------------------------------
 
@@ -65,11 +111,105 @@ log = elementwise(np.log, lambda x: 1 / x, domain=POSITIVE, singular=True, doc="
 log1p = elementwise(
     np.log1p, lambda x: 1 / (1 + x), domain=Domain(low=-1.0), singular=True, doc="log(1 + x), exact for small x."
 )
+exp2 = elementwise(np.exp2, lambda out: LN2 * out, domain=REAL, doc="2^x.")
+log2 = elementwise(np.log2, lambda x: 1 / (LN2 * x), domain=POSITIVE, singular=True, doc="Logarithm to the base 2.")
+log10 = elementwise(np.log10, lambda x: 1 / (LN10 * x), domain=POSITIVE, singular=True, doc="Logarithm to the base 10.")
+
+
+def log_share(x: Any, y: Any) -> Any:
+    # sigmoid(x - y), and not exp(x - out), which is off by as much as out is rounded. Two infinities have no difference:
+    # of a sum of nothing neither gets anything, at +inf each gets half.
+    same = np.isinf(x) & np.equal(x, y)
+    if not np.any(same):
+        return sigmoid(x - y)
+    return np.where(same & np.less(x, 0), 0, sigmoid(np.where(same, 0, x - y)))
+
+
+logaddexp = elementwise(
+    np.logaddexp, lambda x, y: log_share(x, y), lambda x, y: log_share(y, x), domain=REAL, analytic=False,
+    doc="log(e^x + e^y), without overflow. Where both are -inf its derivatives are taken as 0.",
+)  # fmt: skip
+logaddexp2 = elementwise(
+    np.logaddexp2, lambda x, y: log_share(LN2 * x, LN2 * y), lambda x, y: log_share(LN2 * y, LN2 * x), domain=REAL,
+    analytic=False, doc="log2(2^x + 2^y), without overflow. Where both are -inf its derivatives are taken as 0.",
+)  # fmt: skip
 
 # -- trigonometric functions -----------------------------------------------------------------------------------
 
 sin = elementwise(np.sin, lambda x: np.cos(x), domain=REAL, doc="Sine of x radians.")
 cos = elementwise(np.cos, lambda x: -np.sin(x), domain=REAL, doc="Cosine of x radians.")
+tan = elementwise(
+    np.tan, lambda out: 1 + out * out, domain=Domain(low=-math.pi / 2, high=math.pi / 2), doc="Tangent of x radians."
+)
+
+
+def one_minus_square(x: Any) -> Any:
+    # Digits are kept near 1, where 1 - x * x has few; at 1 a factor of 0 would make NaN of an infinite second derivative.
+    edge = np.equal(np.abs(x), 1)
+    if not np.any(edge):
+        return (1 - x) * (1 + x)
+    return np.where(edge, 1 - x * x, (1 - x) * (1 + x))
+
+
+arcsin = elementwise(
+    np.arcsin, lambda x: 1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0), singular=True,
+    doc="Inverse sine, in radians from -pi/2 to pi/2. Its derivative at -1 and 1 is infinite.",
+)  # fmt: skip
+arccos = elementwise(
+    np.arccos, lambda x: -1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0), singular=True,
+    doc="Inverse cosine, in radians from 0 to pi. Its derivative at -1 and 1 is infinite.",
+)  # fmt: skip
+arctan = elementwise(np.arctan, lambda x: 1 / (1 + x * x), domain=REAL, doc="Inverse tangent, in radians from -pi/2 to pi/2.")
+arctan2 = elementwise(
+    np.arctan2,
+    lambda x, y: over_length(over_length(y, np.hypot(x, y)), np.hypot(x, y)),
+    lambda x, y: -over_length(over_length(x, np.hypot(x, y)), np.hypot(x, y)),
+    domain=POSITIVE,
+    analytic=False,
+    doc="Angle of the point with ordinate x and abscissa y (the order of ``np.arctan2``), in radians from -pi to pi. "
+    "Its derivatives at (0, 0) are taken as 0.",
+)
+deg2rad = elementwise(
+    np.deg2rad, lambda: math.pi / 180, domain=REAL, analytic=False, doc="Degrees to radians; ``np.radians`` too."
+)
+rad2deg = elementwise(
+    np.rad2deg, lambda: 180 / math.pi, domain=REAL, analytic=False, doc="Radians to degrees; ``np.degrees`` too."
+)
+
+# sin(pi x) / (pi x) = 1 - (pi x)^2 / 3! + (pi x)^4 / 5! - ..., term by term: the derivative is x times this series in x^2.
+SINC_SERIES = [(-1) ** k * 2 * k * math.pi ** (2 * k) / math.factorial(2 * k + 1) for k in range(1, 14)]
+
+
+def sinc_slope(x: Any) -> Any:
+    # The quotient loses digits near 0, and each further derivative of it loses more; the series does not.
+    near = np.less(np.abs(x), 0.5)
+    far = ~near
+    inner, outer = x * near, x * far + near
+    squared = inner * inner
+    series = 0 * squared + SINC_SERIES[-1]
+    for coefficient in SINC_SERIES[-2::-1]:
+        series = series * squared + coefficient
+    return inner * series + far * (np.cos(math.pi * outer) - np.sinc(outer)) / outer
+
+
+sinc = elementwise(np.sinc, lambda x: sinc_slope(x), domain=REAL, doc="sin(pi x) / (pi x), and 1 at x = 0, as ``np.sinc``.")
+
+# -- hyperbolic functions: see tanh below ----------------------------------------------------------------------
+
+sinh = elementwise(np.sinh, lambda x: np.cosh(x), domain=REAL, doc="Hyperbolic sine, (e^x - e^-x) / 2.")
+cosh = elementwise(np.cosh, lambda x: np.sinh(x), domain=REAL, doc="Hyperbolic cosine, (e^x + e^-x) / 2.")
+arcsinh = elementwise(np.arcsinh, lambda x: 1 / np.hypot(x, 1), domain=REAL, doc="Inverse hyperbolic sine.")
+arccosh = elementwise(
+    np.arccosh,
+    lambda x: 1 / np.sqrt(0 - one_minus_square(x)),  # 0 - 0, for 1 / sqrt(-0) is -inf
+    domain=Domain(low=1.0),
+    singular=True,
+    doc="Inverse hyperbolic cosine, for x >= 1. Its derivative at 1 is infinite.",
+)
+arctanh = elementwise(
+    np.arctanh, lambda x: 1 / one_minus_square(x), domain=Domain(low=-1.0, high=1.0), singular=True,
+    doc="Inverse hyperbolic tangent, for -1 <= x <= 1.",
+)  # fmt: skip
 
 # -- activation functions --------------------------------------------------------------------------------------
 
@@ -80,6 +220,7 @@ tanh = elementwise(
 
 
 def stable_sigmoid(x: Any) -> Any:
+    x = x if x.dtype.kind == "f" else x.astype(float)
     # exp of a negative number only: it never overflows, and 1 / (1 + exp(-x)) keeps its digits where it is small.
     e = np.exp(-np.abs(x))
     return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
@@ -98,6 +239,44 @@ softplus = elementwise(
     doc="log(1 + e^x), a smooth relu, without overflow.",
 )  # fmt: skip
 
+
+def each(function: Any, x: Any) -> Any:
+    """A function of the math module, of every element."""
+    x = np.asarray(x)
+    values = np.fromiter(map(function, x.ravel().tolist()), float, x.size).reshape(x.shape)
+    return values.astype(x.dtype if x.dtype.kind == "f" else float, copy=False)
+
+
+erf = elementwise(
+    lambda x: each(math.erf, x), lambda x: 2 / math.sqrt(math.pi) * np.exp(-x * x), domain=REAL, name="erf", analytic=False,
+    doc="Error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x. Computed one number at a time.",
+)  # fmt: skip
+erfc = elementwise(
+    lambda x: each(math.erfc, x), lambda x: -2 / math.sqrt(math.pi) * np.exp(-x * x), domain=REAL, name="erfc", analytic=False,
+    doc="1 - erf(x), exact where erf(x) is close to 1.",
+)  # fmt: skip
+
+
+def gelu_slope(x: Any) -> Any:
+    return 0.5 * erfc(-math.sqrt(0.5) * x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+gelu = elementwise(
+    lambda x: 0.5 * x * erfc(-math.sqrt(0.5) * x), lambda x: gelu_slope(x), domain=REAL, name="gelu", analytic=False,
+    doc="Gaussian error linear unit, x (1 + erf(x / sqrt 2)) / 2, exact also where that is small.",
+)  # fmt: skip
+
+
+def silu_slope(x: Any) -> Any:
+    s = sigmoid(x)
+    return s * (1 + x * sigmoid(-x))
+
+
+silu = elementwise(
+    lambda x: x * stable_sigmoid(x), lambda x: silu_slope(x), domain=REAL, name="silu", analytic=False,
+    doc="Sigmoid linear unit (swish), x / (1 + e^-x).",
+)  # fmt: skip
+
 # -- choosing --------------------------------------------------------------------------------------------------
 
 
@@ -114,19 +293,39 @@ minimum = elementwise(
     np.minimum, lambda x, y: share(y, x), lambda x, y: share(x, y), domain=Domain(ties=True), analytic=False,
     doc="The smaller of x and y. Where they are equal each gets half of the gradient.",
 )  # fmt: skip
+
+
+def share_of_numbers(x: Any, y: Any, larger: Any, smaller: Any) -> Any:
+    # A number is chosen over NaN; of two NaN each gets half. A comparison with NaN is false, a share of 0.
+    return share(larger, smaller) + np.isnan(y) * (1 - 0.5 * np.isnan(x))
+
+
+fmax = elementwise(
+    np.fmax, lambda x, y: share_of_numbers(x, y, x, y), lambda x, y: share_of_numbers(y, x, y, x),
+    domain=Domain(ties=True), analytic=False,
+    doc="The larger of x and y, or the one that is not NaN. Where they are equal each gets half of the gradient.",
+)  # fmt: skip
+fmin = elementwise(
+    np.fmin, lambda x, y: share_of_numbers(x, y, y, x), lambda x, y: share_of_numbers(y, x, x, y),
+    domain=Domain(ties=True), analytic=False,
+    doc="The smaller of x and y, or the one that is not NaN. Where they are equal each gets half of the gradient.",
+)  # fmt: skip
 where_op = linear(
     "where",
     lambda condition, x, y: np.where(condition, x, y),
     None,
     lambda g, condition: np.where(condition, g, 0),
     lambda g, condition: np.where(condition, 0, g),
+    selects=True,
+    weak=True,
 )
 
 
-def where(condition: Any, x: Any, y: Any) -> Any:
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """x where `condition` is true, y elsewhere, broadcast against each other, as ``np.where``.
 
-    The branch not taken gets a gradient of exactly 0, also where its value or its derivative is not finite.
+    The branch not taken gets a gradient of exactly 0, and so does all that elementwise functions made it of, also where
+    their values or derivatives are not finite. With the condition alone: where it is true, as ``np.nonzero``.
 
     >>> import numpy as np, minigrad
     >>> x = minigrad.tensor([0.0, 4.0], requires_grad=True)
@@ -137,6 +336,8 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     """
     if isinstance(condition, Tensor):
         condition = condition.data
+    if x is None and y is None:
+        return np.nonzero(condition)
     return where_op.run(condition, x, y)
 
 
@@ -181,6 +382,36 @@ def clip(x: Any, min: Any = None, max: Any = None, *, a_min: Any = None, a_max: 
     return clip_op.run(x, low, high)
 
 
+def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """x with NaN replaced by `nan`, and infinities by `posinf` and `neginf` (None: the largest finite numbers).
+
+    As ``np.nan_to_num``. The derivative is 1 where x is finite and 0 where it was replaced.
+    Raises TypeError if `copy` is false: values are never written to.
+
+    >>> import numpy as np, minigrad
+    >>> x = minigrad.tensor([1.0, np.nan, np.inf], requires_grad=True)
+    >>> y = minigrad.nan_to_num(x, posinf=9.0)
+    >>> y.sum().backward()
+    >>> y.data, x.grad
+    (array([1., 0., 9.]), array([1., 0., 0.]))
+    """
+    if not copy:
+        raise TypeError("nan_to_num(..., copy=False) would write to its argument; use the result")
+    values = x.data if isinstance(x, Tensor) else x
+    replaced = np.nan_to_num(values, nan=nan, posinf=posinf, neginf=neginf)
+    return where(np.isfinite(values), x, replaced) if isinstance(x, Tensor) else replaced
+
+
+def mod(x: Any, y: Any) -> Any:
+    """Remainder with the sign of y; another name of `remainder`.
+
+    >>> import minigrad
+    >>> minigrad.mod(minigrad.tensor([-1.0, 5.0]), 3)
+    tensor([2., 2.])
+    """
+    return remainder(x, y)
+
+
 def abs(x: Any) -> Any:
     """Absolute value; another name of `absolute`.
 
@@ -220,6 +451,9 @@ def astype(x: Any, dtype: Any) -> Any:
 OPS = [
     *(f.op for f in (add, subtract, multiply, divide, negative, positive, reciprocal, square, sqrt, absolute, power)),
     *(f.op for f in (exp, expm1, log, log1p, sin, cos, tanh, sigmoid, relu, softplus, maximum, minimum)),
+    *(f.op for f in (fabs, cbrt, float_power, remainder, fmod, hypot, exp2, log2, log10, logaddexp, logaddexp2, sinc)),
+    *(f.op for f in (tan, arcsin, arccos, arctan, arctan2, deg2rad, rad2deg, sinh, cosh, arcsinh, arccosh, arctanh)),
+    *(f.op for f in (erf, erfc, gelu, silu, fmax, fmin)),
     masked_multiply.op,
     where_op,
     clip_op,

@@ -17,6 +17,8 @@ A rule's parameter names say what it needs, and so what is kept until the backwa
 ``x_shape``    its shape only: the array is not kept
 ``axis``       an option (keyword-only parameter) of that name of the forward function
 ``i``          which operand, in an op that takes any number of them (``*arrays``)
+``arrays``     all of these operands
+``shapes``     their shapes only
 =============  ==================================================================
 
 ``None`` in place of a rule marks an operand that is not differentiated: a condition, class indices.
@@ -27,13 +29,14 @@ derivatives of any order. Un-broadcasting and dtypes are not its business: the s
 from __future__ import annotations
 
 import inspect
+import linecache
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..graph import CURRENT, NO_OPTIONS, Gather, Leaf, Node, add_note, next_number
-from ..tensor import Tensor, wrap
+from ..graph import CURRENT, NO_OPTIONS, Gather, Leaf, Node, add_note, next_number, reverse
+from ..tensor import Tensor, lifted, wrap
 
 __all__ = ["POSITIVE", "REAL", "Domain", "Op", "apply", "elementwise", "general", "linear"]
 
@@ -78,9 +81,11 @@ class Op:
         "pullbacks",
         "rules",
         "run",
+        "selects",
         "singular",
         "symbol",
         "variadic",
+        "weak",
     )  # fmt: skip
 
     def __init__(
@@ -99,7 +104,11 @@ class Op:
         symbol: str | None = None,
         gathers: dict[int, Gather] | None = None,
         gather_limit: int | None = None,
+        selects: bool = False,
+        weak: bool | None = None,
     ) -> None:
+        if len(rules) != len(operands):
+            raise TypeError(f"{name} has the operands ({', '.join(operands)}) and {len(rules)} rules; each needs one")
         self.name = name
         self.kind = kind
         self.forward = forward
@@ -113,6 +122,9 @@ class Op:
         self.symbol = symbol or name
         self.gathers = gathers or {}  # by operand: what its many uses in this op send it, computed at once
         self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
+        self.selects = selects  # some of its cotangents are 0 because nothing was asked for
+        # Whether Python numbers stay such, and so do not promote.
+        self.weak = kind == "elementwise" and len(operands) > 1 if weak is None else weak
         self.pullbacks: tuple[Pullback | None, ...] = tuple(self._bind(rule) for rule in self.rules)
         self._keepers: dict[tuple[bool, ...], tuple[tuple[bool, ...], Keeper]] = {}
         self.run: Run = written_out(self) if not variadic else lambda *arrays, **options: apply(self, arrays, options)
@@ -121,7 +133,7 @@ class Op:
         """Which of (out, \\*operands) are kept when the operands of which `wants` is true require grad."""
         rules = self.rules if self.variadic else [r for r, want in zip(self.rules, wants, strict=True) if want]
         used = {name for rule in rules for name in needed_names(rule)}
-        names = (None,) * len(wants) if self.variadic else self.operands  # *arrays are never kept
+        names = self.operands * len(wants) if self.variadic else self.operands  # of *arrays all or none
         return tuple([name in used for name in ("out", *names)])
 
     def keeper(self, wants: tuple[bool, ...]) -> tuple[tuple[bool, ...], Keeper]:
@@ -133,6 +145,25 @@ class Op:
             found = self._keepers[wants] = mask, eval(f"lambda out, arrays: ({', '.join(kept)})")
         return found
 
+    def pushforward(self, i: int, t: Any, node: Node, saved: tuple[Any, ...]) -> Any:
+        """What the tangent `t` of operand i adds to that of the result: the partial derivative, or the transposed rule."""
+        rule = self.rules[0 if self.variadic else i]
+        pullback = self.pullbacks[0 if self.variadic else i]
+        if pullback is None:
+            raise TypeError(f"{self.name} is not differentiated by its operand {i + 1}")
+        if self.kind == "elementwise":
+            t = np.broadcast_to(t, node.shape)
+            return pullback(t, node, saved, i) if callable(rule) else t if rule == 1 else -t
+        g = Tensor(np.zeros(node.shape, node.dtype), requires_grad=True)
+        record = isinstance(t, Tensor) or any(isinstance(x, Tensor) for x in saved)
+        c = pullback(g, node, tuple(wrap(x) if type(x) is ndarray else x for x in saved), i)
+        if not isinstance(c, Tensor) or c._node is None:
+            return np.zeros(node.shape, node.dtype)
+        seed = np.broadcast_to(t, c.shape)
+        lift = lifted if record else None
+        found = reverse(c._node, seed, {g._node}, retain=record, lift=lift)  # type: ignore[arg-type]
+        return found[g._node] if g._node in found else np.zeros(node.shape, node.dtype)
+
     def _bind(self, rule: Rule | int | None) -> Pullback | None:
         """Turn a rule into a function of (g, node, saved, i), looking up what its parameter names ask for."""
         if rule is None:
@@ -143,8 +174,10 @@ class Op:
             return lambda g, node, saved, i: -g
         where = {"g": "g", "out": "saved[0]", "i": "i"}
         for k, name in enumerate(self.operands):
-            where[name] = f"saved[{k + 1}]"
+            where[name] = "saved[1:]" if self.variadic else f"saved[{k + 1}]"
             where[f"{name}_shape"] = f"node.operands[{k}].shape"
+        if self.variadic:
+            where["shapes"] = "[x.shape for x in node.operands]"
         for name in self.options:
             where[name] = f"node.options[{name!r}]"
         names = needed_names(rule)
@@ -183,7 +216,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             arrays.append(x._data)
             nodes.append(x._node)
         else:
-            arrays.append(x if isinstance(x, SCALARS) and len(operands) > 1 else np.asarray(x))
+            arrays.append(x if x is None or (op.weak and isinstance(x, SCALARS)) else np.asarray(x))
             nodes.append(None)
     try:
         out = op.forward(*arrays, **options)
@@ -207,7 +240,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             continue
         if isinstance(x, Tensor):
             nodes[i] = x._leaf or x._constant()
-        elif isinstance(x, SCALARS):
+        elif x is None or (op.weak and isinstance(x, SCALARS)):
             nodes[i] = x
         else:  # somebody else's array: if a rule will need it, it must not change until then
             if keep[i + 1]:
@@ -289,7 +322,9 @@ def written_out(op: Op) -> Callable[..., Any]:
         "Tensor": Tensor, "new": Tensor.__new__, "Node": Node, "new_node": Node.__new__, "next_number": next_number,
         "ndarray": ndarray, "asarray": np.asarray, "NO_OPTIONS": NO_OPTIONS,
     }  # fmt: skip
-    exec(source, namespace)
+    filename = f"<minigrad {op.name}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)  # for tracebacks
+    exec(compile(source, filename, "exec"), namespace)
     return namespace["run"]  # type: ignore[no-any-return]
 
 
@@ -342,6 +377,7 @@ def elementwise(
     function: Any = op.run
     function.__name__ = function.__qualname__ = op.name
     function.__doc__ = describe(op, doc)
+    function.__module__ = "minigrad"
     function.op = op
     return function  # type: ignore[no-any-return]
 
@@ -354,15 +390,15 @@ def linear(
     **rest: Any,
 ) -> Op:
     """Make an op that is linear in each of its operands, from its forward function and its transposes."""
-    return _from_signature(name, "linear", forward, transposes, domain=domain, **rest)
+    return from_signature(name, "linear", forward, transposes, domain=domain, **rest)
 
 
 def general(name: str, forward: Callable[..., Any], *vjps: Rule | None, domain: Domain, **rest: Any) -> Op:
     """Make an op from its forward function and its vector-Jacobian products."""
-    return _from_signature(name, "general", forward, vjps, domain=domain, **rest)
+    return from_signature(name, "general", forward, vjps, domain=domain, **rest)
 
 
-def _from_signature(name: str, kind: str, forward: Callable[..., Any], rules: Sequence[Any], **rest: Any) -> Op:
+def from_signature(name: str, kind: str, forward: Callable[..., Any], rules: Sequence[Any], **rest: Any) -> Op:
     """Positional parameters of `forward` are operands (or ``*arrays``), keyword-only ones are options."""
     parameters = inspect.signature(forward).parameters.values()
     operands = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
@@ -376,7 +412,7 @@ def describe(op: Op, doc: str) -> str:
     numpy_name = f"np.{op.forward.__name__}" if isinstance(op.forward, np.ufunc) else None
     names = ", ".join(op.operands)
     same = f" The same as ``{numpy_name}({names})``." if numpy_name else ""
-    inside = "0.25, 0.5"
+    inside = "1.25, 1.5" if op.domain.low >= 1 else "0.25, 0.5"
     arguments = ", ".join(["x"] * len(op.operands))
     return f"""{doc}
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import operator
+from collections import Counter
+from collections.abc import Callable, Sequence
+from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from .elementwise import multiply
-from .kinds import linear, shape_of
-from .shape import reshape, transpose
+from .kinds import apply, linear, shape_of
+from .shape import as_array, moveaxis, reshape, scatter, transpose
 
 
 def product(x: Any, y: Any) -> Any:
@@ -89,6 +93,214 @@ def dot(x: Any, y: Any) -> Any:
     return reshape(product, (*shape_of(x)[:-1], *rest))
 
 
-OPS = [matmul_op]
-UFUNCS: dict[np.ufunc, Callable[..., Any]] = {np.matmul: matmul}
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {np.dot: dot}
+# -- einsum ----------------------------------------------------------------------------------------------------
+
+
+def einsum_vjp(g: Any, arrays: Sequence[Any], i: int, shapes: Sequence[Any], subscripts: str, optimize: Any) -> Any:
+    """The einsum with `g` in the place of operand i, whose own axes come out."""
+    inputs, output = subscripts.split("->")
+    labels = inputs.split(",")
+    own, x_shape = labels.pop(i), shapes[i]
+    others = [x for k, x in enumerate(arrays) if k != i]
+    known = "".join(c for c in dict.fromkeys(own) if c in output or any(c in other for other in labels))
+    # An order of the products that was given for the forward pass would not fit this one.
+    options = {"subscripts": ",".join([output, *labels]) + "->" + known, "optimize": bool(optimize)}
+    found = apply(einsum_op, (g, *others), options)
+    # An axis that only this operand has was summed over: each of its elements gets the same.
+    every = "".join(dict.fromkeys(own))
+    own_lengths = {c: x_shape[own.index(c)] for c in every}
+    lengths = {c: found.shape[known.index(c)] if c in known else 1 for c in every}
+    found = found.reshape(tuple(lengths[c] for c in every))
+    full = tuple(own_lengths[c] if lengths[c] == 1 else lengths[c] for c in every)
+    found = np.broadcast_to(found, full)
+    if len(every) == len(own):
+        return found
+    # Of a diagonal, only its elements get something. (Those of an axis of length 1 that was broadcast, all of it.)
+    places = {c: np.arange(n) % max(own_lengths[c], 1) for c, n in zip(every, full, strict=True)}
+    mesh = {c: places[c].reshape((-1,) + (1,) * (len(every) - 1 - k)) for k, c in enumerate(every)}
+    return scatter([found], [tuple(mesh[c] for c in own)], x_shape)
+
+
+einsum_op = linear(
+    "einsum",
+    lambda *arrays, subscripts, optimize: np.einsum(subscripts, *arrays, optimize=optimize),
+    einsum_vjp,
+)
+
+
+def spelled_out(labels: Sequence[Sequence[Any]], output: Sequence[Any] | None, ndims: Sequence[int]) -> str:
+    """Subscripts with an output, and with letters in the place of each ellipsis."""
+    used = {c for part in (*labels, output or ()) for c in part if c is not Ellipsis}
+    free = "".join(c for c in ascii_letters if c not in used)
+    most, parts = 0, []
+    for k, (part, ndim) in enumerate(zip(labels, ndims, strict=True)):
+        covered = ndim - len(part) + 1 if Ellipsis in part else 0
+        if covered < 0 or (Ellipsis not in part and len(part) != ndim):
+            raise ValueError(f"einsum: operand {k} has {ndim} axes, which its subscripts {shown(part)!r} do not fit")
+        most = max(most, covered)
+        parts.append((part, covered))
+    if output is None:
+        counts = Counter(c for part in labels for c in part)
+        output = [Ellipsis, *sorted(c for c, n in counts.items() if n == 1 and c is not Ellipsis)]
+        output = output if any(Ellipsis in part for part in labels) else output[1:]
+    if most and Ellipsis not in output:
+        raise ValueError(f"einsum: the output {shown(output)!r} has no '...' for the axes that those of the operands stand for")
+    parts.append((output, most))
+    written = ["".join(free[most - n : most] if c is Ellipsis else c for c in part) for part, n in parts]
+    return ",".join(written[:-1]) + "->" + written[-1]
+
+
+def shown(part: Sequence[Any]) -> str:
+    return "".join("..." if c is Ellipsis else c for c in part)
+
+
+def parsed(text: str) -> list[Any]:
+    if text.count(".") not in (0, 3) or text.count("...") != text.count(".") // 3:
+        raise ValueError(f"einsum: the subscripts {text!r} may have one '...'")
+    return [Ellipsis if c == "." else c for c in text.replace("...", ".")]
+
+
+def lettered(part: Sequence[Any]) -> list[Any]:
+    """The labels of the list form: 0 to 51, in the order in which NumPy numbers letters."""
+    letters = dict(enumerate(ascii_uppercase + ascii_lowercase))
+    try:
+        return [c if c is Ellipsis else letters[operator.index(c)] for c in part]
+    except (KeyError, TypeError):
+        raise ValueError(f"einsum: subscripts in a list are integers from 0 to 51 and ..., not {list(part)!r}") from None
+
+
+def einsum(*operands: Any, optimize: Any = False) -> Any:
+    """Products summed over indices that are named: ``einsum("ij,jk->ik", x, y)`` is x @ y. As ``np.einsum``.
+
+    An index that the output lacks is summed over, one that an operand has twice takes its diagonal, ``...`` stands for
+    the axes not named. Without ``->`` the output has the indices that occur once, in alphabetical order. Indices may also
+    be lists of integers: ``einsum(x, [0, 1], y, [1, 2], [0, 2])``.
+    `optimize` looks for a cheap order of the products, for the gradients as well.
+    Raises ValueError if the subscripts do not fit the operands.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> y = minigrad.einsum("ii->", x)
+    >>> y.backward()
+    >>> y.item(), x.grad.tolist()
+    (5.0, [[1.0, 0.0], [0.0, 1.0]])
+    """
+    if not operands:
+        raise ValueError("einsum takes subscripts and operands")
+    output: list[Any] | None = None
+    if isinstance(operands[0], str):
+        inputs, arrow, result = operands[0].replace(" ", "").partition("->")
+        labels = [parsed(text) for text in inputs.split(",")]
+        arrays = [as_array(x) for x in operands[1:]]
+        if arrow:
+            output = parsed(result)
+    else:
+        arrays = [as_array(x) for x in operands[: len(operands) // 2 * 2 : 2]]
+        labels = [lettered(part) for part in operands[1::2]]
+        if len(operands) % 2:
+            output = lettered(operands[-1])
+    if len(labels) != len(arrays):
+        raise ValueError(f"einsum: subscripts for {len(labels)} operands, but there are {len(arrays)}")
+    subscripts = spelled_out(labels, output, [x.ndim for x in arrays])
+    return apply(einsum_op, arrays, {"subscripts": subscripts, "optimize": optimize})
+
+
+# -- products by way of others ---------------------------------------------------------------------------------
+
+
+def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
+    """Products summed over axes of x and axes of y: the last and the first `axes`, or those of a pair. As ``np.tensordot``.
+
+    Raises ValueError if the lengths of the axes differ.
+
+    >>> import numpy as np, minigrad
+    >>> minigrad.tensordot(minigrad.tensor(np.ones((2, 3, 4))), np.ones((4, 3, 5)), axes=([1, 2], [1, 0])).shape
+    (2, 5)
+    """
+    x, y = as_array(x), as_array(y)
+    if isinstance(axes, int | np.integer):
+        axes = list(range(-int(axes), 0)), list(range(int(axes)))
+    of_x, of_y = (normalize_axis_tuple(of, z.ndim) for of, z in zip(axes, (x, y), strict=True))
+    summed = [x.shape[i] for i in of_x]
+    if summed != [y.shape[i] for i in of_y]:
+        raise ValueError(f"tensordot: axes {of_x} of {x.shape} and {of_y} of {y.shape} are not of the same lengths")
+    x_rest, y_rest = ([i for i in range(z.ndim) if i not in of] for z, of in ((x, of_x), (y, of_y)))
+    left, right = [x.shape[i] for i in x_rest], [y.shape[i] for i in y_rest]
+    size = math.prod(summed)
+    tall = reshape(transpose(x, (*x_rest, *of_x)), (math.prod(left), size))
+    wide = reshape(transpose(y, (*of_y, *y_rest)), (size, math.prod(right)))
+    return reshape(matmul(tall, wide), (*left, *right))
+
+
+def inner(x: Any, y: Any) -> Any:
+    """Products summed over the last axis of both. As ``np.inner``.
+
+    >>> import minigrad
+    >>> minigrad.inner(minigrad.tensor([1.0, 2.0]), [3.0, 4.0]).item()
+    11.0
+    """
+    if len(shape_of(x)) == 0 or len(shape_of(y)) == 0:
+        return multiply(x, y)
+    return tensordot(x, y, (-1, -1))
+
+
+def outer(x: Any, y: Any) -> Any:
+    """Every element of x times every element of y, both flattened. As ``np.outer``.
+
+    >>> import minigrad
+    >>> minigrad.outer(minigrad.tensor([1.0, 2.0]), [3.0, 4.0])
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
+    return multiply(reshape(x, (-1, 1)), reshape(y, (1, -1)))
+
+
+def vdot(x: Any, y: Any) -> Any:
+    """The sum of all products, of both flattened. As ``np.vdot``.
+
+    >>> import minigrad
+    >>> minigrad.vdot(minigrad.tensor([[1.0], [2.0]]), [3.0, 4.0]).item()
+    11.0
+    """
+    return matmul(reshape(x, -1), reshape(y, -1))
+
+
+def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
+    """Dot products of vectors that lie along `axis`, the other axes broadcast. As ``np.vecdot``.
+
+    Raises ValueError if the vectors differ in length.
+
+    >>> import minigrad
+    >>> minigrad.vecdot(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), [1.0, 10.0])
+    tensor([21., 43.])
+    """
+    x, y = (moveaxis(z, axis, -1) for z in (x, y))
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"vecdot: vectors of {x.shape[-1]} and {y.shape[-1]} elements; they must be equal")
+    return matmul(x[..., None, :], y[..., None])[..., 0, 0]
+
+
+def cross(x: Any, y: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """Vector products of vectors of three elements, the other axes broadcast. As ``np.cross``.
+
+    The vectors lie along `axisa` and `axisb`, the products along `axisc`; `axis` is all three.
+    Raises ValueError for vectors that do not have three elements.
+
+    >>> import minigrad
+    >>> minigrad.cross(minigrad.tensor([1.0, 0.0, 0.0]), [0.0, 1.0, 0.0])
+    tensor([0., 0., 1.])
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x, y = moveaxis(x, axisa, -1), moveaxis(y, axisb, -1)
+    if x.shape[-1] != 3 or y.shape[-1] != 3:
+        raise ValueError(f"cross takes vectors of 3 elements, not of {x.shape[-1]} and {y.shape[-1]}")
+    one, two = [1, 2, 0], [2, 0, 1]
+    return moveaxis(x[..., one] * y[..., two] - x[..., two] * y[..., one], -1, axisc)
+
+
+OPS = [matmul_op, einsum_op]
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {np.matmul: matmul, np.vecdot: vecdot}
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.dot: dot, np.inner: inner, np.outer: outer, np.vdot: vdot, np.tensordot: tensordot, np.einsum: einsum, np.cross: cross,
+}  # fmt: skip

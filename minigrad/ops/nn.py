@@ -185,6 +185,8 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean") -> Any:
             f"targets have shape {classes.shape}; for logits of shape {shape} (classes along the last axis) they "
             f"must have {shape[:-1]}"
         )
+    if shape[-1] == 0:
+        raise ValueError(f"logits of shape {shape} have no classes along the last axis")
     classes = classes.astype(np.intp, copy=False)
     if classes.size and np.maximum.reduce(classes.view(np.uintp), axis=None) >= shape[-1]:  # negative ones are huge there
         raise ValueError(

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from ..tensor import Tensor
-from .kinds import Domain, general, linear, shape_of
+from .elementwise import divide, multiply, subtract
+from .kinds import REAL, Domain, general, linear, shape_of
+from .shape import concatenate, reshape, transpose
 
 Axis = int | tuple[int, ...] | None
 
@@ -21,6 +24,8 @@ def normalized(axis: Axis, ndim: int) -> tuple[int, ...]:
         return (axis,)
     if ndim == 0 and axis in (0, -1):
         return ()  # NumPy reduces a single number along its missing axis
+    if isinstance(axis, float):
+        raise TypeError(f"axis is an integer, a tuple of integers or None, not {axis!r}")
     return np.lib.array_utils.normalize_axis_tuple(axis, ndim)
 
 
@@ -59,6 +64,83 @@ def mean_of(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     return x.mean(axis=axis, keepdims=keepdims)
 
 
+def not_taken(name: str, **options: Any) -> TypeError:
+    """NumPy's own optional arguments may be spelt out as None."""
+    given = [option for option, value in options.items() if value is not None]
+    return TypeError(f"np.{name} of a Tensor does not take {', '.join(given)}=")
+
+
+# -- products and running totals -------------------------------------------------------------------------------
+
+
+def product_before(x: Any) -> Any:
+    """Of all elements before each one, along the last axis. Nothing is divided by: it is exact where some are 0."""
+    ones = np.ones((*x.shape[:-1], 1), x.dtype)
+    return np.cumprod(np.concatenate([ones, x], -1)[..., :-1], -1)
+
+
+def prod_vjp(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    kept = tuple([i for i in range(x.ndim) if i not in axis])
+    order = (*kept, *axis)
+    flat = x.transpose(order).reshape((*(x.shape[i] for i in kept), reduced_size(x.shape, axis)))
+    others = product_before(flat) * product_before(flat[..., ::-1])[..., ::-1]
+    others = others.reshape(tuple([x.shape[i] for i in order])).transpose(tuple(np.argsort(order)))
+    return restored(g, x.shape, axis, keepdims) * others
+
+
+def cumprod_vjp(g: Any, x: Any, axis: int) -> Any:
+    # total[k] = g[k] + x[k+1] (g[k+1] + x[k+2] (g[k+2] + ...)), from all of its terms at once: after each round it has
+    # twice as many, and factor[k] is the product of as many x after k.
+    g, x = g.swapaxes(axis, -1), x.swapaxes(axis, -1)
+    total, factor, terms = g, x[..., 1:], 1
+    while terms < x.shape[-1]:
+        total = np.concatenate([total[..., :-terms] + factor * total[..., terms:], total[..., -terms:]], -1)
+        factor = factor[..., :-terms] * factor[..., terms:]
+        terms *= 2
+    return (product_before(x) * total).swapaxes(axis, -1)
+
+
+def total_after(g: Any, axis: int) -> Any:
+    backwards = (slice(None),) * axis + (slice(None, None, -1),)
+    return np.cumsum(g[backwards], axis)[backwards]
+
+
+# -- spread and middle -----------------------------------------------------------------------------------------
+
+
+def freedom(x_shape: tuple[int, ...], axis: tuple[int, ...], ddof: float) -> float:
+    n = reduced_size(x_shape, axis) - ddof
+    return n if n > 0 else 0
+
+
+def deviation(x: Any, axis: tuple[int, ...]) -> Any:
+    return x - np.mean(x, axis=axis, keepdims=True) if 0 not in x.shape else x
+
+
+def var_vjp(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool, ddof: float) -> Any:
+    return restored(g, x.shape, axis, keepdims) * (2 * deviation(x, axis)) / freedom(x.shape, axis, ddof)
+
+
+def std_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool, ddof: float) -> Any:
+    # 0 where all are equal; rounding of the mean may make `out` differ from 0 there.
+    g, out = restored(g, x.shape, axis, keepdims), restored(out, x.shape, axis, keepdims)
+    first = x[tuple([slice(1) if i in axis else slice(None) for i in range(x.ndim)])]
+    constant = np.all(np.equal(x, first), axis=axis, keepdims=True) | np.equal(out, 0)
+    scale = g * ~constant / (out + constant)
+    return scale * deviation(x, axis) / freedom(x.shape, axis, ddof)
+
+
+def median_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    # Of an even number of elements it is half way between two; those equal to either share its half.
+    g, out = restored(g, x.shape, axis, keepdims), restored(out, x.shape, axis, keepdims)
+    if 0 in x.shape:
+        return np.broadcast_to(g, x.shape)
+    below = np.equal(x, np.max(np.where(np.less_equal(x, out), x, -np.inf), axis=axis, keepdims=True))
+    above = np.equal(x, np.min(np.where(np.greater_equal(x, out), x, np.inf), axis=axis, keepdims=True))
+    shares = [chosen / np.sum(chosen, axis=axis, keepdims=True) for chosen in (below, above)]
+    return g * (0.5 * (shares[0] + shares[1]))
+
+
 sum_op = linear(
     "sum",
     lambda x, *, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims),
@@ -83,9 +165,35 @@ min_op = general(
     domain=Domain(ties=True),
     analytic=False,
 )
+prod_op = general(
+    "prod", lambda x, *, axis, keepdims: np.multiply.reduce(x, axis=axis, keepdims=keepdims), prod_vjp, domain=REAL
+)
+cumsum_op = linear("cumsum", lambda x, *, axis: np.cumsum(x, axis), lambda g, axis: total_after(g, axis))
+cumprod_op = general("cumprod", lambda x, *, axis: np.cumprod(x, axis), cumprod_vjp, domain=REAL)
+var_op = general(
+    "var",
+    lambda x, *, axis, keepdims, ddof: np.var(x, axis=axis, keepdims=keepdims, ddof=ddof),
+    var_vjp,
+    domain=REAL,
+    analytic=False,
+)
+std_op = general(
+    "std",
+    lambda x, *, axis, keepdims, ddof: np.std(x, axis=axis, keepdims=keepdims, ddof=ddof),
+    std_vjp,
+    domain=Domain(ties=True),
+    analytic=False,
+)
+median_op = general(
+    "median",
+    lambda x, *, axis, keepdims: np.median(x, axis=axis, keepdims=keepdims),
+    median_vjp,
+    domain=Domain(ties=True),
+    analytic=False,
+)
 
 
-def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def sum(x: Any, axis: Axis = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Any:
     """Sum over `axis` (an int, a tuple of ints, or all axes), as ``np.sum``.
 
     >>> import minigrad
@@ -93,20 +201,24 @@ def sum(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     >>> minigrad.sum(x, axis=0)
     tensor([4., 6.], op=sum)
     """
+    if dtype is not None or out is not None:
+        raise not_taken("sum", dtype=dtype, out=out)
     return sum_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def mean(x: Any, axis: Axis = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Any:
     """Mean over `axis` (an int, a tuple of ints, or all axes), as ``np.mean``.
 
     >>> import minigrad
     >>> minigrad.mean(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([1.5, 3.5])
     """
+    if dtype is not None or out is not None:
+        raise not_taken("mean", dtype=dtype, out=out)
     return mean_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def max(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
     """Maximum over `axis`, as ``np.max``. Elements that tie for it share the gradient equally.
 
     >>> import minigrad
@@ -115,20 +227,220 @@ def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     >>> x.grad
     array([0. , 0.5, 0.5])
     """
+    if out is not None:
+        raise not_taken("max", out=out)
     return max_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def min(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
     """Minimum over `axis`, as ``np.min``. Elements that tie for it share the gradient equally.
 
     >>> import minigrad
     >>> minigrad.min(minigrad.tensor([[1.0, 3.0], [0.0, 2.0]]), axis=1)
     tensor([1., 0.])
     """
+    if out is not None:
+        raise not_taken("min", out=out)
     return min_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-OPS = [sum_op, mean_op, max_op, min_op]
+def prod(x: Any, axis: Axis = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Any:
+    """Product over `axis` (an int, a tuple of ints, or all axes), as ``np.prod``.
+
+    The gradient by each element is the product of the others, computed as such: it is right where elements are 0.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([2.0, 0.0, 3.0], requires_grad=True)
+    >>> minigrad.prod(x).backward()
+    >>> x.grad
+    array([0., 6., 0.])
+    """
+    if dtype is not None or out is not None:
+        raise not_taken("prod", dtype=dtype, out=out)
+    return prod_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
+
+
+def cumsum(x: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
+    """Running sum along `axis`, or of the flattened array: y[k] = x[0] + ... + x[k], as ``np.cumsum``.
+
+    >>> import minigrad
+    >>> minigrad.cumsum(minigrad.tensor([1.0, 2.0, 3.0]))
+    tensor([1., 3., 6.])
+    """
+    if dtype is not None or out is not None:
+        raise not_taken("cumsum", dtype=dtype, out=out)
+    x, axis = one_axis(x, axis)
+    return cumsum_op.run(x, {"axis": axis})
+
+
+def cumprod(x: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
+    """Running product along `axis`, or of the flattened array: y[k] = x[0] * ... * x[k], as ``np.cumprod``.
+
+    Its gradient divides by nothing: it is right where elements are 0.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([2.0, 0.0, 3.0], requires_grad=True)
+    >>> minigrad.cumprod(x).sum().backward()
+    >>> x.grad
+    array([1., 8., 0.])
+    """
+    if dtype is not None or out is not None:
+        raise not_taken("cumprod", dtype=dtype, out=out)
+    x, axis = one_axis(x, axis)
+    return cumprod_op.run(x, {"axis": axis})
+
+
+def one_axis(x: Any, axis: int | None) -> tuple[Any, int]:
+    """`x` with at least one axis, flat if `axis` is None, and the number of the axis."""
+    if axis is None or len(shape_of(x)) == 0:
+        x = reshape(x, -1)
+    return x, normalize_axis_index(0 if axis is None else axis, len(shape_of(x)))
+
+
+def var(
+    x: Any, axis: Axis = None, dtype: None = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+    correction: float | None = None,
+) -> Any:  # fmt: skip
+    """Variance over `axis`: the sum of (x - mean(x))^2, divided by the number of elements less `ddof`. As ``np.var``.
+
+    `correction` is another name of `ddof`; ValueError if both are given.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> minigrad.var(x, ddof=1).backward()
+    >>> x.grad
+    array([-1.,  0.,  1.])
+    """
+    if dtype is not None or out is not None:
+        raise not_taken("var", dtype=dtype, out=out)
+    options = {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims, "ddof": one_of(ddof, correction)}
+    return var_op.run(x, options)
+
+
+def std(
+    x: Any, axis: Axis = None, dtype: None = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+    correction: float | None = None,
+) -> Any:  # fmt: skip
+    """Standard deviation over `axis`, the square root of `var`. As ``np.std``.
+
+    Its gradient where all elements are equal is taken as 0.
+    `correction` is another name of `ddof`; ValueError if both are given.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([[0.0, 2.0], [3.0, 3.0]], requires_grad=True)
+    >>> y = minigrad.std(x, axis=1)
+    >>> y.sum().backward()
+    >>> y.data, x.grad
+    (array([1., 0.]), array([[-0.5,  0.5],
+           [ 0. ,  0. ]]))
+    """
+    if dtype is not None or out is not None:
+        raise not_taken("std", dtype=dtype, out=out)
+    options = {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims, "ddof": one_of(ddof, correction)}
+    return std_op.run(x, options)
+
+
+def one_of(ddof: float, correction: float | None) -> float:
+    if correction is None:
+        return ddof
+    if ddof != 0:
+        raise ValueError("ddof and correction are two names of one option; give one of them")
+    return correction
+
+
+def median(
+    x: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+) -> Any:  # fmt: skip
+    """Median over `axis`: the middle element, or the mean of the middle two. As ``np.median``.
+
+    Elements that tie for the middle share the gradient equally. `overwrite_input` permits what is never done.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([5.0, 1.0, 2.0, 4.0], requires_grad=True)
+    >>> minigrad.median(x).backward()
+    >>> x.grad
+    array([0. , 0. , 0.5, 0.5])
+    """
+    if out is not None:
+        raise not_taken("median", out=out)
+    return median_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
+
+
+def ptp(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+    """Peak to peak, max(x) - min(x) over `axis`, as ``np.ptp``.
+
+    >>> import minigrad
+    >>> minigrad.ptp(minigrad.tensor([[1.0, 3.0], [0.0, 5.0]]), axis=1)
+    tensor([2., 5.])
+    """
+    if out is not None:
+        raise not_taken("ptp", out=out)
+    return subtract(max(x, axis, keepdims=keepdims), min(x, axis, keepdims=keepdims))
+
+
+def average(x: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
+    """Weighted mean, sum(weights * x) / sum(weights) over `axis`; without weights the mean. As ``np.average``.
+
+    `weights` have the shape of x, or that of the axes named. They may be a Tensor, and have a gradient.
+    Raises ZeroDivisionError if weights sum to 0, ValueError or TypeError if their shape does not fit, TypeError
+    for ``returned=True``.
+
+    >>> import minigrad
+    >>> minigrad.average(minigrad.tensor([1.0, 4.0]), weights=[2.0, 1.0])
+    tensor(2.)
+    """
+    if returned:
+        raise TypeError("np.average of a Tensor does not take returned=True; the sum of the weights is np.sum(weights)")
+    if weights is None:
+        return mean(x, axis, keepdims=keepdims)
+    shape, own = shape_of(x), shape_of(weights)
+    axes = normalized(axis, len(shape))
+    if own != shape:
+        if axis is None:
+            raise TypeError(f"weights of shape {own} for an array of shape {shape} need an axis")
+        if own != tuple(shape[i] for i in axes):
+            raise ValueError(f"weights along {axis} of an array of shape {shape} do not have shape {own}")
+        weights = transpose(weights, tuple(np.argsort(axes)))
+        weights = reshape(weights, tuple(n if i in axes else 1 for i, n in enumerate(shape)))
+    total = sum(weights, axes, keepdims=keepdims)
+    if np.any(np.equal(total, 0)):
+        raise ZeroDivisionError("weights sum to 0, so they have no average")
+    return divide(sum(multiply(x, weights), axes, keepdims=keepdims), total)
+
+
+def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Differences of neighbours along `axis`, x[k + 1] - x[k], taken n times. As ``np.diff``.
+
+    `prepend` and `append` are put before and after x first: arrays, or numbers as arrays of length 1 along `axis`.
+    Raises ValueError if n is negative or x has no axis.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([1.0, 4.0, 9.0], requires_grad=True)
+    >>> minigrad.diff(x, prepend=0)
+    tensor([1., 3., 5.], op=subtract)
+    """
+    shape = shape_of(x)
+    if n < 0 or not shape:
+        raise ValueError(f"diff takes n >= 0 and an array of at least one axis, not n = {n} and shape {shape}")
+    if n == 0:
+        return x
+    axis = normalize_axis_index(axis, len(shape))
+    one = (*shape[:axis], 1, *shape[axis + 1 :])
+    parts = [y if len(shape_of(y)) else np.broadcast_to(y, one) for y in (prepend, append) if y is not None]
+    if parts:
+        before, after = parts[: prepend is not None], parts[prepend is not None :]
+        x = concatenate([*before, x, *after], axis)
+    later = (slice(None),) * axis + (slice(1, None),)
+    earlier = (slice(None),) * axis + (slice(None, -1),)
+    x = x if isinstance(x, Tensor) else np.asarray(x)
+    for _ in range(n):
+        x = np.not_equal(x[later], x[earlier]) if x.dtype == bool else subtract(x[later], x[earlier])
+    return x
+
+
+OPS = [sum_op, mean_op, max_op, min_op, prod_op, cumsum_op, cumprod_op, var_op, std_op, median_op]
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.sum: sum, np.mean: mean, np.max: max, np.min: min, np.amax: max, np.amin: min,
+    np.prod: prod, np.cumsum: cumsum, np.cumprod: cumprod, np.var: var, np.std: std, np.median: median,
+    np.ptp: ptp, np.average: average, np.diff: diff,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from .picture import Arrow, Box, Group, Picture
 
 __all__ = ["Board", "Marks", "default_role", "step_of"]
 
-PLAIN = {
+UNNUMBERED = {
     "add",
     "multiply",
     "masked_multiply",
@@ -20,7 +20,7 @@ PLAIN = {
     "minimum",
     "linear",
     "cross_entropy",
-}  # operands need no number
+}  # it is plain which operand is which
 LONGEST_NAME = 40
 
 
@@ -38,7 +38,9 @@ class Marks:
     role: Callable[[Node], str] = default_role  # one of the roles of `Box`; a result with the role "op" has no box of its own
     names: dict[Node, str] = field(default_factory=dict)  # in place of the node's own name
     notes: dict[Node, str] = field(default_factory=dict)  # a line below name and shape
-    heat: dict[Node, float] = field(default_factory=dict)  # 0 to 1
+    heat: dict[Node, float] = field(default_factory=dict)  # of boxes, 0 to 1
+    flow: dict[tuple[Node, Node], float] = field(default_factory=dict)  # of arrows from one step to the next, 0 to 1
+    sums: set[str] = field(default_factory=set)  # names of what is added up from step to step
     # What is handed from step to step stands on a straight line: the names of such tensors, by a name for the line.
     tracks: dict[str, set[str]] = field(default_factory=dict)
 
@@ -105,7 +107,7 @@ class Board:
 
     def operand_number(self, node: Node, i: int) -> str:
         count = sum(isinstance(x, Node) for x in node.operands)
-        return "" if count < 2 or node.op.name in PLAIN else str(i + 1)
+        return "" if count < 2 or node.op.variadic or node.op.name in UNNUMBERED else str(i + 1)
 
 
 def shortened(name: str) -> str:

@@ -2,7 +2,7 @@
 
 The layout recipe, found by trial: ranks go from left to right; ``newrank`` together with invisible edges from the end of
 each group to the beginning of the next keeps the groups in one row (without either they become a staircase); the boxes of a
-track share a ``group`` and heavy edges, which makes them one straight line.
+track share a ``group`` and heavy edges, which draws them to one straight line.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ __all__ = ["heat_colour", "to_dot"]
 
 INK = "#212529"
 RECURRENT = "#0d6efd"
+GATHERED = "#b5545f"
 LOOKS: dict[str, dict[str, str]] = {
     "op": {"shape": "ellipse", "fillcolor": "#ffffff", "margin": "0.06,0.03"},
     "tensor": {"fillcolor": "#ffffff"},
@@ -71,7 +72,7 @@ def group_attributes(group: Group) -> dict[str, str]:
         "fillcolor": "#f6f8fc",
     }
     if group.repeated:
-        return {**attributes, "color": "#7a93b8", "penwidth": "1.2", "peripheries": "2"}
+        return {**attributes, "color": "#7a93b8", "penwidth": "1.2", "peripheries": "2", "labeljust": "r"}
     return {**attributes, "color": "#c5cfdf", "penwidth": "0.8"}
 
 
@@ -89,10 +90,13 @@ def arrow_attributes(arrow: Arrow) -> dict[str, str]:
     if arrow.role == "order":
         return {"style": "invis", "minlen": "2"}  # the rank between is for the leaves that the op reads
     attributes: dict[str, str] = {}
+    if arrow.role == "gathered":
+        attributes |= {"color": GATHERED, "penwidth": "1.2"}
     if arrow.role in ("recurrent", "loop"):
         attributes |= {"color": RECURRENT, "penwidth": "1.6"}
-    if arrow.role == "loop":
-        attributes |= {"constraint": "false", "fontcolor": RECURRENT}
+    if arrow.role in ("loop", "sum loop"):
+        colour = RECURRENT if arrow.role == "loop" else GATHERED
+        attributes |= {"constraint": "false", "color": colour, "fontcolor": colour}
     if arrow.role == "first":
         attributes |= {"style": "dashed"}
     if arrow.straight:
@@ -116,4 +120,6 @@ def heat_colour(heat: float) -> str:
 
 def text(lines: list[str]) -> str:
     """Lines as a DOT label: nothing in them is taken for markup or an escape."""
-    return "\\n".join(graphviz.escape(" ".join(line.split())) for line in lines)
+    shown = ("".join(c if c.isprintable() else " " for c in " ".join(line.split())) for line in lines)
+    joined: str = graphviz.nohtml("\\n".join(graphviz.escape(line) for line in shown))
+    return joined

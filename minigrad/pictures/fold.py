@@ -38,7 +38,9 @@ class Folding(Board):
     def __init__(self, graph: Graph, marks: Marks, title: str, steps: dict[int, list[Node]], model: int) -> None:
         super().__init__(graph, marks, title)
         first, last = min(steps), max(steps)
-        self.cell = Group("cell", f"one step, repeated {len(steps)} times  (t = {first} ... {last})", repeated=len(steps) > 1)
+        many = len(steps) > 1
+        title = f"one step, repeated {len(steps)} times  (t = {first} ... {last})" if many else f"the only step, t = {first}"
+        self.cell = Group("cell", title, repeated=many)
         self.picture.groups.append(self.cell)
         self.model = model
         self.uses: dict[Node, int] = {}
@@ -59,14 +61,19 @@ class Folding(Board):
                         f"{operand.name}[t-1]" if again is not None and self.marks.role(operand) == "state" else "sum so far"
                     )
                     origin = self.exits[again if label != "sum so far" and again is not None else node]
-                    self.connect(Arrow(origin, self.exits_of(node), "loop", label))
+                    role = "loop" if label != "sum so far" else "sum loop"
+                    self.connect(Arrow(origin, self.exits_of(node), role, label))
                 else:
                     self.connect(Arrow(self.source(operand), f"n{graph.index[node]}", operand=number))
         if first != model:
             self.draw_first(steps[first], steps[model])
+        for node, again in zip(steps[last], steps[model], strict=False):
+            if self.marks.role(node) != "op" and self.marks.role(again) == "op":  # the total, which the last step has
+                box = self.add(self.value_box(node, self.marks.role(node)), None)
+                self.connect(Arrow(self.exits[again], box, "first", f"t = {last}"))
         for node in graph:
             if step_of(node) is None and not isinstance(node, Leaf):
-                self.draw_outside(node, steps, last)
+                self.draw_outside(node, steps)
 
     def exits_of(self, node: Node) -> str:
         return f"n{self.graph.index[node]}"
@@ -87,7 +94,7 @@ class Folding(Board):
                 if step_of(operand) is None and self.marks.role(operand) == "initial":
                     self.connect(Arrow(self.source(operand), self.exits_of(again), "first", "t = 0"))
 
-    def draw_outside(self, node: Node, steps: dict[int, list[Node]], last: int) -> None:
+    def draw_outside(self, node: Node, steps: dict[int, list[Node]]) -> None:
         """A node that belongs to no step, such as a loss over all of them."""
         group = None
         op = self.add_result(node, group)
@@ -100,9 +107,9 @@ class Folding(Board):
             seen.add(origin)
 
     def name(self, node: Node) -> str:
-        if step_of(node) is not None and node.name:
-            return f"{node.name}[t]"
-        return super().name(node)
+        if step_of(node) is None or not node.name or node in self.marks.names:
+            return super().name(node)
+        return f"{node.name}[t]"
 
     def lines(self, node: Node) -> list[str]:
         lines = super().lines(node)

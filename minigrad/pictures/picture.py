@@ -12,7 +12,7 @@ class Box:
     """One thing in a picture. `role` says what it is, and so what it looks like; `lines` is its text."""
 
     id: str
-    role: str  # op, tensor, input, state, parameter, alias, initial, output, target, constant, loss, strip
+    role: str  # op, tensor, input, state, parameter, alias, initial, output, target, constant, loss
     lines: list[str]
     tooltip: str = ""
     track: str = ""  # boxes of one track stand on one straight line
@@ -21,8 +21,11 @@ class Box:
 
 @dataclass(slots=True)
 class Arrow:
-    """From one box to another. `role` is flow, recurrent, loop (leads back), first (taken once, at the
-    start) or order (not drawn)."""
+    """From one box to another.
+
+    `role` is flow, recurrent, gathered (a sum that grows), loop or sum loop (leads back), first (taken at one step only) or
+    order (not drawn).
+    """
 
     source: str
     target: str

@@ -51,8 +51,8 @@ class Unrolling(Board):
             arrow = Arrow(source, op, operand=self.operand_number(node, i))
             origin = self.place[source]
             if origin is not None and self.place[op] is not None and origin is not self.place[op]:
-                arrow.role = "recurrent"
-                arrow.heat = self.marks.heat.get(operand)
+                arrow.role = "gathered" if node.name in self.marks.sums else "recurrent"
+                arrow.heat = self.marks.flow.get((operand, node))
             self.connect(arrow)
 
     def source(self, operand: Node, user: Node) -> str:

@@ -4,11 +4,13 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+import minigrad
 import minigrad_rnn as rnn
 from minigrad.pictures import renderers
 from minigrad_rnn.cli import main
@@ -30,7 +32,7 @@ def test_the_demo_trains_tells_and_draws(cell, tmp_path, capsys):
     folder = tmp_path / "new folder" / "bilder"
     assert main(["demo", "--out", str(folder), "--cell", cell]) == 0
     out, err = capsys.readouterr()
-    losses = [float(line.split()[3]) for line in out.splitlines() if line.startswith("  epoch")]
+    losses = [float(line.split()[4].rstrip(",")) for line in out.splitlines() if line.startswith("  after")]
     assert len(losses) == 8
     assert losses[-1] < 0.1 < 1.2 < losses[0]
     assert "the network says:  ihello" in out
@@ -85,6 +87,23 @@ def test_a_folder_that_cannot_be_made_is_named_before_training(tmp_path, capsys)
     assert str(tmp_path / "file" / "out") in err
     assert "--out DIR" in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_before_training(monkeypatch, tmp_path, capsys):
+    def refuse(**options):
+        raise PermissionError(13, "Permission denied", "some name of no use")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert main(["demo", "--out", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"minigrad-rnn: cannot write into the folder {tmp_path}: Permission denied; choose another with --out DIR\n"
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"minigrad-rnn {minigrad.__version__}\n"
 
 
 def test_an_interrupt_ends_without_a_traceback(monkeypatch, tmp_path, capsys):

@@ -32,6 +32,11 @@ def clusters(source: str) -> dict[str, str]:
 
 def states_by_hand(model: rnn.Sequence, x: np.ndarray, y: np.ndarray) -> list[float]:
     """|dL/dh[t]| for every t, by backpropagation through time written out."""
+    return [total for total, _ in gradients_by_hand(model, x, y)]
+
+
+def gradients_by_hand(model: rnn.Sequence, x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+    """|dL/dh[t]| for every t, and the norm of its part that comes back from step t+1."""
     W = model.state_dict()
     U, R, V = W["recurrent.weight_ih_l0"], W["recurrent.weight_hh_l0"], W["readout.weight"]
     b = W["recurrent.bias_ih_l0"] + W["recurrent.bias_hh_l0"]
@@ -45,7 +50,7 @@ def states_by_hand(model: rnn.Sequence, x: np.ndarray, y: np.ndarray) -> list[fl
         p = e / e.sum()
         p[0, y[t, 0]] -= 1
         g = p @ V + later
-        norms.append(float(np.linalg.norm(g)))
+        norms.append((float(np.linalg.norm(g)), float(np.linalg.norm(later))))
         later = (g * (1 - h[t + 1] ** 2)) @ R
     return norms[::-1]
 
@@ -73,7 +78,8 @@ def test_the_gates_of_an_lstm_are_named():
 def test_the_recurrent_arrow_leads_from_each_state_to_the_next_step():
     source = rnn.draw.unrolled(network(), TASK.inputs, TASK.targets).source
     outside = source[source.rindex("}", 0, source.rindex("}")) :]
-    assert len([line for line in outside.splitlines() if "#0d6efd" in line]) == 6 + 5  # states with the initial one; sums
+    assert len([line for line in outside.splitlines() if "#0d6efd" in line]) == 6  # the states, with the initial one
+    assert len([line for line in outside.splitlines() if "#b5545f" in line]) == 5  # the sum of the losses
 
 
 def test_symbols_are_written_at_inputs_and_targets():
@@ -109,6 +115,35 @@ def test_the_larger_gradient_is_the_darker():
     by_size = [red for _, red in sorted(zip(states_by_hand(model, x, y), reds, strict=True))]
     assert by_size == sorted(by_size, reverse=True)
     assert by_size[-1] == 0x08
+
+
+def test_colours_and_widths_stand_on_the_scale_that_the_title_tells():
+    model = network()
+    x, y = sequence(12)
+    source = rnn.draw.unrolled(model, x, y, gradients=True).source
+    high, low = (float(s) for s in re.search(r"from (\S+) \(dark\) down to (\S+) \(light\)", source).groups())
+    by_hand = gradients_by_hand(model, x, y)
+    assert high == pytest.approx(max(max(pair) for pair in by_hand), rel=0.05)
+    decades = round(np.log10(high / low))
+
+    def share(size: float) -> float:
+        return 1 + np.log10(size / high) / decades
+
+    reds = [int(red, 16) for red in re.findall(r'label="h\[\d+\][^\n]*?fillcolor="#(..)', source)]
+    widths = [float(w) for w in re.findall(r"-> n\d+ \[color=\"#[0-9a-f]{6}\" penwidth=([\d.]+) weight=100\]", source)]
+    for (total, _), red in zip(by_hand, reds, strict=True):
+        assert red == pytest.approx(247 + (8 - 247) * share(total), abs=5)
+    inner = [w for w in widths if w not in (1.6, 1.2)]  # without the initial state's and those of the sum
+    assert len(inner) == 11
+    for (_, back), width in zip(by_hand[:-1], inner, strict=True):
+        assert width == pytest.approx(0.6 + 3.4 * share(back), abs=0.1)
+
+
+def test_a_frozen_layer_is_drawn_with_what_still_learns():
+    model = network()
+    for p in model.recurrent.parameters():
+        p.requires_grad = False
+    assert "readout.weight" in rnn.draw.unrolled(model, TASK.inputs, TASK.targets, gradients=True).source
 
 
 def test_a_state_the_loss_does_not_depend_on_gets_a_dash():

@@ -354,3 +354,12 @@ def test_the_parameters_of_another_model_can_be_loaded_as_they_are() -> None:
     other.load_state_dict(dict(one.named_parameters()))
     for p, q in zip(one.parameters(), other.parameters(), strict=True):
         np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_a_parameter_is_not_replaced_by_something_that_is_none() -> None:
+    layer = rnn.Linear(2, 3, rng=0)
+    with pytest.raises(TypeError, match=r"module\.weight\.data = values"):
+        layer.weight = np.zeros((3, 2))
+    layer.weight = rnn.Parameter(np.zeros((3, 2)))
+    layer.bias = None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]

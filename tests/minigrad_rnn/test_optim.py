@@ -252,3 +252,15 @@ def test_a_parameter_given_twice_is_refused() -> None:
     w = rnn.Parameter([1.0])
     with pytest.raises(ValueError, match="given twice"):
         rnn.SGD([w, w], lr=0.1)
+
+
+def test_an_update_that_writes_where_a_graph_may_look_is_stopped() -> None:
+    class Overwriting(rnn.Optimizer):
+        def update(self, p, g, state):  # type: ignore[no-untyped-def]
+            p -= self.lr * g
+            return p, state
+
+    w = rnn.Parameter([1.0, 2.0])
+    (w * w).sum().backward()
+    with pytest.raises(ValueError, match="read-only"):
+        Overwriting([w], lr=0.1).step()

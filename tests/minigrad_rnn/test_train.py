@@ -183,3 +183,11 @@ def test_progress_shows_the_task_on_the_error_stream(capsys: pytest.CaptureFixtu
     assert out == ""
     assert "hello" in err
     assert "3/3" in err
+
+
+def test_an_optimizer_of_another_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="none of this model's parameters"):
+        rnn.Trainer(lab(), rnn.SGD(lab().parameters(), lr=0.1))
+    layer = rnn.RNN(5, 5)
+    with pytest.raises(TypeError, match="not a RNN"):
+        rnn.Trainer(layer, rnn.SGD(layer.parameters(), lr=0.1))  # type: ignore[arg-type]

@@ -152,13 +152,39 @@ def astype(draw: st.DrawFn, op: Op) -> Case:
 
 
 @st.composite
+def division_with_remainder(draw: st.DrawFn, op: Op) -> Case:
+    """x / y is at least 0.1 away from an integer: y is +-1, x an integer and a part, both in some unit."""
+    first, second = draw(broadcastable(2))
+    random, unit = np.random.default_rng(draw(seeds)), draw(st.sampled_from([0.5, 1.0, 3.0]))
+    x = unit * (random.integers(-3, 3, first) + random.uniform(0.2, 0.8, first))
+    y = unit * random.choice([-1.0, 1.0], second) * random.uniform(0.98, 1.02, second)
+    return Case(op, (Operand(x), Operand(y)), {})
+
+
+@st.composite
 def reduction(draw: st.DrawFn, op: Op) -> Case:
-    empty = op.name in ("sum", "logsumexp")  # the others have no value for no elements
+    empty = op.name in ("sum", "prod", "logsumexp")  # the others have no value for no elements
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0 if empty else 1, max_side=3))
     axis = tuple(i for i in range(len(shape)) if draw(st.booleans()))
-    if not empty:
+    if not empty and op.name != "median":  # np.median of nothing, along no axis, is an error
         shape = tuple(n if i in axis else draw(st.integers(0, 3)) for i, n in enumerate(shape))
     return Case(op, (draw(operand(op, shape)),), {"axis": axis, "keepdims": draw(st.booleans())})
+
+
+@st.composite
+def dispersion(draw: st.DrawFn, op: Op) -> Case:
+    """With elements to differ from each other, and more of them than `ddof`."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=2, max_side=3))
+    axis = tuple(i for i in range(len(shape)) if draw(st.booleans())) or (0,)
+    shape = tuple(n if i in axis else draw(st.integers(0, 3)) for i, n in enumerate(shape))
+    options = {"axis": axis, "keepdims": draw(st.booleans()), "ddof": draw(st.sampled_from([0, 1, 0.5]))}
+    return Case(op, (draw(operand(op, shape)),), options)
+
+
+@st.composite
+def running(draw: st.DrawFn, op: Op) -> Case:
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=6))
+    return Case(op, (draw(operand(op, shape)),), {"axis": draw(st.integers(0, len(shape) - 1))})
 
 
 @st.composite
@@ -276,13 +302,69 @@ def cross_entropy(draw: st.DrawFn, op: Op) -> Case:
     return Case(op, (draw(operand(op, (*lead, classes))), targets), {})
 
 
+@st.composite
+def einsum(draw: st.DrawFn, op: Op) -> Case:
+    """Operands that share indices, have indices twice, alone, or none, and an output of some of them."""
+    lengths = {c: draw(sides) for c in "ijk"}
+    labels = draw(st.lists(st.text("ijk", max_size=3), min_size=1, max_size=3))
+    output = "".join(c for c in draw(st.permutations("ijk")) if any(c in part for part in labels) and draw(st.booleans()))
+    # An operand may have length 1 where the others are longer, but not in a diagonal.
+    lone = [draw(st.booleans()) and len({*part}) == len(part) for part in labels]
+    parts = [tuple(1 if one else lengths[c] for c in part) for part, one in zip(labels, lone, strict=True)]
+    operands = tuple(draw(operand(op, shape, i)) for i, shape in enumerate(parts))
+    options = {"subscripts": ",".join(labels) + "->" + output, "optimize": draw(st.booleans())}
+    return Case(op, operands, options)
+
+
+@st.composite
+def matrices(draw: st.DrawFn, op: Op, lead: tuple[int, ...] = (), n: int | None = None) -> Operand:
+    """Well-conditioned matrices, symmetric and positive definite ones for the ops that need such."""
+    n = draw(sides) if n is None else n
+    random = np.random.default_rng(draw(seeds))
+    x = random.uniform(-0.5, 0.5, (*lead, n, n))
+    if op.name == "cholesky":
+        return Operand(x + np.swapaxes(x, -1, -2) + (n + 1) * np.eye(n))
+    layout = draw(st.sampled_from(["contiguous", "strided"]))
+    return Operand(LAYOUTS[layout][0](x + np.diag(random.choice([-1, 1], n) * (0.5 * n + 1))), layout)
+
+
+@st.composite
+def of_matrices(draw: st.DrawFn, op: Op) -> Case:
+    return Case(op, (draw(matrices(op, draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=2)))),), {})
+
+
+@st.composite
+def solve(draw: st.DrawFn, op: Op) -> Case:
+    n, m = draw(sides), draw(sides)
+    left, right = draw(broadcastable(2, max_dims=2))
+    return Case(op, (draw(matrices(op, left, n)), draw(operand(op, (*right, n, m)))), {})
+
+
+@st.composite
+def norm(draw: st.DrawFn, op: Op) -> Case:
+    """Of no vector that is nearly 0, where the derivatives are steep."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3))
+    x = np.random.default_rng(draw(seeds)).uniform(0.5, 1.5, shape) * np.where(draw(booleans(shape)), 1, -1)
+    options = {"axis": draw(st.integers(0, len(shape) - 1)), "keepdims": draw(st.booleans())}
+    if op.name == "p_norm":
+        options["p"] = draw(st.sampled_from([3, 1.5, 0.5, -1, -2.5]))
+    else:
+        pairs = st.permutations(range(len(shape))).map(lambda axes: tuple(axes[:2]))
+        options["axis"] = draw(st.none() | pairs | st.just(options["axis"]))
+    return Case(op, (Operand(x),), options)
+
+
 STRATEGIES: dict[str, Callable[[Op], st.SearchStrategy[Case]]] = {
     "where": where, "clip": clip, "astype": astype,
     "sum": reduction, "mean": reduction, "max": reduction, "min": reduction, "logsumexp": reduction,
+    "prod": reduction, "median": reduction, "var": dispersion, "std": dispersion, "cumsum": running, "cumprod": running,
+    "remainder": division_with_remainder, "fmod": division_with_remainder,
     "reshape": reshape, "transpose": transpose, "broadcast_to": broadcast_to,
     "concatenate": concatenate, "stack": stack, "getitem": getitem, "scatter": scatter,
     "matmul": matmul, "linear": linear,
     "softmax": along_an_axis, "log_softmax": along_an_axis, "cross_entropy": cross_entropy,
+    "einsum": einsum, "inv": of_matrices, "det": of_matrices, "logabsdet": of_matrices, "cholesky": of_matrices,
+    "solve": solve, "norm": norm, "p_norm": norm,
 }  # fmt: skip
 
 

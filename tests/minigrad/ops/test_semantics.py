@@ -247,3 +247,49 @@ def test_softmax_of_no_classes_is_empty(f: Any) -> None:
 
 def test_logsumexp_of_no_elements_is_minus_infinity() -> None:
     assert minigrad.logsumexp(np.zeros(0)) == -np.inf
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:divide by zero", "ignore:invalid value")
+@pytest.mark.parametrize(
+    ("f", "point", "expected"),
+    [
+        (lambda x: np.where(x > 20, x, minigrad.log(1 + np.exp(x))), 800.0, (1.0, 0.0)),
+        (lambda x: np.where(x < 10, np.exp(x), 0), 1000.0, (0.0, 0.0)),
+        (lambda x: np.where(x > 0, (1 / x) * x, 0), 0.0, (0.0, 0.0)),
+        (lambda x: np.where(x > 0, np.sqrt(x) * x, 0), 0.0, (0.0, 0.0)),
+        (lambda x: np.where(x > 0, np.log(x), x), -1.0, (1.0, 0.0)),
+    ],
+)
+def test_nothing_comes_back_into_the_branch_that_where_did_not_take(f, point, expected):
+    x = minigrad.tensor([point], requires_grad=True)
+    slope = minigrad.grad(f(x).sum(), x, create_graph=True)
+    curvature = minigrad.grad(slope.sum(), x).item() if slope.requires_grad else 0.0
+    assert (slope.item(), curvature) == expected
+
+
+def test_division_by_a_zero_of_python_gives_infinity_as_numpy_does():
+    x = minigrad.tensor([1.0], requires_grad=True)
+    with np.errstate(divide="ignore"):
+        y = (x / 0.0).sum()
+    y.backward()
+    assert x.grad.tolist() == [np.inf]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "bool"])
+def test_sigmoid_of_integers(dtype):
+    numbers = np.array([0, 1], dtype)
+    np.testing.assert_allclose(minigrad.sigmoid(numbers), 1 / (1 + np.exp(-numbers.astype(float))), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("f", "order", "expected"),
+    [
+        (lambda x: np.where(True, 3 * x, 0) ** 2, 2, 18.0),
+        (lambda x: np.where(True, x * x, 0) ** 2, 4, 24.0),
+        (lambda x: 1 / (1 + x * x), 6, -720.0),
+    ],
+)
+def test_a_cotangent_that_is_zero_at_one_point_only_keeps_its_derivatives(f, order, expected):
+    for _ in range(order):
+        f = minigrad.grad(f)
+    assert f(0.0) == pytest.approx(expected)

@@ -238,7 +238,11 @@ def test_a_slow_renderer_is_stopped_with_what_it_started(tmp_path: Path, monkeyp
 
 
 @fake_dot
-def test_an_interrupted_renderer_is_killed_and_reaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_renderer_is_killed_and_reaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have it ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     noted = tmp_path / "pid"
     put_dot(tmp_path, monkeypatch, f'echo $$ > "{noted}.new"; mv "{noted}.new" "{noted}"; exec sleep 60')
 

@@ -1,0 +1,393 @@
+"""Products and linear algebra: NumPy's values, gradients against differences, and what is a decision."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad.ops import linalg, linalg_functions
+
+RANDOM = np.random.default_rng(0)
+A = RANDOM.normal(size=(2, 3, 4))
+M = RANDOM.normal(size=(3, 4))
+S = RANDOM.normal(size=(3, 3)) + 3 * np.eye(3)
+Q = RANDOM.normal(size=(4, 4)) + 3 * np.eye(4)
+T = RANDOM.normal(size=(2, 5, 3, 3)) + 3 * np.eye(3)
+V = RANDOM.normal(size=4)
+N = np.array(1.5)
+
+
+def leaf(array: Any) -> minigrad.Tensor:
+    return minigrad.tensor(array, requires_grad=True)
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    """The same bits in the same dtype."""
+    assert isinstance(found, minigrad.Tensor)
+    assert (found.shape, found.dtype) == (np.shape(expected), expected.dtype)
+    assert found.data.tobytes() == np.asarray(expected).tobytes()
+
+
+def slope(f: Any, step: float = 1e-3) -> Any:
+    """The derivative at 0, by central differences of fourth order."""
+    return (8 * (f(step) - f(-step)) - (f(2 * step) - f(-2 * step))) / (12 * step)
+
+
+def check(f: Any, *arrays: np.ndarray, tolerance: float = 1e-8) -> None:
+    """First and second derivatives of f against differences, in a direction of all arrays at once."""
+    tensors = [leaf(x) for x in arrays]
+    y = f(*tensors)
+    u = RANDOM.normal(size=y.shape)
+    ds = [RANDOM.normal(size=x.shape) for x in arrays]
+
+    def value(h: float) -> Any:
+        return np.sum(u * f(*[x + h * d for x, d in zip(arrays, ds, strict=True)]))
+
+    def along(tensors: list[Any], **how: Any) -> Any:
+        found = minigrad.grad(f(*tensors), tensors, seed=u, **how)
+        return sum(((g * d).sum() for g, d in zip(found, ds, strict=True)), start=0 * tensors[0].sum())
+
+    def first(h: float) -> float:
+        return along([leaf(x + h * d) for x, d in zip(arrays, ds, strict=True)]).item()
+
+    np.testing.assert_allclose(first(0), slope(value), rtol=tolerance, atol=tolerance)
+    twice = along(tensors, create_graph=True)
+    second = minigrad.grad(twice, tensors)
+    found = sum(np.sum(g.data * d) for g, d in zip(second, ds, strict=True))
+    np.testing.assert_allclose(found, slope(first), rtol=10 * tolerance, atol=10 * tolerance)
+
+
+# -- einsum ----------------------------------------------------------------------------------------------------
+
+EINSUMS: list[tuple[str, tuple[np.ndarray, ...]]] = [
+    ("ij,jk->ik", (S, M)), ("ij,jk", (S, M)), ("ba", (M,)), ("ij->ji", (M,)), ("ij->", (M,)), ("ij->i", (M,)),
+    ("ii", (S,)), ("ii->i", (S,)), ("ii->", (S,)), ("iij->ji", (T[0, :3],)), ("...ii->...i", (T,)), ("...ii", (T,)),
+    ("iii->i", (T[0, :3],)), ("ij,ij", (M, M)), ("ij,ij->j", (M, M)), ("i,j", (V, V)), ("i,j->ji", (V, V)),
+    ("i,i,i", (V, V, V)), ("ij,jk,kl->il", (M.T, S, M)), ("ij,k->", (M, V)), ("ij,kl->k", (M, M)),
+    ("ii,i->i", (Q, V)), ("ii,jj->ij", (S, Q)), ("ii,ij->j", (S, M)), ("ij,ii->", (Q, Q)), ("ijj,j->i", (T[0], V[:3])),
+    ("...ij,...jk->...ik", (A, M.T)), ("...ij,...jk", (A, M.T)), ("i...,i...->...", (A, A)), ("...,...", (A, M)),
+    ("...i,i", (A, V)), ("i...->...i", (A,)), ("...", (A,)), ("...->...", (M,)), (" i j , j k -> i k ", (S, M)),
+    (",i->i", (N, V)), (",", (N, N)), ("", (N,)), (",ij,->ji", (N, M, N)), ("i,i->i", (V[:1], V)), ("i,i->", (V, V[:1])),
+    ("ii,i->i", (S[:1, :1], V)), ("aB,Bc", (S, M)), ("Za,a", (M, V)), ("ij,jk,ik->", (S, M, M)), ("i,ij,j", (V[:3], M, V)),
+    ("ij,ij,ij->ij", (M, M, M)), ("bij,bjk->bik", (A, A.swapaxes(1, 2))), ("i->i", (V[:0],)), ("ij,jk->ik", (M[:, :0], M[:0])),
+    ("ij->j", (M[:0],)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimize", [False, True, "optimal"])
+@pytest.mark.parametrize(("subscripts", "arrays"), EINSUMS, ids=[text for text, _ in EINSUMS])
+def test_einsum_is_numpys(subscripts: str, arrays: Any, optimize: Any) -> None:
+    expected = np.asarray(np.einsum(subscripts, *arrays, optimize=optimize))
+    for f in (np.einsum, minigrad.einsum):
+        assert_same(f(subscripts, *map(leaf, arrays), optimize=optimize), expected)
+    check(lambda *xs: np.einsum(subscripts, *xs, optimize=optimize), *arrays)
+
+
+LISTS: list[tuple[Any, ...]] = [
+    (M, [0, 1]), (M, [1, 0]), (M, [0, 1], [1, 0]), (M, [0, 1], []), (S, [0, 0]), (S, [0, 0], [0]), (A, [...], [...]),
+    (S, [0, 1], M, [1, 2], [0, 2]), (S, [0, 1], M, [1, 2]), (S, [30, 2], M, [2, 7]), (A, [..., 0], V, [0]), (N, [], V, [5]),
+    (A, [..., 0], V, [0], [...]), (A, [Ellipsis, 0, 1], M, [0, 1], [1, Ellipsis]), (M, (0, 1), V, (1,)), (S, [51, 26], [26]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", LISTS, ids=lambda given: str([x for x in given if not isinstance(x, np.ndarray)]))
+def test_einsum_of_lists_of_indices(given: tuple[Any, ...]) -> None:
+    expected = np.asarray(np.einsum(*given))
+    tensors = [leaf(x) if isinstance(x, np.ndarray) else x for x in given]
+    assert_same(np.einsum(*tensors), expected)
+    assert_same(minigrad.einsum(*tensors), expected)
+
+
+def test_einsum_of_constants_and_numbers() -> None:
+    t = leaf(M)
+    assert_same(np.einsum(",ij,j->i", 2, t, V), np.einsum(",ij,j->i", 2, M, V))
+    np.testing.assert_allclose(minigrad.grad(np.einsum(",ij,j->", 2, t, V), t).data, np.tile(2 * V, (3, 1)))
+    x = np.array(V)
+    y = np.einsum("ij,j->i", t, x)
+    x[:] = 0
+    np.testing.assert_array_equal(minigrad.grad(y.sum(), t).data, np.tile(V, (3, 1)))
+    assert type(minigrad.einsum("i,i", V, V)) is not minigrad.Tensor
+
+
+def test_einsum_takes_the_order_of_products_it_is_given() -> None:
+    path = ["einsum_path", (1, 2), (0, 1)]
+    t = leaf(S)
+    y = np.einsum("ij,jk,kl->il", t, M, M.T, optimize=path)
+    np.testing.assert_allclose(y.data, S @ (M @ M.T))
+    np.testing.assert_allclose(minigrad.grad(y.sum(), t).data, np.ones((3, 3)) @ (M @ M.T).T)
+
+
+def test_the_cotangent_of_a_diagonal_leaves_the_rest_exactly_zero() -> None:
+    t = leaf(S)
+    g = minigrad.grad(np.einsum("ii->i", t), t, seed=[np.inf, 1.0, 2.0]).data
+    np.testing.assert_array_equal(g, [[np.inf, 0, 0], [0, 1, 0], [0, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (("ij,jk", M), "subscripts for 2 operands, but there are 1"),
+        (("ij", V), "operand 0 has 1 axes, which its subscripts 'ij' do not fit"),
+        (("i", M), "operand 0 has 2 axes, which its subscripts 'i' do not fit"),
+        (("i...j,j", V, V), r"operand 0 has 1 axes, which its subscripts 'i\.\.\.j'"),
+        (("...i->i", M), r"the output 'i' has no '\.\.\.'"),
+        (("i->j", V), "never appeared in an input"),
+        (("i->ii", V), "multiple times"),
+        (("i,i", V, V[:3]), "could not be broadcast together"),
+        (("i..", V), r"may have one '\.\.\.'"),
+        ((V, [52]), "integers from 0 to 51"),
+        ((V, [-1]), "integers from 0 to 51"),
+        ((V, ["i"]), "integers from 0 to 51"),
+        ((), "takes subscripts and operands"),
+    ],
+    ids=str,
+)
+def test_einsum_tells_what_does_not_fit(given: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        minigrad.einsum(*[leaf(x) if isinstance(x, np.ndarray) else x for x in given])
+
+
+def test_options_that_einsum_does_not_take() -> None:
+    with pytest.raises(TypeError, match=r"np\.einsum of a Tensor does not take casting="):
+        np.einsum("i", leaf(V), casting="safe")
+
+
+# -- other products --------------------------------------------------------------------------------------------
+
+PRODUCTS: list[tuple[str, Any, Any, dict[str, Any]]] = [
+    *(("inner", x, y, {}) for x, y in product((N, V, M, A), repeat=2)),
+    *(("outer", x, y, {}) for x, y in product((N, V, M), repeat=2)),
+    *(("vdot", x, x[::-1] if x.ndim else x, {}) for x in (N, V, M, A)),
+    *(("tensordot", A, A, {"axes": n}) for n in (0, 3)),
+    ("tensordot", A, V, {"axes": 1}), ("tensordot", A, M.T, {"axes": ([1, 2], [1, 0])}), ("tensordot", A, A, {"axes": (0, 0)}),
+    ("tensordot", A, M, {"axes": ([-1], [1])}), ("tensordot", M, A, {"axes": ((), ())}),
+    ("tensordot", M[:0], M[:0], {"axes": 2}),
+    *(("vecdot", x, y, {}) for x, y in product((V, M, A), repeat=2)),
+    ("vecdot", A, A, {"axis": 0}), ("vecdot", M, M, {"axis": -2}),
+    ("cross", V[:3], V[1:], {}), ("cross", M[:, 1:], V[:3], {}), ("cross", A[..., 1:], M[:, 1:], {}),
+    ("cross", M, M, {"axis": 0}), ("cross", M.T, M, {"axisb": 0}), ("cross", M, M.T, {"axisa": 0, "axisc": 0}),
+    ("cross", A, A, {"axisa": 1, "axisb": 1, "axisc": 0}), ("cross", A, A, {"axis": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "x", "y", "options"), PRODUCTS, ids=lambda v: str(v.shape if hasattr(v, "shape") else v))
+def test_products_are_numpys(name: str, x: np.ndarray, y: np.ndarray, options: dict[str, Any]) -> None:
+    expected = np.asarray(getattr(np, name)(x, y, **options))
+    for f in (getattr(np, name), getattr(minigrad, name)):
+        found = f(leaf(x), leaf(y), **options)
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        np.testing.assert_allclose(found.data, expected, rtol=1e-13, atol=1e-14)
+        np.testing.assert_allclose(f(x, leaf(y), **options).data, expected, rtol=1e-13, atol=1e-14)
+        if name in ("outer", "cross"):
+            assert_same(found, expected)
+    check(lambda s, t: getattr(np, name)(s, t, **options), x, y)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: np.tensordot(leaf(A), leaf(A), 1), "not of the same lengths"),
+        (lambda: np.tensordot(leaf(M), leaf(M), ([0, 1], [0])), "not of the same lengths"),
+        (lambda: np.inner(leaf(M), leaf(M.T)), "not of the same lengths"),
+        (lambda: np.vecdot(leaf(V), leaf(V[1:])), "of 4 and 3 elements"),
+        (lambda: np.cross(leaf(V[:2]), leaf(V[:2])), "3 elements, not of 2 and 2"),
+        (lambda: np.vdot(leaf(V), leaf(M)), "mismatch"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)  # fmt: skip
+def test_products_of_what_does_not_fit(call: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        call()
+
+
+# -- norms -----------------------------------------------------------------------------------------------------
+
+INF = np.inf
+NORMS: list[tuple[np.ndarray, dict[str, Any]]] = [
+    *((x, {}) for x in (N, V, M, A)),
+    *((V, {"ord": ord}) for ord in (2, 1, INF, -INF, 3, 1.5, 0.5, -1, -2, -2.5)),
+    *((A, {"ord": ord, "axis": axis}) for ord in (None, 2, 1, INF, -INF, 3) for axis in (0, -1, (1,))),
+    *((A, {"ord": ord, "axis": axis}) for ord in (None, "fro", 1, -1, INF, -INF) for axis in ((0, 1), (2, 0), (-1, 1))),
+    *((M, {"ord": ord}) for ord in ("fro", 1, -1, INF, -INF)),
+]
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize(("x", "options"), NORMS, ids=lambda v: str(v.shape if hasattr(v, "shape") else v))
+def test_norms_are_numpys(x: np.ndarray, options: dict[str, Any], keepdims: bool) -> None:
+    expected = np.asarray(np.linalg.norm(x, **options, keepdims=keepdims))
+    for f in (np.linalg.norm, minigrad.linalg.norm):
+        assert_same(f(leaf(x), **options, keepdims=keepdims), expected)
+    check(lambda t: np.linalg.norm(t, **options, keepdims=keepdims), x + 0.3 * np.sign(x), tolerance=1e-7)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "options", [{}, {"ord": 2, "axis": 0}, {"ord": "fro"}, {"axis": (0, 1)}, {"ord": 3, "axis": 1}], ids=str
+)
+def test_at_zero_all_derivatives_of_the_length_are_zero(options: dict[str, Any]) -> None:
+    x = leaf(np.zeros((2, 3)))
+    (g,) = minigrad.grad(np.linalg.norm(x, **options).sum(), [x], create_graph=True)
+    h = minigrad.grad((g * np.ones((2, 3))).sum(), x)
+    np.testing.assert_array_equal(g.data, 0)
+    np.testing.assert_array_equal(h.data, 0)
+
+
+def test_one_vector_of_zeros_among_others() -> None:
+    x = leaf([[0.0, 0.0], [3.0, 4.0]])
+    (g,) = minigrad.grad(np.linalg.norm(x, axis=1).sum(), [x], create_graph=True)
+    np.testing.assert_allclose(g.data, [[0, 0], [0.6, 0.8]])
+    h = minigrad.grad(g[:, 0].sum(), x)
+    np.testing.assert_allclose(h.data, [[0, 0], [0.128, -0.096]])
+
+
+def test_elements_that_are_zero_in_other_norms() -> None:
+    for ord in (1, 1.5, 3, 0.5):
+        x = leaf([0.0, 2.0])
+        np.testing.assert_array_equal(minigrad.grad(np.linalg.norm(x, ord), x).data, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("x", "ord", "axis", "text"),
+    [
+        (V, "fro", None, "no ord 'fro' of vectors"),
+        (V, 0, None, "no ord 0 of vectors"),
+        (M, 2, None, "no ord 2 of matrices"),
+        (M, "nuc", None, "no ord 'nuc' of matrices"),
+        (M, 3, None, "no ord 3 of matrices"),
+        (A, 1, None, "not 3 axes"),
+        (A, None, (0, 1, 2), "not 3 axes"),
+        (N, 1, None, "not 0 axes"),
+    ],
+    ids=str,
+)
+def test_norms_that_there_are_not(x: Any, ord: Any, axis: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        np.linalg.norm(leaf(x), ord, axis)
+
+
+# -- matrices --------------------------------------------------------------------------------------------------
+
+SQUARE = {"one": S, "stack": T, "number": N.reshape(1, 1), "no elements": S[:0, :0], "no matrices": T[:0]}
+each_square = pytest.mark.parametrize("x", SQUARE.values(), ids=SQUARE.keys())
+
+
+@each_square
+@pytest.mark.parametrize("name", ["inv", "det"])
+def test_inverse_and_determinant_are_numpys(name: str, x: np.ndarray) -> None:
+    expected = np.asarray(getattr(np.linalg, name)(x))
+    for f in (getattr(np.linalg, name), getattr(minigrad.linalg, name)):
+        assert_same(f(leaf(x)), expected)
+    check(getattr(np.linalg, name), x)
+
+
+@each_square
+def test_slogdet_is_numpys(x: np.ndarray) -> None:
+    for f in (np.linalg.slogdet, minigrad.linalg.slogdet):
+        found, expected = f(leaf(x)), np.linalg.slogdet(x)
+        assert_same(found.logabsdet, np.asarray(expected.logabsdet))
+        assert not isinstance(found.sign, minigrad.Tensor)
+        np.testing.assert_array_equal(found.sign, expected.sign)
+    check(lambda t: np.linalg.slogdet(t)[1], x)
+
+
+@each_square
+@pytest.mark.parametrize("lead", [None, (), (5,), (2, 1)], ids=str)
+@pytest.mark.parametrize("columns", [1, 4])
+def test_solve_is_numpys(x: np.ndarray, lead: Any, columns: int) -> None:
+    n = x.shape[-1]
+    b = RANDOM.normal(size=(n,) if lead is None else (*lead, n, columns) if x is not SQUARE["no matrices"] else (n, columns))
+    expected = np.asarray(np.linalg.solve(x, b))
+    for f in (np.linalg.solve, minigrad.linalg.solve):
+        assert_same(f(leaf(x), leaf(b)), expected)
+        assert_same(f(x, leaf(b)), expected)
+    check(np.linalg.solve, x, b)
+
+
+@pytest.mark.parametrize("upper", [False, True])
+@each_square
+def test_cholesky_is_numpys(x: np.ndarray, upper: bool) -> None:
+    x = x @ np.swapaxes(x, -1, -2)
+    x = 0.5 * (x + np.swapaxes(x, -1, -2))
+    expected = np.linalg.cholesky(x, upper=upper)
+    for f in (np.linalg.cholesky, minigrad.linalg.cholesky):
+        assert_same(f(leaf(x)), np.linalg.cholesky(x))
+        np.testing.assert_allclose(f(leaf(x), upper=upper).data, expected, rtol=1e-13, atol=1e-14)
+
+    def symmetric(t: Any) -> Any:
+        return np.linalg.cholesky(0.5 * (t + np.swapaxes(t, -1, -2)), upper=upper)
+
+    check(symmetric, x)
+    t = leaf(x)
+    g = minigrad.grad(np.linalg.cholesky(t), t, seed=RANDOM.normal(size=x.shape)).data
+    np.testing.assert_array_equal(g, np.swapaxes(g, -1, -2))
+
+
+SINGULAR = {
+    "of rank 2": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]),
+    "of rank 1": np.outer([1.0, 2.0, 3.0], [1.0, 0.5, 2.0]),
+    "zeros": np.zeros((3, 3)),
+    "zero": np.zeros((1, 1)),
+    "one of a stack": np.stack([np.ones((2, 2)), np.eye(2)]),
+    "nearly": np.array([[1.0, 1.0], [1.0, 1.0 + 1e-15]]),
+}
+
+
+@pytest.mark.parametrize("x", SINGULAR.values(), ids=SINGULAR.keys())
+def test_derivatives_of_the_determinant_of_singular_matrices(x: np.ndarray) -> None:
+    check(np.linalg.det, x)
+
+
+def test_gradient_of_the_determinant_of_a_matrix_that_has_no_inverse_is_exact() -> None:
+    x = leaf([[1.0, 2.0], [2.0, 4.0]])
+    np.testing.assert_allclose(minigrad.grad(np.linalg.det(x), x).data, [[4, -2], [-2, 1]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_cofactors_are_the_determinant_times_the_inverse(n: int) -> None:
+    x = RANDOM.normal(size=(2, n, n))
+    expected = np.linalg.det(x)[:, None, None] * np.swapaxes(np.linalg.inv(x), -1, -2)
+    np.testing.assert_allclose(linalg_functions.cofactors(x), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_singular_matrices_have_neither_inverse_nor_logarithm() -> None:
+    x = leaf(np.ones((2, 2)))
+    for f in (np.linalg.inv, lambda t: np.linalg.solve(t, [1.0, 2.0]), lambda t: np.linalg.cholesky(t - 2)):
+        with pytest.raises(np.linalg.LinAlgError):
+            f(x)
+    y = np.linalg.slogdet(x)[1]
+    assert y.item() == -np.inf
+    with pytest.raises(np.linalg.LinAlgError):
+        y.backward()
+
+
+@pytest.mark.parametrize("name", ["inv", "det", "slogdet", "cholesky"])
+@pytest.mark.parametrize("x", [M, V], ids=["oblong", "vector"])
+def test_matrices_that_are_not_square(name: str, x: np.ndarray) -> None:
+    with pytest.raises(np.linalg.LinAlgError):
+        getattr(np.linalg, name)(leaf(x))
+
+
+@pytest.mark.parametrize("name", ["inv", "det", "cholesky", "norm"])
+def test_integers_and_narrow_floats(name: str) -> None:
+    x = np.array([[4, 1], [1, 3]])
+    f = getattr(np.linalg, name)
+    np.testing.assert_array_equal(f(minigrad.tensor(x)).data, f(x))
+    assert_same(f(leaf(x.astype("float32"))), np.asarray(f(x.astype("float32"))))
+    half = leaf(x.astype("float16"))
+    np.testing.assert_allclose(f(half).data, f(x), rtol=1e-3)
+    assert minigrad.grad(f(half).sum(), half).dtype == np.float16
+
+
+def test_without_a_tensor_the_result_is_a_plain_array() -> None:
+    for name in ("inv", "det", "cholesky", "norm"):
+        assert not isinstance(getattr(minigrad.linalg, name)((S @ S.T).tolist()), minigrad.Tensor)
+    assert type(minigrad.linalg.solve(S.tolist(), [1.0, 2.0, 3.0])) is np.ndarray
+
+
+def test_every_function_of_these_files_is_tried() -> None:
+    products = {name for name, *_ in PRODUCTS} | {"einsum", "dot", "matmul"}
+    assert {f.__name__ for f in (*linalg.FUNCTIONS, *linalg.UFUNCS)} <= products
+    assert {f.__name__ for f in linalg_functions.FUNCTIONS} == {*minigrad.linalg.__all__}
