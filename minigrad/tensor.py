@@ -73,11 +73,12 @@ class Tensor:
             data._stays("making a new tensor of it")
             data = data._data
         given = np.asarray(data)
-        array = np.array(given, dtype=dtype)
-        for kind in (given.dtype, array.dtype):
-            if kind.kind not in "biuf":
-                what = "complex numbers are not supported" if kind.kind == "c" else "only real numbers are supported"
-                raise TypeError(f"a tensor cannot be made of dtype {kind}: {what}")
+        if given.dtype.kind in "biuf":
+            array = np.array(given, dtype=dtype)
+        if given.dtype.kind not in "biuf" or array.dtype.kind not in "biuf":
+            wrong = given.dtype if given.dtype.kind not in "biuf" else array.dtype
+            what = "complex numbers are not supported" if wrong.kind == "c" else "only real numbers are supported"
+            raise TypeError(f"a tensor cannot be made of dtype {wrong}: {what}")
         array.flags.writeable = False
         self._data = array
         self._node = None
@@ -140,7 +141,7 @@ class Tensor:
 
     @name.setter
     def name(self, name: str | None) -> None:
-        if not isinstance(name, str | None):
+        if name is not None and not isinstance(name, str):
             raise TypeError(f"a name is a text, not {name!r}")
         (self._node or self._leaf or self._constant()).name = name
 

@@ -85,7 +85,7 @@ class Optimizer:
                 # An update makes a new array, which the parameter takes over; p.data = new would copy it once more. Neither
                 # it nor the old one can be written to.
                 new, self.states[i] = self.update(p._data, g, self.states[i])
-                p._rebind(np.asarray(new, p.dtype))
+                p._rebind(new if type(new) is np.ndarray and new.dtype == g.dtype else np.asarray(new, p.dtype))
 
     def zero_grad(self) -> None:
         """Forget the gradients gathered so far."""

@@ -64,11 +64,11 @@ class Recurrent(Module):
         x = as_input(x, self.cell, ("batch",))
         state = as_state(state, self.cell, x.shape[0])
         with mg.scope(type(self).__name__.lower()), mg.scope("layer", 0), mg.scope("t", t):
+            if x.name is None:
+                x.name = "x"
             return self._tagged_step(x, state)
 
     def _tagged_step(self, x: Tensor, state: State) -> State:
-        if x.name is None:
-            x.name = "x"
         cell = self.cell
         state = cell.step(x, state)
         for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
@@ -86,7 +86,9 @@ class Recurrent(Module):
         with mg.scope(type(self).__name__.lower()), mg.scope("layer", 0):
             for t in range(x.shape[0]):
                 with mg.scope("t", t):
-                    state = self._tagged_step(x[t], state)
+                    x_t = x[t]
+                    x_t.name = "x"
+                    state = self._tagged_step(x_t, state)
                 outputs.append(state[0])
         return mg.stack(outputs), state
 

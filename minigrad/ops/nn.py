@@ -194,7 +194,7 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean") -> Any:
             f"from {classes.min()} to {classes.max()}"
         )
     losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
-    return {"mean": mean, "sum": sum, "none": lambda x: x}[reduction](losses)
+    return losses if reduction == "none" else mean(losses) if reduction == "mean" else sum(losses)
 
 
 OPS = [linear_op, logsumexp_op, softmax_op, log_softmax_op, cross_entropy_op]

