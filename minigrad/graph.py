@@ -298,11 +298,14 @@ def reverse(
                     if groups is None:
                         groups = pending[parent] = {}
                     gather = gathers[i]
-                    if gather not in groups:
-                        groups[gather] = []
-                    groups[gather].append((g, node, saved))
-                    if len(groups[gather]) == op.gather_limit:
-                        receive(parent, gather(parent.shape, groups.pop(gather)))
+                    pieces = groups.get(gather)
+                    if pieces is None:
+                        groups[gather] = [(g, node, saved)]
+                        continue
+                    pieces.append((g, node, saved))
+                    if len(pieces) == op.gather_limit:
+                        del groups[gather]
+                        receive(parent, gather(parent.shape, pieces))
             except Exception as error:
                 add_note(error, f"in the backward pass of {op.name}", node.operands, node.scope)
                 raise
