@@ -298,14 +298,14 @@ def reverse(
                     if groups is None:
                         groups = pending[parent] = {}
                     gather = gathers[i]
-                    pieces = groups.get(gather)
-                    if pieces is None:
+                    others = groups.get(gather)
+                    if others is None:
                         groups[gather] = [(g, node, saved)]
                         continue
-                    pieces.append((g, node, saved))
-                    if len(pieces) == op.gather_limit:
+                    others.append((g, node, saved))
+                    if len(others) == op.gather_limit:
                         del groups[gather]
-                        receive(parent, gather(parent.shape, pieces))
+                        receive(parent, gather(parent.shape, others))
             except Exception as error:
                 add_note(error, f"in the backward pass of {op.name}", node.operands, node.scope)
                 raise

@@ -82,7 +82,8 @@ def test_ufuncs_are_numpys_in_every_precision(ufunc: np.ufunc, dtype: str) -> No
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_sinc_and_nan_to_num_are_numpys(dtype: str) -> None:
     x = np.array([-1.5, -0.0, 0.0, 1e-4, 0.3, 2.0], dtype)
-    assert_same(np.sinc(leaf(x)), np.sinc(x))
+    with np.errstate(invalid="ignore"):  # of float16 zeros NumPy 2.0 makes NaN
+        assert_same(np.sinc(leaf(x)), np.sinc(x))
     odd = np.array([NAN, INF, -INF, -0.0, 1.5], dtype)
     for options in ({}, {"nan": 2.0}, {"posinf": 3.0, "neginf": -3.0}, {"copy": True}):
         assert_same(np.nan_to_num(leaf(odd), **options), np.nan_to_num(odd, **options))
