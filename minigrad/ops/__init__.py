@@ -181,15 +181,8 @@ PLAIN: set[Callable[..., Any]] = {
     np.array_repr, np.array_str, np.array2string, np.shares_memory, np.may_share_memory,
 }  # fmt: skip
 
+# The functions, which `minigrad` gives on.
 __all__ = [
-    "ACCUMULATIONS",
-    "FAMILIES",
-    "FUNCTIONS",
-    "PLAIN",
-    "REDUCTIONS",
-    "TABLE",
-    "UFUNCS",
-    "Op",
     "abs",
     "absolute",
     "add",
