@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+# isort: off  (a line a name would fill the page)
 from . import elementwise, linalg, linalg_functions, nn, reduce, shape
 from .elementwise import (
     abs, absolute, add, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, astype, cbrt, clip, cos, cosh,
@@ -32,6 +33,8 @@ from .shape import (
     moveaxis, pad, partition, permute_dims, ravel, repeat, reshape, roll, rollaxis, rot90, select, sort, split, squeeze,
     stack, swapaxes, take, take_along_axis, tile, trace, transpose, tril, triu, vsplit, vstack,
 )  # fmt: skip
+
+# isort: on
 
 FAMILIES = (elementwise, reduce, shape, linalg, linalg_functions, nn)
 TABLE: dict[str, Op] = {op.name: op for family in FAMILIES for op in family.OPS}
