@@ -9,6 +9,7 @@ from .tensor import Tensor, tensor  # first: Tensor and the table need each othe
 from . import linalg, ops
 from .check import GradientError, check_grads
 from .custom import custom_op
+from .debugging import debug
 from .errors import GraphFreedError, LeavesGraphError, RendererMissing, RenderError, RenderTimeout
 from .explain import explain
 from .graph import no_grad, scope
@@ -21,7 +22,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Drawing", "GradientError", "Graph", "GraphFreedError", "LeavesGraphError", "RenderError", "RenderTimeout",
-    "RendererMissing", "Tensor", "check_grads", "custom_op", "draw", "elementwise_grad", "explain", "grad", "hessian",
+    "RendererMissing", "Tensor", "check_grads", "custom_op", "debug", "draw", "elementwise_grad", "explain", "grad", "hessian",
     "hvp", "jacobian", "jvp", "linalg", "no_grad", "scope", "tensor", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__

@@ -122,6 +122,29 @@ class Scope:
 CURRENT: ContextVar[tuple[int, Scope | None]] = ContextVar("minigrad", default=(0, None))
 
 
+DEBUG = 1 << 32  # what debug mode adds to the count, so that the usual case stays one comparison with 0
+
+
+class Watch:
+    """What debug mode does at each op; see `minigrad.debugging`."""
+
+    def made(self, name: str, arrays: list[Any], out: np.ndarray, node: Node | None, place: Scope | None) -> None:
+        """An op was run."""
+
+    def entering(self, node: Node) -> None:
+        """The reverse sweep is at a node."""
+
+    def sent(self, node: Node, g: Any, part: Any) -> None:
+        """A rule turned g into the part of an operand."""
+
+    def origin(self, node: Node) -> str:
+        """The line that ran a node's op, in words."""
+        return ""
+
+
+WATCH: list[Watch] = []
+
+
 class no_grad(contextlib.ContextDecorator):
     """Inside ``with no_grad():`` ops are computed and not recorded. Also a decorator: ``@no_grad()``.
 
@@ -234,6 +257,7 @@ def reverse(
     owned: set[Node] = set()  # whose cotangent is a buffer of the sweep's own, so that it may be added to in place
     pending: dict[Node, dict[Gather, list[Piece]]] = {}
     found: dict[Node, Any] = {}
+    watching = WATCH if CURRENT.get()[0] & DEBUG else []
     careful = False  # beyond a `where`, a cotangent of 0 stays 0 also where it meets a derivative that is not finite
 
     def receive(node: Node, g: Any) -> None:
@@ -278,6 +302,8 @@ def reverse(
                 raise GraphFreedError(freed_message(node))
             if lift is not None:
                 saved = tuple(map(lift, saved, (node, *node.operands)))
+            for watch in watching:
+                watch.entering(node)
             careful = careful or op.selects
             gathers = op.gathers
             pullbacks = op.pullbacks * len(node.operands) if op.variadic else op.pullbacks
@@ -289,6 +315,8 @@ def reverse(
                         part = pullbacks[i](g, node, saved, i)
                         if careful and op.kind == "elementwise":
                             part = np.where(np.equal(g, 0) & ~np.isfinite(part), 0, part)
+                        for watch in watching:
+                            watch.sent(node, g, part)
                         if parent not in cotangents and part.shape == parent.shape and part.dtype is parent.dtype:
                             cotangents[parent] = part  # what `receive` would do, without the call
                         else:
@@ -307,7 +335,8 @@ def reverse(
                         del groups[gather]
                         receive(parent, gather(parent.shape, others))
             except Exception as error:
-                add_note(error, f"in the backward pass of {op.name}", node.operands, node.scope)
+                line = "".join(watch.origin(node) for watch in watching)
+                add_note(error, f"in the backward pass of {op.name}{line}", node.operands, node.scope)
                 raise
             if not retain:
                 node.saved = None
