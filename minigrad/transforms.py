@@ -291,11 +291,10 @@ def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Functio
         sweep, count = (run.pulled_back, y.size) if mode == "reverse" else (run.pushed_forward, x.size)
         unit = y if mode == "reverse" else x
         rows = [sweep([one])[0] for one in np.eye(count, dtype=unit.dtype).reshape(count, *unit.shape)]
-        if mode == "reverse":
-            matrix = np.stack(rows).reshape(y.shape + x.shape) if rows else wrap(np.zeros(y.shape + x.shape, y.dtype))
-        else:
-            matrix = np.stack(rows, -1).reshape(y.shape + x.shape) if rows else wrap(np.zeros(y.shape + x.shape, y.dtype))
-        return run.given(matrix)
+        shape = y.shape + x.shape
+        if not rows:
+            return run.given(wrap(np.zeros(shape, y.dtype)))
+        return run.given(np.stack(rows, 0 if mode == "reverse" else -1).reshape(shape))
 
     return jacobian_of
 

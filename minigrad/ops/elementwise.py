@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .kinds import POSITIVE, REAL, Domain, Op, elementwise, linear, masked_multiply, shape_of
+from .kinds import POSITIVE, REAL, Domain, Op, elementwise, floating, linear, masked_multiply, shape_of
 
 LN2, LN10 = math.log(2), math.log(10)
 
@@ -220,7 +220,7 @@ tanh = elementwise(
 
 
 def stable_sigmoid(x: Any) -> Any:
-    x = x if x.dtype.kind == "f" else x.astype(float)
+    x = floating(x)
     # exp of a negative number only: it never overflows, and 1 / (1 + exp(-x)) keeps its digits where it is small.
     e = np.exp(-np.abs(x))
     return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)

@@ -344,6 +344,11 @@ def shape_of(x: Any) -> tuple[int, ...]:
     return x.shape if isinstance(x, ARRAYS) else np.shape(x)
 
 
+def floating(x: Any) -> Any:
+    """An array of integers or booleans as one of floats, others as they are."""
+    return x if x.dtype.kind == "f" else x.astype(float)
+
+
 def not_real(op: Op, dtype: np.dtype[Any]) -> str:
     if dtype.kind in "biu":
         return (

@@ -8,15 +8,11 @@ import numpy as np
 
 from ..graph import Piece
 from ..tensor import Tensor
-from .kinds import REAL, apply, general, shape_of
+from .kinds import REAL, apply, floating, general, shape_of
 from .linalg import rows, rowwise
 from .reduce import Axis, mean, normalized, restored, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.
-
-
-def floating(x: Any) -> Any:
-    return x if x.dtype.kind == "f" else x.astype(float)
 
 
 def shifted(x: Any, axis: int) -> Any:

@@ -57,14 +57,13 @@ class Folding(Board):
                 number = self.operand_number(node, i)
                 if t is not None and t != model:  # what the step before hands over
                     again = by_name.get(operand.name or "")
-                    label = (
-                        f"{operand.name}[t-1]" if again is not None and self.marks.role(operand) == "state" else "sum so far"
-                    )
-                    origin = self.exits[again if label != "sum so far" and again is not None else node]
-                    role = "loop" if label != "sum so far" else "sum loop"
-                    self.connect(Arrow(origin, self.exits_of(node), role, label))
+                    if again is not None and self.marks.role(operand) == "state":
+                        arrow = Arrow(self.exits[again], self.ellipse(node), "loop", f"{operand.name}[t-1]")
+                    else:
+                        arrow = Arrow(self.exits[node], self.ellipse(node), "sum loop", "sum so far")
+                    self.connect(arrow)
                 else:
-                    self.connect(Arrow(self.source(operand), f"n{graph.index[node]}", operand=number))
+                    self.connect(Arrow(self.source(operand), self.ellipse(node), operand=number))
         if first != model:
             self.draw_first(steps[first], steps[model])
         for node, again in zip(steps[last], steps[model], strict=False):
@@ -75,7 +74,7 @@ class Folding(Board):
             if step_of(node) is None and not isinstance(node, Leaf):
                 self.draw_outside(node, steps)
 
-    def exits_of(self, node: Node) -> str:
+    def ellipse(self, node: Node) -> str:
         return f"n{self.graph.index[node]}"
 
     def source(self, operand: Node) -> str:
@@ -92,12 +91,11 @@ class Folding(Board):
                 break
             for _, operand in operand_nodes(node):
                 if step_of(operand) is None and self.marks.role(operand) == "initial":
-                    self.connect(Arrow(self.source(operand), self.exits_of(again), "first", "t = 0"))
+                    self.connect(Arrow(self.source(operand), self.ellipse(again), "first", "t = 0"))
 
     def draw_outside(self, node: Node, steps: dict[int, list[Node]]) -> None:
         """A node that belongs to no step, such as a loss over all of them."""
-        group = None
-        op = self.add_result(node, group)
+        op = self.add_result(node, None)
         same = {old: new for t in steps for old, new in zip(steps[t], steps[self.model], strict=False)}
         seen = set()
         for _, operand in operand_nodes(node):
