@@ -8,6 +8,7 @@ from .tensor import Tensor, tensor  # first: Tensor and the table need each othe
 # isort: split
 from . import linalg, ops
 from .check import GradientError, check_grads
+from .checkpoint import checkpoint
 from .custom import custom_op
 from .debugging import debug
 from .errors import GraphFreedError, LeavesGraphError, RendererMissing, RenderError, RenderTimeout
@@ -22,7 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Drawing", "GradientError", "Graph", "GraphFreedError", "LeavesGraphError", "RenderError", "RenderTimeout",
-    "RendererMissing", "Tensor", "check_grads", "custom_op", "debug", "draw", "elementwise_grad", "explain", "grad", "hessian",
-    "hvp", "jacobian", "jvp", "linalg", "no_grad", "scope", "tensor", "value_and_grad", "vjp",
+    "RendererMissing", "Tensor", "check_grads", "checkpoint", "custom_op", "debug", "draw", "elementwise_grad", "explain",
+    "grad", "hessian", "hvp", "jacobian", "jvp", "linalg", "no_grad", "scope", "tensor", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__

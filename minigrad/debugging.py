@@ -97,7 +97,9 @@ def odd(x: Any) -> str:
 
 
 def checksums(node: Node) -> tuple[int, ...]:
-    return tuple(zlib.crc32(x.tobytes()) for x in node.saved or () if isinstance(x, np.ndarray))
+    """Of the arrays it saved; of none where a checkpoint forgot them."""
+    saved = node.saved if isinstance(node.saved, tuple) else ()
+    return tuple(zlib.crc32(x.tobytes()) for x in saved if isinstance(x, np.ndarray))
 
 
 def users_line() -> str:

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from itertools import count
 from operator import attrgetter
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Node:
         op: Any,
         operands: tuple[Any, ...],
         options: dict[str, Any],
-        saved: tuple[Any, ...] | None,
+        saved: tuple[Any, ...] | Forgotten | None,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         scope: Scope | None,
@@ -44,7 +45,7 @@ class Node:
         self.op = op
         self.operands = operands  # Nodes, and Python scalars as they were written
         self.options = options  # axis, index, ...: what is not differentiated
-        self.saved = saved  # (out, *operands), None where no rule needs it; None as a whole once freed
+        self.saved = saved  # (out, *operands), None where no rule needs it; as a whole None once freed, or a Forgotten
         self.shape = shape
         self.dtype = dtype
         self.scope = scope
@@ -56,11 +57,29 @@ class Node:
         """The operands that are nodes, constants among them."""
         return (operand for operand in self.operands if isinstance(operand, Node))
 
+    def recall(self) -> tuple[Any, ...]:
+        """What its rules need: what was saved, or computed again where a checkpoint forgot it."""
+        while isinstance(self.saved, Forgotten):  # once more for each checkpoint inside another
+            self.saved.recompute()
+        if not isinstance(self.saved, tuple):
+            raise GraphFreedError(freed_message(self))
+        return self.saved
+
     def __repr__(self) -> str:
         what = self.op.name if self.op else "leaf"
         name = f" {self.name!r}" if self.name else ""
         where = f" in {self.scope}" if self.scope else ""
         return f"<Node {self.number}: {what}{name} {self.shape} {self.dtype}{where}>"
+
+
+class Forgotten:
+    """What stands in `Node.saved` for values that can be computed again; see `minigrad.checkpoint`."""
+
+    __slots__ = ()
+
+    def recompute(self) -> None:
+        """Save them again, in every node that has this object."""
+        raise NotImplementedError
 
 
 class Leaf(Node):
@@ -145,6 +164,10 @@ class Watch:
 WATCH: list[Watch] = []
 
 
+# What `Tensor.register_hook` was given: for each node, the functions that its cotangent goes through.
+HOOKS: WeakKeyDictionary[Node, list[Callable[[Any], Any]]] = WeakKeyDictionary()
+
+
 class no_grad(contextlib.ContextDecorator):
     """Inside ``with no_grad():`` ops are computed and not recorded. Also a decorator: ``@no_grad()``.
 
@@ -207,16 +230,33 @@ class scope:
         CURRENT.set((paused, place and place.parent))
 
 
+class same_place:
+    """Whatever a walk does to the scope, afterwards it is as it was."""
+
+    __slots__ = ("before",)
+
+    def __enter__(self) -> None:
+        self.before = CURRENT.get()
+
+    def __exit__(self, *error: object) -> None:
+        CURRENT.set(self.before)
+
+
 # -- walks -----------------------------------------------------------------------------------------------------
 
 
-def ancestors(roots: Iterable[Node], constants: bool = False) -> list[Node]:
-    """Every node that `roots` were computed from, themselves included, oldest first."""
-    seen = set(roots)
+def ancestors(roots: Iterable[Node], constants: bool = False, since: int = 0) -> list[Node]:
+    """Every node that `roots` were computed from, themselves included, oldest first; only those numbered `since` or later."""
+    seen = {root for root in roots if root.number >= since}
     stack = list(seen)
     while stack:
         for operand in stack.pop().operands:
-            if operand not in seen and isinstance(operand, Node) and (constants or operand.requires_grad):
+            if (
+                operand not in seen
+                and isinstance(operand, Node)
+                and (constants or operand.requires_grad)
+                and operand.number >= since
+            ):
                 seen.add(operand)
                 stack.append(operand)
     return sorted(seen, key=attrgetter("number"))
@@ -243,7 +283,8 @@ def reverse(
 
     Returns the cotangents of the `wanted` nodes, or of all leaves. Without `lift` the rules run on plain arrays.
     With it they run on Tensors, `lift(array, node)` making them from what was saved, and so the backward pass
-    is itself recorded. Saved values are freed as the sweep passes unless `retain`.
+    is itself recorded, each node of it in the scope of the op it belongs to. Saved values are freed as the sweep passes
+    unless `retain`.
 
     Some ops gather: what their many uses send to one operand (the slices of an array, a weight at every time step) is
     held back and computed at once.
@@ -277,8 +318,10 @@ def reverse(
                 owned.add(node)
 
     # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), same_place():
         for node in order:
+            if lift is not None:
+                CURRENT.set((CURRENT.get()[0], node.scope))
             if node in pending:
                 for gather, pieces in pending.pop(node).items():
                     user = pieces[-1][1]
@@ -292,14 +335,17 @@ def reverse(
             g = cotangents.pop(node, None)
             if g is None:
                 continue
+            if HOOKS and node in HOOKS:
+                g = hooked(node, g, lift)
+                owned.discard(node)
             op = node.op
             if op is None or (wanted is not None and node in wanted):
                 found[node] = g.copy() if lift is None and node not in owned else g
                 if op is None or not any(operand in live for operand in node.operands):
                     continue  # nothing behind it was asked for; its own graph is left as it is
             saved = node.saved
-            if saved is None:
-                raise GraphFreedError(freed_message(node))
+            if type(saved) is not tuple:
+                saved = node.recall()
             if lift is not None:
                 saved = tuple(map(lift, saved, (node, *node.operands)))
             for watch in watching:
@@ -352,13 +398,14 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
     order = ancestors(outputs)
     live = leading_to(order, tangents)
     found = dict(tangents)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), same_place():
         for node in order:
             if node in found or node not in live:
                 continue
-            if node.saved is None:
-                raise GraphFreedError(freed_message(node))
-            saved = node.saved if lift is None else tuple(map(lift, node.saved, (node, *node.operands)))
+            saved = node.recall()
+            if lift is not None:
+                CURRENT.set((CURRENT.get()[0], node.scope))
+                saved = tuple(map(lift, saved, (node, *node.operands)))
             parts = [
                 node.op.pushforward(i, found[operand], node, saved)
                 for i, operand in enumerate(node.operands)
@@ -369,6 +416,28 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
                 total = total + part
             found[node] = total.astype(node.dtype) if total.dtype != node.dtype else total
     return {node: found[node] for node in outputs if node in found}
+
+
+def hooked(node: Node, g: Any, lift: Lift | None) -> Any:
+    """A cotangent after the hooks of its node."""
+    for hook in tuple(HOOKS[node]):
+        if lift is None:
+            g = np.asarray(g).view()
+            g.flags.writeable = False
+        new = hook(g)
+        if new is None:
+            continue
+        if lift is None:
+            new = np.array(new)
+        elif not hasattr(new, "requires_grad"):
+            new = lift(np.array(new), None)
+        if new.shape != node.shape:
+            raise ValueError(
+                f"a hook was given the gradient, of shape {node.shape}, and returned one of shape {new.shape}; it returns one "
+                "of the same shape to go on with, or None to leave it as it is"
+            )
+        g = new.astype(node.dtype)
+    return g
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from .graph import Leaf, Node, ancestors
-from .tensor import Tensor
+from .graph import CURRENT, Leaf, Node, ancestors, reverse, same_place
+from .tensor import Tensor, lifted
 
 __all__ = ["Graph"]
 
@@ -18,6 +19,10 @@ class Graph:
 
     ``print(Graph(loss))`` shows a line per node: its number, its name if it has one, the op and its operands, shape,
     dtype, and the scope it was made in. The structure stays there after ``backward()``.
+
+    ``Graph(loss, backward=True)`` shows the backward pass as well, from its seed to the gradient of every leaf: the nodes
+    that the rules record when they run on Tensors, each in the scope of the op it belongs to. `loss` is then one tensor,
+    its graph not yet freed.
     Raises ValueError for a tensor that was not recorded.
 
     >>> import numpy as np, minigrad
@@ -29,13 +34,40 @@ class Graph:
     %2     matmul(%0, %1)  (1, 2)  float64
     %3     tanh(%2)        (1, 2)  float64
     %4     sum(%3)         ()      float64
+    >>> x = minigrad.tensor(2.0, requires_grad=True, name="x")
+    >>> print(minigrad.Graph(x.tanh(), backward=True))
+    %0  x       requires grad     ()  float64
+    %1          tanh(%0)          ()  float64
+    -- backward
+    %2  seed    requires grad     ()  float64
+    %3          multiply(%1, %1)  ()  float64
+    %4          subtract(1, %3)   ()  float64
+    %5  grad x  multiply(%2, %4)  ()  float64
     """
 
-    def __init__(self, outputs: Tensor | Sequence[Tensor]) -> None:
+    def __init__(self, outputs: Tensor | Sequence[Tensor], *, backward: bool = False) -> None:
         tensors = [outputs] if isinstance(outputs, Tensor) else list(outputs)
         self.outputs: tuple[Node, ...] = tuple(t._differentiable() for t in tensors)
-        self.nodes: tuple[Node, ...] = tuple(ancestors(self.outputs, constants=True))
+        self.gradients: dict[Node, Node] = {}  # with `backward`, of each leaf
+        self.seed: Node | None = None
+        if backward:
+            if len(tensors) != 1:
+                raise ValueError(f"a backward pass begins at one tensor, not at {len(tensors)}; give one, such as their sum")
+            self._go_back(tensors[0])
+        roots = [*self.outputs, *self.gradients.values()] + ([self.seed] if self.seed else [])
+        self.nodes: tuple[Node, ...] = tuple(ancestors(roots, constants=True))
         self.index: dict[Node, int] = {node: i for i, node in enumerate(self.nodes)}
+
+    def _go_back(self, y: Tensor) -> None:
+        """Record the backward pass: all of it, for its seed requires grad."""
+        root = y._differentiable()
+        seed = Tensor(np.ones(y.shape, y.dtype), requires_grad=True, name="seed")
+        self.seed = seed._differentiable()
+        leaves = {node for node in ancestors([root]) if node.op is None}
+        with same_place():
+            CURRENT.set((0, None))  # under no_grad, too
+            found = reverse(root, seed, leaves, retain=True, lift=lifted)
+        self.gradients = {leaf: found[leaf]._differentiable() for leaf in sorted(found, key=attrgetter("number"))}
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -47,10 +79,13 @@ class Graph:
         return f"<Graph of {len(self)} nodes; print() shows them>"
 
     def __str__(self) -> str:
+        names = {node: [node.name] for node in self.nodes if node.name}
+        for leaf, g in self.gradients.items():
+            names.setdefault(g, []).append(f"grad {leaf.name or f'%{self.index[leaf]}'}")
         rows = [
             (
                 f"%{i}",
-                " ".join((node.name or "").split()),
+                " ".join(", ".join(names.get(node, ())).split()),
                 self.expression(node),
                 str(node.shape),
                 str(node.dtype),
@@ -60,7 +95,10 @@ class Graph:
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True) if w) for row in rows)
-        return "\n".join(line.rstrip() for line in lines)
+        text = [line.rstrip() for line in lines]
+        if self.seed is not None:
+            text.insert(self.index[self.seed], "-- backward")
+        return "\n".join(text)
 
     def expression(self, node: Node) -> str:
         """A node as a call: ``getitem(%0, index=(3,))``."""

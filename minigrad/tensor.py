@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .errors import LeavesGraphError
-from .graph import Leaf, Node, Scope, reverse
+from .graph import HOOKS, Leaf, Node, Scope, reverse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -261,6 +261,28 @@ class Tensor:
                 assert isinstance(leaf, Leaf)
                 leaf.grad = np.asarray(g if leaf.grad is None else leaf.grad + g)
 
+    def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
+        """Have ``hook(g)`` called in each backward pass with the gradient of this tensor, once all of it is there.
+
+        `g` is a read-only array, or a Tensor where the backward pass is recorded (``create_graph``). What the hook
+        returns takes the place of the gradient from there on, for ``.grad`` and for all that lies behind; None leaves it as it
+        is. Returns a handle: its ``remove()`` ends it, as does the end of a ``with`` block around it. Raises ValueError if the
+        tensor does not require grad, and in the backward pass if the shape of what the hook returns is another.
+
+        >>> import numpy as np, minigrad
+        >>> x = minigrad.tensor([3.0, 4.0], requires_grad=True)
+        >>> h = x * x
+        >>> with h.register_hook(lambda g: np.clip(g, -1, 1)):
+        ...     (10 * h).sum().backward()
+        >>> x.grad
+        array([6., 8.])
+        """
+        if not callable(hook):
+            raise TypeError(f"a hook is a function of the gradient, not {type(hook).__name__}")
+        hooks = HOOKS.setdefault(self._differentiable(), [])
+        hooks.append(hook)
+        return Hook(hooks, hook)
+
     def _differentiable(self) -> Node:
         if self._node is None:
             raise ValueError(
@@ -488,6 +510,27 @@ class Tensor:
     def argmin(self, axis: int | None = None) -> Any:
         """The index of the smallest element, along `axis` or of all, as plain NumPy integers."""
         return self._data.argmin(axis)
+
+
+class Hook:
+    """What `Tensor.register_hook` returns."""
+
+    def __init__(self, hooks: list[Callable[[Any], Any]], hook: Callable[[Any], Any]) -> None:
+        self._hooks = hooks
+        self._hook = hook
+
+    def remove(self) -> None:
+        """Do not call the hook any more."""
+        for i, hook in enumerate(self._hooks):
+            if hook is self._hook:
+                del self._hooks[i]
+                break
+
+    def __enter__(self) -> Hook:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
 
 
 def wrap(array: Any, node: Node | None = None) -> Tensor:

@@ -179,7 +179,7 @@ def add_gradients(marks: Marks, made: Run, graph: Graph) -> str:
     cotangents = reverse(root, np.ones(root.shape, root.dtype), {*states, *(node for node, _, _ in crossings)}, retain=True)
     norms = {node: norm(cotangents[node]) for node in states if node in cotangents}
     flows = {
-        (operand, node): norm(node.op.pullbacks[i](cotangents[node], node, node.saved, i))
+        (operand, node): norm(node.op.pullbacks[i](cotangents[node], node, node.recall(), i))
         for node, i, operand in crossings
         if node in cotangents
     }

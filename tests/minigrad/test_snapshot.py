@@ -112,3 +112,55 @@ def test_the_graph_of_a_gradient() -> None:
     y = x * x
     slope = minigrad.grad(y, x, create_graph=True)
     assert [node.op.name for node in Graph(slope) if node.op] == ["multiply", "multiply", "add"]
+
+
+def test_the_backward_pass_is_shown_too():
+    x = minigrad.tensor([1.0, 2.0], requires_grad=True, name="x")
+    w = minigrad.tensor(3.0, requires_grad=True)
+    with minigrad.scope("t", 4):
+        y = np.tanh(x * w)
+    graph = minigrad.Graph(y.sum(), backward=True)
+    text = str(graph)
+    forward, backward = text.split("-- backward\n")
+    assert forward.rstrip("\n").replace(" ", "") == str(minigrad.Graph(y.sum())).replace(" ", "")
+    assert "seed" in backward.splitlines()[0]
+    assert "grad x" in backward
+    assert "grad %1" in backward
+    assert "t=4" in next(line for line in backward.splitlines() if "subtract(1" in line)
+    assert graph.gradients.keys() == {x._node, w._node}
+    assert [g.shape for g in graph.gradients.values()] == [(2,), ()]
+    assert x.grad is None
+
+
+def test_the_backward_pass_shown_is_the_gradient():
+    x = minigrad.tensor([1.0, 2.0], requires_grad=True, name="x")
+    y = np.sin(x) * np.exp(x)
+    graph = minigrad.Graph(y.sum(), backward=True)
+    ops = [node.op.name for node in graph if node.op and node.number > graph.seed.number]
+    assert "cos" in ops
+    assert ops.count("multiply") >= 3
+    y.sum().backward()  # the graph was kept
+    assert np.allclose(x.grad, np.exp(x.data) * (np.sin(x.data) + np.cos(x.data)))
+
+
+def test_the_backward_pass_of_the_leaf_itself_and_of_a_sum():
+    x = minigrad.tensor(1.0, requires_grad=True, name="x")
+    assert str(minigrad.Graph(x, backward=True)).splitlines()[-1].startswith("%1  seed, grad x")
+    y = minigrad.tensor(2.0, requires_grad=True, name="y")
+    assert "seed, grad x, grad y" in str(minigrad.Graph(x + y, backward=True))
+    with pytest.raises(ValueError, match="begins at one tensor, not at 2"):
+        minigrad.Graph([x + y, x * y], backward=True)
+
+
+def test_the_backward_pass_needs_a_graph_that_is_not_freed():
+    x = minigrad.tensor(1.0, requires_grad=True)
+    y = np.sin(x)
+    y.backward()
+    with pytest.raises(minigrad.GraphFreedError):
+        minigrad.Graph(y, backward=True)
+
+
+def test_the_backward_pass_is_recorded_under_no_grad_too():
+    y = np.sin(minigrad.tensor(1.0, requires_grad=True))
+    with minigrad.no_grad():
+        assert "cos" in str(minigrad.Graph(y, backward=True))
