@@ -63,7 +63,8 @@ class Watcher(Watch):
         if odd(out) and not any(odd(x) for x in arrays):
             raise FloatingPointError(
                 f"{name}{inside(place)} made {odd(out)} out of finite operands of shapes {shapes(arrays)}, in {line}. "
-                "Look at the operands there: a logarithm or root of 0 or less, a division by 0, an exponential above 700?"
+                "Look at the operands there: a logarithm or root of 0 or less, a division by 0, an exponential above 700? "
+                "If np.where discards these elements later, put something harmless in their place before this op, too"
             )
 
     def entering(self, node: Node) -> None:

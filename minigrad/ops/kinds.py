@@ -28,6 +28,7 @@ derivatives of any order. Un-broadcasting and dtypes are not its business: the s
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import linecache
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ ndarray = np.ndarray
 ARRAYS = (Tensor, ndarray)
 SCALARS = (float, int, type(None))  # kept in a node as they are
 current = CURRENT.get
+UNCHANGED = contextlib.nullcontext()
 
 Rule = Callable[..., Any]
 Keeper = Callable[[Any, Sequence[Any]], tuple[Any, ...]]
@@ -218,10 +220,12 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
         else:
             arrays.append(x if x is None or (op.weak and isinstance(x, SCALARS)) else np.asarray(x))
             nodes.append(None)
+    paused, place = current()
     try:
-        out = op.forward(*arrays, **options)
+        with np.errstate(all="ignore") if paused >= DEBUG else UNCHANGED:  # debug mode has better words than NumPy's warning
+            out = op.forward(*arrays, **options)
     except Exception as error:
-        add_note(error, f"in {op.name}", arrays, current()[1])
+        add_note(error, f"in {op.name}", arrays, place)
         raise
     if not tensors:
         return out
@@ -230,7 +234,6 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
     recorded = any(nodes)
     if out.dtype.kind != "f" and (recorded or out.dtype.kind not in "biu"):
         raise TypeError(not_real(op, out.dtype))
-    paused, place = current()
     if paused % DEBUG or not recorded:
         return watched(op, arrays, wrap(out)) if paused == DEBUG else wrap(out)
 
@@ -262,11 +265,14 @@ def watched(op: Op, arrays: list[Any], made: Tensor) -> Tensor:
 WRITTEN_OUT = """
 def run({names}{options}):
     if {all_tensors}:
+        paused, place = current()
+        if paused >= DEBUG:
+            return apply(op, ({names},), {node_options})
         {take_arrays}
         try:
             out = forward({arrays}{pass_options})
         except Exception as error:
-            add_note(error, "in " + op.name, ({arrays},), current()[1])
+            add_note(error, "in " + op.name, ({arrays},), place)
             raise
         if type(out) is not ndarray:
             out = asarray(out)
@@ -274,12 +280,9 @@ def run({names}{options}):
         {take_nodes}
         if dtype.kind != "f" and not ({none_recorded} and dtype.kind in "biu"):
             raise TypeError(not_real(op, dtype))
-        paused, place = current()
         made = new(Tensor)
         made._data = out
         made._node = made._leaf = None
-        if paused == DEBUG:
-            return apply(op, ({names},), {node_options})
         if not paused:
             if {all_recorded}:
                 saved = ({saved},)

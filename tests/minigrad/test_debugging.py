@@ -1,14 +1,13 @@
 """Debug mode finds the first NaN or infinity, forward and backward, and tells where."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
 
 import minigrad as mg
 import minigrad_rnn as rnn
-
-pytestmark = pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value", "ignore:overflow")
 
 
 def line_here(offset: int = 0) -> str:
@@ -105,3 +104,26 @@ def test_no_grad_and_transforms_work_inside():
         assert (mg.tensor([1.0], requires_grad=True) * 2).requires_grad
         assert mg.grad(mg.grad(np.tanh))(0.5) == pytest.approx(-2 * np.tanh(0.5) * (1 - np.tanh(0.5) ** 2))
     assert (mg.tensor([1.0], requires_grad=True) * 2).requires_grad
+
+
+def test_numpy_does_not_warn_before_the_report():
+    with mg.debug(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for x in (mg.tensor([-1.0], requires_grad=True), mg.tensor([-1.0])):
+            with pytest.raises(FloatingPointError, match="log made nan"):
+                np.log(x)
+        with pytest.raises(FloatingPointError, match="divide made inf"):
+            mg.tensor([1.0], requires_grad=True) / 0.0
+
+
+def test_an_op_runs_once():
+    calls = []
+
+    @mg.custom_op(lambda g: g)
+    def counted(x):
+        calls.append(1)
+        return x + 0
+
+    with mg.debug():
+        counted(mg.tensor([1.0], requires_grad=True))
+    assert len(calls) == 1
