@@ -298,6 +298,7 @@ def reverse(
     owned: set[Node] = set()  # whose cotangent is a buffer of the sweep's own, so that it may be added to in place
     pending: dict[Node, dict[Gather, list[Piece]]] = {}
     found: dict[Node, Any] = {}
+    hooks = HOOKS if len(HOOKS) else None
     watching = WATCH if CURRENT.get()[0] & DEBUG else []
     careful = False  # beyond a `where`, a cotangent of 0 stays 0 also where it meets a derivative that is not finite
 
@@ -335,7 +336,7 @@ def reverse(
             g = cotangents.pop(node, None)
             if g is None:
                 continue
-            if HOOKS and node in HOOKS:
+            if hooks is not None and node in hooks:
                 g = hooked(node, g, lift)
                 owned.discard(node)
             op = node.op

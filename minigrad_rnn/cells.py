@@ -17,7 +17,7 @@ from minigrad import Tensor
 from .init import Seed, generator, uniform
 from .module import Module, Parameter
 
-__all__ = ["NONLINEARITIES", "Cell", "LSTMCell", "RNNCell"]
+__all__ = ["NONLINEARITIES", "Cell", "GRUCell", "LSTMCell", "RNNCell"]
 
 NONLINEARITIES: dict[str, Callable[[Any], Any]] = {"tanh": mg.tanh, "relu": mg.relu, "sigmoid": mg.sigmoid}
 
@@ -28,29 +28,46 @@ class Cell(Module):
     """What a recurrent layer runs at each time step.
 
     A subclass names its state in `state_names`, and its ``step(x, state)`` gives the new state, whose first part is the
-    output. The base class makes the weights of `gates` blocks, uniform between -1/sqrt(hidden) and 1/sqrt(hidden).
+    output. The base class makes the weights of `gates` blocks, uniform between -1/sqrt(hidden) and 1/sqrt(hidden). With
+    ``bias=True`` there are two biases, as in PyTorch, with ``bias="single"`` only that of the input, ``bias_ih``. With
+    ``learn_state=True`` the state that a sequence begins with is a parameter, ``h0``, which starts at zero.
     """
 
     state_names: tuple[str, ...] = ("h",)
     gates = 1
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: DTypeLike = np.float32, rng: Seed = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool | str = True,
+        *,
+        learn_state: bool = False,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
     ) -> None:
         for what, size in (("input_size", input_size), ("hidden_size", hidden_size)):
             if size < 1:
                 raise ValueError(f"{what} is {size}; it must be at least 1")
+        if bias not in (True, False, "single"):
+            raise ValueError(f"bias is True (two, as in PyTorch), 'single' or False, not {bias!r}")
         self.input_size = input_size
         self.hidden_size = hidden_size
         rng = generator(rng)
         bound, rows = hidden_size**-0.5, self.gates * hidden_size
         self.weight_ih = uniform((rows, input_size), bound, rng, dtype, "weight_ih")
-        self.weight_hh = uniform((rows, hidden_size), bound, rng, dtype, "weight_hh")
-        self.bias_ih: Parameter | None = None
-        self.bias_hh: Parameter | None = None
-        if bias:
-            self.bias_ih = uniform((rows,), bound, rng, dtype, "bias_ih")
-            self.bias_hh = uniform((rows,), bound, rng, dtype, "bias_hh")
+        self.weight_hh = uniform((rows, self.state_sizes[0]), bound, rng, dtype, "weight_hh")
+        self.bias_ih: Parameter | None = uniform((rows,), bound, rng, dtype, "bias_ih") if bias else None
+        self.bias_hh: Parameter | None = uniform((rows,), bound, rng, dtype, "bias_hh") if bias is True else None
+        self.learn_state = learn_state
+        if learn_state:
+            for name, size in zip(self.state_names, self.state_sizes, strict=True):
+                setattr(self, f"{name}0", Parameter(np.zeros(size), dtype=dtype, name=f"{name}0"))
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The number of features of each part of the state."""
+        return (self.hidden_size,) * len(self.state_names)
 
     def affine(self, x: Tensor, h: Tensor) -> Tensor:
         """W_ih x + b_ih + W_hh h + b_hh, for a batch of rows."""
@@ -61,9 +78,23 @@ class Cell(Module):
         raise NotImplementedError(f"{type(self).__name__} does not define step()")
 
     def initial_state(self, batch: int) -> State:
-        """Zeros of shape (batch, hidden_size), one for each part of the state."""
-        zeros = np.zeros((batch, self.hidden_size), self.weight_hh.dtype)
-        return tuple(mg.tensor(zeros, name=f"{name}0") for name in self.state_names)
+        """What a sequence begins with: for each part of the state its size of zeros, or what was learned, times `batch`."""
+        sizes, dtype = self.state_sizes, self.weight_hh.dtype
+        if self.learn_state:
+            return tuple(
+                mg.broadcast_to(getattr(self, f"{name}0"), (batch, size))
+                for name, size in zip(self.state_names, sizes, strict=True)
+            )
+        return tuple(
+            mg.tensor(np.zeros((batch, size), dtype), name=f"{name}0")
+            for name, size in zip(self.state_names, sizes, strict=True)
+        )  # fmt: skip
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        x = as_input(x, self, ("batch",))
+        given = (state,) if len(self.state_names) == 1 else state
+        new = self.step(x, self.initial_state(x.shape[0]) if state is None else as_state(given, self, x.shape[0]))
+        return new[0] if len(self.state_names) == 1 else new
 
 
 class RNNCell(Cell):
@@ -85,13 +116,14 @@ class RNNCell(Cell):
         self,
         input_size: int,
         hidden_size: int,
-        bias: bool = True,
+        bias: bool | str = True,
         nonlinearity: str = "tanh",
         *,
+        learn_state: bool = False,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+        super().__init__(input_size, hidden_size, bias, learn_state=learn_state, dtype=dtype, rng=rng)
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"nonlinearity is one of {', '.join(NONLINEARITIES)}, not {nonlinearity!r}")
         self.nonlinearity = nonlinearity
@@ -100,10 +132,6 @@ class RNNCell(Cell):
     def step(self, x: Tensor, state: State) -> State:
         (h,) = state
         return (self.activation(self.affine(x, h)),)
-
-    def forward(self, x: Any, h: Any = None) -> Tensor:
-        x = as_input(x, self, ("batch",))
-        return self.step(x, self.initial_state(x.shape[0]) if h is None else as_state((h,), self, x.shape[0]))[0]
 
 
 class LSTMCell(Cell):
@@ -121,6 +149,10 @@ class LSTMCell(Cell):
     ``bias_hh`` (4 hidden,). `forget_bias` is added to the forget gate's block of ``bias_ih`` at the start: with 1.0 the cell
     begins by remembering (Jozefowicz, Zaremba & Sutskever 2015).
 
+    With ``peepholes=True`` the gates see the memory too (Gers & Schmidhuber 2000): ``weight_ci * c`` is added in i,
+    ``weight_cf * c`` in f, ``weight_co * c'`` in o, each of shape (hidden,). With a `proj_size`, h' = W_hr (o * tanh(c')) has
+    that many features (Sak, Senior & Beaufays 2014), ``weight_hr`` being (proj_size, hidden).
+
     >>> import numpy as np, minigrad_rnn as rnn
     >>> h, c = rnn.LSTMCell(3, 4, rng=0)(np.ones((2, 3)))
     >>> h.shape, c.shape
@@ -134,13 +166,27 @@ class LSTMCell(Cell):
         self,
         input_size: int,
         hidden_size: int,
-        bias: bool = True,
+        bias: bool | str = True,
         *,
         forget_bias: float = 0.0,
+        peepholes: bool = False,
+        proj_size: int = 0,
+        learn_state: bool = False,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+        if proj_size and not 0 < proj_size < hidden_size:
+            raise ValueError(f"proj_size is {proj_size}; it must be less than hidden_size={hidden_size}, or 0 for none")
+        self.proj_size = proj_size
+        rng = generator(rng)
+        super().__init__(input_size, hidden_size, bias, learn_state=learn_state, dtype=dtype, rng=rng)
+        bound = hidden_size**-0.5
+        self.weight_hr = uniform((proj_size, hidden_size), bound, rng, dtype, "weight_hr") if proj_size else None
+        self.peepholes = peepholes
+        if peepholes:
+            self.weight_ci, self.weight_cf, self.weight_co = (
+                uniform((hidden_size,), bound, rng, dtype, f"weight_c{gate}") for gate in "ifo"
+            )
         if forget_bias:
             if self.bias_ih is None:
                 raise ValueError("forget_bias is added to a bias, and this cell has bias=False")
@@ -148,18 +194,73 @@ class LSTMCell(Cell):
             start[hidden_size : 2 * hidden_size] += forget_bias
             self.bias_ih.data = start
 
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        return (self.proj_size or self.hidden_size, self.hidden_size)
+
     def step(self, x: Tensor, state: State) -> State:
         h, c = state
         i, f, g, o = mg.split(self.affine(x, h), 4, axis=-1)
-        i, f, g, o = mg.sigmoid(i), mg.sigmoid(f), mg.tanh(g), mg.sigmoid(o)
-        i.name, f.name, g.name, o.name = "i", "f", "g", "o"
+        if self.peepholes:
+            i, f = i + self.weight_ci * c, f + self.weight_cf * c
+        i, f, g = mg.sigmoid(i), mg.sigmoid(f), mg.tanh(g)
         c = f * c + i * g
+        if self.peepholes:
+            o = o + self.weight_co * c
+        o = mg.sigmoid(o)
+        i.name, f.name, g.name, o.name = "i", "f", "g", "o"
         h = o * mg.tanh(c)
-        return h, c
+        return (h if self.weight_hr is None else mg.linear(h, self.weight_hr)), c
 
-    def forward(self, x: Any, state: tuple[Any, Any] | None = None) -> State:
-        x = as_input(x, self, ("batch",))
-        return self.step(x, self.initial_state(x.shape[0]) if state is None else as_state(state, self, x.shape[0]))
+
+class GRUCell(Cell):
+    """One step of a gated recurrent unit (Cho et al. 2014):
+
+        r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)              reset gate
+        z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)              update gate
+        n = tanh(W_in x + b_in + r * (W_hn h + b_hn))           candidate
+        h' = (1 - z) * n + z * h
+
+    as in PyTorch, with the reset after the product; with ``reset_after=False`` before it, as in the paper:
+    n = tanh(W_in x + b_in + W_hn (r * h) + b_hn). x has shape (batch, input_size), h and h' (batch, hidden_size). The three
+    blocks stand in this order in ``weight_ih`` (3 hidden, input), ``weight_hh`` (3 hidden, hidden) and the biases.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> rnn.GRUCell(3, 4, rng=0)(np.ones((2, 3))).shape
+    (2, 4)
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool | str = True,
+        *,
+        reset_after: bool = True,
+        learn_state: bool = False,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, learn_state=learn_state, dtype=dtype, rng=rng)
+        self.reset_after = reset_after
+
+    def step(self, x: Tensor, state: State) -> State:
+        (h,) = state
+        r, z, n = mg.split(mg.linear(x, self.weight_ih, self.bias_ih), 3, axis=-1)
+        if self.reset_after:
+            h_r, h_z, h_n = mg.split(mg.linear(h, self.weight_hh, self.bias_hh), 3, axis=-1)
+            r, z = mg.sigmoid(r + h_r), mg.sigmoid(z + h_z)
+            n = mg.tanh(n + r * h_n)
+        else:
+            W_rz, W_n = mg.split(self.weight_hh, [2 * self.hidden_size])
+            b_rz, b_n = (None, None) if self.bias_hh is None else mg.split(self.bias_hh, [2 * self.hidden_size])
+            h_r, h_z = mg.split(mg.linear(h, W_rz, b_rz), 2, axis=-1)
+            r, z = mg.sigmoid(r + h_r), mg.sigmoid(z + h_z)
+            n = mg.tanh(n + mg.linear(r * h, W_n, b_n))
+        r.name, z.name, n.name = "r", "z", "n"
+        return ((1 - z) * n + z * h,)
 
 
 def as_input(x: Any, cell: Cell, axes: tuple[str, ...]) -> Tensor:
@@ -176,12 +277,12 @@ def as_state(state: tuple[Any, ...], cell: Cell, batch: int) -> State:
     names = cell.state_names
     if not isinstance(state, tuple | list) or len(state) != len(names):
         raise ValueError(f"the state of {type(cell).__name__} is ({', '.join(names)}), not {describe(state)}")
-    expected = (batch, cell.hidden_size)
     made = []
-    for name, part in zip(names, state, strict=True):
+    for name, size, part in zip(names, cell.state_sizes, state, strict=True):
         tensor = part if isinstance(part, Tensor) else mg.tensor(part, dtype=cell.weight_hh.dtype, name=f"{name}0")
-        if tensor.shape != expected:
-            raise ValueError(f"the state {name} has shape {tensor.shape}; expected (batch, hidden_size) = {expected}")
+        if tensor.shape != (batch, size):
+            what = "hidden_size" if size == cell.hidden_size else "proj_size"
+            raise ValueError(f"the state {name} has shape {tensor.shape}; expected (batch, {what}) = {(batch, size)}")
         made.append(tensor)
     return tuple(made)
 

@@ -47,7 +47,7 @@ def run(model: Sequence | Recurrent, inputs: Any, targets: Any = None) -> Run:
         raise ValueError("targets need a readout to be compared with: draw a Sequence(recurrent, Linear)")
     if targets is not None and np.shape(targets) != x.shape[:2]:
         raise ValueError(f"targets have shape {np.shape(targets)}; expected (T, batch) = {x.shape[:2]}")
-    state = recurrent.cell.initial_state(x.shape[1])
+    state = recurrent.initial_state(x.shape[1])
     states, outputs, shares = [], [], []
     loss: Tensor | None = None
     for t in range(len(x)):
@@ -55,7 +55,7 @@ def run(model: Sequence | Recurrent, inputs: Any, targets: Any = None) -> Run:
             output, state = model.step(x[t], state, t)
         else:
             state = model.step(x[t], state, t)
-            output = state[0]
+            output = recurrent.output_of(state)
         states.append(state)
         outputs.append(output)
         if targets is not None:

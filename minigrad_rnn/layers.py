@@ -58,10 +58,9 @@ class Sequence(Module):
     """
 
     def __init__(self, recurrent: Recurrent, readout: Linear) -> None:
-        if readout.weight.shape[1] != recurrent.hidden_size:
+        if readout.weight.shape[1] != recurrent.output_size:
             raise ValueError(
-                f"the readout takes {readout.weight.shape[1]} features, but the recurrent layer gives hidden_size="
-                f"{recurrent.hidden_size}"
+                f"the readout takes {readout.weight.shape[1]} features, but the recurrent layer gives {recurrent.output_size}"
             )
         self.recurrent = recurrent
         self.readout = readout
@@ -75,9 +74,9 @@ class Sequence(Module):
     def step(self, x: Any, state: State | None, t: int) -> tuple[Tensor, State]:
         """One time step: x (batch, I) and the state before it (None: zeros) to the output (batch, O) and the state after it."""
         if state is None:
-            state = self.recurrent.cell.initial_state(len(x))
+            state = self.recurrent.initial_state(len(x))
         state = self.recurrent.step(x, state, t)
         with mg.scope("readout"), mg.scope("t", t):
-            output: Tensor = self.readout(state[0])
+            output: Tensor = self.readout(self.recurrent.output_of(state))
             output.name = "o"
         return output, state

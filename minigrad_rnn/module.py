@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -53,6 +53,8 @@ class Module:
     (['factor'], 6.0)
     """
 
+    training = True  # whether dropout drops; see `train` and `eval`
+
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter | None):
             raise TypeError(
@@ -74,6 +76,27 @@ class Module:
     def parameters(self) -> list[Parameter]:
         """Every parameter, once."""
         return list({id(p): p for _, p in self.named_parameters()}.values())
+
+    def modules(self) -> Iterator[Module]:
+        """This module, and those inside it, in the order of definition."""
+        yield self
+        for module in modules_in(vars(self)):
+            yield from module.modules()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set this module and those inside it to training, or with False to evaluation: what `Dropout` asks."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Set this module and those inside it to evaluation: nothing is dropped."""
+        return self.train(False)
+
+    def generators(self) -> list[np.random.Generator]:
+        """The random generators that these modules draw from, once each; their states are a part of a training run."""
+        found = (value for module in self.modules() for value in vars(module).values())
+        return list({id(x): x for x in found if isinstance(x, np.random.Generator)}.values())
 
     def zero_grad(self) -> None:
         """Forget the gradients gathered so far."""
@@ -103,6 +126,16 @@ class Module:
     def __repr__(self) -> str:
         count = sum(p.size for p in self.parameters())
         return f"<{type(self).__name__} with {count} parameters>"
+
+
+def modules_in(items: Mapping[Any, Any]) -> Iterator[Module]:
+    for value in items.values():
+        if isinstance(value, Module):
+            yield value
+        elif isinstance(value, dict):
+            yield from modules_in(value)
+        elif isinstance(value, list | tuple):
+            yield from modules_in(dict(enumerate(value)))
 
 
 def found_in(items: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Parameter]]:

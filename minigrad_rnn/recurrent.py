@@ -1,4 +1,4 @@
-"""Recurrent layers: a cell run over a sequence, one time step after the other.
+"""Recurrent layers: cells run over a sequence, one time step after the other.
 
 The loop tells the engine where it is (``lstm/layer=0/t=17``), and calls the input, the state and the gates by their names;
 pictures, error messages and per-step gradients read these tags.
@@ -6,32 +6,82 @@ pictures, error messages and per-step gradients read these tags.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 import minigrad as mg
 from minigrad import Tensor
 
-from .cells import Cell, LSTMCell, RNNCell, State, as_input, as_state
-from .init import Seed
+from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, describe
+from .init import Seed, generator
 from .module import Module, Parameter, found_in
 
-__all__ = ["LSTM", "RNN", "Recurrent"]
+__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "last_output"]
+
+OF_A_LAYER = re.compile(r"(?P<name>.+)_l(?P<layer>\d+)(?P<reverse>_reverse)?")
 
 
 class Recurrent(Module):
-    """A layer that runs a cell over a sequence.
+    """Layers that run cells over a sequence, each reading the outputs of the one below.
 
-    Its parameters are the cell's, named as in PyTorch: ``weight_ih_l0`` is the ``weight_ih`` of the cell of layer 0.
+    A layer is a cell, or a pair of cells of which the second reads the sequence backwards. Cells of one's own are as
+    good as those of this package. In training mode, `dropout` sets that share of the outputs between two layers to zero.
+
+    The input has shape (T, batch, input_size), or (T, input_size) for one sequence; with ``batch_first=True``
+    (batch, T, input_size). The result is a pair: the outputs of the last layer, of shape (T, batch, features), both directions'
+    side by side, and the final state, a part for each of the cell's `state_names`, or the part itself if there is one. Each has
+    shape (layers * directions, batch, size), which is also the shape of the initial state, zeros if not given. With
+    ``batch_first=True`` the states have the batch first as well, which in PyTorch they have not.
+
+    With `lengths` (batch,), sequences end before the padding: their outputs from there on are zeros, their final state is that
+    of their last step, and the backward direction begins there. It is the same as running each on its own.
+
+    Parameters are the cells', named as in PyTorch: ``weight_hh_l1_reverse`` is the ``weight_hh`` of layer 1's second cell.
+    Arrays are cast to the dtype of the weights. Raises ValueError on shapes that do not fit.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> deep = rnn.Recurrent(rnn.LSTMCell(3, 4, rng=0), rnn.LSTMCell(4, 4, peepholes=True, rng=1))
+    >>> output, (h, c) = deep(np.ones((7, 2, 3)))
+    >>> output.shape, c.shape
+    ((7, 2, 4), (2, 2, 4))
     """
 
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-        for name, p in cell.named_parameters():
-            p.name = f"{name}_l0"
+    def __init__(
+        self, *layers: Cell | tuple[Cell, Cell], batch_first: bool = False, dropout: float = 0.0, rng: Seed = None
+    ) -> None:
+        self.cells = [[layer] if isinstance(layer, Cell) else list(layer) for layer in layers]
+        if not self.cells:
+            raise ValueError("a recurrent layer needs at least one cell")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; it is the share of outputs set to zero, from 0 to less than 1")
+        if dropout and len(self.cells) == 1:
+            warnings.warn("dropout acts between layers, and there is only one", stacklevel=3)
+        directions = {len(layer) for layer in self.cells}
+        if directions not in ({1}, {2}):
+            raise ValueError("each layer is one cell, or each is a pair of cells, forward and backward")
+        width = self.cells[0][0].input_size
+        for k, layer in enumerate(self.cells):
+            for cell in layer:
+                if cell.input_size != width:
+                    raise ValueError(f"layer {k} is given {width} features, and its cell has input_size={cell.input_size}")
+            width = sum(cell.state_sizes[0] for cell in layer)
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.rng = generator(rng)
+        for name, p in self.cell_parameters():
+            p.name = name
+
+    # -- what it is made of ----------------------------------------------------------------------------------
+
+    @property
+    def cell(self) -> Cell:
+        """The cell of the first layer."""
+        return self.cells[0][0]
 
     @property
     def input_size(self) -> int:
@@ -41,64 +91,290 @@ class Recurrent(Module):
     def hidden_size(self) -> int:
         return self.cell.hidden_size
 
+    @property
+    def output_size(self) -> int:
+        """The number of features of the output, of both directions together."""
+        return sum(cell.state_sizes[0] for cell in self.cells[-1])
+
+    @property
+    def bidirectional(self) -> bool:
+        return len(self.cells[0]) == 2
+
+    def cell_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        for k, layer in enumerate(self.cells):
+            for cell, ending in zip(layer, ("", "_reverse"), strict=False):
+                for name, p in cell.named_parameters():
+                    yield f"{name}_l{k}{ending}", p
+
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        for name, p in self.cell.named_parameters():
-            yield f"{name}_l0", p
-        yield from found_in({name: value for name, value in vars(self).items() if name != "cell"}, "")
+        yield from self.cell_parameters()
+        yield from found_in({name: value for name, value in vars(self).items() if name != "cells"}, "")
+
+    def _named(self, name: str) -> tuple[Cell, str] | None:
+        """The cell and its attribute that ``weight_ih_l0`` stands for."""
+        found = OF_A_LAYER.fullmatch(name)
+        cells: list[list[Cell]] = vars(self).get("cells", [])
+        if not found or int(found["layer"]) >= len(cells) or bool(found["reverse"]) >= len(cells[0]):
+            return None
+        cell = cells[int(found["layer"])][bool(found["reverse"])]
+        return (cell, found["name"]) if hasattr(cell, found["name"]) else None
 
     def __getattr__(self, name: str) -> Any:
-        cell = vars(self).get("cell")
-        if cell is not None and name.endswith("_l0") and hasattr(cell, name[:-3]):
-            return getattr(cell, name[:-3])
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        found = self._named(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(*found)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        cell = vars(self).get("cell")
-        if cell is not None and name.endswith("_l0") and hasattr(cell, name[:-3]):
-            setattr(cell, name[:-3], value)
-        else:
+        found = self._named(name)
+        if found is None:
             super().__setattr__(name, value)
+        else:
+            setattr(*found, value)
+
+    # -- running it ------------------------------------------------------------------------------------------
+
+    def initial_state(self, batch: int) -> State:
+        """The initial state as `step` and `run` take it: the parts of each layer's cells, one after the other."""
+        return tuple(part for layer in self.cells for cell in layer for part in cell.initial_state(batch))
 
     def step(self, x: Any, state: State, t: int) -> State:
-        """One time step, with its tags: `x` of shape (batch, input_size) and the state before it to the state after it."""
+        """One time step, with its tags: `x` of shape (batch, input_size) and the state before it to the state after it.
+
+        The state has the parts of each layer, one after the other; the output is the first part of the last layer.
+        """
+        if self.bidirectional:
+            raise ValueError("a bidirectional layer reads the sequence from both ends, it cannot go step by step; call forward")
         x = as_input(x, self.cell, ("batch",))
-        state = as_state(state, self.cell, x.shape[0])
-        with mg.scope(type(self).__name__.lower()), mg.scope("layer", 0), mg.scope("t", t):
-            if x.name is None:
-                x.name = "x"
-            return self._tagged_step(x, state)
+        before = self._checked(state, x.shape[0])
+        after: list[Tensor] = []
+        with mg.scope(self._scope_name()):
+            for k, ((cell,), part) in enumerate(zip(self.cells, before, strict=True)):
+                with mg.scope("layer", k), mg.scope("t", t):
+                    if x.name is None:
+                        x.name = "x"
+                    new = tagged_step(cell, x, part)
+                after.extend(new)
+                x = self._dropped(new[0], k)
+        return tuple(after)
 
-    def _tagged_step(self, x: Tensor, state: State) -> State:
-        cell = self.cell
-        state = cell.step(x, state)
-        for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
-            part.name = name
-        return state
+    def output_of(self, state: State) -> Tensor:
+        """The output of the last layer, of a state that `step` gave."""
+        return state[-len(self.cells[-1][0].state_names)]
 
-    def run(self, x: Any, state: State | None) -> tuple[Tensor, State]:
-        """The outputs (T, batch, hidden_size) and the final state, its parts of shape (batch, hidden_size)."""
+    def run(self, x: Any, state: State | None = None, lengths: ArrayLike | None = None) -> tuple[Tensor, State]:
+        """The outputs (T, batch, features), and the final state: the parts of each layer's cells, one after the other."""
         x = as_input(x, self.cell, ("T", "batch"))
-        if x.shape[0] == 0:
+        T, batch = x.shape[:2]
+        if T == 0:
             raise ValueError(f"the input has shape {x.shape}: a sequence of no steps has no output")
-        batch = x.shape[1]
-        state = self.cell.initial_state(batch) if state is None else as_state(state, self.cell, batch)
-        outputs = []
-        with mg.scope(type(self).__name__.lower()), mg.scope("layer", 0):
-            for t in range(x.shape[0]):
-                with mg.scope("t", t):
-                    x_t = x[t]
-                    x_t.name = "x"
-                    state = self._tagged_step(x_t, state)
-                outputs.append(state[0])
-        return mg.stack(outputs), state
+        masks = masks_of(lengths, T, batch)
+        if state is None:
+            before = iter([cell.initial_state(batch) for layer in self.cells for cell in layer])
+        else:
+            before = iter(self._checked(state, batch))
+        after: list[Tensor] = []
+        steps: Any = x
+        with mg.scope(self._scope_name()):
+            for k, layer in enumerate(self.cells):
+                with mg.scope("layer", k):
+                    if len(layer) == 1:
+                        steps, final = run_cell(layer[0], steps, next(before), masks, range(T))
+                        after.extend(final)
+                    else:
+                        with mg.scope("direction", "forward"):
+                            ahead, final = run_cell(layer[0], steps, next(before), masks, range(T))
+                        with mg.scope("direction", "reverse"):
+                            back, final_back = run_cell(layer[1], steps, next(before), masks, range(T - 1, -1, -1))
+                        after.extend((*final, *final_back))
+                        steps = list(zip(ahead, back, strict=True))
+                        for t in range(T):
+                            with mg.scope("t", t):
+                                steps[t] = mg.concatenate(steps[t], -1)
+                    steps = [self._dropped(h, k) for h in steps] if self.dropout else steps
+        return mg.stack(steps), tuple(after)
+
+    def forward(self, x: Any, state: Any = None, lengths: ArrayLike | None = None) -> tuple[Tensor, Any]:
+        if not isinstance(x, Tensor):
+            x = mg.tensor(x, dtype=self.cell.weight_ih.dtype)
+        single = x.ndim == 2
+        if single:
+            if lengths is not None:
+                raise ValueError("lengths are of a batch of sequences, and this is one sequence; cut it with x[:length]")
+            x = mg.expand_dims(x, 1)
+        elif self.batch_first and x.ndim == 3:
+            x = mg.swapaxes(x, 0, 1)
+        given = None if state is None else self._unpacked(state, single)
+        output, final = self.run(x, given, lengths)
+        if single:
+            output = output[:, 0]
+        elif self.batch_first:
+            output = mg.swapaxes(output, 0, 1)
+        return output, self._packed(final, single)
+
+    def _scope_name(self) -> str:
+        return type(self).__name__.lower()
+
+    def _dropped(self, h: Tensor, k: int) -> Tensor:
+        if not self.dropout or not self.training or k == len(self.cells) - 1:
+            return h
+        return h * dropout_mask(h, self.dropout, self.rng)
+
+    def _checked(self, state: State, batch: int) -> list[State]:
+        """The state of each cell."""
+        rest, found = list(state), []
+        for layer in self.cells:
+            for cell in layer:
+                n = len(cell.state_names)
+                found.append(as_state(tuple(rest[:n]), cell, batch))
+                rest = rest[n:]
+        if rest:
+            raise ValueError(f"the state has {len(state)} parts, {len(rest)} more than the cells of this layer")
+        return found
+
+    def _packed(self, state: State, single: bool) -> Any:
+        """The parts of all cells as arrays of shape (layers * directions, batch, size), one for each name."""
+        names = self.cell.state_names
+        parts = [state[i :: len(names)] for i in range(len(names))]
+        if len(parts) * len(parts[0]) != len(state) or any(len({x.shape for x in p}) > 1 for p in parts):
+            raise ValueError(
+                "the cells of these layers have states of different sizes, which one array cannot hold; call run(x)"
+            )
+        stacks = [mg.expand_dims(p[0], 0) if len(p) == 1 else mg.stack(p) for p in parts]
+        if single:
+            stacks = [s[:, 0] for s in stacks]
+        elif self.batch_first:
+            stacks = [mg.swapaxes(s, 0, 1) for s in stacks]
+        return stacks[0] if len(names) == 1 else tuple(stacks)
+
+    def _unpacked(self, state: Any, single: bool) -> State:
+        """The inverse of `_packed`."""
+        names = self.cell.state_names
+        count = sum(map(len, self.cells))
+        given = (state,) if len(names) == 1 else state
+        if not isinstance(given, tuple | list):
+            raise ValueError(f"the initial state is ({', '.join(names)}), not a {type(state).__name__}")
+        if len(given) != len(names):
+            raise ValueError(f"the state of {type(self.cell).__name__} is ({', '.join(names)}), not {describe(given)}")
+        parts = []
+        for part, size in zip(given, self.cell.state_sizes, strict=True):
+            shape = np.shape(part)
+            if not single and self.batch_first and len(shape) == 3:
+                part = mg.swapaxes(part, 0, 1)
+            axes = (f"{count}",) if single else ("batch", f"{count}") if self.batch_first else (f"{count}", "batch")
+            if len(shape) != 3 - single or np.shape(part)[0] != count:
+                what = "hidden_size" if size == self.hidden_size else "size"
+                raise ValueError(f"an initial state has shape ({', '.join(axes)}, {what}={size}), not {shape}")
+            parts.append([part[n : n + 1] if single else part[n] for n in range(count)])
+        return tuple(part for parts_of_a_cell in zip(*parts, strict=True) for part in parts_of_a_cell)
+
+
+def tagged_step(cell: Cell, x: Tensor, state: State) -> State:
+    state = cell.step(x, state)
+    for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
+        part.name = name
+    return state
+
+
+def run_cell(
+    cell: Cell, xs: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], order: Sequence[int]
+) -> tuple[list[Tensor], State]:
+    """A cell over the steps of a sequence in this order: its outputs, each at its place in time, and the final state."""
+    outputs: list[Any] = [None] * len(order)
+    bottom = isinstance(xs, Tensor)
+    for t in order:
+        with mg.scope("t", t):
+            x = xs[t]
+            if bottom:
+                x.name = "x"
+            new = tagged_step(cell, x, state)
+            mask = masks[t]
+            if mask is None:
+                outputs[t] = new[0]
+            else:  # sequences that have ended, or backwards have not begun, keep their state and give zeros
+                outputs[t] = mg.where(mask, new[0], 0.0)
+                new = tuple(mg.where(mask, part, old) for part, old in zip(new, state, strict=True))
+                for name, part in zip(cell.state_names, new, strict=True):
+                    part.name = name
+        state = new
+    return outputs, state
+
+
+def masks_of(lengths: ArrayLike | None, T: int, batch: int) -> list[np.ndarray | None]:
+    """For each step which sequences have it, of shape (batch, 1); None where all have."""
+    if lengths is None:
+        return [None] * T
+    numbers = np.asarray(lengths)
+    if numbers.shape != (batch,) or numbers.dtype.kind not in "iu":
+        raise ValueError(f"lengths are {batch} integers, one for each sequence, not {numbers.dtype} of shape {numbers.shape}")
+    if numbers.size and (numbers.min() < 1 or numbers.max() > T):
+        raise ValueError(f"lengths go from 1 to the T={T} steps of the input, these from {numbers.min()} to {numbers.max()}")
+    return [None if (numbers > t).all() else (numbers > t)[:, None] for t in range(T)]
+
+
+def dropout_mask(x: Tensor, p: float, rng: np.random.Generator) -> np.ndarray:
+    """Zeros with probability p, otherwise 1 / (1 - p), so that the mean stays."""
+    return ((rng.random(x.shape, dtype=np.float32) >= p) / (1 - p)).astype(x.dtype)
+
+
+def last_output(
+    output: Any, lengths: ArrayLike | None = None, *, bidirectional: bool = False, batch_first: bool = False
+) -> Tensor:
+    """The last output of each sequence, (batch, features): of the backward direction that at the first step.
+
+    `output` is what a recurrent layer returned, (T, batch, features), with the `lengths` it was given; of a bidirectional
+    layer the second half of the features has read the sequence backwards, and its last word is at step 0.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> layer = rnn.GRU(3, 4, bidirectional=True, rng=0)
+    >>> output, h = layer(np.ones((5, 2, 3)), lengths=[5, 2])
+    >>> last = rnn.last_output(output, [5, 2], bidirectional=True)
+    >>> np.array_equal(last.data, np.concatenate([h.data[0], h.data[1]], -1))
+    True
+    """
+    y = output if isinstance(output, Tensor) else mg.tensor(output)
+    if y.ndim != 3 or not y.shape[0]:
+        raise ValueError(f"the output of a recurrent layer has three axes and at least one step, this one has shape {y.shape}")
+    if batch_first:
+        y = mg.swapaxes(y, 0, 1)
+    T, batch, features = y.shape
+    masks_of(lengths, T, batch)
+    at = np.full(batch, T - 1) if lengths is None else np.asarray(lengths) - 1
+    last = y[at, np.arange(batch)] if lengths is not None else y[-1]
+    if not bidirectional:
+        return last
+    if features % 2:
+        raise ValueError(f"a bidirectional layer has an even number of features, this output has {features}")
+    return mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)  # type: ignore[no-any-return]
+
+
+def built(
+    make: Callable[[int, Any], Cell],
+    input_size: int,
+    num_layers: int,
+    bidirectional: bool,
+    rng: Seed,
+) -> tuple[list[Any], np.random.Generator]:
+    """The layers that a cell maker gives, each as wide as the output of the one below."""
+    if num_layers < 1:
+        raise ValueError(f"num_layers is {num_layers}; it must be at least 1")
+    rng = generator(rng)
+    layers: list[Any] = []
+    width = input_size
+    for _ in range(num_layers):
+        cells = [make(width, rng) for _ in range(1 + bidirectional)]
+        layers.append(tuple(cells) if bidirectional else cells[0])
+        width = sum(cell.state_sizes[0] for cell in cells)
+    return layers, rng
 
 
 class RNN(Recurrent):
     """An Elman network over a sequence: h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh).
 
     `nonlinearity` is tanh, relu or sigmoid. The input has shape (T, batch, input_size). Returns the outputs, all h[t], of
-    shape (T, batch, hidden_size), and the last h, of shape (1, batch, hidden_size), which is also the shape of an
-    initial state h0 (zeros if not given). Arrays are cast to the dtype of the weights. Raises ValueError on other shapes.
+    shape (T, batch, hidden_size), and the last h, of shape (num_layers, batch, hidden_size), which is also the shape of an
+    initial state h0. `num_layers`, `bidirectional`, `dropout`, `batch_first` and `lengths` are told at `Recurrent`, `bias` and
+    `learn_state` at `Cell`.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> output, h = rnn.RNN(3, 4, rng=0)(np.ones((5, 2, 3)))
@@ -110,25 +386,31 @@ class RNN(Recurrent):
         self,
         input_size: int,
         hidden_size: int,
+        num_layers: int = 1,
         *,
         nonlinearity: str = "tanh",
-        bias: bool = True,
+        bias: bool | str = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        learn_state: bool = False,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        super().__init__(RNNCell(input_size, hidden_size, bias, nonlinearity, dtype=dtype, rng=rng))
+        def make(width: int, rng: Seed) -> Cell:
+            return RNNCell(width, hidden_size, bias, nonlinearity, learn_state=learn_state, dtype=dtype, rng=rng)
 
-    def forward(self, x: Any, h0: Any = None) -> tuple[Tensor, Tensor]:
-        output, (h,) = self.run(x, None if h0 is None else per_layer((h0,), self.cell))
-        return output, mg.expand_dims(h, 0)
+        layers, rng = built(make, input_size, num_layers, bidirectional, rng)
+        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
 
 
 class LSTM(Recurrent):
-    """A long short-term memory over a sequence; the equations stand at `LSTMCell`.
+    """A long short-term memory over a sequence; the equations, and what `forget_bias`, `peepholes` and `proj_size` do, stand
+    at `LSTMCell`.
 
     The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the
-    last (h, c), each of shape (1, batch, hidden_size), which are also the shapes of an initial state (h0, c0) (zeros if not
-    given). Arrays are cast to the dtype of the weights. Raises ValueError on other shapes.
+    last (h, c), each of shape (num_layers, batch, hidden_size), which are also the shapes of an initial state (h0, c0). The
+    other options are told at `Recurrent`, `bias` and `learn_state` at `Cell`.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> output, (h, c) = rnn.LSTM(3, 4, rng=0)(np.ones((5, 2, 3)))
@@ -140,25 +422,59 @@ class LSTM(Recurrent):
         self,
         input_size: int,
         hidden_size: int,
+        num_layers: int = 1,
         *,
-        bias: bool = True,
+        bias: bool | str = True,
         forget_bias: float = 0.0,
+        peepholes: bool = False,
+        proj_size: int = 0,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        learn_state: bool = False,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
-        super().__init__(LSTMCell(input_size, hidden_size, bias, forget_bias=forget_bias, dtype=dtype, rng=rng))
+        def make(width: int, rng: Seed) -> Cell:
+            return LSTMCell(
+                width, hidden_size, bias, forget_bias=forget_bias, peepholes=peepholes, proj_size=proj_size,
+                learn_state=learn_state, dtype=dtype, rng=rng,
+            )  # fmt: skip
 
-    def forward(self, x: Any, state: tuple[Any, Any] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        output, (h, c) = self.run(x, None if state is None else per_layer(state, self.cell))
-        return output, (mg.expand_dims(h, 0), mg.expand_dims(c, 0))
+        layers, rng = built(make, input_size, num_layers, bidirectional, rng)
+        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
 
 
-def per_layer(state: tuple[Any, ...], cell: Cell) -> State:
-    """An initial state of shape (1, batch, hidden_size) as the cell takes it."""
-    if not isinstance(state, tuple | list):
-        raise ValueError(f"the initial state is ({', '.join(cell.state_names)}), not a {type(state).__name__}")
-    for part in state:
-        shape = np.shape(part)
-        if len(shape) != 3 or shape[0] != 1:
-            raise ValueError(f"an initial state has shape (1, batch, hidden_size={cell.hidden_size}), not {shape}")
-    return tuple(part[0] for part in state)
+class GRU(Recurrent):
+    """A gated recurrent unit over a sequence; the equations, and what `reset_after` does, stand at `GRUCell`.
+
+    The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the last
+    h, of shape (num_layers, batch, hidden_size), which is also the shape of an initial state h0. The other options are told at
+    `Recurrent`, `bias` and `learn_state` at `Cell`.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> output, h = rnn.GRU(3, 4, num_layers=2, rng=0)(np.ones((5, 2, 3)))
+    >>> output.shape, h.shape
+    ((5, 2, 4), (2, 2, 4))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        reset_after: bool = True,
+        bias: bool | str = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        learn_state: bool = False,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
+    ) -> None:
+        def make(width: int, rng: Seed) -> Cell:
+            return GRUCell(width, hidden_size, bias, reset_after=reset_after, learn_state=learn_state, dtype=dtype, rng=rng)
+
+        layers, rng = built(make, input_size, num_layers, bidirectional, rng)
+        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
