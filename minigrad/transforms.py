@@ -184,7 +184,7 @@ class Traced:
         record = self.record or any(isinstance(t, Tensor) and t.requires_grad for t in tangents)
         start = {}
         for x, t in zip(self.inputs, tangents, strict=True):
-            array = t if record and isinstance(t, Tensor) else np.asarray(t.data if isinstance(t, Tensor) else t, x.dtype)
+            array = t if record and isinstance(t, Tensor) else np.array(t.data if isinstance(t, Tensor) else t, x.dtype)
             if array.shape != x.shape:
                 raise ValueError(f"a tangent has the shape of its argument {x.shape}, this one has {array.shape}")
             start[x._node] = wrap(array) if record and not isinstance(array, Tensor) else array

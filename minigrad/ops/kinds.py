@@ -155,7 +155,13 @@ class Op:
             raise TypeError(f"{self.name} is not differentiated by its operand {i + 1}")
         if self.kind == "elementwise":
             t = np.broadcast_to(t, node.shape)
-            return pullback(t, node, saved, i) if callable(rule) else t if rule == 1 else -t
+            if not callable(rule):
+                return t if rule == 1 else -t
+            part = pullback(t, node, saved, i)
+            if np.all(np.isfinite(t)):
+                return part
+            partial = pullback(np.ones(node.shape, node.dtype), node, saved, i)  # where it is 0, infinity does not pass
+            return np.where(np.equal(partial, 0) & ~np.isfinite(t), 0, part)
         g = Tensor(np.zeros(node.shape, node.dtype), requires_grad=True)
         record = isinstance(t, Tensor) or any(isinstance(x, Tensor) for x in saved)
         c = pullback(g, node, tuple(wrap(x) if type(x) is ndarray else x for x in saved), i)

@@ -42,7 +42,7 @@ def p_norm_vjp(g: Any, out: Any, x: Any, p: float, axis: int, keepdims: bool) ->
     g, out = restored(g, x.shape, axes, keepdims), restored(out, x.shape, axes, keepdims)
     zero = np.equal(x, 0)
     relative = np.where(zero, 1, np.abs(x)) / np.where(np.equal(out, 0), 1, out)
-    return g * np.where(zero, 0, np.sign(plain(x)) * relative ** (p - 1))
+    return g * np.where(zero, 0, np.sign(plain(x)) * np.power(relative, p - 1))
 
 
 length_op = general(

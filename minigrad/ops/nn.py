@@ -156,19 +156,22 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return log_softmax_op.run(x, {"axis": axis})
 
 
-def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean") -> Any:
+def cross_entropy(
+    logits: Any, targets: Any, *, reduction: str = "mean", ignore_index: int = -100, weight: Any = None
+) -> Any:
     """-log softmax(logits)[target], in nats: how surprised the model is by the class that came.
 
-    `logits` has shape (..., classes), unnormalised; `targets` shape (...), integers from 0 to classes - 1. The result is
-    the ``"mean"`` over all leading axes, their ``"sum"``, or with ``"none"`` an array of shape (...).
+    `logits` has shape (..., classes), unnormalised; `targets` shape (...), integers from 0 to classes - 1, or `ignore_index`
+    where nothing is asked and the loss is 0. `weight` (classes,) multiplies the loss of each target by that of its class. The
+    result is the ``"mean"`` over all that is asked, weighted, their ``"sum"``, or with ``"none"`` an array of shape (...).
     The gradient by the logits is softmax(logits) minus the one-hot target, times the cotangent.
 
-    Raises ValueError or TypeError if shapes, dtype or range of the targets do not fit.
+    Raises ValueError or TypeError if shapes, dtype or range of the targets do not fit, or for the mean if all are ignored.
 
     >>> import minigrad
-    >>> logits = minigrad.tensor([[2.0, 2.0], [0.0, 1000.0]])
-    >>> minigrad.cross_entropy(logits, [0, 1], reduction="none")
-    tensor([0.69314718, 0.        ])
+    >>> logits = minigrad.tensor([[2.0, 2.0], [0.0, 1000.0], [0.0, 0.0]])
+    >>> minigrad.cross_entropy(logits, [0, 1, -100], reduction="none")
+    tensor([0.69314718, 0.        , 0.        ])
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
@@ -184,13 +187,38 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean") -> Any:
     if shape[-1] == 0:
         raise ValueError(f"logits of shape {shape} have no classes along the last axis")
     classes = classes.astype(np.intp, copy=False)
-    if classes.size and np.maximum.reduce(classes.view(np.uintp), axis=None) >= shape[-1]:  # negative ones are huge there
-        raise ValueError(
-            f"targets are from 0 to {shape[-1] - 1}, one for each of the {shape[-1]} classes of the logits; these go "
-            f"from {classes.min()} to {classes.max()}"
-        )
+    factors = None  # what each loss is multiplied by
+    if ignore_index >= 0 or outside(classes, shape[-1]):
+        asked = classes != ignore_index
+        if outside(classes[asked], shape[-1]):
+            raise ValueError(
+                f"targets are from 0 to {shape[-1] - 1}, one for each of the {shape[-1]} classes of the logits; these go "
+                f"from {classes[asked].min()} to {classes[asked].max()}"
+            )
+        if not asked.all():
+            classes = targets = np.where(asked, classes, 0)
+            factors = asked.astype(logits.dtype if isinstance(logits, Tensor | np.ndarray) else float)
+    if weight is not None:
+        weights = weight.numpy() if isinstance(weight, Tensor) else np.asarray(weight)
+        if weights.shape != shape[-1:]:
+            raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
+        weights = weights.astype(logits.dtype if isinstance(logits, Tensor | np.ndarray) else float)[classes]
+        factors = weights if factors is None else weights * factors
     losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
-    return losses if reduction == "none" else mean(losses) if reduction == "mean" else sum(losses)
+    if factors is None:
+        return losses if reduction == "none" else mean(losses) if reduction == "mean" else sum(losses)
+    losses = losses * factors
+    if reduction != "mean":
+        return losses if reduction == "none" else sum(losses)
+    total = factors.sum()
+    if not total > 0:
+        raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
+    return sum(losses) / total.item()
+
+
+def outside(classes: np.ndarray, count: int) -> bool:
+    """Whether one of these is less than 0 or not less than `count`."""
+    return bool(classes.size) and bool(np.maximum.reduce(classes.view(np.uintp), axis=None) >= count)  # -1 is huge there
 
 
 OPS = [linear_op, logsumexp_op, softmax_op, log_softmax_op, cross_entropy_op]

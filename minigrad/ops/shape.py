@@ -184,7 +184,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
         if indices_or_sections <= 0 or length % indices_or_sections:
             raise ValueError(f"an axis of length {length} cannot be split into {indices_or_sections} equal parts")
         step = length // indices_or_sections
-        places = list(range(step, length, step))
+        places = [step * i for i in range(1, indices_or_sections)]
     else:
         places = list(indices_or_sections)
     lead = (slice(None),) * axis
@@ -233,7 +233,8 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     tensor([[2., 0.],
             [5., 3.]])
     """
-    if axis is None:
+    if axis is None or not shape_of(x):
+        axis = axis if axis is None else normalize_axis_index(axis, 1)  # NumPy takes a number for an array of one
         x, axis = reshape(x, -1), 0
     return getitem(x, (slice(None),) * normalize_axis_index(axis, len(shape_of(x))) + (np.asarray(indices),))
 
@@ -413,6 +414,8 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """
     if axis is None:
         x, axis = ravel(x), 0
+    if not shape_of(x):
+        x = reshape(x, 1)
     return take(x, np.repeat(np.arange(shape_of(x)[axis]), repeats), axis)
 
 

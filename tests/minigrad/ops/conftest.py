@@ -368,13 +368,14 @@ STRATEGIES: dict[str, Callable[[Op], st.SearchStrategy[Case]]] = {
 }  # fmt: skip
 
 
+def cases_of(op: Op) -> st.SearchStrategy[Case]:
+    """KeyError for an op that has none."""
+    if op.kind == "elementwise" and op.name not in STRATEGIES:
+        return elementwise(op)
+    return STRATEGIES[op.name](op)
+
+
 @pytest.fixture(scope="session")
 def cases() -> Callable[[Op], st.SearchStrategy[Case]]:
-    """op -> a strategy of its cases; KeyError for an op that has none."""
-
-    def cases(op: Op) -> st.SearchStrategy[Case]:
-        if op.kind == "elementwise" and op.name not in STRATEGIES:
-            return elementwise(op)
-        return STRATEGIES[op.name](op)
-
-    return cases
+    """op -> a strategy of its cases; see `cases_of`."""
+    return cases_of

@@ -293,3 +293,23 @@ def test_second_derivatives_go_through() -> None:
 def test_what_is_not_taken(call: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         call()
+
+
+def test_a_number_is_taken_for_an_array_of_one_as_numpy_does():
+    x = minigrad.tensor(1.5, requires_grad=True)
+    for f in (
+        lambda x: np.repeat(x, 2, axis=-1), lambda x: np.repeat(x, 2, axis=0), lambda x: np.take(x, [0], axis=0),
+        lambda x: np.take(x, 0, axis=-1), lambda x: np.take(x, [[0, 0]]),
+    ):  # fmt: skip
+        y = f(x)
+        assert np.array_equal(y.data, f(np.array(1.5)))
+        assert y.shape == f(np.array(1.5)).shape
+        assert minigrad.grad(y.sum(), x).item() == y.size
+    with pytest.raises(np.exceptions.AxisError):
+        np.take(x, [0], axis=1)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_split_of_nothing(parts):
+    x = minigrad.tensor(np.zeros((0, 2)), requires_grad=True)
+    assert [y.shape for y in np.split(x, parts)] == [(0, 2)] * parts

@@ -293,3 +293,58 @@ def test_a_cotangent_that_is_zero_at_one_point_only_keeps_its_derivatives(f, ord
     for _ in range(order):
         f = minigrad.grad(f)
     assert f(0.0) == pytest.approx(expected)
+
+
+# -- the same in every mode ------------------------------------------------------------------------------------
+
+INF = np.inf
+
+
+quiet = np.errstate(divide="ignore", invalid="ignore")  # NumPy warns of the branch not taken
+
+# A function, a point, its gradient there, and its Hessian times ones.
+POINTS: dict[str, tuple[Any, Any, Any, Any]] = {
+    "where of a root": (quiet(lambda x: np.where(x > 0, np.sqrt(x), 0)), [0.0, -1.0, 4.0], [0, 0, 1 / 4], [0, 0, -1 / 32]),
+    "where of a product": (lambda x: np.where(x > 0, x * np.sqrt(x), 0), [0.0, 1.0], [0, 1.5], [0, 0.75]),
+    "where of a quotient": (quiet(lambda x: np.where(x > 0, (1 / x) * x, 0)), [0.0, 2.0], [0, 0], [0, 0]),
+    "length of nothing": (np.linalg.norm, [0.0, 0.0], [0, 0], [0, 0]),
+    "product with a zero": (np.prod, [0.0, 2.0, 3.0], [6, 0, 0], [5, 3, 2]),
+    "product with two zeros": (np.prod, [0.0, 0.0, 3.0], [0, 0, 0], [3, 3, 0]),
+    "running product with two zeros": (np.cumprod, [0.0, 0.0, 3.0], [1, 0, 0], [4, 4, 0]),
+    "tie of the largest": (np.max, [1.0, 3.0, 3.0], [0, 0.5, 0.5], [0, 0, 0]),
+    "tie of two": (lambda x: np.maximum(x, 1.0), [1.0, 2.0], [0.5, 1], [0, 0]),
+    "square": (lambda x: x**2, [0.0], [0], [2]),
+    "sigmoid of huge numbers": (minigrad.sigmoid, [-1e4, 1e4], [0, 0], [0, 0]),
+    "softplus of huge numbers": (minigrad.softplus, [-1e4, 1e4], [0, 1], [0, 0]),
+    "logsumexp of -inf": (lambda x: minigrad.logsumexp(x, axis=1), [[-INF, -INF], [-INF, 1.0]], [[0, 0], [0, 1]], [[0, 0]] * 2),
+    "std of a constant": (np.std, [2.0, 2.0], [0, 0], [0, 0]),
+    "no elements": (lambda x: np.tanh(x) * x, np.zeros((2, 0)), np.zeros((2, 0)), np.zeros((2, 0))),
+    "one number": (lambda x: np.exp(x) * x, 0.5, 1.5 * np.exp(0.5), 2.5 * np.exp(0.5)),
+}
+FIRST = {
+    "reverse": lambda f, x: minigrad.grad(f)(x),
+    "forward": lambda f, x: minigrad.jacobian(f, mode="forward")(x),
+}
+SECOND = {
+    "reverse over reverse": lambda f, x: minigrad.grad(lambda x: np.sum(minigrad.grad(f)(x)))(x),
+    "forward over reverse": lambda f, x: minigrad.hvp(f, (x,), (np.ones(x.shape),))[0],
+    "reverse over forward": lambda f, x: minigrad.grad(lambda x: minigrad.jvp(f, (x,), (np.ones(x.shape),))[1])(x),
+    "forward over forward": lambda f, x: minigrad.jacobian(
+        lambda x: minigrad.jvp(f, (x,), (np.ones(x.shape),))[1], mode="forward"
+    )(x),
+}
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("mode", [*FIRST, *SECOND])
+def test_derivatives_at_special_points(point: str, mode: str) -> None:
+    f, x, *derivatives = POINTS[point]
+    expected = np.asarray(derivatives[mode in SECOND], float)
+    found = {**FIRST, **SECOND}[mode](lambda x: np.sum(f(x)), np.asarray(x))
+    assert (np.shape(found), found.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15)
+
+
+def test_an_infinite_tangent_does_not_come_out_of_a_product_with_0() -> None:
+    assert minigrad.grad(lambda x: 0.0 * np.sqrt(x))(0.0) == 0
+    assert minigrad.jvp(lambda x: 0.0 * np.sqrt(x), (0.0,), (1.0,))[1] == 0

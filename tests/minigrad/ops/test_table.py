@@ -1,13 +1,16 @@
 """What holds for every op of the table, on operands that Hypothesis makes up."""
 
-from collections.abc import Callable
+import contextlib
+import gc
+import weakref
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad
@@ -19,6 +22,7 @@ analytic = [op for op in TABLE.values() if op.analytic]
 gathering = [op for op in TABLE.values() if op.gathers]
 elementwise = [op for op in TABLE.values() if op.kind == "elementwise"]
 given_data = given(data=st.data())
+few_examples = settings(max_examples=settings().max_examples // 5)  # of what does not depend on the numbers much
 
 
 def numbers(shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -55,6 +59,45 @@ def gradients(case: Any, seed: Any, operands: list[Any] | None = None, **how: An
     """The gradients of <seed, op(operands)> by the operands that are Tensors."""
     operands = case.tensors() if operands is None else operands
     return minigrad.grad(case(*operands), [x for x in operands if isinstance(x, minigrad.Tensor)], seed=seed, **how)
+
+
+def as_function(case: Any) -> tuple[Callable[..., Any], list[np.ndarray]]:
+    """The op as a function of the operands that can be differentiated, and these operands."""
+    arrays = [np.asarray(x) if i in case.wanted else x for i, x in enumerate(case.arrays())]
+
+    def f(*xs: Any) -> Any:
+        operands = list(arrays)
+        for i, x in zip(case.wanted, xs, strict=True):
+            operands[i] = x
+        return case(*operands)
+
+    return f, [arrays[i] for i in case.wanted]
+
+
+def directions(xs: list[Any], seed: int) -> list[np.ndarray]:
+    return [numbers(x.shape, seed + i) for i, x in enumerate(xs)]
+
+
+def moved(xs: list[Any], step: float, ds: list[Any]) -> list[Any]:
+    return [x + step * d for x, d in zip(xs, ds, strict=True)]
+
+
+def pulled_back(f: Callable[..., Any], xs: Any, u: Any) -> Any:
+    """u^T J, a part for each of xs."""
+    return minigrad.vjp(f, *xs)[1](u)
+
+
+def pushed_forward(f: Callable[..., Any], xs: Any, ds: Any) -> Any:
+    """J d."""
+    return minigrad.jvp(f, tuple(xs), tuple(ds))[1]
+
+
+def pairing(xs: Any, ys: Any) -> Any:
+    return sum(inner(x, y) for x, y in zip(xs, ys, strict=True))
+
+
+def size_of_pairing(xs: Any, ys: Any) -> float:
+    return size_of(*(x * y for x, y in zip(xs, ys, strict=True)))
 
 
 # -- the table itself ------------------------------------------------------------------------------------------
@@ -139,6 +182,79 @@ def test_second_derivative_is_that_of_differences_of_the_first(op: Op, cases: An
         assert_close(inner(gradient.data, d), expected, 1e-7, size_of(gradient.data, *(g.data for g in first)))
 
 
+# -- forward mode, and both modes over each other ----------------------------------------------------------------
+
+
+@for_every_op
+@few_examples
+@given_data
+def test_forward_derivative_is_that_of_differences(op: Op, cases: Any, data: st.DataObject) -> None:
+    f, xs = as_function(data.draw(cases(op)))
+    ds = directions(xs, 2)
+    found = pushed_forward(f, xs, ds)
+    if all(x.size == 0 for x in xs):  # no direction to go in
+        return
+    expected = slope(lambda step: np.asarray(f(*moved(xs, step, ds))), 0.0)
+    assert_close(found, expected, 1e-8, size_of(found))
+
+
+@for_every_op
+@few_examples
+@given_data
+def test_forward_is_the_adjoint_of_reverse(op: Op, cases: Any, data: st.DataObject) -> None:
+    """<u, J d> = <J^T u, d>"""
+    f, xs = as_function(data.draw(cases(op)))
+    ds = directions(xs, 2)
+    u = numbers(np.shape(f(*xs)), 1)
+    forward, reverse = pushed_forward(f, xs, ds), pulled_back(f, xs, u)
+    scale = size_of(u * forward) + size_of_pairing(reverse, ds)
+    assert abs(inner(u, forward) - pairing(reverse, ds)) <= 1e-12 * scale
+
+
+def forward_over_reverse(f: Callable[..., Any], xs: list[Any], u: Any, v: Any, w: Any) -> Any:
+    return pairing(v, pushed_forward(lambda *xs: pulled_back(f, xs, u), xs, w))
+
+
+def reverse_over_forward(f: Callable[..., Any], xs: list[Any], u: Any, v: Any, w: Any) -> Any:
+    return pairing(w, pulled_back(lambda *xs: pushed_forward(f, xs, v), xs, u))
+
+
+def forward_over_forward(f: Callable[..., Any], xs: list[Any], u: Any, v: Any, w: Any) -> Any:
+    return inner(u, pushed_forward(lambda *xs: pushed_forward(f, xs, v), xs, w))
+
+
+MODES = (forward_over_reverse, reverse_over_forward, forward_over_forward)  # reverse over reverse: see above
+
+
+@for_every_op
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.__name__)
+@few_examples
+@given_data
+def test_second_derivative_in_each_mode_is_that_of_differences(op: Op, cases: Any, data: st.DataObject, mode: Any) -> None:
+    """v^T H w, where H is the second derivative of <u, op(xs)> by all operands."""
+    f, xs = as_function(data.draw(cases(op)))
+    v, w = directions(xs, 2), directions(xs, 12)
+    u = numbers(np.shape(f(*xs)), 1)
+    expected = slope(lambda step: pairing(v, pulled_back(f, moved(xs, step, w), u)), 0.0)
+    assert_close(mode(f, xs, u, v, w), expected, 1e-7, size_of(*pulled_back(f, xs, u)))
+
+
+@for_every_op
+@few_examples
+@given_data
+def test_hessian_is_symmetric(op: Op, cases: Any, data: st.DataObject) -> None:
+    """v^T H w = w^T H v in any two directions. H is by forward over reverse, of which symmetry is no part."""
+    f, xs = as_function(data.draw(cases(op)))
+    v, w = directions(xs, 2), directions(xs, 12)
+    u = numbers(np.shape(f(*xs)), 1)
+
+    def gradient(*xs: Any) -> Any:
+        return pulled_back(f, xs, u)
+
+    by_v, by_w = pushed_forward(gradient, xs, v), pushed_forward(gradient, xs, w)
+    assert_close(pairing(w, by_v), pairing(v, by_w), 1e-10, size_of(*by_v, *by_w))
+
+
 # -- one rule, two kinds of argument ---------------------------------------------------------------------------
 
 
@@ -165,7 +281,8 @@ def test_rules_give_the_same_on_arrays_and_on_tensors(op: Op, cases: Any, data: 
         on_tensors = pullback(minigrad.tensor(g), node, saved, i)
         assert isinstance(on_arrays, np.ndarray | np.generic)
         assert isinstance(on_tensors, minigrad.Tensor)
-        assert_close(on_tensors.data, on_arrays, 1e-13)
+        assert (on_tensors.shape, on_tensors.dtype) == (on_arrays.shape, on_arrays.dtype)
+        assert on_tensors.data.tobytes() == on_arrays.tobytes()
 
 
 @for_every_op
@@ -288,6 +405,104 @@ def test_recorded_gradients_share_no_memory_with_the_seed(op: Op, cases: Any, da
         assert not np.shares_memory(g.data, u)
 
 
+@for_every_op
+@few_examples
+@given_data
+def test_forward_derivative_has_its_results_shape_and_dtype(op: Op, cases: Any, data: st.DataObject) -> None:
+    dtypes = data.draw(st.sampled_from(MIXED))
+    case = data.draw(cases(op)).cast(*dtypes)
+    f, xs = as_function(case)
+    ds = directions(xs, 2)
+    value, found = minigrad.jvp(f, tuple(xs), tuple(ds))
+    assert (np.shape(found), found.dtype) == (value.shape, value.dtype)
+    in_full = pushed_forward(*as_function(case.cast("float64")), ds)
+    assert_close(found.astype(float), in_full, 50 * max(float(np.finfo(t).eps) for t in dtypes), size_of(in_full))
+
+
+@for_every_op
+@few_examples
+@given_data
+def test_forward_mode_changes_nothing_and_shares_no_memory(op: Op, cases: Any, data: st.DataObject) -> None:
+    f, xs = as_function(data.draw(cases(op)))
+    ds = directions(xs, 2)
+    copies = [x.copy() for x in (*xs, *ds)]
+    value, found = minigrad.jvp(f, tuple(xs), tuple(ds))
+    for other, copy in zip((*xs, *ds), copies, strict=True):
+        np.testing.assert_array_equal(other, copy)
+        other += 1  # it is still the caller's to change
+    for other in (*xs, *ds, value):
+        assert not np.shares_memory(found, other)
+
+
+# -- cost ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def without_the_garbage_collector() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@for_every_op
+@few_examples
+@given_data
+def test_its_graphs_are_freed_by_counting_references(op: Op, cases: Any, data: st.DataObject) -> None:
+    """Of a backward pass, a recorded one, one over it, and of forward over reverse."""
+    case = data.draw(cases(op))
+    f, xs = as_function(case)
+    u = numbers(np.shape(f(*xs)), 1)
+    with without_the_garbage_collector():
+        tensors = case.tensors()
+        y = case(*tensors)
+        recorded = minigrad.grad(y, [tensors[i] for i in case.wanted], seed=u, create_graph=True)
+        total = sum((g.sum() for g in recorded), start=y.sum())
+        nodes = [weakref.ref(node) for node in minigrad.Graph(total)]
+        total.backward()
+
+        def watched(*xs: Any) -> Any:
+            result = f(*xs)
+            nodes.extend(weakref.ref(node) for node in minigrad.Graph(result))
+            return result
+
+        pushed_forward(lambda *xs: pulled_back(watched, xs, u), xs, directions(xs, 2))
+        assert len(nodes) > len(case.wanted)
+        del tensors, y, recorded, total
+        assert [node() for node in nodes if node() is not None] == []
+
+
+@for_every_op
+@few_examples
+@given_data
+def test_cost_is_linear_in_the_number_of_uses(op: Op, cases: Any, data: st.DataObject) -> None:
+    """How often its rules run, backward and forward, and how many nodes a recorded backward pass leaves."""
+    case = data.draw(cases(op))
+    f, xs = as_function(case)
+    u, ds = numbers(np.shape(f(*xs)), 1), directions(xs, 2)
+
+    def used(times: int, *xs: Any) -> Any:
+        return sum((inner(f(*xs), u * k) for k in range(2, times + 1)), start=inner(f(*xs), u))
+
+    def cost(times: int) -> np.ndarray:
+        calls: list[int] = []
+        rules = op.pullbacks
+        op.pullbacks = tuple(rule and partial(lambda rule, *args: calls.append(1) or rule(*args), rule) for rule in rules)
+        try:
+            minigrad.grad(partial(used, times), tuple(range(len(xs))))(*xs)
+            backward = len(calls)
+            pushed_forward(partial(used, times), xs, ds)
+            tensors = [minigrad.tensor(x, requires_grad=True) for x in xs]
+            recorded = minigrad.grad(used(times, *tensors), tensors, create_graph=True)
+        finally:
+            op.pullbacks = rules
+        return np.array([backward, len(calls), len(minigrad.Graph(sum((g.sum() for g in recorded), start=tensors[0].sum())))])
+
+    two, four, six = cost(2), cost(4), cost(6)
+    np.testing.assert_array_equal(six - four, four - two)
+
+
 # -- elementwise ops: the smallest arrays, the third derivative --------------------------------------------------
 
 
@@ -300,6 +515,18 @@ def test_elementwise_on_the_smallest_arrays(op: Op, shape: tuple[int, ...]) -> N
     y.backward(np.ones(shape))
     assert y.shape == shape
     assert [(x.grad.shape, type(x.grad)) for x in xs] == [(shape, np.ndarray)] * len(xs)
+
+
+@pytest.mark.parametrize("op", elementwise, ids=lambda op: op.name)
+def test_elementwise_on_one_number_is_as_on_an_array_of_one(op: Op) -> None:
+    def derivatives(shape: tuple[int, ...]) -> list[float]:
+        values = max(op.domain.low, 0.0) + np.array([0.25, 0.5, 0.75])
+        xs = [minigrad.tensor(np.full(shape, value), requires_grad=True) for value in values[: len(op.operands)]]
+        found = minigrad.grad(op.run(*xs), xs, seed=np.full(shape, 2.0))
+        assert [g.shape for g in found] == [shape] * len(xs)
+        return [g.item() for g in found]
+
+    assert derivatives(()) == derivatives((1,))
 
 
 @pytest.mark.parametrize("op", [op for op in elementwise if len(op.operands) == 1], ids=lambda op: op.name)
