@@ -1,41 +1,81 @@
 """minigrad_rnn: recurrent networks on minigrad, toy sequence tasks, and pictures of what flows through time."""
 
-from . import draw, optim
+from . import draw, init, optim, schedule
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
-from .data import Alphabet, tasks
+from .clip import clip_grad_norm, clip_grad_value
+from .data import IGNORED, Alphabet, Batch, Examples, Fixed, Generated, Source, Streams, Windows, grammars, series, tasks, text
 from .generate import greedy, predict
-from .layers import Linear, Sequence
-from .losses import SequenceLoss, sequence_cross_entropy
+from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
+from .losses import SequenceLoss, binary_cross_entropy_with_logits, mse_loss, sequence_cross_entropy, sequence_loss
+from .models import EncoderDecoder, ManyToOne, Model, OneToMany, Sequence
 from .module import Module, Parameter
-from .optim import SGD, Adam, Optimizer
+from .optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, Rprop
 from .recurrent import GRU, LSTM, RNN, Recurrent, last_output
-from .train import History, Trainer
+from .saving import WeightsError, load_checkpoint, load_weights, save_checkpoint, save_weights
+from .train import Evaluation, History, Trainer, evaluate
 
 __all__ = [
     "GRU",
+    "IGNORED",
     "LSTM",
     "RNN",
     "SGD",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "Alphabet",
+    "Batch",
     "Cell",
+    "Dropout",
+    "Embedding",
+    "EncoderDecoder",
+    "Evaluation",
+    "Examples",
+    "Fixed",
     "GRUCell",
+    "Generated",
     "History",
     "LSTMCell",
+    "LayerNorm",
     "Linear",
+    "ManyToOne",
+    "Model",
     "Module",
+    "OneToMany",
     "Optimizer",
     "Parameter",
+    "RMSprop",
     "RNNCell",
     "Recurrent",
+    "Rprop",
     "Sequence",
     "SequenceLoss",
+    "Sequential",
+    "Source",
+    "Streams",
     "Trainer",
+    "WeightsError",
+    "Windows",
+    "binary_cross_entropy_with_logits",
+    "clip_grad_norm",
+    "clip_grad_value",
     "draw",
+    "evaluate",
+    "grammars",
     "greedy",
+    "init",
     "last_output",
+    "load_checkpoint",
+    "load_weights",
+    "mse_loss",
     "optim",
     "predict",
+    "save_checkpoint",
+    "save_weights",
+    "schedule",
     "sequence_cross_entropy",
+    "sequence_loss",
+    "series",
     "tasks",
-]  # fmt: skip
+    "text",
+]

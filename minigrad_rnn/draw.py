@@ -15,7 +15,7 @@ from minigrad.pictures.board import default_role, step_of
 
 from .cells import State, as_input
 from .data.text import Alphabet
-from .layers import Sequence
+from .models import Sequence
 from .recurrent import Recurrent
 
 __all__ = ["folded", "unrolled"]

@@ -8,7 +8,7 @@ import minigrad as mg
 
 from .data.tasks import Task
 from .data.text import Alphabet
-from .layers import Sequence
+from .models import Sequence
 
 __all__ = ["greedy", "predict"]
 

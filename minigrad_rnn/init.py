@@ -1,13 +1,23 @@
-"""How parameters begin."""
+"""How parameters begin, and other draws.
+
+`uniform` is what the layers use, as PyTorch does. The others are for values of one's own choice:
+``cell.weight_hh.data = rnn.init.orthogonal(cell.weight_hh.shape, rng=0)``. Where gates are stacked in one array
+(``weight_hh`` of an LSTM is four squares) `blocks` says how many.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .module import Parameter
 
-__all__ = ["Seed", "generator", "uniform"]
+if TYPE_CHECKING:
+    from .cells import Cell
+
+__all__ = ["Seed", "generator", "identity", "irnn", "keras", "orthogonal", "uniform", "xavier_normal", "xavier_uniform"]
 
 Seed = int | np.random.Generator | None
 
@@ -18,5 +28,114 @@ def generator(rng: Seed) -> np.random.Generator:
 
 
 def uniform(shape: tuple[int, ...], bound: float, rng: np.random.Generator, dtype: DTypeLike, name: str) -> Parameter:
-    """Numbers drawn uniformly between -bound and bound."""
+    """A parameter of numbers drawn uniformly between -bound and bound."""
     return Parameter(rng.uniform(-bound, bound, shape), dtype=dtype, name=name)
+
+
+def xavier_uniform(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1, rng: Seed = None) -> np.ndarray:
+    """Uniform between -a and a, a = gain sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010). Shape (out, in) of a weight.
+
+    >>> import minigrad_rnn as rnn
+    >>> bool(abs(rnn.init.xavier_uniform((3, 3), rng=0)).max() <= 1)
+    True
+    """
+    rows, columns = square_blocks(shape, blocks)
+    bound = gain * (6 / (rows + columns)) ** 0.5
+    drawn: np.ndarray = generator(rng).uniform(-bound, bound, shape)
+    return drawn
+
+
+def xavier_normal(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1, rng: Seed = None) -> np.ndarray:
+    """Normal with standard deviation gain sqrt(2 / (fan_in + fan_out)) (Glorot & Bengio 2010).
+
+    >>> import minigrad_rnn as rnn
+    >>> rnn.init.xavier_normal((8, 3), blocks=4, rng=0).shape
+    (8, 3)
+    """
+    rows, columns = square_blocks(shape, blocks)
+    drawn: np.ndarray = gain * (2 / (rows + columns)) ** 0.5 * generator(rng).standard_normal(shape)
+    return drawn
+
+
+def orthogonal(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1, rng: Seed = None) -> np.ndarray:
+    """Each block an orthogonal matrix times `gain`, drawn uniformly among them; of a block that is not square its shorter
+    side's vectors are orthogonal. It keeps the norm of what goes through (Saxe, McClelland & Ganguli 2014).
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> Q = rnn.init.orthogonal((3, 3), rng=0)
+    >>> np.allclose(Q @ Q.T, np.eye(3))
+    True
+    """
+    rows, columns = square_blocks(shape, blocks)
+    rng = generator(rng)
+    made = []
+    for _ in range(blocks):
+        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.where(np.diag(r) < 0, -1, 1)  # without the signs QR favours some
+        made.append(gain * (q if rows >= columns else q.T))
+    return np.concatenate(made)
+
+
+def identity(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1) -> np.ndarray:
+    """Each block the identity times `gain`.
+
+    >>> import minigrad_rnn as rnn
+    >>> rnn.init.identity((2, 2), 0.5)
+    array([[0.5, 0. ],
+           [0. , 0.5]])
+    """
+    rows, columns = square_blocks(shape, blocks)
+    return np.concatenate([gain * np.eye(rows, columns)] * blocks)
+
+
+def irnn(cell: Cell, scale: float = 0.001, rng: Seed = None) -> None:
+    """Begin as an IRNN: the recurrent weight the identity, biases zero, the input's weights normal with deviation `scale`; the
+    nonlinearity should be relu (Le, Jaitly & Hinton 2015).
+
+    >>> import minigrad_rnn as rnn
+    >>> cell = rnn.RNNCell(1, 2, nonlinearity="relu")
+    >>> rnn.init.irnn(cell)
+    >>> cell.weight_hh.tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    cell.weight_ih.data = scale * generator(rng).standard_normal(cell.weight_ih.shape)
+    cell.weight_hh.data = identity(cell.weight_hh.shape, blocks=cell.gates)  # type: ignore[arg-type]
+    for bias in (cell.bias_ih, cell.bias_hh):
+        if bias is not None:
+            bias.data = np.zeros(bias.shape)
+
+
+def keras(cell: Cell, rng: Seed = None) -> None:
+    """Begin as Keras does: the input's weights Xavier uniform, the recurrent ones orthogonal, biases zero, and 1 in the forget
+    gate of an LSTM.
+
+    >>> import minigrad_rnn as rnn
+    >>> cell = rnn.LSTMCell(3, 2)
+    >>> rnn.init.keras(cell, rng=0)
+    >>> cell.bias_ih.tolist()
+    [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    rng = generator(rng)
+    whole = (cell.gates * cell.hidden_size, cell.input_size)
+    cell.weight_ih.data = xavier_uniform(whole, rng=rng)  # Keras takes the gates for one matrix here
+    cell.weight_hh.data = orthogonal(cell.weight_hh.shape, blocks=cell.gates, rng=rng)  # type: ignore[arg-type]
+    for bias in (cell.bias_ih, cell.bias_hh):
+        if bias is not None:
+            bias.data = np.zeros(bias.shape)
+    if cell.gates == 4 and cell.bias_ih is not None:
+        start = np.zeros(cell.bias_ih.shape)
+        start[cell.hidden_size : 2 * cell.hidden_size] = 1
+        cell.bias_ih.data = start
+
+
+def square_blocks(shape: tuple[int, ...], blocks: int) -> tuple[int, int]:
+    """The shape of one of the blocks that are stacked in a weight."""
+    if len(shape) != 2 or blocks < 1 or shape[0] % blocks:
+        raise ValueError(f"a weight of {blocks} stacked blocks has shape (blocks * out, in), not {tuple(shape)}")
+    return shape[0] // blocks, shape[1]
+
+
+def dropout_mask(x: Any, p: float, rng: np.random.Generator) -> np.ndarray:
+    """Zeros with probability p, otherwise 1 / (1 - p), so that the mean stays."""
+    mask: np.ndarray = ((rng.random(x.shape, dtype=np.float32) >= p) / (1 - p)).astype(x.dtype)
+    return mask

@@ -1,7 +1,8 @@
-"""Layers without a memory, and the model that reads a sequence through one with it."""
+"""Layers without a memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,10 @@ from numpy.typing import DTypeLike
 import minigrad as mg
 from minigrad import Tensor
 
-from .cells import State
-from .init import Seed, generator, uniform
-from .module import Module, Parameter
-from .recurrent import Recurrent
+from .init import Seed, dropout_mask, generator, uniform
+from .module import Module, Parameter, found_in
 
-__all__ = ["Linear", "Sequence"]
+__all__ = ["Dropout", "Embedding", "LayerNorm", "Linear", "Sequential"]
 
 
 class Linear(Module):
@@ -32,9 +31,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, dtype: DTypeLike = np.float32, rng: Seed = None
     ) -> None:
-        for what, size in (("in_features", in_features), ("out_features", out_features)):
-            if size < 1:
-                raise ValueError(f"{what} is {size}; it must be at least 1")
+        at_least_one(in_features=in_features, out_features=out_features)
         rng = generator(rng)
         bound = in_features**-0.5
         self.weight = uniform((out_features, in_features), bound, rng, dtype, "weight")
@@ -48,35 +45,128 @@ class Linear(Module):
         return mg.linear(x, self.weight, self.bias)  # type: ignore[no-any-return]
 
 
-class Sequence(Module):
-    """A recurrent layer and a readout for its every output: inputs (T, batch, I) to outputs (T, batch, O).
+class Embedding(Module):
+    """A vector for each symbol: integers of shape (...) to (..., embedding_dim), rows of ``weight``.
 
-    >>> import numpy as np, minigrad_rnn as rnn
-    >>> model = rnn.Sequence(rnn.LSTM(3, 4, rng=0), rnn.Linear(4, 2, rng=1))
-    >>> model(np.ones((5, 1, 3))).shape
-    (5, 1, 2)
+    ``weight`` has shape (num_embeddings, embedding_dim) and begins standard normal, as in PyTorch. The row of `padding_idx`, if
+    given, is zeros and stays so. It is what a Linear without bias makes of one-hot vectors, without their zeros.
+    Raises ValueError for a number that is not that of a symbol, TypeError for one that is no integer.
+
+    >>> import minigrad_rnn as rnn
+    >>> rnn.Embedding(10, 3, rng=0)([[1, 2], [9, 1]]).shape
+    (2, 2, 3)
     """
 
-    def __init__(self, recurrent: Recurrent, readout: Linear) -> None:
-        if readout.weight.shape[1] != recurrent.output_size:
-            raise ValueError(
-                f"the readout takes {readout.weight.shape[1]} features, but the recurrent layer gives {recurrent.output_size}"
-            )
-        self.recurrent = recurrent
-        self.readout = readout
-        for name, p in readout.named_parameters():
-            p.name = f"readout.{name}"
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
+    ) -> None:
+        at_least_one(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
+            raise ValueError(f"padding_idx is {padding_idx}; it is one of the symbols, from 0 to {num_embeddings - 1}")
+        start = generator(rng).standard_normal((num_embeddings, embedding_dim))
+        if padding_idx is not None:
+            start[padding_idx] = 0
+        self.weight = Parameter(start, dtype=dtype, name="weight")
+        self.padding_idx = padding_idx
+
+    def forward(self, symbols: Any) -> Tensor:
+        numbers = symbols.numpy() if isinstance(symbols, Tensor) else np.asarray(symbols)
+        if numbers.dtype.kind not in "iu":
+            raise TypeError(f"an embedding takes the numbers of symbols, integers, not {numbers.dtype}")
+        count = len(self.weight)
+        if numbers.size and (numbers.min() < 0 or numbers.max() >= count):
+            raise ValueError(f"symbols are numbered from 0 to {count - 1}, these go from {numbers.min()} to {numbers.max()}")
+        rows: Tensor = mg.take(self.weight, numbers, axis=0)
+        return rows if self.padding_idx is None else rows * (numbers != self.padding_idx)[..., None].astype(rows.dtype)
+
+
+class Dropout(Module):
+    """In training sets each element to zero with probability p and multiplies the others by 1 / (1 - p), so that the mean
+    stays; in evaluation (`Module.eval`) does nothing. (Srivastava et al. 2014)
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> drop = rnn.Dropout(0.5, rng=0)
+    >>> sorted(set(drop(np.ones(100)).tolist())), set(drop.eval()(np.ones(100)).tolist())
+    ([0.0, 2.0], {1.0})
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Seed = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"p is {p}; it is the share of elements set to zero, from 0 to less than 1")
+        self.p = float(p)
+        self.rng = generator(rng)
 
     def forward(self, x: Any) -> Tensor:
-        output, _ = self.recurrent.run(x, None)
-        return self.readout(output)  # type: ignore[no-any-return]
+        if not isinstance(x, Tensor):
+            x = mg.tensor(x)
+        if self.training and self.p:
+            x = x * dropout_mask(x, self.p, self.rng)
+        return x  # type: ignore[no-any-return]
 
-    def step(self, x: Any, state: State | None, t: int) -> tuple[Tensor, State]:
-        """One time step: x (batch, I) and the state before it (None: zeros) to the output (batch, O) and the state after it."""
-        if state is None:
-            state = self.recurrent.initial_state(len(x))
-        state = self.recurrent.step(x, state, t)
-        with mg.scope("readout"), mg.scope("t", t):
-            output: Tensor = self.readout(self.recurrent.output_of(state))
-            output.name = "o"
-        return output, state
+
+class LayerNorm(Module):
+    """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis, of `features` elements (Ba, Kiros & Hinton 2016).
+
+    The variance is the mean of the squared deviations; ``weight`` begins as ones, ``bias`` as zeros, both (features,).
+
+    >>> import minigrad_rnn as rnn
+    >>> rnn.LayerNorm(2, dtype=float)([[1.0, 3.0]]).tolist() == [[-1 / 1.00001**0.5, 1 / 1.00001**0.5]]
+    True
+    """
+
+    def __init__(self, features: int, eps: float = 1e-5, *, dtype: DTypeLike = np.float32) -> None:
+        at_least_one(features=features)
+        self.eps = float(eps)
+        self.weight = Parameter(np.ones(features), dtype=dtype, name="weight")
+        self.bias = Parameter(np.zeros(features), dtype=dtype, name="bias")
+
+    def forward(self, x: Any) -> Tensor:
+        if not isinstance(x, Tensor):
+            x = mg.tensor(np.asarray(x), dtype=self.weight.dtype)
+        if not x.ndim or x.shape[-1] != len(self.weight):
+            raise ValueError(f"the input has shape {x.shape}; expected (..., features={len(self.weight)})")
+        centred = x - np.mean(x, axis=-1, keepdims=True)
+        variance = np.mean(centred * centred, axis=-1, keepdims=True)
+        return centred / np.sqrt(variance + self.eps) * self.weight + self.bias  # type: ignore[no-any-return]
+
+
+class Sequential(Module):
+    """Modules and functions one after the other; parameters are named by their place, ``0.weight``.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> net = rnn.Sequential(rnn.Linear(3, 8, rng=0), np.tanh, rnn.Linear(8, 2, rng=1))
+    >>> net(np.ones((5, 3))).shape, [name for name, _ in net.named_parameters()]
+    ((5, 2), ['0.weight', '0.bias', '2.weight', '2.bias'])
+    """
+
+    def __init__(self, *modules: Callable[[Any], Any]) -> None:
+        for module in modules:
+            if not callable(module):
+                raise TypeError(f"Sequential takes modules and functions, not {type(module).__name__}")
+        self._modules = modules
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        return found_in(dict(enumerate(self._modules)), "")
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __getitem__(self, i: int) -> Any:
+        return self._modules[i]
+
+    def forward(self, x: Any) -> Any:
+        for module in self._modules:
+            x = module(x)
+        return x
+
+
+def at_least_one(**sizes: int) -> None:
+    for what, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{what} is {size}; it must be at least 1")

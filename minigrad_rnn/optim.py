@@ -2,42 +2,192 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+import copy
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from .module import Parameter
 
-__all__ = ["SGD", "Adam", "AdamState", "Optimizer", "adam", "sgd"]
+__all__ = [
+    "SGD", "Adagrad", "AdagradState", "Adam", "AdamState", "AdamW", "Optimizer", "RMSprop", "RMSpropState", "Rprop",
+    "RpropState", "SGDState", "adagrad", "adam", "adamw", "rmsprop", "rprop", "sgd", "sgd_momentum",
+]  # fmt: skip
+
+# -- the functions -----------------------------------------------------------------------------------------------------
 
 
-def sgd(p: np.ndarray, g: np.ndarray, *, lr: float) -> np.ndarray:
-    """Gradient descent: p - lr g, in the dtype of p.
+def sgd(p: np.ndarray, g: np.ndarray, *, lr: float, weight_decay: float = 0.0) -> np.ndarray:
+    """Gradient descent: p - lr g, in the dtype of p. With `weight_decay` g is g + weight_decay p.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> rnn.optim.sgd(np.array([1.0]), np.array([2.0]), lr=0.25)
     array([0.5])
     """
+    if weight_decay:
+        g = g + weight_decay * p
     return p - lr * g
 
 
+class SGDState(NamedTuple):
+    """What momentum remembers: the velocity, and after how many steps."""
+
+    buffer: np.ndarray
+    t: int
+
+
+def sgd_momentum(
+    p: np.ndarray,
+    g: np.ndarray,
+    state: SGDState,
+    *,
+    lr: float,
+    momentum: float,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+) -> tuple[np.ndarray, SGDState]:
+    """Gradient descent with momentum (Polyak 1964), in the dtype of p:
+
+        g = g + weight_decay p
+        buffer = momentum buffer + (1 - dampening) g        without dampening in the first step
+        p - lr buffer
+
+    With `nesterov` (Nesterov 1983, as in Sutskever et al. 2013) the last line is p - lr (g + momentum buffer).
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> p, state = np.array([1.0]), rnn.optim.SGDState(np.zeros(1), 0)
+    >>> for _ in range(2):
+    ...     p, state = rnn.optim.sgd_momentum(p, np.array([2.0]), state, lr=0.25, momentum=0.5)
+    >>> p, state.buffer
+    (array([-0.25]), array([3.]))
+    """
+    if weight_decay:
+        g = g + weight_decay * p
+    buffer = momentum * state.buffer + (g if state.t == 0 or not dampening else (1 - dampening) * g)
+    step = g + momentum * buffer if nesterov else buffer
+    return p - lr * step, SGDState(buffer, state.t + 1)
+
+
+class AdagradState(NamedTuple):
+    """What Adagrad remembers: the sum of the squared gradients, and after how many steps."""
+
+    total: np.ndarray
+    t: int
+
+
+def adagrad(
+    p: np.ndarray,
+    g: np.ndarray,
+    state: AdagradState,
+    *,
+    lr: float,
+    lr_decay: float = 0.0,
+    weight_decay: float = 0.0,
+    eps: float = 1e-10,
+) -> tuple[np.ndarray, AdagradState]:
+    """Adagrad (Duchi, Hazan & Singer 2011), in the dtype of p:
+
+        g = g + weight_decay p
+        total = total + g^2
+        p - lr / (1 + (t - 1) lr_decay) g / (sqrt(total) + eps)
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> state = rnn.optim.AdagradState(np.zeros(1), 0)
+    >>> p, state = rnn.optim.adagrad(np.array([1.0]), np.array([2.0]), state, lr=0.5, eps=0.0)
+    >>> p, state.total
+    (array([0.5]), array([4.]))
+    """
+    t = state.t + 1
+    if weight_decay:
+        g = g + weight_decay * p
+    total = state.total + g * g
+    return p - lr / (1 + (t - 1) * lr_decay) * (g / (np.sqrt(total) + eps)), AdagradState(total, t)
+
+
+class RMSpropState(NamedTuple):
+    """What RMSprop remembers: the running mean of the squared gradient; if centered, of the gradient; with momentum,
+    the velocity."""
+
+    v: np.ndarray
+    m: Any = None
+    buffer: Any = None
+
+
+def rmsprop(
+    p: np.ndarray,
+    g: np.ndarray,
+    state: RMSpropState,
+    *,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    centered: bool = False,
+) -> tuple[np.ndarray, RMSpropState]:
+    """RMSprop (Tieleman & Hinton 2012, lecture 6.5), in the dtype of p:
+
+        g = g + weight_decay p
+        v = alpha v + (1 - alpha) g^2
+        p - lr g / (sqrt(v) + eps)
+
+    If `centered` (Graves 2013) v less the square of the mean gradient, m = alpha m + (1 - alpha) g, stands under the root;
+    where rounding makes that negative it is taken as 0. With `momentum` the last line is
+
+        buffer = momentum buffer + g / (sqrt(v) + eps)
+        p - lr buffer
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> state = rnn.optim.RMSpropState(np.zeros(1))
+    >>> p, state = rnn.optim.rmsprop(np.array([1.0]), np.array([2.0]), state, lr=0.25, alpha=0.75, eps=0.0)
+    >>> p, state.v
+    (array([0.5]), array([1.]))
+    """
+    if weight_decay:
+        g = g + weight_decay * p
+    m, buffer = state.m, state.buffer
+    square = v = alpha * state.v + (1 - alpha) * (g * g)
+    if centered:
+        m = alpha * m + (1 - alpha) * g
+        square = np.maximum(v - m * m, 0)
+    step = g / (np.sqrt(square) + eps)
+    if momentum:
+        step = buffer = momentum * buffer + step
+    return p - lr * step, RMSpropState(v, m, buffer)
+
+
 class AdamState(NamedTuple):
-    """Adam's running means: of the gradient, of its square, and after how many steps."""
+    """Adam's running means: of the gradient, of its square, and after how many steps; with amsgrad, the largest v."""
 
     m: np.ndarray
     v: np.ndarray
     t: int
+    largest: Any = None
 
 
 def adam(
-    p: np.ndarray, g: np.ndarray, state: AdamState, *, lr: float, betas: tuple[float, float], eps: float
+    p: np.ndarray,
+    g: np.ndarray,
+    state: AdamState,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float = 0.0,
+    amsgrad: bool = False,
 ) -> tuple[np.ndarray, AdamState]:
     """Adam (Kingma & Ba 2015), in the dtype of p:
 
+        g = g + weight_decay p
         m = b1 m + (1 - b1) g
         v = b2 v + (1 - b2) g^2
         p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+
+    With `amsgrad` (Reddi, Kale & Kumar 2018) the last line has the largest v so far in place of v.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> state = rnn.optim.AdamState(np.zeros(1), np.zeros(1), 0)
@@ -47,16 +197,247 @@ def adam(
     """
     b1, b2 = betas
     t = state.t + 1
+    if weight_decay:
+        g = g + weight_decay * p
     m = b1 * state.m + (1 - b1) * g
     v = b2 * state.v + (1 - b2) * (g * g)
-    step = m / (np.sqrt(v / (1 - b2**t)) + eps)
-    return p - lr / (1 - b1**t) * step, AdamState(m, v, t)
+    largest = None
+    root = v
+    if amsgrad:
+        root = largest = np.maximum(state.largest, v)
+    step = m / (np.sqrt(root / (1 - b2**t)) + eps)
+    return p - lr / (1 - b1**t) * step, AdamState(m, v, t, largest)
 
 
-class Optimizer:
+def adamw(
+    p: np.ndarray,
+    g: np.ndarray,
+    state: AdamState,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    amsgrad: bool = False,
+) -> tuple[np.ndarray, AdamState]:
+    """Adam with the weight decay apart from the gradient (Loshchilov & Hutter 2019): `adam` of (1 - lr weight_decay) p.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> state = rnn.optim.AdamState(np.zeros(1), np.zeros(1), 0)
+    >>> p, _ = rnn.optim.adamw(
+    ...     np.array([1.0]), np.array([2.0]), state, lr=0.5, betas=(0.9, 0.999), eps=0.0, weight_decay=0.5
+    ... )
+    >>> p
+    array([0.25])
+    """
+    return adam((1 - lr * weight_decay) * p, g, state, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad)
+
+
+class RpropState(NamedTuple):
+    """What Rprop remembers of each element: its last gradient, and the size of its step."""
+
+    previous: np.ndarray
+    size: np.ndarray
+
+
+def rprop(
+    p: np.ndarray, g: np.ndarray, state: RpropState, *, etas: tuple[float, float], step_sizes: tuple[float, float]
+) -> tuple[np.ndarray, RpropState]:
+    """Rprop (Riedmiller & Braun 1993), in its form iRprop- (Igel & Hüsken 2003), in the dtype of p; each element for itself:
+
+        size = etas[1] size    where g has the sign it had in the last step
+        size = etas[0] size    and then g = 0, where it has the other
+        p - sign(g) size       with the size kept within `step_sizes`
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> state = rnn.optim.RpropState(np.array([1.0, -1.0, 0.0]), np.ones(3))
+    >>> p, state = rnn.optim.rprop(np.zeros(3), np.array([2.0, 2.0, 2.0]), state, etas=(0.5, 1.25), step_sizes=(0.1, 9.0))
+    >>> p, state.size
+    (array([-1.25,  0.  , -1.  ]), array([1.25, 0.5 , 1.  ]))
+    """
+    shrink, grow = etas
+    same = g * state.previous
+    turned = np.less(same, 0)
+    size = np.where(np.greater(same, 0), grow * state.size, np.where(turned, shrink * state.size, state.size))
+    size = np.clip(size, *step_sizes)
+    g = np.where(turned, 0, g)
+    return p - np.sign(g) * size, RpropState(g, size)
+
+
+# -- settings that are checked -----------------------------------------------------------------------------------------
+
+
+class Option:
+    """What an attribute of a `Configured` object may be, and how it is made a plain Python value.
+
+    What an optimizer remembers depends on a `lasting` one being zero or not, and so that cannot change once there is
+    something to remember.
+    """
+
+    def __init__(self, text: str, plain: Callable[[Any], Any], *, several: bool = False, lasting: bool = False) -> None:
+        self.text = text
+        self.plain = plain
+        self.several = several
+        self.lasting = lasting
+
+    def checked(self, owner: Any, name: str, value: Any) -> Any:
+        try:
+            plain = self.plain(value)
+        except (TypeError, ValueError, OverflowError):
+            being, they = ("are", "they") if self.several else ("is", "it")
+            raise ValueError(f"{name} {being} {value!r}; {they} must be {self.text}") from None
+        if self.lasting and hasattr(owner, "states") and bool(plain) != bool(old := getattr(owner, name)):
+            raise ValueError(
+                f"{name} is {old} and cannot become {plain}, for what {type(owner).__name__} remembers depends on it; "
+                "make a new optimizer"
+            )
+        return plain
+
+
+def plain_number(value: Any) -> float:
+    if isinstance(value, str | bytes):  # which float() would read
+        raise TypeError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def require(condition: bool) -> None:
+    if not condition:
+        raise ValueError
+
+
+def number(
+    text: str = "a number that is not negative", holds: Callable[[float], bool] = lambda x: x >= 0, *, lasting: bool = False
+) -> Any:
+    def plain(value: Any) -> float:
+        x = plain_number(value)
+        require(holds(x))
+        return x
+
+    return Option(text, plain, lasting=lasting)
+
+
+def pair(text: str, holds: Callable[[float, float], bool]) -> Any:
+    def plain(value: Any) -> tuple[float, float]:
+        first, second = map(plain_number, value)
+        require(holds(first, second))
+        return first, second
+
+    return Option(text, plain, several=True)
+
+
+def whole(low: int) -> Any:
+    def plain(value: Any) -> int:
+        n = operator.index(value)
+        require(n >= low)
+        return n
+
+    return Option(f"a whole number, at least {low}", plain)
+
+
+def wholes(low: int) -> Any:
+    def plain(value: Any) -> tuple[int, ...]:
+        numbers = tuple(map(operator.index, value))
+        require(all(low <= n for n in numbers) and sorted(numbers) == list(numbers))
+        return numbers
+
+    return Option(f"whole numbers, at least {low}, in rising order", plain, several=True)
+
+
+def choice(*values: str) -> Any:
+    def plain(value: Any) -> str:
+        require(isinstance(value, str) and value in values)
+        return str(value)
+
+    return Option(" or ".join(map(repr, values)), plain)
+
+
+def maybe(option: Option) -> Any:
+    return Option(f"{option.text}, or None", lambda value: None if value is None else option.plain(value))
+
+
+def flag(*, lasting: bool = False) -> Any:
+    def plain(value: Any) -> bool:
+        require(isinstance(value, bool | np.bool_))
+        return bool(value)
+
+    return Option("True or False", plain, lasting=lasting)
+
+
+class Configured:
+    """An object whose options are checked whenever they are set, saved as JSON, and taken over from it.
+
+    They are declared in the body of the class, ``lr: float = number()``, and inherited.
+    """
+
+    settings: ClassVar[dict[str, Option]] = {}
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Option)}
+        for name in own:
+            delattr(cls, name)  # reading an option in the middle of a step is then as fast as reading can be
+        cls.settings = {**cls.settings, **own}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        option = self.settings.get(name)
+        super().__setattr__(name, value if option is None else option.checked(self, name, value))
+
+    def configure(self, options: Mapping[str, Any]) -> None:
+        for name, value in options.items():
+            if name not in self.settings:
+                raise TypeError(f"{type(self).__name__} has no option {name}; it has {', '.join(self.settings)}")
+            setattr(self, name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError if the options do not go together."""
+
+    def options(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in self.settings}
+        return {"class": type(self).__name__, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
+
+    def configured(self, options: Mapping[str, Any]) -> Self:
+        """A copy that has these options. ValueError, with all that is wrong, if they are not those of its class."""
+        own = type(self).__name__
+        given = mapping(options, "the options of an optimizer or a schedule")
+        kind = given.pop("class", None)
+        if kind != own:
+            raise ValueError(f"this is the state of {kind}, and this is {own}; make {kind} and load it there")
+        made = copy.copy(self)
+        vars(made).pop("states", None)
+        names = self.settings
+        problems = [f"missing: {name}" for name in names if name not in given]
+        problems += [f"not an option of {own}: {name}" for name in given if name not in names]
+        for name in names:
+            if name in given:
+                try:
+                    setattr(made, name, given[name])
+                except ValueError as error:
+                    problems.append(str(error))
+        if problems:
+            raise ValueError(f"these are not the options of {own}:\n  " + "\n  ".join(problems))
+        made.check()
+        return made
+
+
+def mapping(given: Any, what: str) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{what} are a dict, as state_dict() makes it, not {type(given).__name__}")
+    return dict(given)
+
+
+# -- the objects -------------------------------------------------------------------------------------------------------
+
+
+class Optimizer(Configured):
     """Holds the parameters and what the update remembers of each. Subclasses define ``update``."""
 
-    def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
+    lr: float = number()
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float, **options: Any) -> None:
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError("an optimizer needs parameters: give it model.parameters()")
@@ -65,13 +446,11 @@ class Optimizer:
                 raise TypeError(f"an optimizer takes the parameters of a model, model.parameters(), not {type(p).__name__}")
         if len({id(p) for p in self.parameters}) != len(self.parameters):
             raise ValueError("a parameter is given twice and would be updated twice at each step")
-        if not (np.isfinite(lr) and lr >= 0):
-            raise ValueError(f"lr is {lr}; it must be a number that is not negative")
-        self.lr = float(lr)
-        self.states: list[Any] = [self.initial(p.data) for p in self.parameters]
+        self.configure({"lr": lr, **options})
+        self.states: list[Any] = [self.initial(p._data) for p in self.parameters]
 
     def initial(self, p: np.ndarray) -> Any:
-        """What the update remembers of a parameter before the first step."""
+        """What the update remembers of a parameter before the first step: None, or a NamedTuple of arrays and counts."""
         return None
 
     def update(self, p: np.ndarray, g: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
@@ -92,9 +471,85 @@ class Optimizer:
         for p in self.parameters:
             p.grad = None
 
+    def state_dict(self) -> dict[str, dict[str, Any]]:
+        """All that is needed to go on as if nothing had happened, but the parameters, which the model saves.
+
+        ``arrays`` has copies of what the update remembers, by the place of the parameter and the name of the field, and
+        ``options`` the class and its hyperparameters, as JSON has them.
+
+        >>> import minigrad_rnn as rnn
+        >>> state = rnn.Adam([rnn.Parameter([1.0])], lr=0.5).state_dict()
+        >>> state["arrays"]
+        {'0.m': array([0.]), '0.v': array([0.]), '0.t': array(0)}
+        >>> state["options"]["class"], state["options"]["betas"]
+        ('Adam', [0.9, 0.999])
+        """
+        return {"arrays": {name: np.array(value) for name, value in fields(self.states)}, "options": self.options()}
+
+    def load_state_dict(self, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take over what `state_dict` saved, with its hyperparameters. Either all fits, or ValueError and nothing changes.
+
+        >>> import minigrad_rnn as rnn
+        >>> w = rnn.Parameter([1.0])
+        >>> saved = rnn.SGD([w], lr=0.5, momentum=0.9).state_dict()
+        >>> optimizer = rnn.SGD([w])
+        >>> optimizer.load_state_dict(saved)
+        >>> optimizer.lr, optimizer.momentum
+        (0.5, 0.9)
+        """
+        parts = mapping(state, "the arrays and options of an optimizer")
+        if set(parts) != {"arrays", "options"}:
+            raise ValueError(
+                f"the state of an optimizer has arrays and options, as state_dict() makes it; given are {list(parts)}"
+            )
+        made = self.configured(parts["options"])
+        initial = [made.initial(p._data) for p in made.parameters]
+        expected = dict(fields(initial))
+        given = {name: np.array(value) for name, value in mapping(parts["arrays"], "the arrays of an optimizer").items()}
+        problems = [f"missing: {name} {np.shape(value)}" for name, value in expected.items() if name not in given]
+        problems += [f"not of these parameters: {name} {a.shape}" for name, a in given.items() if name not in expected]
+        for name, value in expected.items():
+            a = given.get(name)
+            if a is None:
+                continue
+            if isinstance(value, int):
+                if a.shape != () or a.dtype.kind not in "iu" or a < 0:
+                    problems.append(f"{name} is {a.tolist()} ({a.dtype}); it counts steps: a whole number, not negative")
+            elif a.shape != value.shape:
+                problems.append(f"{name} has shape {a.shape}, its parameter here has {value.shape}")
+            elif a.dtype != value.dtype:
+                problems.append(f"{name} has dtype {a.dtype}, its parameter here has {value.dtype}")
+        if problems:
+            raise ValueError(
+                f"this state does not fit the {len(self.parameters)} parameters of this {type(self).__name__}; it needs those "
+                "of the same model, in the same order:\n  " + "\n  ".join(problems)
+            )
+        made.states = [
+            start if start is None else start._replace(**{field: like(value, given[f"{i}.{field}"]) for field, value in known})
+            for i, (start, known) in enumerate((start, named(start)) for start in initial)
+        ]
+        vars(self).update(vars(made))
+
+
+def named(state: Any) -> list[tuple[str, Any]]:
+    """The fields of a state that are in use."""
+    if state is None:
+        return []
+    if not hasattr(state, "_fields"):
+        raise TypeError(f"a state that can be saved is a NamedTuple of arrays and counts, or None, not {type(state).__name__}")
+    return [(field, value) for field, value in zip(state._fields, state, strict=True) if value is not None]
+
+
+def fields(states: list[Any]) -> Iterable[tuple[str, Any]]:
+    return ((f"{i}.{field}", value) for i, state in enumerate(states) for field, value in named(state))
+
+
+def like(value: Any, a: np.ndarray) -> Any:
+    return int(a) if isinstance(value, int) else a
+
 
 class SGD(Optimizer):
-    """Gradient descent, p - lr g.
+    """Gradient descent, p - lr g; with momentum, the formulas at `sgd_momentum`.
 
     >>> import minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0])
@@ -105,8 +560,117 @@ class SGD(Optimizer):
     array([0.5])
     """
 
-    def update(self, p: np.ndarray, g: np.ndarray, state: None) -> tuple[np.ndarray, None]:
-        return sgd(p, g, lr=float(self.lr)), None
+    momentum: float = number(lasting=True)
+    dampening: float = number("a number", lambda x: True)
+    weight_decay: float = number()
+    nesterov: bool = flag()
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(parameters, lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov)
+
+    def check(self) -> None:
+        if self.nesterov and (not self.momentum or self.dampening):
+            raise ValueError(
+                f"nesterov needs momentum, and no dampening; here momentum is {self.momentum}, dampening {self.dampening}"
+            )
+
+    def initial(self, p: np.ndarray) -> SGDState | None:
+        return SGDState(np.zeros_like(p), 0) if self.momentum else None
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: SGDState | None) -> tuple[np.ndarray, SGDState | None]:
+        if state is None:
+            return sgd(p, g, lr=self.lr, weight_decay=self.weight_decay), None
+        return sgd_momentum(
+            p, g, state, lr=self.lr, momentum=self.momentum, dampening=self.dampening, weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+        )  # fmt: skip
+
+
+class Adagrad(Optimizer):
+    """Adagrad (Duchi, Hazan & Singer 2011); the formulas stand at `adagrad`.
+
+    >>> import minigrad_rnn as rnn
+    >>> w = rnn.Parameter([1.0])
+    >>> optimizer = rnn.optim.Adagrad([w], lr=0.25)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.data.round(6)
+    array([0.75])
+    """
+
+    lr_decay: float = number()
+    weight_decay: float = number()
+    initial_accumulator_value: float = number()
+    eps: float = number()
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        super().__init__(
+            parameters, lr, lr_decay=lr_decay, weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value, eps=eps,
+        )  # fmt: skip
+
+    def initial(self, p: np.ndarray) -> AdagradState:
+        return AdagradState(np.full_like(p, self.initial_accumulator_value), 0)
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: AdagradState) -> tuple[np.ndarray, AdagradState]:
+        return adagrad(p, g, state, lr=self.lr, lr_decay=self.lr_decay, weight_decay=self.weight_decay, eps=self.eps)
+
+
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012); the formulas stand at `rmsprop`.
+
+    >>> import minigrad_rnn as rnn
+    >>> w = rnn.Parameter([1.0])
+    >>> optimizer = rnn.optim.RMSprop([w], lr=0.25, alpha=0.75)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.data.round(6)
+    array([0.5])
+    """
+
+    alpha: float = number("a number, at least 0 and less than 1", lambda x: 0 <= x < 1)
+    eps: float = number()
+    weight_decay: float = number()
+    momentum: float = number(lasting=True)
+    centered: bool = flag(lasting=True)
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        super().__init__(parameters, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
+
+    def initial(self, p: np.ndarray) -> RMSpropState:
+        m = np.zeros_like(p) if self.centered else None
+        return RMSpropState(np.zeros_like(p), m, np.zeros_like(p) if self.momentum else None)
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: RMSpropState) -> tuple[np.ndarray, RMSpropState]:
+        return rmsprop(
+            p, g, state, lr=self.lr, alpha=self.alpha, eps=self.eps, weight_decay=self.weight_decay, momentum=self.momentum,
+            centered=self.centered,
+        )  # fmt: skip
 
 
 class Adam(Optimizer):
@@ -118,23 +682,94 @@ class Adam(Optimizer):
     (0.9, 0.999)
     """
 
+    betas: tuple[float, float] = pair(
+        "two numbers, each at least 0 and less than 1", lambda b1, b2: 0 <= b1 < 1 and 0 <= b2 < 1
+    )
+    eps: float = number()
+    weight_decay: float = number()
+    amsgrad: bool = flag(lasting=True)
+
     def __init__(
         self,
         parameters: Iterable[Parameter],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
     ) -> None:
-        if len(betas) != 2 or not all(0 <= b < 1 for b in betas):
-            raise ValueError(f"betas are {betas}; they must be two numbers, each at least 0 and less than 1")
-        if not eps >= 0:
-            raise ValueError(f"eps is {eps}; it cannot be negative")
-        super().__init__(parameters, lr)
-        self.betas = (float(betas[0]), float(betas[1]))
-        self.eps = float(eps)
+        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
 
     def initial(self, p: np.ndarray) -> AdamState:
-        return AdamState(np.zeros_like(p), np.zeros_like(p), 0)
+        return AdamState(np.zeros_like(p), np.zeros_like(p), 0, np.zeros_like(p) if self.amsgrad else None)
 
     def update(self, p: np.ndarray, g: np.ndarray, state: AdamState) -> tuple[np.ndarray, AdamState]:
-        return adam(p, g, state, lr=float(self.lr), betas=self.betas, eps=self.eps)
+        return adam(
+            p, g, state, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, amsgrad=self.amsgrad
+        )
+
+
+class AdamW(Adam):
+    """Adam with the weight decay apart from the gradient (Loshchilov & Hutter 2019); the formula stands at `adamw`.
+
+    >>> import minigrad_rnn as rnn
+    >>> w = rnn.Parameter([1.0])
+    >>> optimizer = rnn.optim.AdamW([w], lr=0.5, weight_decay=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.data.round(6)
+    array([0.25])
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: AdamState) -> tuple[np.ndarray, AdamState]:
+        return adamw(
+            p, g, state, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, amsgrad=self.amsgrad
+        )
+
+
+class Rprop(Optimizer):
+    """Rprop (Riedmiller & Braun 1993), for gradients of the whole data; the formulas stand at `rprop`.
+
+    `lr` is the size of the first step. From then on each element has its own, and a change of `lr` does nothing.
+
+    >>> import minigrad_rnn as rnn
+    >>> w = rnn.Parameter([1.0])
+    >>> optimizer = rnn.optim.Rprop([w], lr=0.25)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.data
+    array([0.75])
+    """
+
+    etas: tuple[float, float] = pair(
+        "two numbers, the first between 0 and 1, the second greater than 1", lambda shrink, grow: 0 < shrink < 1 < grow
+    )
+    step_sizes: tuple[float, float] = pair(
+        "two numbers, the smallest step and the largest, greater than 0 and in this order", lambda low, high: 0 < low <= high
+    )
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-2,
+        etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50.0),
+    ) -> None:
+        super().__init__(parameters, lr, etas=etas, step_sizes=step_sizes)
+
+    def initial(self, p: np.ndarray) -> RpropState:
+        return RpropState(np.zeros_like(p), np.full_like(p, self.lr))
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: RpropState) -> tuple[np.ndarray, RpropState]:
+        return rprop(p, g, state, etas=self.etas, step_sizes=self.step_sizes)

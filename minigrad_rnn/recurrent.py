@@ -18,7 +18,7 @@ import minigrad as mg
 from minigrad import Tensor
 
 from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, describe
-from .init import Seed, generator
+from .init import Seed, dropout_mask, generator
 from .module import Module, Parameter, found_in
 
 __all__ = ["GRU", "LSTM", "RNN", "Recurrent", "last_output"]
@@ -310,11 +310,6 @@ def masks_of(lengths: ArrayLike | None, T: int, batch: int) -> list[np.ndarray |
     if numbers.size and (numbers.min() < 1 or numbers.max() > T):
         raise ValueError(f"lengths go from 1 to the T={T} steps of the input, these from {numbers.min()} to {numbers.max()}")
     return [None if (numbers > t).all() else (numbers > t)[:, None] for t in range(T)]
-
-
-def dropout_mask(x: Tensor, p: float, rng: np.random.Generator) -> np.ndarray:
-    """Zeros with probability p, otherwise 1 / (1 - p), so that the mean stays."""
-    return ((rng.random(x.shape, dtype=np.float32) >= p) / (1 - p)).astype(x.dtype)
 
 
 def last_output(

@@ -1,6 +1,22 @@
-"""Toy tasks, and the text they are made of."""
+"""Toy tasks, text and series of numbers, and the batches that are made of them."""
 
-from . import tasks
-from .text import Alphabet
+from . import batch, grammars, series, tasks, text
+from .batch import IGNORED, Batch, Examples, Fixed, Generated, Source
+from .text import Alphabet, Streams, Windows
 
-__all__ = ["Alphabet", "tasks"]
+__all__ = [
+    "IGNORED",
+    "Alphabet",
+    "Batch",
+    "Examples",
+    "Fixed",
+    "Generated",
+    "Source",
+    "Streams",
+    "Windows",
+    "batch",
+    "grammars",
+    "series",
+    "tasks",
+    "text",
+]

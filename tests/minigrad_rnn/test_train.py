@@ -1,6 +1,7 @@
 """Training: what it does to the model, what it tells, and that the lab's models learn hello whatever the seed."""
 
 import itertools
+import re
 from typing import Any
 
 import numpy as np
@@ -138,11 +139,13 @@ def test_divergence_stops_training_and_says_what_to_do() -> None:
     model = lab(rnn.RNN, nonlinearity="relu")
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError) as error:
         rnn.Trainer(model, rnn.SGD(model.parameters(), lr=1e30)).fit(rnn.tasks.hello(), epochs=50, progress=False)
-    assert str(error.value) in [
+    first, second = str(error.value).splitlines()
+    assert first in [
         f"the loss is {value} in epoch {epoch}; the updates before made the weights too large. Try a learning rate below 1e+30"
         for value in ("nan", "inf")
         for epoch in (1, 2)
     ]
+    assert re.fullmatch("It began here: .*, in scope rnn/layer=0/t=[0-5], made (nan|inf) out of finite operands.*", second)
 
 
 @pytest.mark.parametrize(("bias", "loss"), [([np.inf, 0, 0, 0, 0], "nan"), ([3e38, *[-3e38] * 4], "inf")])

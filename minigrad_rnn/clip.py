@@ -1,0 +1,84 @@
+"""Gradients that grew too large, made smaller before the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from minigrad import Tensor
+
+__all__ = ["clip_grad_norm", "clip_grad_value"]
+
+
+def clip_grad_norm(
+    parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> float:
+    """Scale all gradients by max_norm / (norm + 1e-6) where that is less than 1, and return the norm that they had.
+
+    The norm is that of all gradients as one vector (Pascanu, Mikolov & Bengio 2013); `norm_type` is its exponent, or inf
+    for the largest element. Where it is not finite neither are the gradients after, as in PyTorch, unless
+    `error_if_nonfinite`: then ValueError and nothing changes. Each ``.grad`` is replaced and never written to.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> w = rnn.Parameter([1.0, 1.0])
+    >>> w.grad = np.array([3.0, 4.0])
+    >>> rnn.clip.clip_grad_norm([w], max_norm=1.0)
+    5.0
+    >>> w.grad.round(4)
+    array([0.6, 0.8])
+    """
+    if isinstance(max_norm, str | bytes) or not max_norm >= 0:
+        raise ValueError(f"max_norm is {max_norm!r}; it must be a number that is not negative")
+    if isinstance(norm_type, str | bytes) or not norm_type > 0:
+        raise ValueError(f"norm_type is {norm_type!r}; it must be a number greater than 0, or math.inf for the largest element")
+    max_norm, norm_type = float(max_norm), float(norm_type)
+    found = with_gradient(parameters)
+    norm = total_norm([g for _, g in found], norm_type)
+    if error_if_nonfinite and not math.isfinite(norm):
+        bad = [p.name or f"number {i}" for i, (p, g) in enumerate(found) if not np.all(np.isfinite(g))]
+        raise ValueError(
+            f"the norm of the gradients is {norm}, and they cannot be clipped; not finite are those of: {', '.join(bad)}. "
+            "minigrad.debug() shows where it began; leave out error_if_nonfinite to clip anyway"
+        )
+    factor = max_norm / (norm + 1e-6)
+    if not factor >= 1:
+        with np.errstate(invalid="ignore"):  # 0 times infinity: all that is left to say there is NaN
+            for p, g in found:
+                p.grad = g * factor
+    return norm
+
+
+def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
+    """Bring every element of every gradient into -clip_value..clip_value; NaN stays. Each ``.grad`` is replaced.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> w = rnn.Parameter([1.0, 1.0])
+    >>> w.grad = np.array([3.0, -0.5])
+    >>> rnn.clip.clip_grad_value([w], 1.0)
+    >>> w.grad
+    array([ 1. , -0.5])
+    """
+    if isinstance(clip_value, str | bytes) or not clip_value >= 0:
+        raise ValueError(f"clip_value is {clip_value!r}; it must be a number that is not negative")
+    for p, g in with_gradient(parameters):
+        p.grad = np.clip(g, -float(clip_value), float(clip_value))
+
+
+def with_gradient(parameters: Iterable[Tensor] | Tensor) -> list[tuple[Tensor, np.ndarray]]:
+    """The parameters that have a gradient, each once, and it."""
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for p in given:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"the gradients of parameters are clipped, model.parameters(), not those of {type(p).__name__}")
+    return [(p, g) for p in {id(p): p for p in given}.values() if (g := p.grad) is not None]
+
+
+def total_norm(gradients: list[np.ndarray], norm_type: float) -> float:
+    largest = float(np.max([np.max(np.abs(g), initial=0) for g in gradients], initial=0))
+    if not 0 < largest < math.inf or norm_type == math.inf:
+        return largest
+    # In units of the largest nothing overflows; and sums of float32 are made in float64.
+    total = sum(float(np.sum((np.abs(g).astype(float, copy=False) / largest) ** norm_type)) for g in gradients)
+    return float(largest * total ** (1 / norm_type))

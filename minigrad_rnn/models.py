@@ -1,0 +1,210 @@
+"""Models: recurrent layers and readouts, wired as many-to-many, many-to-one, one-to-many, or encoder and decoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+import minigrad as mg
+from minigrad import Tensor
+
+from .cells import State
+from .data.batch import Batch
+from .layers import Linear
+from .module import Module
+from .recurrent import Recurrent, last_output
+
+__all__ = ["EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"]
+
+
+class Model(Module):
+    """A module that a `Trainer` can train: it answers a batch."""
+
+    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+        """The outputs for a batch, and the state at its end; `state` is that of the batch before, where one goes on."""
+        raise NotImplementedError(f"{type(self).__name__} does not define answer(batch, state)")
+
+
+class Sequence(Model):
+    """Many to many: a recurrent layer and a readout for its every output, inputs (T, batch, I) to outputs (T, batch, O).
+
+    With an `embedding` the inputs are (T, batch) integers.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> model = rnn.Sequence(rnn.LSTM(3, 4, rng=0), rnn.Linear(4, 2, rng=1))
+    >>> model(np.ones((5, 1, 3))).shape
+    (5, 1, 2)
+    """
+
+    def __init__(self, recurrent: Recurrent, readout: Module, *, embedding: Module | None = None) -> None:
+        self.recurrent = recurrent
+        self.readout = fitting(readout, recurrent)
+        self.embedding = embedding
+
+    def forward(self, x: Any, lengths: ArrayLike | None = None) -> Tensor:
+        return self.run(x, None, lengths)[0]
+
+    def run(self, x: Any, state: State | None = None, lengths: ArrayLike | None = None) -> tuple[Tensor, State]:
+        """The outputs, and the state after the last step, with which the next part of the same sequences goes on."""
+        output, state = self.recurrent.run(self.embedded(x), state, lengths)
+        return self.readout(output), state
+
+    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+        return self.run(batch.inputs, state, batch.lengths)
+
+    def step(self, x: Any, state: State | None, t: int) -> tuple[Tensor, State]:
+        """One time step: x (batch, I) and the state before it (None: the initial one) to the output (batch, O) and the state
+        after it."""
+        if state is None:
+            state = self.recurrent.initial_state(len(x))
+        state = self.recurrent.step(self.embedded(x), state, t)
+        with mg.scope("readout"), mg.scope("t", t):
+            output: Tensor = self.readout(self.recurrent.output_of(state))
+            output.name = "o"
+        return output, state
+
+    def embedded(self, x: Any) -> Any:
+        return x if self.embedding is None else self.embedding(x)
+
+
+class ManyToOne(Model):
+    """Many to one: a recurrent layer, and a readout of its last output; inputs (T, batch, I) to outputs (batch, O).
+
+    The last output is that of each sequence's last step, and of the backward direction that at its first; see `last_output`.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> model = rnn.ManyToOne(rnn.GRU(3, 4, bidirectional=True, rng=0), rnn.Linear(8, 2, rng=1))
+    >>> model(np.ones((5, 2, 3)), lengths=[5, 2]).shape
+    (2, 2)
+    """
+
+    def __init__(self, recurrent: Recurrent, readout: Module, *, embedding: Module | None = None) -> None:
+        self.recurrent = recurrent
+        self.readout = fitting(readout, recurrent)
+        self.embedding = embedding
+
+    def forward(self, x: Any, lengths: ArrayLike | None = None) -> Tensor:
+        output, _ = self.recurrent.run(x if self.embedding is None else self.embedding(x), None, lengths)
+        last = last_output(output, lengths, bidirectional=self.recurrent.bidirectional)
+        return self.readout(last)  # type: ignore[no-any-return]
+
+    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+        return self(batch.inputs, batch.lengths), None
+
+
+class OneToMany(Model):
+    """One to many: a vector (batch, I) begins, and each output is the next input: outputs (T, batch, I).
+
+    At step 0 the recurrent layer reads the vector, after that what the readout said before; or, where `targets` (T, batch, I)
+    are given, what it should have said (teacher forcing).
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> model = rnn.OneToMany(rnn.RNN(3, 4, rng=0), rnn.Linear(4, 3, rng=1))
+    >>> model(np.ones((2, 3)), steps=5).shape
+    (5, 2, 3)
+    """
+
+    def __init__(self, recurrent: Recurrent, readout: Linear) -> None:
+        self.recurrent = recurrent
+        self.readout = fitting(readout, recurrent)
+        if readout.weight.shape[0] != recurrent.input_size:
+            raise ValueError(
+                f"an output is the next input, so the readout gives input_size={recurrent.input_size} features, "
+                f"not {readout.weight.shape[0]}"
+            )
+
+    def forward(self, x: Any, steps: int | None = None, targets: Any = None) -> Tensor:
+        if (steps is None) == (targets is None):
+            raise ValueError("give either the number of steps, or targets, whose number of steps it is")
+        count = len(targets) if steps is None else steps
+        if count < 1:
+            raise ValueError(f"there are {count} steps to make; it must be at least 1")
+        x = x if isinstance(x, Tensor) else mg.tensor(np.asarray(x), dtype=self.readout.weight.dtype)
+        state = self.recurrent.initial_state(len(x))
+        outputs = []
+        for t in range(count):
+            state = self.recurrent.step(x, state, t)
+            with mg.scope("readout"), mg.scope("t", t):
+                output = self.readout(self.recurrent.output_of(state))
+                output.name = "o"
+            outputs.append(output)
+            x = output if targets is None else mg.tensor(np.asarray(targets[t]), dtype=output.dtype)
+        return mg.stack(outputs)  # type: ignore[no-any-return]
+
+    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+        return self(batch.inputs[0], targets=batch.targets), None
+
+
+class EncoderDecoder(Model):
+    """Sequence to sequence (Sutskever, Vinyals & Le 2014): the encoder reads the source, its final state is the decoder's
+    initial one, and the decoder says a symbol at each step, each time told the one before.
+
+    `forward` tells it the true one (teacher forcing): source (S, batch, I) and targets (T, batch), class numbers, to logits
+    (T, batch, O). `generate` tells it its own. The first symbol it is told is number `start`; the decoder reads one-hot
+    vectors of its `input_size` symbols. Both layers have the same cells, sizes and numbers of layers.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> model = rnn.EncoderDecoder(rnn.LSTM(3, 8, rng=0), rnn.LSTM(5, 8, rng=1), rnn.Linear(8, 5, rng=2), start=4)
+    >>> model(np.ones((7, 2, 3)), [[0, 1], [2, 3]]).shape, model.generate(np.ones((7, 2, 3)), steps=4).shape
+    ((2, 2, 5), (4, 2))
+    """
+
+    def __init__(self, encoder: Recurrent, decoder: Recurrent, readout: Module, *, start: int) -> None:
+        sizes = [[cell.state_sizes for layer in part.cells for cell in layer] for part in (encoder, decoder)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"the decoder begins with the encoder's state, whose parts are {sizes[0]}, and has {sizes[1]}")
+        if decoder.bidirectional:
+            raise ValueError("the decoder cannot be bidirectional: it does not know yet what it will say")
+        if not 0 <= start < decoder.input_size:
+            raise ValueError(f"start is {start}; it is the number of a symbol, from 0 to {decoder.input_size - 1}")
+        self.encoder = encoder
+        self.decoder = decoder
+        self.readout = fitting(readout, decoder)
+        self.start = start
+
+    def forward(self, source: Any, targets: Any, lengths: ArrayLike | None = None) -> Tensor:
+        numbers = np.asarray(targets)
+        if numbers.ndim != 2 or numbers.dtype.kind not in "iu" or not len(numbers):
+            raise ValueError(
+                f"targets are class numbers of shape (T, batch), T at least 1, not {numbers.dtype} of shape {numbers.shape}"
+            )
+        with mg.scope("encoder"):
+            _, state = self.encoder.run(source, None, lengths)
+        told = np.concatenate([np.full((1, numbers.shape[1]), self.start), numbers[:-1]])
+        with mg.scope("decoder"):
+            output, _ = self.decoder.run(self.one_hot(told), state)
+        return self.readout(output)  # type: ignore[no-any-return]
+
+    @mg.no_grad()
+    def generate(self, source: Any, steps: int, lengths: ArrayLike | None = None) -> np.ndarray:
+        """The likeliest symbol at each step, each told the next time: class numbers (steps, batch)."""
+        _, state = self.encoder.run(source, None, lengths)
+        symbols = np.full(state[0].shape[0], self.start)
+        said = []
+        for t in range(steps):
+            state = self.decoder.step(self.one_hot(symbols), state, t)
+            symbols = self.readout(self.decoder.output_of(state)).data.argmax(axis=-1)
+            said.append(symbols)
+        return np.array(said, dtype=np.intp).reshape(steps, state[0].shape[0])
+
+    def one_hot(self, numbers: np.ndarray) -> np.ndarray:
+        """What the decoder is told; targets that do not count (-100) as zeros."""
+        size = self.decoder.input_size
+        told: np.ndarray = (numbers[..., None] == np.arange(size)).astype(self.decoder.cell.weight_ih.dtype)
+        return told
+
+    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+        return self(batch.inputs, batch.targets, batch.lengths), None
+
+
+def fitting(readout: Any, recurrent: Recurrent) -> Any:
+    """The readout, if it takes what the recurrent layer gives."""
+    if isinstance(readout, Linear) and readout.weight.shape[1] != recurrent.output_size:
+        raise ValueError(
+            f"the readout takes {readout.weight.shape[1]} features, but the recurrent layer gives {recurrent.output_size}"
+        )
+    for name, p in readout.named_parameters():
+        p.name = f"readout.{name}"
+    return readout

@@ -1,0 +1,281 @@
+"""Weights and training checkpoints in files: safetensors, with JSON beside the arrays. Loading one runs no code.
+
+Each is a single file that is replaced whole or not at all, and carries a checksum of all that is in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import reprlib
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+__all__ = ["WeightsError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"]
+
+_DTYPES = {
+    "BOOL": "|b1", "I8": "|i1", "U8": "|u1", "I16": "<i2", "U16": "<u2", "I32": "<i4", "U32": "<u4",
+    "I64": "<i8", "U64": "<u8", "F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2",
+}  # fmt: skip
+_WRITABLE = {np.dtype(code) for code in _DTYPES.values()}
+_KEY = "minigrad"  # our entry in the metadata: a version, the checksum, and a checkpoint's info
+_VERSION = 1
+_LONGEST_HEADER = 100_000_000  # the safetensors library reads no longer one
+_STALE = 600.0  # seconds after which an unfinished file is taken for one whose process was killed
+
+
+class WeightsError(ValueError):
+    """A file does not hold what it should; the message names it and says what is wrong."""
+
+
+def save_weights(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays by name, and texts by name if given, as safetensors. The file is replaced whole or not at all.
+
+    The arrays may have any shape, and bool, integer or float dtypes up to 64 bits. PyTorch reads the file with
+    ``safetensors.torch.load_file``.
+
+    Raises:
+        TypeError: for another dtype, and for names or metadata that are not text.
+        ValueError: for a name or metadata that the format cannot hold.
+        OSError: if the file cannot be written; what was there before is untouched.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(f"{folder}/w.safetensors", {"bias": np.array([0.5, -0.5])}, {"made": "by hand"})
+    ...     load_weights(f"{folder}/w.safetensors")
+    ({'bias': array([ 0.5, -0.5])}, {'made': 'by hand'})
+    """
+    _save(path, arrays, metadata or {}, {"version": _VERSION})
+
+
+def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read arrays and metadata by name from any safetensors file: from `save_weights`, a checkpoint, or PyTorch.
+
+    bfloat16, which NumPy lacks, becomes float32, which holds each of its values exactly.
+
+    Raises:
+        WeightsError: if the file is not safetensors, or damaged.
+        OSError: if it cannot be read; FileNotFoundError if it is not there.
+    """
+    arrays, metadata, _ = _load(path)
+    return arrays, metadata
+
+
+def save_checkpoint(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], info: dict[str, Any]) -> None:
+    """Write arrays and `info`, nested dicts and lists of text, numbers, bools and None, as one safetensors file.
+
+    Tuples come back as lists; integers may be large, and floats NaN or infinite. Errors as in `save_weights`, and
+    TypeError for an `info` that JSON cannot hold.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/c.safetensors", {"w": np.ones(2)}, {"epoch": 3, "state": 2**127})
+    ...     load_checkpoint(f"{folder}/c.safetensors")
+    ({'w': array([1., 1.])}, {'epoch': 3, 'state': 170141183460469231731687303715884105728})
+    """
+    if not isinstance(info, dict):
+        raise TypeError(f"info is a {type(info).__name__}, not a dict")
+    try:
+        _check_info(info, "info")
+        _save(path, arrays, {}, {"version": _VERSION, "info": info})
+    except RecursionError:
+        raise ValueError("info is nested too deeply, or holds itself") from None
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read the arrays and the info that `save_checkpoint` wrote. Errors as in `load_weights`."""
+    arrays, _, record = _load(path)
+    if not isinstance(record.get("info"), dict):
+        raise WeightsError(f"{os.fspath(path)}: holds weights, but no checkpoint; read it with load_weights")
+    return arrays, record["info"]
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Mapping[str, str], record: dict[str, Any]) -> None:
+    for text in (*arrays, *metadata, *metadata.values()):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is a {type(text).__name__}; names and metadata must be text")
+    if taken := arrays.keys() & {"__metadata__"} | metadata.keys() & {_KEY}:
+        raise ValueError(f"the name {taken.pop()} is taken by the file format; choose another")
+    plain = {name: _plain(name, value) for name, value in arrays.items()}
+    note = json.dumps({**record, "sha256": _digest(plain, metadata, record)})
+    data = safetensors.numpy.save(plain, {**metadata, _KEY: note})
+    if (length := int.from_bytes(data[:8], "little")) > _LONGEST_HEADER:
+        raise ValueError(f"names, metadata and info take {length} bytes; the format holds {_LONGEST_HEADER}")
+    _replace(_file(os.path.realpath(path)), data)
+
+
+def _plain(name: str, value: Any) -> np.ndarray:
+    """The array in C order and little-endian, which the library takes for granted."""
+    if not isinstance(value, np.ndarray | np.generic):
+        raise TypeError(f"{name!r} is a {type(value).__name__}, not a NumPy array")
+    if value.dtype.kind not in "biuf" or (dtype := value.dtype.newbyteorder("<")) not in _WRITABLE:
+        raise TypeError(f"{name!r} has dtype {value.dtype}; the file holds bool, and integers and floats of up to 64 bits")
+    return np.asarray(value, dtype, order="C")
+
+
+def _check_info(value: Any, where: str) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{where} has the key {key!r}; the keys must be text")
+            _check_info(item, f"{where}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            _check_info(item, f"{where}[{i}]")
+    elif not isinstance(value, str | int | float | None):
+        raise TypeError(f"{where} is of type {type(value).__name__}, which JSON cannot hold; arrays belong in `arrays`")
+
+
+def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], record: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps([sorted(metadata.items()), record]).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """Put a file in the place of another, so that at every moment, even after a crash, one of the two is there."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
+    beginning = f".minigrad-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
+    temporary = target.with_name(f"{beginning}{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        for unfinished in target.parent.glob(f"{beginning}*.tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - unfinished.stat().st_mtime > _STALE:
+                    unfinished.unlink()
+        with open(temporary, "xb") as stream:
+            if target.exists():
+                temporary.chmod(target.stat().st_mode & 0o777)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            why = f"{error.strerror or error}; what was there before is untouched. Make room, or choose another folder"
+            raise OSError(error.errno, f"cannot save {target}: {why}") from error
+        raise
+    with contextlib.suppress(OSError):  # Windows, and some file systems, cannot sync a folder
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _file(path: str | os.PathLike[str]) -> Path:
+    file = Path(path)
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder; give the name of a file in it")
+    if file.exists() and not file.is_file():
+        raise OSError(f"{file} is a device or the like; give the name of a file")
+    return file
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, Any]]:
+    """Arrays, metadata, and our own entry in the metadata ({} if the file is not ours)."""
+    file = _file(path)
+    if not file.exists():
+        raise FileNotFoundError(f"there is no file {file}; look for another name or folder, or save one first")
+    try:
+        with file.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            length = _header_length(stream.read(8), size)
+            header = _parsed(stream.read(length), "its header")
+            metadata = header.pop("__metadata__", {})
+            _check_header(header, metadata, size - 8 - length)
+            stream.seek(0)
+            raw = dict(safetensors.deserialize(stream.read(size)))  # type: ignore[no-untyped-call]  # checks all the rest
+        arrays = {name: _array(entry, raw[name]["data"]) for name, entry in header.items()}
+        record = _parsed(metadata.pop(_KEY).encode(), "what minigrad noted in it") if _KEY in metadata else {}
+        if record and record.get("version") != _VERSION:
+            raise ValueError("it was written by another version of minigrad, which this one cannot read")
+        if record and record.pop("sha256", None) != _digest(arrays, metadata, record):
+            raise ValueError("its checksum is wrong: it was damaged, or changed by another program, after it was saved")
+    except (ValueError, RecursionError, safetensors.SafetensorError) as error:
+        why = str(error) if isinstance(error, ValueError) else repr(str(error))[:300]  # the library quotes the file
+        raise WeightsError(f"{file}: {why}") from error
+    return arrays, metadata, record
+
+
+def _header_length(start: bytes, size: int) -> int:
+    length = int.from_bytes(start, "little")
+    if size < 8:
+        raise ValueError(f"it is not a safetensors file: it has only {size} bytes")
+    if length > min(size - 8, _LONGEST_HEADER):
+        if start.startswith(b"PK") or (start[0] == 0x80 and start[1] <= 5):  # how zip files and pickles begin
+            raise ValueError("it seems to be of torch.save, pickle or np.savez; save it with safetensors.torch.save_file")
+        if length <= _LONGEST_HEADER:
+            raise ValueError(f"it is truncated: {8 + length} bytes expected for its header alone, {size} there")
+        raise ValueError(f"it is not a safetensors file: it would have a header of {length} bytes")
+    return length
+
+
+def _parsed(text: bytes, what: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text.decode(), object_pairs_hook=_without_repeats)
+    except ValueError as error:
+        raise ValueError(f"{what} is not valid JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{what} is not a JSON object")
+    return parsed
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"{reprlib.repr(twice)} stands in it twice")
+    return made
+
+
+def _check_header(header: dict[str, Any], metadata: Any, room: int) -> None:
+    """What the library lets pass, or words less clearly. `room`: the bytes of data in the file."""
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are not texts by name")
+    end = 0
+    for name, entry in header.items():
+        it = reprlib.repr(name)
+        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+            raise ValueError(f"{it} is not described by just dtype, shape and data_offsets")
+        code, offsets = entry["dtype"], entry["data_offsets"]
+        if not isinstance(code, str) or code not in _DTYPES:
+            raise ValueError(f"{it} has dtype {reprlib.repr(code)}; only {', '.join(_DTYPES)} can be read")
+        if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(at) is int and 0 <= at < 2**63 for at in offsets):
+            raise ValueError(f"{it} has the impossible data_offsets {reprlib.repr(offsets)}")
+        end = max(end, *offsets)
+    if end > room:
+        raise ValueError(f"it is truncated: {end} bytes of data expected, {room} there")
+    if end < room:
+        raise ValueError(f"it has {room - end} bytes too many at the end")
+
+
+def _array(entry: Mapping[str, Any], data: bytearray) -> np.ndarray:
+    array = np.frombuffer(data, _DTYPES[entry["dtype"]])
+    if entry["dtype"] == "BF16":
+        array = (array.astype("<u4") << 16).view("<f4")
+    elif entry["dtype"] == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
+        raise ValueError("an array of dtype bool holds bytes other than 0 and 1")
+    return array.reshape(entry["shape"])

@@ -1,0 +1,120 @@
+"""Batches and their sources."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigrad_rnn.data import IGNORED, Batch, Examples, Fixed, Generated, Source, Streams, Windows, tasks
+
+
+def noise(n: int, rng: np.random.Generator) -> Batch:
+    return Batch(rng.random((5, n, 2), dtype=np.float32), rng.random((n, 1), dtype=np.float32))
+
+
+def numbered(count: int) -> Batch:
+    """Sequences that hold their number."""
+    here = np.arange(count)
+    return Batch(np.broadcast_to(here[:, None].astype(np.float32), (3, count, 1)), np.stack([here] * 3), here + 1)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(np.array_equal(a, b) and np.asarray(a).dtype == np.asarray(b).dtype for a, b in zip(one, other, strict=True))
+
+
+SOURCES: dict[str, Any] = {
+    "generated": lambda: Generated(noise, 3, batches=4, seed=5),
+    "fixed": lambda: Fixed(numbered(2)),
+    "examples": lambda: Examples(numbered(10), 3, seed=2),
+    "examples in order": lambda: Examples(numbered(10), 3, seed=None),
+    "windows": lambda: Windows(np.arange(40), length=4, batch_size=8, seed=1),
+    "streams": lambda: Streams(np.arange(40), length=4, batch_size=3),
+    **{name: lambda make=make: make().data(batch_size=2, batches=3, seed=9) for name, make in tasks.TASKS.items()},
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_batch_depends_on_its_number_alone(name: str) -> None:
+    source: Source = SOURCES[name]()
+    before = str(np.random.get_state())  # noqa: NPY002
+    inorder = [source.batch(i) for i in range(2 * len(source) + 1)]
+    assert all(same(SOURCES[name]().batch(i), inorder[i]) for i in reversed(range(len(inorder))))
+    assert all(same(source.batch(i), inorder[i]) for i in np.random.default_rng(0).permutation(len(inorder)).tolist())
+    assert str(np.random.get_state()) == before  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_only_streams_go_on_from_batch_to_batch(name: str) -> None:
+    source: Source = SOURCES[name]()
+    assert source.stateful == (name == "streams")
+    epochs = [i for i in range(3 * len(source)) if source.begins(i)]
+    assert epochs == ([0, len(source), 2 * len(source)] if source.stateful else list(range(3 * len(source))))
+
+
+@pytest.mark.parametrize("name", ["generated", "fixed", "examples", "streams"])
+def test_there_is_no_batch_before_the_first(name: str) -> None:
+    with pytest.raises(IndexError, match="there is no batch -1; they count from 0"):
+        SOURCES[name]().batch(-1)
+
+
+def test_no_two_batches_are_the_same_nor_those_of_two_seeds() -> None:
+    batches = [Generated(noise, 3, seed=seed).batch(i) for seed in (0, 1) for i in (0, 1, 100)]
+    assert len({batch.inputs.tobytes() for batch in batches}) == 6
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 30), st.integers(1, 35), st.one_of(st.none(), st.integers(0, 5)))
+def test_an_epoch_has_every_example_once(count: int, batch_size: int, seed: int | None) -> None:
+    source = Examples(numbered(count), batch_size, seed)
+    orders = []
+    for epoch in range(2):
+        batches = [source.batch(epoch * len(source) + i) for i in range(len(source))]
+        assert [b.size for b in batches[:-1]] == [batch_size] * (len(source) - 1)
+        assert 1 <= batches[-1].size <= batch_size
+        for b in batches:
+            np.testing.assert_array_equal(b.inputs[..., 0], b.targets)
+            np.testing.assert_array_equal(b.targets[0] + 1, b.lengths)
+        orders.append([int(n) for b in batches for n in b.targets[0]])
+        assert sorted(orders[-1]) == list(range(count))
+    if seed is None:
+        assert orders[0] == orders[1] == list(range(count))
+    elif count > 20:
+        assert orders[0] != orders[1]
+
+
+@pytest.mark.parametrize(
+    ("targets", "taken"),
+    [
+        (np.arange(3), [2, 0]),
+        (np.arange(6).reshape(2, 3), [[2, 0], [5, 3]]),
+        (np.arange(3.0)[:, None], [[2.0], [0.0]]),
+        (np.arange(6.0).reshape(2, 3, 1), [[[2.0], [0.0]], [[5.0], [3.0]]]),
+    ],
+)
+def test_sequences_are_taken_with_their_targets(targets: Any, taken: Any) -> None:
+    batch = Batch(np.arange(6.0).reshape(2, 3, 1), targets).take([2, 0])
+    assert batch.inputs[..., 0].tolist() == [[2, 0], [5, 3]]
+    assert batch.targets.tolist() == taken
+    assert batch.lengths is None
+
+
+def test_what_does_not_count_is_marked_as_in_torch() -> None:
+    assert IGNORED == -100
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: Generated(noise, 0), ValueError, "batch_size is 0; expected a whole number from 1 on"),
+        (lambda: Generated(noise, 2.5), TypeError, "batch_size is 2.5; expected a whole number from 1 on"),
+        (lambda: Generated(noise, 2, batches=0), ValueError, "batches is 0"),
+        (lambda: Generated(noise, 2, seed=-1), ValueError, "seed is -1; expected a whole number from 0 on"),
+        (lambda: Examples(numbered(3), 2, seed=-1), ValueError, "seed is -1"),
+        (lambda: Examples(numbered(3), -2), ValueError, "batch_size is -2"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(make: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        make()

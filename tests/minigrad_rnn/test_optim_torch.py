@@ -1,0 +1,261 @@
+"""The same training as PyTorch: optimizers, schedules and clipping, step by step."""
+
+import copy
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad_rnn as rnn
+from minigrad_rnn import optim, schedule
+from minigrad_rnn.clip import clip_grad_norm, clip_grad_value
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch==2.13.0")
+
+STEPS = 200
+
+
+def rate(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(math.exp(rng.uniform(math.log(low), math.log(high))))
+
+
+def sometimes(rng: np.random.Generator, value: float) -> float:
+    return value if rng.random() < 0.5 else 0.0
+
+
+def decay(rng: np.random.Generator) -> float:
+    return sometimes(rng, rate(rng, 1e-4, 1e-2))
+
+
+def sgd_settings(rng: np.random.Generator) -> dict[str, Any]:
+    momentum = sometimes(rng, rng.uniform(0.3, 0.95))
+    nesterov = bool(momentum and rng.random() < 0.5)
+    dampening = 0.0 if nesterov else sometimes(rng, rng.uniform(0, 0.9))
+    return {
+        "lr": rate(rng, 0.01, 0.1), "momentum": momentum, "dampening": dampening, "nesterov": nesterov,
+        "weight_decay": decay(rng),
+    }  # fmt: skip
+
+
+def adagrad_settings(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "lr": rate(rng, 0.01, 0.1), "lr_decay": sometimes(rng, rate(rng, 1e-3, 1e-1)), "weight_decay": decay(rng),
+        "initial_accumulator_value": sometimes(rng, rng.uniform(0, 0.5)), "eps": rate(rng, 1e-10, 1e-6),
+    }  # fmt: skip
+
+
+def rmsprop_settings(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "lr": rate(rng, 0.001, 0.01), "alpha": rng.uniform(0.8, 0.99), "eps": rate(rng, 1e-8, 1e-4),
+        "weight_decay": decay(rng), "momentum": sometimes(rng, rng.uniform(0.2, 0.9)), "centered": bool(rng.random() < 0.5),
+    }  # fmt: skip
+
+
+def adam_settings(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "lr": rate(rng, 0.001, 0.03), "betas": (rng.uniform(0.5, 0.95), rng.uniform(0.9, 0.999)),
+        "eps": rate(rng, 1e-8, 1e-4), "weight_decay": decay(rng), "amsgrad": bool(rng.random() < 0.5),
+    }  # fmt: skip
+
+
+def rprop_settings(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "lr": rate(rng, 0.001, 0.03), "etas": (rng.uniform(0.3, 0.7), rng.uniform(1.1, 1.4)),
+        "step_sizes": (rate(rng, 1e-6, 1e-3), rate(rng, 0.05, 1)),
+    }  # fmt: skip
+
+
+SETTINGS: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
+    "SGD": sgd_settings, "Adagrad": adagrad_settings, "RMSprop": rmsprop_settings, "Adam": adam_settings,
+    "AdamW": adam_settings, "Rprop": rprop_settings,
+}  # fmt: skip
+
+CASES = [(kind, {"lr": 0.01}) for kind in SETTINGS]
+CASES += [(kind, draw(np.random.default_rng(seed))) for kind, draw in SETTINGS.items() for seed in range(5)]
+# Whatever the draws were, each of these is there.
+CASES += [
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.5}),
+    ("RMSprop", {"lr": 0.005, "centered": True, "momentum": 0.9, "weight_decay": 1e-3}),
+    ("Adam", {"lr": 0.01, "amsgrad": True, "weight_decay": 1e-2}),
+    ("AdamW", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.1}),
+]
+
+
+class Pair:
+    """A tanh RNN with a readout, here and in PyTorch, with the same weights and data."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.x, self.y = rng.normal(size=(6, 5, 3)), rng.normal(size=(6, 5, 2))
+        self.ours = rnn.Sequence(rnn.RNN(3, 4, dtype=float, rng=rng), rnn.Linear(4, 2, dtype=float, rng=rng))
+        self.layer, self.readout = torch.nn.RNN(3, 4, dtype=torch.float64), torch.nn.Linear(4, 2, dtype=torch.float64)
+        for part, theirs in ((self.ours.recurrent, self.layer), (self.ours.readout, self.readout)):
+            theirs.load_state_dict({name: torch.tensor(value) for name, value in part.state_dict().items()})
+        self.theirs = [*self.layer.parameters(), *self.readout.parameters()]
+        self.x_torch, self.y_torch = torch.tensor(self.x), torch.tensor(self.y)
+
+    def losses(self) -> tuple[float, float]:
+        """Both losses, with all gradients computed anew."""
+        for p in [*self.ours.parameters(), *self.theirs]:
+            p.grad = None
+        loss = ((self.ours(self.x) - self.y) ** 2).mean()
+        loss_torch = ((self.readout(self.layer(self.x_torch)[0]) - self.y_torch) ** 2).mean()
+        loss.backward()
+        loss_torch.backward()
+        return loss.item(), loss_torch.item()
+
+
+@pytest.mark.parametrize(("kind", "options"), CASES)
+def test_two_hundred_steps_of_training_agree(kind: str, options: dict[str, Any]) -> None:
+    pair = Pair(8)
+    optimizer = getattr(optim, kind)(pair.ours.parameters(), **options)
+    optimizer_torch = getattr(torch.optim, kind)(pair.theirs, **options)
+    losses = []
+    for _ in range(STEPS):
+        losses.append(pair.losses())
+        optimizer.step()
+        optimizer_torch.step()
+    ours, theirs = np.array(losses).T
+    np.testing.assert_allclose(ours, theirs, rtol=1e-8)
+    assert ours[-1] < ours[0]
+    for p, q in zip(pair.ours.parameters(), pair.theirs, strict=True):
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_defaults_agree(kind: str) -> None:
+    ours = getattr(optim, kind)([rnn.Parameter([1.0])]).options()
+    theirs = getattr(torch.optim, kind)([torch.zeros(1, requires_grad=True)]).defaults
+    del ours["class"]
+    assert ours == {name: list(v) if isinstance(v := theirs[name], tuple) else v for name in ours}
+
+
+# -- schedules ---------------------------------------------------------------------------------------------------------
+
+SCHEDULES = [
+    ("StepLR", {"step_size": 7, "gamma": 0.3}),
+    ("StepLR", {"step_size": 1}),
+    ("MultiStepLR", {"milestones": [3, 10, 10, 40], "gamma": 0.5}),
+    ("MultiStepLR", {"milestones": [], "gamma": 0.5}),
+    ("ExponentialLR", {"gamma": 0.93}),
+    ("LinearLR", {}),
+    ("LinearLR", {"start_factor": 0.01, "end_factor": 0.7, "total_iters": 30}),
+    ("LinearLR", {"start_factor": 1.0, "end_factor": 0.0, "total_iters": 60}),
+    ("CosineAnnealingLR", {"T_max": 100}),
+    ("CosineAnnealingLR", {"T_max": 80, "eta_min": 1e-3}),
+    ("CosineAnnealingLR", {"T_max": 20, "eta_min": 0.01}),
+    ("LambdaLR", {"lr_lambda": lambda t: 0.95**t / (1 + t)}),
+]
+
+
+def optimizers(lr: float) -> tuple[rnn.Optimizer, Any]:
+    return rnn.SGD([rnn.Parameter([1.0])], lr=lr), torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+
+
+def same_rates(optimizer: rnn.Optimizer, ours: Any, optimizer_torch: Any, theirs: Any) -> None:
+    # PyTorch multiplies the last rate, so its error grows from step to step, and most where the rate comes close to 0.
+    for t in range(70):
+        np.testing.assert_allclose(optimizer.lr, optimizer_torch.param_groups[0]["lr"], rtol=1e-12, atol=1e-16, err_msg=f"{t}")
+        ours.step()
+        optimizer_torch.step()
+        theirs.step()
+
+
+@pytest.mark.parametrize(("kind", "options"), SCHEDULES)
+def test_schedules_agree(kind: str, options: dict[str, Any]) -> None:
+    optimizer, optimizer_torch = optimizers(0.1)
+    ours = getattr(schedule, kind)(optimizer, **options)
+    theirs = getattr(torch.optim.lr_scheduler, kind)(optimizer_torch, **options)
+    same_rates(optimizer, ours, optimizer_torch, theirs)
+
+
+@pytest.mark.parametrize(("kind", "options"), SCHEDULES)
+def test_warm_up_is_a_line_and_then_the_other(kind: str, options: dict[str, Any]) -> None:
+    optimizer, optimizer_torch = optimizers(0.1)
+    ours = schedule.WarmupLR(getattr(schedule, kind)(optimizer, **options), start_factor=0.2, total_iters=9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        line = torch.optim.lr_scheduler.LinearLR(optimizer_torch, start_factor=0.2, total_iters=9)
+        after = getattr(torch.optim.lr_scheduler, kind)(optimizer_torch, **options)
+        theirs = torch.optim.lr_scheduler.SequentialLR(optimizer_torch, [line, after], milestones=[9])
+        same_rates(optimizer, ours, optimizer_torch, theirs)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"patience": 2, "factor": 0.5, "cooldown": 3},
+        {"mode": "max", "patience": 1, "factor": 0.7, "threshold": 0.05},
+        {"patience": 3, "factor": 0.2, "threshold": 0.1, "threshold_mode": "abs", "min_lr": 0.003},
+        {"mode": "max", "patience": 0, "factor": 0.9, "threshold": 0.01, "threshold_mode": "abs", "eps": 0.005},
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_plateaus_agree(options: dict[str, Any], seed: int) -> None:
+    optimizer, optimizer_torch = optimizers(0.1)
+    ours = schedule.ReduceLROnPlateau(optimizer, **options)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer_torch, **options)
+    rng = np.random.default_rng(seed)
+    for t in range(120):
+        metric = float(3 * math.exp(-t / 15) - 0.5 * seed + 0.1 * rng.normal()) if t != 50 else math.nan
+        ours.step(metric)
+        theirs.step(metric)
+        assert optimizer.lr == optimizer_torch.param_groups[0]["lr"]
+        assert (ours.best, ours.num_bad_epochs) == (theirs.best, theirs.num_bad_epochs)
+
+
+def test_training_with_a_schedule_and_clipping_agrees() -> None:
+    pair = Pair(9)
+    optimizer = rnn.Adam(pair.ours.parameters(), lr=0.03)
+    optimizer_torch = torch.optim.Adam(pair.theirs, lr=0.03)
+    ours = schedule.CosineAnnealingLR(optimizer, T_max=STEPS, eta_min=1e-3)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer_torch, T_max=STEPS, eta_min=1e-3)
+    for _ in range(STEPS):
+        loss, loss_torch = pair.losses()
+        assert loss == pytest.approx(loss_torch, rel=1e-8)
+        norm = clip_grad_norm(pair.ours.parameters(), 0.2)
+        assert norm == pytest.approx(torch.nn.utils.clip_grad_norm_(pair.theirs, 0.2).item(), rel=1e-7)
+        for step in (optimizer, optimizer_torch, ours, theirs):
+            step.step()
+
+
+# -- clipping ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 2.5, math.inf])
+@pytest.mark.parametrize("max_norm", [0.0, 0.3, 1e3, math.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clipped_gradients_agree(dtype: Any, max_norm: float, norm_type: float) -> None:
+    rng = np.random.default_rng(10)
+    gradients = [rng.normal(size=shape).astype(dtype) for shape in [(3, 4), (4,), ()]]
+    ours = [rnn.Parameter(np.zeros_like(g)) for g in gradients]
+    theirs = [torch.zeros(g.shape, dtype=getattr(torch, g.dtype.name), requires_grad=True) for g in gradients]
+    for p, q, g in zip(ours, theirs, gradients, strict=True):
+        p.grad, q.grad = g, torch.tensor(g)
+    rtol = 1e-12 if dtype is np.float64 else 1e-6
+    again = copy.deepcopy(theirs)
+    for q, g in zip(again, gradients, strict=True):
+        q.grad = torch.tensor(g)
+    norm = clip_grad_norm(ours, max_norm, norm_type)
+    np.testing.assert_allclose(norm, torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type).item(), rtol=rtol)
+    for p, q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=rtol)
+    for p, g in zip(ours, gradients, strict=True):
+        p.grad = g
+    clip_grad_value(ours, 0.4)
+    torch.nn.utils.clip_grad_value_(again, 0.4)
+    for p, q in zip(ours, again, strict=True):
+        np.testing.assert_array_equal(p.grad, q.grad.numpy())
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_gradients_that_are_not_finite_agree(wrong: float) -> None:
+    p, q = rnn.Parameter([1.0, 1.0]), torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    p.grad, q.grad = np.array([1.0, wrong]), torch.tensor([1.0, wrong], dtype=torch.float64)
+    np.testing.assert_equal(clip_grad_norm([p], 1.0), torch.nn.utils.clip_grad_norm_([q], 1.0).item())
+    np.testing.assert_array_equal(p.grad, q.grad.numpy())
