@@ -1,4 +1,4 @@
-"""Linear algebra: norms, inverses, determinants, solutions and factors of matrices and of stacks of them."""
+"""Linear algebra: norms, inverses, determinants, solutions, factors and spectra of matrices and of stacks of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import LeavesGraphError
 from ..tensor import Tensor
-from .kinds import REAL, Domain, general, shape_of
+from .kinds import POSITIVE, REAL, Domain, Op, general, shape_of
 from .linalg import swapped
 from .reduce import normalized, restored
 from .shape import as_array
 
 Axes = int | tuple[int, ...] | None
+SPECTRAL: dict[Any, Callable[..., Any]] = {2: np.max, -2: np.min, "nuc": np.sum}
 
 
 def computable(x: Any) -> Any:
@@ -67,10 +69,12 @@ def norm(x: Any, ord: Any = None, axis: Axes = None, keepdims: bool = False) -> 
 
     `ord` of vectors is None or 2 (the length), inf or -inf (the largest or smallest absolute value), or any other p, for
     sum(|x|^p)^(1/p); of matrices None or "fro" (the root of the sum of squares), 1 or -1 (the largest or smallest sum of
-    absolute values of a column), inf or -inf (of a row). Without `axis` and `ord` it is the length of the flattened array.
-    The derivative of the length at 0 is taken as 0, and so is that of |x|^p by an element that is 0.
+    absolute values of a column), inf or -inf (of a row), 2 or -2 (the largest or smallest singular value), "nuc" (their sum).
+    Without `axis` and `ord` it is the length of the flattened array.
+    The derivative of the length at 0 is taken as 0, and so is that of |x|^p by an element that is 0. Singular values that
+    are the largest together share equally, as those of `max`; the rest on their derivatives is said in `svd`.
 
-    Raises ValueError for another `ord`; among them are the norms of matrices by their singular values (2, -2, "nuc").
+    Raises ValueError for another `ord`.
 
     >>> import minigrad
     >>> x = minigrad.tensor([3.0, 4.0], requires_grad=True)
@@ -100,8 +104,11 @@ def norm(x: Any, ord: Any = None, axis: Axes = None, keepdims: bool = False) -> 
         raise ValueError(f"norm takes vectors along one axis or matrices along two, not {len(axes)} axes of shape {x.shape}")
     if ord == "fro":
         return length_op.run(x, {"axis": axes, "keepdims": keepdims})
+    if ord in SPECTRAL:
+        found = SPECTRAL[ord](svdvals(np.moveaxis(x, axes, (-2, -1))), axis=-1)
+        return np.expand_dims(found, axes) if keepdims else found
     if ord not in (1, -1, np.inf, -np.inf):
-        raise ValueError(f"norm knows no ord {ord!r} of matrices; ord is None, 'fro', 1, -1, inf or -inf")
+        raise ValueError(f"norm knows no ord {ord!r} of matrices; ord is None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf")
     down, across = axes if ord in (1, -1) else axes[::-1]
     sums = np.sum(np.abs(x), axis=down, keepdims=True)
     found = (np.max if ord > 0 else np.min)(sums, axis=across, keepdims=True)
@@ -137,11 +144,10 @@ def solve_by_a(g: Any, out: Any, a: Any) -> Any:
     return -(solve(swapped(a), g) @ swapped(out))
 
 
-def lower_factor(x: Any) -> Any:
+def symmetric(x: Any) -> Any:
     x = computable(x)
-    if x.ndim >= 2 and x.shape[-1] == x.shape[-2]:  # of anything else NumPy tells what is wrong
-        x = 0.5 * (x + swapped(x))
-    return np.linalg.cholesky(x)
+    square = x.ndim >= 2 and x.shape[-1] == x.shape[-2]  # of anything else NumPy tells what is wrong
+    return 0.5 * (x + swapped(x)) if square else x
 
 
 def cholesky_vjp(g: Any, out: Any) -> Any:
@@ -149,8 +155,13 @@ def cholesky_vjp(g: Any, out: Any) -> Any:
     n = out.shape[-1]
     inner = swapped(out) @ np.where(np.tri(n, dtype=bool), g, 0) * (np.tri(n) - 0.5 * np.eye(n))
     inverse = inv(out)
-    whole = swapped(inverse) @ inner @ inverse
-    return 0.5 * (whole + swapped(whole))
+    return symmetric(swapped(inverse) @ inner @ inverse)
+
+
+def pinv_vjp(g: Any, out: Any, x: Any) -> Any:
+    P, G = swapped(out), swapped(g)
+    down, across = G @ out @ P, P @ out @ G
+    return down - x @ (out @ down) + across - across @ out @ x - P @ g @ P
 
 
 inv_op = general("inv", lambda x: np.linalg.inv(computable(x)), lambda g, out: -(swapped(out) @ g @ swapped(out)), domain=REAL)
@@ -171,8 +182,15 @@ solve_op = general(
 )
 cholesky_op = general(
     "cholesky",
-    lower_factor,
+    lambda x: np.linalg.cholesky(symmetric(x)),
     cholesky_vjp,
+    domain=REAL,
+    analytic=False,
+)
+pinv_op = general(
+    "pinv",
+    lambda x, *, rcond: np.linalg.pinv(computable(x), rcond),
+    pinv_vjp,
     domain=REAL,
     analytic=False,
 )
@@ -259,8 +277,204 @@ def cholesky(x: Any, *, upper: bool = False) -> Any:
     return swapped(found) if upper else found
 
 
-OPS = [length_op, p_norm_op, inv_op, det_op, logabsdet_op, solve_op, cholesky_op]
+# -- spectra ---------------------------------------------------------------------------------------------------
+
+# Both ops give their factors packed into one array, which the public functions take apart.
+
+
+def quotient(x: Any, y: Any) -> Any:
+    none = np.equal(y, 0)
+    return np.where(none & np.not_equal(x, 0), np.nan, x / np.where(none, 1, y))
+
+
+# Vectors turn into each other by the difference of their values, which may be none. Where nothing is asked of them this is
+# no matter; else there is no derivative. Not masked_multiply: its own derivative is 0 there, and a second one would be wrong.
+quotient_op: Op = general(
+    "quotient",
+    quotient,
+    lambda g, y: quotient_op.run(g, y),
+    lambda g, out, y: -quotient_op.run(g * out, y),
+    domain=POSITIVE,
+    analytic=False,
+)
+
+
+def packed_eigh(x: Any) -> Any:
+    values, vectors = np.linalg.eigh(symmetric(x))
+    return np.concatenate([values[..., None], vectors], -1)
+
+
+def eigh_vjp(g: Any, out: Any) -> Any:
+    w, V = out[..., 0], out[..., 1:]
+    eye = np.eye(w.shape[-1], dtype=bool)
+    gaps = np.where(eye, 1, w[..., None, :] - w[..., :, None])
+    inner = np.where(eye, g[..., None, :, 0], swapped(V) @ g[..., 1:])
+    return symmetric(V @ quotient_op.run(inner, gaps) @ swapped(V))
+
+
+def packed_svd(x: Any) -> Any:
+    U, s, Vh = np.linalg.svd(computable(x), full_matrices=False)
+    return np.concatenate([U, s[..., None, :], swapped(Vh)], -2)
+
+
+def svd_vjp(g: Any, out: Any, x_shape: tuple[int, ...]) -> Any:
+    m, n = x_shape[-2:]
+    (U, s, V), (gU, gs, gV) = ((t[..., :m, :], t[..., m : m + 1, :], t[..., m + 1 :, :]) for t in (out, g))
+    eye = np.eye(min(m, n), dtype=bool)
+    gaps = np.where(eye, 1, (s - swapped(s)) * (s + swapped(s)))
+    by_U, by_V = swapped(U) @ gU, swapped(V) @ gV
+    turn_U, turn_V = quotient_op.run(by_U, gaps), quotient_op.run(by_V, gaps)
+    inner = (turn_U + swapped(turn_U)) * s + swapped(s) * (turn_V + swapped(turn_V))
+    found = U @ np.where(eye, gs, inner) @ swapped(V)
+    if m > n:
+        found = found + quotient_op.run(gU - U @ by_U, s) @ swapped(V)
+    if n > m:
+        found = found + U @ swapped(quotient_op.run(gV - V @ by_V, s))
+    return found
+
+
+eigh_op = general("eigh", packed_eigh, eigh_vjp, domain=REAL, analytic=False)
+svd_op = general("svd", packed_svd, svd_vjp, domain=REAL, analytic=False)
+
+
+class EighResult(NamedTuple):
+    """Eigenvalues, and eigenvectors in the columns of a matrix."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+class SVDResult(NamedTuple):
+    """Left singular vectors in columns, singular values, right singular vectors in rows."""
+
+    U: Any
+    S: Any
+    Vh: Any
+
+
+def eigh(x: Any, UPLO: str = "L") -> EighResult:
+    """Eigenvalues w, in ascending order, and eigenvectors V of a symmetric x = V @ diag(w) @ V.T. As ``np.linalg.eigh``.
+
+    NumPy reads one triangle of x only, that of `UPLO`. Here x counts with both, as 0.5 * (x + x.T), and the gradient is
+    symmetric: V @ (diag(gw) + F * (V.T @ gV)) @ V.T, where F[i, j] is 1 / (w[j] - w[i]), and 0 on the diagonal.
+
+    The sign of an eigenvector is LAPACK's choice. Only a function that does not depend on it has a gradient to speak of.
+    Of equal eigenvalues the vectors are any basis: where they are used, or a second derivative is taken, it comes out as
+    NaN. The first derivative of the eigenvalues is finite; it is right for what does not depend on their order.
+    Raises LinAlgError if a matrix is not square, ValueError for another `UPLO`.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([[2.0, 1.0], [1.0, 2.0]], requires_grad=True)
+    >>> w, V = minigrad.linalg.eigh(x)
+    >>> w[1].backward()
+    >>> x.grad.round(9).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
+    if UPLO.upper() not in ("L", "U"):
+        raise ValueError(f"UPLO is 'L' or 'U', not {UPLO!r}")
+    out = eigh_op.run(as_array(x))
+    return EighResult(out[..., 0], out[..., 1:])
+
+
+def eigvalsh(x: Any, UPLO: str = "L") -> Any:
+    """The eigenvalues of a symmetric matrix, in ascending order: those of `eigh`. As ``np.linalg.eigvalsh``.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([[1.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    >>> minigrad.linalg.eigvalsh(x).sum().backward()
+    >>> x.grad.tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return eigh(x, UPLO)[0]
+
+
+def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """Singular values s, in descending order, and vectors: x = U @ diag(s) @ Vh. As ``np.linalg.svd``.
+
+    Of an (m, n) matrix, k = min(m, n), U is (m, k) and Vh (k, n), with ``full_matrices=False`` or if it is square.
+    Without `compute_uv` the result is s alone.
+
+    The gradient by s is U @ diag(gs) @ Vh, also where s is 0: as if it went on below. The sign of a pair of vectors is
+    LAPACK's choice. Only a function that does not depend on it has a gradient to speak of. Of equal singular values the
+    vectors are any basis: where they are used, or a second derivative is taken, it comes out as NaN; so it does where one
+    is 0 and x is not square. The first derivative of s is finite; it is right for what does not depend on its order.
+    The gradient by the vectors is Townsend's, "Differentiating the singular value decomposition" (2016).
+    Raises LeavesGraphError if x requires grad, is not square, and the vectors are asked for with `full_matrices`: those
+    beyond k have no derivative (if x does not require grad, all are given as plain arrays). LinAlgError if x is no matrix.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([[0.0, 2.0], [1.0, 0.0]], requires_grad=True)
+    >>> U, s, Vh = minigrad.linalg.svd(x)
+    >>> s[0].backward()
+    >>> s.tolist(), x.grad.tolist()
+    ([2.0, 1.0], [[0.0, 1.0], [0.0, 0.0]])
+    """
+    x = as_array(x)
+    out = svd_op.run(x)
+    m, n = x.shape[-2:]
+    if not compute_uv:
+        return out[..., m, :]
+    if full_matrices and m != n:
+        if isinstance(x, Tensor) and x.requires_grad:
+            raise LeavesGraphError(
+                f"np.linalg.svd of shape {x.shape} has no derivative in minigrad with full_matrices=True, for matrices that "
+                "are not square, and this tensor requires grad. With full_matrices=False it has; if you need only the "
+                "values, call it on t.detach().numpy()"
+            )
+        return SVDResult(*np.linalg.svd(computable(plain(x))))
+    return SVDResult(out[..., :m, :], out[..., m, :], swapped(out[..., m + 1 :, :]))
+
+
+def svdvals(x: Any) -> Any:
+    """The singular values of a matrix, in descending order: those of `svd`. As ``np.linalg.svdvals``.
+
+    >>> import minigrad
+    >>> minigrad.linalg.svdvals(minigrad.tensor([[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]]))
+    tensor([4., 3.])
+    """
+    return svd(x, compute_uv=False)
+
+
+def cond(x: Any, p: Any = None) -> Any:
+    """The condition number norm(x, p) * norm(inv(x), p) of a matrix. As ``np.linalg.cond``.
+
+    With p None or 2 the largest singular value over the smallest, with -2 the inverse of that; then x need not be square.
+    Raises LinAlgError if x has no elements or, for another p, is not square.
+
+    >>> import minigrad
+    >>> minigrad.linalg.cond(minigrad.tensor([[3.0, 0.0], [0.0, 4.0]]), -2).item()
+    0.75
+    """
+    x = as_array(x)
+    if 0 in x.shape[-2:]:
+        raise np.linalg.LinAlgError("an empty matrix has no condition number")
+    if p not in (None, 2, -2):
+        return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
+    s = svdvals(x)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.min(s, -1) / np.max(s, -1) if p == -2 else np.max(s, -1) / np.min(s, -1)
+
+
+def pinv(x: Any, rcond: Any = None) -> Any:
+    """The pseudo-inverse of a matrix, in which singular values up to `rcond` times the largest count as 0.
+
+    As ``np.linalg.pinv``. The derivative is that among matrices of the same rank (Golub and Pereyra 1973). It needs no
+    singular vectors, so equal singular values do not matter.
+    Raises LinAlgError if x is no matrix.
+
+    >>> import minigrad
+    >>> minigrad.linalg.pinv(minigrad.tensor([[2.0, 0.0], [0.0, 0.0]]))
+    tensor([[0.5, 0. ],
+            [0. , 0. ]])
+    """
+    return pinv_op.run(as_array(x), {"rcond": plain(rcond)})
+
+
+OPS = [
+    length_op, p_norm_op, inv_op, det_op, logabsdet_op, solve_op, cholesky_op, pinv_op, quotient_op, eigh_op, svd_op,
+]  # fmt: skip
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.linalg.norm: norm, np.linalg.inv: inv, np.linalg.det: det, np.linalg.slogdet: slogdet, np.linalg.solve: solve,
-    np.linalg.cholesky: cholesky,
+    np.linalg.cholesky: cholesky, np.linalg.pinv: pinv, np.linalg.cond: cond, np.linalg.svd: svd,
+    np.linalg.svdvals: svdvals, np.linalg.eigh: eigh, np.linalg.eigvalsh: eigvalsh,
 }  # fmt: skip

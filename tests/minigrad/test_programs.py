@@ -428,6 +428,21 @@ def solve(b: Builder) -> str:
     return f"np.linalg.solve({a}, {b.shaped((b.shape(a)[-1], b.number(1, 2)))})"
 
 
+def spectrum(function: str, b: Builder) -> str:
+    """Of a matrix whose values are apart; of the vectors what does not depend on their signs."""
+    name = b.pick(least=2, filled=True)
+    m, n = b.shape(name)[-2:]
+    if function == "eigh" and m != n:
+        name = b.emit(f"np.matmul({name}, np.swapaxes({name}, -1, -2))")
+        n = m
+    a = f"({name} / 16 + 2 * np.diag(np.arange(1, {max(m, n) + 1}, dtype=x0.dtype))[:{m}, :{n}])"
+    if function == "pinv":
+        return f"np.linalg.pinv({a})"
+    if function == "eigh":
+        return b.one_of("np.square({}[1])", "{}[0]").format(f"np.linalg.eigh({a} + np.swapaxes({a}, -1, -2))")
+    return b.one_of("np.square({}[0])", "{}[1]").format(f"np.linalg.svd({a}, full_matrices=False)")
+
+
 def cholesky(b: Builder) -> str:
     a = b.matrices()
     return f"np.linalg.cholesky({a} + np.swapaxes({a}, -1, -2))"
@@ -473,11 +488,12 @@ STEPS: dict[str, Step] = {
     "concatenate": concatenate, "stack": stack, "matmul": matmul, "linear": linear,
     "inv": lambda b: f"np.linalg.inv({b.matrices()})", "det": lambda b: f"np.linalg.det({b.matrices()})",
     "logabsdet": lambda b: f"np.linalg.slogdet({b.matrices()})[1]", "solve": solve, "cholesky": cholesky,
+    **{f: partial(spectrum, f) for f in ("eigh", "svd", "pinv")},
     "astype": lambda b: f"mg.astype({b.pick()}, float)",
     "rearranged": partial(one_that_fits, REARRANGED, 1), "a product": partial(one_that_fits, PRODUCTS, 2),
 }  # fmt: skip
 ELEMENTWISE: dict[str, Step] = {op.name: partial(elementwise, op) for op in TABLE.values() if op.kind == "elementwise"}
-IN_GRADIENTS = {"scatter"}  # has no function: it is what becomes of getitem
+IN_GRADIENTS = {"scatter", "quotient"}  # have no function: they are what becomes of getitem, and of eigh and svd
 
 
 @st.composite

@@ -342,7 +342,7 @@ def test_no_silent_way_out_of_the_graph(leave: Callable[[Tensor], Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "call"),
     [
-        ("np.linalg.svd", lambda t: np.linalg.svd(t)),
+        ("np.linalg.qr", lambda t: np.linalg.qr(t)),
         ("np.fft.fft", lambda t: np.fft.fft(t)),
         ("np.interp", lambda t: np.interp(t, [0.0, 1.0], [0.0, 1.0])),
         ("np.convolve", lambda t: np.convolve(t[0], t[1])),
@@ -367,7 +367,7 @@ def test_a_tensor_in_the_graph_is_not_written_into_an_array(call: Callable[[Tens
 def test_functions_without_a_derivative_take_tensors_that_need_none() -> None:
     t = minigrad.tensor(np.diag([3.0, 4.0]))
     for found, expected in (
-        (np.linalg.svd(t).S, [4, 3]),
+        (np.linalg.eigvals(t), [3, 4]),
         (np.interp(t, [0.0, 10.0], [0.0, 20.0]), [[6, 0], [0, 8]]),
         (np.subtract.reduce(t), [3, -4]),
     ):

@@ -340,6 +340,36 @@ def solve(draw: st.DrawFn, op: Op) -> Case:
     return Case(op, (draw(matrices(op, left, n)), draw(operand(op, (*right, n, m)))), {})
 
 
+def turned(random: np.random.Generator, lead: tuple[int, ...], n: int, k: int) -> np.ndarray:
+    """The first k columns of orthogonal (n, n) matrices."""
+    return np.linalg.qr(random.normal(size=(*lead, n, k)))[0]
+
+
+def keeps_signs(op: Op, x: np.ndarray, random: np.random.Generator) -> bool:
+    """Whether LAPACK gives the vectors of all matrices near x the same signs, which differences rely on."""
+    near = x + 0.03 * random.uniform(-1, 1, (50, *x.shape))
+    return bool(np.all(np.abs(op.forward(near) - op.forward(x)) < 0.5))
+
+
+@st.composite
+def spectrum(draw: st.DrawFn, op: Op) -> Case:
+    """Of matrices with orthogonal vectors and values 2 or more apart; singular ones are also that far from 0."""
+    lead = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=2))
+    m, n = draw(sides), draw(sides)
+    random = np.random.default_rng(draw(seeds))
+    while True:
+        if op.name == "eigh":
+            U = Vt = turned(random, lead, n, n)
+            values = 2.0 * random.permutation(n) - random.uniform(0, 2 * n)
+        else:
+            U, Vt = turned(random, lead, m, min(m, n)), turned(random, lead, n, min(m, n))
+            values = 2.0 * random.permutation(min(m, n)) + 2
+        x = U * values @ np.swapaxes(Vt, -1, -2)
+        if op.name == "pinv" or keeps_signs(op, x, random):
+            break
+    return Case(op, (Operand(x),), {"rcond": draw(st.sampled_from([None, 1e-5]))} if op.options else {})
+
+
 @st.composite
 def norm(draw: st.DrawFn, op: Op) -> Case:
     """Of no vector that is nearly 0, where the derivatives are steep."""
@@ -365,6 +395,7 @@ STRATEGIES: dict[str, Callable[[Op], st.SearchStrategy[Case]]] = {
     "softmax": along_an_axis, "log_softmax": along_an_axis, "cross_entropy": cross_entropy,
     "einsum": einsum, "inv": of_matrices, "det": of_matrices, "logabsdet": of_matrices, "cholesky": of_matrices,
     "solve": solve, "norm": norm, "p_norm": norm,
+    "eigh": spectrum, "svd": spectrum, "pinv": spectrum, "quotient": elementwise,
 }  # fmt: skip
 
 

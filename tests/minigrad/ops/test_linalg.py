@@ -30,6 +30,13 @@ def assert_same(found: Any, expected: Any) -> None:
     assert found.data.tobytes() == np.asarray(expected).tobytes()
 
 
+def assert_near(found: Any, expected: Any) -> None:
+    """The same but for rounding, in the same dtype."""
+    assert isinstance(found, minigrad.Tensor)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(found.data, expected, rtol=1e-13 if expected.dtype == float else 1e-5, atol=1e-13)
+
+
 def slope(f: Any, step: float = 1e-3) -> Any:
     """The derivative at 0, by central differences of fourth order."""
     return (8 * (f(step) - f(-step)) - (f(2 * step) - f(-2 * step))) / (12 * step)
@@ -212,6 +219,11 @@ NORMS: list[tuple[np.ndarray, dict[str, Any]]] = [
     *((A, {"ord": ord, "axis": axis}) for ord in (None, "fro", 1, -1, INF, -INF) for axis in ((0, 1), (2, 0), (-1, 1))),
     *((M, {"ord": ord}) for ord in ("fro", 1, -1, INF, -INF)),
 ]
+SPECTRAL = [
+    *((M, {"ord": ord}) for ord in (2, -2, "nuc")),
+    *((A, {"ord": ord, "axis": axis}) for ord in (2, -2, "nuc") for axis in ((0, 1), (2, 0), (-1, 1))),
+    *((M[:0], {"ord": "nuc"}), (A[:0], {"ord": 2, "axis": (1, 2)})),
+]
 
 
 @pytest.mark.parametrize("keepdims", [False, True])
@@ -221,6 +233,29 @@ def test_norms_are_numpys(x: np.ndarray, options: dict[str, Any], keepdims: bool
     for f in (np.linalg.norm, minigrad.linalg.norm):
         assert_same(f(leaf(x), **options, keepdims=keepdims), expected)
     check(lambda t: np.linalg.norm(t, **options, keepdims=keepdims), x + 0.3 * np.sign(x), tolerance=1e-7)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize(("x", "options"), SPECTRAL, ids=lambda v: str(v.shape if hasattr(v, "shape") else v))
+def test_norms_by_singular_values_are_numpys(x: np.ndarray, options: dict[str, Any], keepdims: bool) -> None:
+    expected = np.asarray(np.linalg.norm(x, **options, keepdims=keepdims))
+    for f in (np.linalg.norm, minigrad.linalg.norm):
+        assert_near(f(leaf(x), **options, keepdims=keepdims), expected)
+    check(lambda t: np.linalg.norm(t, **options, keepdims=keepdims), x, tolerance=1e-7)
+
+
+@pytest.mark.parametrize("x", [M, M.T, S], ids=["wide", "tall", "square"])
+def test_gradients_of_norms_by_singular_values_are_made_of_their_vectors(x: np.ndarray) -> None:
+    U, _, Vh = np.linalg.svd(x, full_matrices=False)
+    for ord, expected in (("nuc", U @ Vh), (2, np.outer(U[:, 0], Vh[0])), (-2, np.outer(U[:, -1], Vh[-1]))):
+        np.testing.assert_allclose(minigrad.grad(lambda t, ord=ord: np.linalg.norm(t, ord))(x), expected, atol=1e-13)
+
+
+@pytest.mark.parametrize(("ord", "share"), [(2, 0.5), (-2, 0.5), ("nuc", 1)])
+def test_equal_singular_values_share_the_gradient_of_a_norm(ord: Any, share: float) -> None:
+    for x in (np.eye(2), np.array([[0.0, 3.0], [-3.0, 0.0]]), np.eye(3, 2)):
+        size = np.max(np.abs(x))
+        np.testing.assert_allclose(minigrad.grad(lambda t: np.linalg.norm(t, ord))(x), share * x / size, atol=1e-15)
 
 
 @pytest.mark.filterwarnings("error")
@@ -254,8 +289,8 @@ def test_elements_that_are_zero_in_other_norms() -> None:
     [
         (V, "fro", None, "no ord 'fro' of vectors"),
         (V, 0, None, "no ord 0 of vectors"),
-        (M, 2, None, "no ord 2 of matrices"),
-        (M, "nuc", None, "no ord 'nuc' of matrices"),
+        (V, "nuc", None, "no ord 'nuc' of vectors"),
+        (M, "nuclear", None, "no ord 'nuclear' of matrices"),
         (M, 3, None, "no ord 3 of matrices"),
         (A, 1, None, "not 3 axes"),
         (A, None, (0, 1, 2), "not 3 axes"),
@@ -363,14 +398,14 @@ def test_singular_matrices_have_neither_inverse_nor_logarithm() -> None:
         y.backward()
 
 
-@pytest.mark.parametrize("name", ["inv", "det", "slogdet", "cholesky"])
+@pytest.mark.parametrize("name", ["inv", "det", "slogdet", "cholesky", "eigh", "eigvalsh"])
 @pytest.mark.parametrize("x", [M, V], ids=["oblong", "vector"])
 def test_matrices_that_are_not_square(name: str, x: np.ndarray) -> None:
     with pytest.raises(np.linalg.LinAlgError):
         getattr(np.linalg, name)(leaf(x))
 
 
-@pytest.mark.parametrize("name", ["inv", "det", "cholesky", "norm"])
+@pytest.mark.parametrize("name", ["inv", "det", "cholesky", "norm", "pinv"])
 def test_integers_and_narrow_floats(name: str) -> None:
     x = np.array([[4, 1], [1, 3]])
     f = getattr(np.linalg, name)
@@ -381,8 +416,173 @@ def test_integers_and_narrow_floats(name: str) -> None:
     assert minigrad.grad(f(half).sum(), half).dtype == np.float16
 
 
+# -- spectra ---------------------------------------------------------------------------------------------------
+
+OBLONG = {**SQUARE, "wide": A, "tall": M.T, "row": M[:1], "column": M[:, :1], "no rows": M[:0], "no columns": A[..., :0]}
+each_matrix = pytest.mark.parametrize("x", OBLONG.values(), ids=OBLONG.keys())
+each_width = pytest.mark.parametrize("dtype", ["float64", "float32"])
+
+
+def transposed(x: Any) -> Any:
+    return np.swapaxes(x, -1, -2)
+
+
+def made_symmetric(x: Any) -> Any:
+    return 0.5 * (x + transposed(x))
+
+
+@each_width
+@each_square
+def test_eigenvalues_and_vectors_are_numpys(x: np.ndarray, dtype: str) -> None:
+    x = made_symmetric(x).astype(dtype)
+    for f in (np.linalg.eigh, minigrad.linalg.eigh):
+        found, expected = f(leaf(x)), np.linalg.eigh(x)
+        assert_same(found.eigenvalues, expected.eigenvalues)
+        assert_same(found.eigenvectors, expected.eigenvectors)
+        assert_same(f(leaf(x), UPLO="U").eigenvalues, expected.eigenvalues)
+    for f in (np.linalg.eigvalsh, minigrad.linalg.eigvalsh):
+        assert_near(f(leaf(x)), np.linalg.eigvalsh(x))
+    t = leaf(x)
+    g = minigrad.grad(np.linalg.eigh(t)[1].sum() + np.linalg.eigvalsh(t)[..., :1].sum(), t)
+    assert g.dtype == dtype
+    np.testing.assert_allclose(g.data, transposed(g.data), atol=1e-5)
+
+
+@each_width
+@each_matrix
+def test_singular_values_and_vectors_are_numpys(x: np.ndarray, dtype: str) -> None:
+    x = x.astype(dtype)
+    for f in (np.linalg.svd, minigrad.linalg.svd):
+        for found, expected in zip(f(leaf(x), full_matrices=False), np.linalg.svd(x, full_matrices=False), strict=True):
+            assert_same(found, expected)
+        assert_near(f(leaf(x), compute_uv=False), np.linalg.svdvals(x))
+    for f in (np.linalg.svdvals, minigrad.linalg.svdvals):
+        assert_near(f(leaf(x)), np.linalg.svdvals(x))
+    if x.shape[-1] == x.shape[-2]:
+        assert_same(np.linalg.svd(leaf(x)).Vh, np.linalg.svd(x).Vh)
+
+
+@each_square
+def test_derivatives_of_eigenvalues_and_of_what_does_not_depend_on_signs(x: np.ndarray) -> None:
+    def f(t: Any) -> Any:
+        w, V = np.linalg.eigh(made_symmetric(t))
+        return w, V**2, V * np.sin(w)[..., None, :] @ transposed(V)
+
+    minigrad.check_grads(f, x, order=2)
+
+
+@each_matrix
+def test_derivatives_of_singular_values_and_of_what_does_not_depend_on_signs(x: np.ndarray) -> None:
+    def f(t: Any) -> Any:
+        U, s, Vh = np.linalg.svd(t, full_matrices=False)
+        return s, U @ Vh, np.sum((U @ Vh) ** 2 * 0.5), U**2, Vh**2, U * np.sin(s)[..., None, :] @ Vh
+
+    minigrad.check_grads(f, x, order=2)
+
+
+@each_matrix
+def test_the_gradient_of_a_reconstruction_is_the_cotangent(x: np.ndarray) -> None:
+    def f(t: Any) -> Any:
+        U, s, Vh = np.linalg.svd(t, full_matrices=False)
+        return U * s[..., None, :] @ Vh
+
+    u = RANDOM.normal(size=x.shape)
+    np.testing.assert_allclose(minigrad.vjp(f, x)[1](u)[0], u, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("x", [np.eye(3), np.zeros((3, 3)), np.diag([2.0, 1.0, 2.0]), np.zeros((2, 0, 0))], ids=str)
+def test_of_equal_eigenvalues_the_symmetric_functions_have_their_gradient(x: np.ndarray) -> None:
+    for f, expected in (
+        (lambda w: w, np.broadcast_to(np.eye(x.shape[-1]), x.shape)),
+        (lambda w: w**2, 2 * x),
+        (lambda w: w**3, 3 * x @ x),
+    ):
+        g = minigrad.grad(lambda t, f=f: np.sum(f(np.linalg.eigvalsh(t))))(x)
+        np.testing.assert_allclose(g, expected, atol=1e-14)
+        np.testing.assert_allclose(minigrad.jvp(lambda t, f=f: np.sum(f(np.linalg.eigvalsh(t))), (x,), (x + 1,))[1],
+                                   np.sum(expected * (x + 1)), atol=1e-14)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("x", [np.eye(3), np.zeros((2, 3)), np.diag([2.0, 0.0, 0.0]), np.ones((2, 4, 3))], ids=str)
+def test_of_equal_singular_values_the_sum_of_squares_has_its_gradient(x: np.ndarray) -> None:
+    np.testing.assert_allclose(minigrad.grad(lambda t: np.sum(np.linalg.svdvals(t) ** 2))(x), 2 * x, atol=1e-14)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda t: np.sum(np.linalg.eigh(t)[1] * [[1.0, 2.0], [3.0, 5.0]]),
+        lambda t: np.sum(np.linalg.svd(t).U * [[1.0, 2.0], [3.0, 5.0]]),
+        lambda t: np.sum(np.linalg.svd(t).Vh * [[1.0, 2.0], [3.0, 5.0]]),
+        minigrad.grad(lambda t: np.sum(np.linalg.eigvalsh(t) ** 2)),
+        minigrad.grad(lambda t: np.sum(np.linalg.svdvals(t) ** 2)),
+    ],
+    ids=["V", "U", "Vh", "second of eigvalsh", "second of svdvals"],
+)
+def test_where_vectors_of_equal_values_are_used_no_number_comes_out_in_any_mode(f: Any) -> None:
+    assert np.all(np.isnan(minigrad.vjp(f, np.eye(2))[1](np.ones(np.shape(f(np.eye(2)))))))
+    assert np.any(np.isnan(minigrad.jvp(f, (np.eye(2),), (np.array([[1.0, 2.0], [2.0, 5.0]]),))[1]))
+
+
+def test_vectors_of_a_tall_matrix_of_lower_rank_have_no_derivative() -> None:
+    x = np.eye(3, 2) * [2.0, 0.0]
+    weights = RANDOM.normal(size=(3, 2))
+    assert np.any(np.isnan(minigrad.grad(lambda t: np.sum(weights * np.linalg.svd(t, full_matrices=False).U))(x)))
+    np.testing.assert_allclose(minigrad.grad(lambda t: np.linalg.svdvals(t)[0])(x), np.eye(3, 2) * [1.0, 0.0], atol=1e-15)
+
+
+def test_options_of_svd_and_eigh() -> None:
+    text = r"np\.linalg\.svd of shape \(3, 4\) has no derivative.*full_matrices=True.*full_matrices=False it has.*detach\(\)"
+    with pytest.raises(minigrad.LeavesGraphError, match=text):
+        np.linalg.svd(leaf(M))
+    assert np.linalg.svd(minigrad.tensor(M)).Vh.shape == (4, 4)
+    assert np.linalg.svd(leaf(M), compute_uv=False).shape == (3,)
+    with pytest.raises(TypeError, match=r"np\.linalg\.svd of a Tensor does not take hermitian="):
+        np.linalg.svd(leaf(S), hermitian=True)
+    with pytest.raises(ValueError, match="UPLO is 'L' or 'U', not 'X'"):
+        np.linalg.eigh(leaf(S), UPLO="X")
+    for f in (np.linalg.svd, np.linalg.svdvals, np.linalg.pinv, np.linalg.cond):
+        with pytest.raises(np.linalg.LinAlgError):
+            f(leaf(V))
+
+
+@pytest.mark.parametrize("p", [None, 2, -2, "fro", 1, INF])
+@pytest.mark.parametrize("x", [S, T, N.reshape(1, 1)], ids=["one", "stack", "number"])
+def test_condition_numbers_are_numpys(x: np.ndarray, p: Any) -> None:
+    for f in (np.linalg.cond, minigrad.linalg.cond):
+        found = f(leaf(x), p)
+        np.testing.assert_allclose(found.data, np.linalg.cond(x, p), rtol=1e-12)
+    check(lambda t: np.linalg.cond(t, p), x, tolerance=1e-7)
+
+
+def test_condition_numbers_of_matrices_that_are_not_square_singular_or_empty() -> None:
+    assert_near(np.linalg.cond(leaf(A)), np.linalg.cond(A))
+    assert np.linalg.cond(leaf(np.diag([1.0, 0.0]))).item() == np.inf
+    np.testing.assert_array_equal(minigrad.grad(np.linalg.cond)(np.eye(2)), 0)
+    for f in (np.linalg.cond, minigrad.linalg.cond):
+        with pytest.raises(np.linalg.LinAlgError):
+            f(leaf(M[:0]))
+
+
+@each_matrix
+def test_pseudo_inverses_are_numpys(x: np.ndarray) -> None:
+    for f in (np.linalg.pinv, minigrad.linalg.pinv):
+        assert_same(f(leaf(x)), np.linalg.pinv(x))
+        assert_same(f(leaf(x), 0.5), np.linalg.pinv(x, 0.5))
+    check(np.linalg.pinv, x)
+
+
+def test_pseudo_inverses_where_singular_values_are_equal_or_zero() -> None:
+    check(np.linalg.pinv, np.eye(3, 2))
+    check(lambda u, v: np.linalg.pinv(u @ v, 1e-9), M[:, :2], M[:2])  # of rank 2
+    check(lambda t: np.linalg.pinv(t, 1e-9), np.eye(2))
+
+
 def test_without_a_tensor_the_result_is_a_plain_array() -> None:
-    for name in ("inv", "det", "cholesky", "norm"):
+    for name in ("inv", "det", "cholesky", "norm", "pinv", "cond", "eigvalsh", "svdvals"):
         assert not isinstance(getattr(minigrad.linalg, name)((S @ S.T).tolist()), minigrad.Tensor)
     assert type(minigrad.linalg.solve(S.tolist(), [1.0, 2.0, 3.0])) is np.ndarray
 
