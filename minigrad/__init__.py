@@ -9,6 +9,7 @@ from .tensor import Tensor, tensor  # first: Tensor and the table need each othe
 from . import linalg, ops
 from .check import GradientError, check_grads
 from .checkpoint import checkpoint
+from .compile import CompileError, compile
 from .custom import custom_op
 from .debugging import debug
 from .errors import GraphFreedError, LeavesGraphError, RendererMissing, RenderError, RenderTimeout
@@ -22,8 +23,8 @@ from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, val
 __version__ = "0.1.0"
 
 __all__ = [
-    "Drawing", "GradientError", "Graph", "GraphFreedError", "LeavesGraphError", "RenderError", "RenderTimeout",
-    "RendererMissing", "Tensor", "check_grads", "checkpoint", "custom_op", "debug", "draw", "elementwise_grad", "explain",
-    "grad", "hessian", "hvp", "jacobian", "jvp", "linalg", "no_grad", "scope", "tensor", "value_and_grad", "vjp",
+    "CompileError", "Drawing", "GradientError", "Graph", "GraphFreedError", "LeavesGraphError", "RenderError", "RenderTimeout",
+    "RendererMissing", "Tensor", "check_grads", "checkpoint", "compile", "custom_op", "debug", "draw", "elementwise_grad",
+    "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "linalg", "no_grad", "scope", "tensor", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__

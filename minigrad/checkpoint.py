@@ -9,7 +9,7 @@ from weakref import ref
 
 import numpy as np
 
-from .graph import CURRENT, DEBUG, Forgotten, Node, Scope, ancestors, next_number, same_place
+from .graph import CURRENT, Forgotten, Node, Scope, ancestors, next_number, recording_again, same_place
 from .tensor import Tensor
 from .trees import leaves, mapped
 
@@ -73,7 +73,7 @@ class Segment(Forgotten):
     def recompute(self) -> None:
         began = next_number()
         with same_place():
-            CURRENT.set((CURRENT.get()[0] & DEBUG, self.place))  # recorded under no_grad, too
+            CURRENT.set((recording_again()[0], self.place))  # recorded under no_grad, too
             result = self.again()
         twins = recorded(result, began)
         nodes = [node() for node in self.nodes]

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .errors import GraphFreedError
+from .standin import Standin
 
 __all__ = ["Leaf", "Node", "Scope", "ancestors", "no_grad", "reverse", "scope"]
 
@@ -142,6 +143,13 @@ CURRENT: ContextVar[tuple[int, Scope | None]] = ContextVar("minigrad", default=(
 
 
 DEBUG = 1 << 32  # what debug mode adds to the count, so that the usual case stays one comparison with 0
+RECORDING = 1 << 40  # what recording for `compile` adds
+
+
+def recording_again() -> tuple[int, Scope | None]:
+    """`CURRENT` as it would be outside of every `no_grad`."""
+    paused, place = CURRENT.get()
+    return paused - paused % DEBUG, place
 
 
 class Watch:
@@ -299,6 +307,7 @@ def reverse(
     pending: dict[Node, dict[Gather, list[Piece]]] = {}
     found: dict[Node, Any] = {}
     hooks = HOOKS if len(HOOKS) else None
+    placing = lift is not None or CURRENT.get()[0] >= RECORDING
     watching = WATCH if CURRENT.get()[0] & DEBUG else []
     careful = False  # beyond a `where`, a cotangent of 0 stays 0 also where it meets a derivative that is not finite
 
@@ -321,7 +330,7 @@ def reverse(
     # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
     with np.errstate(all="ignore"), same_place():
         for node in order:
-            if lift is not None:
+            if placing:
                 CURRENT.set((CURRENT.get()[0], node.scope))
             if node in pending:
                 for gather, pieces in pending.pop(node).items():
@@ -422,13 +431,15 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
 def hooked(node: Node, g: Any, lift: Lift | None) -> Any:
     """A cotangent after the hooks of its node."""
     for hook in tuple(HOOKS[node]):
-        if lift is None:
+        if lift is None and not isinstance(g, Standin):
             g = np.asarray(g).view()
             g.flags.writeable = False
         new = hook(g)
         if new is None:
             continue
-        if lift is None:
+        if isinstance(new, Standin):
+            pass
+        elif lift is None:
             new = np.array(new)
         elif not hasattr(new, "requires_grad"):
             new = lift(np.array(new), None)

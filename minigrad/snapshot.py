@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import CURRENT, Leaf, Node, ancestors, reverse, same_place
+from .graph import CURRENT, Leaf, Node, ancestors, recording_again, reverse, same_place
 from .tensor import Tensor, lifted
 
 __all__ = ["Graph"]
@@ -65,7 +65,7 @@ class Graph:
         self.seed = seed._differentiable()
         leaves = {node for node in ancestors([root]) if node.op is None}
         with same_place():
-            CURRENT.set((0, None))  # under no_grad, too
+            CURRENT.set((recording_again()[0], None))  # under no_grad, too
             found = reverse(root, seed, leaves, retain=True, lift=lifted)
         self.gradients = {leaf: found[leaf]._differentiable() for leaf in sorted(found, key=attrgetter("number"))}
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import LeavesGraphError
 from .graph import HOOKS, Leaf, Node, Scope, reverse
+from .standin import RECORDER, Standin
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -71,16 +72,11 @@ class Tensor:
     ) -> None:
         if isinstance(data, Tensor):
             data._stays("making a new tensor of it")
-            data = data._data
-        given = np.asarray(data)
-        if given.dtype.kind in "biuf":
-            array = np.array(given, dtype=dtype)
-        if given.dtype.kind not in "biuf" or array.dtype.kind not in "biuf":
-            wrong = given.dtype if given.dtype.kind not in "biuf" else array.dtype
-            what = "complex numbers are not supported" if wrong.kind == "c" else "only real numbers are supported"
-            raise TypeError(f"a tensor cannot be made of dtype {wrong}: {what}")
-        array.flags.writeable = False
-        self._data = array
+            data = plain(data)
+        if isinstance(data, Standin):
+            self._data = as_dtype(data, dtype or data.dtype)
+        else:
+            self._data = owned_array(data, dtype)
         self._node = None
         self._leaf = None
         if requires_grad:
@@ -165,6 +161,8 @@ class Tensor:
 
         Graphs that were recorded before keep the values they were computed with.
         """
+        if RECORDER.get() is not None:
+            return plain(self)  # type: ignore[no-any-return]
         owner = self._data.base if isinstance(self._data.base, np.ndarray) else self._data
         owner.flags.writeable = False
         view = self._data.view()
@@ -178,16 +176,18 @@ class Tensor:
                 f"the values of a result (here of {self._node.op.name}) are what its graph was computed with and "  # type: ignore[union-attr]
                 "cannot be replaced; make a new tensor instead"
             )
-        if isinstance(new, Tensor):
-            new = new._data
-        array = np.array(new)
+        new = plain(new)
+        array = new if isinstance(new, Standin) else np.array(new)
         if array.shape != self.shape:
             raise ValueError(f"new data has shape {array.shape}, this tensor has {self.shape}; they must be equal")
-        self._rebind(array.astype(self.dtype, casting="same_kind", copy=False))
+        self._rebind(as_dtype(array, self.dtype))
 
     def _rebind(self, array: np.ndarray) -> None:
         """Take `array` as the new values, without a copy. Whoever has it cannot write to it any more."""
-        array.flags.writeable = False
+        if isinstance(array, Standin):
+            RECORDER.get().written(self)
+        else:
+            array.flags.writeable = False
         self._data = array
         if self._leaf is not None:
             self._leaf = Leaf(array, requires_grad=False, name=self._leaf.name, thawed=self._leaf.thawed)
@@ -198,15 +198,15 @@ class Tensor:
 
     def item(self) -> float | int | bool:
         """The value of a tensor with one element, as a Python number."""
-        return self._data.item()  # type: ignore[no-any-return]
+        return plain(self).item()  # type: ignore[no-any-return]
 
     def tolist(self) -> Any:
         """The values as (nested lists of) Python numbers."""
-        return self._data.tolist()
+        return plain(self).tolist()
 
     def detach(self) -> Tensor:
         """The same values, outside the graph: no gradient flows through it."""
-        cut = wrap(self._data)
+        cut = wrap(plain(self))
         if self.name is not None:
             cut.name = self.name
         return cut
@@ -232,13 +232,15 @@ class Tensor:
     def grad(self, new: np.ndarray | None) -> None:
         if new is None and self._node is None:
             return
+        if RECORDER.get() is not None and isinstance(self._node, Leaf):
+            RECORDER.get().gradient(self._node)
         if not isinstance(self._node, Leaf):
             raise ValueError("only a leaf that requires grad has a .grad to set")
         if new is not None:
-            array = np.array(new)
+            array = new if isinstance(new, Standin) else np.array(new)
             if array.shape != self.shape:
                 raise ValueError(f"a gradient has its tensor's shape {self.shape}, this one has {array.shape}")
-            new = array.astype(self.dtype, casting="same_kind", copy=False)
+            new = as_dtype(array, self.dtype)
         self._node.grad = new
 
     def backward(self, seed: ArrayLike | Tensor | None = None, *, retain_graph: bool = False) -> None:
@@ -256,10 +258,13 @@ class Tensor:
         """
         node = self._differentiable()
         found = reverse(node, self._seed(seed), None, retain=retain_graph)
+        recorder = RECORDER.get()
         with GATHERING:
             for leaf, g in found.items():
                 assert isinstance(leaf, Leaf)
-                leaf.grad = np.asarray(g if leaf.grad is None else leaf.grad + g)
+                before = leaf.grad if recorder is None else recorder.gradient(leaf)
+                total = g if before is None else before + g
+                leaf.grad = values(total)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
         """Have ``hook(g)`` called in each backward pass with the gradient of this tensor, once all of it is there.
@@ -299,10 +304,11 @@ class Tensor:
                     "(.sum(), .mean()), or give a seed of that shape"
                 )
             return np.ones(self._data.shape, self._data.dtype)
-        array = np.array(seed._data if isinstance(seed, Tensor) else seed)
+        array: Any = values(seed)
         if array.shape != self.shape:
             raise ValueError(f"the seed has shape {array.shape}, but this tensor has {self.shape}; they must be equal")
-        return array.astype(self.dtype, casting="same_kind", copy=False)
+        made: np.ndarray = as_dtype(array, self.dtype)
+        return made if isinstance(made, Standin) else made.copy()
 
     # -- NumPy's protocols -----------------------------------------------------------------------------------
 
@@ -353,17 +359,17 @@ class Tensor:
 
     def __float__(self) -> float:
         self._stays("float(t), or a function of the math module (there is np.tanh(t) for math.tanh(t)),")
-        return float(self._data)
+        return float(plain(self))
 
     def __int__(self) -> int:
         self._stays("int(t)")
-        return int(self._data)
+        return int(plain(self))
 
     def __index__(self) -> int:
-        return self._data.__index__()  # of integers only, and they never require grad
+        return plain(self).__index__()  # type: ignore[no-any-return]  # of integers only, and they never require grad
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return bool(plain(self))
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -386,25 +392,25 @@ class Tensor:
         )
 
     def __lt__(self, other: Any) -> Any:
-        return np.less(self._data, plain(other))
+        return np.less(plain(self), plain(other))
 
     def __le__(self, other: Any) -> Any:
-        return np.less_equal(self._data, plain(other))
+        return np.less_equal(plain(self), plain(other))
 
     def __gt__(self, other: Any) -> Any:
-        return np.greater(self._data, plain(other))
+        return np.greater(plain(self), plain(other))
 
     def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(self._data, plain(other))
+        return np.greater_equal(plain(self), plain(other))
 
     def __eq__(self, other: Any) -> Any:
-        return np.equal(self._data, plain(other))
+        return np.equal(plain(self), plain(other))
 
     def __ne__(self, other: Any) -> Any:
-        return np.not_equal(self._data, plain(other))
+        return np.not_equal(plain(self), plain(other))
 
     def __floordiv__(self, other: Any) -> Any:
-        return np.floor_divide(self._data, plain(other))
+        return np.floor_divide(plain(self), plain(other))
 
     __hash__ = object.__hash__  # == compares elements; as keys of a dict tensors are told apart by identity
 
@@ -505,11 +511,11 @@ class Tensor:
 
     def argmax(self, axis: int | None = None) -> Any:
         """The index of the largest element, along `axis` or of all, as plain NumPy integers."""
-        return self._data.argmax(axis)
+        return plain(self).argmax(axis)
 
     def argmin(self, axis: int | None = None) -> Any:
         """The index of the smallest element, along `axis` or of all, as plain NumPy integers."""
-        return self._data.argmin(axis)
+        return plain(self).argmin(axis)
 
 
 class Hook:
@@ -533,10 +539,23 @@ class Hook:
         self.remove()
 
 
+def owned_array(data: Any, dtype: Any) -> np.ndarray:
+    """A copy that nobody can write to, of real numbers."""
+    given = np.asarray(data)
+    if given.dtype.kind in "biuf":
+        array = np.array(given, dtype=dtype)
+    if given.dtype.kind not in "biuf" or array.dtype.kind not in "biuf":
+        wrong = given.dtype if given.dtype.kind not in "biuf" else array.dtype
+        what = "complex numbers are not supported" if wrong.kind == "c" else "only real numbers are supported"
+        raise TypeError(f"a tensor cannot be made of dtype {wrong}: {what}")
+    array.flags.writeable = False
+    return array
+
+
 def wrap(array: Any, node: Node | None = None) -> Tensor:
     """A Tensor around an array that nobody else will write to."""
     made = Tensor.__new__(Tensor)
-    made._data = array if type(array) is np.ndarray else np.asarray(array)
+    made._data = array if type(array) is np.ndarray else values(array)
     made._node = node
     made._leaf = None
     return made
@@ -544,7 +563,7 @@ def wrap(array: Any, node: Node | None = None) -> Tensor:
 
 def lifted(array: Any, node: Any) -> Any:
     """A saved array as the Tensor it was, so that rules applied to it are recorded."""
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.ndarray | Standin):
         return array
     made = wrap(array)
     if isinstance(node, Node) and node.requires_grad:
@@ -563,7 +582,23 @@ def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: st
 
 def plain(x: Any) -> Any:
     """The array of a Tensor, anything else as it is."""
-    return x._data if isinstance(x, Tensor) else x
+    if not isinstance(x, Tensor):
+        return x
+    recorder = RECORDER.get()
+    return x._data if recorder is None else recorder.cell(x)
+
+
+def values(x: Any) -> Any:
+    """The array of a Tensor, a stand-in as it is, anything else made an array."""
+    x = plain(x)
+    return x if isinstance(x, Standin) else np.asarray(x)
+
+
+def as_dtype(array: Any, dtype: Any) -> Any:
+    """An array in the dtype of its tensor; a change of kind, such as from floating point to integers, is a TypeError."""
+    if isinstance(array, Standin):
+        return array.astype(dtype)
+    return array.astype(dtype, casting="same_kind", copy=False)
 
 
 def called(name: str, function: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .graph import CURRENT, Leaf, ancestors, forward, next_number, reverse
+from .graph import CURRENT, Leaf, ancestors, forward, next_number, recording_again, reverse
 from .ops import positive
-from .tensor import Tensor, lifted, wrap
+from .tensor import Tensor, as_dtype, lifted, values, wrap
 from .trees import leaves, mapped
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Traced:
                     f"argnums names argument {n}, and the function is called with {len(args)} positional arguments"
                 )
         chosen = tuple(n % len(args) for n in chosen)
-        token = CURRENT.set((0, CURRENT.get()[1]))  # under no_grad, too
+        token = CURRENT.set(recording_again())  # under no_grad, too
         try:
             self.variables = {n: mapped(fresh, args[n]) for n in chosen}
             self.result = f(*(self.variables.get(n, x) for n, x in enumerate(args)), **options)
@@ -184,7 +184,10 @@ class Traced:
         record = self.record or any(isinstance(t, Tensor) and t.requires_grad for t in tangents)
         start = {}
         for x, t in zip(self.inputs, tangents, strict=True):
-            array = t if record and isinstance(t, Tensor) else np.array(t.data if isinstance(t, Tensor) else t, x.dtype)
+            array = t
+            if not record or not isinstance(t, Tensor):
+                array = as_dtype(values(t), x.dtype)
+                array = array.copy() if array is t else array  # the caller's own stays so
             if array.shape != x.shape:
                 raise ValueError(f"a tangent has the shape of its argument {x.shape}, this one has {array.shape}")
             start[x._node] = wrap(array) if record and not isinstance(array, Tensor) else array

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.standin import drawn
+
 from .module import Parameter
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ def square_blocks(shape: tuple[int, ...], blocks: int) -> tuple[int, int]:
     return shape[0] // blocks, shape[1]
 
 
-def dropout_mask(x: Any, p: float, rng: np.random.Generator) -> np.ndarray:
+def dropout_mask(x: Any, p: float, rng: np.random.Generator) -> Any:
     """Zeros with probability p, otherwise 1 / (1 - p), so that the mean stays."""
-    mask: np.ndarray = ((rng.random(x.shape, dtype=np.float32) >= p) / (1 - p)).astype(x.dtype)
-    return mask
+    shape, dtype = x.shape, x.dtype
+    return drawn(rng, lambda: ((rng.random(shape, dtype=np.float32) >= p) / (1 - p)).astype(dtype))

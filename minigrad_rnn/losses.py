@@ -9,6 +9,9 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.ops.nn import outside
+from minigrad.standin import Standin, decide
+from minigrad.tensor import values
 
 __all__ = ["SequenceLoss", "binary_cross_entropy_with_logits", "mse_loss", "sequence_cross_entropy", "sequence_loss"]
 
@@ -44,20 +47,25 @@ def sequence_cross_entropy(
     T, batch = losses.shape
     if reduction == "sum":
         return SequenceLoss(losses.sum() / batch, losses._data.sum(axis=1) / batch)
-    count = asked(targets, ignore_index, weight)
-    if count == T * batch:
+    count = asked(targets, ignore_index, weight, logits.shape[-1])
+    if isinstance(count, Standin):
+        count = count.astype(losses.dtype)
+    elif count == T * batch:
         return SequenceLoss(losses.mean(), losses._data.sum(axis=1) / count)
     return SequenceLoss(losses.sum() / count, losses._data.sum(axis=1) / count)
 
 
-def asked(targets: Any, ignore_index: int, weight: Any) -> float:
+def asked(targets: Any, ignore_index: int, weight: Any, count_of_classes: int) -> Any:
     """How many targets count, each as often as its weight says."""
-    classes = targets.numpy() if isinstance(targets, Tensor) else np.asarray(targets)
+    classes = values(targets).astype(np.intp, copy=False)
+    if weight is None and ignore_index < 0 and not outside(classes, count_of_classes):
+        return float(classes.size)
     counted = classes != ignore_index
-    count = float(counted.sum() if weight is None else np.asarray(weight, dtype=float)[classes[counted]].sum())
-    if not count > 0:
+    shares = counted if weight is None else np.asarray(weight, dtype=float)[np.where(counted, classes, 0)] * counted
+    count = np.sum(shares)
+    if not decide(count > 0):
         raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
-    return count
+    return count if isinstance(count, Standin) else float(count)
 
 
 def mse_loss(outputs: Any, targets: Any, *, reduction: str = "mean") -> Tensor:
@@ -76,31 +84,31 @@ def mse_loss(outputs: Any, targets: Any, *, reduction: str = "mean") -> Tensor:
 def binary_cross_entropy_with_logits(logits: Any, targets: Any, *, reduction: str = "mean", pos_weight: Any = None) -> Tensor:
     """-y log sigmoid(x) - (1 - y) log(1 - sigmoid(x)), exact for logits x of any size; `targets` y are from 0 to 1.
 
-    It is computed as softplus(x) - x y. A `pos_weight` p multiplies the first of the two terms. `reduction` and errors as
-    for `mse_loss`.
+    It is computed as y softplus(-x) + (1 - y) softplus(x). A `pos_weight` p multiplies the first of the two terms.
+    `reduction` and errors as for `mse_loss`.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 1.0], reduction="none")
     tensor([0.69314718, 0.        ])
     """
     x, y = pair(logits, targets)
-    if y.size and not (np.min(y) >= 0 and np.max(y) <= 1):
+    if y.size and not decide((np.min(y) >= 0) & (np.max(y) <= 1)):
         raise ValueError(f"targets of the binary cross-entropy are from 0 to 1; these go from {np.min(y)} to {np.max(y)}")
-    if pos_weight is None:
-        return reduced(mg.softplus(x) - x * y, reduction)
-    p = np.asarray(pos_weight, dtype=x.dtype)
-    return reduced((1 - y) * x + (1 + (p - 1) * y) * mg.softplus(-x), reduction)
+    positive = y if pos_weight is None else y * np.asarray(pos_weight, dtype=y.dtype)
+    if positive.shape != y.shape:
+        raise ValueError(f"pos_weight has shape {np.shape(pos_weight)}; it must broadcast to that of the logits, {y.shape}")
+    return reduced(positive * mg.softplus(-x) + (1 - y) * mg.softplus(x), reduction)
 
 
 def pair(outputs: Any, targets: Any) -> tuple[Tensor, np.ndarray]:
-    """Outputs as a Tensor, targets as an array of their shape and dtype."""
+    """Outputs as a Tensor, targets as an array of their shape, and of their dtype if that is floating."""
     if not isinstance(outputs, Tensor):
         array = np.asarray(outputs)
         outputs = mg.tensor(array, dtype=array.dtype if array.dtype.kind == "f" else float)
-    given = targets.numpy() if isinstance(targets, Tensor) else np.asarray(targets)
+    given = values(targets)
     if given.shape != outputs.shape:
         raise ValueError(f"targets have shape {given.shape}, the outputs {outputs.shape}; they must be equal")
-    return outputs, given.astype(outputs.dtype)
+    return outputs, given.astype(outputs.dtype if outputs.dtype.kind == "f" else float)
 
 
 def reduced(losses: Tensor, reduction: str) -> Tensor:
@@ -122,9 +130,11 @@ def sequence_loss(kind: str, outputs: Tensor, targets: np.ndarray) -> SequenceLo
     if kind not in LOSSES:
         raise ValueError(f"a loss is one of {', '.join(LOSSES)}, not {kind!r}")
     if outputs.ndim == 2:
-        outputs, targets = mg.expand_dims(outputs, 0), np.asarray(targets)[None]
+        outputs, targets = mg.expand_dims(outputs, 0), values(targets)[None]
     if kind == "cross_entropy":
         return sequence_cross_entropy(outputs, targets)
+    if outputs.ndim != 3:
+        raise ValueError(f"answers have shape {outputs.shape}; expected (T, batch, O), or (batch, O) for one a sequence")
     losses = LOSSES[kind](outputs, targets, reduction="none")
     return SequenceLoss(losses.mean(), losses._data.sum(axis=(1, 2)) / losses.size)
 

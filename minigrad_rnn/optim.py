@@ -10,6 +10,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from minigrad import scope
+from minigrad.standin import RECORDER
+
 from .module import Parameter
 
 __all__ = [
@@ -458,6 +461,10 @@ class Optimizer(Configured):
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
+        recorder = RECORDER.get()
+        if recorder is not None:
+            self._recorded_step(recorder)
+            return
         for i, p in enumerate(self.parameters):
             g = p.grad
             if g is not None:
@@ -465,6 +472,21 @@ class Optimizer(Configured):
                 # it nor the old one can be written to.
                 new, self.states[i] = self.update(p._data, g, self.states[i])
                 p._rebind(new if type(new) is np.ndarray and new.dtype == g.dtype else np.asarray(new, p.dtype))
+
+    def _recorded_step(self, recorder: Any) -> None:
+        """`step` for `minigrad.compile`: learning rate and states come from here, and the new ones go back, at each run."""
+        lr = vars(self)["lr"]
+        vars(self)["lr"] = recorder.input(lr, lambda: vars(self)["lr"])
+        try:
+            for i, p in enumerate(self.parameters):
+                g = recorder.gradient(p._node)
+                if g is not None:
+                    state = recorder.slot(self.states, i)
+                    with scope("update"), scope("parameter", i):
+                        new, self.states[i] = self.update(recorder.cell(p), g, state)
+                    p._rebind(new.astype(p.dtype))
+        finally:
+            vars(self)["lr"] = lr
 
     def zero_grad(self) -> None:
         """Forget the gradients gathered so far."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..standin import decide, primitive
 from ..tensor import Tensor
 from .kinds import POSITIVE, REAL, Domain, Op, elementwise, floating, linear, masked_multiply, shape_of
 
@@ -120,7 +121,7 @@ def log_share(x: Any, y: Any) -> Any:
     # sigmoid(x - y), and not exp(x - out), which is off by as much as out is rounded. Two infinities have no difference:
     # of a sum of nothing neither gets anything, at +inf each gets half.
     same = np.isinf(x) & np.equal(x, y)
-    if not np.any(same):
+    if not decide(np.any(same)):
         return sigmoid(x - y)
     return np.where(same & np.less(x, 0), 0, sigmoid(np.where(same, 0, x - y)))
 
@@ -220,10 +221,8 @@ tanh = elementwise(
 
 
 def stable_sigmoid(x: Any) -> Any:
-    x = floating(x)
-    # exp of a negative number only: it never overflows, and 1 / (1 + exp(-x)) keeps its digits where it is small.
-    e = np.exp(-np.abs(x))
-    return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
+    with np.errstate(over="ignore"):  # where exp(-x) is too large for a number, 1 / (1 + inf) is 0, as it should be
+        return 1 / (1 + np.exp(-floating(x)))
 
 
 sigmoid = elementwise(
@@ -240,6 +239,7 @@ softplus = elementwise(
 )  # fmt: skip
 
 
+@primitive
 def each(function: Any, x: Any) -> Any:
     """A function of the math module, of every element."""
     x = np.asarray(x)

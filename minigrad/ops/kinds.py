@@ -36,13 +36,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..graph import CURRENT, DEBUG, NO_OPTIONS, WATCH, Gather, Leaf, Node, add_note, next_number, reverse
+from ..graph import CURRENT, DEBUG, NO_OPTIONS, RECORDING, WATCH, Gather, Leaf, Node, add_note, next_number, reverse
+from ..standin import RECORDER, Standin, decide
 from ..tensor import Tensor, lifted, wrap
 
 __all__ = ["POSITIVE", "REAL", "Domain", "Op", "apply", "elementwise", "general", "linear"]
 
 ndarray = np.ndarray
-ARRAYS = (Tensor, ndarray)
+ARRAYS = (Tensor, ndarray, Standin)
 SCALARS = (float, int, type(None))  # kept in a node as they are
 current = CURRENT.get
 UNCHANGED = contextlib.nullcontext()
@@ -158,13 +159,15 @@ class Op:
             if not callable(rule):
                 return t if rule == 1 else -t
             part = pullback(t, node, saved, i)
-            if np.all(np.isfinite(t)):
+            if decide(np.all(np.isfinite(t))):
                 return part
             partial = pullback(np.ones(node.shape, node.dtype), node, saved, i)  # where it is 0, infinity does not pass
             return np.where(np.equal(partial, 0) & ~np.isfinite(t), 0, part)
         g = Tensor(np.zeros(node.shape, node.dtype), requires_grad=True)
         record = isinstance(t, Tensor) or any(isinstance(x, Tensor) for x in saved)
-        c = pullback(g, node, tuple(wrap(x) if type(x) is ndarray else x for x in saved), i)
+        c = pullback(
+            g, node, tuple(wrap(x) if isinstance(x, ndarray | Standin) and not isinstance(x, Tensor) else x for x in saved), i
+        )
         if not isinstance(c, Tensor) or c._node is None:
             return np.zeros(node.shape, node.dtype)
         seed = np.broadcast_to(t, c.shape)
@@ -218,15 +221,19 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
     arrays: list[Any] = []
     nodes: list[Any] = []
     tensors = 0
+    paused, place = current()
+    recorder = RECORDER.get() if paused >= RECORDING else None
     for x in operands:
         if isinstance(x, Tensor):
             tensors += 1
-            arrays.append(x._data)
+            arrays.append(x._data if recorder is None else recorder.cell(x))
             nodes.append(x._node)
+        elif isinstance(x, Standin):
+            arrays.append(x)
+            nodes.append(None)
         else:
             arrays.append(x if x is None or (op.weak and isinstance(x, SCALARS)) else np.asarray(x))
             nodes.append(None)
-    paused, place = current()
     try:
         with np.errstate(all="ignore") if paused >= DEBUG else UNCHANGED:  # debug mode has better words than NumPy's warning
             out = op.forward(*arrays, **options)
@@ -235,7 +242,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
         raise
     if not tensors:
         return out
-    if type(out) is not ndarray:
+    if type(out) is not ndarray and not isinstance(out, Standin):
         out = np.asarray(out)
     recorded = any(nodes)
     if out.dtype.kind != "f" and (recorded or out.dtype.kind not in "biu"):
@@ -249,13 +256,17 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             continue
         if isinstance(x, Tensor):
             nodes[i] = x._leaf or x._constant()
-        elif x is None or (op.weak and isinstance(x, SCALARS)):
+        elif x is None or (op.weak and isinstance(x, SCALARS)) or not hasattr(arrays[i], "shape"):
             nodes[i] = x
+        elif isinstance(x, Standin):
+            nodes[i] = Leaf(x, requires_grad=False)  # type: ignore[arg-type]
         else:  # somebody else's array: if a rule will need it, it must not change until then
             if keep[i + 1]:
                 arrays[i] = np.array(x)
             nodes[i] = Leaf(arrays[i], requires_grad=False)
     made = wrap(out, Node(op, tuple(nodes), options, keeper(out, arrays), out.shape, out.dtype, place))
+    if recorder is not None:
+        recorder.note(made._node, out)
     return watched(op, arrays, made) if paused == DEBUG else made
 
 

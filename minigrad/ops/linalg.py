@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..standin import Standin
 from .elementwise import multiply
 from .kinds import apply, linear, shape_of
 from .shape import as_array, moveaxis, reshape, scatter, transpose
@@ -55,7 +56,7 @@ def matmul_by_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
 
 
 def matrix_product(x: Any, y: Any) -> Any:
-    return product(x, y) if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) else np.matmul(x, y)
+    return product(x, y) if isinstance(x, np.ndarray | Standin) and isinstance(y, np.ndarray | Standin) else np.matmul(x, y)
 
 
 matmul_op = linear("matmul", matrix_product, matmul_by_x, matmul_by_y, symbol="@")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..graph import Piece
-from ..tensor import Tensor
+from ..standin import Standin, decide
+from ..tensor import Tensor, values
 from .kinds import REAL, apply, floating, general, shape_of
 from .linalg import rows, rowwise
 from .reduce import Axis, mean, normalized, restored, sum
@@ -83,7 +84,10 @@ def affine(x: Any, W: Any, b: Any) -> Any:
 
 
 def stacked(arrays: list[Any]) -> Any:
-    return rows(arrays[0]) if len(arrays) == 1 else np.concatenate([x if x.ndim == 2 else rows(x) for x in arrays])
+    """One below the other. The pieces come newest first; stacked oldest first, they lie as the forward pass went."""
+    if len(arrays) == 1:
+        return rows(arrays[0])
+    return np.concatenate([x if x.ndim == 2 else rows(x) for x in reversed(arrays)])
 
 
 def weight_gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
@@ -156,9 +160,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return log_softmax_op.run(x, {"axis": axis})
 
 
-def cross_entropy(
-    logits: Any, targets: Any, *, reduction: str = "mean", ignore_index: int = -100, weight: Any = None
-) -> Any:
+def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_index: int = -100, weight: Any = None) -> Any:
     """-log softmax(logits)[target], in nats: how surprised the model is by the class that came.
 
     `logits` has shape (..., classes), unnormalised; `targets` shape (...), integers from 0 to classes - 1, or `ignore_index`
@@ -176,7 +178,7 @@ def cross_entropy(
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
     shape = shape_of(logits)
-    classes = targets.numpy() if isinstance(targets, Tensor) else np.asarray(targets)
+    classes = values(targets)
     if classes.dtype.kind not in "iu" and classes.size:
         raise TypeError(f"targets are class numbers, integers; these are {classes.dtype}")
     if not shape or classes.shape != shape[:-1]:
@@ -187,38 +189,47 @@ def cross_entropy(
     if shape[-1] == 0:
         raise ValueError(f"logits of shape {shape} have no classes along the last axis")
     classes = classes.astype(np.intp, copy=False)
-    factors = None  # what each loss is multiplied by
+    dtype = logits.dtype if hasattr(logits, "dtype") else float
+    factors = asked = None  # what each loss is multiplied by, and which count
     if ignore_index >= 0 or outside(classes, shape[-1]):
-        asked = classes != ignore_index
-        if outside(classes[asked], shape[-1]):
+        counted = classes != ignore_index
+        if outside(np.where(counted, classes, 0), shape[-1]):
+            seen = classes[counted] if isinstance(classes, np.ndarray) else None
             raise ValueError(
-                f"targets are from 0 to {shape[-1] - 1}, one for each of the {shape[-1]} classes of the logits; these go "
-                f"from {classes[asked].min()} to {classes[asked].max()}"
+                f"targets are from 0 to {shape[-1] - 1}, one for each of the {shape[-1]} classes of the logits; "
+                + ("these are not" if seen is None else f"these go from {seen.min()} to {seen.max()}")
             )
-        if not asked.all():
+        if not decide(np.all(counted)):
+            asked = counted
             classes = targets = np.where(asked, classes, 0)
-            factors = asked.astype(logits.dtype if isinstance(logits, Tensor | np.ndarray) else float)
+            factors = asked.astype(dtype)
     if weight is not None:
         weights = weight.numpy() if isinstance(weight, Tensor) else np.asarray(weight)
         if weights.shape != shape[-1:]:
             raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
-        weights = weights.astype(logits.dtype if isinstance(logits, Tensor | np.ndarray) else float)[classes]
+        weights = weights.astype(dtype)[classes]
         factors = weights if factors is None else weights * factors
     losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
     if factors is None:
         return losses if reduction == "none" else mean(losses) if reduction == "mean" else sum(losses)
-    losses = losses * factors
+    losses = (
+        losses * factors
+        if asked is None
+        else np.where(asked, losses, 0.0)
+        if weight is None
+        else (np.where(asked, losses, 0.0) * factors)
+    )  # and not only times 0: a loss that does not count may be infinite
     if reduction != "mean":
         return losses if reduction == "none" else sum(losses)
     total = factors.sum()
-    if not total > 0:
+    if not decide(total > 0):
         raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
-    return sum(losses) / total.item()
+    return sum(losses) / (total if isinstance(total, Standin) else total.item())
 
 
 def outside(classes: np.ndarray, count: int) -> bool:
     """Whether one of these is less than 0 or not less than `count`."""
-    return bool(classes.size) and bool(np.maximum.reduce(classes.view(np.uintp), axis=None) >= count)  # -1 is huge there
+    return bool(classes.size) and decide(np.maximum.reduce(classes.view(np.uintp), axis=None) >= count)  # -1 is huge there
 
 
 OPS = [linear_op, logsumexp_op, softmax_op, log_softmax_op, cross_entropy_op]

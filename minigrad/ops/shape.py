@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..graph import Piece
+from ..standin import Standin, primitive
 from ..tensor import Tensor, wrap
 from .kinds import apply, linear, shape_of
 
@@ -23,6 +24,7 @@ def as_tuple(shape: Shape) -> tuple[int, ...]:
     return tuple(operator.index(n) for n in np.atleast_1d(np.asarray(shape, dtype=object)))
 
 
+@primitive
 def scattered(*arrays: Any, indices: Sequence[Any], shape: tuple[int, ...]) -> Any:
     """Zeros of this shape, with each array added at its index: the transpose of many slices at once."""
     out = np.zeros(shape, np.result_type(*arrays))
@@ -50,6 +52,8 @@ def scatter(cotangents: Sequence[Any], indices: Sequence[Any], shape: tuple[int,
 def stacked(*arrays: Any, axis: int) -> Any:
     # np.stack without its own loop over the arrays, whose shapes np.concatenate compares anyway: 40 % of its time.
     new = (slice(None),) * axis + (None,)
+    if isinstance(arrays[0], Standin):
+        return np.stack(arrays, axis)
     try:
         return np.concatenate([x[new] for x in arrays], axis)
     except ValueError:
@@ -241,7 +245,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 def as_array(x: Any) -> Any:
     """A Tensor as it is, anything else as an array."""
-    return x if isinstance(x, Tensor) else np.asarray(x)
+    return x if isinstance(x, Tensor | Standin) else np.asarray(x)
 
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:

@@ -1,6 +1,7 @@
 """The functions people call: their three spellings, Python numbers, arrays on the left, dtypes, and NumPy's results."""
 
 import operator
+import re
 from itertools import product
 from typing import Any
 
@@ -211,6 +212,56 @@ def test_cross_entropy_tells_what_is_wrong_with_the_targets(targets: Any, error:
 def test_cross_entropy_knows_three_reductions() -> None:
     with pytest.raises(ValueError, match="'mean', 'sum' or 'none', not 'max'"):
         minigrad.cross_entropy(leaf(A[0, 0]), 1, reduction="max")
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weight", [None, [1.0, 0.5, 2.0, 0.0]])
+@pytest.mark.parametrize("ignore_index", [-100, -1, 2, 9])
+def test_cross_entropy_of_ignored_targets_and_weighted_classes(ignore_index: int, weight: Any, reduction: str) -> None:
+    targets = np.array([[3, 0, 1], [0, 2, 1]])
+    counted = np.ones(targets.shape) if weight is None else np.array(weight)[targets]
+    asked = targets.copy()
+    asked[[0, 1], [1, 2]] = ignore_index
+    counted[asked == ignore_index] = 0
+    p = np.exp(A) / np.sum(np.exp(A), axis=-1, keepdims=True)
+    each = -np.log(np.take_along_axis(p, targets[..., None], -1)[..., 0]) * counted
+    expected = {"mean": each.sum() / counted.sum(), "sum": each.sum(), "none": each}[reduction]
+    shares = counted / counted.sum() if reduction == "mean" else counted
+    options = {"reduction": reduction, "ignore_index": ignore_index}
+    for given in (asked, asked.tolist(), minigrad.tensor(asked)):
+        for weights in (weight, weight and np.array(weight), weight and minigrad.tensor(weight)):
+            logits = leaf(A)
+            found = minigrad.cross_entropy(logits, given, weight=weights, **options)
+            np.testing.assert_allclose(found.data, expected, rtol=1e-14)
+            found.sum().backward()
+            np.testing.assert_allclose(logits.grad, (p - np.eye(4)[targets]) * shares[..., None], atol=1e-15)
+    minigrad.check_grads(lambda x: minigrad.cross_entropy(x, asked, weight=weight, **options), A, order=2)
+    single = minigrad.cross_entropy(leaf(A.astype("f4")), asked, weight=weight, **options)
+    assert single.dtype == np.float32
+
+
+def test_cross_entropy_of_nothing_asked_is_zero_and_has_no_mean() -> None:
+    ignored = np.full((2, 3), -100)
+    for weight, targets in ((None, ignored), (np.ones(4), ignored), (np.array([0.0, 1, 1, 1]), np.zeros((2, 3), int))):
+        logits = leaf(A)
+        minigrad.cross_entropy(logits, targets, reduction="sum", weight=weight).backward()
+        np.testing.assert_array_equal(logits.grad, 0)
+        np.testing.assert_array_equal(minigrad.cross_entropy(A, targets, reduction="none", weight=weight), np.zeros((2, 3)))
+        with pytest.raises(ValueError, match="no mean of the losses: every target is ignored, or has a weight of 0"):
+            minigrad.cross_entropy(leaf(A), targets, weight=weight)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (4, 1), (1, 4)])
+def test_cross_entropy_takes_a_weight_for_each_class(shape: tuple[int, ...]) -> None:
+    text = rf"weight has shape {re.escape(str(shape))}; with 4 classes it must have \(4,\)"
+    with pytest.raises(ValueError, match=text):
+        minigrad.cross_entropy(leaf(A), np.zeros((2, 3), int), weight=np.ones(shape))
+
+
+def test_cross_entropy_ignores_one_number_and_no_other() -> None:
+    with pytest.raises(ValueError, match=r"from 0 to 3.*these go from -100 to 3"):
+        minigrad.cross_entropy(leaf(A[0]), [3, -1, -100], ignore_index=-1)
+    assert minigrad.cross_entropy(leaf(A[0]), [3, -1, 2], ignore_index=-1).item() > 0
 
 
 # -- shapes ----------------------------------------------------------------------------------------------------

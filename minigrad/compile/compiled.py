@@ -1,0 +1,178 @@
+"""`compile`, and what it returns."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..graph import CURRENT
+from ..tensor import Tensor
+from ..trees import leaves
+from .program import OtherWay
+from .recorded import Recorded
+from .trace import CompileError
+
+__all__ = ["Compiled", "compile"]
+
+MOST_VARIANTS = 8  # programs for one signature, of functions whose conditions on values come out differently
+MOST_SIGNATURES = 32  # kept; the one that was recorded first is forgotten
+
+Place = int | str  # of an argument: its position or its name
+
+
+def compile(
+    f: Callable[..., Any] | None = None, *, static: tuple[Place, ...] = (), check: bool = False, batch: bool = True
+) -> Any:
+    """The same function as a NumPy program: recorded at the first call, run without a graph and without allocation after that.
+
+    All that f does with Tensors and arrays is recorded, forward, backward and the update of an optimizer alike, and whatever
+    it takes from outside is asked for anew at each run: arguments, the values of Tensors that f closes over, an
+    optimizer's learning rate and states, random numbers from a `numpy.random.Generator` given as an argument or used by a
+    dropout layer. What it writes outside (``p.grad``, ``p.data``) is written at each run. Arrays that f closes over, and
+    arguments that are neither arrays, Tensors nor numbers, are taken for constants.
+
+    One program serves all calls whose arguments have the same shapes and dtypes; other ones are recorded anew. Numbers may
+    change from call to call; name those in `static` (by position or name) that are used as sizes or in conditions. With
+    ``check=True`` each call runs f itself as well, on copies of the arguments, and compares; f must then be without effects.
+    ``batch=False`` leaves out the passes that change the order of sums, and what comes out is then what f gives, bit for bit.
+    Otherwise it may differ in the last digits.
+
+    ``.source`` is the program, ``.report()`` tells what it is made of. Raises CompileError where f cannot be recorded: where
+    Python's control flow depends on values, or they are turned into Python numbers. The message says what to do.
+
+    >>> import numpy as np, minigrad
+    >>> step = minigrad.compile(lambda w, x: minigrad.value_and_grad(lambda w: np.tanh(x @ w).sum())(w))
+    >>> value, slope = step(np.zeros((2, 1)), np.ones((3, 2)))
+    >>> slope.tolist()
+    [[3.0], [3.0]]
+    >>> print(step.source)
+    def run():
+        input_1.dot(input_0, dot_0)
+        tanh(dot_0, tanh_0)
+        add_reduce(tanh_0, (0, 1, ), None, total_0)
+        multiply(tanh_0, tanh_0, multiply_0)
+        subtract(1, multiply_0, subtract_0)
+        multiply(constant_0, subtract_0, multiply_1)
+        turned_0.dot(multiply_1, dot_1)
+    <BLANKLINE>
+    """
+    if f is None:
+        return lambda f: Compiled(f, static, check, batch)
+    if not callable(f):
+        raise TypeError(f"compile takes a function, not {type(f).__name__}: write compile(f), and call the result")
+    return Compiled(f, static, check, batch)
+
+
+class Compiled:
+    """What `compile` returns."""
+
+    def __init__(self, f: Callable[..., Any], static: tuple[Place, ...], check: bool, batch: bool) -> None:
+        functools.update_wrapper(self, f)
+        self.f = f
+        self.static = (static,) if isinstance(static, str | int) else tuple(static)
+        self.check = check
+        self.batch = batch
+        self.programs: dict[Any, list[Recorded]] = {}
+        self.last: Recorded | None = None
+        self._lock = threading.RLock()  # the buffers of a program serve one run at a time
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        with self._lock:
+            result = self._run(args, options)
+        if self.check:
+            compare(result, self.f(*args, **options))
+        return result
+
+    def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        key = self.signature(args, options)
+        known = self.programs.get(key)
+        if known is None:
+            known = self.programs[key] = []
+            if len(self.programs) > MOST_SIGNATURES:
+                self.programs.pop(next(iter(self.programs)))
+        for recorded in known:
+            try:
+                result = recorded.run(args, options)
+            except OtherWay:
+                continue
+            self.last = recorded
+            return result
+        made = Recorded(self.f, args, options, self.is_static, self.batch)
+        if len(known) >= MOST_VARIANTS:
+            known.pop(0)
+        known.append(made)
+        self.last = made
+        return made.run(args, options)
+
+    @property
+    def source(self) -> str:
+        """The NumPy program that ran last."""
+        return self._there().program.source
+
+    def report(self) -> str:
+        """What the program that ran last is made of: calls after each pass, buffers and their bytes.
+
+        >>> import numpy as np, minigrad
+        >>> f = minigrad.compile(lambda x: np.tanh(x) + np.tanh(x))
+        >>> y = f(np.ones(3))
+        >>> print(f.report())
+        recorded                    3 calls
+        without what is not needed  3 calls
+        without duplicates          2 calls
+        batched over time           2 calls
+        updates side by side        2 calls
+        2 arrays, 48 bytes
+        """
+        return self._there().report()
+
+    def _there(self) -> Recorded:
+        if self.last is None:
+            raise CompileError("there is no program yet: it is recorded at the first call")
+        return self.last
+
+    def is_static(self, place: Place, x: Any) -> bool:
+        if place in self.static or x is None or isinstance(x, bool | str | bytes):
+            return True
+        return not isinstance(x, float | int | np.ndarray | np.generic | Tensor | list | tuple | dict | np.random.Generator)
+
+    def signature(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """What two calls must have in common for the same program to serve both."""
+        if not options and not self.static and all(type(x) is np.ndarray for x in args):
+            return (CURRENT.get()[0], *[(x.shape, x.dtype) for x in args])
+        places: list[tuple[Place, Any]] = [*enumerate(args), *sorted(options.items())]
+        return (CURRENT.get()[0], *((place, kind_of(x, self.is_static(place, x))) for place, x in places))
+
+
+def kind_of(x: Any, static: bool) -> Any:
+    """What two arguments must have in common for the same program to serve both."""
+    if static:
+        try:
+            hash(x)
+        except TypeError:
+            return id(x)
+        return (type(x), x)
+    if isinstance(x, dict):
+        return ("dict", *((key, kind_of(y, isinstance(y, bool | str | None))) for key, y in x.items()))
+    if isinstance(x, list | tuple):
+        return (type(x), *(kind_of(y, isinstance(y, bool | str | type(None))) for y in x))
+    if isinstance(x, Tensor):
+        return ("tensor", x.shape, x.dtype.str, x.requires_grad)
+    if isinstance(x, np.ndarray | np.generic):
+        return ("array", x.shape, x.dtype.str)
+    return type(x)
+
+
+def compare(compiled: Any, eager: Any) -> None:
+    """Raise if the results of a program are not those of the function."""
+    for i, (a, b) in enumerate(zip(leaves(compiled), leaves(eager), strict=True)):
+        one, other = (np.asarray(x._data if isinstance(x, Tensor) else x) for x in (a, b))
+        rtol = 1e-4 if one.dtype == np.float32 else 1e-9
+        if one.shape != other.shape or not np.allclose(one, other, rtol=rtol, atol=rtol, equal_nan=True):
+            raise CompileError(
+                f"result {i} of the compiled function differs from that of the function itself. Does the function use an "
+                "array it closes over that has changed, or something else that is not an argument?"
+            )

@@ -1,0 +1,552 @@
+"""The passes: small functions from a list of calls to a better one that computes the same.
+
+A program is a list of `Call`, each after those it needs. `keep` are the Vars that the program is for.
+"""
+
+from __future__ import annotations
+
+import heapq
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .trace import Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose, variables, viewed
+
+__all__ = [
+    "batched_over_time", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "invariants_first", "is_view",
+    "rows_restacked", "updates_together",
+]  # fmt: skip
+
+Calls = list[Call]
+VIEWS = {reshape, transpose, np.broadcast_to, np.expand_dims, viewed}
+
+
+def is_view(call: Call) -> bool:
+    """Whether the result is another look at the first argument."""
+    if call.fn in VIEWS:
+        return True
+    return call.fn is operator.getitem and basic(call.args[1]) and isinstance(call.args[0].value, np.ndarray)
+
+
+def basic(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(i is None or i is Ellipsis or isinstance(i, slice | int | np.integer) for i in parts)
+
+
+def step_of(call: Call) -> int | None:
+    t = call.scope.get("t") if call.scope else None
+    return t if isinstance(t, int) else None
+
+
+def rewritten(calls: Iterable[Call], by: dict[Var, Var]) -> None:
+    """Put other Vars in the place of some, in all arguments."""
+    for call in calls:
+        call.args = replaced(call.args, lambda v: by.get(v, v))
+        if call.options:
+            call.options = {key: replaced(x, lambda v: by.get(v, v)) for key, x in call.options.items()}
+
+
+# -- the usual ones --------------------------------------------------------------------------------------------
+
+
+def dead_code_removed(calls: Calls, keep: Iterable[Var]) -> Calls:
+    """Without the calls whose result nobody needs."""
+    needed = set(keep)
+    kept = []
+    for call in reversed(calls):
+        if call.out in needed or not call.pure:
+            needed.update(call.inputs())
+            kept.append(call)
+    return kept[::-1]
+
+
+def constants_folded(calls: Calls) -> Calls:
+    """Without the calls whose arguments are the same at each run: their results are known."""
+    left = []
+    for call in calls:
+        asked = call.args[:1] if is_view(call) else tuple(call.inputs())
+        if call.pure and all(v.source == "constant" for v in asked):
+            call.out.source, call.out.call = "constant", None
+        else:
+            left.append(call)
+    return left
+
+
+def rows_restacked(calls: Calls, recorder: Recorder) -> Calls:
+    """Rows of one array, in order, that are stacked again: a part of that array."""
+    left = []
+    for call in calls:
+        members = list(call.args) if call.fn is stack else members_along_first(call)
+        views = [v.call for v in members if isinstance(v, Var)]
+        if members and len(views) == len(members) and all(
+            c is not None and c.fn is operator.getitem and is_view(c) and is_row(c.args[1]) for c in views
+        ):  # fmt: skip
+            base, rows = views[0].args[0], [c.args[1][0] for c in views]  # type: ignore[union-attr]
+            if all(c.args[0] is base for c in views) and rows == list(range(rows[0], rows[0] + len(rows))):  # type: ignore[union-attr]
+                if (rows[0], len(rows)) != (0, base.shape[0]):
+                    part = Call(operator.getitem, (base, (slice(rows[0], rows[0] + len(rows)),)), {}, call.scope, True)
+                    part.out = recorder.var(base.value[rows[0] : rows[0] + len(rows)], part)
+                    left.append(part)
+                    base = part.out
+                call.fn, call.args, call.options = reshape, (base, call.out.shape), {}
+        left.append(call)
+    return left
+
+
+def members_along_first(call: Call) -> list[Any]:
+    if call.fn is not np.concatenate or call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) != 0:
+        return []
+    members = list(call.args[0])
+    return members if len({getattr(m, "shape", None) for m in members}) == 1 and members[0].shape else []
+
+
+def signature(x: Any) -> Any:
+    """Something to compare arguments by."""
+    if isinstance(x, Var):
+        return ("v", x.number)
+    if isinstance(x, list | tuple):
+        return (type(x).__name__, *map(signature, x))
+    if isinstance(x, slice):
+        return ("slice", x.start, x.stop, x.step)
+    if isinstance(x, int | float | bool):
+        return (type(x).__name__, repr(x))  # 0.0 is not -0.0
+    return x if isinstance(x, str | type(None) | np.dtype) else (type(x).__name__, id(x))
+
+
+def duplicates_removed(calls: Calls, keep: dict[Var, Var]) -> Calls:
+    """Without the calls that compute what an earlier one did; `keep` gets the Vars that take their place."""
+    seen: dict[Any, Var] = {}
+    same: dict[Var, Var] = {}
+    left = []
+    for call in calls:
+        if same and any(v in same for v in call.inputs()):
+            rewritten([call], same)
+        if call.pure:
+            key = (call.fn, signature(call.args), *((k, signature(x)) for k, x in sorted(call.options.items())))
+            found = seen.setdefault(key, call.out)
+            if found is not call.out:
+                same[call.out] = found
+                continue
+        left.append(call)
+    keep.update({v: same[v] for v in same})
+    return left
+
+
+def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
+    """p + (q + c), where c is the same at every step and p does not wait for the recurrence: (p + c) + q.
+
+    The bias of a recurrent network then joins the part that is computed for all steps at once.
+    """
+    uses: dict[Var, int] = {}
+    for call in calls:
+        for v in call.inputs():
+            uses[v] = uses.get(v, 0) + 1
+    made_by = {call.out: call for call in calls}
+    late = recurrent(calls)
+    left = []
+    for call in calls:
+        pair = call.args if call.fn is np.add and not call.options else ()
+        if len(pair) == 2 and all(isinstance(v, Var) for v in pair) and step_of(call) is not None:
+            p, q = pair
+            inner = made_by.get(q)
+            if (
+                inner is not None and inner.fn is np.add and uses[q] == 1 and step_of(inner) == step_of(call)
+                and p not in late and p.shape == call.out.shape == q.shape and all(isinstance(v, Var) for v in inner.args)
+            ):  # fmt: skip
+                c, r = sorted(inner.args, key=lambda v: len(v.shape))
+                if c.call is None and r.call is not None and len(c.shape) < len(p.shape):
+                    first = Call(np.add, (p, c), {}, call.scope, True)
+                    first.out = recorder.var(p.value + c.value, first)
+                    made_by[first.out] = first
+                    left.append(first)
+                    call.args = (first.out, r)
+                    uses[q] = 0
+        left.append(call)
+    return left
+
+
+# -- batching over time ----------------------------------------------------------------------------------------
+
+
+def recurrent(calls: Calls) -> set[Var]:
+    """The results that a step makes of what the step before made of the same."""
+    groups = grouped(calls)
+    return {call.out for group in groups.waiting for call in groups.members[group]}
+
+
+class Groups:
+    """Calls that are the same but for the time step, and which of them wait for one another."""
+
+    def __init__(self, members: list[list[Call]]) -> None:
+        self.members = members
+        self.of = {call.out: number for number, group in enumerate(members) for call in group}
+        after: list[set[int]] = [set() for _ in members]
+        for number, group in enumerate(members):
+            for call in group:
+                for v in call.inputs():
+                    source = self.of.get(v)
+                    if source is not None:
+                        after[source].add(number)
+        self.waiting = {n for part in strongly_connected(after) if len(part) > 1 or part[0] in after[part[0]] for n in part}
+
+
+def grouped(calls: Calls) -> Groups:
+    """A group for each call of a step with those of other steps that look the same from near: function, options, and what
+    its arguments come from. A wrong guess does no harm: what is done with a group checks its arguments."""
+    looks: dict[Var, Any] = {}
+    names: dict[Any, int] = {}
+    places: dict[Any, list[Call]] = {}
+    seen: dict[tuple[Any, int], int] = {}
+    for call in calls:
+        t = step_of(call)
+        if t is None:
+            places[call.out] = [call]
+            continue
+
+        def look(v: Any, t: int = t) -> Any:
+            if not isinstance(v, Var):
+                return signature(v)
+            if settled(v):
+                return v.number
+            return looks.get(v) if v.call is not None and step_of(v.call) == t else "elsewhere"
+
+        near = (call.fn, call.out.shape, tuple(signature(x) for x in call.args if not isinstance(x, Var | list | tuple)), *(
+            look(x) for x in call.args if isinstance(x, Var)
+        ), str(call.scope).replace(f"t={t}", "t"))  # fmt: skip
+        if call.fn is operator.getitem:
+            near = (
+                *near,
+                signature(tuple(i - t if type(i) is int else i for i in call.args[1])) if type(call.args[1]) is tuple else 0,
+            )
+        elif call.options or call.fn in VIEWS:
+            near = (*near, signature(call.args[1:]) if call.fn in VIEWS else 0, signature(tuple(sorted(call.options.items()))))
+        shallow = (call.fn, call.out.shape, str(call.scope).replace(f"t={t}", "t"))
+        looks[call.out] = names.setdefault(shallow, len(names))
+        key = (near, seen.get((near, t), 0))
+        seen[near, t] = key[1] + 1
+        places.setdefault(key, []).append(call)
+    return Groups([sorted(group, key=lambda c: step_of(c) or 0) for group in places.values()])
+
+
+def settled(v: Var) -> bool:
+    """Whether it comes from outside, or is a view of what does."""
+    while v.call is not None and is_view(v.call) and not is_row(v.call.args[1] if len(v.call.args) > 1 else None):
+        v = v.call.args[0]
+    return v.call is None
+
+
+def flat(*arrays: Any) -> Any:
+    """The elements of all, one array after the other."""
+    return np.concatenate([x.reshape(-1) for x in arrays])
+
+
+def updates_together(calls: Calls, recorder: Recorder) -> Calls:
+    """The same elementwise op for each parameter, as an optimizer has them, as one op on all parameters laid side by side."""
+    rows: dict[Any, dict[int, Call]] = {}
+    count: dict[int, int] = {}
+    for call in calls:
+        i = call.scope.get("parameter") if call.scope else None
+        if isinstance(i, int):
+            count[i] = count.get(i, 0) + 1
+            rows.setdefault((count[i], call.fn, call.out.dtype), {})[i] = call
+    new: Calls = []
+    done: set[Var] = set()
+    whole: dict[tuple[Var, ...], Var] = {}
+    for (_, fn, dtype), by_parameter in rows.items():
+        group = [by_parameter[i] for i in sorted(by_parameter)]
+        if (
+            len(group) < 2
+            or not isinstance(fn, np.ufunc)
+            or fn.nout != 1
+            or any(c.options or not c.pure for c in group)
+            or dtype is None
+        ):
+            continue
+        columns = list(zip(*(c.args for c in group), strict=True)) if len({len(c.args) for c in group}) == 1 else []
+        args: list[Any] = []
+        for column in columns:
+            if all(
+                isinstance(v, Var) and v.dtype is not None and v.shape == c.out.shape
+                for v, c in zip(column, group, strict=True)
+            ):
+                key = tuple(column)
+                if len({v.dtype for v in column}) > 1:
+                    break
+                if key not in whole:
+                    joined = Call(flat, key, {}, group[0].scope.parent, True)
+                    joined.out = recorder.var(flat(*(v.value for v in column)), joined)
+                    new.append(joined)
+                    whole[key] = joined.out
+                args.append(whole[key])
+            elif len({signature(v) for v in column}) == 1 and (not isinstance(column[0], Var) or column[0].shape == ()):
+                args.append(column[0])
+            else:
+                break
+        if not columns or len(args) < len(columns) or not any(isinstance(a, Var) and a.shape for a in args):
+            continue
+        together = Call(fn, tuple(args), {}, group[0].scope.parent, True)
+        together.out = recorder.var(fn(*replaced(together.args, lambda v: v.value)), together)
+        new.append(together)
+        whole[tuple(c.out for c in group)] = together.out
+        start = 0
+        for call in group:
+            stop = start + call.out.value.size
+            part = Call(operator.getitem, (together.out, (slice(start, stop),)), {}, call.scope, True)
+            part.out = recorder.var(together.out.value[start:stop], part)
+            shaped = Call(reshape, (part.out, call.out.shape), {}, call.scope, True)
+            shaped.out = call.out
+            call.out.call = shaped
+            new += [part, shaped]
+            done.add(call.out)
+            start = stop
+    return sorted_by_need([c for c in calls if c.out not in done] + new)
+
+
+def strongly_connected(after: list[set[int]]) -> list[list[int]]:
+    """Tarjan's algorithm, without recursion."""
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    on_stack: set[int] = set()
+    parts = []
+    for root in range(len(after)):
+        if root in index:
+            continue
+        work = [(root, iter(after[root]))]
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on_stack.add(root)
+        while work:
+            node, rest = work[-1]
+            for following in rest:
+                if following not in index:
+                    index[following] = low[following] = len(index)
+                    stack.append(following)
+                    on_stack.add(following)
+                    work.append((following, iter(after[following])))
+                    break
+                if following in on_stack:
+                    low[node] = min(low[node], index[following])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == index[node]:
+                    part = []
+                    while True:
+                        part.append(stack.pop())
+                        on_stack.discard(part[-1])
+                        if part[-1] == node:
+                            break
+                    parts.append(part)
+    return parts
+
+
+class Batching:
+    """The pass that makes one call of those of all steps, where they do not wait for one another."""
+
+    def __init__(self, calls: Calls, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.groups = grouped(calls)
+        self.place = {
+            v: (number, i) for number, group in enumerate(self.groups.members) for i, v in enumerate(c.out for c in group)
+        }
+        self.whole: dict[int, Var] = {}  # by group: its results stacked
+        self.stacks: dict[tuple[Var, ...], Var] = {}
+        self.done: set[Var] = set()
+        self.new: Calls = []
+        members = self.groups.members
+        for number in self.in_order():
+            if len(members[number]) > 2 and number not in self.groups.waiting and all(c.pure for c in members[number]):
+                self.batch(number)
+        self.calls = sorted_by_need([c for c in calls if c.out not in self.done] + self.new)
+
+    def in_order(self) -> list[int]:
+        """Groups after those they need; of those that wait for one another any order."""
+        after: list[set[int]] = [set() for _ in self.groups.members]
+        count = [0] * len(after)
+        for number, group in enumerate(self.groups.members):
+            for call in group:
+                for v in call.inputs():
+                    source = self.groups.of.get(v)
+                    if source is not None and source != number and number not in after[source]:
+                        after[source].add(number)
+        for following in after:
+            for n in following:
+                count[n] += 1
+        ready = [n for n, c in enumerate(count) if c == 0]
+        order = []
+        done: set[int] = set()
+        rest = iter(range(len(after)))
+        while True:
+            while ready:
+                number = ready.pop()
+                if number in done:
+                    continue
+                done.add(number)
+                order.append(number)
+                for n in after[number]:
+                    count[n] -= 1
+                    if count[n] == 0:
+                        ready.append(n)
+            left = next((n for n in rest if n not in done and n in self.groups.waiting), None)
+            if left is None:
+                return order
+            ready.append(left)
+
+    def record(self, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
+        call = Call(fn, args, options, scope, True)
+        value = fn(*replaced(args, lambda v: v.value), **{k: replaced(x, lambda v: v.value) for k, x in options.items()})
+        call.out = self.recorder.var(np.asarray(value), call)
+        self.new.append(call)
+        return call.out
+
+    def together(self, vs: Sequence[Var]) -> Var | None:
+        """One Var of these stacked, or None where that would cost a copy."""
+        first = vs[0]
+        views = [v.call for v in vs]
+        if all(c is not None and c.fn is operator.getitem and is_view(c) and is_row(c.args[1]) for c in views):
+            base: Var
+            bases = {c.args[0] for c in views}  # type: ignore[union-attr]
+            rows = [c.args[1][0] for c in views]  # type: ignore[union-attr]
+            if len(bases) == 1 and rows == list(range(rows[0], rows[0] + len(rows))):
+                (base,) = bases
+                if rows[0] == 0 and len(rows) == base.shape[0]:
+                    return base
+                return self.record(operator.getitem, (base, (slice(rows[0], rows[0] + len(rows)),)), None)
+        places = [self.place.get(v) for v in vs]
+        if first in self.place and all(p is not None and p[0] == places[0][0] for p in places):  # type: ignore[index]
+            numbers = [p[1] for p in places]  # type: ignore[index]
+            if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+                group = places[0][0]  # type: ignore[index]
+                whole = self.whole.get(group)
+                if whole is not None:
+                    if len(numbers) == whole.shape[0]:
+                        return whole
+                    return self.record(operator.getitem, (whole, (slice(numbers[0], numbers[0] + len(numbers)),)), None)
+        makers = {c.fn if c is not None else None for c in views[1:]}
+        if len(makers) == 1 and None not in makers and not any(is_view(c) for c in views[1:] if c is not None):
+            found = self.stacks.get(tuple(vs))
+            if found is None:
+                found = self.stacks[tuple(vs)] = self.record(stack, tuple(vs), None)
+            return found
+        return None
+
+    def batch(self, number: int) -> None:
+        group = self.groups.members[number]
+        model = group[0]
+        if any(
+            len(c.args) != len(model.args) or c.out.shape != model.out.shape or c.out.dtype != model.out.dtype for c in group
+        ):
+            return
+        if any(signature(tuple(sorted(c.options.items()))) != signature(tuple(sorted(model.options.items()))) for c in group):
+            return
+        if model.fn is operator.getitem and is_view(model) and is_row(model.args[1]):
+            return  # x[t]: what uses it finds x
+        arguments: list[tuple[Any, bool]] = []
+        for column in zip(*(c.args for c in group), strict=True):
+            if all(isinstance(v, Var) for v in column):
+                if all(v is column[0] for v in column):
+                    arguments.append((column[0], False))
+                    continue
+                if len({(v.shape, v.dtype) for v in column}) > 1 or column[0].dtype is None:
+                    return
+                one = self.together(column)
+                if one is None:
+                    return
+                arguments.append((one, True))
+            elif any(list(variables(v)) for v in column) or len({signature(v) for v in column}) > 1:
+                return
+            else:
+                arguments.append((column[0], False))
+        if not any(many for _, many in arguments):
+            return
+        whole = self.lifted(model, arguments, len(group))
+        if whole is None:
+            return
+        self.whole[number] = whole
+        for i, call in enumerate(group):
+            view = Call(operator.getitem, (whole, (i,)), {}, call.scope, True)
+            view.out = call.out
+            call.out.call = view
+            self.new.append(view)
+            self.done.add(call.out)
+
+    def lifted(self, model: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
+        """The call for all steps at once, or None if this function cannot be."""
+        scope, ndim = model.scope and model.scope.parent, len(model.out.shape)
+        args = [a for a, _ in arguments]
+        if (isinstance(model.fn, np.ufunc) and model.fn.signature is None and model.fn.nout == 1) or model.fn in (
+            np.where,
+            cast,
+        ):
+            for i, (a, many) in enumerate(arguments):
+                missing = ndim - (len(a.shape) - 1) if many else 0
+                if missing:
+                    args[i] = self.record(reshape, (a, (n, *(1,) * missing, *a.shape[1:])), scope)
+            return self.record(model.fn, tuple(args), scope, **model.options)
+        if model.fn is dot:
+            (x, many), (y, also) = arguments
+            if not many or also or len(x.shape) != 3 or len(y.shape) != 2:
+                return None
+            rows = self.record(reshape, (x, (x.shape[0] * x.shape[1], x.shape[2])), scope)
+            product = self.record(dot, (rows, y), scope)
+            return self.record(reshape, (product, (x.shape[0], x.shape[1], y.shape[1])), scope)
+        if not arguments[0][1] or any(many for _, many in arguments[1:]):
+            return None
+        if getattr(model.fn, "__name__", "") == "reduce":
+            axis = model.options.get("axis")
+            if axis is None:
+                axis = tuple(range(len(args[0].shape) - 1))
+            axes = (axis,) if isinstance(axis, int) else tuple(axis)
+            own = len(args[0].shape) - 1
+            options = {**model.options, "axis": tuple(a % own + 1 for a in axes)}
+            return self.record(model.fn, tuple(args), scope, **options)
+        if model.fn is operator.getitem and is_view(model):
+            index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            return self.record(operator.getitem, (args[0], (slice(None), *index)), scope)
+        if model.fn is reshape:
+            return self.record(reshape, (args[0], (n, *args[1])), scope)
+        if model.fn is transpose:
+            return self.record(transpose, (args[0], (0, *(a + 1 for a in args[1]))), scope)
+        return None
+
+
+def is_row(index: Any) -> bool:
+    return isinstance(index, tuple) and len(index) == 1 and type(index[0]) is int
+
+
+def batched_over_time(calls: Calls, recorder: Recorder) -> Calls:
+    """The same op of every step as one op on the stack, where it does not wait for the recurrence."""
+    return Batching(calls, recorder).calls
+
+
+def sorted_by_need(calls: Calls) -> Calls:
+    """Each call after those whose results it needs, otherwise in the order in which they were recorded."""
+    made = {call.out: i for i, call in enumerate(calls)}
+    after: list[list[int]] = [[] for _ in calls]
+    waiting = [0] * len(calls)
+    last_draw = None
+    for i, call in enumerate(calls):
+        sources = {made[v] for v in call.inputs() if v in made and made[v] != i}
+        if not call.pure:  # random numbers are drawn in the order of the function
+            if last_draw is not None:
+                sources.add(last_draw)
+            last_draw = i
+        waiting[i] = len(sources)
+        for source in sources:
+            after[source].append(i)
+    ready = [(call.out.number, i) for i, call in enumerate(calls) if waiting[i] == 0]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        _, i = heapq.heappop(ready)
+        order.append(calls[i])
+        for following in after[i]:
+            waiting[following] -= 1
+            if waiting[following] == 0:
+                heapq.heappush(ready, (calls[following].out.number, following))
+    assert len(order) == len(calls)
+    return order

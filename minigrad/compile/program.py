@@ -1,0 +1,536 @@
+"""The program: every value gets its place in memory once, and the calls become lines of NumPy code that write there."""
+
+from __future__ import annotations
+
+import linecache
+import operator
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import count, pairwise
+from typing import Any
+
+import numpy as np
+
+from ..ops.shape import is_advanced, scattered
+from .passes import Calls, flat, is_view
+from .trace import Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose
+
+__all__ = ["Program"]
+
+LINES = 2000  # in one function of the source: Python compiles long ones slowly
+numbers = count()
+
+
+class Program:
+    """Straight-line NumPy code without allocation. ``run()`` computes; `buffers` are the arrays it works on."""
+
+    def __init__(self, calls: Calls, outputs: Sequence[Var], recorder: Recorder, in_place: dict[Var, Var]) -> None:
+        self.calls = calls
+        self.outputs = list(outputs)
+        self.recorder = recorder
+        self.arrays: dict[Var, np.ndarray] = {}
+        self.names: dict[Var, str] = {}
+        self.space: dict[str, Any] = {"np": np, "copyto": np.copyto}
+        self.taken: dict[str, int] = {}
+        self.guards = [(v, outcome) for v, outcome in recorder.guards]
+        self.chains = Chains(calls)
+        self.placed = placements(calls, self.chains)
+        self.in_place = self.harmless(in_place)
+        self.memory = Memory(calls, {*outputs, *(v for v, _ in recorder.guards)}, self.placed)
+        lines = self.written()
+        self.source = self.text(lines)
+        filename = f"<minigrad program {next(numbers)}>"
+        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
+        exec(compile(self.source, filename, "exec"), self.space)
+        self.run: Callable[[], None] = self.space["run"]
+
+    def harmless(self, in_place: dict[Var, Var]) -> dict[Var, Var]:
+        """Of new values and the old ones in whose place they could be written, those whose old ones nobody needs any more."""
+        last: dict[Var, int] = {}
+        base: dict[Var, Var] = {}
+        for i, call in enumerate(self.calls):
+            for v in call.inputs():
+                last[base.get(v, v)] = i
+            if is_view(call):
+                base[call.out] = base.get(call.args[0], call.args[0])
+        index = {call.out: i for i, call in enumerate(self.calls)}
+        taken = {base.get(v, v) for v in self.outputs}
+        for (whole, arena), olds in self.arenas(in_place).items():
+            if max([last.get(v, -1) for v in (arena, *olds)]) <= index[whole] and not taken & {arena, *olds}:
+                in_place = {**in_place, whole: arena}
+        return {
+            new: old
+            for new, old in in_place.items()
+            if new in index and isinstance(self.calls[index[new]].fn, np.ufunc) and new.shape == old.shape
+            and new.dtype == old.dtype and last.get(old, -1) <= index[new] and old not in taken
+            and new not in self.chains.place and new not in self.placed
+        }  # fmt: skip
+
+    def arenas(self, in_place: dict[Var, Var]) -> dict[tuple[Var, Var], list[Var]]:
+        """Where all new values are parts of one array, and the old ones of another, in the same places: that pair of arrays."""
+        found: dict[tuple[Var, Var], list[Var]] = {}
+        for new, old in in_place.items():
+            part = new.call.args[0].call if new.call is not None and new.call.fn is reshape else None
+            if (
+                old not in self.placed
+                or part is None
+                or part.fn is not operator.getitem
+                or not isinstance(self.placed[old][1], int)
+            ):
+                continue
+            arena, i = self.placed[old]
+            start = sum(m.value.size for m in arena.call.args[:i])  # type: ignore[union-attr]
+            if part.args[1] == (slice(start, start + old.value.size),):
+                found.setdefault((part.args[0], arena), []).append(old)
+        return {pair: olds for pair, olds in found.items() if len(olds) == len(pair[1].call.args)}  # type: ignore[union-attr]
+
+    # -- memory ----------------------------------------------------------------------------------------------
+
+    def array(self, v: Var) -> np.ndarray:
+        """The array that holds v while the program runs."""
+        found = self.arrays.get(v)
+        if found is not None:
+            return found
+        if (v.call is None or v not in self.made) and v not in self.placed:
+            made = np.array(v.value)
+            self.label(v, v.source or "input")
+        elif v in self.in_place:
+            made = self.array(self.in_place[v])
+            self.label(v, self.hint(v))
+        elif v in self.chains.place or v in self.chains.wholes:
+            made = self.chains.array(v)
+            self.label(v, self.hint(v))
+        elif v in self.placed and isinstance(self.placed[v][1], int):
+            made = self.slot_of(*self.placed[v])
+            self.label(v, self.hint(v) if v.call else v.source)
+        elif v in self.placed:
+            whole, row = self.placed[v]
+            base = self.array(whole)
+            made = base[whole_index(row)]
+            self.label(v, self.hint(v))
+        elif v.call is not None and is_view(v.call):
+            fn, (source, *rest) = v.call.fn, v.call.args
+            base = self.array(source)
+            made = base[whole_index(rest[0])] if fn is operator.getitem else fn(base, *rest)
+            if made.size and not np.shares_memory(made, base):
+                made = np.empty(v.shape, v.dtype)
+                self.copies.add(v)
+            self.label(v, self.hint(v))
+        else:
+            made = self.memory.take(v)
+            self.label(v, self.hint(v))
+        self.arrays[v] = made
+        self.space[self.names[v]] = made
+        return made
+
+    def slot_of(self, whole: Var, i: int) -> np.ndarray:
+        """The place of a member in arrays that are laid side by side."""
+        members = whole.call.args  # type: ignore[union-attr]
+        start = sum(m.value.size for m in members[:i])
+        return self.array(whole)[start : start + members[i].value.size].reshape(members[i].shape)
+
+    def hint(self, v: Var) -> str:
+        fn = v.call.fn  # type: ignore[union-attr]
+        if fn is operator.getitem:
+            return "part"
+        name = getattr(fn, "__name__", "value")
+        return {"reduce": "total", "reshape": "shaped", "transpose": "turned", "true_divide": "quotient"}.get(name, name).strip(
+            "<>"
+        )
+
+    def label(self, v: Var, hint: str) -> None:
+        known = self.recorder.labels.get(v)
+        stem = "".join(c if c.isalnum() else "_" for c in known or hint)
+        stem = stem if stem and not stem[0].isdigit() else f"_{stem}"
+        n = self.taken.get(stem, 0)
+        self.taken[stem] = n + 1
+        self.names[v] = f"{stem}_{n}"
+
+    # -- code ------------------------------------------------------------------------------------------------
+
+    def written(self) -> list[str]:
+        self.made = {call.out for call in self.calls}
+        self.copies: set[Var] = set()
+        lines: list[str] = []
+        asked = dict(self.guards)
+        for v in [v for _, v in self.recorder.inputs]:
+            if v.dtype is None:
+                self.label(v, "number")
+                self.space[self.names[v]] = v.value
+            else:
+                self.array(v)
+        for v, outcome in asked.items():
+            if v not in self.made:
+                lines.append(f"if bool({self.argument(v)}) is not {outcome}: raise OtherWay()")
+        for i, call in enumerate(self.calls):
+            if isinstance(call.fn, np.ufunc) and call.fn.signature is None and not call.options:
+                self.memory.give_back(i, self.arrays, call.out)  # an operand's memory may be that of the result
+            for line in self.lines_of(call):
+                where = f"  # {call.scope}" if call.scope else ""
+                lines.append(line + where)
+            self.memory.give_back(i, self.arrays, None)
+            if call.out in asked:
+                lines.append(f"if bool({self.argument(call.out)}) is not {asked[call.out]}: raise OtherWay()")
+        for v in self.outputs:
+            self.argument(v)
+        return lines
+
+    def argument(self, x: Any) -> str:
+        if isinstance(x, Var):
+            if x.dtype is None:
+                if x not in self.names:
+                    self.label(x, "number")
+                    if x.call is None:
+                        self.space[self.names[x]] = x.value
+            else:
+                self.array(x)
+            return self.names[x]
+        if isinstance(x, tuple) and not hasattr(x, "_fields"):
+            return "(" + "".join(self.argument(y) + ", " for y in x) + ")"
+        if isinstance(x, list):
+            return "[" + ", ".join(map(self.argument, x)) + "]"
+        if x is None or isinstance(x, bool | int | str):
+            return repr(x)
+        if isinstance(x, float) and np.isfinite(x):
+            return repr(x)
+        return self.name_of(x)
+
+    def function(self, fn: Any) -> str:
+        """The name of a ufunc, NumPy's own where it can be."""
+        name: str = fn.__name__
+        if getattr(np, name, None) is fn and self.space.setdefault(name, fn) is fn:
+            return name
+        return self.name_of(fn)
+
+    def name_of(self, x: Any) -> str:
+        name = f"{getattr(x, '__name__', type(x).__name__).strip('<>')}_"
+        while name in self.space and self.space[name] is not x:
+            name += "_"
+        self.space[name] = x
+        return name
+
+    def lines_of(self, call: Call) -> list[str]:
+        v, fn = call.out, call.fn
+        if isinstance(v.value, tuple):
+            self.label(v, "several")
+            return [f"global {self.names[v]}; {self.names[v]} = {self.call_text(call)}"]
+        if v.dtype is None:
+            args = [self.argument(a) for a in call.args]
+            self.label(v, "number")
+            symbol = SYMBOLS.get(fn)
+            expression = (
+                f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else f"{self.name_of(fn)}({', '.join(args)})"
+            )
+            return [f"global {self.names[v]}; {self.names[v]} = {expression}"]
+        self.array(v)
+        out = self.names[v]
+        if is_view(call) and v not in self.copies and v not in self.placed:
+            return []
+        args = [self.argument(a) for a in call.args]
+        if isinstance(fn, np.ufunc) and fn.nout == 1:
+            options = "".join(f", {k}={self.argument(x)}" for k, x in call.options.items())
+            place = f"out={out}" if fn in (np.maximum, np.minimum) else out  # of these NumPy wants it by name
+            return [f"{self.function(fn)}({', '.join(args)}, {place}{options})"]
+        if getattr(fn, "__name__", "") == "reduce":
+            rest = {**call.options}
+            axis, keepdims, dtype = rest.pop("axis", 0), rest.pop("keepdims", False), rest.pop("dtype", None)
+            ufunc = fn.__self__  # type: ignore[attr-defined]
+            self.space[f"{ufunc.__name__}_reduce"] = fn
+            options = "".join(f", {k}={self.argument(x)}" for k, x in rest.items())
+            keep = ", True" if keepdims else ""
+            return [f"{ufunc.__name__}_reduce({args[0]}, {self.argument(axis)}, {self.argument(dtype)}, {out}{keep}{options})"]
+        if fn is dot:
+            if self.array(v).flags.c_contiguous and v.shape:
+                return [f"{args[0]}.dot({args[1]}, {out})"]
+            self.space["matmul"] = np.matmul
+            return [f"matmul({args[0]}, {args[1]}, {out})"] if v.shape else [f"{out}[...] = {args[0]}.dot({args[1]})"]
+        if fn is cast or fn in (reshape, transpose, np.broadcast_to, np.expand_dims):
+            source = args[0] if fn is cast else self.view_text(call, args)
+            return [f"copyto({out}, {source}, casting='unsafe')"]
+        if fn is np.where and len(args) == 3:
+            return [f"copyto({out}, {args[2]})", f"copyto({out}, {args[1]}, where={args[0]})"]
+        if v in self.chains.wholes:
+            return [
+                f"copyto({self.name_of_array(row, f'{out}_{i}')}, {self.argument(m)})" for i, m, row in self.chains.to_copy(v)
+            ]
+        if fn is flat:
+            return [
+                f"copyto({self.name_of_array(self.slot_of(v, i), f'{out}_{i}')}, {self.argument(m)})"
+                for i, m in enumerate(call.args)
+                if self.placed.get(m) != (v, i)
+            ]
+        if fn is np.concatenate or fn is stack:
+            members = call.args[0] if fn is np.concatenate else call.args
+            if all(self.placed.get(m, (None,))[0] is v for m in members):
+                return []
+            if fn is stack:
+                rows = self.array(v)
+                return [
+                    f"copyto({self.name_of_array(rows[whole_index(i)], f'{out}_{i}')}, {self.argument(m)})"
+                    for i, m in enumerate(members)
+                    if self.placed.get(m, (None,))[0] is not v
+                ]
+            others = "".join(f", {self.argument(a)}" for a in call.args[1:])
+            axis = call.options.get("axis", 0)
+            return [f"np.concatenate({args[0]}{others or f', axis={axis}'}, out={out})"]
+        if fn is scattered.__wrapped__:  # type: ignore[attr-defined]
+            return self.scatter_lines(call, out, args)
+        if not call.pure:
+            return [f"copyto({out}, {self.name_of(fn)}({', '.join(args)}))"]
+        return [f"copyto({out}, {self.call_text(call)})"]
+
+    def call_text(self, call: Call) -> str:
+        args = [self.argument(a) for a in call.args]
+        args += [f"{k}={self.argument(x)}" for k, x in call.options.items()]
+        if call.fn is operator.getitem:
+            return f"{args[0]}[{args[1]}]"
+        name = getattr(call.fn, "__name__", "")
+        module = getattr(call.fn, "__module__", "") or ""
+        known = getattr(np.linalg if module.startswith("numpy.linalg") else np, name, None) is call.fn
+        where = f"np.linalg.{name}" if known and module.startswith("numpy.linalg") else f"np.{name}"
+        return f"{where if known else self.name_of(call.fn)}({', '.join(args)})"
+
+    def view_text(self, call: Call, args: list[str]) -> str:
+        if call.fn is np.broadcast_to:
+            return args[0]
+        return f"np.{call.fn.__name__}({args[0]}, {args[1]})"
+
+    def name_of_array(self, array: np.ndarray, name: str) -> str:
+        self.space[name] = array
+        return name
+
+    def scatter_lines(self, call: Call, out: str, args: list[str]) -> list[str]:
+        """Zeros, and each array added at its index; where the indices are slices that meet nowhere, each copied."""
+        indices, buffer = call.options["indices"], self.array(call.out)
+        if any(is_advanced(replaced(i, lambda v: v.value)) for i in indices):
+            lines = [f"{out}.fill(0)"]
+            for a, index in zip(args, indices, strict=True):
+                lines.append(f"np.add.at({out}, {self.argument(index)}, {a})")
+            return lines
+        marks = np.zeros(call.out.shape, np.int8)
+        for index in indices:
+            marks[index] += 1
+        alone = bool((marks <= 1).all())
+        lines = [] if alone and bool((marks == 1).all()) else [f"{out}.fill(0)"]
+        for i, (v, a, index) in enumerate(zip(call.args, args, indices, strict=True)):
+            if self.placed.get(v, (None,))[0] is call.out:
+                continue
+            if any(isinstance(j, np.ndarray) for j in index):  # of booleans
+                lines.append(f"{out}[{self.argument(index)}] {'=' if alone else '+='} {a}")
+                continue
+            part = self.name_of_array(buffer[whole_index(index)], f"{out}_{i}")
+            lines.append(f"copyto({part}, {a})" if alone else f"np.add({part}, {a}, out={part})")
+        return lines
+
+    def text(self, lines: list[str]) -> str:
+        self.space["OtherWay"] = OtherWay
+        parts = [lines[i : i + LINES] for i in range(0, len(lines), LINES)] or [[]]
+        if len(parts) == 1:
+            return "def run():\n" + "".join(f"    {line}\n" for line in parts[0] or ["pass"])
+        text = "".join(f"def part_{i}():\n" + "".join(f"    {line}\n" for line in part) for i, part in enumerate(parts))
+        return text + "def run():\n" + "".join(f"    part_{i}()\n" for i in range(len(parts)))
+
+
+def whole_index(index: Any) -> tuple[Any, ...]:
+    """The same index, but of one element an array without axes, not a number."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return parts if any(i is Ellipsis for i in parts) else (*parts, Ellipsis)
+
+
+class OtherWay(Exception):
+    """A condition came out otherwise than when the program was recorded."""
+
+
+SYMBOLS = {
+    operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**", operator.mod: "%",
+    operator.floordiv: "//", operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=",
+}  # fmt: skip
+
+
+class Memory:
+    """Buffers that are used again as soon as nobody needs what they hold: what was just computed is still in the cache."""
+
+    def __init__(self, calls: Calls, kept: set[Var], placed: dict[Var, tuple[Var, Any]]) -> None:
+        self.base: dict[Var, Var] = {}  # of views, and of what is made inside another array, whose memory it is
+        for v in placed:
+            whole = v
+            while whole in placed:
+                whole = placed[whole][0]
+            self.base[v] = whole
+        last: dict[Var, int] = {}
+        for i, call in enumerate(calls):
+            for v in call.inputs():
+                last[self.base.get(v, v)] = i
+            if is_view(call):
+                self.base[call.out] = self.base.get(call.args[0], call.args[0])
+        kept = {self.base.get(v, v) for v in (*kept, *(v for v in placed if v.call is None))}
+        self.dying: dict[int, list[Var]] = {}
+        for v, i in last.items():
+            if v not in kept and v.call is not None:
+                self.dying.setdefault(i, []).append(v)
+        self.free: dict[Any, list[np.ndarray]] = {}
+        self.owned: dict[Var, np.ndarray] = {}
+
+    def take(self, v: Var) -> np.ndarray:
+        free = self.free.get((v.shape, v.dtype))
+        made = free.pop() if free else np.empty(v.shape, v.dtype)
+        self.owned[v] = made
+        return made
+
+    def give_back(self, i: int, arrays: dict[Var, np.ndarray], result: Var | None) -> None:
+        """After call i, or before it those that its result, computed element by element, may take the place of."""
+        left = []
+        for v in self.dying.get(i, ()):
+            if v not in self.owned:
+                continue
+            if result is not None and (v.shape != result.shape or v.dtype != result.dtype):
+                left.append(v)
+                continue
+            array = self.owned.pop(v)
+            self.free.setdefault((v.shape, v.dtype), []).append(array)
+        if i in self.dying:
+            self.dying[i] = left
+
+
+class Chains:
+    """Where the members of stacks are made, so that nothing is copied to stack them.
+
+    The states of a sequence are stacked more than once: h[0] to h[T-1] for the readout, h[-1] to h[T-2] for the gradient of
+    the recurrent weight. One array, a chain, holds them all, and each stack is a part of it.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self.made = {call.out: call for call in calls}
+        self.wholes: dict[Var, tuple[Any, ...]] = {}  # by stack: the keys of its members
+        after: dict[Any, Any] = {}
+        before: dict[Any, Any] = {}
+        known: dict[Any, None] = {}
+        stacks = []
+        for call in calls:
+            members = members_of(call)
+            if members and len({(m.shape, m.dtype) for m in members}) == 1 and members[0].dtype == call.out.dtype:
+                stacks.append((call, members))
+
+        def fits(keys: tuple[Any, ...]) -> bool:
+            pairs = list(pairwise(keys))
+            return (
+                len(set(keys)) == len(keys)
+                and all(after.get(a, b) is b and before.get(b, a) is a for a, b in pairs)
+                and not (len(keys) == 1 and keys[0] in known)
+                and not closes_a_ring(pairs, after)
+            )  # fmt: skip
+
+        for call, members in sorted(stacks, key=lambda s: -len(s[1])):
+            keys = tuple(m if self.placeable(m) or m.source == "constant" else (m, call.out, i) for i, m in enumerate(members))
+            if not fits(keys):
+                keys = tuple(m if self.placeable(m) and m not in known else (m, call.out, i) for i, m in enumerate(members))
+                if not fits(keys):
+                    continue
+            after.update(pairwise(keys))
+            before.update((b, a) for a, b in pairwise(keys))
+            known.update(dict.fromkeys(keys))
+            self.wholes[call.out] = keys
+        self.place: dict[Var, tuple[int, int]] = {}
+        self.rows: dict[Any, tuple[int, int]] = {}
+        self.lengths: list[int] = []
+        self.arrays: list[np.ndarray | None] = []
+        for key in known:
+            if key not in before:
+                length = 0
+                here: Any = key
+                while here is not None:
+                    self.rows[here] = (len(self.lengths), length)
+                    if isinstance(here, Var) and here.source != "constant":
+                        self.place[here] = self.rows[here]
+                    length += 1
+                    here = after.get(here)
+                self.lengths.append(length)
+                self.arrays.append(None)
+
+    def placeable(self, v: Var) -> bool:
+        call = self.made.get(v)
+        return call is not None and not is_view(call) and not members_of(call) and not isinstance(v.value, tuple)
+
+    def chain(self, number: int, like: Var) -> np.ndarray:
+        found = self.arrays[number]
+        if found is None:
+            found = self.arrays[number] = np.zeros((self.lengths[number], *like.shape), like.dtype)
+        return found
+
+    def array(self, v: Var) -> np.ndarray:
+        if v in self.place:
+            number, row = self.place[v]
+            return self.chain(number, v)[row, ...]
+        keys = self.wholes[v]
+        first = keys[0] if isinstance(keys[0], Var) else keys[0][0]
+        number, row = self.rows[keys[0]]
+        part = self.chain(number, first)[row : row + len(keys)]
+        for key in keys:
+            if isinstance(key, Var) and key.source == "constant":
+                part[self.rows[key][1] - row] = key.value
+        return part.reshape(v.shape)
+
+    def to_copy(self, v: Var) -> list[tuple[int, Var, np.ndarray]]:
+        """The members of a stack that are not made in their place."""
+        copies = []
+        for i, key in enumerate(self.wholes[v]):
+            if not isinstance(key, Var):
+                number, row = self.rows[key]
+                copies.append((i, key[0], self.chain(number, key[0])[row, ...]))
+        return copies
+
+
+def closes_a_ring(pairs: list[tuple[Any, Any]], after: dict[Any, Any]) -> bool:
+    if not pairs:
+        return False
+    here, wanted = pairs[-1][1], pairs[0][0]
+    while here is not None:
+        if here is wanted:
+            return True
+        here = after.get(here)
+    return False
+
+
+def members_of(call: Call) -> list[Var]:
+    """What a call puts one below the other, of equal shapes."""
+    if call.fn is stack:
+        return list(call.args)
+    if call.fn is np.concatenate and call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) == 0:
+        members = call.args[0]
+        return list(members) if members[0].shape and len({m.shape for m in members}) == 1 else []
+    return []
+
+
+def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
+    """For parts that are put together along another axis, or that scatter to where none meet: the whole and the index where
+    each is made, so that it need not be copied there."""
+    made = {call.out: call for call in calls}
+    found: dict[Var, tuple[Var, Any]] = {}
+    for call in calls:
+        rows: list[tuple[Var, Any]] = []
+        if call.out in chains.wholes:
+            continue
+        if call.fn is flat:
+            for i, v in enumerate(call.args):
+                if v not in found and v not in chains.place and (chains.placeable(v) if v in made else v.source == "input"):
+                    found[v] = (call.out, i)
+            continue
+        if call.fn is np.concatenate:
+            axis = call.options.get("axis", call.args[1] if len(call.args) > 1 else 0)
+            start = 0
+            for v in call.args[0] if axis is not None else ():
+                stop = start + v.shape[axis]
+                rows.append((v, (slice(None),) * (axis % len(v.shape)) + (slice(start, stop),)))
+                start = stop
+        elif call.fn is scattered.__wrapped__ and not any(is_advanced(i) for i in call.options["indices"]):  # type: ignore[attr-defined]
+            marks = np.zeros(call.out.shape, np.int8)
+            for index in call.options["indices"]:
+                marks[index] += 1
+            if (marks == 1).all():
+                rows = list(zip(call.args, call.options["indices"], strict=True))
+        times = Counter(v for v, _ in rows)
+        for v, row in rows:
+            fits = v.dtype == call.out.dtype and v.shape and np.shape(call.out.value[row]) == v.shape
+            if fits and times[v] == 1 and v not in found and v not in chains.place and v in made and chains.placeable(v):
+                found[v] = (call.out, row)
+    return found

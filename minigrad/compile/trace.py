@@ -1,0 +1,531 @@
+"""Recording: run a function once with stand-ins for its arrays, and write down every NumPy call that they meet.
+
+The engine itself runs as always, forward and backward; its Tensors hold stand-ins, so what comes out is the program it would
+run on arrays. Every call is also carried out at once, which gives shapes and dtypes, and the result of the first run.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NoReturn
+from weakref import ref
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ..graph import CURRENT, Leaf
+from ..standin import Standin
+from ..tensor import Tensor
+from ..trees import mapped
+
+__all__ = ["Array", "Call", "CompileError", "Number", "Recorder", "Var"]
+
+
+class CompileError(RuntimeError):
+    """A function cannot be compiled; the message says what in it, and what to do."""
+
+
+class Var:
+    """A value of the program: what it is, and the call that makes it (None: it comes from outside)."""
+
+    __slots__ = ("call", "dtype", "number", "shape", "source", "value")
+
+    def __init__(self, number: int, value: Any, call: Call | None = None, source: str = "") -> None:
+        self.number = number
+        self.value: Any = value  # from the recorded run
+        self.shape: tuple[int, ...] = () if isinstance(value, tuple) else np.shape(value)
+        self.dtype = value.dtype if isinstance(value, np.ndarray) else None  # None: a Python number
+        self.call = call
+        self.source = source  # "constant" or "input", of what no call makes
+
+    def __repr__(self) -> str:
+        return f"v{self.number}"
+
+
+class Call:
+    """One NumPy call: function, arguments with Vars among them, and the Var it makes."""
+
+    __slots__ = ("args", "fn", "options", "out", "pure", "scope")
+
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], scope: Any, pure: bool) -> None:
+        self.fn = fn
+        self.args = args
+        self.options = options
+        self.scope = scope
+        self.pure = pure  # no other effect than its result, and the same result for the same arguments
+        self.out: Var = None  # type: ignore[assignment]
+
+    def inputs(self) -> Iterator[Var]:
+        return variables((self.args, tuple(self.options.values())))
+
+    def __repr__(self) -> str:
+        return f"{self.out} = {getattr(self.fn, '__name__', self.fn)}{self.args} {self.options or ''}"
+
+
+def variables(x: Any) -> Iterator[Var]:
+    if isinstance(x, Var):
+        yield x
+    elif isinstance(x, list | tuple):
+        for y in x:
+            yield from variables(y)
+    elif isinstance(x, slice):
+        yield from variables((x.start, x.stop, x.step))
+
+
+def replaced(x: Any, by: Callable[[Var], Any]) -> Any:
+    """The same containers, with something else in the place of each Var."""
+    if isinstance(x, Var):
+        return by(x)
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return type(x)(*(replaced(y, by) for y in x))
+    if isinstance(x, list | tuple):
+        return type(x)(replaced(y, by) for y in x)
+    return x
+
+
+# -- views -----------------------------------------------------------------------------------------------------
+
+
+def reshape(x: Any, shape: Any) -> Any:
+    return np.reshape(x, shape)
+
+
+def transpose(x: Any, axes: Any) -> Any:
+    return np.transpose(x, axes)
+
+
+def copy(x: Any) -> Any:
+    return np.array(x)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    return x.astype(dtype)
+
+
+def viewed(x: Any, dtype: Any) -> Any:
+    return x.view(dtype)
+
+
+def dot(x: Any, y: Any) -> Any:
+    return np.dot(x, y)
+
+
+SHAPES_ONLY = {np.shape, np.ndim, np.size, np.result_type}
+FUNCTIONS_AS_METHODS = {
+    "all", "any", "argmax", "argmin", "clip", "cumprod", "cumsum", "mean", "repeat", "round", "std", "take", "var",
+}  # fmt: skip
+METHODS_TO_REDUCTIONS = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+class Array(Standin, NDArrayOperatorsMixin):
+    """Stands for an array."""
+
+    __slots__ = ("recorder", "var")
+    __hash__ = object.__hash__
+
+    def __init__(self, recorder: Recorder, var: Var) -> None:
+        self.recorder = recorder
+        self.var = var
+
+    shape = property(lambda self: self.var.shape)
+    dtype = property(lambda self: self.var.dtype)
+    ndim = property(lambda self: len(self.var.shape))
+    size = property(lambda self: self.var.value.size)
+    itemsize = property(lambda self: self.var.dtype.itemsize)
+    nbytes = property(lambda self: self.var.value.nbytes)
+    T = property(lambda self: self.transpose())
+    mT = property(lambda self: self.swapaxes(-1, -2))  # noqa: N815
+    real = property(lambda self: self)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        if any(isinstance(x, Tensor) for x in inputs):
+            return NotImplemented
+        fn = ufunc if method == "__call__" else getattr(ufunc, method)
+        if method == "reduce":
+            options.setdefault("axis", 0)
+            keepdims = options.pop("keepdims", False)
+            made = self.recorder.record(fn, inputs, options)
+            if not keepdims or not isinstance(made, Array):
+                return made
+            return made.reshape(
+                np.add.reduce(np.broadcast_to(0, np.shape(value_of(inputs[0]))), axis=options["axis"], keepdims=True).shape
+            )
+        if method == "at":
+            raise CompileError("np.ufunc.at writes into an array; write np.add.at(a, i, b) as a gather, a[i], of another one")
+        made = self.recorder.record(fn, inputs, options)
+        if out is None:
+            return made
+        (target,) = out
+        if not isinstance(target, Array):
+            raise CompileError("a recorded value cannot be written into a NumPy array that was made before; use the result")
+        target.var = made.astype(target.dtype).var
+        return target
+
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
+        if any(issubclass(t, Tensor) for t in types):
+            return NotImplemented
+        if func in SHAPES_ONLY:
+            return func(*mapped(value_of, args), **mapped(value_of, options))
+        usual = USUAL.get(func)
+        return self.recorder.record(func, args, options) if usual is None else usual(*args, **options)
+
+    def __array__(self, *args: Any, **options: Any) -> NoReturn:
+        raise CompileError(
+            "the values of an array were asked for while a function is recorded for compile (np.asarray, np.array, float(), "
+            "an assignment into another array): the program runs later, on other values. Use NumPy functions on it as it is"
+        )
+
+    def _control(self, *_: Any) -> NoReturn:
+        raise CompileError(
+            "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), a slice), and a "
+            "compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
+        )
+
+    __bool__ = __float__ = __int__ = __index__ = item = tolist = __complex__ = _control
+
+    def decided(self) -> bool:
+        return self.recorder.guard(self.var)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a number")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Array]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        index = index if isinstance(index, tuple) else (index,)
+        for i in index:
+            if isinstance(i, Array) and i.dtype is not None and i.dtype.kind == "b":
+                raise CompileError("x[mask] has as many elements as the mask says, other ones at each run; use np.where")
+        return self.recorder.record(operator.getitem, (self, index), {})
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise CompileError("assigning into an array is not recorded; use np.where, np.stack or np.concatenate")
+
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        if order != "C":
+            raise CompileError("reshape is recorded with order='C' only")
+        given = shape[0] if len(shape) == 1 else shape
+        full = np.reshape(np.broadcast_to(0, self.shape), given).shape
+        return self.recorder.record(reshape, (self, full), {})
+
+    def transpose(self, *axes: Any) -> Any:
+        given = axes[0] if len(axes) == 1 else axes or None
+        order = tuple(range(self.ndim))[::-1] if given is None else tuple(int(i) % self.ndim for i in given)
+        return self.recorder.record(transpose, (self, order), {})
+
+    def swapaxes(self, i: int, j: int) -> Any:
+        order = list(range(self.ndim))
+        order[i], order[j] = order[j], order[i]
+        return self.transpose(order)
+
+    def squeeze(self, axis: Any = None) -> Any:
+        return self.reshape(np.squeeze(np.broadcast_to(0, self.shape), axis).shape)
+
+    def ravel(self) -> Any:
+        return self.reshape(-1)
+
+    def flatten(self) -> Any:
+        return self.reshape(-1)
+
+    def view(self, dtype: Any = None) -> Any:
+        return self if dtype is None else self.recorder.record(viewed, (self, np.dtype(dtype)), {})
+
+    def copy(self) -> Array:
+        return self
+
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
+        wanted = np.dtype(dtype)
+        return self if wanted == self.dtype else self.recorder.record(cast, (self, wanted), {})
+
+    def dot(self, other: Any) -> Any:
+        return self.recorder.record(dot, (self, other), {})
+
+    def __getattr__(self, name: str) -> Any:
+        ufunc = METHODS_TO_REDUCTIONS.get(name)
+        if ufunc is not None:
+            return lambda axis=None, keepdims=False: ufunc.reduce(self, axis=axis, keepdims=keepdims)
+        if name in (
+            "mean",
+            "argmax",
+            "argmin",
+            "any",
+            "all",
+            "cumsum",
+            "cumprod",
+            "var",
+            "std",
+            "take",
+            "repeat",
+            "clip",
+            "round",
+        ):
+            function = getattr(np, name)
+            return lambda *args, **options: function(self, *args, **options)
+        raise AttributeError(f"a recorded array has no attribute {name!r}")
+
+
+def stack(*arrays: Any) -> Any:
+    """Arrays of one shape, one after the other along a new first axis."""
+    return np.stack(arrays)
+
+
+def stacked(arrays: Any, axis: int = 0) -> Any:
+    if axis:
+        return first(*arrays).recorder.record(np.stack, (list(arrays), axis), {})
+    return first(*arrays).recorder.record(stack, tuple(arrays), {})
+
+
+USUAL: dict[Any, Callable[..., Any]] = {
+    np.stack: stacked,
+    np.reshape: lambda x, shape, **o: x.reshape(shape),
+    np.transpose: lambda x, axes=None: x.transpose(axes) if axes is not None else x.transpose(),
+    np.swapaxes: lambda x, i, j: x.swapaxes(i, j),
+    np.squeeze: lambda x, axis=None: x.squeeze(axis),
+    np.ravel: lambda x, order="C": x.ravel(),
+    np.dot: lambda x, y: first(x, y).recorder.record(dot, (x, y), {}),
+    np.sum: lambda x, axis=None, keepdims=False, **o: np.add.reduce(x, axis=axis, keepdims=keepdims),
+    np.copy: lambda x, **o: x,
+}
+
+
+def first(*args: Any) -> Array:
+    return next(x for x in args if isinstance(x, Array))
+
+
+def value_of(x: Any) -> Any:
+    return x.var.value if isinstance(x, Standin) else x
+
+
+class Number(Standin):
+    """Stands for a Python number, such as a learning rate; what is computed with it stays one, and so promotes nothing."""
+
+    __slots__ = ("recorder", "var")
+    __hash__ = object.__hash__
+
+    def __init__(self, recorder: Recorder, var: Var) -> None:
+        self.recorder = recorder
+        self.var = var
+
+    def _control(self, *_: Any) -> NoReturn:
+        raise CompileError(
+            "a number that may be another at each run is used as a size, an index or in a condition, or is turned into an "
+            "array. If it is always the same, say so: compile(f, static=('its name',))"
+        )
+
+    __bool__ = __index__ = __int__ = __float__ = __array__ = __iter__ = _control
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(x, Tensor) for x in inputs):
+            return NotImplemented
+        return self.recorder.record(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
+
+    def decided(self) -> bool:
+        return self.recorder.guard(self.var)
+
+
+def number_operator(name: str) -> None:
+    fn = getattr(operator, name)
+
+    def straight(self: Number, other: Any = None) -> Any:
+        args = (self,) if name in ("neg", "abs", "pos") else (self, other)
+        if isinstance(other, Array):
+            return UFUNC_OF[name](self, other) if name in UFUNC_OF else NotImplemented
+        return self.recorder.record(fn, args, {}) if isinstance(other, int | float | Number | None) else NotImplemented
+
+    def reflected(self: Number, other: Any) -> Any:
+        return self.recorder.record(fn, (other, self), {}) if isinstance(other, int | float) else NotImplemented
+
+    setattr(Number, f"__{name}__", straight)
+    if name not in ("neg", "abs", "pos", "lt", "le", "gt", "ge", "eq", "ne"):
+        setattr(Number, f"__r{name}__", reflected)
+
+
+UFUNC_OF = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power}
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "abs", "pos", "lt", "le", "gt", "ge"):
+    number_operator(_name)
+
+
+class Recorder:
+    """A program being recorded."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.guards: list[tuple[Var, bool]] = []
+        self.count = 0
+        self.constants: dict[int, Var] = {}  # by id of the array
+        self.kept: list[Any] = []  # so that no id is used twice
+        self.inputs: list[tuple[Callable[[], Any], Var]] = []  # where each comes from, at each run
+        self.cells: dict[int, tuple[Any, Any]] = {}  # by id of the Tensor, a weak reference to it
+        self.grads: dict[int, tuple[Leaf, Any]] = {}
+        self.slots: dict[tuple[int, Any], tuple[Any, Any, Any]] = {}
+        self.data_written: dict[int, tuple[Tensor, Any]] = {}
+        self.notes: list[tuple[Any, Var]] = []
+        self.labels: dict[Var, str] = {}
+        self.drawn_from: dict[int, tuple[np.random.Generator, Any]] = {}
+
+    # -- values ----------------------------------------------------------------------------------------------
+
+    def var(self, value: Any, call: Call | None = None, source: str = "") -> Var:
+        self.count += 1
+        return Var(self.count, value, call, source)
+
+    def input(self, value: Any, where: Callable[[], Any]) -> Standin:
+        """A stand-in for a value that is asked for anew at each run."""
+        if isinstance(value, float | int) and not isinstance(value, bool):
+            var = self.var(value, source="input")
+            self.inputs.append((where, var))
+            return Number(self, var)
+        array = np.array(value)
+        var = self.var(array, source="input")
+        self.inputs.append((where, var))
+        return Array(self, var)
+
+    def constant(self, array: np.ndarray) -> Var:
+        found = self.constants.get(id(array))
+        if found is None:
+            self.kept.append(array)
+            found = self.constants[id(array)] = self.var(np.array(array), source="constant")
+        return found
+
+    def cell(self, tensor: Tensor) -> Any:
+        """The values of a Tensor from outside, which may be others at the next run."""
+        if isinstance(tensor._data, Standin):
+            return tensor._data
+        found = self.cells.get(id(tensor))
+        if found is not None:
+            return found[1]
+        weak, old = ref(tensor), tensor._data
+        made = self.input(old, lambda: old if (there := weak()) is None else there._data)
+        self.cells[id(tensor)] = (weak, made)
+        self.kept.append(tensor._data)
+        return made
+
+    def written(self, tensor: Tensor) -> None:
+        """A Tensor is about to get new values."""
+        self.data_written.setdefault(id(tensor), (tensor, tensor._data))
+
+    def gradient(self, leaf: Leaf) -> Any:
+        """The gradient a leaf has gathered before; None stays None."""
+        if id(leaf) not in self.grads:
+            self.grads[id(leaf)] = (leaf, leaf.grad)
+            if leaf.grad is not None:
+                leaf.grad = self.input(leaf.grad, lambda: leaf.grad)  # type: ignore[assignment]
+        return leaf.grad
+
+    def check_outside(self) -> None:
+        """Raise if a gradient that was there when this was recorded is not, or the other way round."""
+        for leaf, before in self.grads.values():
+            if (leaf.grad is None) != (before is None):
+                from .program import OtherWay
+
+                raise OtherWay
+
+    def will_draw(self, rng: np.random.Generator) -> None:
+        """Remember where a generator was, so that the program draws at its first run what the function drew."""
+        self.drawn_from.setdefault(id(rng), (rng, rng.bit_generator.state))
+
+    def restored(self) -> list[tuple[str, Any, Any]]:
+        """What the function has written outside; all is put back as it was before."""
+        effects: list[tuple[str, Any, Any]] = []
+        for tensor, old in self.data_written.values():
+            effects.append(("data", tensor, tensor._data))
+            tensor._data = old
+        for leaf, before in self.grads.values():
+            if leaf.grad is not before:
+                effects.append(("grad", leaf, leaf.grad))
+            leaf.grad = before
+        for (_, key), (owner, old, new) in self.slots.items():
+            if owner[key] is not new:
+                effects.append(("slot", (owner, key), owner[key]))
+            owner[key] = old
+        for rng, state in self.drawn_from.values():
+            rng.bit_generator.state = state
+        return effects
+
+    def note(self, node: Any, array: Any) -> None:
+        """An op was recorded; what it is called is known later."""
+        self.notes.append((node, array.var))
+
+    def name_values(self) -> None:
+        for node, var in self.notes:
+            if node.name:
+                t = node.scope.get("t") if node.scope else None
+                self.labels[var] = node.name if t is None else f"{node.name}{t}"
+        gone = set()
+        for weak, made in self.cells.values():
+            tensor = weak()
+            if tensor is None:  # made by the function itself, of values that are always the same
+                made.var.source = "constant"
+                gone.add(made.var)
+            elif tensor.name:
+                self.labels[made.var] = tensor.name
+        self.inputs = [(where, var) for where, var in self.inputs if var not in gone]
+        self.notes.clear()
+
+    def slot(self, owner: Any, key: Any) -> Any:
+        """What a container holds at a key, as stand-ins; `owner[key] = new` is then a result of the program."""
+        found = self.slots.get((id(owner), key))
+        if found is not None:
+            return owner[key]
+        places: list[Any] = []
+
+        def read(x: Any) -> Any:
+            n = len(places)
+            places.append(None)
+            return self.input(x, lambda: leaves_of(owner[key])[n])
+
+        old = owner[key]
+        new = mapped(read, old)
+        self.slots[id(owner), key] = (owner, old, new)
+        owner[key] = new
+        return new
+
+    # -- calls -----------------------------------------------------------------------------------------------
+
+    def record(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
+        plain = tuple(self.plain(x) for x in args)
+        named = {key: self.plain(x) for key, x in options.items()}
+        result = fn(*replaced(plain, lambda v: v.value), **{k: replaced(x, lambda v: v.value) for k, x in named.items()})
+        call = Call(fn, plain, named, CURRENT.get()[1], pure)
+        if isinstance(result, list | tuple):
+            call.out = self.var(tuple(result), call)
+            self.calls.append(call)
+            return type(result)(self.record(operator.getitem, (call.out, i), {}) for i in range(len(result)))
+        if isinstance(result, float | int) and not isinstance(result, bool | np.generic):
+            call.out = self.var(result, call)
+            self.calls.append(call)
+            return Number(self, call.out)
+        call.out = self.var(np.asarray(result), call)
+        self.calls.append(call)
+        return Array(self, call.out)
+
+    def plain(self, x: Any) -> Any:
+        """An argument with Vars in the place of stand-ins and arrays."""
+        if isinstance(x, Array | Number):
+            if x.recorder is not self:
+                raise CompileError("a value of another recording has leaked into this one")
+            return x.var
+        if isinstance(x, np.ndarray):
+            return self.constant(x)
+        if isinstance(x, tuple) and hasattr(x, "_fields"):
+            return type(x)(*(self.plain(y) for y in x))
+        if isinstance(x, list | tuple):
+            return type(x)(self.plain(y) for y in x)
+        if isinstance(x, slice):
+            return slice(*(operator.index(y) if y is not None else None for y in (x.start, x.stop, x.step)))
+        return x
+
+    def guard(self, var: Var) -> bool:
+        outcome = bool(var.value)
+        self.guards.append((var, outcome))
+        return outcome
+
+
+def leaves_of(tree: Any) -> list[Any]:
+    found: list[Any] = []
+    mapped(found.append, tree)
+    return found

@@ -1,0 +1,56 @@
+"""What stands for an array while a function is recorded for `minigrad.compile`.
+
+The engine meets it in four places: a Tensor may hold one, an op reads the Tensors around it as such, a condition on values is
+decided (`decide`) and random numbers are drawn (`drawn`) in the open.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+__all__ = ["RECORDER", "Standin", "decide", "drawn", "primitive"]
+
+RECORDER: ContextVar[Any] = ContextVar("minigrad recorder", default=None)
+
+
+class Standin:
+    """The base of what a recorder hands out in place of arrays and numbers."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # it has what arrays have
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+def decide(condition: Any) -> bool:
+    """The truth of a condition on values that the engine branches on. A recorded program asks again at each run, and is
+    recorded anew where the answer is another."""
+    return condition.decided() if isinstance(condition, Standin) else bool(condition)
+
+
+def drawn(rng: np.random.Generator, draw: Callable[[], np.ndarray]) -> Any:
+    """Random numbers that `draw` gets from `rng`. A recorded program draws anew at each run."""
+    recorder = RECORDER.get()
+    if recorder is None:
+        return draw()
+    recorder.will_draw(rng)
+    return recorder.record(draw, (), {}, pure=False)
+
+
+def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of arrays that is recorded as one call: because it writes into arrays, or looks at values."""
+
+    @functools.wraps(function)
+    def recorded(*args: Any, **options: Any) -> Any:
+        recorder = RECORDER.get()
+        if recorder is None or not any(isinstance(x, Standin) for x in args):
+            return function(*args, **options)
+        return recorder.record(function, args, options)
+
+    return recorded
