@@ -1,10 +1,11 @@
 """minigrad_rnn: recurrent networks on minigrad, toy sequence tasks, and pictures of what flows through time."""
 
-from . import draw, init, optim, schedule
+from . import building, clip, draw, init, optim, schedule
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .clip import clip_grad_norm, clip_grad_value
 from .data import IGNORED, Alphabet, Batch, Examples, Fixed, Generated, Source, Streams, Windows, grammars, series, tasks, text
-from .generate import greedy, predict
+from .flow import GradientFlow, GradientRecorder, gradient_flow
+from .generate import greedy, predict, sample
 from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .losses import SequenceLoss, binary_cross_entropy_with_logits, mse_loss, sequence_cross_entropy, sequence_loss
 from .models import EncoderDecoder, ManyToOne, Model, OneToMany, Sequence
@@ -34,6 +35,8 @@ __all__ = [
     "Fixed",
     "GRUCell",
     "Generated",
+    "GradientFlow",
+    "GradientRecorder",
     "History",
     "LSTMCell",
     "LayerNorm",
@@ -57,10 +60,13 @@ __all__ = [
     "WeightsError",
     "Windows",
     "binary_cross_entropy_with_logits",
+    "building",
+    "clip",
     "clip_grad_norm",
     "clip_grad_value",
     "draw",
     "evaluate",
+    "gradient_flow",
     "grammars",
     "greedy",
     "init",
@@ -70,6 +76,7 @@ __all__ = [
     "mse_loss",
     "optim",
     "predict",
+    "sample",
     "save_checkpoint",
     "save_weights",
     "schedule",

@@ -58,7 +58,8 @@ class Cell(Module):
         self.weight_ih = uniform((rows, input_size), bound, rng, dtype, "weight_ih")
         self.weight_hh = uniform((rows, self.state_sizes[0]), bound, rng, dtype, "weight_hh")
         self.bias_ih: Parameter | None = uniform((rows,), bound, rng, dtype, "bias_ih") if bias else None
-        self.bias_hh: Parameter | None = uniform((rows,), bound, rng, dtype, "bias_hh") if bias is True else None
+        two = bias and bias != "single"
+        self.bias_hh: Parameter | None = uniform((rows,), bound, rng, dtype, "bias_hh") if two else None
         self.learn_state = learn_state
         if learn_state:
             for name, size in zip(self.state_names, self.state_sizes, strict=True):

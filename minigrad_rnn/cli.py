@@ -1,19 +1,24 @@
-"""The command line: ``python -m minigrad_rnn demo``."""
+"""The command line: ``python -m minigrad_rnn demo``, and train, sample, eval, tasks and info."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 from tqdm import tqdm
 
 import minigrad as mg
 import minigrad_rnn as rnn
+
+from . import building, commands
 
 __all__ = ["main"]
 
@@ -22,7 +27,8 @@ TOLD = (1, 2, 3, 5, 10, 20, EPOCHS)
 
 
 def main(arguments: SequenceOf[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 when done, 1 after an error, 130 when interrupted.
+    """Run the command line; returns the exit status: 0 when done, 1 after an error, 2 after options that do not go together,
+    130 when interrupted.
 
     >>> from minigrad_rnn.cli import main
     >>> main([])  # doctest: +ELLIPSIS
@@ -33,32 +39,52 @@ def main(arguments: SequenceOf[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 0
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what the terminal has no letter for
     try:
-        return demo(options.out, options.seed, options.cell)
+        status: int = options.run(options)
+        print(end="", flush=True)
+        return status
     except BrokenPipeError:  # as in `minigrad-rnn demo | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        print(f"minigrad-rnn: {error}", file=sys.stderr)
-        return 1
+    except MemoryError:
+        return failed("there is not enough memory; choose a smaller --hidden, --layers, --length or --batch, or a shorter text")
+    except commands.UsageError as error:
+        return failed(error, 2)
+    except (OSError, ValueError, ArithmeticError) as error:
+        return failed(error)
     except KeyboardInterrupt:
         print("\nminigrad-rnn: interrupted; nothing is half written", file=sys.stderr)
         return 130
 
 
+def failed(error: object, status: int = 1) -> int:
+    """Say what is wrong in one line."""
+    text = "; ".join(line.strip() for line in str(error).splitlines())
+    print(f"minigrad-rnn: {text if len(text) < 2000 else text[:2000] + '...'}", file=sys.stderr)
+    return status
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"minigrad-rnn: {message}; see {self.prog} --help\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="minigrad-rnn", description="Recurrent networks from scratch: train one, and see what flows through time."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {mg.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    command = commands.add_parser(
+    verbs = parser.add_subparsers(dest="command", metavar="COMMAND")
+    command = verbs.add_parser(
         "demo",
         help="train a network on 'hihell' -> 'ihello' and draw it",
         description="Train a small recurrent network to say, after each letter of 'hihell', which comes next ('ihello'), "
         "print the loss falling and what the network says, and write three pictures: the network folded, unrolled "
         "over its six steps, and unrolled with the gradient that flows back along it.",
     )
+    command.set_defaults(run=lambda options: demo(options.out, options.seed, options.cell))
     command.add_argument(
         "--out",
         metavar="DIR",
@@ -71,14 +97,86 @@ def build_parser() -> argparse.ArgumentParser:
         "--cell", choices=("rnn", "lstm"), default="rnn",
         help="rnn: a plain recurrent network with tanh; lstm: long short-term memory (default: %(default)s)",
     )  # fmt: skip
+
+    command = verbs.add_parser(
+        "train",
+        help="train a model on a text or a task",
+        description="Train a model and save it, with all that is needed to go on. Ctrl-C saves too.",
+    )
+    command.set_defaults(run=commands.train)
+    command.add_argument(
+        "data", nargs="?", metavar="FILE|TASK|this",
+        help="a UTF-8 text, whose next character the model learns to foretell; or a task of `minigrad-rnn tasks`; or `this`, "
+        "a short text that comes with Python. (A file that has the name of a task is ./NAME.)",
+    )  # fmt: skip
+    command.add_argument("--cell", choices=tuple(building.CELLS), help="the kind of network (default: lstm)")
+    for name, text in (
+        ("hidden", "features of its state (default: 128 for a text, 64 for a task)"),
+        ("layers", "how many stand on each other (default: 1)"),
+        ("embedding", "of a text: size of the vector for a symbol; 0: one-hot (default: 0, with --words 64)"),
+        ("dropout", "share of the outputs between layers set to zero in training (default: 0)"),
+        ("length", "symbols that the gradient flows back (default: 50); of a task that has one its length"),
+        ("batch", "sequences side by side (default: 32, of short texts fewer)"),
+        ("epochs", f"times through the data, in all (default: until {commands.UPDATES} updates, at least 3)"),
+        ("lr", "learning rate (default: 0.003 for adam)"),
+        ("clip", "the most that the norm of the gradient may be; 0: any (default: 1)"),
+        ("seed", "of the weights and of all else that is random (default: 0)"),
+    ):
+        command.add_argument(f"--{name}", metavar="N", type=ranged(name), help=text)
+    command.add_argument("--optimizer", choices=tuple(building.OPTIMIZERS), help="(default: adam)")
+    command.add_argument("--words", action="store_true", default=None, help="words instead of characters")
+    command.add_argument("--save", metavar="PATH", type=Path, help="the checkpoint (default: NAME.safetensors)")
+    command.add_argument("--force", action="store_true", help="replace a checkpoint or a history that is there already")
+    command.add_argument("--resume", metavar="PATH", type=Path, help="go on with this checkpoint, to --epochs in all")
+    command.add_argument("--history", metavar="PATH", type=Path, help="write the losses to this .csv or .jsonl file")
+    command.add_argument("--quiet", action="store_true", help="no bar, and no line for each epoch")
+
+    command = verbs.add_parser("sample", help="let a model write", description="Let a model of symbols write on.")
+    command.set_defaults(run=commands.sample)
+    command.add_argument("model", type=Path, metavar="MODEL", help="what `minigrad-rnn train` saved")
+    command.add_argument("--prompt", help="what it reads first (default: a new line)")
+    warm, long, top = (float, 0, 1e6), (int, 1, 10_000_000), (int, 1, 1_000_000)
+    command.add_argument(
+        "--temperature", type=ranged("temperature", warm), default=1.0, metavar="N",
+        help="0: always the likeliest symbol; 1: as likely as the model says (default); above: wilder",
+    )  # fmt: skip
+    command.add_argument("--length", type=ranged("length", long), default=500, metavar="N", help="symbols (default: 500)")
+    command.add_argument("--seed", type=seed, default=0, help="of the draws (default: 0)")
+    command.add_argument("--top-k", type=ranged("top_k", top), metavar="N", help="draw only among the N likeliest symbols")
+
+    command = verbs.add_parser("eval", help="how good a model is", description="The loss of a model beside the bounds.")
+    command.set_defaults(run=commands.evaluate)
+    command.add_argument("model", type=Path, metavar="MODEL", help="what `minigrad-rnn train` saved")
+    command.add_argument("data", nargs="?", metavar="FILE|TASK",
+        help="another text (default: the part of its own that it was not trained on), or its task")  # fmt: skip
+    command = verbs.add_parser("tasks", help="the tasks that there are", description="The tasks, and bounds.")
+    command.set_defaults(run=commands.tasks)
+    command = verbs.add_parser("info", help="what is in a file of weights", description="What is in a safetensors file.")
+    command.set_defaults(run=commands.info)
+    command.add_argument("model", type=Path, metavar="FILE", help="a model, or any other safetensors file")
     return parser
 
 
 def seed(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else -1
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 100 else -1
     if number < 0:
-        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 on, not {text!r}")
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 on, not {text[:100]!r}")
     return number
+
+
+def ranged(name: str, limits: building.Limits | None = None) -> Callable[[str], float]:
+    whole = (limits or building.RANGES[name])[0] is int
+
+    def read(text: str) -> float:
+        value: Any = text
+        with contextlib.suppress(ValueError):
+            value = float(text) if not whole else int(text) if text.isascii() and text.isdigit() else text
+        try:
+            return building.number(name, value, limits)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 def demo(folder: Path, seed: int, cell: str) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence as SequenceOf
+
 import numpy as np
 
 import minigrad as mg
 
 from .data.tasks import Task
 from .data.text import Alphabet
+from .init import Seed, generator
 from .models import Sequence
+from .train import mode
 
-__all__ = ["greedy", "predict"]
+__all__ = ["greedy", "predict", "sample"]
 
 
-@mg.no_grad()
 def predict(model: Sequence, task: Task) -> str:
     """The likeliest next symbol at each step of the task's first sequence, given the true symbols before it.
 
@@ -22,11 +26,11 @@ def predict(model: Sequence, task: Task) -> str:
     >>> len(rnn.predict(model, rnn.tasks.hello()))
     6
     """
-    return task.alphabet.decode(model(task.inputs).data[:, 0].argmax(axis=-1))
+    with mg.no_grad(), mode(model, training=False):
+        return task.alphabet.decode(model(task.inputs).data[:, 0].argmax(axis=-1))
 
 
-@mg.no_grad()
-def greedy(model: Sequence, alphabet: Alphabet, prompt: str, length: int) -> str:
+def greedy(model: Sequence, alphabet: Alphabet, prompt: SequenceOf[str], length: int) -> str:
     """Feed the prompt, then `length` times the likeliest next symbol, each fed back as the next input; returns these.
 
     Raises ValueError if the prompt is empty or has a symbol that is not in the alphabet.
@@ -36,14 +40,62 @@ def greedy(model: Sequence, alphabet: Alphabet, prompt: str, length: int) -> str
     >>> len(rnn.greedy(model, rnn.Alphabet("hielo"), "h", 6))
     6
     """
-    if not prompt:
+    return sample(model, alphabet, prompt, length, temperature=0.0)
+
+
+def sample(
+    model: Sequence,
+    alphabet: Alphabet,
+    prompt: SequenceOf[str],
+    length: int,
+    temperature: float = 1.0,
+    rng: Seed = None,
+    *,
+    top_k: int | None = None,
+) -> str:
+    """Feed the prompt, then `length` symbols drawn with the probabilities that the model gives them, each fed back as the
+    next input; returns these.
+
+    The logits are divided by the `temperature`: at 1 the probabilities are the model's own, below it the likely symbols
+    become likelier, at 0 there is only the likeliest (`greedy`). `top_k` draws only among so many likeliest. The prompt is a
+    text, or the list of its symbols. The model keeps its state and reads one symbol a step, so memory does not grow.
+
+    Raises ValueError if the prompt is empty or has a symbol that is not in the alphabet, and for impossible numbers.
+
+    >>> import minigrad_rnn as rnn
+    >>> model = rnn.Sequence(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=0))
+    >>> said = rnn.generate.sample(model, rnn.Alphabet("hielo"), "h", 20, temperature=0.5, rng=0)
+    >>> len(said), set(said) <= set("hielo")
+    (20, True)
+    """
+    if not len(prompt):
         raise ValueError("the prompt is empty; the model needs at least one symbol to begin with")
     if length < 0:
         raise ValueError(f"length is {length}; it cannot be negative")
-    numbers = list(alphabet.encode(prompt))
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature is {temperature}; it is a number from 0 on")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}; it is the number of symbols to draw among, at least 1")
+    rng = generator(rng)
+    numbers = alphabet.encode(prompt).tolist()
     state = None
-    for t in range(len(prompt) + length - 1):
-        output, state = model.step(alphabet.one_hot([numbers[t]]), state, t)
-        if t >= len(prompt) - 1:
-            numbers.append(int(np.argmax(output.data[0])))
+    with mg.no_grad(), mode(model, training=False):
+        for t in range(len(prompt) + length - 1):
+            x = np.array([numbers[t]])
+            output, state = model.step(x if model.embedding is not None else alphabet.one_hot(x), state, t)
+            if t >= len(prompt) - 1:
+                numbers.append(drawn(output.data[0], temperature, top_k, rng))
     return alphabet.decode(numbers[len(prompt) :])
+
+
+def drawn(logits: np.ndarray, temperature: float, top_k: int | None, rng: np.random.Generator) -> int:
+    """A class number, drawn with the probabilities softmax(logits / temperature), of the `top_k` likeliest if given."""
+    if not np.isfinite(logits).all():
+        raise ValueError("the model's outputs are not finite; its weights are too large, or not finite either")
+    if temperature == 0:
+        return int(logits.argmax())
+    among = np.argsort(-logits, kind="stable")[:top_k]  # of equal ones the first, as argmax does
+    with np.errstate(over="ignore"):  # -inf, which has the probability 0
+        chances = np.exp((logits[among].astype(np.float64) - float(logits[among[0]])) / temperature)
+    place = np.searchsorted(np.cumsum(chances), rng.random() * chances.sum(), side="right")
+    return int(among[min(int(place), len(among) - 1)])

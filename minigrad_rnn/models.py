@@ -20,7 +20,19 @@ __all__ = ["EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"]
 
 
 class Model(Module):
-    """A module that a `Trainer` can train: it answers a batch."""
+    """A module that a `Trainer` can train: it answers a batch.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> class Bigram(rnn.Model):
+    ...     def __init__(self, symbols):
+    ...         self.table = rnn.Linear(symbols, symbols, rng=0)
+    ...     def answer(self, batch, state=None):
+    ...         return self.table(batch.inputs), None
+    >>> model = Bigram(5)
+    >>> history = rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1)).fit(rnn.tasks.hello(), 20, progress=False)
+    >>> history.loss[-1] < history.loss[0]
+    True
+    """
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         """The outputs for a batch, and the state at its end; `state` is that of the batch before, where one goes on."""
@@ -39,7 +51,7 @@ class Sequence(Model):
     """
 
     def __init__(self, recurrent: Recurrent, readout: Module, *, embedding: Module | None = None) -> None:
-        self.recurrent = recurrent
+        self.recurrent = time_first(recurrent)
         self.readout = fitting(readout, recurrent)
         self.embedding = embedding
 
@@ -81,7 +93,9 @@ class ManyToOne(Model):
     """
 
     def __init__(self, recurrent: Recurrent, readout: Module, *, embedding: Module | None = None) -> None:
-        self.recurrent = recurrent
+        if len(sizes := {cell.state_sizes[0] for cell in recurrent.cells[-1]}) > 1:
+            raise ValueError(f"the last outputs of both directions are halves, but their cells give {sizes} features")
+        self.recurrent = time_first(recurrent)
         self.readout = fitting(readout, recurrent)
         self.embedding = embedding
 
@@ -107,7 +121,7 @@ class OneToMany(Model):
     """
 
     def __init__(self, recurrent: Recurrent, readout: Linear) -> None:
-        self.recurrent = recurrent
+        self.recurrent = time_first(recurrent)
         self.readout = fitting(readout, recurrent)
         if readout.weight.shape[0] != recurrent.input_size:
             raise ValueError(
@@ -152,15 +166,20 @@ class EncoderDecoder(Model):
     """
 
     def __init__(self, encoder: Recurrent, decoder: Recurrent, readout: Module, *, start: int) -> None:
-        sizes = [[cell.state_sizes for layer in part.cells for cell in layer] for part in (encoder, decoder)]
+        sizes = [[[cell.state_sizes for cell in layer] for layer in part.cells] for part in (encoder, decoder)]
         if sizes[0] != sizes[1]:
             raise ValueError(f"the decoder begins with the encoder's state, whose parts are {sizes[0]}, and has {sizes[1]}")
         if decoder.bidirectional:
             raise ValueError("the decoder cannot be bidirectional: it does not know yet what it will say")
         if not 0 <= start < decoder.input_size:
             raise ValueError(f"start is {start}; it is the number of a symbol, from 0 to {decoder.input_size - 1}")
-        self.encoder = encoder
-        self.decoder = decoder
+        if isinstance(readout, Linear) and readout.weight.shape[0] > decoder.input_size:
+            raise ValueError(
+                f"the decoder is told what the readout says, one of {readout.weight.shape[0]} symbols, and knows "
+                f"{decoder.input_size}"
+            )
+        self.encoder = time_first(encoder)
+        self.decoder = time_first(decoder)
         self.readout = fitting(readout, decoder)
         self.start = start
 
@@ -180,6 +199,8 @@ class EncoderDecoder(Model):
     @mg.no_grad()
     def generate(self, source: Any, steps: int, lengths: ArrayLike | None = None) -> np.ndarray:
         """The likeliest symbol at each step, each told the next time: class numbers (steps, batch)."""
+        if steps < 0:
+            raise ValueError(f"steps is {steps}; it cannot be negative")
         _, state = self.encoder.run(source, None, lengths)
         symbols = np.full(state[0].shape[0], self.start)
         said = []
@@ -197,6 +218,12 @@ class EncoderDecoder(Model):
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         return self(batch.inputs, batch.targets, batch.lengths), None
+
+
+def time_first(recurrent: Recurrent) -> Recurrent:
+    if recurrent.batch_first:
+        raise ValueError("a model's inputs are (T, batch, ...), its recurrent layer cannot have batch_first=True")
+    return recurrent
 
 
 def fitting(readout: Any, recurrent: Recurrent) -> Any:

@@ -39,7 +39,8 @@ class Recurrent(Module):
     ``batch_first=True`` the states have the batch first as well, which in PyTorch they have not.
 
     With `lengths` (batch,), sequences end before the padding: their outputs from there on are zeros, their final state is that
-    of their last step, and the backward direction begins there. It is the same as running each on its own.
+    of their last step, and the backward direction begins there. It is the same as running each on its own, whatever stands in
+    the padding.
 
     Parameters are the cells', named as in PyTorch: ``weight_hh_l1_reverse`` is the ``weight_hh`` of layer 1's second cell.
     Arrays are cast to the dtype of the weights. Raises ValueError on shapes that do not fit.
@@ -54,13 +55,18 @@ class Recurrent(Module):
     def __init__(
         self, *layers: Cell | tuple[Cell, Cell], batch_first: bool = False, dropout: float = 0.0, rng: Seed = None
     ) -> None:
-        self.cells = [[layer] if isinstance(layer, Cell) else list(layer) for layer in layers]
+        self.cells = [list(layer) if isinstance(layer, tuple | list) else [layer] for layer in layers]
         if not self.cells:
             raise ValueError("a recurrent layer needs at least one cell")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout}; it is the share of outputs set to zero, from 0 to less than 1")
+        for k, layer in enumerate(self.cells):
+            for cell in layer:
+                if not isinstance(cell, Cell):
+                    raise TypeError(f"layer {k} has a {type(cell).__name__}; it is made of a Cell, or of a pair of them")
         if dropout and len(self.cells) == 1:
-            warnings.warn("dropout acts between layers, and there is only one", stacklevel=3)
+            level = 2 if type(self).__init__ is Recurrent.__init__ else 3
+            warnings.warn("dropout acts between layers, and there is only one", stacklevel=level)
         directions = {len(layer) for layer in self.cells}
         if directions not in ({1}, {2}):
             raise ValueError("each layer is one cell, or each is a pair of cells, forward and backward")
@@ -167,8 +173,10 @@ class Recurrent(Module):
         x = as_input(x, self.cell, ("T", "batch"))
         T, batch = x.shape[:2]
         if T == 0:
-            raise ValueError(f"the input has shape {x.shape}: a sequence of no steps has no output")
+            raise ValueError("the input has T=0 steps: a sequence of no steps has no output")
         masks = masks_of(lengths, T, batch)
+        if any(mask is not None for mask in masks):  # zeros, lest a NaN in the padding get into the weights' gradients
+            x = mg.where(np.less.outer(np.arange(T), np.asarray(lengths))[..., None], x, 0.0)
         if state is None:
             before = iter([cell.initial_state(batch) for layer in self.cells for cell in layer])
         else:
@@ -195,14 +203,13 @@ class Recurrent(Module):
         return mg.stack(steps), tuple(after)
 
     def forward(self, x: Any, state: Any = None, lengths: ArrayLike | None = None) -> tuple[Tensor, Any]:
-        if not isinstance(x, Tensor):
-            x = mg.tensor(x, dtype=self.cell.weight_ih.dtype)
-        single = x.ndim == 2
+        single = np.ndim(x) == 2
+        x = as_input(x, self.cell, ("T",) if single else ("batch", "T") if self.batch_first else ("T", "batch"))
         if single:
             if lengths is not None:
                 raise ValueError("lengths are of a batch of sequences, and this is one sequence; cut it with x[:length]")
             x = mg.expand_dims(x, 1)
-        elif self.batch_first and x.ndim == 3:
+        elif self.batch_first:
             x = mg.swapaxes(x, 0, 1)
         given = None if state is None else self._unpacked(state, single)
         output, final = self.run(x, given, lengths)
@@ -218,7 +225,8 @@ class Recurrent(Module):
     def _dropped(self, h: Tensor, k: int) -> Tensor:
         if not self.dropout or not self.training or k == len(self.cells) - 1:
             return h
-        return h * dropout_mask(h, self.dropout, self.rng)
+        dropped: Tensor = h * dropout_mask(h, self.dropout, self.rng)
+        return dropped
 
     def _checked(self, state: State, batch: int) -> list[State]:
         """The state of each cell."""
@@ -236,10 +244,9 @@ class Recurrent(Module):
         """The parts of all cells as arrays of shape (layers * directions, batch, size), one for each name."""
         names = self.cell.state_names
         parts = [state[i :: len(names)] for i in range(len(names))]
-        if len(parts) * len(parts[0]) != len(state) or any(len({x.shape for x in p}) > 1 for p in parts):
-            raise ValueError(
-                "the cells of these layers have states of different sizes, which one array cannot hold; call run(x)"
-            )
+        kinds = {(cell.state_names, cell.state_sizes) for layer in self.cells for cell in layer}
+        if len(kinds) > 1:
+            raise ValueError("the cells of these layers have different states, which one array cannot hold; call run(x)")
         stacks = [mg.expand_dims(p[0], 0) if len(p) == 1 else mg.stack(p) for p in parts]
         if single:
             stacks = [s[:, 0] for s in stacks]

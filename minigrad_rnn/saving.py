@@ -65,6 +65,12 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
 
     bfloat16, which NumPy lacks, becomes float32, which holds each of its values exactly.
 
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(f"{folder}/w.safetensors", {"w": np.ones(2)}, {"of": "an example"})
+    ...     load_weights(f"{folder}/w.safetensors")
+    ({'w': array([1., 1.])}, {'of': 'an example'})
+
     Raises:
         WeightsError: if the file is not safetensors, or damaged.
         OSError: if it cannot be read; FileNotFoundError if it is not there.
@@ -95,7 +101,14 @@ def save_checkpoint(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarra
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read the arrays and the info that `save_checkpoint` wrote. Errors as in `load_weights`."""
+    """Read the arrays and the info that `save_checkpoint` wrote. Errors as in `load_weights`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/c.safetensors", {}, {"epoch": 3})
+    ...     load_checkpoint(f"{folder}/c.safetensors")
+    ({}, {'epoch': 3})
+    """
     arrays, _, record = _load(path)
     if not isinstance(record.get("info"), dict):
         raise WeightsError(f"{os.fspath(path)}: holds weights, but no checkpoint; read it with load_weights")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import os
 import signal
@@ -11,9 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -22,89 +19,24 @@ import minigrad as mg
 from minigrad import Tensor
 
 from .clip import clip_grad_norm, clip_grad_value
-from .data.batch import IGNORED, Batch, Source
+from .data.batch import IGNORED, Batch, Source, whole
 from .data.tasks import Task
-from .losses import SequenceLoss, sequence_loss
+from .history import History
+from .losses import sequence_loss
 from .module import Module
 from .optim import Optimizer
 from .recurrent import Recurrent
-from .saving import load_checkpoint, save_checkpoint
+from .saving import _file, load_checkpoint, save_checkpoint
+from .schedule import LRScheduler, ReduceLROnPlateau
 
 __all__ = ["Evaluation", "History", "Trainer", "evaluate"]
 
 Path_ = str | os.PathLike[str]
 
 
-@dataclass(eq=False)
-class History:
-    """What training saw, an entry for each update: before it the loss, the share of each time step in it and the norm of the
-    gradient; and the learning rate. `validation` has the loss after each epoch that was validated.
-
-    >>> import minigrad_rnn as rnn
-    >>> History = rnn.History
-    >>> list(History(loss=[2.0], grad_norm=[1.0], lr=[0.1]).rows())
-    [{'update': 1, 'loss': 2.0, 'grad_norm': 1.0, 'lr': 0.1}]
-    """
-
-    loss: list[float] = field(default_factory=list)
-    steps: list[np.ndarray] = field(default_factory=list)
-    grad_norm: list[float] = field(default_factory=list)
-    lr: list[float] = field(default_factory=list)
-    validation: dict[int, float] = field(default_factory=dict)  # by the number of updates made until then
-
-    def rows(self) -> Iterator[dict[str, float]]:
-        """A dict for each update, with the validation loss where there is one."""
-        for i, (loss, norm, lr) in enumerate(zip(self.loss, self.grad_norm, self.lr, strict=True), 1):
-            row: dict[str, float] = {"update": i, "loss": loss, "grad_norm": norm, "lr": lr}
-            if i in self.validation:
-                row["validation"] = self.validation[i]
-            yield row
-
-    def save(self, path: Path_) -> None:
-        """Write a line for each update, as CSV or, if the name ends in .jsonl, as JSON lines."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            if Path(path).suffix == ".jsonl":
-                file.writelines(json.dumps(row) + "\n" for row in self.rows())
-            elif Path(path).suffix == ".csv":
-                writer = csv.DictWriter(file, ["update", "loss", "grad_norm", "lr", "validation"])
-                writer.writeheader()
-                writer.writerows(self.rows())
-            else:
-                raise ValueError(f"a history is saved as .csv or .jsonl, not as {Path(path).name}")
-
-    def plot(self, path: Path_ | None = None) -> Any:
-        """A figure of loss and gradient norm by update, saved if a path is given. Needs matplotlib (the extra `plot`)."""
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError("plots need matplotlib: pip install 'minigrad-rnn[plot]'") from error
-        figure = Figure(figsize=(7, 5), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-        updates = np.arange(1, len(self.loss) + 1)
-        above.plot(updates, self.loss, color="#1f4e79", linewidth=1, label="training")
-        if self.validation:
-            above.plot(*zip(*self.validation.items(), strict=True), "o-", color="#c0504d", markersize=3, label="validation")
-            above.legend(frameon=False)
-        above.set_ylabel("loss")
-        below.plot(updates, self.grad_norm, color="#7f7f7f", linewidth=1)
-        below.set(xlabel="update", ylabel="gradient norm")
-        if self.grad_norm and min(self.grad_norm) > 0:
-            below.set_yscale("log")
-        for axes in (above, below):
-            axes.spines[["top", "right"]].set_visible(False)
-        if path is not None:
-            figure.savefig(path, dpi=150)
-        return figure
-
-    def since(self, start: int) -> History:
-        """What was seen after the first `start` updates."""
-        validation = {i - start: loss for i, loss in self.validation.items() if i > start}
-        return History(self.loss[start:], self.steps[start:], self.grad_norm[start:], self.lr[start:], validation)
-
-
 class Evaluation(NamedTuple):
-    """How good a model is on some data: its mean loss, and for classes the share of right answers and of sequences with every
-    answer right (NaN for other losses)."""
+    """How good a model is on some data: its mean loss, and the share of right answers, and of sequences with every answer right
+    (both NaN for "mse")."""
 
     loss: float
     accuracy: float
@@ -112,9 +44,10 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: Module, data: Task | Source, *, loss: str | None = None) -> Evaluation:
-    """The model on an epoch of the data, in evaluation mode; nothing is learned.
+    """The model on an epoch of the data, in evaluation mode; nothing is learned. Targets that do not count are left out.
 
-    `loss` is "cross_entropy", "mse" or "binary", by default that of the task.
+    `loss` is "cross_entropy", "mse" or "binary", by default that of the task, or "cross_entropy" for a source. A task makes the
+    sequences that it also makes for training; give ``task.data(seed=1)`` to see others.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> model = rnn.Sequence(rnn.LSTM(5, 5, rng=1), rnn.Linear(5, 5, rng=2))
@@ -122,29 +55,24 @@ def evaluate(model: Module, data: Task | Source, *, loss: str | None = None) -> 
     >>> 1.5 < result.loss < 1.8, result.exact
     (True, 0.0)
     """
-    kind = loss_of(data, loss)
-    source = source_of(data)
+    source, kind = source_of(data), loss_of(data, loss)
     total = right = asked = exact = sequences = 0.0
-    before, state = model.training, None
-    model.eval()
-    try:
-        with mg.no_grad():
-            for i in range(len(source)):
-                batch = source.batch(i)
-                outputs, after = answer(model, batch, None if source.begins(i) else state)
-                state = after if source.stateful else None
-                part = sequence_loss(kind, outputs, batch.targets)
-                hits, counted = judged(kind, outputs.data, np.asarray(batch.targets))
-                total += part.total.item() * counted.sum()
-                right += float((hits & counted).sum())
-                asked += float(counted.sum())
-                along = tuple(i for i in range(counted.ndim) if i != counted.ndim - 1)
-                exact += float((hits | ~counted).all(axis=along).sum())
-                sequences += counted.shape[-1]
-    finally:
-        model.train(before)
-    nan = math.nan if kind == "mse" else 1.0
-    return Evaluation(total / asked, nan * right / asked, nan * exact / sequences)
+    state = None
+    with mode(model, training=False), mg.no_grad():
+        for i in range(len(source)):
+            batch = source.batch(i)
+            outputs, state = answer(model, batch, None if source.begins(i) else state)
+            mean = sequence_loss(kind, outputs, batch.targets).total.item()
+            hits, counted = judged(kind, outputs.data, np.asarray(batch.targets))
+            total += mean * counted.sum()
+            right += (hits & counted).sum()
+            asked += counted.sum()
+            steps = tuple(range(counted.ndim - 1))
+            exact += ((hits | ~counted).all(axis=steps) & counted.any(axis=steps)).sum()
+            sequences += counted.any(axis=steps).sum()
+    if kind == "mse":
+        right = exact = math.nan
+    return Evaluation(float(total / asked), float(right / asked), float(exact / sequences))
 
 
 def judged(kind: str, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -160,9 +88,9 @@ class Trainer:
 
     The model is a `Model`, such as `Sequence`, or any module that takes the inputs of a batch. Options:
 
-    - `loss`: "cross_entropy", "mse" or "binary", by default that of the task;
+    - `loss`: "cross_entropy", "mse" or "binary", by default that of the task, or "cross_entropy" for a source;
     - `schedule`: one of `minigrad_rnn.schedule`, stepped after each update, or after each epoch with ``schedule_by="epoch"``;
-      ReduceLROnPlateau after each epoch with the validation loss;
+      ReduceLROnPlateau after each epoch with the validation loss, or without validation with the loss of the last update;
     - `clip_norm`, `clip_value`: the most that the norm of the whole gradient, or each of its elements, may be;
     - `accumulate`: an update after so many batches, with the mean of their gradients;
     - `about`: what should be known of the model, put into its checkpoints (JSON values).
@@ -184,7 +112,7 @@ class Trainer:
         optimizer: Optimizer,
         *,
         loss: str | None = None,
-        schedule: Any = None,
+        schedule: LRScheduler | ReduceLROnPlateau | None = None,
         schedule_by: str = "update",
         clip_norm: float | None = None,
         clip_value: float | None = None,
@@ -193,10 +121,13 @@ class Trainer:
     ) -> None:
         if not isinstance(model, Module) or isinstance(model, Recurrent):
             raise TypeError(f"the Trainer trains a model, such as Sequence(recurrent, readout), not a {type(model).__name__}")
-        if not {id(p) for p in model.parameters()} & {id(p) for p in optimizer.parameters}:
-            raise ValueError("the optimizer holds none of this model's parameters; make it with model.parameters()")
-        if accumulate < 1:
-            raise ValueError(f"accumulate is {accumulate}; an update takes at least 1 batch")
+        own = {id(p) for p in model.parameters()}
+        if not all(id(p) in own for p in optimizer.parameters):
+            raise ValueError("the optimizer holds parameters that are not this model's; make it with model.parameters()")
+        if schedule is not None and not isinstance(schedule, LRScheduler | ReduceLROnPlateau):
+            raise TypeError(f"schedule is one of minigrad_rnn.schedule, not a {type(schedule).__name__}")
+        if schedule is not None and schedule.optimizer is not optimizer:
+            raise ValueError("the schedule sets the learning rate of another optimizer; make it with the one given here")
         if schedule_by not in ("update", "epoch"):
             raise ValueError(f"schedule_by is 'update' or 'epoch', not {schedule_by!r}")
         self.model = model
@@ -206,7 +137,7 @@ class Trainer:
         self.schedule_by = schedule_by
         self.clip_norm = clip_norm
         self.clip_value = clip_value
-        self.accumulate = accumulate
+        self.accumulate = whole("accumulate", accumulate)
         self.about = about or {}
         self.batches = 0  # the position in the data: how many have been seen
         self.history = History()
@@ -229,137 +160,165 @@ class Trainer:
     ) -> History:
         """Train for so many more `epochs`, or `until` so many have been trained in all; returns what it saw.
 
-        `progress` shows a bar with the loss, the norm of the gradient, and the time steps read in a second.
+        `progress` shows a bar with the loss, the norm of the gradient, and how many time steps a second are read on average.
         ``after_epoch(epoch, loss)`` is called after each epoch with the loss of its last update, ``after_update(trainer)``
         after each update, and ends the training by True. After each epoch the model is evaluated on the `validation` data;
         after `patience` epochs without a lower loss training ends, with the weights that had the lowest.
 
         With `save` a checkpoint is written there, every `save_every` updates and at the end (by default after each epoch).
-        Ctrl-C lets the update finish, saves, and raises KeyboardInterrupt. Raises FloatingPointError before the update if the
-        loss or the gradient is not finite, naming the op and time step where that began; what was saved before stays.
+        Ctrl-C lets the update finish, saves, and raises KeyboardInterrupt; a second one does not wait. Raises
+        FloatingPointError if the loss, the gradient or the step is not finite, naming the op and time step where that began.
+        An update that raises leaves everything as it was before, and so does the last checkpoint.
         """
         source, kind = source_of(data), loss_of(data, self.loss)
         if (epochs is None) == (until is None):
             raise ValueError("give either epochs, how many more to train, or until, how many in all")
-        if (epochs if epochs is not None else until) < 0:  # type: ignore[operator]
-            raise ValueError(
-                f"{'until' if epochs is None else 'epochs'} is {until if epochs is None else epochs}; it cannot be negative"
-            )
-        if patience is not None and validation is None:
-            raise ValueError("patience counts epochs without a lower validation loss: give validation data")
-        length = len(source)
-        goal = length * until if until is not None else self.batches + length * epochs  # type: ignore[operator]
-        seen, start = self.history, len(self.history.loss)
-        generators = self.model.generators()
-        name = data.name if isinstance(data, Task) else "train"
-        unit = "epoch" if length == 1 else "batch"
+        if (patience is not None and validation is None) or (save_every is not None and save is None):
+            raise ValueError("patience needs validation data, and save_every the path to save to")
+        for name, value in (("patience", patience), ("save_every", save_every)):
+            whole(name, 1 if value is None else value)
+        source_of(data if validation is None else validation)
+        if save is not None and not _file(os.path.realpath(save)).parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {Path(os.path.realpath(save)).parent}; create it first")
+        length, start = len(source), len(self.history.loss)
+        goal = length * whole("until", until, 0) if epochs is None else self.batches + length * whole("epochs", epochs, 0)
+        over = self.batches >= goal or (until is not None and self._gives_up(length, patience))
+        name, unit = data.name if isinstance(data, Task) else "train", "epoch" if length == 1 else "batch"
         with (
-            patient_interrupt() as interrupted,
+            patient_interrupt(save) as interrupted,
+            mode(self.model, training=True),
             tqdm(total=goal, initial=self.batches, desc=name, unit=unit, disable=not progress) as bar,
         ):
-            while self.batches < goal:
-                began = time.perf_counter()
+            began, steps = time.perf_counter(), 0
+            while not over:
                 epoch, place = divmod(self.batches, length)
                 count = min(self.accumulate, length - place, goal - self.batches)
-                loss, norm, read = self._update(source, kind, count, epoch, generators)
-                seen.loss.append(loss.total.item())
-                seen.steps.append(loss.steps)
-                seen.grad_norm.append(norm)
-                seen.lr.append(self.optimizer.lr)
-                self.batches += count
+                loss, norm, read = self._update(source, kind, count)
+                steps += read
                 ended = self.batches % length == 0
-                stop = ended and validation is not None and self._validate(validation, kind, epoch, patience)
+                if ended and validation is not None:
+                    self._validate(validation, kind, epoch)
+                    over = self._gives_up(length, patience)
                 self._schedule(ended)
+                speed = steps / (time.perf_counter() - began)
+                bar.set_postfix_str(f"loss {loss:.4f}, |g| {norm:.2e}, {speed:,.0f} steps/s", refresh=False)
                 bar.update(count)
-                if progress:
-                    speed = read / (time.perf_counter() - began)
-                    bar.set_postfix_str(f"loss {seen.loss[-1]:.4f}, |g| {norm:.2e}, {speed:,.0f} steps/s", refresh=False)
                 if after_update is not None and after_update(self):
-                    stop = True
+                    over = True
                 if ended and after_epoch is not None:
-                    after_epoch(epoch, seen.loss[-1])
-                over = stop or interrupted() or self.batches >= goal
-                if save is not None and (over or (ended if save_every is None else len(seen.loss) % save_every == 0)):
+                    after_epoch(epoch, loss)
+                over = over or interrupted() or self.batches >= goal
+                if save is not None and (over or (ended if save_every is None else len(self.history.loss) % save_every == 0)):
                     self.save(save)
-                if interrupted():
-                    raise interruption(save)
-                if stop:
-                    break
-        return seen.since(start)
+        return self.history.since(start)
 
     # -- one update ------------------------------------------------------------------------------------------
 
-    def _update(
-        self, source: Source, kind: str, count: int, epoch: int, generators: list[np.random.Generator]
-    ) -> tuple[SequenceLoss, float, int]:
+    def _update(self, source: Source, kind: str, count: int) -> tuple[float, float, int]:
         """Learn from the next `count` batches: the mean loss, the norm of the gradient, and how many steps were read."""
+        lr = self.optimizer.lr
+        try:
+            with self._all_or_nothing():
+                with np.errstate(all="ignore"):  # what is not finite is told with its place
+                    loss, steps, state, read = self._gradient(source, kind, count)
+                    norm = clip_grad_norm(self.optimizer.parameters, math.inf if self.clip_norm is None else self.clip_norm)
+                if not math.isfinite(loss) or not math.isfinite(norm):
+                    what = f"loss is {loss}" if not math.isfinite(loss) else f"norm of the gradient is {norm}"
+                    raise FloatingPointError(f"the {what}")
+                if self.clip_value is not None:
+                    clip_grad_value(self.optimizer.parameters, self.clip_value)
+                with np.errstate(over="raise", divide="raise", invalid="raise"):
+                    self.optimizer.step()
+                self.batches += count
+                self._carried = state
+        except FloatingPointError as error:
+            self._explain(error, source, kind, count)
+        self.history.loss.append(loss)
+        self.history.steps.append(steps)
+        self.history.grad_norm.append(norm)
+        self.history.lr.append(lr)
+        return loss, norm, read
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """If anything is raised inside, the trainer, model, optimizer, schedule and random states are as they were before."""
+        draws = [(rng, rng.bit_generator.state) for rng in self.model.generators()]
+        weights = [(p, p.data) for p in self.model.parameters()]  # arrays that nobody can write to
+        attributes = [(x, dict(vars(x))) for x in (self, self.optimizer, self.schedule) if x is not None]
+        self.optimizer.states = list(self.optimizer.states)  # an update changes this list
+        try:
+            yield
+        except BaseException:
+            for rng, drawn in draws:
+                rng.bit_generator.state = drawn
+            for p, values in weights:
+                p.data = values
+            for x, before in attributes:
+                vars(x).clear()
+                vars(x).update(before)
+            raise
+
+    def _gradient(self, source: Source, kind: str, count: int) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None, int]:
+        """The mean loss of the next `count` batches, its gradient in each ``.grad``, the share of each time step, the state
+        afterwards, and how many steps were read."""
         self.optimizer.zero_grad()
-        losses, read = [], 0
+        total, shares, state, read = 0.0, [], self._carried, 0
         for i in range(self.batches, self.batches + count):
             batch = source.batch(i)
-            before = None if source.begins(i) else self._carried
-            draws = [rng.bit_generator.state for rng in generators]
-            with np.errstate(all="ignore"):  # what is not finite is told with its place below
-                outputs, state = answer(self.model, batch, before)
-                loss = sequence_loss(kind, outputs, batch.targets)
-            value = loss.total.item()
-            if not math.isfinite(value):
-                self._explain(f"the loss is {value}", batch, before, kind, draws, epoch)
-            (loss.total if count == 1 else loss.total / count).backward()
-            self._carried = tuple(part.detach() for part in state) if source.stateful and state is not None else None
-            losses.append(loss)
+            loss, share, state = learn(self.model, batch, None if source.begins(i) else state, kind, count)
+            total += loss
+            shares.append(share)
             read += int(np.prod(batch.inputs.shape[:2]))
-        norm = clip_grad_norm(self.optimizer.parameters, self.clip_norm if self.clip_norm is not None else math.inf)
-        if not math.isfinite(norm):
-            self._explain(f"the norm of the gradient is {norm}", batch, before, kind, draws, epoch)
-        if self.clip_value is not None:
-            clip_grad_value(self.optimizer.parameters, self.clip_value)
-        self.optimizer.step()
-        if count == 1:
-            return losses[0], norm, read
-        total = mg.tensor(sum(part.total.item() for part in losses) / count)
-        return SequenceLoss(total, sum(part.steps for part in losses) / count), norm, read  # type: ignore[arg-type]
+        steps = np.zeros(max(map(len, shares)))
+        for share in shares:
+            steps[: len(share)] += share / count
+        return total / count, steps, state if source.stateful else None, read
 
-    def _explain(self, what: str, batch: Batch, state: Any, kind: str, draws: list[Any], epoch: int) -> None:
-        """Do it again in debug mode, to say where it began; raises FloatingPointError."""
-        for rng, drawn in zip(self.model.generators(), draws, strict=True):
-            rng.bit_generator.state = drawn
-        spoilt = [name for name, p in self.model.named_parameters() if not np.isfinite(p.data).all()]
-        where = f"\nNot finite already: {', '.join(spoilt)}" if spoilt else ""
-        try:
-            with mg.debug():
-                outputs, _ = answer(self.model, batch, state)
-                sequence_loss(kind, outputs, batch.targets).total.backward()
-        except FloatingPointError as error:
-            where += f"\nIt began here: {error}"
-        finally:
-            self.optimizer.zero_grad()
-        if self.batches:
+    def _explain(self, error: FloatingPointError, source: Source, kind: str, count: int) -> NoReturn:
+        """Make the same update in debug mode, to say where it began."""
+        batches = range(self.batches, self.batches + count)
+        spoilt = [f"inputs of batch {i}" for i in batches if not np.isfinite(source.batch(i).inputs).all()]
+        spoilt += [f"targets of batch {i}" for i in batches if not np.isfinite(source.batch(i).targets).all()]
+        if spoilt:
+            advice = ": look at the data"
+        elif self.batches:
             advice = f"; the updates before made the weights too large. Try a learning rate below {self.optimizer.lr}"
-            advice += "" if self.clip_norm else ", or clip_norm=1.0" if "gradient" in what else ""
+            advice += ", or clip_norm=1.0" if self.clip_norm is None else ""
         else:
-            advice = ", before any update: look for NaN or inf in the inputs and in the initial weights"
-        raise FloatingPointError(f"{what} in epoch {epoch}{advice}{where}")
+            advice = ", before any update: look at the initial weights, the learning rate, and at how large the inputs are"
+        spoilt += [name for name, p in self.model.named_parameters() if not np.isfinite(p.data).all()]
+        where = f"\nNot finite already: {', '.join(spoilt)}" if spoilt else ""
+        with self._all_or_nothing():
+            try:
+                with mg.debug(), np.errstate(all="ignore"):
+                    self._gradient(source, kind, count)
+            except FloatingPointError as found:
+                where += f"\nIt began here: {found}"
+            raise FloatingPointError(f"{error} in epoch {self.batches // len(source)}{advice}{where}") from error
 
-    def _validate(self, data: Task | Source, kind: str, epoch: int, patience: int | None) -> bool:
-        """Evaluate and remember the best weights; at the end of patience go back to them and say so."""
+    # -- after an update -------------------------------------------------------------------------------------
+
+    def _validate(self, data: Task | Source, kind: str, epoch: int) -> None:
+        """Evaluate, and remember the best weights."""
         loss = evaluate(self.model, data, loss=kind).loss
         self.history.validation[len(self.history.loss)] = loss
+        loss = math.inf if math.isnan(loss) else loss
         if self.best is None or loss < self.best[0]:
             self.best = (loss, epoch, self.model.state_dict())
-        if patience is None or epoch - self.best[1] < patience:
+
+    def _gives_up(self, length: int, patience: int | None) -> bool:
+        """Whether so many epochs brought no lower validation loss; if so, goes back to the weights that had the lowest."""
+        if patience is None or self.best is None or self.batches // length - 1 - self.best[1] < patience:
             return False
         self.model.load_state_dict(self.best[2])
         return True
 
     def _schedule(self, ended: bool) -> None:
-        if self.schedule is None:
-            return
-        if hasattr(self.schedule, "patience"):
+        if isinstance(self.schedule, ReduceLROnPlateau):
             if ended:
                 loss = self.history.loss
                 self.schedule.step(self.history.validation.get(len(loss), loss[-1]))
-        elif ended or self.schedule_by == "update":
+        elif self.schedule is not None and (ended or self.schedule_by == "update"):
             self.schedule.step()
 
     # -- checkpoints -----------------------------------------------------------------------------------------
@@ -369,14 +328,13 @@ class Trainer:
 
         One safetensors file, put in the place of an older one only when it is whole; see `minigrad_rnn.saving`.
         """
-        history = self.history
-        optimizer = self.optimizer.state_dict()
+        history, optimizer = self.history, self.optimizer.state_dict()
         arrays = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": value for name, value in optimizer["arrays"].items()}
         arrays |= {f"carried.{i}": part.data for i, part in enumerate(self._carried or ())}
-        arrays |= {f"history.{name}": np.array(getattr(history, name)) for name in ("loss", "grad_norm", "lr")}
-        if history.steps and len({x.shape for x in history.steps}) == 1:
-            arrays["history.steps"] = np.stack(history.steps)
+        arrays |= {f"history.{name}": np.array(getattr(history, name), float) for name in ("loss", "grad_norm", "lr")}
+        arrays["history.steps"] = np.concatenate([np.zeros(0), *history.steps])  # they need not be equally long
+        arrays["history.lengths"] = np.array([len(steps) for steps in history.steps], int)
         if self.best is not None:
             arrays |= {f"best.{name}": value for name, value in self.best[2].items()}
         info = {
@@ -384,7 +342,7 @@ class Trainer:
             "batches": self.batches,
             "optimizer": optimizer["options"],
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
-            "generators": [rng.bit_generator.state for rng in self.model.generators()],
+            "generators": [plain(rng.bit_generator.state) for rng in self.model.generators()],
             "best": None if self.best is None else list(self.best[:2]),
             "validation": {str(i): loss for i, loss in history.validation.items()},
         }
@@ -393,71 +351,99 @@ class Trainer:
     def load(self, path: Path_) -> None:
         """Take over what `save` wrote, into a trainer made in the same way; training goes on as if it had not stopped.
 
-        Raises ValueError, and changes nothing, if the file is not a checkpoint, or that of another model or optimizer.
+        Raises ValueError, and changes nothing, if the file is no checkpoint, or that of another model, optimizer or schedule.
         """
         arrays, info = load_checkpoint(path)
-        parts: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("model", "optimizer", "carried", "history", "best")}
-        for name, array in arrays.items():
-            kind, _, rest = name.partition(".")
-            parts.setdefault(kind, {})[rest] = array
-        generators = self.model.generators()
-        missing = {"batches", "optimizer", "schedule", "generators", "best", "validation"} - info.keys()
-        if missing:
-            raise ValueError(f"{path} has the weights of a model, but is no checkpoint of a training run: no {min(missing)}")
-        if len(generators) != len(info["generators"]) or (self.schedule is None) != (info["schedule"] is None):
-            raise ValueError(f"{path} is of a training run with another model or schedule than this one's")
-        before = self.model.state_dict(), self.optimizer.state_dict()
-        try:
-            self.model.load_state_dict(parts["model"])
-            self.optimizer.load_state_dict({"arrays": parts["optimizer"], "options": info["optimizer"]})
-            if self.schedule is not None:
-                self.schedule.load_state_dict(info["schedule"])
-            for rng, state in zip(generators, info["generators"], strict=True):
-                rng.bit_generator.state = state
-        except Exception:
-            self.model.load_state_dict(before[0])
-            self.optimizer.load_state_dict(before[1])
-            raise
-        self.batches = int(info["batches"])
+        with self._all_or_nothing():
+            try:
+                self._take(arrays, info)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise ValueError(f"{path} is no checkpoint of a training run like this one: {error}") from error
+
+    def _take(self, arrays: dict[str, np.ndarray], info: dict[str, Any]) -> None:
+        kinds = ("model", "optimizer", "carried", "history", "best")
+        parts = {k: {name[len(k) + 1 :]: a for name, a in arrays.items() if name.startswith(f"{k}.")} for k in kinds}
+        if missing := {"batches", "optimizer", "schedule", "generators", "best", "validation"} - info.keys():
+            raise ValueError(f"it has no {min(missing)}")
+        self.model.load_state_dict(parts["model"])
+        for name, p in self.model.named_parameters():
+            if parts["model"][name].dtype != p.dtype:
+                raise ValueError(f"{name} is {parts['model'][name].dtype} there and {p.dtype} here")
+        self.optimizer.load_state_dict({"arrays": parts["optimizer"], "options": info["optimizer"]})
+        if (self.schedule is None) != (info["schedule"] is None):
+            raise ValueError("it has a schedule and this trainer none" if self.schedule is None else "it has no schedule")
+        if self.schedule is not None:
+            self.schedule.load_state_dict(info["schedule"])
+        for rng, drawn in zip(self.model.generators(), info["generators"], strict=True):
+            rng.bit_generator.state = drawn
+        self.batches = whole("batches", info["batches"], 0)
         self._carried = tuple(mg.tensor(parts["carried"][str(i)]) for i in range(len(parts["carried"]))) or None
+        self.best = None if info["best"] is None else (float(info["best"][0]), int(info["best"][1]), parts["best"])
         told = parts["history"]
         self.history = History(
             loss=told["loss"].tolist(),
-            steps=list(told.get("steps", ())),
+            steps=np.split(told["steps"], np.cumsum(told["lengths"]))[:-1],
             grad_norm=told["grad_norm"].tolist(),
             lr=told["lr"].tolist(),
             validation={int(i): loss for i, loss in info["validation"].items()},
         )
-        self.best = None if info["best"] is None else (info["best"][0], int(info["best"][1]), parts["best"])
 
 
 def source_of(data: Task | Source) -> Source:
-    if isinstance(data, Source):
-        return data
-    if isinstance(data, Task):
-        return data.data()
-    raise TypeError(f"data are a task, or a source of batches such as task.data(batch_size), not {type(data).__name__}")
+    if not isinstance(data, Task | Source):
+        raise TypeError(f"data are a task, or a source of batches such as task.data(batch_size), not {type(data).__name__}")
+    source = data.data() if isinstance(data, Task) else data
+    if len(source) < 1:
+        raise ValueError(f"this {type(source).__name__} has no batches")
+    return source
 
 
 def loss_of(data: Task | Source, given: str | None) -> str:
-    return given or str(getattr(data, "loss", "cross_entropy"))
+    kind: str | None = given or getattr(data, "loss", None)
+    if kind is None and isinstance(data, Source) and data.batch(0).targets.dtype.kind == "f":
+        raise ValueError("the targets of these batches are numbers, not class numbers: give loss='mse' or loss='binary'")
+    return kind or "cross_entropy"
 
 
 def answer(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
     """What the model says to a batch, and its state afterwards."""
-    if hasattr(model, "answer"):
-        return model.answer(batch, state)  # type: ignore[no-any-return]
-    outputs = model(batch.inputs)
+    outputs, state = model.answer(batch, state) if hasattr(model, "answer") else (model(batch.inputs), None)
     if not isinstance(outputs, Tensor):
         raise TypeError(
             f"the model gives a {type(outputs).__name__}; expected one Tensor of outputs, or a method answer(batch, state)"
         )
-    return outputs, None
+    return outputs, state
+
+
+def learn(
+    model: Module, batch: Batch, state: Any, kind: str, count: int
+) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None]:
+    """Add the gradient of a `count`-th of the loss to each ``.grad``: the loss, the share of each time step, the state
+    afterwards, detached. Nothing of the graph is left."""
+    outputs, after = answer(model, batch, state)
+    loss = sequence_loss(kind, outputs, batch.targets)
+    value = float(loss.total.item())
+    if math.isfinite(value):
+        (loss.total if count == 1 else loss.total / count).backward()
+    return value, loss.steps, None if after is None else tuple(part.detach() for part in after)
 
 
 @contextmanager
-def patient_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C once: a flag, for the update in hand to be finished. Twice: KeyboardInterrupt, as usual."""
+def mode(model: Module, *, training: bool) -> Iterator[None]:
+    """The model in training or in evaluation; afterwards each of its modules in what it was before."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was in before:
+            module.training = was
+
+
+@contextmanager
+def patient_interrupt(save: Path_ | None) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C once: a flag, and KeyboardInterrupt at the end. Twice: KeyboardInterrupt at once. Not in a thread, nor where
+    somebody handles or ignores it already."""
     caught = False
 
     def remember(number: int, frame: Any) -> None:
@@ -466,20 +452,26 @@ def patient_interrupt() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         caught = True
 
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield lambda: False
         return
-    before = signal.signal(signal.SIGINT, remember)
+    signal.signal(signal.SIGINT, remember)
     try:
         yield lambda: caught
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if caught:
+        error = KeyboardInterrupt()
+        error.add_note(
+            "the model is as the last whole update left it; fit() again goes on from here" if save is None
+            else f"saved to {save}; trainer.load({str(save)!r}) and fit(until=...) go on from here"
+        )  # fmt: skip
+        raise error
 
 
-def interruption(save: Path_ | None) -> KeyboardInterrupt:
-    error = KeyboardInterrupt()
-    error.add_note(
-        "the model is as the last whole update left it; fit() again goes on from here" if save is None
-        else f"saved to {save}; trainer.load({str(save)!r}) and fit(until=...) go on from here"
-    )  # fmt: skip
-    return error
+def plain(value: Any) -> Any:
+    """A random state as JSON has it."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -58,6 +58,7 @@ class Source(ABC):
     """
 
     stateful = False
+    loss = "cross_entropy"  # what a Trainer compares by, if it is not told; `Task.data` sets it
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -78,12 +78,16 @@ class Task:
 
     def data(self, batch_size: int = 32, batches: int = 100, seed: int = 0) -> Source:
         """Batches to train on, `batches` an epoch. Of a task that is one fixed batch this batch, whatever the arguments.
+        They know the task's `loss`.
 
         >>> import minigrad_rnn as rnn
-        >>> rnn.tasks.parity(20).data(batch_size=16).batch(0).targets.shape
-        (20, 16, 1)
+        >>> source = rnn.tasks.parity(20).data(batch_size=16)
+        >>> source.batch(0).targets.shape, source.loss
+        ((20, 16, 1), 'binary')
         """
-        return Generated(self.sample, batch_size, batches, seed) if self.fixed is None else Fixed(self.fixed)
+        source: Source = Generated(self.sample, batch_size, batches, seed) if self.fixed is None else Fixed(self.fixed)
+        source.loss = self.loss
+        return source
 
     @property
     def alphabet(self) -> Alphabet:

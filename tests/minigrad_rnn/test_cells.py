@@ -9,7 +9,7 @@ import pytest
 import minigrad as mg
 import minigrad_rnn as rnn
 
-CELLS = [rnn.RNNCell, rnn.LSTMCell]
+CELLS = [rnn.RNNCell, rnn.LSTMCell, rnn.GRUCell]
 
 
 def sigmoid(a: np.ndarray) -> np.ndarray:
@@ -42,6 +42,62 @@ def test_lstm_cell_is_its_formula() -> None:
     h_new, c_new = cell(x, (h, c))
     np.testing.assert_allclose(c_new.data, c_expected, rtol=1e-12)
     np.testing.assert_allclose(h_new.data, sigmoid(o) * np.tanh(c_expected), rtol=1e-12)
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_gru_cell_is_its_formula(reset_after: bool) -> None:
+    rng = np.random.default_rng(1)
+    cell = rnn.GRUCell(3, 4, reset_after=reset_after, dtype=float, rng=rng)
+    x, h = rng.normal(size=(2, 3)), rng.normal(size=(2, 4))
+    i_r, i_z, i_n = np.split(x @ cell.weight_ih.data.T + cell.bias_ih.data, 3, axis=1)
+    W_r, W_z, W_n = np.split(cell.weight_hh.data, 3)
+    b_r, b_z, b_n = np.split(cell.bias_hh.data, 3)
+    r, z = sigmoid(i_r + h @ W_r.T + b_r), sigmoid(i_z + h @ W_z.T + b_z)
+    n = np.tanh(i_n + (r * (h @ W_n.T + b_n) if reset_after else (r * h) @ W_n.T + b_n))
+    np.testing.assert_allclose(cell(x, h).data, (1 - z) * n + z * h, rtol=1e-12)
+
+
+def test_lstm_cell_with_peepholes_and_projection_is_its_formula() -> None:
+    rng = np.random.default_rng(1)
+    cell = rnn.LSTMCell(3, 4, peepholes=True, proj_size=2, dtype=float, rng=rng)
+    x, h, c = rng.normal(size=(2, 3)), rng.normal(size=(2, 2)), rng.normal(size=(2, 4))
+    i, f, g, o = np.split(affine(cell, x, h), 4, axis=1)
+    i, f = sigmoid(i + cell.weight_ci.data * c), sigmoid(f + cell.weight_cf.data * c)
+    c_expected = f * c + i * np.tanh(g)
+    o = sigmoid(o + cell.weight_co.data * c_expected)
+    h_new, c_new = cell(x, (h, c))
+    np.testing.assert_allclose(c_new.data, c_expected, rtol=1e-12)
+    np.testing.assert_allclose(h_new.data, (o * np.tanh(c_expected)) @ cell.weight_hr.data.T, rtol=1e-12)
+
+
+CHECKED: dict[str, Any] = {
+    "tanh": lambda: rnn.RNNCell(2, 3, dtype=float, rng=0),
+    "sigmoid": lambda: rnn.RNNCell(2, 3, nonlinearity="sigmoid", bias="single", dtype=float, rng=0),
+    "lstm": lambda: rnn.LSTMCell(2, 3, dtype=float, rng=0),
+    "peepholes": lambda: rnn.LSTMCell(2, 3, peepholes=True, dtype=float, rng=0),
+    "projection": lambda: rnn.LSTMCell(2, 3, peepholes=True, proj_size=2, dtype=float, rng=0),
+    "gru": lambda: rnn.GRUCell(2, 3, dtype=float, rng=0),
+    "gru of the paper": lambda: rnn.GRUCell(2, 3, reset_after=False, dtype=float, rng=0),
+    "gru without bias": lambda: rnn.GRUCell(2, 3, bias=False, reset_after=False, dtype=float, rng=0),
+}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_gradients_of_a_step_agree_with_finite_differences_to_second_order(name: str) -> None:
+    cell = CHECKED[name]()
+    rng = np.random.default_rng(1)
+    names = [name for name, _ in cell.named_parameters()]
+
+    n = len(cell.state_names)
+
+    def step(*arrays: Any) -> Any:
+        x, *rest = (a if isinstance(a, mg.Tensor) else mg.tensor(a) for a in arrays)
+        vars(cell).update(zip(names, rest[n:], strict=True))  # past the guard of parameters
+        return sum((part * part).sum() for part in cell.step(x, tuple(rest[:n])))
+
+    values = cell.state_dict().values()
+    x, state = rng.normal(size=(2, 2)), [rng.normal(size=(2, size)) for size in cell.state_sizes]
+    mg.check_grads(step, x, *state, *values, order=2)
 
 
 def test_cell_without_bias_is_the_cell_with_biases_of_zero() -> None:
@@ -84,6 +140,40 @@ def test_lists_and_arrays_of_integers_are_taken() -> None:
     np.testing.assert_array_equal(cell([[1, 2]], [[3]]).data, expected)
 
 
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_single_bias_is_two_of_which_the_other_is_zero(kind: Any) -> None:
+    single, double = kind(3, 4, bias="single", dtype=float, rng=0), kind(3, 4, dtype=float, rng=0)
+    assert [name for name, _ in single.named_parameters()] == ["weight_ih", "weight_hh", "bias_ih"]
+    assert single.bias_hh is None
+    double.load_state_dict({**single.state_dict(), "bias_hh": np.zeros(double.bias_hh.shape)})
+    x = np.random.default_rng(1).normal(size=(2, 3))
+    a, b = ([t.data for t in (r if isinstance(r, tuple) else (r,))] for r in (single(x), double(x)))
+    np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+@pytest.mark.parametrize("bias", [True, 1, np.True_])
+def test_a_true_bias_is_two(bias: Any) -> None:
+    assert len(rnn.RNNCell(3, 4, bias=bias).parameters()) == 4
+    assert len(rnn.RNNCell(3, 4, bias=not bias).parameters()) == 2
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_learned_state_begins_at_zero_and_learns(kind: Any) -> None:
+    cell, fixed = kind(3, 4, learn_state=True, dtype=float, rng=0), kind(3, 4, dtype=float, rng=0)
+    learned = [getattr(cell, f"{name}0") for name in cell.state_names]
+    assert [name for name, _ in cell.named_parameters()][-len(learned) :] == [f"{name}0" for name in cell.state_names]
+    assert [(p.shape, p.data.any()) for p in learned] == [((4,), False)] * len(learned)
+    x = np.random.default_rng(1).normal(size=(5, 3))
+    found, expected = cell(x), fixed(x)
+    h, h_expected = (r[0] if isinstance(r, tuple) else r for r in (found, expected))
+    np.testing.assert_array_equal(h.data, h_expected.data)
+    h.sum().backward()
+    assert all(np.abs(p.grad).min() > 0 for p in learned)
+    for p in learned:
+        p.data = np.arange(4.0)
+    assert all(np.array_equal(part.data, np.tile(np.arange(4.0), (5, 1))) for part in cell.initial_state(5))
+
+
 def test_gradients_reach_input_and_state() -> None:
     x = mg.tensor(np.ones((2, 3)), requires_grad=True)
     h = mg.tensor(np.zeros((2, 4)), requires_grad=True)
@@ -96,7 +186,7 @@ def test_gradients_reach_input_and_state() -> None:
 # -- how the weights begin ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "gates"), [(rnn.RNNCell, 1), (rnn.LSTMCell, 4)])
+@pytest.mark.parametrize(("kind", "gates"), [(rnn.RNNCell, 1), (rnn.LSTMCell, 4), (rnn.GRUCell, 3)])
 def test_weights_are_drawn_in_order_from_the_generator(kind: Any, gates: int) -> None:
     rng, twin = np.random.default_rng(5), np.random.default_rng(5)
     cell = kind(3, 4, dtype=float, rng=rng)
@@ -200,6 +290,26 @@ def test_state_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_lstm_state_that_is_not_a_pair_is_refused(state: Any, given: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"the state of LSTMCell is (h, c), not {given}")):
         rnn.LSTMCell(3, 4)(np.ones((2, 3)), state)
+
+
+def test_a_projected_state_of_another_size_is_refused() -> None:
+    cell = rnn.LSTMCell(3, 4, proj_size=2)
+    assert cell.state_sizes == (2, 4)
+    with pytest.raises(ValueError, match=re.escape("the state h has shape (2, 4); expected (batch, proj_size) = (2, 2)")):
+        cell(np.ones((2, 3)), (np.zeros((2, 4)), np.zeros((2, 4))))
+
+
+@pytest.mark.parametrize("proj_size", [4, 5, -1])
+def test_a_projection_is_smaller_than_the_state(proj_size: int) -> None:
+    text = f"proj_size is {proj_size}; it must be less than hidden_size=4, or 0 for none"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        rnn.LSTMCell(3, 4, proj_size=proj_size)
+
+
+@pytest.mark.parametrize("wrong", ["none", "Single", 2, None])
+def test_an_unknown_bias_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"bias is True (two, as in PyTorch), 'single' or False, not {wrong!r}")):
+        rnn.GRUCell(3, 4, bias=wrong)
 
 
 def test_integer_weights_are_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import minigrad as mg
 import minigrad_rnn as rnn
+from minigrad_rnn.generate import sample
 
 HIELO = rnn.Alphabet("hielo")
 
@@ -120,3 +121,106 @@ def test_a_negative_length_is_refused() -> None:
 def test_a_symbol_outside_the_alphabet_is_named() -> None:
     with pytest.raises(ValueError, match="'z' is not in this alphabet, 'hielo'"):
         rnn.greedy(lab(), HIELO, "hiz", 3)
+
+
+# -- sample ------------------------------------------------------------------------------------------------------------
+
+
+def saying(chances: Any) -> rnn.Sequence:
+    """A model that gives the symbols these probabilities, whatever it reads."""
+    model = rnn.Sequence(rnn.GRU(5, 3, rng=0), rnn.Linear(3, 5, rng=0))
+    model.readout.weight.data = np.zeros((5, 3))
+    assert model.readout.bias is not None
+    model.readout.bias.data = np.log(chances)
+    return model
+
+
+CHANCES = np.array([0.5, 0.25, 0.15, 0.08, 0.02])
+
+
+@pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.5, None), (3.0, None), (1.0, 3), (2.0, 2)])
+def test_symbols_come_as_often_as_the_model_says(temperature: float, top_k: int | None) -> None:
+    expected = CHANCES ** (1 / temperature) * (np.arange(5) < (top_k or 5))
+    expected /= expected.sum()
+    said = sample(saying(CHANCES), HIELO, "h", 4000, temperature, rng=1, top_k=top_k)
+    counts = np.array([said.count(symbol) for symbol in "hielo"])
+    assert (counts[expected == 0] == 0).all()
+    likely = expected > 0
+    chi_square = ((counts - 4000 * expected)[likely] ** 2 / (4000 * expected[likely])).sum()
+    assert chi_square < 18.5  # 4 degrees of freedom: one seed in a thousand
+
+
+def test_a_seed_says_the_same_again() -> None:
+    model = saying(CHANCES)
+    assert sample(model, HIELO, "h", 50, rng=3) == sample(model, HIELO, "h", 50, rng=np.random.default_rng(3))
+    assert sample(model, HIELO, "h", 50, rng=3) != sample(model, HIELO, "h", 50, rng=4)
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0.0}, {"temperature": 5e-324}, {"top_k": 1}, {"top_k": 1, "temperature": 9.0}]
+)
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_without_chance_it_is_greedy(kind: Any, options: dict[str, Any]) -> None:
+    for seed in range(5):
+        model = lab(kind, seed)
+        assert sample(model, HIELO, "hi", 12, rng=seed, **options) == rnn.greedy(model, HIELO, "hi", 12)
+
+
+def test_of_equally_likely_symbols_the_first() -> None:
+    model = saying(np.full(5, 0.2))
+    assert sample(model, HIELO, "o", 3, temperature=0) == sample(model, HIELO, "o", 3, top_k=1) == "hhh"
+    assert set(sample(model, HIELO, "o", 60, top_k=2, rng=0)) == {"h", "i"}
+
+
+def test_the_state_is_carried_as_if_all_were_read_at_once() -> None:
+    model = lab(rnn.LSTM)
+    said = sample(model, HIELO, "hi", 30, rng=0)
+    logits = model(HIELO.one_hot(HIELO.encode("hi" + said)[:-1])[:, None]).data[1:, 0].astype(float)
+    rng = np.random.default_rng(0)
+    for step, symbol in zip(logits, said, strict=True):
+        order = np.argsort(-step, kind="stable")
+        chances = np.exp(step[order] - step.max())
+        assert "hielo"[order[np.searchsorted(np.cumsum(chances), rng.random() * chances.sum(), side="right")]] == symbol
+
+
+def test_models_with_an_embedding_and_with_dropout() -> None:
+    model = rnn.Sequence(rnn.GRU(4, 5, 2, dropout=0.5, rng=0), rnn.Linear(5, 5, rng=0), embedding=rnn.Embedding(5, 4, rng=0))
+    assert sample(model, HIELO, "hel", 20, rng=0) == sample(model, HIELO, "hel", 20, rng=0)
+    assert model.training
+    assert model.recurrent.training
+    expected = model.eval()(HIELO.encode("hel")[:, None]).data[-1, 0].argmax()
+    assert rnn.greedy(model, HIELO, "hel", 1) == "hielo"[expected]
+    assert not model.training
+
+
+def test_a_prompt_of_words() -> None:
+    alphabet = rnn.Alphabet(["the", " cat", " sat", " on", "."])
+    assert sample(saying([0.01, 0.01, 0.96, 0.01, 0.01]), alphabet, ["the", " cat"], 2, temperature=0) == " sat sat"
+
+
+def test_nothing_is_recorded_while_sampling() -> None:
+    model = Watched(rnn.LSTM(5, 5, rng=0), rnn.Linear(5, 5, rng=1))
+    model.recorded = []
+    sample(model, HIELO, "hi", 4, rng=0)
+    assert model.recorded == [False] * (3 * 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"temperature": -1.0}, "temperature is -1.0; it is a number from 0 on"),
+        ({"temperature": np.nan}, "temperature is nan"),
+        ({"temperature": np.inf}, "temperature is inf"),
+        ({"top_k": 0}, "top_k is 0; it is the number of symbols to draw among, at least 1"),
+    ],
+)
+def test_impossible_numbers_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        sample(lab(), HIELO, "h", 3, **options)
+
+
+def test_outputs_that_are_not_finite_are_refused() -> None:
+    model = lab()
+    model.readout.weight.data = np.full((5, 5), np.nan)
+    with pytest.raises(ValueError, match="the model's outputs are not finite"):
+        sample(model, HIELO, "h", 3)

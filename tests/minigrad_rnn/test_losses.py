@@ -116,3 +116,169 @@ def test_targets_that_are_not_class_numbers_are_refused() -> None:
     for outside in (4, -1):
         with pytest.raises(ValueError, match=f"targets are from 0 to 3, .* these go from {outside} to {outside}"):
             rnn.sequence_cross_entropy(np.zeros((3, 1, 4)), np.full((3, 1), outside))
+
+
+# -- ignored targets and weights of classes ----------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(sizes, st.booleans(), st.sampled_from([-100, -1, 0, 77]))
+def test_ignored_targets_do_not_count_and_weights_say_how_much_the_others_do(
+    sizes: tuple[int, int, int, int], weighted: bool, ignore_index: int
+) -> None:
+    _, batch, classes, seed = sizes
+    logits, targets = data(*sizes)
+    rng = np.random.default_rng(seed)
+    weight = rng.uniform(0.5, 2, classes) if weighted else None
+    dropped = rng.random(targets.shape) < 0.4
+    asked = np.where(dropped, ignore_index, targets)
+    counts = (asked != ignore_index) * (np.ones(classes) if weight is None else weight)[targets]
+    losses, p = by_hand(logits, targets)
+    x = mg.tensor(logits, requires_grad=True)
+    if not counts.any():
+        with pytest.raises(ValueError, match="there is no mean of the losses: every target is ignored, or has a weight of 0"):
+            rnn.sequence_cross_entropy(x, asked, ignore_index=ignore_index, weight=weight)
+        return
+    loss = rnn.sequence_cross_entropy(x, asked, ignore_index=ignore_index, weight=weight)
+    np.testing.assert_allclose(loss.total.item(), (losses * counts).sum() / counts.sum(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(loss.steps, (losses * counts).sum(1) / counts.sum(), rtol=1e-12, atol=1e-12)
+    loss.total.backward()
+    expected = (p - np.eye(classes)[targets]) * (counts / counts.sum())[..., None]
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-10, atol=1e-13)
+
+    loss = rnn.sequence_cross_entropy(logits, asked, reduction="sum", ignore_index=ignore_index, weight=weight)
+    np.testing.assert_allclose(loss.total.item(), (losses * counts).sum() / batch, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(loss.steps, (losses * counts).sum(1) / batch, rtol=1e-12, atol=1e-12)
+
+
+def test_weights_may_be_a_list_or_a_tensor_and_keep_the_dtype() -> None:
+    logits, targets = data(4, 2, 3, seed=1)
+    weight = np.array([1.0, 0.5, 2.0])
+    expected = rnn.sequence_cross_entropy(logits, targets, weight=weight).total.item()
+    for given_weight in (weight.tolist(), mg.tensor(weight)):
+        assert rnn.sequence_cross_entropy(logits, targets, weight=given_weight).total.item() == expected
+    assert rnn.sequence_cross_entropy(logits.astype("f4"), targets, weight=weight).total.dtype == np.float32
+
+
+# -- squared error -----------------------------------------------------------------------------------------------------
+
+
+def test_mse_loss_is_its_formula() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 4, 3, 2))
+    for reduction, expected in (("mean", ((x - y) ** 2).mean()), ("sum", ((x - y) ** 2).sum()), ("none", (x - y) ** 2)):
+        np.testing.assert_allclose(rnn.mse_loss(x, y, reduction=reduction).data, expected, rtol=1e-14)
+    outputs = mg.tensor(x, requires_grad=True)
+    rnn.mse_loss(outputs, y).backward()
+    np.testing.assert_allclose(outputs.grad, 2 * (x - y) / 24, rtol=1e-14)
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, mg.tensor, list])
+def test_losses_of_integers_are_not_cut_to_integers(wrap: Any) -> None:
+    assert rnn.mse_loss(wrap([1, 2]), [1.5, 2.5]).item() == 0.25
+    found = rnn.binary_cross_entropy_with_logits(wrap([0, 0]), [0.5, 0.5]).item()
+    assert found == pytest.approx(np.log(2), rel=1e-15)
+
+
+@pytest.mark.parametrize("loss", [rnn.mse_loss, rnn.binary_cross_entropy_with_logits])
+def test_losses_of_numbers_keep_the_dtype_and_take_tensors(loss: Any) -> None:
+    x, y = np.full((2, 3), 0.25, np.float32), np.full((2, 3), 0.5)
+    assert loss(x, y).dtype == np.float32
+    assert loss(mg.tensor(x), mg.tensor(y)).item() == loss(x, y).item()
+    assert loss(x.tolist(), y.tolist()).item() == loss(x.astype(float), y).item()
+
+
+@pytest.mark.parametrize("loss", [rnn.mse_loss, rnn.binary_cross_entropy_with_logits])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 1), (3, 2), (1, 2, 3)])
+def test_targets_are_not_broadcast(loss: Any, shape: tuple[int, ...]) -> None:
+    text = f"targets have shape {shape}, the outputs (2, 3); they must be equal"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        loss(np.zeros((2, 3)), np.zeros(shape))
+
+
+@pytest.mark.parametrize("loss", [rnn.mse_loss, rnn.binary_cross_entropy_with_logits])
+def test_losses_of_numbers_know_three_reductions(loss: Any) -> None:
+    with pytest.raises(ValueError, match="reduction is 'mean', 'sum' or 'none', not 'max'"):
+        loss([1.0], [1.0], reduction="max")
+
+
+# -- binary cross-entropy ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pos_weight", [None, 2.5, [0.5, 1.0, 3.0]])
+def test_binary_cross_entropy_is_its_formula(pos_weight: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, y = 3 * rng.normal(size=(4, 3)), rng.random((4, 3))
+    p, w = 1 / (1 + np.exp(-x)), 1.0 if pos_weight is None else np.asarray(pos_weight)
+    expected = -w * y * np.log(p) - (1 - y) * np.log(1 - p)
+    logits = mg.tensor(x, requires_grad=True)
+    found = rnn.binary_cross_entropy_with_logits(logits, y, reduction="none", pos_weight=pos_weight)
+    np.testing.assert_allclose(found.data, expected, rtol=1e-12)
+    found.sum().backward()
+    np.testing.assert_allclose(logits.grad, (1 - y) * p - w * y * (1 - p), rtol=1e-12)
+
+
+@pytest.mark.parametrize("pos_weight", [None, 1.0])
+def test_binary_cross_entropy_is_exact_for_logits_of_any_size(pos_weight: Any) -> None:
+    x = np.array([40.0, -40.0, 700.0, -700.0, 1e4, -1e4, 1e4, -1e4])
+    y = np.array([1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0])
+    logits = mg.tensor(x, requires_grad=True)
+    found = rnn.binary_cross_entropy_with_logits(logits, y, reduction="none", pos_weight=pos_weight)
+    tiny = [np.exp(-40.0), np.exp(-40.0), np.exp(-700.0), np.exp(-700.0), 0.0, 0.0]
+    np.testing.assert_allclose(found.data, [*tiny, 1e4, 1e4], rtol=1e-15)
+    found.sum().backward()
+    signs = np.where(y == 1, -1.0, 1.0)
+    np.testing.assert_allclose(logits.grad, signs * np.array([*tiny, 1.0, 1.0]), rtol=1e-15)
+
+
+@pytest.mark.parametrize(("targets", "low", "high"), [([0.0, 1.5], 0.0, 1.5), ([-1.0, 1.0], -1.0, 1.0)])
+def test_binary_targets_are_from_0_to_1(targets: Any, low: float, high: float) -> None:
+    text = f"targets of the binary cross-entropy are from 0 to 1; these go from {low} to {high}"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        rnn.binary_cross_entropy_with_logits([0.0, 0.0], targets)
+    with pytest.raises(ValueError, match="these go from nan to nan"):
+        rnn.binary_cross_entropy_with_logits([0.0], [np.nan])
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 1)])
+def test_a_pos_weight_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{shape}")):
+        rnn.binary_cross_entropy_with_logits([0.0, 0.0], [0.0, 1.0], pos_weight=np.ones(shape))
+
+
+# -- the loss of a task ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["mse", "binary"])
+def test_sequence_loss_of_numbers_adds_up_over_the_steps(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random((5, 3, 2)), rng.random((5, 3, 2))
+    each = {"mse": rnn.mse_loss, "binary": rnn.binary_cross_entropy_with_logits}[kind](x, y, reduction="none").data
+    total, steps = rnn.sequence_loss(kind, mg.tensor(x), y)
+    np.testing.assert_allclose(total.item(), each.mean(), rtol=1e-14)
+    np.testing.assert_allclose(steps, each.sum((1, 2)) / each.size, rtol=1e-14)
+    total, steps = rnn.sequence_loss(kind, mg.tensor(x[0]), y[0])
+    np.testing.assert_allclose(total.item(), each[0].mean(), rtol=1e-14)
+    np.testing.assert_allclose(steps, [each[0].mean()], rtol=1e-14)
+
+
+def test_sequence_loss_of_classes_is_sequence_cross_entropy() -> None:
+    logits, targets = data(4, 3, 5, seed=0)
+    targets[1:3, 0] = rnn.IGNORED
+    expected = rnn.sequence_cross_entropy(logits, targets)
+    total, steps = rnn.sequence_loss("cross_entropy", mg.tensor(logits), targets)
+    assert total.item() == expected.total.item()
+    np.testing.assert_array_equal(steps, expected.steps)
+    total, steps = rnn.sequence_loss("cross_entropy", mg.tensor(logits[0]), targets[0])
+    assert total.item() == pytest.approx(mg.cross_entropy(logits[0], targets[0]).item(), rel=1e-14)
+    assert steps.shape == (1,)
+
+
+def test_sequence_loss_tells_what_is_wrong() -> None:
+    with pytest.raises(ValueError, match="a loss is one of cross_entropy, mse, binary, not 'l1'"):
+        rnn.sequence_loss("l1", mg.tensor(np.ones((2, 1, 1))), np.ones((2, 1, 1)))
+    for shape in ((3,), (3, 2, 2, 2)):
+        text = re.escape(f"answers have shape {shape}; expected (T, batch, O), or (batch, O) for one a sequence")
+        for kind in ("mse", "binary"):
+            with pytest.raises(ValueError, match=text):
+                rnn.sequence_loss(kind, mg.tensor(np.ones(shape)), np.ones(shape))

@@ -289,17 +289,184 @@ def test_a_frozen_parameter_stays_frozen_in_a_copy(duplicate: Any) -> None:
     assert (twin.weight.requires_grad, twin.bias.requires_grad) == (True, False)
 
 
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, again])
+def test_a_copy_of_every_module_says_the_same_and_learns_apart(duplicate: Any) -> None:
+    for name, (make, shape) in MODULES.items():
+        module = make(rng=0)
+        twin = duplicate(module)
+        assert same_weights(module, twin), name
+        assert [(n, p.name, p.dtype) for n, p in module.named_parameters()] == [
+            (n, p.name, p.dtype) for n, p in twin.named_parameters()
+        ]
+        assert not {id(p) for p in module.parameters()} & {id(p) for p in twin.parameters()}
+        x = np.random.default_rng(0).normal(size=shape)
+        for _ in range(2):  # their generators go on from the same point, each its own way
+            for a, b in zip(tensors(module(x)), tensors(twin(x)), strict=True):
+                np.testing.assert_array_equal(a.data, b.data)
+        sum((t * t).sum() for t in tensors(twin(x))).backward()
+        assert all(p.grad is None for p in module.parameters())
+
+
+def test_the_state_of_every_module_goes_to_another_of_its_kind() -> None:
+    for name, (make, shape) in MODULES.items():
+        one, other = make(rng=0).eval(), make(rng=1).eval()
+        for p in one.parameters():
+            p.data = np.random.default_rng(p.size).normal(size=p.shape)
+        other.load_state_dict(one.state_dict())
+        assert same_weights(one, other), name
+        x = np.random.default_rng(0).normal(size=shape)
+        for a, b in zip(tensors(one(x)), tensors(other(x)), strict=True):
+            np.testing.assert_array_equal(a.data, b.data)
+
+
+def test_an_embedding_goes_through_a_copy_and_a_state() -> None:
+    table = rnn.Embedding(5, 3, 1, rng=0)
+    other = rnn.Embedding(5, 3, 1, rng=1)
+    other.load_state_dict(table.state_dict())
+    for twin in (other, copy.deepcopy(table), again(table)):
+        np.testing.assert_array_equal(twin([[0, 1], [4, 4]]).data, table([[0, 1], [4, 4]]).data)
+
+
+# -- training and evaluation -------------------------------------------------------------------------------------------
+
+
+class Nest(rnn.Module):
+    def __init__(self) -> None:
+        self.drop = rnn.Dropout(0.5, rng=0)
+        self.parts = [rnn.Dropout(0.5, rng=1), {"a": (rnn.Sequential(rnn.Dropout(0.5, rng=2)),)}]
+        self.rng = np.random.default_rng(3)
+
+
+def test_train_and_eval_reach_every_module() -> None:
+    nest = Nest()
+    found = list(nest.modules())
+    assert found == [nest, nest.drop, nest.parts[0], nest.parts[1]["a"][0], nest.parts[1]["a"][0][0]]
+    assert all(m.training for m in found)
+    assert nest.eval() is nest
+    assert not any(m.training for m in found)
+    assert nest.train() is nest
+    assert all(m.training for m in found)
+    nest.parts[0].eval()
+    assert [m.training for m in found] == [True, True, False, True, True]
+    assert [m.training for m in copy.deepcopy(nest).modules()] == [True, True, False, True, True]
+    nest.train(False)
+    assert not any(m.training for m in again(nest).modules())
+    assert rnn.Dropout().training
+
+
+def test_generators_are_found_once_each_in_the_order_of_definition() -> None:
+    nest = Nest()
+    deep = nest.parts[1]["a"][0][0]
+    assert nest.generators() == [nest.rng, nest.drop.rng, nest.parts[0].rng, deep.rng]
+    deep.rng = nest.rng
+    assert nest.generators() == [nest.rng, nest.drop.rng, nest.parts[0].rng]
+    rng = np.random.default_rng(0)
+    model = rnn.Sequence(rnn.GRU(3, 4, 2, dropout=0.5, rng=rng), rnn.Linear(4, 2, rng=rng))
+    assert model.generators() == [rng]
+    assert rnn.Linear(3, 2).generators() == []
+
+
+def test_the_states_of_the_generators_are_what_dropout_goes_on_from() -> None:
+    model = rnn.Sequence(rnn.GRU(3, 4, 2, dropout=0.5, rng=0), rnn.Linear(4, 2, rng=1))
+    x = np.ones((3, 2, 3))
+    states = [rng.bit_generator.state for rng in model.generators()]
+    first, second = model(x).data, model(x).data
+    assert not np.array_equal(first, second)
+    for rng, state in zip(model.generators(), states, strict=True):
+        rng.bit_generator.state = state
+    np.testing.assert_array_equal(model(x).data, first)
+
+
+# -- sharing -----------------------------------------------------------------------------------------------------------
+
+
+class TiedWords(rnn.Module):
+    """The readout's weight is that of the embedding."""
+
+    def __init__(self) -> None:
+        self.embedding = rnn.Embedding(6, 4, dtype=float, rng=0)
+        self.recurrent = rnn.GRU(4, 4, dtype=float, rng=1)
+        self.readout = rnn.Linear(4, 6, bias=False, dtype=float, rng=2)
+        self.readout.weight = self.embedding.weight
+
+    def forward(self, symbols: Any) -> mg.Tensor:
+        return self.readout(self.recurrent(self.embedding(symbols))[0])
+
+
+@pytest.mark.parametrize("duplicate", [lambda model: model, copy.deepcopy, again])
+def test_a_model_that_reads_and_says_with_the_same_weight(duplicate: Any) -> None:
+    model = duplicate(TiedWords())
+    assert model.readout.weight is model.embedding.weight
+    assert len(model.parameters()) == 5
+    names = list(model.state_dict())
+    assert (names[0], names[-1]) == ("embedding.weight", "readout.weight")
+    apart = TiedWords()
+    apart.readout.weight = rnn.Parameter(model.embedding.weight.data)
+    apart.load_state_dict(model.state_dict())
+    symbols = np.array([[1, 2], [5, 1], [0, 0]])
+    for net in (model, apart):
+        mg.cross_entropy(net(symbols), symbols).backward()
+    both = apart.embedding.weight.grad + apart.readout.weight.grad
+    np.testing.assert_allclose(model.embedding.weight.grad, both, rtol=1e-12, atol=1e-15)
+    rnn.SGD(model.parameters(), lr=0.1).step()
+    np.testing.assert_allclose(model.readout.weight.data, apart.embedding.weight.data - 0.1 * both, rtol=1e-12)
+    assert model.readout.weight is model.embedding.weight
+
+
 # -- dtypes ------------------------------------------------------------------------------------------------------------
 
-MODULES = {
+
+class Sayer(rnn.OneToMany):
+    """One to many, of one argument like the others here."""
+
+    def forward(self, x: Any, steps: int | None = 3, targets: Any = None) -> mg.Tensor:
+        return super().forward(x, steps, targets)
+
+
+class Translator(rnn.EncoderDecoder):
+    def forward(self, source: Any, targets: Any = ((0, 1), (2, 4)), lengths: Any = None) -> mg.Tensor:
+        return super().forward(source, targets, lengths)
+
+
+def without_rng(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "rng"}
+
+
+MODULES: dict[str, Any] = {
     "RNNCell": (lambda **o: rnn.RNNCell(3, 4, **o), (2, 3)),
     "LSTMCell": (lambda **o: rnn.LSTMCell(3, 4, forget_bias=1.0, **o), (2, 3)),
+    "LSTMCell, all options": (
+        lambda **o: rnn.LSTMCell(3, 4, "single", peepholes=True, proj_size=2, learn_state=True, **o),
+        (2, 3),
+    ),
+    "GRUCell": (lambda **o: rnn.GRUCell(3, 4, **o), (2, 3)),
+    "GRUCell of the paper": (lambda **o: rnn.GRUCell(3, 4, reset_after=False, learn_state=True, **o), (2, 3)),
     "Linear": (lambda **o: rnn.Linear(3, 4, **o), (2, 3)),
+    "LayerNorm": (lambda **o: rnn.LayerNorm(3, **without_rng(o)), (2, 3)),
+    "Sequential": (
+        lambda **o: rnn.Sequential(rnn.Linear(3, 4, **o), np.tanh, rnn.Dropout(0.5, rng=1), rnn.LayerNorm(4, **without_rng(o))),
+        (2, 3),
+    ),
     "RNN": (lambda **o: rnn.RNN(3, 4, **o), (5, 2, 3)),
     "RNN relu": (lambda **o: rnn.RNN(3, 4, nonlinearity="relu", **o), (5, 2, 3)),
     "RNN sigmoid": (lambda **o: rnn.RNN(3, 4, nonlinearity="sigmoid", **o), (5, 2, 3)),
     "LSTM": (lambda **o: rnn.LSTM(3, 4, **o), (5, 2, 3)),
-    "Sequence": (lambda **o: small(**{k: v for k, v in o.items() if k != "rng"}), (5, 2, 3)),
+    "GRU": (lambda **o: rnn.GRU(3, 4, 2, dropout=0.5, bidirectional=True, **o), (5, 2, 3)),
+    "LSTM, all options": (
+        lambda **o: rnn.LSTM(3, 4, 2, bidirectional=True, peepholes=True, proj_size=2, learn_state=True, **o),
+        (5, 2, 3),
+    ),
+    "Recurrent": (lambda **o: rnn.Recurrent(rnn.LSTMCell(3, 4, **o), rnn.LSTMCell(4, 4, **o)), (5, 2, 3)),
+    "Sequence": (lambda **o: small(**without_rng(o)), (5, 2, 3)),
+    "ManyToOne": (
+        lambda **o: rnn.ManyToOne(rnn.GRU(3, 4, bidirectional=True, **o), rnn.Linear(8, 2, **o)),
+        (5, 2, 3),
+    ),
+    "OneToMany": (lambda **o: Sayer(rnn.GRU(3, 4, **o), rnn.Linear(4, 3, **o)), (2, 3)),
+    "EncoderDecoder": (
+        lambda **o: Translator(rnn.GRU(3, 4, **o), rnn.GRU(5, 4, **o), rnn.Linear(4, 5, **o), start=0),
+        (5, 2, 3),
+    ),
 }
 
 

@@ -18,6 +18,11 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 STEPS = 200
 
 
+# Training is chaotic where normalised steps are long for the valley they go through: from weights moved by 1e-16, PyTorch
+# itself is off by 1e-5 after 200 steps of RMSprop at lr 0.0016 and alpha 0.92, and by 1e-8 of Adam at lr 0.009 and betas
+# (0.6, 0.9). The draws stay below that; for given gradients, where nothing can grow, there are wilder ones.
+
+
 def rate(rng: np.random.Generator, low: float, high: float) -> float:
     return float(math.exp(rng.uniform(math.log(low), math.log(high))))
 
@@ -48,15 +53,17 @@ def adagrad_settings(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def rmsprop_settings(rng: np.random.Generator) -> dict[str, Any]:
+    centered = bool(rng.random() < 0.5)
     return {
-        "lr": rate(rng, 0.001, 0.01), "alpha": rng.uniform(0.8, 0.99), "eps": rate(rng, 1e-8, 1e-4),
-        "weight_decay": decay(rng), "momentum": sometimes(rng, rng.uniform(0.2, 0.9)), "centered": bool(rng.random() < 0.5),
+        "lr": rate(rng, 0.0001, 0.001), "alpha": rng.uniform(0.9, 0.99), "weight_decay": decay(rng),
+        "eps": rate(rng, 1e-2, 1e-1) if centered else rate(rng, 1e-8, 1e-4),
+        "momentum": sometimes(rng, rng.uniform(0.2, 0.9)), "centered": centered,
     }  # fmt: skip
 
 
 def adam_settings(rng: np.random.Generator) -> dict[str, Any]:
     return {
-        "lr": rate(rng, 0.001, 0.03), "betas": (rng.uniform(0.5, 0.95), rng.uniform(0.9, 0.999)),
+        "lr": rate(rng, 0.001, 0.01), "betas": (rng.uniform(0.7, 0.95), rng.uniform(0.97, 0.999)),
         "eps": rate(rng, 1e-8, 1e-4), "weight_decay": decay(rng), "amsgrad": bool(rng.random() < 0.5),
     }  # fmt: skip
 
@@ -79,7 +86,7 @@ CASES += [(kind, draw(np.random.default_rng(seed))) for kind, draw in SETTINGS.i
 CASES += [
     ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}),
     ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.5}),
-    ("RMSprop", {"lr": 0.005, "centered": True, "momentum": 0.9, "weight_decay": 1e-3}),
+    ("RMSprop", {"lr": 0.005, "centered": True, "momentum": 0.9, "weight_decay": 1e-3, "eps": 1e-2}),
     ("Adam", {"lr": 0.01, "amsgrad": True, "weight_decay": 1e-2}),
     ("AdamW", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.1}),
 ]
@@ -124,6 +131,34 @@ def test_two_hundred_steps_of_training_agree(kind: str, options: dict[str, Any])
     assert ours[-1] < ours[0]
     for p, q in zip(pair.ours.parameters(), pair.theirs, strict=True):
         np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-6, atol=1e-9)
+
+
+WILD: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
+    "SGD": lambda rng: {"lr": rate(rng, 1e-3, 0.3), "momentum": rng.uniform(0.1, 0.99), "dampening": rng.uniform(-0.5, 1.2)},
+    "Adagrad": lambda rng: {"lr": rate(rng, 1e-3, 3), "lr_decay": rate(rng, 1e-3, 3)},
+    "RMSprop": lambda rng: {"lr": rate(rng, 1e-3, 0.3), "alpha": rng.uniform(0.1, 0.9), "centered": True, "eps": 1e-3},
+    "Adam": lambda rng: {"lr": rate(rng, 1e-3, 3), "betas": tuple(rng.uniform(0, 0.9999, size=2).tolist()), "amsgrad": True},
+    "AdamW": lambda rng: {"lr": rate(rng, 1e-3, 0.3), "betas": tuple(rng.uniform(0, 0.9999, size=2).tolist())},
+    "Rprop": lambda rng: {"lr": rate(rng, 1e-6, 3), "step_sizes": (rate(rng, 1e-6, 1e-2), rate(rng, 0.1, 10))},
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", WILD)
+def test_two_hundred_steps_along_given_gradients_agree(kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    options = WILD[kind](rng)
+    if kind != "Rprop":
+        options["weight_decay"] = rate(rng, 1e-4, 0.3)
+    start = rng.normal(size=(3, 4))
+    p, q = rnn.Parameter(start), torch.tensor(start, requires_grad=True)
+    optimizer, optimizer_torch = getattr(optim, kind)([p], **options), getattr(torch.optim, kind)([q], **options)
+    for _ in range(STEPS):
+        g = rng.normal(size=(3, 4)) * rate(rng, 1e-3, 1e3)
+        p.grad, q.grad = g, torch.tensor(g)
+        optimizer.step()
+        optimizer_torch.step()
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-10, atol=1e-11)
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
@@ -211,8 +246,8 @@ def test_plateaus_agree(options: dict[str, Any], seed: int) -> None:
 
 def test_training_with_a_schedule_and_clipping_agrees() -> None:
     pair = Pair(9)
-    optimizer = rnn.Adam(pair.ours.parameters(), lr=0.03)
-    optimizer_torch = torch.optim.Adam(pair.theirs, lr=0.03)
+    optimizer = rnn.Adam(pair.ours.parameters(), lr=0.01)
+    optimizer_torch = torch.optim.Adam(pair.theirs, lr=0.01)
     ours = schedule.CosineAnnealingLR(optimizer, T_max=STEPS, eta_min=1e-3)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer_torch, T_max=STEPS, eta_min=1e-3)
     for _ in range(STEPS):

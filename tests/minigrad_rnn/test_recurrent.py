@@ -199,7 +199,7 @@ def test_a_sequence_in_two_chunks_gives_what_it_gives_in_one() -> None:
     close(c2.data, c.data)
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM])
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
 def test_step_after_step_gives_the_outputs_of_forward(kind: Any) -> None:
     rng = np.random.default_rng(5)
     layer = kind(2, 3, dtype=float, rng=rng)
@@ -210,10 +210,17 @@ def test_step_after_step_gives_the_outputs_of_forward(kind: Any) -> None:
         close(state[0].data, expected)
 
 
+KINDS_AND_NAMES: list[tuple[Any, set[str]]] = [
+    (rnn.RNN, {"x", "h"}),
+    (rnn.LSTM, {"x", "h", "c", "i", "f", "g", "o"}),
+    (rnn.GRU, {"x", "h", "r", "z", "n"}),
+]
+
+
 # -- tags --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "names"), [(rnn.RNN, {"x", "h"}), (rnn.LSTM, {"x", "h", "c", "i", "f", "g", "o"})])
+@pytest.mark.parametrize(("kind", "names"), KINDS_AND_NAMES)
 def test_nodes_of_each_step_carry_their_place_and_names(kind: Any, names: set[str]) -> None:
     outputs, _ = kind(3, 4, rng=0)(np.ones((5, 2, 3)))
     graph = mg.Graph(outputs)
@@ -277,7 +284,7 @@ def test_gradient_by_the_state_after_each_step_can_be_asked_for() -> None:
 # -- parameters --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "rows"), [(rnn.RNN, 4), (rnn.LSTM, 16)])
+@pytest.mark.parametrize(("kind", "rows"), [(rnn.RNN, 4), (rnn.LSTM, 16), (rnn.GRU, 12)])
 def test_parameters_are_named_and_shaped_as_in_pytorch(kind: Any, rows: int) -> None:
     shapes = [(name, p.shape) for name, p in kind(3, 4).named_parameters()]
     assert shapes == [
@@ -343,7 +350,7 @@ def test_a_cell_of_ones_own_runs_over_a_sequence() -> None:
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM])
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
 @pytest.mark.parametrize("shape", [(3,), (5, 1, 4), (5, 1, 3, 1)])
 def test_input_of_another_shape_is_refused(kind: Any, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=re.escape(f"the input has shape {shape}; expected (T, batch, input_size=3)")):
@@ -352,7 +359,7 @@ def test_input_of_another_shape_is_refused(kind: Any, shape: tuple[int, ...]) ->
 
 @pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM])
 def test_a_sequence_of_no_steps_is_refused(kind: Any) -> None:
-    expected = re.escape("the input has shape (0, 2, 3): a sequence of no steps has no output")
+    expected = re.escape("the input has T=0 steps: a sequence of no steps has no output")
     with pytest.raises(ValueError, match=expected):
         kind(3, 4)(np.ones((0, 2, 3)))
 
@@ -440,3 +447,732 @@ def test_a_step_takes_arrays_and_leaves_a_name_that_is_there() -> None:
     (by_array,) = layer.step(np.ones((2, 3)), layer.cell.initial_state(2), 0)
     assert x.name == "mine"
     np.testing.assert_allclose(by_tensor.data, by_array.data, rtol=1e-6)
+
+
+# -- GRU, peepholes and projection -------------------------------------------------------------------------------------
+
+
+def gru_by_hand(
+    w: Arrays, x: np.ndarray, h0: np.ndarray, reset_after: bool, by_outputs: np.ndarray, by_h: np.ndarray
+) -> tuple[np.ndarray, Arrays]:
+    """The outputs, and the gradients of sum(by_outputs * outputs) + sum(by_h * last h)."""
+    sigmoid, W, R = ACTIVATIONS["sigmoid"], w["weight_ih_l0"], w["weight_hh_l0"]
+    b, b_h = w.get("bias_ih_l0", np.zeros(len(W))), w.get("bias_hh_l0", np.zeros(len(W)))
+    H = h0.shape[1]
+    R_r, R_z, R_n = R[:H], R[H : 2 * H], R[2 * H :]
+    hs, kept = [h0], []
+    for x_t in x:
+        h = hs[-1]
+        a_r, a_z, a_n = np.split(x_t @ W.T + b, 3, axis=1)
+        r = sigmoid(a_r + h @ R_r.T + b_h[:H])
+        z = sigmoid(a_z + h @ R_z.T + b_h[H : 2 * H])
+        m = h @ R_n.T + b_h[2 * H :] if reset_after else (r * h) @ R_n.T + b_h[2 * H :]
+        n = np.tanh(a_n + r * m if reset_after else a_n + m)
+        kept.append((r, z, m, n))
+        hs.append((1 - z) * n + z * h)
+    grads = {"weight_ih_l0": np.zeros_like(W), "weight_hh_l0": np.zeros_like(R), "bias_ih_l0": 0 * b, "bias_hh_l0": 0 * b}
+    by_x, dh = np.empty_like(x), by_h
+    for t in reversed(range(len(x))):
+        (r, z, m, n), h = kept[t], hs[t]
+        dh = dh + by_outputs[t]
+        d_n = dh * (1 - z) * (1 - n * n)  # by what is inside each nonlinearity
+        d_z = dh * (h - n) * z * (1 - z)
+        before = dh * z
+        if reset_after:
+            d_m = d_n * r
+            d_r = d_n * m * r * (1 - r)
+            grads["weight_hh_l0"][2 * H :] += d_m.T @ h
+            before = before + d_m @ R_n
+        else:
+            d_m = d_n
+            d_rh = d_n @ R_n
+            d_r = d_rh * h * r * (1 - r)
+            grads["weight_hh_l0"][2 * H :] += d_n.T @ (r * h)
+            before = before + d_rh * r
+        grads["weight_hh_l0"][:H] += d_r.T @ h
+        grads["weight_hh_l0"][H : 2 * H] += d_z.T @ h
+        d = np.hstack([d_r, d_z, d_n])
+        grads["weight_ih_l0"] += d.T @ x[t]
+        grads["bias_ih_l0"] += d.sum(0)
+        grads["bias_hh_l0"] += np.hstack([d_r, d_z, d_m]).sum(0)
+        by_x[t] = d @ W
+        dh = before + d_r @ R_r + d_z @ R_z
+    return np.stack(hs[1:]), {**{name: grads[name] for name in w}, "x": by_x, "h0": dh}
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+@pytest.mark.parametrize("bias", [True, "single", False])
+@settings(deadline=None, max_examples=25)
+@given(sizes=sizes, seed=seeds, with_state=st.booleans())
+def test_gru_agrees_with_backpropagation_through_time_by_hand(
+    reset_after: bool, bias: Any, sizes: tuple[int, int, int, int], seed: int, with_state: bool
+) -> None:
+    T, batch, inputs, hidden = sizes
+    rng = np.random.default_rng(seed)
+    layer = rnn.GRU(inputs, hidden, reset_after=reset_after, bias=bias, dtype=float, rng=rng)
+    x, h0 = rng.normal(size=(T, batch, inputs)), rng.normal(size=(batch, hidden)) * with_state
+    by_outputs, by_h = rng.normal(size=(T, batch, hidden)), rng.normal(size=(batch, hidden))
+    expected, gradients = gru_by_hand(layer.state_dict(), x, h0, reset_after, by_outputs, by_h)
+    x_in, h_in = mg.tensor(x, requires_grad=True), mg.tensor(h0[None], requires_grad=True)
+    outputs, h = layer(x_in, h_in) if with_state else layer(x_in)
+    close(outputs.data, expected)
+    close(h.data, expected[-1:])
+    ((outputs * by_outputs).sum() + (h[0] * by_h).sum()).backward()
+    for name, p in layer.named_parameters():
+        close(p.grad, gradients[name])
+    close(x_in.grad, gradients["x"])
+    if with_state:
+        close(h_in.grad, gradients["h0"][None])
+
+
+def lstm_with_everything(w: Arrays, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The outputs and the last c of an LSTM that may have peepholes and a projection; of complex numbers too."""
+    sigmoid, outputs = ACTIVATIONS["sigmoid"], []
+    p_i, p_f, p_o = (w.get(f"weight_c{gate}_l0", np.zeros(c.shape[1])) for gate in "ifo")
+    for x_t in x:
+        i, f, g, o = np.split(x_t @ w["weight_ih_l0"].T + h @ w["weight_hh_l0"].T + biases(w), 4, axis=1)
+        c = sigmoid(f + p_f * c) * c + sigmoid(i + p_i * c) * np.tanh(g)
+        h = sigmoid(o + p_o * c) * np.tanh(c)
+        h = h @ w["weight_hr_l0"].T if "weight_hr_l0" in w else h
+        outputs.append(h)
+    return np.stack(outputs), c
+
+
+@pytest.mark.parametrize(("peepholes", "proj_size"), [(True, 0), (False, 2), (True, 2)])
+@settings(deadline=None, max_examples=4)
+@given(T=st.integers(1, 4), batch=st.integers(1, 2), seed=seeds)
+def test_peepholes_and_projection_are_their_formulas_and_the_gradient_their_slope(
+    peepholes: bool, proj_size: int, T: int, batch: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    layer = rnn.LSTM(2, 3, peepholes=peepholes, proj_size=proj_size, dtype=float, rng=rng)
+    values = layer.state_dict()
+    values |= {"x": rng.normal(size=(T, batch, 2)), "h0": rng.normal(size=(batch, proj_size or 3))}
+    values |= {"c0": rng.normal(size=(batch, 3))}
+    by_outputs, by_c = rng.normal(size=(T, batch, proj_size or 3)), rng.normal(size=(batch, 3))
+
+    leaves = {name: mg.tensor(values[name], requires_grad=True) for name in ("x", "h0", "c0")}
+    outputs, (h, c) = layer(leaves["x"], (leaves["h0"][None], leaves["c0"][None]))
+    expected, expected_c = lstm_with_everything(values, values["x"], values["h0"], values["c0"])
+    close(outputs.data, expected)
+    close(h.data, expected[-1:])
+    close(c.data, expected_c[None])
+
+    ((outputs * by_outputs).sum() + (c[0] * by_c).sum()).backward()
+    leaves |= dict(layer.named_parameters())
+    assert leaves.keys() == values.keys()
+    for name, value in values.items():
+        slopes = np.empty(value.shape)
+        for place in np.ndindex(value.shape):  # f(x + i e) = f(x) + i e f'(x), exact to the last digits
+            moved = value.astype(complex)
+            moved[place] += 1e-30j
+            w = {**values, name: moved}
+            y, c_last = lstm_with_everything(w, w["x"], w["h0"], w["c0"])
+            slopes[place] = ((y * by_outputs).sum() + (c_last * by_c).sum()).imag / 1e-30
+        close(leaves[name].grad, slopes)
+
+
+# -- layers, directions and lengths are made of simpler runs -----------------------------------------------------------
+
+
+class Decay(rnn.Cell):
+    """Two parts of different sizes: the output, and a memory twice as wide."""
+
+    state_names = ("y", "m")
+
+    def __init__(self, input_size: int, hidden_size: int, **options: Any) -> None:
+        super().__init__(input_size, hidden_size, **options)
+        self.inner = rnn.Linear(hidden_size, 2 * hidden_size, dtype=float, rng=options.get("rng"))
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        return (self.hidden_size, 2 * self.hidden_size)
+
+    def step(self, x: mg.Tensor, state: tuple[mg.Tensor, ...]) -> tuple[mg.Tensor, ...]:
+        y, m = state
+        new = mg.tanh(self.affine(x, y))
+        m = 0.5 * m + self.inner(new)
+        return new + m[:, : self.hidden_size], m
+
+
+MAKERS: dict[str, Any] = {
+    "rnn": lambda i, h, **o: rnn.RNNCell(i, h, **o),
+    "lstm": lambda i, h, **o: rnn.LSTMCell(i, h, **o),
+    "lstm with everything": lambda i, h, **o: rnn.LSTMCell(i, h, peepholes=True, proj_size=h - 1, **o),
+    "gru": lambda i, h, **o: rnn.GRUCell(i, h, bias="single", **o),
+    "gru of the paper": lambda i, h, **o: rnn.GRUCell(i, h, reset_after=False, **o),
+    "of one's own": lambda i, h, **o: Decay(i, h, **o),
+}
+
+
+def stack_of(kind: str, num_layers: int, directions: int, rng: np.random.Generator, **options: Any) -> rnn.Recurrent:
+    layers: list[Any] = []
+    width = 2
+    for _ in range(num_layers):
+        cells = [MAKERS[kind](width, 3, dtype=float, rng=rng, **options) for _ in range(directions)]
+        width = sum(cell.state_sizes[0] for cell in cells)
+        layers.append(tuple(cells) if directions == 2 else cells[0])
+    return rnn.Recurrent(*layers)
+
+
+def state_for(layer: rnn.Recurrent, batch: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    return tuple(rng.normal(size=part.shape) for part in layer.initial_state(batch))
+
+
+def factors_for(layer: rnn.Recurrent, T: int, batch: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What the loss multiplies the outputs and the parts of the final state with."""
+    return rng.normal(size=(T, batch, layer.output_size)), list(state_for(layer, batch, rng))
+
+
+def loss_of(outputs: Any, state: Any, by_outputs: np.ndarray, by_state: Any) -> mg.Tensor:
+    return sum(((a * b).sum() for a, b in zip(state, by_state, strict=True)), (outputs * by_outputs).sum())
+
+
+def exactly(actual: Any, expected: Any) -> None:
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+def one_way(cell: rnn.Cell, x: mg.Tensor, state: tuple[Any, ...], backwards: bool) -> tuple[mg.Tensor, tuple[mg.Tensor, ...]]:
+    """A cell over a sequence, by nothing but its step; backwards on the sequence turned around, and turned back."""
+    steps = [x[t] for t in range(len(x))]
+    outputs = []
+    for x_t in reversed(steps) if backwards else steps:
+        state = cell.step(x_t, state)
+        outputs.append(state[0])
+    return mg.stack(outputs[::-1] if backwards else outputs), state
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@settings(deadline=None, max_examples=15)
+@given(num_layers=st.integers(1, 3), directions=st.integers(1, 2), T=st.integers(1, 5), seed=seeds)
+def test_a_stack_is_layer_by_layer_and_a_pair_two_runs_one_on_the_reversed_sequence(
+    kind: str, num_layers: int, directions: int, T: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    layer = stack_of(kind, num_layers, directions, rng)
+    start = state_for(layer, 2, rng)
+    by_outputs, by_state = factors_for(layer, T, 2, rng)
+    x = rng.normal(size=(T, 2, 2))
+
+    def by_layers(x: mg.Tensor, state: list[mg.Tensor]) -> tuple[mg.Tensor, list[mg.Tensor]]:
+        left, final = list(state), []
+        for cells in layer.cells:
+            both = []
+            for backwards, cell in enumerate(cells):
+                n = len(cell.state_names)
+                outputs, after = one_way(cell, x, tuple(left[:n]), bool(backwards))
+                left = left[n:]
+                both.append(outputs)
+                final.extend(after)
+            x = mg.concatenate(both, -1) if len(both) == 2 else both[0]
+        return x, final
+
+    found: list[Any] = []
+    for run in (layer.run, by_layers):
+        layer.zero_grad()
+        x_in, state_in = mg.tensor(x, requires_grad=True), [mg.tensor(part, requires_grad=True) for part in start]
+        outputs, final = run(x_in, state_in)
+        loss_of(outputs, final, by_outputs, by_state).backward()
+        found.append([outputs.data, *(part.data for part in final), x_in.grad, *(part.grad for part in state_in)])
+        found[-1] += [p.grad for p in layer.parameters()]
+    for ours, expected in zip(*found, strict=True):
+        exactly(ours, expected)
+
+
+@pytest.mark.parametrize("padding", [0.0, np.nan, np.inf])
+@pytest.mark.parametrize("learn_state", [False, True])
+@pytest.mark.parametrize("kind", MAKERS)
+@settings(deadline=None, max_examples=10)
+@given(
+    num_layers=st.integers(1, 3),
+    directions=st.integers(1, 2),
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    seed=seeds,
+)
+def test_with_lengths_each_sequence_is_as_on_its_own(
+    kind: str, learn_state: bool, padding: float, num_layers: int, directions: int, lengths: list[int], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    T, batch = 5, len(lengths)
+    layer = stack_of(kind, num_layers, directions, rng, learn_state=learn_state)
+    for name, p in layer.named_parameters():
+        if name[1:3] == "0_":
+            p.data = rng.normal(size=p.shape)
+    start = None if learn_state else state_for(layer, batch, rng)
+    by_outputs, by_state = factors_for(layer, T, batch, rng)
+    x = rng.normal(size=(T, batch, 2))
+    for b, length in enumerate(lengths):
+        x[length:, b] = padding
+
+    x_in = mg.tensor(x, requires_grad=True)
+    state_in = None if start is None else tuple(mg.tensor(part, requires_grad=True) for part in start)
+    outputs, final = layer.run(x_in, state_in, lengths)
+    loss_of(outputs, final, by_outputs, by_state).backward()
+    together = {name: p.grad for name, p in layer.named_parameters()}
+    layer.zero_grad()
+    for b, length in enumerate(lengths):
+        x_b = mg.tensor(x[:length, b : b + 1], requires_grad=True)
+        state_b = None if start is None else tuple(mg.tensor(part[b : b + 1], requires_grad=True) for part in start)
+        outputs_b, final_b = layer.run(x_b, state_b)
+        loss_of(outputs_b, final_b, by_outputs[:length, b : b + 1], [f[b : b + 1] for f in by_state]).backward()
+        exactly(outputs.data[:length, b : b + 1], outputs_b.data)
+        np.testing.assert_array_equal(outputs.data[length:, b], 0)
+        for part, part_b in zip(final, final_b, strict=True):
+            exactly(part.data[b : b + 1], part_b.data)
+        exactly(x_in.grad[:length, b : b + 1], x_b.grad)
+        np.testing.assert_array_equal(x_in.grad[length:, b], 0)
+        for part, part_b in zip(state_in or (), state_b or (), strict=True):
+            exactly(part.grad[b : b + 1], part_b.grad)
+    for name, p in layer.named_parameters():
+        exactly(together[name], p.grad)
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_lengths_of_the_whole_sequence_change_nothing(kind: Any) -> None:
+    layer = kind(2, 3, num_layers=2, bidirectional=True, rng=0)
+    x = np.random.default_rng(1).normal(size=(4, 3, 2))
+    outputs, _ = layer(x)
+    for lengths in ([4, 4, 4], np.full(3, 4, np.uint8), (4, 4, 4)):
+        with_lengths, _ = layer(x, lengths=lengths)
+        np.testing.assert_array_equal(with_lengths.data, outputs.data)
+    assert len(mg.Graph(with_lengths)) == len(mg.Graph(outputs))
+
+
+def test_masks_keep_single_precision() -> None:
+    outputs, (h, c) = rnn.LSTM(2, 3, 2, bidirectional=True, rng=0)(np.ones((4, 2, 2)), lengths=[4, 2])
+    assert {outputs.dtype, h.dtype, c.dtype} == {np.dtype(np.float32)}
+
+
+# -- batch first, one sequence -----------------------------------------------------------------------------------------
+
+
+def flat(result: Any) -> list[Any]:
+    return [t for part in result for t in flat(part)] if isinstance(result, tuple) else [result]
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("lengths", [None, [2, 5, 1]])
+def test_batch_first_moves_the_batch_of_input_output_and_states(kind: Any, directions: int, lengths: Any) -> None:
+    options: dict[str, Any] = {"num_layers": 2, "bidirectional": directions == 2, "dtype": float, "rng": 0}
+    usual, first = kind(2, 4, **options), kind(2, 4, batch_first=True, **options)
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(5, 3, 2))
+    parts = [rng.normal(size=(2 * directions, 3, 4)) for _ in usual.cell.state_names]
+    moved = [part.swapaxes(0, 1) for part in parts]
+    expected = flat(usual(x, tuple(parts) if len(parts) > 1 else parts[0], lengths))
+    for given_parts in (moved, [part.tolist() for part in moved], [mg.tensor(part) for part in moved]):
+        state = tuple(given_parts) if len(parts) > 1 else given_parts[0]
+        found = flat(first(x.swapaxes(0, 1), state, lengths))
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours.data, theirs.data.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_one_sequence_is_a_batch_of_one(kind: Any, batch_first: bool) -> None:
+    layer = kind(2, 4, num_layers=2, bidirectional=True, batch_first=batch_first, dtype=float, rng=0)
+    rng = np.random.default_rng(1)
+    x, parts = rng.normal(size=(5, 2)), [rng.normal(size=(4, 4)) for _ in layer.cell.state_names]
+    batched = [part[None] if batch_first else part[:, None] for part in parts]
+    found = flat(layer(x, tuple(parts) if len(parts) > 1 else parts[0]))
+    expected = flat(layer(x[None] if batch_first else x[:, None], tuple(batched) if len(parts) > 1 else batched[0]))
+    assert [t.shape for t in found] == [(5, 8)] + [(4, 4)] * len(parts)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours.data, theirs.data[0] if batch_first else theirs.data[:, 0])
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_the_final_state_is_taken_as_the_initial_one_of_the_next_part(kind: Any) -> None:
+    layer = kind(2, 3, num_layers=2, dtype=float, rng=0, batch_first=True)
+    x = np.random.default_rng(1).normal(size=(2, 7, 2))
+    whole, final = layer(x)
+    head, state = layer(x[:, :3])
+    tail, final_of_parts = layer(x[:, 3:], state)
+    close(np.concatenate([head.data, tail.data], 1), whole.data)
+    for ours, expected in zip(flat(final_of_parts), flat(final), strict=True):
+        close(ours.data, expected.data)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_arrays_are_cast_to_the_dtype_of_the_weights(dtype: Any, batch_first: bool) -> None:
+    layer = rnn.GRU(3, 4, batch_first=batch_first, dtype=dtype, rng=0)
+    outputs, h = layer(np.ones((2, 2, 3), int), np.zeros((2, 1, 4) if batch_first else (1, 2, 4), int))
+    assert (outputs.dtype, h.dtype) == (dtype, dtype)
+
+
+# -- last_output -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("lengths", [None, [2, 5, 1]])
+def test_last_output_is_the_final_state_of_the_last_layer(lengths: Any, batch_first: bool, directions: int) -> None:
+    layer = rnn.GRU(2, 3, 2, bidirectional=directions == 2, batch_first=batch_first, dtype=float, rng=0)
+    x = np.random.default_rng(1).normal(size=(3, 5, 2) if batch_first else (5, 3, 2))
+    outputs, h = layer(x, lengths=lengths)
+    last = rnn.last_output(outputs, lengths, bidirectional=directions == 2, batch_first=batch_first)
+    parts = h.data.swapaxes(0, 1) if batch_first else h.data
+    np.testing.assert_array_equal(last.data, np.concatenate(list(parts[-directions:]), -1))
+    last.sum().backward()
+    by_output = {name: p.grad for name, p in layer.named_parameters()}
+    layer.zero_grad()
+    outputs, h = layer(x, lengths=lengths)
+    (mg.swapaxes(h, 0, 1) if batch_first else h)[-directions:].sum().backward()
+    for name, p in layer.named_parameters():
+        exactly(by_output[name], p.grad)
+
+
+def test_last_output_tells_what_is_wrong() -> None:
+    with pytest.raises(ValueError, match=re.escape("three axes and at least one step, this one has shape (5, 3)")):
+        rnn.last_output(np.ones((5, 3)))
+    with pytest.raises(ValueError, match=re.escape("at least one step, this one has shape (0, 2, 3)")):
+        rnn.last_output(np.ones((0, 2, 3)))
+    with pytest.raises(ValueError, match="even number of features, this output has 3"):
+        rnn.last_output(np.ones((5, 2, 3)), bidirectional=True)
+    with pytest.raises(ValueError, match="lengths go from 1 to the T=5 steps of the input, these from 2 to 6"):
+        rnn.last_output(np.ones((5, 2, 3)), [2, 6])
+
+
+# -- learned states, one bias ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_learned_states_begin_at_zero_and_get_the_gradient_of_every_sequence(kind: Any) -> None:
+    options: dict[str, Any] = {"num_layers": 2, "bidirectional": True, "dtype": float, "rng": 0}
+    layer, fixed = kind(2, 3, learn_state=True, **options), kind(2, 3, **options)
+    names = [f"{n}0_l{k}{d}" for k in (0, 1) for d in ("", "_reverse") for n in layer.cell.state_names]
+    learned = {name: p for name, p in layer.named_parameters() if "0_l" in name}
+    assert sorted(learned) == sorted(names)
+    assert all(p.shape == (3,) and not p.data.any() for p in learned.values())
+    x = np.random.default_rng(1).normal(size=(4, 5, 2))
+    zeros = [mg.tensor(np.zeros((4, 5, 3)), requires_grad=True) for _ in layer.cell.state_names]
+    outputs, _ = layer(x)
+    expected, _ = fixed(x, tuple(zeros) if len(zeros) > 1 else zeros[0])
+    np.testing.assert_array_equal(outputs.data, expected.data)
+    (outputs * outputs).sum().backward()
+    (expected * expected).sum().backward()
+    for part, name in zip(zeros, layer.cell.state_names, strict=True):
+        rows = [learned[f"{name}0_l{k}{d}"].grad for k in (0, 1) for d in ("", "_reverse")]
+        exactly(np.stack(rows), part.grad.sum(1))
+        assert np.abs(part.grad).min() > 0
+    given_state = tuple(np.ones((4, 5, 3)) for _ in zeros)
+    layer.zero_grad()
+    layer(x, given_state if len(zeros) > 1 else given_state[0])[0].sum().backward()
+    assert all(p.grad is None for p in learned.values())
+
+
+def test_learned_states_of_a_projection_have_their_own_sizes() -> None:
+    layer = rnn.LSTM(2, 4, proj_size=3, learn_state=True)
+    assert (layer.h0_l0.shape, layer.c0_l0.shape) == ((3,), (4,))
+    assert layer(np.ones((2, 1, 2)))[0].shape == (2, 1, 3)
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_a_single_bias_is_two_of_which_the_other_is_zero(kind: Any) -> None:
+    single = kind(2, 3, 2, bias="single", bidirectional=True, dtype=float, rng=0)
+    double = kind(2, 3, 2, bidirectional=True, dtype=float, rng=1)
+    values = single.state_dict()
+    assert not any("bias_hh" in name for name in values)
+    assert sum("bias_ih" in name for name in values) == 4
+    double.load_state_dict(
+        {name: values.get(name, np.zeros(p.shape)) for name, p in double.named_parameters()},
+    )
+    x = np.random.default_rng(2).normal(size=(4, 2, 2))
+    for layer in (single, double):
+        layer(x)[0].sum().backward()
+    exactly(single(x)[0].data, double(x)[0].data)
+    for name, p in single.named_parameters():
+        exactly(p.grad, dict(double.named_parameters())[name].grad)
+
+
+# -- dropout -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_dropout_acts_between_layers_and_nowhere_else(kind: Any, directions: int) -> None:
+    options: dict[str, Any] = {"bidirectional": directions == 2, "dtype": float}
+    deep = kind(2, 4, 3, dropout=0.5, rng=0, **options)
+    layers = [kind(2 if k == 0 else 4 * directions, 4, **options) for k in range(3)]
+    for k, layer in enumerate(layers):
+        layer.load_state_dict({name: getattr(deep, name.replace("_l0", f"_l{k}")).data for name in layer.state_dict()})
+    x = np.random.default_rng(1).normal(size=(5, 3, 2))
+    deep.rng, twin = np.random.default_rng(7), np.random.default_rng(7)
+    found, _ = deep(x)
+    h: Any = x
+    for k, layer in enumerate(layers):
+        h, _ = layer(h)
+        if k < 2:
+            h = h * np.stack([rnn.init.dropout_mask(step, 0.5, twin) for step in h.data])
+    exactly(found.data, h.data)
+    found.sum().backward()
+    h.sum().backward()
+    for k, layer in enumerate(layers):
+        for name, p in layer.named_parameters():
+            exactly(getattr(deep, name.replace("_l0", f"_l{k}")).grad, p.grad)
+
+
+def test_dropout_acts_only_in_training() -> None:
+    plain, dropped = rnn.LSTM(2, 4, 2, rng=0), rnn.LSTM(2, 4, 2, dropout=0.5, rng=0)
+    x = np.ones((3, 2, 2))
+    expected = plain(x)[0].data
+    assert not np.array_equal(dropped(x)[0].data, expected)
+    assert not np.array_equal(dropped(x)[0].data, dropped(x)[0].data)
+    before = dropped.rng.bit_generator.state
+    assert dropped.eval() is dropped
+    np.testing.assert_array_equal(dropped(x)[0].data, expected)
+    assert dropped.rng.bit_generator.state == before
+    dropped.train()
+    assert not np.array_equal(dropped(x)[0].data, expected)
+
+
+def test_dropout_is_the_same_for_the_same_seed() -> None:
+    one, same, other = (rnn.GRU(2, 4, 2, dropout=0.5, rng=seed) for seed in (3, 3, 4))
+    x = np.ones((3, 2, 2))
+    for _ in range(2):
+        expected = one(x)[0].data
+        np.testing.assert_array_equal(same(x)[0].data, expected)
+        assert not np.array_equal(other(x)[0].data, expected)
+
+
+def test_dropout_in_a_step_draws_as_a_run_of_one_layer_after_the_other_does() -> None:
+    layer = rnn.GRU(2, 4, 2, dropout=0.5, dtype=float, rng=0)
+    x = np.random.default_rng(1).normal(size=(4, 3, 2))
+    layer.rng = np.random.default_rng(5)
+    expected, _ = layer(x)
+    layer.rng = np.random.default_rng(5)
+    state = layer.initial_state(3)
+    for t in range(4):
+        state = layer.step(x[t], state, t)
+        exactly(layer.output_of(state).data, expected.data[t])
+
+
+def test_dropout_of_one_layer_warns_where_it_was_asked_for() -> None:
+    for make in (lambda: rnn.LSTM(2, 3, dropout=0.5), lambda: rnn.Recurrent(rnn.GRUCell(2, 3), dropout=0.5)):
+        with pytest.warns(UserWarning, match="dropout acts between layers, and there is only one") as warned:
+            make()
+        assert [(w.filename, w.lineno) for w in warned] == [(__file__, make.__code__.co_firstlineno)]
+    rnn.LSTM(2, 3, 2, dropout=0.5)
+    rnn.LSTM(2, 3, dropout=0.0)
+
+
+# -- cells of one's own ------------------------------------------------------------------------------------------------
+
+
+def test_cells_of_ones_own_in_stacks_and_pairs_have_states_by_layer_and_direction() -> None:
+    rng = np.random.default_rng(0)
+    layer = rnn.Recurrent(*((Decay(w, 3, dtype=float, rng=rng), Decay(w, 3, dtype=float, rng=rng)) for w in (2, 6)))
+    assert (layer.input_size, layer.hidden_size, layer.output_size, layer.bidirectional) == (2, 3, 6, True)
+    outputs, (y, m) = layer(np.ones((4, 5, 2)))
+    assert (outputs.shape, y.shape, m.shape) == ((4, 5, 6), (4, 5, 3), (4, 5, 6))
+    assert "inner.weight_l1_reverse" in layer.state_dict()
+    again, _ = layer(np.ones((4, 5, 2)), (np.zeros((4, 5, 3)), np.zeros((4, 5, 6))))
+    np.testing.assert_array_equal(again.data, outputs.data)
+
+
+def test_different_cells_in_one_stack_run_with_the_parts_of_their_states_one_after_the_other() -> None:
+    rng = np.random.default_rng(0)
+    layer = rnn.Recurrent(*(kind(4, 4, dtype=float, rng=rng) for kind in (rnn.LSTMCell, rnn.GRUCell, rnn.GRUCell)))
+    x = rng.normal(size=(5, 2, 4))
+    outputs, state = layer.run(x)
+    assert [part.name for part in state] == ["h", "c", "h", "h"]
+    np.testing.assert_array_equal(outputs.data[-1], layer.output_of(state).data)
+    head, between = layer.run(x[:2])
+    tail, _ = layer.run(x[2:], between)
+    exactly(np.concatenate([head.data, tail.data]), outputs.data)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        (rnn.LSTMCell(4, 4), rnn.GRUCell(4, 4)),
+        (rnn.LSTMCell(4, 4), rnn.GRUCell(4, 4), rnn.GRUCell(4, 4)),  # as many parts as two LSTMs
+        (rnn.RNNCell(4, 4), rnn.LSTMCell(4, 4)),
+        (rnn.GRUCell(4, 4), rnn.GRUCell(4, 3)),
+    ],
+)
+def test_states_of_different_cells_are_not_put_into_one_array(cells: Any) -> None:
+    with pytest.raises(ValueError, match=r"have different states, which one array cannot hold; call run\(x\)"):
+        rnn.Recurrent(*cells)(np.ones((2, 1, 4)))
+
+
+def test_one_cell_in_two_layers_shares_its_weights() -> None:
+    cell = rnn.GRUCell(3, 3, dtype=float, rng=0)
+    layer = rnn.Recurrent(cell, cell)
+    assert len(layer.parameters()) == 4
+    assert len(layer.state_dict()) == 8
+    apart = rnn.GRU(3, 3, 2, dtype=float)
+    apart.load_state_dict(layer.state_dict())
+    x = np.random.default_rng(1).normal(size=(4, 2, 3))
+    for net in (layer, apart):
+        (net(x)[0] ** 2).sum().backward()
+    for name, p in cell.named_parameters():
+        exactly(p.grad, getattr(apart, f"{name}_l0").grad + getattr(apart, f"{name}_l1").grad)
+
+
+# -- names, tags -------------------------------------------------------------------------------------------------------
+
+
+def test_parameters_of_layers_and_directions_are_named_as_in_pytorch() -> None:
+    layer = rnn.LSTM(3, 4, 2, bidirectional=True, proj_size=2)
+    assert [(name, p.shape) for name, p in layer.named_parameters()] == [
+        (f"{name}_l{k}{d}", shape)
+        for k, width in ((0, 3), (1, 4))
+        for d in ("", "_reverse")
+        for name, shape in (
+            ("weight_ih", (16, width)), ("weight_hh", (16, 2)), ("bias_ih", (16,)), ("bias_hh", (16,)), ("weight_hr", (2, 4))
+        )
+    ]  # fmt: skip
+    assert all(p.name == name for name, p in layer.named_parameters())
+    assert layer.weight_hr_l1_reverse is layer.cells[1][1].weight_hr
+    assert list(rnn.GRU(3, 4, 2, bias=False).state_dict()) == [
+        "weight_ih_l0", "weight_hh_l0", "weight_ih_l1", "weight_hh_l1"
+    ]  # fmt: skip
+
+
+def test_attributes_of_layers_that_are_not_there_are_named() -> None:
+    for name in ("weight_ih_l2", "weight_ih_l0_reverse", "weight_hr_l9", "nothing_l0"):
+        with pytest.raises(AttributeError, match=f"'GRU' object has no attribute '{name}'"):
+            getattr(rnn.GRU(3, 4, 2), name)
+
+
+@pytest.mark.parametrize(("kind", "names"), KINDS_AND_NAMES)
+@pytest.mark.parametrize("lengths", [None, [3, 1]])
+def test_nodes_carry_their_layer_direction_and_step(kind: Any, names: set[str], lengths: Any) -> None:
+    outputs, _ = kind(3, 4, 2, bidirectional=True, rng=0)(np.ones((3, 2, 3)), lengths=lengths)
+    graph = list(mg.Graph(outputs))
+    of = kind.__name__.lower()
+    for k in (0, 1):
+        for direction in ("forward", "reverse"):
+            for t in range(3):
+                here = [n for n in graph if str(n.scope) == f"{of}/layer={k}/direction={direction}/t={t}"]
+                # the second layer reads what the first said, under its own name
+                assert {n.name for n in here} - {None} == names - ({"x"} if k else set())
+                assert all(
+                    (n.scope.get("layer"), n.scope.get("direction"), n.scope.get("t")) == (k, direction, t) for n in here
+                )
+        for t in range(3):
+            joined = [n for n in graph if str(n.scope) == f"{of}/layer={k}/t={t}"]
+            assert [n.op.name for n in joined] == ["concatenate"]
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_nodes_of_a_stack_carry_their_layer_and_step(kind: Any) -> None:
+    outputs, _ = kind(3, 4, 2, rng=0)(np.ones((3, 2, 3)))
+    scopes = {str(node.scope) for node in mg.Graph(outputs) if node.name == "h"}
+    assert scopes == {f"{kind.__name__.lower()}/layer={k}/t={t}" for k in (0, 1) for t in range(3)}
+
+
+# -- errors of the new options -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: rnn.RNN(3, 4, 0), ValueError, "num_layers is 0; it must be at least 1"),
+        (
+            lambda: rnn.GRU(3, 4, 2, dropout=1.0),
+            ValueError,
+            "dropout is 1.0; it is the share of outputs set to zero, from 0 to",
+        ),
+        (lambda: rnn.GRU(3, 4, 2, dropout=-0.1), ValueError, "dropout is -0.1; it is the share of outputs set to zero, from 0"),
+        (lambda: rnn.LSTM(3, 4, proj_size=4), ValueError, "proj_size is 4; it must be less than hidden_size=4, or 0 for none"),
+        (lambda: rnn.LSTM(3, 4, bias="both"), ValueError, "bias is True (two, as in PyTorch), 'single' or False, not 'both'"),
+        (lambda: rnn.Recurrent(), ValueError, "a recurrent layer needs at least one cell"),
+        (
+            lambda: rnn.Recurrent(rnn.Linear(3, 4)),
+            TypeError,
+            "layer 0 has a Linear; it is made of a Cell, or of a pair of them",
+        ),
+        (lambda: rnn.Recurrent(rnn.RNN(3, 4)), TypeError, "layer 0 has a RNN; it is made of a Cell, or of a pair of them"),
+        (
+            lambda: rnn.Recurrent(rnn.RNNCell(3, 4), (rnn.RNNCell(4, 4), rnn.RNNCell(4, 4))),
+            ValueError,
+            "each layer is one cell, or each is a pair of cells, forward and backward",
+        ),
+        (lambda: rnn.Recurrent((rnn.RNNCell(3, 4),) * 3), ValueError, "each layer is one cell, or each is a pair of cells"),
+        (lambda: rnn.Recurrent(()), ValueError, "each layer is one cell, or each is a pair of cells"),
+        (
+            lambda: rnn.Recurrent(rnn.RNNCell(3, 4), rnn.RNNCell(3, 4)),
+            ValueError,
+            "layer 1 is given 4 features, and its cell has input_size=3",
+        ),
+        (
+            lambda: rnn.Recurrent((rnn.RNNCell(3, 4), rnn.RNNCell(2, 4))),
+            ValueError,
+            "layer 0 is given 3 features, and its cell has input_size=2",
+        ),
+    ],
+)
+def test_layers_that_cannot_be_made_say_why(make: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=re.escape(text)):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch_first", "expected"),
+    [
+        ((5, 4), False, "(T, input_size=3)"),
+        ((5, 4), True, "(T, input_size=3)"),
+        ((2, 5, 4), True, "(batch, T, input_size=3)"),
+        ((5, 2, 4), False, "(T, batch, input_size=3)"),
+        ((3,), True, "(batch, T, input_size=3)"),
+        ((1, 5, 2, 3), True, "(batch, T, input_size=3)"),
+    ],
+)
+def test_a_wrong_input_is_told_as_it_was_given(shape: tuple[int, ...], batch_first: bool, expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"the input has shape {shape}; expected {expected}")):
+        rnn.GRU(3, 4, batch_first=batch_first)(np.ones(shape))
+
+
+@pytest.mark.parametrize(
+    ("options", "x", "state", "text"),
+    [
+        ({}, (5, 2, 3), (2, 2, 4), "an initial state has shape (4, batch, hidden_size=4), not (2, 2, 4)"),
+        ({"batch_first": True}, (2, 5, 3), (4, 2, 4), "shape (batch, 4, hidden_size=4), not (4, 2, 4)"),
+        ({}, (5, 3), (4, 1, 4), "an initial state has shape (4, hidden_size=4), not (4, 1, 4)"),
+        ({}, (5, 2, 3), (4, 3, 4), "the state h has shape (3, 4); expected (batch, hidden_size) = (2, 4)"),
+    ],
+)
+def test_a_wrong_state_is_told_as_it_was_given(options: Any, x: Any, state: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        rnn.GRU(3, 4, 2, bidirectional=True, **options)(np.ones(x), np.zeros(state))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "text"),
+    [
+        ([5], "lengths are 2 integers, one for each sequence, not int64 of shape (1,)"),
+        ([5.0, 2.0], "lengths are 2 integers, one for each sequence, not float64 of shape (2,)"),
+        ([True, True], "lengths are 2 integers, one for each sequence, not bool of shape (2,)"),
+        (5, "lengths are 2 integers, one for each sequence, not int64 of shape ()"),
+        ([0, 5], "lengths go from 1 to the T=5 steps of the input, these from 0 to 5"),
+        ([1, 6], "lengths go from 1 to the T=5 steps of the input, these from 1 to 6"),
+    ],
+)
+def test_wrong_lengths_are_refused(lengths: Any, text: str) -> None:
+    for kind in (rnn.RNN, rnn.LSTM, rnn.GRU):
+        with pytest.raises(ValueError, match=re.escape(text)):
+            kind(3, 4)(np.ones((5, 2, 3)), lengths=lengths)
+
+
+def test_lengths_of_one_sequence_are_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape("this is one sequence; cut it with x[:length]")):
+        rnn.GRU(3, 4)(np.ones((5, 3)), lengths=[3])
+
+
+def test_states_of_run_and_step_have_the_parts_of_every_cell() -> None:
+    layer = rnn.LSTM(3, 4, 2)
+    part = np.zeros((2, 4))
+    with pytest.raises(ValueError, match="the state has 6 parts, 2 more than the cells of this layer"):
+        layer.run(np.ones((5, 2, 3)), (part,) * 6)
+    with pytest.raises(ValueError, match=re.escape("the state of LSTMCell is (h, c), not 1 parts")):
+        layer.step(np.ones((2, 3)), (part,) * 3, 0)
+
+
+def test_a_bidirectional_layer_does_not_go_step_by_step() -> None:
+    layer = rnn.GRU(3, 4, bidirectional=True)
+    with pytest.raises(ValueError, match="reads the sequence from both ends, it cannot go step by step; call forward"):
+        layer.step(np.ones((2, 3)), layer.initial_state(2), 0)

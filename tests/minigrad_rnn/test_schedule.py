@@ -190,7 +190,7 @@ def test_a_plateau_goes_on_bit_for_bit_after_saving_and_loading() -> None:
 
     metrics = np.random.default_rng(0).normal(size=60).tolist()
     for stop in (0, 1, 7, 30):
-        (straight, one), (stopped, other) = make(0.1), make(0.1)
+        (straight, one), (_, other) = make(0.1), make(0.1)
         for metric in metrics[:stop]:
             one.step(metric)
             other.step(metric)

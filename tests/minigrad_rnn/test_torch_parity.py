@@ -1,6 +1,7 @@
 """The same numbers as PyTorch, and weights that go both ways."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import minigrad as mg
 import minigrad_rnn as rnn
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch==2.13.0")
+torch.set_num_threads(1)  # for arrays this small, threads only wait for each other
 
 T, BATCH, INPUTS, HIDDEN = 7, 3, 4, 5
 
@@ -53,6 +55,10 @@ LAYERS = {
         lambda bias: rnn.LSTM(INPUTS, HIDDEN, bias=bias, dtype=float, rng=0),
         lambda bias: torch.nn.LSTM(INPUTS, HIDDEN, bias=bias, dtype=torch.float64),
     ),
+    "gru": (
+        lambda bias: rnn.GRU(INPUTS, HIDDEN, bias=bias, dtype=float, rng=0),
+        lambda bias: torch.nn.GRU(INPUTS, HIDDEN, bias=bias, dtype=torch.float64),
+    ),
 }
 CELLS = {
     "tanh": (
@@ -66,6 +72,10 @@ CELLS = {
     "lstm": (
         lambda bias: rnn.LSTMCell(INPUTS, HIDDEN, bias=bias, dtype=float, rng=0),
         lambda bias: torch.nn.LSTMCell(INPUTS, HIDDEN, bias=bias, dtype=torch.float64),
+    ),
+    "gru": (
+        lambda bias: rnn.GRUCell(INPUTS, HIDDEN, bias=bias, dtype=float, rng=0),
+        lambda bias: torch.nn.GRUCell(INPUTS, HIDDEN, bias=bias, dtype=torch.float64),
     ),
 }
 
@@ -100,6 +110,161 @@ def check(ours: Any, theirs: Any, x_shape: tuple[int, ...], state_shape: tuple[i
 
 def flat(result: Any) -> list[Any]:
     return [t for part in result for t in flat(part)] if isinstance(result, tuple) else [result]
+
+
+# -- recurrent layers, all options at random ----------------------------------------------------------------------------
+
+
+class Setting(NamedTuple):
+    kind: str
+    sizes: tuple[int, int, int, int]  # T, batch, inputs, hidden
+    num_layers: int
+    bidirectional: bool
+    bias: bool
+    batch_first: bool
+    unbatched: bool
+    lengths: list[int] | None
+    with_state: bool
+    proj_size: int
+    from_torch: bool
+
+    def layers(self) -> tuple[rnn.Recurrent, Any]:
+        """Ours and theirs, of the same weights."""
+        _, _, inputs, hidden = self.sizes
+        options: dict[str, Any] = {
+            "num_layers": self.num_layers,
+            "bidirectional": self.bidirectional,
+            "bias": self.bias,
+            "batch_first": self.batch_first,
+        }
+        if self.kind in ("tanh", "relu"):
+            options["nonlinearity"] = self.kind
+        if self.proj_size:
+            options["proj_size"] = self.proj_size
+        name = "RNN" if self.kind in ("tanh", "relu") else self.kind
+        ours = getattr(rnn, name)(inputs, hidden, **options, dtype=float, rng=sum(self.sizes))
+        theirs = getattr(torch.nn, name)(inputs, hidden, **options, dtype=torch.float64)
+        (from_torch if self.from_torch else to_torch)(ours, theirs)
+        return ours, theirs
+
+
+def setting(number: int) -> Setting:
+    rng = np.random.default_rng(number)
+
+    def coin() -> bool:
+        return bool(rng.integers(2))
+
+    kind = ("tanh", "relu", "LSTM", "GRU")[number % 4]
+    T, batch, inputs, hidden = (int(rng.integers(1, most)) for most in (8, 5, 6, 7))
+    unbatched = rng.random() < 0.2
+    return Setting(
+        kind=kind,
+        sizes=(T, batch, inputs, hidden),
+        num_layers=int(rng.integers(1, 4)),
+        bidirectional=coin(),
+        bias=coin(),
+        batch_first=coin(),
+        unbatched=unbatched,
+        lengths=None if unbatched or coin() else rng.integers(1, T + 1, size=batch).tolist(),
+        with_state=coin(),
+        proj_size=int(rng.integers(1, hidden)) if kind == "LSTM" and hidden > 1 and coin() else 0,
+        from_torch=coin(),
+    )
+
+
+SETTINGS = [setting(number) for number in range(240)]
+
+
+def test_the_random_settings_have_everything() -> None:
+    for kind in ("tanh", "relu", "LSTM", "GRU"):
+        mine = [s for s in SETTINGS if s.kind == kind]
+        assert {s.num_layers for s in mine} == {1, 2, 3}
+        for options in ("bidirectional", "bias", "batch_first", "unbatched", "with_state", "from_torch"):
+            assert {getattr(s, options) for s in mine} == {False, True}
+        assert {s.lengths is None for s in mine} == {False, True}
+        assert any(s.lengths and s.bidirectional and s.num_layers > 1 and s.with_state and s.batch_first for s in mine)
+    assert sum(s.proj_size > 0 and s.lengths is not None for s in SETTINGS) >= 5
+
+
+@pytest.mark.parametrize("number", range(len(SETTINGS)))
+def test_recurrent_layers_agree_in_outputs_states_and_every_gradient(number: int) -> None:
+    s = SETTINGS[number]
+    rng = np.random.default_rng([1, number])
+    T, batch, inputs, hidden = s.sizes
+    ours, theirs = s.layers()
+
+    axes = (T,) if s.unbatched else (batch, T) if s.batch_first else (T, batch)
+    x, x_torch = both(rng.normal(size=(*axes, inputs)))
+    count = s.num_layers * (1 + s.bidirectional)
+    state_sizes = (s.proj_size or hidden, hidden) if s.kind == "LSTM" else (hidden,)
+    swaps = s.batch_first and not s.unbatched  # here the states have the batch first too
+    states = []
+    for size in state_sizes:
+        data = rng.normal(size=(count, size) if s.unbatched else (count, batch, size))
+        states.append((mg.tensor(data.swapaxes(0, 1) if swaps else data, requires_grad=True), both(data)[1]))
+
+    state, state_torch = (tuple(pair[i] for pair in states) for i in (0, 1))
+    if s.kind != "LSTM":
+        state, state_torch = state[0], state_torch[0]
+    if not s.with_state:
+        state = state_torch = None
+    output, final = ours(x, state, s.lengths)
+    if s.lengths is None:
+        output_torch, final_torch = theirs(x_torch, state_torch)
+    else:
+        packed = torch.nn.utils.rnn.pack_padded_sequence(x_torch, torch.tensor(s.lengths), s.batch_first, enforce_sorted=False)
+        packed, final_torch = theirs(packed, state_torch)
+        output_torch, _ = torch.nn.utils.rnn.pad_packed_sequence(packed, s.batch_first, total_length=T)
+
+    def by_torch(part: Any) -> Any:
+        return part.transpose(0, 1) if swaps else part
+
+    pairs = [(output, output_torch)]
+    pairs += [(a, by_torch(b)) for a, b in zip(flat(final), flat(final_torch), strict=True)]
+    loss, loss_torch = mg.tensor(0.0), torch.tensor(0.0, dtype=torch.float64)
+    for a, b in pairs:
+        close(a.data, b)
+        factors = rng.normal(size=a.shape)
+        loss = loss + (a * factors).sum()
+        loss_torch = loss_torch + (b * torch.from_numpy(factors)).sum()
+    loss.backward()
+    loss_torch.backward()
+    same_gradients(ours, theirs)
+    close(x.grad, x_torch.grad)
+    if s.with_state:
+        for a, b in states:
+            close(a.grad, by_torch(b.grad))
+
+
+# -- files --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_weights_go_both_ways_through_files(number: int, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    s = SETTINGS[number]._replace(unbatched=False, batch_first=False)
+    ours, _ = s.layers()
+    _, theirs = s._replace(from_torch=False).layers()
+    T, batch, inputs, _ = s.sizes
+    x = np.random.default_rng(number).normal(size=(T, batch, inputs))
+
+    torch.manual_seed(number)
+    for p in theirs.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    ours.load_state_dict(rnn.load_weights(tmp_path / "theirs.safetensors")[0])
+    expected = theirs(torch.tensor(x))[0]
+    close(ours(x)[0].data, expected)
+
+    for p in theirs.parameters():
+        torch.nn.init.zeros_(p)
+    rnn.save_weights(tmp_path / "ours.safetensors", ours.state_dict(), {"made": "here"})
+    theirs.load_state_dict(load_file(tmp_path / "ours.safetensors"))
+    torch.testing.assert_close(theirs(torch.tensor(x))[0], expected, rtol=0, atol=0)
+
+
+# -- one layer, one cell ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("with_state", [False, True])
@@ -190,7 +355,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["RNN", "LSTM"])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_fifty_steps_of_training_agree(name: str, kind: str) -> None:
     make, make_torch = OPTIMIZERS[name]
@@ -217,3 +382,101 @@ def test_fifty_steps_of_training_agree(name: str, kind: str) -> None:
         optimizer_torch.step()
         for p, q in zip(ours.parameters(), [*layer.parameters(), *readout.parameters()], strict=True):
             close(p.data, q)
+
+
+# -- layers without a memory, and losses ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("padding_idx", [None, 0, 3])
+@pytest.mark.parametrize("load", [to_torch, from_torch])
+@pytest.mark.parametrize("shape", [(), (4,), (T, BATCH)])
+def test_embedding_agrees(shape: tuple[int, ...], load: Any, padding_idx: int | None) -> None:
+    rng = np.random.default_rng(5)
+    ours = rnn.Embedding(6, 4, padding_idx, dtype=float, rng=0)
+    theirs = torch.nn.Embedding(6, 4, padding_idx, dtype=torch.float64)
+    load(ours, theirs)
+    symbols = rng.integers(6, size=shape)
+    vectors, vectors_torch = ours(symbols), theirs(torch.tensor(symbols))
+    close(vectors.data, vectors_torch)
+    factors = rng.normal(size=vectors.shape)
+    (vectors * factors).sum().backward()
+    (vectors_torch * torch.tensor(factors)).sum().backward()
+    same_gradients(ours, theirs)
+
+
+@pytest.mark.parametrize("eps", [1e-5, 0.1])
+@pytest.mark.parametrize("shape", [(5,), (BATCH, 5), (T, BATCH, 5)])
+def test_layer_norm_agrees(shape: tuple[int, ...], eps: float) -> None:
+    ours = rnn.LayerNorm(5, eps, dtype=float)
+    theirs = torch.nn.LayerNorm(5, eps, dtype=torch.float64)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for p in ours.parameters():
+        p.data = np.random.default_rng(6).normal(size=5)
+    to_torch(ours, theirs)
+    check(ours, theirs, shape, (), with_state=False)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("ignore_index", [-100, -1, 2, 99])
+@pytest.mark.parametrize("seed", range(3))
+def test_cross_entropy_with_ignored_targets_and_weights_agrees(
+    seed: int, ignore_index: int, weighted: bool, reduction: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    logits, logits_torch = both(5 * rng.normal(size=(T, BATCH, HIDDEN)))
+    targets = rng.integers(HIDDEN, size=(T, BATCH))
+    targets[rng.random(targets.shape) < 0.4] = ignore_index
+    weight = rng.random(HIDDEN) if weighted else None
+    loss = mg.cross_entropy(logits, targets, reduction=reduction, ignore_index=ignore_index, weight=weight)
+    loss_torch = torch.nn.functional.cross_entropy(
+        logits_torch.permute(0, 2, 1),
+        torch.from_numpy(targets),
+        None if weight is None else torch.from_numpy(weight),
+        reduction=reduction,
+        ignore_index=ignore_index,
+    )
+    close(loss.data, loss_torch)
+    seed_of_backward = rng.normal(size=loss.shape)
+    loss.backward(seed_of_backward)
+    loss_torch.backward(torch.from_numpy(np.asarray(seed_of_backward)))
+    close(logits.grad, logits_torch.grad)
+    if reduction == "mean":
+        total, steps = rnn.sequence_cross_entropy(logits, targets, ignore_index=ignore_index, weight=weight)
+        close(total.data, loss_torch)
+        np.testing.assert_allclose(steps.sum(), total.item(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_mse_loss_agrees(reduction: str) -> None:
+    rng = np.random.default_rng(7)
+    outputs, outputs_torch = both(rng.normal(size=(T, BATCH, 2)))
+    targets = rng.normal(size=(T, BATCH, 2))
+    loss = rnn.mse_loss(outputs, targets, reduction=reduction)
+    loss_torch = torch.nn.functional.mse_loss(outputs_torch, torch.tensor(targets), reduction=reduction)
+    close(loss.data, loss_torch)
+    loss.sum().backward()
+    loss_torch.sum().backward()
+    close(outputs.grad, outputs_torch.grad)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("pos_weight", [None, 3.0, [0.5, 2.0]])
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_binary_cross_entropy_agrees(scale: float, soft: bool, pos_weight: Any, reduction: str) -> None:
+    rng = np.random.default_rng(8)
+    logits, logits_torch = both(scale * rng.normal(size=(T, BATCH, 2)))
+    targets = rng.random((T, BATCH, 2))
+    targets = targets if soft else np.round(targets)
+    loss = rnn.binary_cross_entropy_with_logits(logits, targets, reduction=reduction, pos_weight=pos_weight)
+    loss_torch = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits_torch,
+        torch.tensor(targets),
+        reduction=reduction,
+        pos_weight=None if pos_weight is None else torch.tensor(pos_weight, dtype=torch.float64),
+    )
+    close(loss.data, loss_torch)
+    loss.sum().backward()
+    loss_torch.sum().backward()
+    close(logits.grad, logits_torch.grad)

@@ -1,0 +1,89 @@
+"""What training saw: in memory, in a file, and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .saving import _file, _replace
+
+__all__ = ["History"]
+
+Path_ = str | os.PathLike[str]
+
+
+@dataclass(eq=False)
+class History:
+    """What training saw, an entry for each update: before it the loss, the share of each time step in it and the norm of the
+    gradient; and the learning rate. `validation` has the loss after each epoch that was validated.
+
+    >>> import minigrad_rnn as rnn
+    >>> History = rnn.History
+    >>> list(History(loss=[2.0], grad_norm=[1.0], lr=[0.1]).rows())
+    [{'update': 1, 'loss': 2.0, 'grad_norm': 1.0, 'lr': 0.1}]
+    """
+
+    loss: list[float] = field(default_factory=list)
+    steps: list[np.ndarray] = field(default_factory=list)
+    grad_norm: list[float] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    validation: dict[int, float] = field(default_factory=dict)  # by the number of updates made until then
+
+    def rows(self) -> Iterator[dict[str, float]]:
+        """A dict for each update, with the validation loss where there is one."""
+        for i, (loss, norm, lr) in enumerate(zip(self.loss, self.grad_norm, self.lr, strict=True), 1):
+            row: dict[str, float] = {"update": i, "loss": loss, "grad_norm": norm, "lr": lr}
+            if i in self.validation:
+                row["validation"] = self.validation[i]
+            yield row
+
+    def save(self, path: Path_) -> None:
+        """Write a line for each update, as CSV or, if the name ends in .jsonl, as JSON lines. The file is replaced whole or not
+        at all."""
+        text = io.StringIO()
+        if Path(path).suffix == ".jsonl":
+            text.writelines(json.dumps(row) + "\n" for row in self.rows())
+        elif Path(path).suffix == ".csv":
+            writer = csv.DictWriter(text, ["update", "loss", "grad_norm", "lr", "validation"])
+            writer.writeheader()
+            writer.writerows(self.rows())
+        else:
+            raise ValueError(f"a history is saved as .csv or .jsonl, not as {Path(path).name}")
+        _replace(_file(os.path.realpath(path)), text.getvalue().encode())
+
+    def plot(self, path: Path_ | None = None) -> Any:
+        """A figure of loss and gradient norm by update, saved if a path is given. Needs matplotlib (the extra `plot`)."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise ImportError("plots need matplotlib: pip install 'minigrad-rnn[plot]'") from error
+        figure = Figure(figsize=(7, 5), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        updates = np.arange(1, len(self.loss) + 1)
+        above.plot(updates, self.loss, color="#1f4e79", linewidth=1, label="training")
+        if self.validation:
+            above.plot(*zip(*self.validation.items(), strict=True), "o-", color="#c0504d", markersize=3, label="validation")
+            above.legend(frameon=False)
+        above.set_ylabel("loss")
+        below.plot(updates, self.grad_norm, color="#7f7f7f", linewidth=1)
+        below.set(xlabel="update", ylabel="gradient norm")
+        if self.grad_norm and min(self.grad_norm) > 0:
+            below.set_yscale("log")
+        for axes in (above, below):
+            axes.spines[["top", "right"]].set_visible(False)
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
+
+    def since(self, start: int) -> History:
+        """What was seen after the first `start` updates."""
+        validation = {i - start: loss for i, loss in self.validation.items() if i > start}
+        return History(self.loss[start:], self.steps[start:], self.grad_norm[start:], self.lr[start:], validation)
