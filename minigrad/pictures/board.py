@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..graph import Leaf, Node
 from ..snapshot import Graph
 from .picture import Arrow, Box, Group, Picture
 
-__all__ = ["Board", "Marks", "default_role", "step_of"]
+__all__ = ["Block", "Board", "Marks", "default_role", "step_of"]
 
 UNNUMBERED = {
     "add",
@@ -31,6 +31,24 @@ def default_role(node: Node) -> str:
     return "tensor" if node.name else "op"
 
 
+def step_of(node: Node) -> int | None:
+    """The time step a node was made in, from its scope."""
+    t = node.scope.get("t") if node.scope else None
+    return t if isinstance(t, int) else None
+
+
+def no_track(node: Node) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Several ops drawn as one box."""
+
+    id: str
+    lines: tuple[str, ...]
+
+
 @dataclass
 class Marks:
     """What a picture says beyond the graph itself."""
@@ -38,17 +56,24 @@ class Marks:
     role: Callable[[Node], str] = default_role  # one of the roles of `Box`; a result with the role "op" has no box of its own
     names: dict[Node, str] = field(default_factory=dict)  # in place of the node's own name
     notes: dict[Node, str] = field(default_factory=dict)  # a line below name and shape
+    tooltips: dict[Node, str] = field(default_factory=dict)  # lines after what a tooltip says anyway
     heat: dict[Node, float] = field(default_factory=dict)  # of boxes, 0 to 1
     flow: dict[tuple[Node, Node], float] = field(default_factory=dict)  # of arrows from one step to the next, 0 to 1
+    uses: dict[tuple[Node, int], tuple[str, float | None]] = field(default_factory=dict)  # of a parameter in a step: note, heat
     sums: set[str] = field(default_factory=set)  # names of what is added up from step to step
-    # What is handed from step to step stands on a straight line: the names of such tensors, by a name for the line.
-    tracks: dict[str, set[str]] = field(default_factory=dict)
-
-
-def step_of(node: Node) -> int | None:
-    """The time step a node was made in, from its scope."""
-    t = node.scope.get("t") if node.scope else None
-    return t if isinstance(t, int) else None
+    shapes: bool = True  # whether they are shown
+    dtypes: bool = False
+    step: Callable[[Node], int | None] = step_of  # the frame a node stands in
+    step_name: Callable[[int], str] = "t = {}".format
+    track: Callable[[Node], str] = no_track  # what is handed from step to step stands on a line of this name
+    back: Callable[[Node], bool] = lambda node: False  # computed from the last step to the first
+    apart: Callable[[Node, Node], bool] = lambda operand, user: False  # the operand is drawn anew at this user
+    cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached leaf to the node it was cut from
+    blocks: dict[Node, Block] = field(default_factory=dict)  # nodes drawn as one box
+    shown: set[int] | None = None  # the steps drawn in full; the others are folded into strips
+    pieces: Mapping[str, Mapping[int, tuple[str, float | None]]] = field(default_factory=dict)  # by track and step: note, heat
+    path: set[Node] | None = None  # the nodes that stand out
+    backward: set[Node] = field(default_factory=set)  # the nodes of a backward pass
 
 
 class Board:
@@ -76,38 +101,83 @@ class Board:
         """The ellipse of an op and, if the result has a name, its box; returns the ellipse."""
         number = self.graph.index[node]
         role = self.marks.role(node)
-        op = self.add(Box(f"n{number}", "op", self.op_lines(node, role), self.tooltip(node)), group)
+        op = self.add_op(node, role, group)
         self.exits[node] = op
         if role != "op":
             self.exits[node] = self.add(self.value_box(node, role), group)
-            self.connect(Arrow(op, self.exits[node]))
+            back = self.marks.back(node)
+            self.connect(Arrow(op, f"v{number}", role=self.arrow_role(node), back=back, emphasis=self.emphasis(node)))
         return op
 
+    def add_op(self, node: Node, role: str, group: Group | None) -> str:
+        block = self.marks.blocks.get(node)
+        if block is not None:
+            if block.id not in self.boxes:
+                self.add(Box(block.id, "block", list(block.lines), self.tooltip(node)), group)
+            else:
+                self.boxes[block.id].tooltip += f"\n{self.tooltip(node)}"
+            return block.id
+        heat = self.marks.heat.get(node) if role == "op" else None
+        look = "backward" if node in self.marks.backward else "op"
+        box = Box(
+            f"n{self.graph.index[node]}",
+            look,
+            self.op_lines(node, role),
+            self.tooltip(node),
+            heat=heat,
+            emphasis=self.emphasis(node),
+        )
+        return self.add(box, group)
+
     def value_box(self, node: Node, role: str) -> Box:
-        return Box(f"v{self.graph.index[node]}", role, self.lines(node), self.tooltip(node), heat=self.marks.heat.get(node))
+        return Box(
+            f"v{self.graph.index[node]}", role, self.lines(node), self.tooltip(node),
+            heat=self.marks.heat.get(node), emphasis=self.emphasis(node),
+        )  # fmt: skip
+
+    def emphasis(self, *nodes: Node) -> str:
+        if self.marks.path is None:
+            return ""
+        return "strong" if all(node in self.marks.path for node in nodes) else "faint"
+
+    def arrow_role(self, node: Node) -> str:
+        return "backward" if node in self.marks.backward else "flow"
 
     def op_lines(self, node: Node, role: str) -> list[str]:
         symbol = self.graph.index_text(node) if "index" in node.options else node.op.symbol
         literals = [f"{x:g}" for x in node.operands if isinstance(x, int | float)]
         lines = [" ".join([symbol, *literals])]
-        return [*lines, shortened(node.name)] if role == "op" and node.name else lines
+        if role != "op":
+            return lines
+        name = self.name(node)
+        return [*lines, *([shortened(name)] if name else []), *self.notes(node)]
 
     def name(self, node: Node) -> str:
         t = step_of(node)
-        return self.marks.names.get(node) or ("" if node.name is None else node.name if t is None else f"{node.name}[{t}]")
+        plain = self.marks.role(node) in ("op", "parameter", "alias")
+        own = "" if node.name is None else node.name if t is None or plain else f"{node.name}[{t}]"
+        return self.marks.names.get(node) or own
+
+    def notes(self, node: Node) -> list[str]:
+        note = self.marks.notes.get(node, "")
+        return note.split("\n") if note else []
 
     def lines(self, node: Node) -> list[str]:
-        shape = str(node.shape).replace(" ", "") if node.shape else ""
-        lines = [shortened(self.name(node)), shape, self.marks.notes.get(node, "")]
-        return [line for line in lines if line]
+        shape = str(node.shape).replace(" ", "") if node.shape and self.marks.shapes else ""
+        dtype = str(node.dtype) if self.marks.dtypes else ""
+        lines = [shortened(self.name(node)), f"{shape} {dtype}".strip(), *self.notes(node)]
+        return [line for line in lines if line] or [f"%{self.graph.index[node]}"]
 
     def tooltip(self, node: Node) -> str:
         where = f" in {node.scope}" if node.scope else ""
-        return f"%{self.graph.index[node]} {self.graph.expression(node)} {node.shape} {node.dtype}{where}"
+        text = f"%{self.graph.index[node]} {self.graph.expression(node)} {node.shape} {node.dtype}{where}"
+        more = self.marks.tooltips.get(node)
+        return f"{text}\n{more}" if more else text
 
     def operand_number(self, node: Node, i: int) -> str:
         count = sum(isinstance(x, Node) for x in node.operands)
-        return "" if count < 2 or node.op.variadic or node.op.name in UNNUMBERED else str(i + 1)
+        plain = count < 2 or node.op.variadic or node.op.name in UNNUMBERED or node in self.marks.blocks
+        return "" if plain else str(i + 1)
 
 
 def shortened(name: str) -> str:
@@ -117,3 +187,18 @@ def shortened(name: str) -> str:
 def operand_nodes(node: Node) -> list[tuple[int, Any]]:
     """The operands that are nodes, with their numbers."""
     return [(i, x) for i, x in enumerate(node.operands) if isinstance(x, Node)]
+
+
+def runs(steps: Iterable[int]) -> list[tuple[int, int]]:
+    """Steps that follow one another, as (first, last).
+
+    >>> runs([3, 4, 5, 9])
+    [(3, 5), (9, 9)]
+    """
+    found: list[tuple[int, int]] = []
+    for t in sorted(steps):
+        if found and found[-1][1] == t - 1:
+            found[-1] = (found[-1][0], t)
+        else:
+            found.append((t, t))
+    return found

@@ -1,43 +1,63 @@
 """A picture as DOT text. All that is known of Graphviz' attributes is known here.
 
-The layout recipe, found by trial: ranks go from left to right; ``newrank`` together with invisible edges from the end of
-each group to the beginning of the next keeps the groups in one row (without either they become a staircase); the boxes of a
-track share a ``group`` and heavy edges, which draws them to one straight line.
+Steps of time are laid out by `frames` and tables by `table`; Graphviz only draws them (its engine nop2 takes every place as
+it is given). Any other picture Graphviz lays out itself, from left to right: ``newrank`` together with invisible edges from the
+end of each step to the beginning of the next keeps steps in one row; without either they become a staircase.
 """
 
 from __future__ import annotations
 
 import graphviz
 
+from .frames import framed
 from .picture import Arrow, Box, Group, Picture
+from .table import Layout, placed
 
 __all__ = ["heat_colour", "to_dot"]
 
 INK = "#212529"
 RECURRENT = "#0d6efd"
 GATHERED = "#b5545f"
+BACKWARD = "#b35900"
+FAINT = "#ced4da"
 LOOKS: dict[str, dict[str, str]] = {
     "op": {"shape": "ellipse", "fillcolor": "#ffffff", "margin": "0.06,0.03"},
+    "backward": {"shape": "ellipse", "fillcolor": "#ffecd9", "color": BACKWARD, "margin": "0.06,0.03"},
+    "block": {"fillcolor": "#ffffff", "style": "filled"},
     "tensor": {"fillcolor": "#ffffff"},
     "input": {"fillcolor": "#d4edda"},
     "target": {"fillcolor": "#d4edda"},
     "state": {"fillcolor": "#cfe2ff"},
+    "unit": {"shape": "ellipse", "fillcolor": "#cfe2ff", "fontsize": "11"},
     "output": {"fillcolor": "#e2d9f3"},
     "parameter": {"fillcolor": "#fff3cd"},
     "alias": {"fillcolor": "#fff3cd", "style": "filled,dashed", "fontsize": "8", "margin": "0.05,0.03"},
+    "gradient": {"fillcolor": "#ffd8a8", "color": BACKWARD},
     "initial": {"fillcolor": "#e2e3e5"},
     "constant": {"fillcolor": "#e2e3e5"},
     "loss": {"shape": "octagon", "fillcolor": "#f8d7da", "style": "filled"},
+    "strip": {"fillcolor": "#ffffff", "style": "filled", "color": "#adb5bd"},
+    "collect": {"shape": "circle", "fillcolor": GATHERED, "color": GATHERED, "width": "0.08", "height": "0.08"},
+    "cell": {"fillcolor": "#f6f8fc", "color": "#9fb3d1", "fontsize": "10"},
+    "words": {"shape": "plain", "style": "", "fontsize": "10"},
+    "sign": {"shape": "plain", "style": "", "fontsize": "28"},
 }
 FONT = "Helvetica,Arial,sans-serif"
 
 
 def to_dot(picture: Picture) -> str:
     """The DOT text of a picture; the same picture always gives the same text."""
+    layout = placed(picture) if any(box.at for box in picture.boxes) else framed(picture) if picture.in_row else None
+    words = text(layout.title, "l") if layout else text(picture.title.split("\n"))
+    title = {"label": words, "tooltip": text([picture.title or "graph"])}
+    how = {"layout": "nop2", "outputorder": "nodesfirst"} if layout else {"rankdir": "LR", "newrank": "true"}
+    if layout:
+        x, y = layout.title_at
+        title |= {"lp": f"{x:g},{y:g}", "bb": ",".join(f"{x:g}" for x in layout.bounds), "fontsize": "11"}
     dot = graphviz.Digraph(
         graph_attr={
-            "rankdir": "LR", "newrank": "true", "nodesep": "0.12", "ranksep": "0.22", "fontname": FONT, "fontsize": "12",
-            "labelloc": "t", "labeljust": "l", "label": text([picture.title]), "tooltip": text([picture.title or "graph"]),
+            **how, "nodesep": "0.12", "ranksep": "0.22", "fontname": FONT, "fontsize": "12", "labelloc": "t", "labeljust": "l",
+            **title,
         },
         node_attr={
             "shape": "box", "style": "filled,rounded", "fontname": FONT, "fontsize": "9", "height": "0.2", "width": "0.2",
@@ -47,18 +67,61 @@ def to_dot(picture: Picture) -> str:
             "arrowsize": "0.5", "color": INK, "penwidth": "0.8", "fontname": FONT, "fontsize": "8", "fontcolor": INK,
         },
     )  # fmt: skip
-    for box in picture.boxes:
-        dot.node(box.id, **box_attributes(box))
-    for group in picture.groups:
-        with dot.subgraph(name=f"cluster_{group.id}") as cluster:
-            cluster.attr(**group_attributes(group))
-            for box in group.boxes:
-                cluster.node(box.id, **box_attributes(box))
-            for arrow in group.arrows:
-                cluster.edge(arrow.source, arrow.target, **arrow_attributes(arrow))
-    for arrow in picture.arrows:
-        dot.edge(arrow.source, arrow.target, **arrow_attributes(arrow))
+    write(dot, picture, layout)
     return str(dot.source)
+
+
+def write(dot: graphviz.Digraph, part: Picture | Group, layout: Layout | None) -> None:
+    for box in sorted(part.boxes, key=lambda box: box.role != "cell"):  # frames first: the others stand on them
+        if layout:
+            write_placed(dot, box, layout)
+        else:
+            dot.node(box.id, **box_attributes(box))
+    for group in part.groups:
+        with dot.subgraph(name=f"cluster_{group.id}") as cluster:
+            attributes = group_attributes(group)
+            if layout and group.id in layout.frames:
+                left, bottom, right, top = layout.frames[group.id]
+                where = (left + 8 + 2.7 * len(group.title), top - 9)
+                attributes |= {"bb": f"{left:g},{bottom:g},{right:g},{top:g}", "lp": f"{where[0]:g},{where[1]:g}"}
+            cluster.attr(**attributes)
+            write(cluster, group, layout)
+    for arrow in part.arrows:
+        attributes = arrow_attributes(arrow)
+        ends = (arrow.source, arrow.target)
+        if layout:
+            way, label = layout.arrows[id(arrow)]
+            attributes |= {"pos": way} | ({"lp": label} if "label" in attributes else {})
+            attributes.pop("dir", None)
+        elif arrow.back:
+            ends = (arrow.target, arrow.source)
+        dot.edge(*ends, **attributes)
+
+
+def write_placed(dot: graphviz.Digraph, box: Box, layout: Layout) -> None:
+    """A box at its place; a strip as the pieces it is made of."""
+    x, y, width, height = layout.boxes[box.id]
+    if not box.pieces:
+        framing = {"label": ""} if box.role == "cell" else {}
+        dot.node(box.id, **{**box_attributes(box), **framing, **at(x, y, width, height)})
+        if framing:  # its title, at the upper left
+            words = {**LOOKS["words"], "label": text(box.lines), "tooltip": " "}
+            left = x - width / 2 + 9 + 2.6 * max(map(len, box.lines))
+            dot.node(f"{box.id}_title", **words, pos=f"{left:g},{y + height / 2 - 10:g}")
+        return
+    dot.node(box.id, **{**LOOKS["strip"], "label": "", "tooltip": text(box.lines), **at(x, y, width, height)})
+    for i, (piece, place) in enumerate(zip(box.pieces, layout.pieces[box.id], strict=True)):
+        colour = "#ffffff" if piece.heat is None else heat_colour(piece.heat)
+        look = {"label": "", "tooltip": text([piece.tooltip]), "style": "filled", "fillcolor": colour, "penwidth": "0"}
+        dot.node(f"{box.id}_{i}", **look, **at(*place))
+    if box.lines:
+        words = {"label": text([" ".join(box.lines)]), "shape": "plain", "style": "", "fontsize": "8", "tooltip": " "}
+        dot.node(f"{box.id}_words", **words, pos=f"{x:g},{y - height / 2 - 8:g}")
+
+
+def at(x: float, y: float, width: float, height: float) -> dict[str, str]:
+    size = {"width": f"{width / 72:.4f}", "height": f"{height / 72:.4f}", "fixedsize": "true"}
+    return {"pos": f"{x:g},{y:g}", **size}
 
 
 def group_attributes(group: Group) -> dict[str, str]:
@@ -69,20 +132,30 @@ def group_attributes(group: Group) -> dict[str, str]:
         "tooltip": text([group.title]),
         "fontsize": "11",
         "style": "filled,rounded",
-        "fillcolor": "#f6f8fc",
+        "fillcolor": "#fff8f0" if group.backward else "#f6f8fc",
     }
     if group.repeated:
         return {**attributes, "color": "#7a93b8", "penwidth": "1.2", "peripheries": "2", "labeljust": "r"}
-    return {**attributes, "color": "#c5cfdf", "penwidth": "0.8"}
+    return {**attributes, "color": "#e3b98a" if group.backward else "#c5cfdf", "penwidth": "0.8"}
 
 
 def box_attributes(box: Box) -> dict[str, str]:
-    attributes = {"label": text(box.lines), "tooltip": text([box.tooltip or " ".join(box.lines)]), **LOOKS[box.role]}
+    attributes = {
+        "label": text(box.lines),
+        "tooltip": text((box.tooltip or " ".join(box.lines)).split("\n")),
+        **LOOKS[box.role],
+    }
+    if box.role in ("op", "backward") and len(box.lines) > 2:
+        attributes["shape"] = "box"  # an ellipse around as many lines is mostly empty
     if box.track:
         attributes["group"] = box.track
     if box.heat is not None:
         attributes["fillcolor"] = heat_colour(box.heat)
         attributes["fontcolor"] = "#ffffff" if box.heat > 0.5 else INK
+    if box.emphasis == "strong":
+        attributes |= {"color": "#c2255c", "penwidth": "2"}
+    elif box.emphasis == "faint":
+        attributes |= {"color": FAINT, "fontcolor": "#868e96", "fillcolor": "#ffffff"}
     return attributes
 
 
@@ -92,6 +165,16 @@ def arrow_attributes(arrow: Arrow) -> dict[str, str]:
     attributes: dict[str, str] = {}
     if arrow.role == "gathered":
         attributes |= {"color": GATHERED, "penwidth": "1.2"}
+    if arrow.role == "backward":
+        attributes |= {"color": BACKWARD}
+    if arrow.role == "cut":
+        attributes |= {
+            "style": "dashed",
+            "color": "#868e96",
+            "label": "✂",
+            "fontsize": "14",
+            "tooltip": "detached: no gradient comes back",
+        }
     if arrow.role in ("recurrent", "loop"):
         attributes |= {"color": RECURRENT, "penwidth": "1.6"}
     if arrow.role in ("loop", "sum loop"):
@@ -104,10 +187,16 @@ def arrow_attributes(arrow: Arrow) -> dict[str, str]:
     if arrow.label:
         attributes["label"] = text([arrow.label])
     if arrow.operand:
-        attributes["headlabel"] = text([arrow.operand])
+        attributes["taillabel" if arrow.back else "headlabel"] = text([arrow.operand])
         attributes["labeldistance"] = "1.2"
     if arrow.heat is not None:
         attributes |= {"color": heat_colour(max(arrow.heat, 0.15)), "penwidth": f"{0.6 + 3.4 * arrow.heat:.2f}"}
+    if arrow.back:
+        attributes["dir"] = "back"
+    if arrow.emphasis == "strong":
+        attributes |= {"color": "#c2255c", "penwidth": "2"}
+    elif arrow.emphasis == "faint":
+        attributes |= {"color": FAINT}
     return attributes
 
 
@@ -118,8 +207,12 @@ def heat_colour(heat: float) -> str:
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(light, dark, strict=True))
 
 
-def text(lines: list[str]) -> str:
-    """Lines as a DOT label: nothing in them is taken for markup or an escape."""
-    shown = ("".join(c if c.isprintable() else " " for c in " ".join(line.split())) for line in lines)
-    joined: str = graphviz.nohtml("\\n".join(graphviz.escape(line) for line in shown))
+def printable(line: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in " ".join(line.split()))
+
+
+def text(lines: list[str], align: str = "n") -> str:
+    """Lines as a DOT label, centred or with "l" at the left: nothing in them is taken for markup or an escape."""
+    escaped = [graphviz.escape(printable(line)) for line in lines]
+    joined: str = graphviz.nohtml("\\n".join(escaped) if align == "n" else "".join(f"{line}\\l" for line in escaped))
     return joined

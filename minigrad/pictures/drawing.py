@@ -3,13 +3,19 @@
 import contextlib
 import os
 import uuid
+import warnings
 from pathlib import Path
 
-from minigrad.errors import RenderError, RenderTimeout
+from minigrad.errors import RenderTimeout
+from minigrad.pictures.dot import to_dot
+from minigrad.pictures.picture import Picture
 from minigrad.pictures.render import render
+from minigrad.snapshot import Graph
 
 _SUFFIXES = (".dot", ".gv", ".svg", ".png", ".pdf")
 _NOTEBOOK_TIMEOUT = 20.0
+_MANY_BOXES = 2000
+_LIMIT = 20_000
 
 
 class Drawing:
@@ -21,26 +27,28 @@ class Drawing:
     Drawing(1 line of DOT; .save("x.svg") or .source)
     """
 
-    def __init__(self, source: str, *, text: str = "") -> None:
+    def __init__(self, source: str, *, text: str | Graph = "", picture: Picture | None = None) -> None:
         self._source = source
         self._text = text
+        self._picture = picture
 
     @property
     def source(self) -> str:
-        """The DOT text."""
+        """The DOT text. It needs no renderer and raises nothing."""
         return self._source
 
     @property
     def text(self) -> str:
         """The plain text form, empty if there is none."""
-        return self._text
+        return str(self._text)
+
+    @property
+    def picture(self) -> Picture | None:
+        """What it shows, as boxes and arrows, if it was made from that."""
+        return self._picture
 
     def to_dot(self) -> str:
-        """Return the DOT text. It needs no renderer and raises nothing.
-
-        >>> Drawing("digraph {a -> b}").to_dot()
-        'digraph {a -> b}'
-        """
+        """The same as `source`."""
         return self._source
 
     def render(self, format: str = "svg", *, timeout: float = 60.0) -> bytes:
@@ -111,10 +119,10 @@ class Drawing:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         # Notebooks apply include and exclude themselves.
-        text = self._text or repr(self)
+        text = self.text or repr(self)
         try:
             svg = self.render("svg", timeout=_NOTEBOOK_TIMEOUT).decode("utf-8")
-        except RenderError as error:
+        except Exception as error:  # whatever it is, the notebook goes on
             return {"text/plain": f"{text}\n\nNot shown as a picture: {error}"}
         return {"image/svg+xml": svg, "text/plain": text}
 
@@ -134,3 +142,18 @@ def _replace(target: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def drawn(picture: Picture, graph: Graph, limit: int | None = _LIMIT, advice: str = "a smaller part of the graph") -> Drawing:
+    """The drawing of a picture, with a warning above 2000 boxes and ValueError above `limit`, both with an advice."""
+    count = len(picture.all_boxes())
+    keep_within(count, limit, advice)
+    if limit is not None and count > _MANY_BOXES:
+        warnings.warn(f"this picture has {count:,} boxes and takes long to lay out: better draw {advice}", stacklevel=3)
+    return Drawing(to_dot(picture), text=graph, picture=picture)
+
+
+def keep_within(count: int, limit: int | None, advice: str) -> None:
+    """ValueError for a picture of more boxes than `limit`."""
+    if limit is not None and count > limit:
+        raise ValueError(f"a picture of {count:,} boxes is above limit={limit:,}: draw {advice}, or force it with limit=None")

@@ -50,22 +50,24 @@ class Folding(Board):
 
         for node in steps[model]:
             self.add_result(node, self.cell)
-        by_name = {node.name: node for node in steps[model] if node.name}
+        twins = {kind(node): node for node in steps[model] if node.name}
         for node in steps[model]:
             for i, operand in operand_nodes(node):
                 t = step_of(operand)
                 number = self.operand_number(node, i)
                 if t is not None and t != model:  # what the step before hands over
-                    again = by_name.get(operand.name or "")
+                    again = twins.get(kind(operand))
                     if again is not None and self.marks.role(operand) == "state":
-                        arrow = Arrow(self.exits[again], self.ellipse(node), "loop", f"{operand.name}[t-1]")
+                        label = f"{self.stem(again)}[t{t - model:+}]"
+                        arrow = Arrow(self.exits[again], self.ellipse(node), "loop", label)
                     else:
                         arrow = Arrow(self.exits[node], self.ellipse(node), "sum loop", "sum so far")
                     self.connect(arrow)
                 else:
                     self.connect(Arrow(self.source(operand), self.ellipse(node), operand=number))
-        if first != model:
-            self.draw_first(steps[first], steps[model])
+        for t in dict.fromkeys((first, last)):
+            if t != model:
+                self.draw_first(steps[t], steps[model], t)
         for node, again in zip(steps[last], steps[model], strict=False):
             if self.marks.role(node) != "op" and self.marks.role(again) == "op":  # the total, which the last step has
                 box = self.add(self.value_box(node, self.marks.role(node)), None)
@@ -84,14 +86,14 @@ class Folding(Board):
             self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), self.cell if inside else None)
         return self.exits[operand]
 
-    def draw_first(self, first: list[Node], model: list[Node]) -> None:
-        """What enters the first step only: initial states."""
+    def draw_first(self, first: list[Node], model: list[Node], t: int) -> None:
+        """What enters the first step only, or the last if it runs backwards: initial states."""
         for node, again in zip(first, model, strict=False):
             if node.op is not again.op:
                 break
             for _, operand in operand_nodes(node):
                 if step_of(operand) is None and self.marks.role(operand) == "initial":
-                    self.connect(Arrow(self.source(operand), self.ellipse(again), "first", "t = 0"))
+                    self.connect(Arrow(self.source(operand), self.ellipse(again), "first", f"t = {t}"))
 
     def draw_outside(self, node: Node, steps: dict[int, list[Node]]) -> None:
         """A node that belongs to no step, such as a loss over all of them."""
@@ -105,12 +107,21 @@ class Folding(Board):
             seen.add(origin)
 
     def name(self, node: Node) -> str:
-        if step_of(node) is None or not node.name or node in self.marks.names:
-            return super().name(node)
-        return f"{node.name}[t]"
+        plain = step_of(node) is None or not node.name or self.marks.role(node) == "op"
+        return super().name(node) if plain or self.stem(node) == self.marks.names.get(node) else f"{self.stem(node)}[t]"
+
+    def stem(self, node: Node) -> str:
+        """Its name without the step."""
+        name = self.marks.names.get(node) or node.name or ""
+        return name.rpartition("[")[0] or name
 
     def lines(self, node: Node) -> list[str]:
         lines = super().lines(node)
         if self.marks.role(node) == "parameter" and self.uses.get(node, 0) > 1:
             lines.append(f"used x{self.uses[node]}")
         return lines
+
+
+def kind(node: Node) -> tuple[object, ...]:
+    """What a node has in common with its like in other steps: its name, and its place but for the step."""
+    return node.name, *((place.name, place.value) for place in node.scope or () if place.name != "t")

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
-__all__ = ["Arrow", "Box", "Group", "Picture"]
+__all__ = ["Arrow", "Box", "Group", "Picture", "Piece", "Place"]
+
+
+class Place(NamedTuple):
+    """Where a box stands in a picture that is a table: its column and row, and how many of each it spans. Row 0 is lowest."""
+
+    column: float
+    row: float
+    columns: int = 1
+    rows: int = 1
+
+
+class Piece(NamedTuple):
+    """One narrow cell of a strip: a step, or several, that have no box of their own."""
+
+    tooltip: str
+    heat: float | None = None
 
 
 @dataclass(slots=True)
@@ -12,19 +30,24 @@ class Box:
     """One thing in a picture. `role` says what it is, and so what it looks like; `lines` is its text."""
 
     id: str
-    role: str  # op, tensor, input, state, parameter, alias, initial, output, target, constant, loss
+    # op, tensor, input, state, parameter, alias, initial, output, target, constant, loss, gradient, block (of ops), strip (of
+    # folded steps), collect (an element of a list), cell (a frame that others stand on), words
+    role: str
     lines: list[str]
     tooltip: str = ""
     track: str = ""  # boxes of one track stand on one straight line
     heat: float | None = None  # 0 to 1, how strongly it is coloured; None: not at all
+    pieces: list[Piece] = field(default_factory=list)  # of a strip
+    emphasis: str = ""  # strong, faint or plain
+    at: Place | None = None  # in a table
 
 
 @dataclass(slots=True)
 class Arrow:
     """From one box to another.
 
-    `role` is flow, recurrent, gathered (a sum that grows), loop or sum loop (leads back), first (taken at one step only) or
-    order (not drawn).
+    `role` is flow, recurrent, gathered (a sum that grows), loop or sum loop (leads back), first (taken at one step only), cut
+    (no gradient comes back along it), backward (of a backward pass) or order (not drawn).
     """
 
     source: str
@@ -34,11 +57,13 @@ class Arrow:
     operand: str = ""  # which operand it is, where that is not plain
     straight: bool = False  # part of a track
     heat: float | None = None
+    back: bool = False  # leads against the direction of the picture
+    emphasis: str = ""
 
 
 @dataclass(slots=True)
 class Group:
-    """Boxes in a frame of their own, such as those of one time step, with the arrows between them."""
+    """Boxes in a frame of their own, such as those of one time step, with the arrows between them, and frames inside."""
 
     id: str
     title: str
@@ -46,13 +71,41 @@ class Group:
     arrows: list[Arrow] = field(default_factory=list)
     repeated: bool = False  # stands for many: a double frame
     framed: bool = True
+    groups: list[Group] = field(default_factory=list)
+    backward: bool = False  # of a backward pass
 
 
 @dataclass(slots=True)
 class Picture:
-    """Boxes and groups from left to right, and the arrows that cross from one group to another."""
+    """Boxes and groups from left to right, and the arrows that cross from one group to another.
+
+    Where the boxes say their `at`, it is a table instead: columns from left to right, rows from the bottom up.
+    """
 
     title: str = ""
     boxes: list[Box] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
+    in_row: bool = False  # the groups are steps of time, one after the other
+
+    def all_groups(self) -> Iterator[Group]:
+        """Every group, outer ones first."""
+        queue = list(self.groups)
+        while queue:
+            group = queue.pop(0)
+            yield group
+            queue[:0] = group.groups
+
+    def all_boxes(self) -> list[Box]:
+        return [*self.boxes, *(box for group in self.all_groups() for box in group.boxes)]
+
+    def all_arrows(self) -> list[Arrow]:
+        return [*self.arrows, *(arrow for group in self.all_groups() for arrow in group.arrows)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The picture as dicts, lists, texts and numbers, ready for JSON.
+
+        >>> Picture("empty").as_dict()
+        {'title': 'empty', 'boxes': [], 'groups': [], 'arrows': [], 'in_row': False}
+        """
+        return asdict(self)

@@ -5,11 +5,20 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import minigrad_rnn as rnn
-from minigrad.pictures import renderers
+from minigrad.pictures import Graph, renderers
+from minigrad.pictures.frames import framed
+from minigrad.pictures.picture import Box
+from minigrad.pictures.table import placed
+from minigrad_rnn.draw.overlays import shares
+from minigrad_rnn.draw.run import run
 
 TASK = rnn.tasks.hello()
+SVG = "{http://www.w3.org/2000/svg}"
+needs_renderer = pytest.mark.skipif(not renderers(), reason="neither dot nor pygraphviz is installed")
 
 
 def network(kind: str = "RNN", symbols: int = 5, hidden: int = 5, **options) -> rnn.Sequence:
@@ -17,6 +26,11 @@ def network(kind: str = "RNN", symbols: int = 5, hidden: int = 5, **options) -> 
         getattr(rnn, kind)(symbols, hidden, dtype=np.float64, rng=0, **options),
         rnn.Linear(hidden, symbols, dtype=np.float64, rng=1),
     )
+
+
+def last_only(kind: str = "RNN", hidden: int = 5, **options) -> rnn.ManyToOne:
+    layer = getattr(rnn, kind)(5, hidden, dtype=np.float64, rng=0, **options)
+    return rnn.ManyToOne(layer, rnn.Linear(layer.output_size, 5, dtype=np.float64, rng=1))
 
 
 def sequence(T: int, symbols: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +115,7 @@ def test_the_losses_are_written_at_their_steps():
 def test_gradients_are_those_of_backpropagation_by_hand(T):
     model = network()
     x, y = sequence(T)
-    source = rnn.draw.unrolled(model, x, y, gradients=True).source
+    source = rnn.draw.unrolled(model, x, y, gradients=True, steps="all").source
     shown = re.findall(r"label=\"h\[(\d+)\]\\n\(1,5\)\\n\|dL/dh\| ([\d.e+-]+)\"", source)
     assert [int(t) for t, _ in shown] == list(range(T))
     assert [text for _, text in shown] == [f"{norm:.1e}" for norm in states_by_hand(model, x, y)]
@@ -110,7 +124,7 @@ def test_gradients_are_those_of_backpropagation_by_hand(T):
 def test_the_larger_gradient_is_the_darker():
     model = network(hidden=5)
     x, y = sequence(30)
-    source = rnn.draw.unrolled(model, x, y, gradients=True).source
+    source = rnn.draw.unrolled(model, x, y, gradients=True, steps="all").source
     reds = [int(red, 16) for red in re.findall(r'label="h\[\d+\][^\n]*?\|dL/dh\|[^\n]*?fillcolor="#(..)', source)]
     by_size = [red for _, red in sorted(zip(states_by_hand(model, x, y), reds, strict=True))]
     assert by_size == sorted(by_size, reverse=True)
@@ -120,7 +134,7 @@ def test_the_larger_gradient_is_the_darker():
 def test_colours_and_widths_stand_on_the_scale_that_the_title_tells():
     model = network()
     x, y = sequence(12)
-    source = rnn.draw.unrolled(model, x, y, gradients=True).source
+    source = rnn.draw.unrolled(model, x, y, gradients=True, steps="all").source
     high, low = (float(s) for s in re.search(r"from (\S+) \(dark\) down to (\S+) \(light\)", source).groups())
     by_hand = gradients_by_hand(model, x, y)
     assert high == pytest.approx(max(max(pair) for pair in by_hand), rel=0.05)
@@ -130,7 +144,9 @@ def test_colours_and_widths_stand_on_the_scale_that_the_title_tells():
         return 1 + np.log10(size / high) / decades
 
     reds = [int(red, 16) for red in re.findall(r'label="h\[\d+\][^\n]*?fillcolor="#(..)', source)]
-    widths = [float(w) for w in re.findall(r"-> n\d+ \[color=\"#[0-9a-f]{6}\" penwidth=([\d.]+) weight=100\]", source)]
+    widths = [
+        float(w) for w in re.findall(r"-> n\d+ \[color=\"#[0-9a-f]{6}\" penwidth=([\d.]+) pos=\"[^\"]*\" weight=100\]", source)
+    ]
     for (total, _), red in zip(by_hand, reds, strict=True):
         assert red == pytest.approx(247 + (8 - 247) * share(total), abs=5)
     inner = [w for w in widths if w not in (1.6, 1.2)]  # without the initial state's and those of the sum
@@ -146,12 +162,18 @@ def test_a_frozen_layer_is_drawn_with_what_still_learns():
     assert "readout.weight" in rnn.draw.unrolled(model, TASK.inputs, TASK.targets, gradients=True).source
 
 
-def test_a_state_the_loss_does_not_depend_on_gets_a_dash():
+def test_a_gradient_that_was_computed_to_be_zero_is_zero():
     model = network("RNN", nonlinearity="relu")
     for name, p in model.named_parameters():
         p.data = np.full(p.shape, -1.0) if name.startswith("recurrent") else np.zeros(p.shape)
     source = rnn.draw.unrolled(model, TASK.inputs, TASK.targets, gradients=True).source
-    assert source.count('|dL/dh| -"') == 6
+    assert source.count('|dL/dh| 0"') == 6
+
+
+def test_a_state_the_loss_does_not_depend_on_gets_a_dash():
+    source = rnn.draw.unrolled(last_only(), TASK.inputs, TASK.targets[0], gradients=True, chunk=4).source
+    assert source.count('|dL/dh| -"') == 4
+    assert len(re.findall(r"\|dL/dh\| \d", source)) == 2
 
 
 @pytest.mark.parametrize("kind", ["RNN", "LSTM"])
@@ -181,15 +203,14 @@ def test_two_runs_give_identical_text(T, gradients):
     assert rnn.draw.folded(network(), x, y).source == rnn.draw.folded(network(), x, y).source
 
 
-@pytest.mark.parametrize("kind", ["RNN", "LSTM"])
-def test_fifty_states_stand_on_one_horizontal_line_in_order_of_time(kind):
-    if not renderers():
-        pytest.skip("neither dot nor pygraphviz is installed")
+@needs_renderer
+@pytest.mark.parametrize(("kind", "state"), [("RNN", "h"), ("LSTM", "h"), ("LSTM", "c"), ("GRU", "h")])
+def test_fifty_states_stand_on_one_horizontal_line_in_order_of_time(kind, state):
     x, y = sequence(50)
-    svg = ElementTree.fromstring(rnn.draw.unrolled(network(kind), x, y).svg())
+    svg = ElementTree.fromstring(rnn.draw.unrolled(network(kind), x, y, steps="all").svg())
     text = "{http://www.w3.org/2000/svg}text"
-    places = {e.text: (float(e.get("x")), float(e.get("y"))) for e in svg.iter(text) if re.fullmatch(r"h\[\d+\]", e.text or "")}
-    along = [places[f"h[{t}]"] for t in range(50)]
+    places = {e.text: (float(e.get("x")), float(e.get("y"))) for e in svg.iter(text) if e.text}
+    along = [places[f"{state}[{t}]"] for t in range(50)]
     assert [x for x, _ in along] == sorted(x for x, _ in along)
     assert max(y for _, y in along) - min(y for _, y in along) < 1.0
     steps = {e.text: float(e.get("y")) for e in svg.iter(text) if re.fullmatch(r"t = \d+", e.text or "")}
@@ -199,7 +220,7 @@ def test_fifty_states_stand_on_one_horizontal_line_in_order_of_time(kind):
 def test_what_cannot_be_drawn_is_refused_with_words():
     with pytest.raises(ValueError, match="a gradient begins at a loss: give targets too"):
         rnn.draw.unrolled(network(), TASK.inputs, gradients=True)
-    with pytest.raises(TypeError, match=r"can draw a Sequence or a recurrent layer .*, not a Linear"):
+    with pytest.raises(TypeError, match=r"can draw a Sequence, .* or a recurrent layer .*, not a Linear"):
         rnn.draw.unrolled(rnn.Linear(5, 5), TASK.inputs)
     with pytest.raises(ValueError, match=r"targets have shape \(5, 1\); expected \(T, batch\) = \(6, 1\)"):
         rnn.draw.folded(network(), TASK.inputs, TASK.targets[1:])
@@ -207,3 +228,302 @@ def test_what_cannot_be_drawn_is_refused_with_words():
         rnn.draw.unrolled(network(), TASK.inputs[:0])
     with pytest.raises(ValueError, match="targets need a readout"):
         rnn.draw.unrolled(rnn.RNN(5, 5), TASK.inputs, TASK.targets)
+
+
+def boxes(drawing, role: str | None = None) -> dict[str, Box]:
+    return {box.id: box for box in drawing.picture.all_boxes() if role in (None, box.role)}
+
+
+def arrows(drawing, role: str) -> list[tuple[str, str]]:
+    """The arrows of a role, by the first lines of the boxes at their ends."""
+    names = {id: (box.lines or [""])[0] for id, box in boxes(drawing).items()}
+    return [(names[a.source], names[a.target]) for a in drawing.picture.all_arrows() if a.role == role]
+
+
+# Which steps are shown.
+
+
+@pytest.mark.parametrize("level", ["op", "gate", "cell"])
+def test_of_many_steps_three_at_each_end_are_shown_and_a_strip(level):
+    x, y = sequence(50)
+    drawing = rnn.draw.unrolled(network(), x, y, level=level, gradients=True)
+    shown = [box.lines[0] for box in boxes(drawing, "state").values()]
+    assert sorted(shown) == sorted(f"h[{t}]" for t in (0, 1, 2, 47, 48, 49))
+    (strip,) = (box for box in boxes(drawing, "strip").values() if box.pieces)
+    norms = states_by_hand(network(), x, y)
+    assert [piece.tooltip for piece in strip.pieces] == [f"h[{t}]: |dL/dh| {norms[t]:.1e}" for t in range(3, 47)]
+    heats = [piece.heat for piece in strip.pieces]
+    assert np.argsort(heats).tolist() == np.argsort(norms[3:47]).tolist()
+
+
+@pytest.mark.parametrize("steps", ["0-2, 20-21", [0, 1, 2, 20, 21]])
+def test_steps_that_were_asked_for_are_shown(steps):
+    x, y = sequence(50)
+    drawing = rnn.draw.unrolled(network(), x, y, level="cell", steps=steps)
+    assert [box.lines[0] for box in boxes(drawing, "state").values()] == [f"h[{t}]" for t in (0, 1, 2, 20, 21)]
+    assert len([box for box in boxes(drawing, "strip").values() if box.pieces]) == 2
+
+
+def test_a_strip_of_more_than_a_hundred_steps_is_binned():
+    x, y = sequence(300)
+    drawing = rnn.draw.unrolled(network(), x, y, level="cell")
+    (strip,) = (box for box in boxes(drawing, "strip").values() if box.pieces)
+    assert len(strip.pieces) == 98
+    assert strip.pieces[0].tooltip.startswith("h[3 ... 5]: |dL/dh| ")
+
+
+@pytest.mark.parametrize(("steps", "words"), [("5-", "steps are written"), ([60], "no step 60"), ("0-99", "no step 99")])
+def test_steps_that_are_not_there_are_refused(steps, words):
+    x, y = sequence(50)
+    with pytest.raises(ValueError, match=words):
+        rnn.draw.unrolled(network(), x, y, steps=steps)
+
+
+# Levels and kinds of networks.
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", "ifgo"), ("GRU", "rzn")])
+def test_gates_are_boxes(kind, gates):
+    drawing = rnn.draw.unrolled(network(kind), TASK.inputs, TASK.targets, level="gate")
+    for group in (group for group in drawing.picture.groups if group.framed):
+        blocks = [box.lines[0] for box in group.boxes if box.role == "block"]
+        assert sorted(blocks) == sorted([*gates, "U x + W h + b"])
+
+
+def test_cells_stand_in_rows_by_layer_and_columns_by_step():
+    drawing = rnn.draw.unrolled(network("LSTM", num_layers=2), TASK.inputs, TASK.targets, level="cell")
+    found = {box.lines[0]: box.at for box in boxes(drawing).values() if box.role != "cell"}
+    rows = [found[name].row for name in ("x[0]", "c0[0]", "h0[0]", "c1[0]", "h1[0]", "o[0]", "L[0]", "y[0]", "t = 0")]
+    assert rows == sorted(set(rows))
+    for name in ("x", "c0", "h1", "o", "y"):
+        assert [found[f"{name}[{t}]"].column for t in range(6)] == [found[f"x[{t}]"].column for t in range(6)]
+    assert arrows(drawing, "gathered") == [*((f"L[{t}]", f"L[{t + 1}]") for t in range(5)), ("L[5]", "loss")]
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_the_second_direction_leads_back(level):
+    drawing = rnn.draw.unrolled(both_ways(), TASK.inputs, TASK.targets, level=level)
+    forward = [(a, b) for a, b in arrows(drawing, "recurrent") if a.startswith("h[")]
+    backward = [a for a, b in arrows(drawing, "recurrent") if a.startswith("h_rev[")]
+    assert len(set(forward)) >= 1
+    assert backward[:2] == ["h_rev[6]", "h_rev[5]"]
+
+
+def both_ways() -> rnn.Sequence:
+    layer = rnn.RNN(5, 4, bidirectional=True, rng=0)
+    return rnn.Sequence(layer, rnn.Linear(8, 5, rng=1))
+
+
+@needs_renderer
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_both_directions_stand_on_lines_of_their_own(level):
+    drawing = rnn.draw.unrolled(both_ways(), TASK.inputs, TASK.targets, level=level)
+    places = positions(drawing)
+    for name in ("h", "h_rev"):
+        along = [places[f"{name}[{t}]"] for t in range(6)]
+        assert len({y for _, y in along}) == 1
+        assert [x for x, _ in along] == sorted(x for x, _ in along)
+
+
+def positions(drawing) -> dict[str, tuple[float, float]]:
+    root = ElementTree.fromstring(drawing.svg())
+    return {e.text: (float(e.get("x")), float(e.get("y"))) for e in root.iter(f"{SVG}text") if e.text}
+
+
+def test_an_encoder_hands_its_state_to_the_decoder():
+    model = rnn.EncoderDecoder(rnn.LSTM(3, 8, rng=0), rnn.LSTM(5, 8, rng=1), rnn.Linear(8, 5, rng=2), start=4)
+    drawing = rnn.draw.unrolled(model, np.ones((4, 1, 3)), [[0], [1], [2]], gradients=True)
+    titles = [group.title for group in drawing.picture.groups if group.framed]
+    assert titles == [*(f"encoder t = {t}" for t in range(4)), *(f"decoder t = {t}" for t in range(3))]
+    assert ("c[3]", "*") in arrows(drawing, "recurrent")
+    with pytest.raises(ValueError, match="two networks"):
+        rnn.draw.folded(model, np.ones((4, 1, 3)), [[0], [1], [2]])
+
+
+def test_a_many_to_one_has_its_loss_at_the_end():
+    x, y = sequence(20)
+    drawing = rnn.draw.unrolled(last_only("LSTM"), x, y[0], level="cell", gradients=True)
+    (loss,) = boxes(drawing, "loss").values()
+    last = next(box for box in boxes(drawing).values() if box.lines[0] == "h[19]")
+    assert loss.at.column == last.at.column
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_scissors_are_where_the_states_are_cut(level):
+    drawing = rnn.draw.unrolled(network(), TASK.inputs, TASK.targets, level=level, gradients=True, chunk=2)
+    assert [source for source, _ in arrows(drawing, "cut")] == ["h[1]", "h[3]"]
+    assert drawing.source.count("✂") == 2
+
+
+# Overlays.
+
+
+def test_the_shares_of_the_steps_add_up_to_the_gradient():
+    model = network()
+    x, y = sequence(6)
+    made = run(model, x, y)
+    found = shares(made, Graph(made.roots))
+    made.loss.backward()
+    for p in model.parameters():
+        assert found.totals[p._node] == pytest.approx(np.linalg.norm(p.grad))
+    source = rnn.draw.unrolled(model, x, y, overlay="share").source
+    for (leaf, _), size in found.uses.items():
+        assert f"{leaf.name}\\n{size:.1e}" in source or size == 0
+    drawing = rnn.draw.unrolled(model, x, y, overlay="share", level="cell")
+    assert len(boxes(drawing, "alias")) == 6 * 6
+    assert len([box for box in boxes(drawing, "parameter").values() if box.lines[0].startswith("sum ")]) == 6
+
+
+def test_activations_and_saturation_are_those_of_the_states():
+    model = network(nonlinearity="relu")
+    made = run(model, TASK.inputs)
+    for kind, expected in (
+        ("activation", lambda h: f"{np.abs(h).mean():.2f}"),
+        ("saturation", lambda h: f"{(h <= 0).mean():.0%}"),
+    ):
+        drawing = rnn.draw.unrolled(model, TASK.inputs, overlay=kind, level="cell")
+        shown = [box.lines[1] for box in boxes(drawing, "state").values()]
+        assert shown == [expected(state[0].data) for _, state in sorted(next(iter(made.states.values())).items())]
+
+
+def test_a_given_scale_is_used():
+    x, y = sequence(6)
+    drawing = rnn.draw.unrolled(network(), x, y, gradients=True, level="cell", scale=(1e-30, 1e-20))
+    assert {box.heat for box in boxes(drawing, "state").values()} == {1.0}
+    with pytest.raises(ValueError, match="scale is"):
+        rnn.draw.unrolled(network(), x, y, gradients=True, scale=(0, 1))
+
+
+def test_networks_are_compared_on_one_scale():
+    x, y = sequence(50)
+    models = {"plain": last_only("RNN"), "LSTM": last_only("LSTM"), "GRU": last_only("GRU")}
+    drawing = rnn.draw.compare(models, x, y[0])
+    frames = sorted(boxes(drawing, "cell").values(), key=lambda box: -box.at.row)
+    assert [box.lines[0] for box in frames] == ["plain", "LSTM", "GRU"]
+    assert len(boxes(drawing, "strip")) == 5  # h of each, c of the LSTM, the scale
+    numbers = [(float(box.lines[1]), box.heat) for box in boxes(drawing, "state").values()]
+    assert [heat for _, heat in sorted(numbers)] == sorted(heat for _, heat in numbers)
+    with pytest.raises(ValueError, match="nothing to compare"):
+        rnn.draw.compare({}, x, y)
+
+
+# The textbook's figure.
+
+
+def test_both_has_the_folded_network_and_each_step():
+    drawing = rnn.draw.both(network(), TASK.inputs[:3], TASK.targets[:3])
+    shown = [box.lines[0] for box in boxes(drawing).values()]
+    for name in "xhoLy":
+        assert [text for text in shown if re.fullmatch(rf"{name}\[[t0-9]\]", text)] == [f"{name}[{t}]" for t in ("t", 0, 1, 2)]
+    assert arrows(drawing, "loop") == [("h[t]", "h[t]")]
+    assert arrows(drawing, "recurrent") == [("h[-1]", "h[0]"), ("h[0]", "h[1]"), ("h[1]", "h[2]")]
+    assert "U = weight_ih_l0 (5,5); W = weight_hh_l0 (5,5); V = readout.weight (5,5)" in drawing.source
+    labels = [arrow.label for arrow in drawing.picture.arrows]
+    assert (labels.count("U"), labels.count("V"), labels.count("W")) == (4, 4, 4)
+
+
+def test_both_of_a_long_sequence_leaves_out_the_middle():
+    x, y = sequence(40)
+    shown = [box.lines[0] for box in boxes(rnn.draw.both(network("GRU"), x, y)).values()]
+    assert [text for text in shown if text.startswith("h[")] == ["h[t]", "h[-1]", "h[0]", "h[1]", "h[38]", "h[39]"]
+    assert shown.count("...") == 2
+
+
+# Folded.
+
+
+@pytest.mark.parametrize(
+    ("model", "loops"),
+    [
+        (network("LSTM", num_layers=2), {"h0[t-1]", "c0[t-1]", "h1[t-1]", "c1[t-1]"}),
+        (both_ways(), {"h[t-1]", "h_rev[t+1]"}),
+        (network("GRU"), {"h[t-1]"}),
+    ],
+    ids=["stack", "both ways", "GRU"],
+)
+def test_every_state_has_its_own_loop(model, loops):
+    drawing = rnn.draw.folded(model, TASK.inputs, TASK.targets)
+    names = {id: box.lines[0] for id, box in boxes(drawing).items()}
+    found = {arrow.label: names[arrow.source] for arrow in drawing.picture.all_arrows() if arrow.role == "loop"}
+    assert set(found) == loops
+    for label, source in found.items():
+        assert label.split("[")[0] == source.split("[")[0]
+
+
+# Whatever it is given.
+
+
+@needs_renderer
+@settings(max_examples=25, deadline=None)
+@given(st.text(max_size=60), st.sampled_from(["op", "gate", "cell"]))
+def test_any_name_is_drawn(name, level):
+    model = network()
+    for p in model.parameters():
+        p.name = name
+    drawing = rnn.draw.unrolled(model, TASK.inputs[:2], TASK.targets[:2], level=level, overlay="share", title=name)
+    assert (
+        drawing.source
+        == rnn.draw.unrolled(model, TASK.inputs[:2], TASK.targets[:2], level=level, overlay="share", title=name).source
+    )
+    root = ElementTree.fromstring(drawing.svg())
+    assert not [e for e in root.iter() if e.tag == f"{SVG}script"]
+
+
+@pytest.mark.parametrize("level", ["op", "gate", "cell"])
+@pytest.mark.parametrize("T", [1, 2, 9])
+@pytest.mark.parametrize("model", [network("LSTM"), both_ways()], ids=["LSTM", "both ways"])
+def test_every_arrow_has_its_boxes_and_ids_are_unique(level, T, model):
+    x, y = sequence(T)
+    drawing = rnn.draw.unrolled(model, x, y, level=level, gradients=True)
+    ids = [box.id for box in drawing.picture.all_boxes()]
+    assert len(ids) == len(set(ids))
+    assert {end for a in drawing.picture.all_arrows() for end in (a.source, a.target)} <= set(ids)
+
+
+def test_large_pictures_warn_and_larger_ones_are_refused():
+    x, y = sequence(300)
+    with pytest.warns(UserWarning, match=r"boxes and takes long to lay out: better draw level=\"cell\""):
+        rnn.draw.unrolled(network(), x, y, steps="all")
+    with pytest.raises(ValueError, match=r'above limit=1,000: draw level="cell", .* limit=None'):
+        rnn.draw.unrolled(network(), x, y, steps="all", limit=1000)
+    rnn.draw.unrolled(network(), x, y, steps="all", limit=None)
+
+
+def test_a_frozen_model_is_refused():
+    model = network()
+    for p in model.parameters():
+        p.requires_grad = False
+    with pytest.raises(ValueError, match="no parameter of this model requires grad"):
+        rnn.draw.unrolled(model, TASK.inputs)
+
+
+@pytest.mark.parametrize("level", ["op", "gate", "cell"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        network("RNN"),
+        network("LSTM", peepholes=True),
+        network("LSTM", num_layers=2),
+        network("GRU", reset_after=False),
+        both_ways(),
+    ],
+    ids=["RNN", "peepholes", "stack", "GRU", "both ways"],
+)
+@pytest.mark.parametrize("overlay", [None, "gradient", "share"])
+def test_no_two_boxes_overlap_and_no_line_of_states_crosses_a_box(level, model, overlay):
+    x, y = sequence(9)
+    picture = rnn.draw.unrolled(model, x, y, level=level, overlay=overlay).picture
+    layout = placed(picture) if level == "cell" else framed(picture)
+    roles = {box.id: box.role for box in picture.all_boxes()}
+    places = {id: place for id, place in layout.boxes.items() if roles[id] != "cell"}
+    for i, (x1, y1, w1, h1) in enumerate(places.values()):
+        for x2, y2, w2, h2 in list(places.values())[:i]:
+            assert abs(x1 - x2) >= (w1 + w2) / 2 - 1e-6 or abs(y1 - y2) >= (h1 + h2) / 2 - 1e-6
+    if level == "op":
+        for arrow in picture.all_arrows():
+            if arrow.role == "recurrent" and arrow.straight:
+                (a, y1, _, _), (b, y2, _, _) = places[arrow.source], places[arrow.target]
+                assert y1 == y2
+                for id, (u, v, _, h) in places.items():
+                    crossed = min(a, b) < u < max(a, b) and abs(v - y1) < h / 2
+                    assert not crossed or id in (arrow.source, arrow.target)

@@ -1,0 +1,185 @@
+"""What `minigrad.draw` writes at the nodes: values, gradients, rules, the order of the sweep, names; and a way to highlight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphFreedError
+from ..explain import rule_text
+from ..graph import Leaf, Node, ancestors, leading_to, reverse
+from ..snapshot import Graph
+from ..tensor import Tensor
+from .board import Marks, default_role, step_of
+
+__all__ = ["marks_for"]
+
+SHOWN = ("shape", "dtype", "value", "grad")
+SMALL = 6  # elements that are printed one by one
+
+
+def marks_for(
+    graph: Graph,
+    outputs: list[Tensor],
+    show: Iterable[str],
+    order: bool,
+    names: Mapping[str, Any] | None,
+    highlight: tuple[Tensor, Tensor] | None,
+) -> Marks:
+    show = (show,) if isinstance(show, str) else tuple(show)
+    unknown = [what for what in show if what not in SHOWN]
+    if unknown:
+        raise ValueError(f"show takes {', '.join(SHOWN)}, not {unknown[0]!r}")
+    named = {name: t for name, t in (names or {}).items() if isinstance(t, Tensor) and not name.startswith("_")}
+    backward = after_seed(graph)
+    marks = Marks(shapes="shape" in show, dtypes="dtype" in show, backward=backward)
+    for name, t in named.items():
+        for node in (t._node, t._leaf):
+            if node in graph.index and not node.name:
+                marks.names.setdefault(node, name)
+    gradients = {g: leaf for leaf, g in graph.gradients.items()}
+    for g, leaf in gradients.items():
+        marks.names[g] = f"grad {marks.names.get(leaf) or leaf.name or f'%{graph.index[leaf]}'}"
+    marks.role = lambda node: role(node, marks, gradients)
+    known: dict[tuple[Any, int], str] = {}
+    marks.tooltips = {node: rules(graph, node, known) for node in graph if node.op is not None}
+    notes: dict[Node, list[str]] = {node: [] for node in graph}
+    if order:
+        swept = [node for node in reversed(ancestors(graph.outputs)) if node.op is not None]
+        for i, node in enumerate(swept, 1):
+            notes[node].append(f"#{i}")
+    if "value" in show:
+        for node, value in values(graph, [*outputs, *named.values()]).items():
+            notes[node].append(summary(value))
+    if "grad" in show:
+        for node, cotangent in cotangents(graph).items():
+            notes[node].append(f"grad {summary(cotangent)}")
+    marks.notes = {node: "\n".join(lines) for node, lines in notes.items() if lines}
+    if highlight is not None:
+        marks.path = path(graph, *highlight)
+    if backward:
+        put_aside(graph, marks)
+    tracks = handed_on(graph, marks)
+    marks.track = lambda node: tracks.get(node, "")
+    return marks
+
+
+def handed_on(graph: Graph, marks: Marks) -> dict[Node, str]:
+    """The straight line of each node that another step reads: by its name, or its op, and its place."""
+    read = set()
+    for user in graph:
+        for node in user.parents:
+            here, there = marks.step(node), marks.step(user)
+            if here is not None and there is not None and abs(here - there) == 1 and not marks.apart(node, user):
+                read.add(likeness(node, marks))
+    return {
+        node: key
+        for node in graph
+        if node.op is not None and marks.step(node) is not None and (key := likeness(node, marks)) in read
+    }
+
+
+def likeness(node: Node, marks: Marks) -> str:
+    place = "/".join(f"{s.name}={s.value}" for s in node.scope or () if s.name != "t")
+    name = node.name or (f"{node.op.name} op" if node.op is not None else "")
+    return f"{place} {name}{' backward' * (node in marks.backward)}"
+
+
+def role(node: Node, marks: Marks, gradients: Mapping[Node, Node]) -> str:
+    if node in gradients:
+        return "gradient"
+    if node.name == "seed" and node in marks.backward:
+        return "gradient"
+    if node in marks.names and isinstance(node, Leaf) and not node.requires_grad:
+        return "input"
+    return "tensor" if node in marks.names and node.op is not None else default_role(node)
+
+
+def after_seed(graph: Graph) -> set[Node]:
+    """The nodes of the backward pass, if it was recorded."""
+    return set() if graph.seed is None else set(graph.nodes[graph.index[graph.seed] :])
+
+
+def put_aside(graph: Graph, marks: Marks) -> None:
+    """The steps of the backward pass after those of the forward pass, the last step first."""
+    times = [t for node in graph if (t := step_of(node)) is not None]
+    if not times:
+        return
+    turn = 2 * max(times) + 1
+
+    def step(node: Node) -> int | None:
+        t = step_of(node)
+        return turn - t if t is not None and node in marks.backward else t
+
+    marks.step = step
+    marks.step_name = lambda t: f"t = {t}" if 2 * t < turn else f"t = {turn - t}, backward"
+    marks.apart = lambda operand, user: user in marks.backward and operand not in marks.backward
+
+
+def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:
+    """The rule of the table for each operand; what is `known` is not read from the source again."""
+    for i in range(len(node.operands)):
+        if (node.op, i) not in known and isinstance(node.operands[i], Node) and node.operands[i].requires_grad:
+            known[node.op, i] = rule_text(node, i)
+    return "\n".join(
+        f"to %{graph.index[operand]}: {known[node.op, i]}"
+        for i, operand in enumerate(node.operands)
+        if isinstance(operand, Node) and operand.requires_grad
+    )
+
+
+def values(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, np.ndarray]:
+    """The values that are still there: of tensors at hand, of what was saved for the rules, and what follows from these."""
+    found: dict[Node, np.ndarray] = {}
+    for t in tensors:
+        for node in (t._node, t._leaf):
+            if node in graph.index:
+                found[node] = t.data
+    for node in graph:
+        if isinstance(node.saved, tuple):
+            for which, array in zip((node, *node.operands), node.saved, strict=False):
+                if isinstance(which, Node) and isinstance(array, np.ndarray | np.generic) and np.shape(array) == which.shape:
+                    found.setdefault(which, np.asarray(array))
+    for node in graph:
+        if node not in found and node.op is not None and all(x in found for x in node.parents):
+            operands = [found[x] if isinstance(x, Node) else x for x in node.operands]
+            with np.errstate(all="ignore"):
+                found[node] = np.asarray(node.op.forward(*operands, **node.options))
+    return found
+
+
+def cotangents(graph: Graph) -> dict[Node, np.ndarray]:
+    """The gradient of the sum of the outputs for every node; once the graph is freed, what `.grad` of its leaves says."""
+    found: dict[Node, np.ndarray] = {}
+    try:
+        for root in graph.outputs:
+            every = set(ancestors([root]))
+            for node, g in reverse(root, np.ones(root.shape, root.dtype), every, retain=True).items():
+                found[node] = found[node] + g if node in found else g
+    except GraphFreedError:
+        return {node: node.grad for node in graph if isinstance(node, Leaf) and node.grad is not None}
+    return found
+
+
+def summary(array: np.ndarray) -> str:
+    """Small arrays as they are, others by their least, mean and greatest element.
+
+    >>> summary(np.arange(100.0))
+    'min 0 mean 49.5 max 99'
+    """
+    if array.size <= SMALL:
+        return np.array2string(array, precision=4, separator=", ").replace("\n", "")
+    return f"min {array.min():.4g} mean {array.mean():.4g} max {array.max():.4g}"
+
+
+def path(graph: Graph, result: Tensor, source: Tensor) -> set[Node]:
+    """The nodes between two tensors; ValueError if there are none."""
+    root, goal = result._differentiable(), source._node or source._leaf
+    way = leading_to(ancestors([root], constants=True), {goal}) if goal is not None else set()
+    if root not in way or root not in graph.index:
+        raise ValueError(
+            "highlight takes a result of this graph and a tensor that it depends on: there is no way between these"
+        )
+    return way

@@ -1,0 +1,72 @@
+"""Which of many time steps are drawn in full, and the strip that stands for the others."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+from .board import runs
+from .picture import Box, Piece
+
+__all__ = ["ALL_UP_TO", "chosen_steps", "strip"]
+
+ALL_UP_TO = 8
+AT_EACH_END = 3
+MOST_PIECES = 100  # of a strip
+
+
+def chosen_steps(steps: str | Iterable[int] | None, count: int, also: Collection[int] = ()) -> set[int]:
+    """The steps of `count` that are drawn in full: "all", "0-3,48-49", or numbers; those from -1 back count from the end.
+
+    None is all of them up to 8, otherwise the first three and the last three; a single step is never folded. Raises ValueError
+    for anything else, and for a step that is not there.
+
+    >>> sorted(chosen_steps("0-2, -1", 50))
+    [0, 1, 2, 49]
+    >>> sorted(chosen_steps(None, 50))
+    [0, 1, 2, 47, 48, 49]
+    """
+    if (count <= ALL_UP_TO and steps is None) or steps == "all":
+        return set(range(count))
+    if steps is None:
+        found = {*range(AT_EACH_END), *range(count - AT_EACH_END, count)}
+    elif isinstance(steps, str):
+        found = set()
+        for part in steps.split(","):
+            ends = re.fullmatch(r"\s*(-?\d+)\s*(?:-\s*(-?\d+)\s*)?", part)
+            if ends is None:
+                raise ValueError(f'steps are written "all", "0-3,48-49" or as a list of numbers, not {steps!r}')
+            first, last = (within(int(end), count) for end in (ends[1], ends[2] or ends[1]))
+            found |= set(range(first, last + 1))
+    else:
+        found = {within(t, count) for t in steps}
+    found |= {t for t in also if t < count}
+    return found | {first for first, last in runs(set(range(count)) - found) if first == last}
+
+
+def within(t: int, count: int) -> int:
+    if not -count <= t < count:
+        raise ValueError(f"there is no step {t}; this sequence has steps 0 to {count - 1}")
+    return t % count
+
+
+def strip(id: str, name: str, first: int, last: int, values: Mapping[int, tuple[str, float | None]]) -> Box:
+    """The box of folded steps: a piece for each, or for several where they are more than a hundred, with a tooltip.
+
+    `values` has for each step what its tooltip says, and its heat. Without any the box only says "...".
+    """
+    if not values:
+        return Box(id, "strip", [name, "..."] if name else ["..."], f"steps {first} to {last}")
+    width = math.ceil((last - first + 1) / MOST_PIECES)
+    pieces = []
+    for t in range(first, last + 1, width):
+        end = min(t + width - 1, last)
+        said = [values[s] for s in range(t, end + 1) if s in values]
+        heats = [heat for _, heat in said if heat is not None]
+        notes = " ... ".join(dict.fromkeys(note for note, _ in ((said[0], said[-1]) if said else ()))) or "-"
+        steps = f"{t}" if t == end else f"{t} ... {end}"
+        pieces.append(Piece(f"{name}[{steps}]: {notes}", max(heats) if heats else None))
+    ends = [values[t][0] for t in (first, last) if t in values and values[t][0]]
+    words = f"{ends[0]} ... {ends[-1].split()[-1]}" if ends else ""
+    return Box(id, "strip", [f"{name}[{first}] ... {name}[{last}]", *([words] if words else [])], pieces=pieces)

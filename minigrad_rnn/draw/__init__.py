@@ -1,0 +1,172 @@
+"""Pictures of recurrent networks: folded, unrolled, both side by side, and with what flows along the time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minigrad.pictures import Drawing, Graph, drawn, fold, keep_within, unroll
+from minigrad.pictures.picture import Box, Group, Picture
+from minigrad.pictures.strips import chosen_steps
+
+from ..data.text import Alphabet
+from .cells import cell_view
+from .compare import compare
+from .figure import figure
+from .marks import describe, gate_blocks, marks_of
+from .overlays import OVERLAYS, Measured, measure, put
+from .run import Run, run
+
+__all__ = ["both", "compare", "folded", "unrolled"]
+
+LEVELS = ("op", "gate", "cell")
+
+
+def unrolled(
+    model: Any,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    level: str = "op",
+    steps: str | Iterable[int] | None = None,
+    gradients: bool = False,
+    overlay: str | None = None,
+    scale: tuple[float, float] | None = None,
+    chunk: int | None = None,
+    symbols: Alphabet | None = None,
+    title: str | None = None,
+    limit: int | None = 20_000,
+) -> Drawing:
+    """The network unrolled in time, a frame for each step, with the states on straight lines.
+
+    `model` is a Sequence, ManyToOne, EncoderDecoder or a recurrent layer. `inputs` has shape (T, batch, input_size), or what
+    its embedding takes; with `targets`, (T, batch) class numbers, or real numbers like the outputs, the loss of each step is
+    drawn too, and their sum as it gathers.
+
+    `level` says how much is in a frame: every "op"; the ops of each "gate" as one box; or one box for a "cell". Of more than
+    eight `steps` the first and the last three are drawn, and a strip for the others, coloured by the gradient of each;
+    ``steps="all"``, ``"0-3,48-49"`` or a list of numbers chooses others.
+
+    ``gradients=True`` colours each state by the norm of the gradient that reaches it, dL/dh[t], and each recurrent arrow
+    by that of the part which comes back along it from the next step, on a logarithmic scale; it needs targets. The loss is
+    the sum of the losses of the steps. `overlay` colours by something else: the "activation" (mean size), its "saturation", or
+    each step's "share" of a parameter's gradient. ``scale=(low, high)`` fixes the colours, to compare pictures.
+
+    `chunk` cuts the states every so many steps, as truncated backpropagation does; a pair of scissors says where. `symbols`
+    writes what the one-hot inputs and the targets of the first sequence mean. Raises ValueError for shapes that do not fit, and
+    for more than `limit` boxes.
+
+    >>> import minigrad_rnn as rnn
+    >>> task = rnn.tasks.hello()
+    >>> model = rnn.Sequence(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1))
+    >>> drawing = rnn.draw.unrolled(model, task.inputs, task.targets, gradients=True)
+    >>> [f"t = {t}" in drawing.source for t in (0, 5, 6)]
+    [True, True, False]
+    """
+    if level not in LEVELS:
+        raise ValueError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
+    kind = asked(gradients, overlay, targets)
+    made = run(model, inputs, targets, chunk)
+    graph = Graph(made.roots)
+    marks = marks_of(made, graph, symbols)
+    words = f"{describe(model)} unrolled over {made.columns} step{'s' * (made.columns != 1)}"
+    found, on = None, None
+    if kind or made.loss is not None:
+        found = measure(kind or "gradient", made, graph)
+        on = found.scale(scale)
+        if kind:
+            words += f"  |  {put(found, marks, made, on)}"
+        else:
+            strips = marks_of(made, graph, None)
+            put(found, strips, made, on)
+            marks.pieces = strips.pieces
+    marks.shown = chosen_steps(steps, made.columns, turning_points(made, steps))
+    words = words if title is None else title
+    advice = 'level="cell", or fewer steps such as steps="0-2,-1"'
+    if level == "op":
+        keep_within(sum(node.op is not None and marks.step(node) in marks.shown for node in graph), limit, advice)
+    if level == "cell":
+        picture = cell_view(made, marks, words, found if kind else None, on)
+    else:
+        if level == "gate":
+            marks.blocks = gate_blocks(graph)
+            marks.shapes = False
+        picture = unroll(graph, marks, words)
+        if found is not None and found.totals:
+            add_totals(picture, found)
+    return drawn(picture, graph, limit, advice)
+
+
+def asked(gradients: bool, overlay: str | None, targets: Any) -> str:
+    """The overlay that was asked for, or ""."""
+    if gradients and overlay not in (None, "gradient"):
+        raise ValueError(f"a picture has one colouring: gradients=True or overlay={overlay!r}")
+    kind = "gradient" if gradients else overlay or ""
+    if kind and kind not in OVERLAYS:
+        raise ValueError(f"overlay is one of {', '.join(OVERLAYS)}, not {overlay!r}")
+    if kind in ("gradient", "share") and targets is None:
+        raise ValueError("a gradient begins at a loss: give targets too")
+    return kind
+
+
+def turning_points(made: Run, steps: Any) -> tuple[int, ...]:
+    """Where the encoder ends and the decoder begins; shown unless the steps were chosen."""
+    return (made.source_steps - 1, made.source_steps) if made.source_steps and steps is None else ()
+
+
+def add_totals(picture: Picture, found: Measured) -> None:
+    """Boxes for the whole gradient of each parameter, after the last step."""
+    boxes = [
+        Box(
+            f"total{i}",
+            "parameter",
+            [leaf.name or "", f"|dL/d{(leaf.name or '')[:1] or 'p'}| {size:.1e}"],
+            "the sum of all its shares",
+        )
+        for i, (leaf, size) in enumerate(found.totals.items())
+    ]
+    picture.groups.append(Group("totals", "sum over the steps", boxes))
+
+
+def folded(model: Any, inputs: Any, targets: Any = None, *, title: str | None = None) -> Drawing:
+    """The network folded: one step for all, with the state led back from its end to its beginning.
+
+    `inputs` and `targets` as for `unrolled`; each parameter is drawn once, with how often it is used.
+
+    >>> import minigrad_rnn as rnn
+    >>> task = rnn.tasks.hello()
+    >>> model = rnn.Sequence(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1))
+    >>> "used x6" in rnn.draw.folded(model, task.inputs, task.targets).source
+    True
+    """
+    made = run(model, inputs, targets)
+    if made.source_steps:
+        raise ValueError("an encoder and a decoder are two networks: draw model.encoder and model.decoder folded, or unrolled")
+    graph = Graph(made.roots if made.loss is None else made.loss)
+    marks = marks_of(made, graph, None)
+    marks.notes = {}
+    words = f"{describe(model)} folded: the same cell at each of {made.columns} steps"
+    return drawn(fold(graph, marks, words if title is None else title), graph, None, "")
+
+
+def both(
+    model: Any, inputs: Any, targets: Any = None, *, steps: str | Iterable[int] | None = None, title: str | None = None
+) -> Drawing:
+    """The textbook's figure of this network: folded on the left, unfolded on the right, with U, W and V for its parameters.
+
+    x is the input, h the state, o the output, y the target, L the loss. Of more than five `steps` the first two and the last
+    two are drawn. For a Sequence or a recurrent layer that reads forwards.
+
+    >>> import minigrad_rnn as rnn
+    >>> task = rnn.tasks.hello()
+    >>> model = rnn.Sequence(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1))
+    >>> "U = weight_ih_l0" in rnn.draw.both(model, task.inputs, task.targets).source
+    True
+    """
+    made = run(model, inputs, targets)
+    if made.source_steps or any(line.reverse for line in made.states):
+        raise ValueError("both() is for a network that reads forwards, without a decoder; draw this one unrolled")
+    count = made.columns
+    shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
+    words = f"{describe(model)}: folded, and unfolded over {count} step{'s' * (count != 1)}"
+    return drawn(figure(model, made, shown, words if title is None else title), Graph(made.roots), None, "")

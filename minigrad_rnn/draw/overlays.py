@@ -1,0 +1,205 @@
+"""What a picture can be coloured by: gradients, activations, their saturation, each step's share of a weight's gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from minigrad.graph import Leaf, Node, reverse, unbroadcast
+from minigrad.pictures import Graph, Marks
+
+from .run import Run, column
+
+__all__ = ["OVERLAYS", "Measured", "Scale", "measure", "number", "put"]
+
+MOST_DECADES = 8  # of the colour scale
+OVERLAYS = ("gradient", "activation", "saturation", "share")
+SATURATED = 0.1  # of its largest slope, the slope below which a unit counts as saturated
+SLOPES = {"tanh": lambda out: 1 - out * out, "sigmoid": lambda out: 4 * out * (1 - out), "relu": lambda out: (out > 0) * 1.0}
+
+
+class Scale(NamedTuple):
+    """From numbers to colours, 0 to 1."""
+
+    low: float
+    high: float
+    logarithmic: bool = True
+
+    def heat(self, size: float) -> float | None:
+        if not math.isfinite(size):
+            return None
+        if not self.logarithmic:
+            return min(max((size - self.low) / (self.high - self.low or 1), 0.0), 1.0)
+        if size <= self.low:
+            return 0.0
+        return min(max(math.log(size / self.low) / math.log(self.high / self.low), 0.0), 1.0)
+
+
+@dataclass
+class Measured:
+    """Numbers of a run: of states and gates, of what crosses from step to step, of the uses of parameters and of their sums."""
+
+    kind: str
+    sizes: dict[Node, float] = field(default_factory=dict)
+    flows: dict[tuple[Node, Node], float] = field(default_factory=dict)
+    returns: dict[Node, float] = field(default_factory=dict)  # of a state all that comes back from the next step
+    uses: dict[tuple[Node, int], float] = field(default_factory=dict)
+    totals: dict[Node, float] = field(default_factory=dict)
+
+    def scale(self, given: tuple[float, float] | None = None) -> Scale:
+        """The colour scale: given, or wide enough for every number, down to eight decades."""
+        if given is not None:
+            low, high = given
+            if not low < high or (low <= 0 and self.kind in ("gradient", "share")):
+                raise ValueError(f"scale is (low, high), low less than high and on a logarithmic scale above 0, not {given}")
+            return Scale(low, high, self.kind in ("gradient", "share"))
+        if self.kind == "saturation":
+            return Scale(0.0, 1.0, False)
+        numbers = finite((*self.sizes.values(), *self.flows.values(), *self.uses.values()))
+        high = max(numbers, default=1.0)
+        if self.kind == "activation":
+            return Scale(0.0, high, False)
+        decades = min(max(math.ceil(math.log10(high / min(numbers, default=1.0))), 1), MOST_DECADES)
+        return Scale(high / 10**decades, high)
+
+    def note(self, node: Node) -> str:
+        size = self.sizes.get(node)
+        if self.kind == "gradient":
+            return f"|dL/d{node.name}| {number(size)}"
+        if size is None:
+            return ""
+        return f"mean |{node.name}| {size:.2f}" if self.kind == "activation" else f"{size:.0%} saturated"
+
+
+def number(size: float | None) -> str:
+    """A norm: a dash where nothing was computed."""
+    return "-" if size is None else f"{size:.1e}" if size else "0"
+
+
+def finite(numbers: Iterable[float]) -> list[float]:
+    return [x for x in numbers if x > 0 and math.isfinite(x)]
+
+
+def measure(kind: str, made: Run, graph: Graph) -> Measured:
+    if kind == "gradient":
+        return gradients(made, graph)
+    if kind == "share":
+        return shares(made, graph)
+    return activations(kind, made, graph)
+
+
+def states_of(made: Run) -> list[Node]:
+    return [p._node for line in made.states.values() for s in line.values() for p in s if p._node is not None]
+
+
+def gradients(made: Run, graph: Graph) -> Measured:
+    """The norm of dL/dstate for every state, and of what comes back along every arrow to the next step."""
+    assert made.loss is not None
+    root = made.loss._differentiable()
+    states = set(states_of(made))
+    crossings = [
+        (node, i, operand)
+        for node in graph
+        for i, operand in enumerate(node.operands)
+        if isinstance(operand, Node) and operand in states and column(made, operand) != column(made, node)
+    ]
+    wanted = {*states, *(node for node, _, _ in crossings)}
+    cotangents = reverse(root, np.ones(root.shape, root.dtype), wanted, retain=True)
+    found = Measured("gradient", {node: norm(cotangents[node]) for node in states if node in cotangents})
+    parts: dict[Node, np.ndarray] = {}
+    for node, i, operand in crossings:
+        if node in cotangents:
+            part = sent(node, i, operand, cotangents[node])
+            found.flows[operand, node] = norm(part)
+            parts[operand] = part + parts[operand] if operand in parts else part
+    found.returns = {node: norm(part) for node, part in parts.items()}
+    return found
+
+
+def shares(made: Run, graph: Graph) -> Measured:
+    """The norm of the part of each parameter's gradient that comes from each step, and of their sum."""
+    assert made.loss is not None
+    root = made.loss._differentiable()
+    uses = [
+        (node, i, operand)
+        for node in graph
+        for i, operand in enumerate(node.operands)
+        if isinstance(operand, Leaf) and operand.requires_grad
+    ]
+    cotangents = reverse(root, np.ones(root.shape, root.dtype), {node for node, _, _ in uses}, retain=True)
+    parts: dict[tuple[Node, int], np.ndarray] = {}
+    for node, i, leaf in uses:
+        t = column(made, node)
+        if node in cotangents:
+            part = sent(node, i, leaf, cotangents[node])
+            key = (leaf, -1 if t is None else t)
+            parts[key] = part + parts[key] if key in parts else part
+    found = Measured("share", uses={key: norm(part) for key, part in parts.items()})
+    sums: dict[Node, np.ndarray] = {}
+    for (parameter, _), part in parts.items():
+        sums[parameter] = sums[parameter] + part if parameter in sums else part
+    found.totals = {leaf: norm(part) for leaf, part in sums.items()}
+    return found
+
+
+def activations(kind: str, made: Run, graph: Graph) -> Measured:
+    """Of each state the mean size of its elements; or of each activation, and of h those of its cell, the saturated share."""
+    values = {p._node: p.data for line in made.states.values() for s in line.values() for p in s if p._node is not None}
+    if kind == "activation":
+        return Measured(kind, {node: float(np.mean(np.abs(data))) for node, data in values.items()})
+    found = Measured(kind)
+    cells: dict[str, list[float]] = {}
+    for node in graph:
+        slope = SLOPES.get(node.op.name) if node.op is not None else None
+        if slope is None or node.scope is None or "layer" not in node.scope:
+            continue
+        saved = node.recall()[0]
+        out = values.get(node, saved)
+        if out is not None:
+            found.sizes[node] = float(np.mean(slope(out) < SATURATED))
+            cells.setdefault(str(node.scope), []).append(found.sizes[node])
+    for node in values:
+        if node.name == "h" and (inside := cells.get(str(node.scope))):
+            found.sizes[node] = float(np.mean(inside))
+    return found
+
+
+def put(found: Measured, marks: Marks, made: Run, scale: Scale) -> str:
+    """Write and colour what was measured; returns what the title says of it."""
+    for node in states_of(made) if found.kind == "gradient" else found.sizes:
+        if note := found.note(node):
+            marks.notes[node] = note
+        if node in found.sizes and (heat := scale.heat(found.sizes[node])) is not None:
+            marks.heat[node] = heat
+    marks.flow |= {pair: heat for pair, size in found.flows.items() if (heat := scale.heat(size)) is not None}
+    for key, size in found.uses.items():
+        marks.uses[key] = (number(size), scale.heat(size))
+    pieces: dict[str, dict[int, tuple[str, float | None]]] = {}
+    for node in states_of(made):
+        t = column(made, node)
+        if t is not None:
+            pieces.setdefault(marks.track(node), {})[t] = (found.note(node), marks.heat.get(node))
+    marks.pieces = pieces
+    form = ".1e" if scale.logarithmic else ".2g"
+    ends = f"from {scale.high:{form}} (dark) down to {scale.low:{form}} (light)" + ", log scale" * scale.logarithmic
+    return {
+        "gradient": "blue: gradient of the loss; boxes: all that reaches a state, arrows: what comes back from the next step; ",
+        "activation": "blue: the mean size of a state's elements, ",
+        "saturation": "blue: the share of units where the slope is less than a tenth of its largest, ",
+        "share": "blue: each step's share of a parameter's gradient, ",
+    }[found.kind] + ends
+
+
+def sent(node: Node, i: int, operand: Node, g: np.ndarray) -> np.ndarray:
+    """What the rule of an op sends back to its operand number i."""
+    pullback = node.op.pullbacks[0 if node.op.variadic else i]
+    part: np.ndarray = unbroadcast(pullback(g, node, node.recall(), i), operand.shape)
+    return part
+
+
+def norm(g: np.ndarray) -> float:
+    return float(np.linalg.norm(g))

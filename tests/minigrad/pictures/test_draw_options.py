@@ -1,0 +1,210 @@
+"""What `minigrad.draw` can show of any graph."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.pictures import renderers
+from minigrad.pictures.frames import framed
+
+needs_renderer = pytest.mark.skipif(not renderers(), reason="neither dot nor pygraphviz is installed")
+
+
+def small():
+    """loss = sum((tanh(x W + b) v)^2), in two scopes; the leaves without names."""
+    x, W = mg.tensor([[1.0, 2.0]]), mg.tensor(np.eye(2), requires_grad=True)
+    b, v = (mg.tensor([0.5, -0.5], requires_grad=True) for _ in "bv")
+    with mg.scope("layer", 0), mg.scope("inner"):
+        h = np.tanh(x @ W + b)
+    with mg.scope("head"):
+        loss = ((h @ v) ** 2).sum()
+    return x, W, b, v, h, loss
+
+
+def stacked(steps: int = 5, slices: bool = False):
+    """A recurrent network, whose loss is over a stack of its steps; with `slices` its input is one tensor that learns too."""
+    w = mg.tensor([0.5, 0.5], requires_grad=True, name="w")
+    x = mg.tensor(np.ones((steps, 2)), requires_grad=slices, name="x")
+    h = mg.tensor([0.0, 0.0], name="h0")
+    outputs = []
+    for t in range(steps):
+        with mg.scope("t", t):
+            h = np.tanh(h * w + x[t])
+            h.name = "h"
+        outputs.append(h)
+    return w, mg.stack(outputs).sum()
+
+
+def by_name(drawing) -> dict[str, object]:
+    return {box.lines[0]: box for box in drawing.picture.all_boxes() if box.lines}
+
+
+def test_names_come_from_the_caller():
+    x, W, b, v, h, loss = small()
+    found = by_name(mg.draw(loss, names=locals()))
+    assert {"x", "W", "b", "v", "h", "loss"} <= set(found)
+    assert found["W"].role == "parameter"
+    assert found["x"].role == "input"
+
+
+def test_a_name_of_its_own_is_kept():
+    x = mg.tensor(1.0, requires_grad=True, name="mine")
+    assert "mine" in by_name(mg.draw(x * 2, names={"other": x}))
+
+
+def test_values_and_gradients_are_those_of_the_tensors():
+    x, W, b, v, h, loss = small()
+    found = by_name(mg.draw(loss, names=locals(), show=("dtype", "value", "grad")))
+    loss.backward()
+    assert found["b"].lines == ["b", "float64", "[ 0.5, -0.5]", f"grad {np.array2string(b.grad, precision=4, separator=', ')}"]
+    assert found["loss"].lines[2:] == [np.array2string(loss.data, precision=4), "grad 1."]
+    assert found["tanh"].lines == ["tanh"]
+
+
+def test_large_arrays_are_summarized():
+    x = mg.tensor(np.arange(100.0), requires_grad=True, name="x")
+    assert by_name(mg.draw((x * x).sum(), show=("value",)))["x"].lines == ["x", "min 0 mean 49.5 max 99"]
+
+
+def test_after_a_backward_pass_the_leaves_still_have_their_gradients():
+    x = mg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    loss = (x * x).sum()
+    loss.backward()
+    assert by_name(mg.draw(loss, show="grad"))["x"].lines == ["x", "grad [2., 4.]"]
+
+
+def test_something_else_cannot_be_shown():
+    with pytest.raises(ValueError, match="show takes shape, dtype, value, grad, not 'colour'"):
+        mg.draw(mg.tensor(1.0, requires_grad=True) * 2, show=("colour",))
+
+
+def test_ops_are_numbered_as_the_backward_pass_comes_to_them():
+    x = mg.tensor(1.0, requires_grad=True)
+    drawing = mg.draw(np.tanh(np.exp(x) * 2), order=True)
+    assert [box.lines for box in drawing.picture.boxes if box.role == "op"] == [["exp", "#3"], ["* 2", "#2"], ["tanh", "#1"]]
+
+
+def test_the_rule_is_the_tooltip():
+    x = mg.tensor(1.0, requires_grad=True)
+    assert "to %0: g * (lambda out: 1 - out * out)" in by_name(mg.draw(np.tanh(x)))["tanh"].tooltip
+
+
+@pytest.mark.parametrize(("depth", "titles"), [(0, []), (1, ["layer = 0", "head"]), (9, ["layer = 0", "inner", "head"])])
+def test_scopes_are_frames_inside_frames(depth, titles):
+    _x, _W, _b, _v, _h, loss = small()
+    drawing = mg.draw(loss, depth=depth)
+    assert [group.title for group in drawing.picture.all_groups()] == titles
+    assert len(drawing.picture.all_boxes()) == len(mg.draw(loss).picture.all_boxes())
+
+
+def test_a_way_is_highlighted():
+    x, W, b, v, h, loss = small()
+    found = by_name(mg.draw(loss, names=locals(), highlight=(loss, b)))
+    looks = {name: found[name].emphasis for name in ("x", "W", "b", "h", "v", "loss", "+", "@", "tanh")}
+    assert {name for name, look in looks.items() if look == "strong"} == {"b", "+", "tanh", "h", "loss", "@"}
+    with pytest.raises(ValueError, match="there is no way between"):
+        mg.draw(loss, highlight=(h, v))
+
+
+def test_the_backward_pass_looks_different():
+    x, W, b, v, h, loss = small()
+    drawing = mg.draw(loss, names=locals(), backward=True)
+    gradients = [box.lines[0] for box in drawing.picture.all_boxes() if box.role == "gradient"]
+    assert sorted(gradients) == ["grad W", "grad b", "grad v", "seed"]
+    assert any(box.role == "backward" for box in drawing.picture.all_boxes())
+
+
+def test_the_backward_pass_of_steps_goes_on_to_the_right():
+    _, loss = stacked(3)
+    titles = [(group.title, group.backward) for group in mg.draw(loss, backward=True).picture.groups if group.framed]
+    forward = [(f"t = {t}", False) for t in range(3)]
+    assert titles == [*forward, *((f"t = {t}, backward", True) for t in (2, 1, 0))]
+
+
+def test_several_outputs():
+    x, W, b, v, h, loss = small()
+    assert {"h", "loss"} <= set(by_name(mg.draw([h, loss], names=locals())))
+    with pytest.raises(ValueError, match="nothing to draw"):
+        mg.draw([])
+
+
+@pytest.mark.parametrize("slices", [False, True])
+def test_a_stack_of_steps_gets_an_element_in_each_and_no_hub(slices):
+    _, loss = stacked(6, slices)
+    drawing = mg.draw(loss)
+    into = {}
+    for arrow in drawing.picture.all_arrows():
+        if arrow.role != "order":
+            into[arrow.target] = into.get(arrow.target, 0) + 1
+            into[arrow.source, "out"] = into.get((arrow.source, "out"), 0) + 1
+    assert max(into.values()) <= 2
+    for group in drawing.picture.groups:
+        if group.framed:
+            assert [box.role for box in group.boxes].count("collect") == 1
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_no_two_boxes_overlap(steps, backward):
+    _, loss = stacked(steps, slices=True)
+    picture = mg.draw(loss, backward=backward).picture
+    if picture.in_row:
+        check_apart(list(framed(picture).boxes.values()))
+
+
+def check_apart(places):
+    for i, (x, y, w, h) in enumerate(places):
+        for u, v, a, b in places[:i]:
+            assert abs(x - u) >= (w + a) / 2 - 1e-6 or abs(y - v) >= (h + b) / 2 - 1e-6
+
+
+def test_frames_stand_in_a_row_and_states_on_a_line():
+    _, loss = stacked(6)
+    picture = mg.draw(loss).picture
+    layout = framed(picture)
+    edges = [edge for group in picture.groups if group.framed for edge in layout.frames[group.id][::2]]
+    assert edges == sorted(edges)
+    states = [layout.boxes[box.id] for box in picture.all_boxes() if box.lines and box.lines[0].startswith("h[")]
+    assert len({y for _, y, _, _ in states}) == 1
+    inner = [
+        places for group in picture.groups[2:] if group.framed for places in [[layout.boxes[b.id][1] for b in group.boxes]]
+    ]
+    assert all(places == inner[0] for places in inner)  # equal steps look equal
+
+
+def test_a_drawing_can_be_written_as_json():
+    import json
+
+    _, loss = stacked(3)
+    drawing = mg.draw(loss)
+    data = json.loads(json.dumps(drawing.picture.as_dict()))
+    assert [group["title"] for group in data["groups"] if group["framed"]] == ["t = 0", "t = 1", "t = 2"]
+
+
+def test_a_large_graph_warns_and_a_larger_one_is_refused():
+    x = mg.tensor(1.0, requires_grad=True)
+    for _ in range(2500):
+        x = x * 1.0
+    with pytest.warns(UserWarning, match="2,501 boxes and takes long to lay out: better draw a part of it"):
+        mg.draw(x)
+    with pytest.raises(ValueError, match=r"2,500 boxes is above limit=2,000: draw a part of it .* or force it with limit=None"):
+        mg.draw(x, limit=2000)
+    mg.draw(x, limit=None)
+
+
+@needs_renderer
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=80))
+def test_any_text_is_drawn_the_same_twice(text):
+    x = mg.tensor([1.0, 2.0], requires_grad=True, name=text)
+    with mg.scope(text, text), mg.scope("t", 0):
+        y = x * 2
+    for options in ({}, {"depth": 2}):
+        one, other = (mg.draw(y, title=text, names={text: y}, show=("value", "grad"), **options) for _ in range(2))
+        assert one.source == other.source
+        root = ElementTree.fromstring(one.svg())
+        assert not [e for e in root.iter() if e.tag.endswith("script") or any(k.endswith("href") and v for k, v in e.items())]
