@@ -10,6 +10,8 @@ from numpy.typing import DTypeLike
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.standin import decide
+from minigrad.tensor import values
 
 from .init import Seed, dropout_mask, generator, uniform
 from .module import Module, Parameter, found_in
@@ -39,7 +41,7 @@ class Linear(Module):
 
     def forward(self, x: Any) -> Tensor:
         if not isinstance(x, Tensor):
-            x = mg.tensor(np.asarray(x), dtype=self.weight.dtype)
+            x = mg.tensor(values(x), dtype=self.weight.dtype)
         if not x.ndim or x.shape[-1] != self.weight.shape[1]:
             raise ValueError(f"the input has shape {x.shape}; expected (..., in_features={self.weight.shape[1]})")
         return mg.linear(x, self.weight, self.bias)  # type: ignore[no-any-return]
@@ -76,11 +78,11 @@ class Embedding(Module):
         self.padding_idx = padding_idx
 
     def forward(self, symbols: Any) -> Tensor:
-        numbers = symbols.numpy() if isinstance(symbols, Tensor) else np.asarray(symbols)
+        numbers = values(symbols)
         if numbers.dtype.kind not in "iu":
             raise TypeError(f"an embedding takes the numbers of symbols, integers, not {numbers.dtype}")
         count = len(self.weight)
-        if numbers.size and (numbers.min() < 0 or numbers.max() >= count):
+        if numbers.size and decide((np.min(numbers) < 0) | (np.max(numbers) >= count)):
             raise ValueError(f"symbols are numbered from 0 to {count - 1}, these go from {numbers.min()} to {numbers.max()}")
         rows: Tensor = mg.take(self.weight, numbers, axis=0)
         return rows if self.padding_idx is None else rows * (numbers != self.padding_idx)[..., None].astype(rows.dtype)
@@ -128,7 +130,7 @@ class LayerNorm(Module):
 
     def forward(self, x: Any) -> Tensor:
         if not isinstance(x, Tensor):
-            x = mg.tensor(np.asarray(x), dtype=self.weight.dtype)
+            x = mg.tensor(values(x), dtype=self.weight.dtype)
         if not x.ndim or x.shape[-1] != len(self.weight):
             raise ValueError(f"the input has shape {x.shape}; expected (..., features={len(self.weight)})")
         centred = x - np.mean(x, axis=-1, keepdims=True)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.tensor import values
 
 from .cells import State
 from .data.batch import Batch
@@ -135,7 +136,7 @@ class OneToMany(Model):
         count = len(targets) if steps is None else steps
         if count < 1:
             raise ValueError(f"there are {count} steps to make; it must be at least 1")
-        x = x if isinstance(x, Tensor) else mg.tensor(np.asarray(x), dtype=self.readout.weight.dtype)
+        x = x if isinstance(x, Tensor) else mg.tensor(values(x), dtype=self.readout.weight.dtype)
         state = self.recurrent.initial_state(len(x))
         outputs = []
         for t in range(count):
@@ -144,7 +145,7 @@ class OneToMany(Model):
                 output = self.readout(self.recurrent.output_of(state))
                 output.name = "o"
             outputs.append(output)
-            x = output if targets is None else mg.tensor(np.asarray(targets[t]), dtype=output.dtype)
+            x = output if targets is None else mg.tensor(values(targets[t]), dtype=output.dtype)
         return mg.stack(outputs)  # type: ignore[no-any-return]
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
@@ -184,7 +185,7 @@ class EncoderDecoder(Model):
         self.start = start
 
     def forward(self, source: Any, targets: Any, lengths: ArrayLike | None = None) -> Tensor:
-        numbers = np.asarray(targets)
+        numbers = values(targets)
         if numbers.ndim != 2 or numbers.dtype.kind not in "iu" or not len(numbers):
             raise ValueError(
                 f"targets are class numbers of shape (T, batch), T at least 1, not {numbers.dtype} of shape {numbers.shape}"

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.graph import CURRENT, DEBUG
 
 from .clip import clip_grad_norm, clip_grad_value
 from .data.batch import IGNORED, Batch, Source, whole
@@ -93,6 +94,8 @@ class Trainer:
       ReduceLROnPlateau after each epoch with the validation loss, or without validation with the loss of the last update;
     - `clip_norm`, `clip_value`: the most that the norm of the whole gradient, or each of its elements, may be;
     - `accumulate`: an update after so many batches, with the mean of their gradients;
+    - `compile`: run the loss and its gradient as a NumPy program (`minigrad.compile`), recorded for each shape of batch; what
+      cannot be recorded, and batches with lengths, are run as they are, and `not_compiled` says why;
     - `about`: what should be known of the model, put into its checkpoints (JSON values).
 
     Sequences that go on in the next batch (`Streams`) carry their state there, detached: truncated backpropagation through
@@ -117,6 +120,7 @@ class Trainer:
         clip_norm: float | None = None,
         clip_value: float | None = None,
         accumulate: int = 1,
+        compile: bool = True,
         about: dict[str, Any] | None = None,
     ) -> None:
         if not isinstance(model, Module) or isinstance(model, Recurrent):
@@ -138,6 +142,9 @@ class Trainer:
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         self.accumulate = whole("accumulate", accumulate)
+        self.compile = compile
+        self.not_compiled = "" if compile else "compile=False"
+        self._program: Any = None
         self.about = about or {}
         self.batches = 0  # the position in the data: how many have been seen
         self.history = History()
@@ -183,6 +190,10 @@ class Trainer:
         length, start = len(source), len(self.history.loss)
         goal = length * whole("until", until, 0) if epochs is None else self.batches + length * whole("epochs", epochs, 0)
         over = self.batches >= goal or (until is not None and self._gives_up(length, patience))
+        self._program = mg.compile(
+            lambda inputs, targets, state, kind, count, learnt: learn(self.model, Batch(inputs, targets), state, kind, count),
+            static=(3, 4, 5),
+        )
         name, unit = data.name if isinstance(data, Task) else "train", "epoch" if length == 1 else "batch"
         with (
             patient_interrupt(save) as interrupted,
@@ -265,7 +276,7 @@ class Trainer:
         total, shares, state, read = 0.0, [], self._carried, 0
         for i in range(self.batches, self.batches + count):
             batch = source.batch(i)
-            loss, share, state = learn(self.model, batch, None if source.begins(i) else state, kind, count)
+            loss, share, state = self._learn(batch, None if source.begins(i) else state, kind, count)
             total += loss
             shares.append(share)
             read += int(np.prod(batch.inputs.shape[:2]))
@@ -273,6 +284,19 @@ class Trainer:
         for share in shares:
             steps[: len(share)] += share / count
         return total / count, steps, state if source.stateful else None, read
+
+    def _learn(self, batch: Batch, state: Any, kind: str, count: int) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None]:
+        """Add the gradient of a `count`-th of the loss to each ``.grad``: the loss, the share of each time step, the state
+        afterwards, detached. Nothing of the graph is left."""
+        if batch.lengths is None and not self.not_compiled and not CURRENT.get()[0] & DEBUG:
+            learnt = tuple(p.requires_grad for p in self.model.parameters())
+            try:
+                loss, share, after = self._program(batch.inputs, batch.targets, state, kind, count, learnt)
+                return float(loss.item()), share, after
+            except mg.CompileError as error:
+                self.not_compiled = str(error)
+        loss, share, after = learn(self.model, batch, state, kind, count)
+        return float(loss.item()), share, after
 
     def _explain(self, error: FloatingPointError, source: Source, kind: str, count: int) -> NoReturn:
         """Make the same update in debug mode, to say where it began."""
@@ -415,17 +439,12 @@ def answer(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
     return outputs, state
 
 
-def learn(
-    model: Module, batch: Batch, state: Any, kind: str, count: int
-) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None]:
-    """Add the gradient of a `count`-th of the loss to each ``.grad``: the loss, the share of each time step, the state
-    afterwards, detached. Nothing of the graph is left."""
+def learn(model: Module, batch: Batch, state: Any, kind: str, count: int) -> tuple[Tensor, Any, Any]:
+    """See `Trainer._learn`."""
     outputs, after = answer(model, batch, state)
     loss = sequence_loss(kind, outputs, batch.targets)
-    value = float(loss.total.item())
-    if math.isfinite(value):
-        (loss.total if count == 1 else loss.total / count).backward()
-    return value, loss.steps, None if after is None else tuple(part.detach() for part in after)
+    (loss.total if count == 1 else loss.total / count).backward()
+    return loss.total.detach(), loss.steps, None if after is None else tuple(part.detach() for part in after)
 
 
 @contextmanager

@@ -327,8 +327,8 @@ class Program:
         parts = [lines[i : i + LINES] for i in range(0, len(lines), LINES)] or [[]]
         if len(parts) == 1:
             return "def run():\n" + "".join(f"    {line}\n" for line in parts[0] or ["pass"])
-        text = "".join(f"def part_{i}():\n" + "".join(f"    {line}\n" for line in part) for i, part in enumerate(parts))
-        return text + "def run():\n" + "".join(f"    part_{i}()\n" for i in range(len(parts)))
+        text = "".join(f"def lines_{i}():\n" + "".join(f"    {line}\n" for line in part) for i, part in enumerate(parts))
+        return text + "def run():\n" + "".join(f"    lines_{i}()\n" for i in range(len(parts)))
 
 
 def whole_index(index: Any) -> tuple[Any, ...]:

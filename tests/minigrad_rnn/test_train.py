@@ -37,8 +37,8 @@ def lab(kind: Any = rnn.LSTM, seed: int = 0, **options: Any) -> rnn.Sequence:
     return rnn.Sequence(kind(5, 5, rng=rng, **options), rnn.Linear(5, 5, rng=rng))
 
 
-def trainer(model: rnn.Sequence, lr: float = 0.1) -> rnn.Trainer:
-    return rnn.Trainer(model, rnn.Adam(model.parameters(), lr=lr))
+def trainer(model: rnn.Sequence, lr: float = 0.1, compile: bool = True) -> rnn.Trainer:
+    return rnn.Trainer(model, rnn.Adam(model.parameters(), lr=lr), compile=compile)
 
 
 # -- learning ----------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_loss_falls_below_every_bound_of_the_task() -> None:
 def test_fit_is_the_loop_one_would_write(kind: Any) -> None:
     task = rnn.tasks.hello()
     fitted, looped = lab(kind), lab(kind)
-    history = trainer(fitted).fit(task, epochs=7, progress=False)
+    history = trainer(fitted, compile=False).fit(task, epochs=7, progress=False)
     optimizer = rnn.Adam(looped.parameters(), lr=0.1)
     for epoch in range(7):
         looped.zero_grad()
@@ -93,6 +93,52 @@ def test_training_goes_on_where_it_stopped() -> None:
     whole = once.fit(task, epochs=6, progress=False).loss
     parts = twice.fit(task, epochs=2, progress=False).loss + twice.fit(task, epochs=4, progress=False).loss
     assert parts == whole
+
+
+# -- compiled ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_compiled_training_is_training(kind: Any, accumulate: int) -> None:
+    losses, models = [], []
+    for compile in (False, True):
+        model = rnn.Sequence(kind(5, 4, dropout=0.5, num_layers=2, dtype=float, rng=0), rnn.Linear(4, 5, dtype=float, rng=1))
+        optimizer = rnn.AdamW(model.parameters(), lr=0.01)
+        training = rnn.Trainer(model, optimizer, clip_norm=1.0, accumulate=accumulate, compile=compile)
+        source = rnn.Streams(np.arange(200) % 5, 7, 3, one_hot=5)
+        losses.append(training.fit(source, 3, progress=False).loss)
+        models.append(model)
+        assert training.not_compiled == ("" if compile else "compile=False")
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-11)
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        np.testing.assert_allclose(q.data, p.data, rtol=1e-9, atol=1e-12)
+
+
+def test_what_cannot_be_compiled_is_trained_as_it_is_and_says_why() -> None:
+    class Deciding(rnn.Sequence):
+        def forward(self, x: Any, lengths: Any = None) -> mg.Tensor:
+            y = super().forward(x, lengths)
+            return y if y.data.sum() > -1e9 else -y
+
+        def answer(self, batch: rnn.Batch, state: Any = None) -> Any:
+            return self(batch.inputs), None
+
+    model = Deciding(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1))
+    training = trainer(model)
+    assert training.fit(rnn.tasks.hello(), 20, progress=False).loss[-1] < 1.0
+    assert "Python's control flow depends on the values" in training.not_compiled
+
+
+def test_frozen_between_two_fits_stays_frozen() -> None:
+    model = lab()
+    training = trainer(model)
+    training.fit(rnn.tasks.hello(), 2, progress=False)
+    frozen = model.recurrent.weight_hh_l0
+    frozen.requires_grad = False
+    before = frozen.data
+    training.fit(rnn.tasks.hello(), 2, progress=False)
+    assert np.array_equal(frozen.data, before)
 
 
 # -- history and after_epoch -------------------------------------------------------------------------------------------
@@ -259,7 +305,7 @@ def assert_same_weights(one: rnn.Module, other: rnn.Module, **tolerance: float) 
 def test_streams_are_the_loop_one_would_write() -> None:
     """Truncated backpropagation through time: the state is carried, the gradient is not."""
     source, fitted, looped = streams(), dropped(), dropped()
-    history = rnn.Trainer(fitted, rnn.SGD(fitted.parameters(), lr=0.5)).fit(source, 2, progress=False)
+    history = rnn.Trainer(fitted, rnn.SGD(fitted.parameters(), lr=0.5), compile=False).fit(source, 2, progress=False)
     optimizer, state = rnn.SGD(looped.parameters(), lr=0.5), None
     losses, begun = [], 0
     for i in range(2 * len(source)):
@@ -281,7 +327,7 @@ def test_streams_are_the_loop_one_would_write() -> None:
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_the_graph_does_not_grow(accumulate: int) -> None:
     model = dropped()
-    training = rnn.Trainer(model, rnn.SGD(model.parameters(), lr=0.1), accumulate=accumulate)
+    training = rnn.Trainer(model, rnn.SGD(model.parameters(), lr=0.1), accumulate=accumulate, compile=False)
     left, made = [], []
 
     def count(training: rnn.Trainer) -> None:
@@ -343,7 +389,7 @@ def test_the_last_batches_of_an_epoch_may_be_fewer_and_shorter() -> None:
 
 def test_clipping_by_norm_and_value_is_the_loop_one_would_write() -> None:
     fitted, looped, task = lab(), lab(), rnn.tasks.hello()
-    training = rnn.Trainer(fitted, rnn.SGD(fitted.parameters(), lr=0.5), clip_norm=0.1, clip_value=0.02)
+    training = rnn.Trainer(fitted, rnn.SGD(fitted.parameters(), lr=0.5), clip_norm=0.1, clip_value=0.02, compile=False)
     history = training.fit(task, 5, progress=False)
     for norm in history.grad_norm:
         looped.zero_grad()
