@@ -1,10 +1,11 @@
-"""The command line: ``python -m minigrad_rnn demo``, and train, sample, eval, tasks and info."""
+"""The command line: ``python -m minigrad_rnn demo``, and train, sample, eval, draw, gradflow, tasks and info."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,10 +20,13 @@ import minigrad as mg
 import minigrad_rnn as rnn
 
 from . import building, commands
+from .draw import LEVELS
+from .draw.overlays import OVERLAYS
 
 __all__ = ["main"]
 
 EPOCHS = 50
+WHOLE = (int, 1, 1_000_000)
 TOLD = (1, 2, 3, 5, 10, 20, EPOCHS)
 
 
@@ -149,12 +153,80 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("model", type=Path, metavar="MODEL", help="what `minigrad-rnn train` saved")
     command.add_argument("data", nargs="?", metavar="FILE|TASK",
         help="another text (default: the part of its own that it was not trained on), or its task")  # fmt: skip
+    draw_options(verbs)
     command = verbs.add_parser("tasks", help="the tasks that there are", description="The tasks, and bounds.")
     command.set_defaults(run=commands.tasks)
     command = verbs.add_parser("info", help="what is in a file of weights", description="What is in a safetensors file.")
     command.set_defaults(run=commands.info)
     command.add_argument("model", type=Path, metavar="FILE", help="a model, or any other safetensors file")
     return parser
+
+
+def draw_options(verbs: Any) -> None:
+    """The commands that draw and measure."""
+    command = verbs.add_parser(
+        "draw",
+        help="draw a network, folded or unrolled in time",
+        description="Draw a trained model, or an untrained network for a task, as it reads one sequence.",
+    )
+    command.set_defaults(run=commands.draw)
+    subject(command)
+    command.add_argument(
+        "--view", choices=("folded", "unrolled", "both"),
+        help="folded: one step for all; unrolled: a frame for each step (default); both: side by side, as in textbooks",
+    )  # fmt: skip
+    command.add_argument("--level", choices=LEVELS, help="unrolled, one box for each op (default), gate or cell")
+    command.add_argument(
+        "--steps", type=steps, metavar="STEPS",
+        help="the steps drawn in full: all, or as 0-3,48-49, from the end as --steps=0,-1 (default: of many three at each end)",
+    )  # fmt: skip
+    command.add_argument("--gradients", action="store_true", help="colour the states by the gradient that reaches them")
+    command.add_argument("--overlay", choices=OVERLAYS, help="colour by the gradient, or by something else")
+    command.add_argument("--chunk", type=ranged("chunk", WHOLE), metavar="K", help="cut the states every K steps")
+    command.add_argument("--cell", choices=tuple(building.CELLS), help="for a task: the kind of network (default: lstm)")
+    command.add_argument("--prompt", metavar="TEXT", help="the symbols of the sequence (default: some of its text or task)")
+    command.add_argument(
+        "--out", metavar="FILE", type=Path,
+        help="a .svg, .png, .pdf, .html or .dot file (default: NAME-VIEW.svg); a picture that is there is replaced",
+    )  # fmt: skip
+
+    command = verbs.add_parser(
+        "gradflow",
+        help="how the gradient flows back through time, in numbers",
+        description="Measure the gradient on its way back through time, in a trained model or in an untrained network for a "
+        "task: its norm at each step, by what each hop changes it and why, how fast it decays, and what each step adds to the "
+        "gradient of the weights.",
+    )
+    command.set_defaults(run=commands.gradflow)
+    subject(command)
+    command.add_argument(
+        "--cells", type=cells, metavar="CELL,...",
+        help=f"networks to compare, before training: {', '.join(commands.CELLS)} (the last two with that activation for tanh)",
+    )  # fmt: skip
+    command.add_argument("--matrix", action="store_true", help="also what the loss of each step says to each state")
+    command.add_argument("--plot", metavar="FILE", type=Path, help="save a figure (needs matplotlib)")
+
+
+def subject(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL|TASK", help="what `minigrad-rnn train` saved; or a task")
+    command.add_argument("--length", metavar="T", type=ranged("length"), help="steps of the sequence; of a task its length")
+    command.add_argument("--hidden", metavar="N", type=ranged("hidden"), help="for a task: features of the state (default: 64)")
+    command.add_argument("--layers", metavar="N", type=ranged("layers"), help="for a task: how many on each other (default: 1)")
+    command.add_argument("--seed", metavar="N", type=ranged("seed"), help="of new weights, and of the sequence (default: 0)")
+
+
+def steps(text: str) -> str:
+    for first, last in re.findall(r"(?<![\d-])(\d+)\s*-\s*(\d+)", text):
+        if len(first + last) < 100 and int(first) > int(last):
+            raise argparse.ArgumentTypeError(f"there are no steps from {first} to {last}; write the smaller number first")
+    return text[:1000]
+
+
+def cells(text: str) -> list[str]:
+    names = [{"tanh": "rnn"}.get(name.strip(), name.strip()) for name in text.lower().split(",")]
+    if strange := [name for name in names if name not in commands.CELLS]:
+        raise argparse.ArgumentTypeError(f"cells are {', '.join(commands.CELLS)}, separated by commas, not {strange[0][:40]!r}")
+    return list(dict.fromkeys(names))
 
 
 def seed(text: str) -> int:

@@ -82,7 +82,6 @@ def test_arrays_and_tensors_without_grad_are_constants() -> None:
         (lambda x: np.clip(x, 0.5, None), "clip(%0, 0.5, None)"),
         (lambda x: x.astype("float32"), "astype(%0, dtype=float32)"),
     ],
-    ids=str,
 )
 def test_an_op_as_a_call(call: Any, text: str) -> None:
     graph = Graph(call(leaf(np.ones((4, 3)))))

@@ -350,7 +350,6 @@ def test_no_silent_way_out_of_the_graph(leave: Callable[[Tensor], Any]) -> None:
         ("np.subtract.reduce", lambda t: np.subtract.reduce(t)),
         ("np.subtract.outer", lambda t: np.subtract.outer(t, t)),
     ],
-    ids=str,
 )
 def test_functions_without_a_derivative_say_so(name: str, call: Callable[[Tensor], Any]) -> None:
     text = rf"^{name} has no derivative in minigrad.*detach\(\).*minigrad\.ops\.TABLE"

@@ -73,6 +73,7 @@ def made(data: str, seed: int, optimizer: str = "Adam", schedule: str = "none", 
     """A trainer, and its data, all new."""
     model, loss, source = DATA[data](seed)
     over = OPTIMIZERS[optimizer](model.parameters())
+    options.setdefault("compile", False)  # which takes longer to begin than to train here
     return rnn.Trainer(model, over, loss=loss, schedule=SCHEDULES[schedule](over), **options), source
 
 
