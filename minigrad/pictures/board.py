@@ -145,8 +145,10 @@ class Board:
 
     def op_lines(self, node: Node, role: str) -> list[str]:
         symbol = self.graph.index_text(node) if "index" in node.options else node.op.symbol
-        literals = [f"{x:g}" for x in node.operands if isinstance(x, int | float)]
-        lines = [" ".join([symbol, *literals])]
+        first = next((i for i, x in enumerate(node.operands) if isinstance(x, Node)), 0)
+        literals = [(i, f"{x:g}") for i, x in enumerate(node.operands) if isinstance(x, int | float)]
+        before, after = ([text for i, text in literals if (i < first) is side] for side in (True, False))
+        lines = [" ".join([*before, symbol, *after])]
         if role != "op":
             return lines
         name = self.name(node)

@@ -15,6 +15,7 @@ from minigrad.pictures.board import step_of
 from ..cells import Cell, State, as_input
 from ..models import EncoderDecoder, ManyToOne, Sequence
 from ..recurrent import Recurrent, tagged_step
+from ..train import mode
 
 __all__ = ["Line", "Run", "column", "line_of", "run"]
 
@@ -57,7 +58,7 @@ def run(model: Any, inputs: Any, targets: Any = None, chunk: int | None = None) 
     """Run a model; with `targets` a loss for each output, and their sum, which gathers along the sequence.
 
     The loss of class numbers is the cross-entropy, of real numbers the mean squared error, each the batch's mean. With `chunk`
-    the states are detached every so many steps, as truncated backpropagation through time does.
+    the states are detached every so many steps, as truncated backpropagation through time does. Nothing is dropped.
     """
     if not isinstance(model, Drawable):
         raise TypeError(
@@ -66,6 +67,11 @@ def run(model: Any, inputs: Any, targets: Any = None, chunk: int | None = None) 
         )
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}; it is the number of steps between two cuts, at least 1")
+    with mode(model, training=False):
+        return made_of(model, inputs, targets, chunk)
+
+
+def made_of(model: Any, inputs: Any, targets: Any, chunk: int | None) -> Run:
     made = Run()
     if isinstance(model, EncoderDecoder):
         encode_and_decode(made, model, inputs, targets)

@@ -185,3 +185,10 @@ def test_heat_widens_arrows_and_fills_boxes():
     source = to_dot(picture)
     assert 'fillcolor="#08306b"' in source
     assert "penwidth=2.30" in source
+
+
+def test_a_number_stands_on_the_side_where_it_is():
+    x = mg.tensor(2.0, requires_grad=True, name="x")
+    lines = [box.lines[0] for box in unroll(Graph(1 - x), Marks()).all_boxes() if box.role == "op"]
+    assert lines == ["1 -"]
+    assert [box.lines[0] for box in unroll(Graph(x - 1), Marks()).all_boxes() if box.role == "op"] == ["- 1"]
