@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .ops.kinds import REAL, Domain, Rule, from_signature
+from .standin import primitive
 
 __all__ = ["custom_op"]
 
@@ -39,7 +40,7 @@ def custom_op(
         raise TypeError(f"kind is one of {KINDS}, not {kind!r}")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        op = from_signature(function.__name__, kind, function, rules, domain=domain)
+        op = from_signature(function.__name__, kind, primitive(function), rules, domain=domain)
         if op.variadic:
             raise TypeError(f"{op.name} takes any number of operands; a custom op has a fixed number, with a rule for each")
         defaults = function.__kwdefaults__ or {}

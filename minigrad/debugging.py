@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .graph import CURRENT, DEBUG, WATCH, Node, Scope, Watch
+from .standin import RECORDER
 
 __all__ = ["debug"]
 
@@ -45,6 +46,10 @@ class debug:
     """
 
     def __enter__(self) -> None:
+        if RECORDER.get() is not None:
+            RECORDER.get().refuse(
+                "debug mode looks at the values of each op: call the compiled function inside of it, not it inside"
+            )
         paused, place = CURRENT.get()
         CURRENT.set((paused + DEBUG, place))
 

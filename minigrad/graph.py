@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .errors import GraphFreedError
-from .standin import Standin
+from .standin import Standin, known
 
 __all__ = ["Leaf", "Node", "Scope", "ancestors", "no_grad", "reverse", "scope"]
 
@@ -302,7 +302,7 @@ def reverse(
     if root not in live:
         return {}
     order.reverse()
-    cotangents: dict[Node, Any] = {root: seed}
+    cotangents: dict[Node, Any] = {root: seed if lift is not None else known(seed)}
     owned: set[Node] = set()  # whose cotangent is a buffer of the sweep's own, so that it may be added to in place
     pending: dict[Node, dict[Gather, list[Piece]]] = {}
     found: dict[Node, Any] = {}
@@ -324,7 +324,7 @@ def reverse(
             cotangents[node] = have  # += made a new object where `have` was a NumPy scalar
         else:
             cotangents[node] = have + g
-            if lift is None:
+            if not placing:
                 owned.add(node)
 
     # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
@@ -340,7 +340,7 @@ def reverse(
                     except Exception as error:
                         add_note(error, f"in the backward pass of {user.op.name}", user.operands, user.scope)
                         raise
-                if lift is None:
+                if not placing:
                     owned.add(node)
             g = cotangents.pop(node, None)
             if g is None:
@@ -407,7 +407,7 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
     """
     order = ancestors(outputs)
     live = leading_to(order, tangents)
-    found = dict(tangents)
+    found = dict(tangents) if lift is not None else {node: known(t) for node, t in tangents.items()}
     with np.errstate(all="ignore"), same_place():
         for node in order:
             if node in found or node not in live:

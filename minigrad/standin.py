@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-__all__ = ["RECORDER", "Standin", "decide", "drawn", "primitive"]
+__all__ = ["RECORDER", "Standin", "decide", "drawn", "known", "number", "primitive", "setting"]
 
 RECORDER: ContextVar[Any] = ContextVar("minigrad recorder", default=None)
 
@@ -43,6 +43,19 @@ def drawn(rng: np.random.Generator, draw: Callable[[], np.ndarray]) -> Any:
     return recorder.record(draw, (), {}, pure=False)
 
 
+def setting(owner: Any, name: str) -> Any:
+    """An attribute that says what is to be done. A recorded program looks again at each run, as for `decide`."""
+    recorder = RECORDER.get()
+    return getattr(owner, name) if recorder is None else recorder.setting(owner, name)
+
+
+def known(array: Any) -> Any:
+    """An array that is the same at each run, as a stand-in: beside others an array has methods that would ask for their
+    values, such as ``array.dot(standin)``. Not while recording, what it is given."""
+    recorder = RECORDER.get()
+    return recorder.as_constant(array) if recorder is not None and type(array) is np.ndarray else array
+
+
 def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of arrays that is recorded as one call: because it writes into arrays, or looks at values."""
 
@@ -54,3 +67,9 @@ def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
         return recorder.record(function, args, options)
 
     return recorded
+
+
+@primitive
+def number(x: Any) -> Any:
+    """The value of an array of one element as a Python number, which promotes nothing."""
+    return x.item()

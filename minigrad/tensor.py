@@ -222,7 +222,8 @@ class Tensor:
         if self._node is None:
             return None
         if isinstance(self._node, Leaf):
-            return self._node.grad
+            recorder = RECORDER.get()
+            return self._node.grad if recorder is None else recorder.gradient(self._node)
         raise AttributeError(
             f"only leaves gather a .grad, and this tensor is the result of {self._node.op.name}; "
             "its gradient is minigrad.grad(loss, tensor)"
@@ -233,7 +234,7 @@ class Tensor:
         if new is None and self._node is None:
             return
         if RECORDER.get() is not None and isinstance(self._node, Leaf):
-            RECORDER.get().gradient(self._node)
+            RECORDER.get().gradient_written(self._node)
         if not isinstance(self._node, Leaf):
             raise ValueError("only a leaf that requires grad has a .grad to set")
         if new is not None:
@@ -591,7 +592,7 @@ def plain(x: Any) -> Any:
 def values(x: Any) -> Any:
     """The array of a Tensor, a stand-in as it is, anything else made an array."""
     x = plain(x)
-    return x if isinstance(x, Standin) else np.asarray(x)
+    return x.as_array() if isinstance(x, Standin) else np.asarray(x)
 
 
 def as_dtype(array: Any, dtype: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minigrad import Tensor
+from minigrad.standin import Standin, decide, primitive
 
 __all__ = ["clip_grad_norm", "clip_grad_value"]
 
@@ -35,15 +36,15 @@ def clip_grad_norm(
         raise ValueError(f"norm_type is {norm_type!r}; it must be a number greater than 0, or math.inf for the largest element")
     max_norm, norm_type = float(max_norm), float(norm_type)
     found = with_gradient(parameters)
-    norm = total_norm([g for _, g in found], norm_type)
-    if error_if_nonfinite and not math.isfinite(norm):
+    norm: float = total_norm(norm_type, *(g for _, g in found))
+    if error_if_nonfinite and not decide(np.isfinite(norm)):
         bad = [p.name or f"number {i}" for i, (p, g) in enumerate(found) if not np.all(np.isfinite(g))]
         raise ValueError(
             f"the norm of the gradients is {norm}, and they cannot be clipped; not finite are those of: {', '.join(bad)}. "
             "minigrad.debug() shows where it began; leave out error_if_nonfinite to clip anyway"
         )
-    factor = max_norm / (norm + 1e-6)
-    if not factor >= 1:
+    factor = at_most_one(max_norm / (norm + 1e-6))
+    if isinstance(factor, Standin) or factor != 1:
         with np.errstate(invalid="ignore"):  # 0 times infinity: all that is left to say there is NaN
             for p, g in found:
                 p.grad = g * factor
@@ -75,7 +76,13 @@ def with_gradient(parameters: Iterable[Tensor] | Tensor) -> list[tuple[Tensor, n
     return [(p, g) for p in {id(p): p for p in given}.values() if (g := p.grad) is not None]
 
 
-def total_norm(gradients: list[np.ndarray], norm_type: float) -> float:
+@primitive
+def at_most_one(factor: float) -> float:
+    return 1.0 if factor >= 1 else factor
+
+
+@primitive
+def total_norm(norm_type: float, *gradients: np.ndarray) -> float:
     largest = float(np.max([np.max(np.abs(g), initial=0) for g in gradients], initial=0))
     if not 0 < largest < math.inf or norm_type == math.inf:
         return largest

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.standin import decide
+from minigrad.standin import decide, setting
 from minigrad.tensor import values
 
 from .init import Seed, dropout_mask, generator, uniform
@@ -107,7 +107,7 @@ class Dropout(Module):
     def forward(self, x: Any) -> Tensor:
         if not isinstance(x, Tensor):
             x = mg.tensor(x)
-        if self.training and self.p:
+        if setting(self, "training") and self.p:
             x = x * dropout_mask(x, self.p, self.rng)
         return x  # type: ignore[no-any-return]
 

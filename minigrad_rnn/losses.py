@@ -10,7 +10,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.ops.nn import outside
-from minigrad.standin import Standin, decide
+from minigrad.standin import decide, known, number
 from minigrad.tensor import values
 
 __all__ = ["SequenceLoss", "binary_cross_entropy_with_logits", "mse_loss", "sequence_cross_entropy", "sequence_loss"]
@@ -48,9 +48,7 @@ def sequence_cross_entropy(
     if reduction == "sum":
         return SequenceLoss(losses.sum() / batch, losses._data.sum(axis=1) / batch)
     count = asked(targets, ignore_index, weight, logits.shape[-1])
-    if isinstance(count, Standin):
-        count = count.astype(losses.dtype)
-    elif count == T * batch:
+    if decide(count == T * batch):
         return SequenceLoss(losses.mean(), losses._data.sum(axis=1) / count)
     return SequenceLoss(losses.sum() / count, losses._data.sum(axis=1) / count)
 
@@ -61,11 +59,11 @@ def asked(targets: Any, ignore_index: int, weight: Any, count_of_classes: int) -
     if weight is None and ignore_index < 0 and not outside(classes, count_of_classes):
         return float(classes.size)
     counted = classes != ignore_index
-    shares = counted if weight is None else np.asarray(weight, dtype=float)[np.where(counted, classes, 0)] * counted
+    shares = counted if weight is None else known(np.asarray(weight, dtype=float))[np.where(counted, classes, 0)] * counted
     count = np.sum(shares)
     if not decide(count > 0):
         raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
-    return count if isinstance(count, Standin) else float(count)
+    return number(count.astype(float))
 
 
 def mse_loss(outputs: Any, targets: Any, *, reduction: str = "mean") -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from minigrad import scope
-from minigrad.standin import RECORDER
+from minigrad.standin import RECORDER, decide
 
 from .module import Parameter
 
@@ -70,7 +70,7 @@ def sgd_momentum(
     """
     if weight_decay:
         g = g + weight_decay * p
-    buffer = momentum * state.buffer + (g if state.t == 0 or not dampening else (1 - dampening) * g)
+    buffer = momentum * state.buffer + (g if not dampening or decide(state.t == 0) else (1 - dampening) * g)
     step = g + momentum * buffer if nesterov else buffer
     return p - lr * step, SGDState(buffer, state.t + 1)
 
@@ -475,11 +475,16 @@ class Optimizer(Configured):
 
     def _recorded_step(self, recorder: Any) -> None:
         """`step` for `minigrad.compile`: learning rate and states come from here, and the new ones go back, at each run."""
+        for name in self.settings:
+            if name != "lr":
+                recorder.setting(self, name)
         lr = vars(self)["lr"]
         vars(self)["lr"] = recorder.input(lr, lambda: vars(self)["lr"])
         try:
             for i, p in enumerate(self.parameters):
-                g = recorder.gradient(p._node)
+                if not p.requires_grad:
+                    recorder.setting(p, "requires_grad")
+                g = p.grad
                 if g is not None:
                     state = recorder.slot(self.states, i)
                     with scope("update"), scope("parameter", i):

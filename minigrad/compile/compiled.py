@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import CURRENT
+from ..graph import CURRENT, DEBUG
 from ..tensor import Tensor
 from ..trees import leaves
 from .program import OtherWay
@@ -39,10 +39,14 @@ def compile(
     change from call to call; name those in `static` (by position or name) that are used as sizes or in conditions. With
     ``check=True`` each call runs f itself as well, on copies of the arguments, and compares; f must then be without effects.
     ``batch=False`` leaves out the passes that change the order of sums, and what comes out is then what f gives, bit for bit.
-    Otherwise it may differ in the last digits.
+    Otherwise it may differ in the last digits. (So it may for arguments that are not contiguous.)
+
+    What it returns is outside of any graph. Compiled functions that it calls become part of it; in debug mode f itself is
+    run.
 
     ``.source`` is the program, ``.report()`` tells what it is made of. Raises CompileError where f cannot be recorded: where
-    Python's control flow depends on values, or they are turned into Python numbers. The message says what to do.
+    Python's control flow depends on values, or they are turned into Python numbers; where it writes into an array, keeps a
+    value outside of itself, or draws from ``np.random`` or a generator it closes over. The message says what to do.
 
     >>> import numpy as np, minigrad
     >>> step = minigrad.compile(lambda w, x: minigrad.value_and_grad(lambda w: np.tanh(x @ w).sum())(w))
@@ -81,6 +85,8 @@ class Compiled:
         self._lock = threading.RLock()  # the buffers of a program serve one run at a time
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        if CURRENT.get()[0] >= DEBUG:  # which looks at each op; or while another function is recorded, and becomes part of it
+            return self.f(*args, **options)
         with self._lock:
             result = self._run(args, options)
         if self.check:
@@ -135,6 +141,8 @@ class Compiled:
         return self.last
 
     def is_static(self, place: Place, x: Any) -> bool:
+        if hasattr(x, "__next__"):
+            raise CompileError(f"argument {place!r} is used up when it is read (a generator, an iterator): give a list")
         if place in self.static or x is None or isinstance(x, bool | str | bytes):
             return True
         return not isinstance(x, float | int | np.ndarray | np.generic | Tensor | list | tuple | dict | np.random.Generator)
@@ -150,10 +158,15 @@ class Compiled:
 def kind_of(x: Any, static: bool) -> Any:
     """What two arguments must have in common for the same program to serve both."""
     if static:
+        if isinstance(x, list | tuple):
+            return (type(x), *(kind_of(y, True) for y in x))
         try:
             hash(x)
         except TypeError:
-            return id(x)
+            raise CompileError(
+                f"a {type(x).__name__} is taken for the same at each call, and it may change (it has no hash): give numbers, "
+                "texts or tuples of them, or close over it"
+            ) from None
         return (type(x), x)
     if isinstance(x, dict):
         return ("dict", *((key, kind_of(y, isinstance(y, bool | str | None))) for key, y in x.items()))

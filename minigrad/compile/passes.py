@@ -457,7 +457,7 @@ class Batching:
                 if one is None:
                     return
                 arguments.append((one, True))
-            elif any(list(variables(v)) for v in column) or len({signature(v) for v in column}) > 1:
+            elif any(variables(v) for v in column) or len({signature(v) for v in column}) > 1:
                 return
             else:
                 arguments.append((column[0], False))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..ops.shape import is_advanced, scattered
 from .passes import Calls, flat, is_view
-from .trace import Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose
+from .trace import Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose, variables
 
 __all__ = ["Program"]
 
@@ -24,7 +24,9 @@ numbers = count()
 class Program:
     """Straight-line NumPy code without allocation. ``run()`` computes; `buffers` are the arrays it works on."""
 
-    def __init__(self, calls: Calls, outputs: Sequence[Var], recorder: Recorder, in_place: dict[Var, Var]) -> None:
+    def __init__(
+        self, calls: Calls, outputs: Sequence[Var], recorder: Recorder, in_place: dict[Var, Var], exact: bool = False
+    ) -> None:
         self.calls = calls
         self.outputs = list(outputs)
         self.recorder = recorder
@@ -33,10 +35,10 @@ class Program:
         self.space: dict[str, Any] = {"np": np, "copyto": np.copyto}
         self.taken: dict[str, int] = {}
         self.guards = [(v, outcome) for v, outcome in recorder.guards]
-        self.chains = Chains(calls)
-        self.placed = placements(calls, self.chains)
+        self.chains = Chains([] if exact else calls)
+        self.placed = {} if exact else placements(calls, self.chains)
         self.in_place = self.harmless(in_place)
-        self.memory = Memory(calls, {*outputs, *(v for v, _ in recorder.guards)}, self.placed)
+        self.memory = Memory(calls, {*outputs, *(v for v, _ in recorder.guards)}, self.placed, exact)
         lines = self.written()
         self.source = self.text(lines)
         filename = f"<minigrad program {next(numbers)}>"
@@ -92,7 +94,7 @@ class Program:
         if found is not None:
             return found
         if (v.call is None or v not in self.made) and v not in self.placed:
-            made = np.array(v.value)
+            made = v.value if v.source == "constant" else np.array(v.value)
             self.label(v, v.source or "input")
         elif v in self.in_place:
             made = self.array(self.in_place[v])
@@ -143,8 +145,11 @@ class Program:
         stem = "".join(c if c.isalnum() else "_" for c in known or hint)
         stem = stem if stem and not stem[0].isdigit() else f"_{stem}"
         n = self.taken.get(stem, 0)
+        while f"{stem}_{n}" in self.space:
+            n += 1
         self.taken[stem] = n + 1
         self.names[v] = f"{stem}_{n}"
+        self.space[self.names[v]] = None  # taken
 
     # -- code ------------------------------------------------------------------------------------------------
 
@@ -302,20 +307,20 @@ class Program:
     def scatter_lines(self, call: Call, out: str, args: list[str]) -> list[str]:
         """Zeros, and each array added at its index; where the indices are slices that meet nowhere, each copied."""
         indices, buffer = call.options["indices"], self.array(call.out)
-        if any(is_advanced(replaced(i, lambda v: v.value)) for i in indices):
+        if any(is_advanced(i) for i in values_of(indices)):
             lines = [f"{out}.fill(0)"]
             for a, index in zip(args, indices, strict=True):
                 lines.append(f"np.add.at({out}, {self.argument(index)}, {a})")
             return lines
         marks = np.zeros(call.out.shape, np.int8)
-        for index in indices:
+        for index in values_of(indices):
             marks[index] += 1
         alone = bool((marks <= 1).all())
         lines = [] if alone and bool((marks == 1).all()) else [f"{out}.fill(0)"]
         for i, (v, a, index) in enumerate(zip(call.args, args, indices, strict=True)):
             if self.placed.get(v, (None,))[0] is call.out:
                 continue
-            if any(isinstance(j, np.ndarray) for j in index):  # of booleans
+            if any(isinstance(j, Var | np.ndarray) for j in index):  # of booleans
                 lines.append(f"{out}[{self.argument(index)}] {'=' if alone else '+='} {a}")
                 continue
             part = self.name_of_array(buffer[whole_index(index)], f"{out}_{i}")
@@ -329,6 +334,10 @@ class Program:
             return "def run():\n" + "".join(f"    {line}\n" for line in parts[0] or ["pass"])
         text = "".join(f"def lines_{i}():\n" + "".join(f"    {line}\n" for line in part) for i, part in enumerate(parts))
         return text + "def run():\n" + "".join(f"    lines_{i}()\n" for i in range(len(parts)))
+
+
+def values_of(indices: Any) -> Any:
+    return replaced(indices, lambda v: v.value)
 
 
 def whole_index(index: Any) -> tuple[Any, ...]:
@@ -350,7 +359,8 @@ SYMBOLS = {
 class Memory:
     """Buffers that are used again as soon as nobody needs what they hold: what was just computed is still in the cache."""
 
-    def __init__(self, calls: Calls, kept: set[Var], placed: dict[Var, tuple[Var, Any]]) -> None:
+    def __init__(self, calls: Calls, kept: set[Var], placed: dict[Var, tuple[Var, Any]], exact: bool = False) -> None:
+        self.exact = exact  # laid out as the function's own arrays are, for sums depend on that in the last digits
         self.base: dict[Var, Var] = {}  # of views, and of what is made inside another array, whose memory it is
         for v in placed:
             whole = v
@@ -372,10 +382,14 @@ class Memory:
         self.owned: dict[Var, np.ndarray] = {}
 
     def take(self, v: Var) -> np.ndarray:
-        free = self.free.get((v.shape, v.dtype))
-        made = free.pop() if free else np.empty(v.shape, v.dtype)
+        free = self.free.get(self.kind(v))
+        made = free.pop() if free else np.empty_like(v.value, order="K" if self.exact else "C")
         self.owned[v] = made
         return made
+
+    def kind(self, v: Var) -> Any:
+        """What two values must have in common to be held by the same array."""
+        return (v.shape, v.dtype, v.value.strides) if self.exact else (v.shape, v.dtype)
 
     def give_back(self, i: int, arrays: dict[Var, np.ndarray], result: Var | None) -> None:
         """After call i, or before it those that its result, computed element by element, may take the place of."""
@@ -383,11 +397,11 @@ class Memory:
         for v in self.dying.get(i, ()):
             if v not in self.owned:
                 continue
-            if result is not None and (v.shape != result.shape or v.dtype != result.dtype):
+            if result is not None and self.kind(v) != self.kind(result):
                 left.append(v)
                 continue
             array = self.owned.pop(v)
-            self.free.setdefault((v.shape, v.dtype), []).append(array)
+            self.free.setdefault(self.kind(v), []).append(array)
         if i in self.dying:
             self.dying[i] = left
 
@@ -522,7 +536,7 @@ def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
                 stop = start + v.shape[axis]
                 rows.append((v, (slice(None),) * (axis % len(v.shape)) + (slice(start, stop),)))
                 start = stop
-        elif call.fn is scattered.__wrapped__ and not any(is_advanced(i) for i in call.options["indices"]):  # type: ignore[attr-defined]
+        elif call.fn is scattered.__wrapped__ and not any(variables(call.options["indices"])):  # type: ignore[attr-defined]
             marks = np.zeros(call.out.shape, np.int8)
             for index in call.options["indices"]:
                 marks[index] += 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -22,9 +25,11 @@ from .passes import (
     updates_together,
 )
 from .program import OtherWay, Program
-from .trace import Array, CompileError, Number, Recorder, Var
+from .trace import WRITTEN, Array, CompileError, Number, Recorder, Var
 
-__all__ = ["Recorded"]
+__all__ = ["CHANGING", "Recorded"]
+
+CHANGING = (float, int, np.ndarray, np.generic, Tensor, np.random.Generator)  # arguments that may be others at each run
 
 
 def nothing() -> None:
@@ -32,15 +37,22 @@ def nothing() -> None:
 
 
 class Draws:
-    """A random generator in a recorded function: what is drawn from it is drawn anew at each run."""
+    """A random generator given to a recorded function: what is drawn from it is drawn anew at each run, from the one given
+    then."""
 
     def __init__(self, recorder: Recorder, rng: np.random.Generator) -> None:
-        self._recorder, self._rng = recorder, rng
+        self._recorder = recorder
+        self.rng = rng
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._rng, name)
-        self._recorder.will_draw(self._rng)
-        return lambda *args, **options: self._recorder.record(method, args, options, pure=False)
+        if name in ("shuffle", "spawn", "bit_generator") or name.startswith("_"):
+            raise CompileError(f"Generator.{name} is not recorded: it does not return numbers drawn")
+        self._recorder.will_draw(self.rng)
+
+        def draw(*args: Any, **options: Any) -> Any:
+            return getattr(self.rng, name)(*args, **options)
+
+        return lambda *args, **options: self._recorder.record(draw, args, options, pure=False)
 
 
 class Recorded:
@@ -50,16 +62,18 @@ class Recorded:
         self.recorder = recorder = Recorder()
         self.now: list[Any] = []
         self.argument_of: dict[Var, int] = {}
+        self.draws: dict[int, Draws] = {}  # by argument
 
         def stand_in(x: Any) -> Any:
             if x is None or isinstance(x, bool | str):
                 return x
-            if isinstance(x, np.random.Generator):
-                return Draws(recorder, x)
-            if not isinstance(x, Tensor | np.ndarray | np.generic | int | float):
+            if not isinstance(x, CHANGING):
                 return x
             n = len(self.now)
             self.now.append(x)
+            if isinstance(x, np.random.Generator):
+                self.draws[n] = Draws(recorder, x)
+                return self.draws[n]
             if isinstance(x, Tensor):
                 if x.requires_grad:
                     raise CompileError(
@@ -78,17 +92,24 @@ class Recorded:
         given = [x if is_static(i, x) else mapped(stand_in, x) for i, x in enumerate(args)]
         named = {key: x if is_static(key, x) else mapped(stand_in, x) for key, x in sorted(options.items())}
         self.is_static = is_static
+        silent = Silent(f)
         token, mark = RECORDER.set(recorder), CURRENT.get()
         CURRENT.set((mark[0] + RECORDING, mark[1]))
         try:
-            result = f(*given, **named)
+            self.result = mapped(self.as_var, f(*given, **named))
         finally:
             RECORDER.reset(token)
             CURRENT.set(mark)
-            effects = recorder.restored()
-        self.result = mapped(self.as_var, result)
-        self.effects = [(kind, owner, mapped(self.as_var, new)) for kind, owner, new in effects]
+            self.effects = [(kind, owner, mapped(self.as_var, new)) for kind, owner, new in recorder.restored()]
+            drew = silent.drew({id(rng) for rng, _ in recorder.drawn_from.values()})
+        if drew:
+            raise CompileError(
+                f"the function draws from {drew}, and a program would have the same numbers at each run: "
+                "make the generator an argument, f(x, rng), and draw with rng.normal(...)"
+            )
         recorder.name_values()
+        del given, named
+        recorder.close()
         outs = [
             x.var for tree in (self.result, *(new for _, _, new in self.effects)) for x in leaves(tree) if isinstance(x, Out)
         ]
@@ -102,7 +123,7 @@ class Recorded:
             for kind, owner, new in self.effects
             if kind == "data" and isinstance(new, Out) and owner in old
         }
-        self.program = Program(calls, outs, recorder, in_place)
+        self.program = Program(calls, outs, recorder, in_place, exact=not batch)
         self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
         self.call = self.written()
         self.now = []
@@ -164,11 +185,21 @@ class Recorded:
         after: list[str] = []
         cells = {id(made.var): weak for weak, made in self.recorder.cells.values()}
         fed: dict[int, int] = {}
-        for leaf, before in self.recorder.grads.values():
-            name = f"leaf{len(space)}"
-            space[name] = leaf
-            inside.append(f"if {name}.grad is {'not ' if before is None else ''}None: raise OtherWay")
+        for n, draws in self.draws.items():
+            space[f"draws{n}"] = draws
+            inside.append(f"draws{n}.rng = a{n}")
+        for there, before, read in self.recorder.grads.values():
+            if read is not WRITTEN and there() is not None:
+                name = f"leaf{len(space)}"
+                space[name] = there()
+                inside.append(f"if {name}.grad is {'not ' if before is None else ''}None: raise OtherWay")
+        for owner, name, value in self.recorder.settings.values():
+            space[f"owner{len(space)}"], space[f"value{len(space)}"] = owner, value
+            inside.append(f"if owner{len(space) - 2}.{name} != value{len(space) - 1}: raise OtherWay")
+        used = {v for call in program.calls for v in call.inputs()}.union(program.outputs, (v for v, _ in program.guards))
         for i, (where, v) in enumerate(self.recorder.inputs):
+            if v not in used:
+                continue
             space[f"in{i}"] = program.arrays.get(v)
             if v in self.argument_of:
                 value = given[self.argument_of[v]]
@@ -187,7 +218,9 @@ class Recorded:
             space[f"last{i}"] = None
             space[f"dtype{i}"] = v.dtype
             if id(v) in cells and cells[id(v)]() is not None:
-                space[f"t{i}"] = cells[id(v)]()
+                space[f"t{i}"] = tensor = cells[id(v)]()
+                space[f"node{i}"] = tensor._node
+                inside.append(f"if t{i}._node is not node{i}: raise OtherWay")  # it was frozen, or is not any more
                 value = f"t{i}._data"
                 fed[id(cells[id(v)]())] = i
             else:
@@ -223,9 +256,8 @@ class Recorded:
                 return "{" + ", ".join(f"{key!r}: {fresh(y)}" for key, y in x.items()) + "}"
             name = f"k{len(space)}"
             space[name] = x
-            return name
+            return f"{name}.copy()" if isinstance(x, np.ndarray) else name
 
-        before_of = {id(leaf): before for leaf, before in self.recorder.grads.values()}
         for kind, owner, new in self.effects:
             name = f"o{len(space)}"
             if kind == "data":
@@ -242,13 +274,7 @@ class Recorded:
                     after.append(f"last{place} = value")
             elif kind == "grad":
                 space[name] = owner
-                if isinstance(new, Out) and before_of[id(owner)] is None:
-                    view = program.arrays[self.kept(new.var)].view()
-                    view.flags.writeable = False  # seen until the next run, and copied by who adds to it
-                    space[f"{name}g"] = view
-                    after.append(f"{name}.grad = {name}g")
-                else:
-                    after.append(f"{name}.grad = {fresh(new)}")
+                after.append(f"{name}.grad = {fresh(new)}")
             else:
                 container, key = owner
                 space[name], space[name + "key"] = container, key
@@ -256,10 +282,25 @@ class Recorded:
         kept = sorted(n for n in space if n.startswith("last"))
         text = [f"def call({', '.join(given)}):"]
         text += [f"    global {', '.join(kept)}"] if kept else []
-        text += [f"    {line}" for line in (*inside, "run()", *after, f"return {fresh(self.result)}")]
+        text += [f"    {line}" for line in (*inside, *self.running(space, kept), *after, f"return {fresh(self.result)}")]
         space["space"] = program.space
         exec("\n".join(text), space)
         return space["call"]  # type: ignore[no-any-return]
+
+    def running(self, space: dict[str, Any], kept: list[str]) -> list[str]:
+        """The line that runs the program, and what to do where it does not come to its end: it may have written the new values
+        of a parameter over the old ones, and drawn numbers that another recording is going to draw."""
+        back = [f"{name} = None" for name in kept]
+        before = []
+        for i, (rng, _) in enumerate(self.recorder.drawn_from.values() if self.recorder.guards else ()):
+            n = next((n for n, draws in self.draws.items() if draws.rng is rng), None)
+            space[f"rng{i}"] = rng
+            source = f"rng{i}" if n is None else f"a{n}"
+            before.append(f"state{i} = {source}.bit_generator.state")
+            back.append(f"{source}.bit_generator.state = state{i}")
+        if not back:
+            return ["run()"]
+        return [*before, "try:", "    run()", "except BaseException:", *(f"    {line}" for line in back), "    raise"]
 
     def run(self, args: Any, options: Any) -> Any:
         if self.flat and not options:
@@ -272,10 +313,59 @@ class Recorded:
                     *(a for k, a in sorted(options.items()) if not self.is_static(k, a)),
                 )
                 for x in leaves(tree)
-                if isinstance(x, Tensor | np.ndarray | np.generic | int | float) and not isinstance(x, bool)
+                if isinstance(x, CHANGING) and not isinstance(x, bool)
             ]
         with np.errstate(all="ignore"):
             return self.call(*now)
+
+
+class Silent:
+    """The generators that a function may draw from without the recording noticing: the global ones, and those that it and the
+    functions it uses close over."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        self.numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+        self.python = random.getstate()
+        self.own = [(rng, rng.bit_generator.state) for rng in generators_of(f)]
+
+    def drew(self, openly: set[int]) -> str:
+        """Which of them drew, in words; they are put back."""
+        found = ""
+        if repr(np.random.get_state(legacy=False)) != repr(self.numpy):  # noqa: NPY002
+            np.random.set_state(self.numpy)  # noqa: NPY002
+            found = "np.random"
+        if random.getstate() != self.python:
+            random.setstate(self.python)
+            found = "the module random"
+        for rng, before in self.own:
+            if id(rng) not in openly and repr(rng.bit_generator.state) != repr(before):
+                rng.bit_generator.state = before
+                found = "a generator that it closes over"
+        return found
+
+
+def generators_of(f: Any) -> list[np.random.Generator]:
+    """Those that a function and the functions it uses have in their closures and among their globals."""
+    found: dict[int, np.random.Generator] = {}
+    seen: set[int] = set()
+    ahead = [f]
+    while ahead and len(seen) < 1000:
+        x = ahead.pop()
+        x = inspect.unwrap(x) if inspect.isfunction(x) else x
+        if id(x) in seen:
+            continue
+        seen.add(id(x))
+        if isinstance(x, np.random.Generator):
+            found[id(x)] = x
+        elif inspect.ismethod(x):
+            ahead += [x.__func__, *getattr(x.__self__, "__dict__", {}).values()]
+        elif inspect.isfunction(x) and str(x.__module__).split(".")[0] not in ("numpy", "minigrad"):
+            for cell in x.__closure__ or ():
+                with contextlib.suppress(ValueError):  # it may be empty yet
+                    ahead.append(cell.cell_contents)
+            ahead += [x.__globals__[name] for name in x.__code__.co_names if name in x.__globals__]
+            ahead += x.__defaults__ or ()
+    return list(found.values())
 
 
 def base_of(array: np.ndarray) -> np.ndarray:

@@ -6,10 +6,11 @@ run on arrays. Every call is also carried out at once, which gives shapes and dt
 
 from __future__ import annotations
 
+import gc
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
-from weakref import ref
+from weakref import WeakSet, ref
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -56,21 +57,26 @@ class Call:
         self.pure = pure  # no other effect than its result, and the same result for the same arguments
         self.out: Var = None  # type: ignore[assignment]
 
-    def inputs(self) -> Iterator[Var]:
-        return variables((self.args, tuple(self.options.values())))
+    def inputs(self) -> list[Var]:
+        found = variables(self.args)
+        return found + variables(tuple(self.options.values())) if self.options else found
 
     def __repr__(self) -> str:
         return f"{self.out} = {getattr(self.fn, '__name__', self.fn)}{self.args} {self.options or ''}"
 
 
-def variables(x: Any) -> Iterator[Var]:
-    if isinstance(x, Var):
-        yield x
-    elif isinstance(x, list | tuple):
+def variables(x: Any) -> list[Var]:
+    """Those in an argument, or a tuple of them."""
+    if type(x) is Var:
+        return [x]
+    found: list[Var] = []
+    if isinstance(x, list | tuple):
         for y in x:
-            yield from variables(y)
-    elif isinstance(x, slice):
-        yield from variables((x.start, x.stop, x.step))
+            if type(y) is Var:
+                found.append(y)
+            elif isinstance(y, list | tuple):
+                found += variables(y)
+    return found
 
 
 def replaced(x: Any, by: Callable[[Var], Any]) -> Any:
@@ -103,6 +109,10 @@ def cast(x: Any, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
+def as_array(x: Any, dtype: Any) -> Any:
+    return np.asarray(x, dtype)
+
+
 def viewed(x: Any, dtype: Any) -> Any:
     return x.view(dtype)
 
@@ -121,12 +131,13 @@ METHODS_TO_REDUCTIONS = {"sum": np.add, "prod": np.multiply, "max": np.maximum, 
 class Array(Standin, NDArrayOperatorsMixin):
     """Stands for an array."""
 
-    __slots__ = ("recorder", "var")
+    __slots__ = ("__weakref__", "recorder", "var")
     __hash__ = object.__hash__
 
     def __init__(self, recorder: Recorder, var: Var) -> None:
         self.recorder = recorder
         self.var = var
+        recorder.live.add(self)
 
     shape = property(lambda self: self.var.shape)
     dtype = property(lambda self: self.var.dtype)
@@ -141,6 +152,8 @@ class Array(Standin, NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         if any(isinstance(x, Tensor) for x in inputs):
             return NotImplemented
+        if out is not None:
+            raise CompileError("writing into an array (a += b, out=a) is not recorded; use the result: a = a + b")
         fn = ufunc if method == "__call__" else getattr(ufunc, method)
         if method == "reduce":
             options.setdefault("axis", 0)
@@ -153,14 +166,7 @@ class Array(Standin, NDArrayOperatorsMixin):
             )
         if method == "at":
             raise CompileError("np.ufunc.at writes into an array; write np.add.at(a, i, b) as a gather, a[i], of another one")
-        made = self.recorder.record(fn, inputs, options)
-        if out is None:
-            return made
-        (target,) = out
-        if not isinstance(target, Array):
-            raise CompileError("a recorded value cannot be written into a NumPy array that was made before; use the result")
-        target.var = made.astype(target.dtype).var
-        return target
+        return self.recorder.record(fn, inputs, options)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
         if any(issubclass(t, Tensor) for t in types):
@@ -240,6 +246,9 @@ class Array(Standin, NDArrayOperatorsMixin):
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         wanted = np.dtype(dtype)
         return self if wanted == self.dtype else self.recorder.record(cast, (self, wanted), {})
+
+    def as_array(self) -> Array:
+        return self
 
     def dot(self, other: Any) -> Any:
         return self.recorder.record(dot, (self, other), {})
@@ -323,6 +332,14 @@ class Number(Standin):
             return NotImplemented
         return self.recorder.record(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
 
+    dtype = property(lambda self: np.dtype(type(self.var.value)))
+
+    def astype(self, dtype: Any) -> Any:
+        return self.recorder.record(as_array, (self, np.dtype(dtype)), {})
+
+    def as_array(self) -> Any:
+        return self.astype(self.dtype)
+
     def decided(self) -> bool:
         return self.recorder.guard(self.var)
 
@@ -345,8 +362,11 @@ def number_operator(name: str) -> None:
 
 
 UFUNC_OF = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power}
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "abs", "pos", "lt", "le", "gt", "ge"):
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "abs", "pos", "lt", "le", "gt", "ge", "eq"):
     number_operator(_name)
+
+
+WRITTEN = object()  # in the place of a gradient that was not read before it was overwritten
 
 
 class Recorder:
@@ -360,11 +380,16 @@ class Recorder:
         self.kept: list[Any] = []  # so that no id is used twice
         self.inputs: list[tuple[Callable[[], Any], Var]] = []  # where each comes from, at each run
         self.cells: dict[int, tuple[Any, Any]] = {}  # by id of the Tensor, a weak reference to it
-        self.grads: dict[int, tuple[Leaf, Any]] = {}
+        self.grads: dict[
+            int, tuple[Callable[[], Leaf | None], Any, Any]
+        ] = {}  # by id of the leaf: it, its gradient, and the stand-in if it was read
+        self.settings: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self.slots: dict[tuple[int, Any], tuple[Any, Any, Any]] = {}
-        self.data_written: dict[int, tuple[Tensor, Any]] = {}
+        self.data_written: dict[int, tuple[Callable[[], Tensor | None], Any]] = {}
         self.notes: list[tuple[Any, Var]] = []
         self.labels: dict[Var, str] = {}
+        self.live: WeakSet[Array] = WeakSet()
+        self.closed = False
         self.drawn_from: dict[int, tuple[np.random.Generator, Any]] = {}
 
     # -- values ----------------------------------------------------------------------------------------------
@@ -375,7 +400,7 @@ class Recorder:
 
     def input(self, value: Any, where: Callable[[], Any]) -> Standin:
         """A stand-in for a value that is asked for anew at each run."""
-        if isinstance(value, float | int) and not isinstance(value, bool):
+        if isinstance(value, float | int) and not isinstance(value, bool | np.generic):
             var = self.var(value, source="input")
             self.inputs.append((where, var))
             return Number(self, var)
@@ -386,10 +411,13 @@ class Recorder:
 
     def constant(self, array: np.ndarray) -> Var:
         found = self.constants.get(id(array))
-        if found is None:
+        if found is None or found.value.tobytes() != array.tobytes():  # it may have been written to
             self.kept.append(array)
             found = self.constants[id(array)] = self.var(np.array(array), source="constant")
         return found
+
+    def as_constant(self, array: np.ndarray) -> Array:
+        return Array(self, self.constant(array))
 
     def cell(self, tensor: Tensor) -> Any:
         """The values of a Tensor from outside, which may be others at the next run."""
@@ -401,28 +429,38 @@ class Recorder:
         weak, old = ref(tensor), tensor._data
         made = self.input(old, lambda: old if (there := weak()) is None else there._data)
         self.cells[id(tensor)] = (weak, made)
-        self.kept.append(tensor._data)
+        self.kept.append(tensor)
         return made
 
     def written(self, tensor: Tensor) -> None:
         """A Tensor is about to get new values."""
-        self.data_written.setdefault(id(tensor), (tensor, tensor._data))
+        if id(tensor) not in self.data_written:
+            self.data_written[id(tensor)] = (ref(tensor), tensor._data)
+            self.kept.append(tensor)
 
     def gradient(self, leaf: Leaf) -> Any:
         """The gradient a leaf has gathered before; None stays None."""
         if id(leaf) not in self.grads:
-            self.grads[id(leaf)] = (leaf, leaf.grad)
-            if leaf.grad is not None:
-                leaf.grad = self.input(leaf.grad, lambda: leaf.grad)  # type: ignore[assignment]
+            there, before, read = ref(leaf), leaf.grad, None
+            if before is not None:
+                leaf.grad = read = self.input(before, lambda: there().grad)  # type: ignore
+            self.grads[id(leaf)] = (there, before, read)
+            self.kept.append(leaf)
         return leaf.grad
 
-    def check_outside(self) -> None:
-        """Raise if a gradient that was there when this was recorded is not, or the other way round."""
-        for leaf, before in self.grads.values():
-            if (leaf.grad is None) != (before is None):
-                from .program import OtherWay
+    def gradient_written(self, leaf: Leaf) -> None:
+        """A leaf is about to get another gradient."""
+        if id(leaf) not in self.grads:
+            self.grads[id(leaf)] = (ref(leaf), leaf.grad, WRITTEN)
+            self.kept.append(leaf)
 
-                raise OtherWay
+    def setting(self, owner: Any, name: str) -> Any:
+        value = getattr(owner, name)
+        self.settings[id(owner), name] = (owner, name, value)
+        return value
+
+    def refuse(self, why: str) -> NoReturn:
+        raise CompileError(why)
 
     def will_draw(self, rng: np.random.Generator) -> None:
         """Remember where a generator was, so that the program draws at its first run what the function drew."""
@@ -431,13 +469,19 @@ class Recorder:
     def restored(self) -> list[tuple[str, Any, Any]]:
         """What the function has written outside; all is put back as it was before."""
         effects: list[tuple[str, Any, Any]] = []
-        for tensor, old in self.data_written.values():
-            effects.append(("data", tensor, tensor._data))
-            tensor._data = old
-        for leaf, before in self.grads.values():
-            if leaf.grad is not before:
-                effects.append(("grad", leaf, leaf.grad))
-            leaf.grad = before
+        self.name_results()
+        self.kept.clear()  # and with the notes the graph: of what the function has changed, only what is outside is left
+        for weak, old in self.data_written.values():
+            tensor = weak()
+            if tensor is not None:  # otherwise the function itself made it
+                effects.append(("data", tensor, tensor._data))
+                tensor._data = old
+        for there, before, read in self.grads.values():
+            leaf = there()
+            if leaf is not None:
+                if leaf.grad is not read:
+                    effects.append(("grad", leaf, leaf.grad))
+                leaf.grad = before
         for (_, key), (owner, old, new) in self.slots.items():
             if owner[key] is not new:
                 effects.append(("slot", (owner, key), owner[key]))
@@ -450,11 +494,14 @@ class Recorder:
         """An op was recorded; what it is called is known later."""
         self.notes.append((node, array.var))
 
-    def name_values(self) -> None:
+    def name_results(self) -> None:
         for node, var in self.notes:
             if node.name:
                 t = node.scope.get("t") if node.scope else None
                 self.labels[var] = node.name if t is None else f"{node.name}{t}"
+        self.notes.clear()
+
+    def name_values(self) -> None:
         gone = set()
         for weak, made in self.cells.values():
             tensor = weak()
@@ -464,7 +511,20 @@ class Recorder:
             elif tensor.name:
                 self.labels[made.var] = tensor.name
         self.inputs = [(where, var) for where, var in self.inputs if var not in gone]
-        self.notes.clear()
+
+    def close(self) -> None:
+        """The end of the recording. CompileError if somebody has kept a stand-in, which would never get a value."""
+        known = {id(made) for _, made in self.cells.values()} | {id(read) for _, _, read in self.grads.values()}
+        self.slots.clear()
+        self.closed = True
+        if any(id(array) not in known for array in self.live):
+            gc.collect()
+        for array in self.live:
+            if id(array) not in known:
+                raise CompileError(
+                    f"the function keeps a value of shape {array.shape} outside of itself (in an attribute or a list); "
+                    "a program does not do so again at its next run. Return it, and pass it in as an argument at the next call"
+                )
 
     def slot(self, owner: Any, key: Any) -> Any:
         """What a container holds at a key, as stand-ins; `owner[key] = new` is then a result of the program."""
@@ -487,6 +547,8 @@ class Recorder:
     # -- calls -----------------------------------------------------------------------------------------------
 
     def record(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
+        if self.closed:
+            raise CompileError("a value that a compiled function has kept while it was recorded is used; it has no value")
         plain = tuple(self.plain(x) for x in args)
         named = {key: self.plain(x) for key, x in options.items()}
         result = fn(*replaced(plain, lambda v: v.value), **{k: replaced(x, lambda v: v.value) for k, x in named.items()})
@@ -494,7 +556,8 @@ class Recorder:
         if isinstance(result, list | tuple):
             call.out = self.var(tuple(result), call)
             self.calls.append(call)
-            return type(result)(self.record(operator.getitem, (call.out, i), {}) for i in range(len(result)))
+            parts = [self.record(operator.getitem, (call.out, i), {}) for i in range(len(result))]
+            return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
         if isinstance(result, float | int) and not isinstance(result, bool | np.generic):
             call.out = self.var(result, call)
             self.calls.append(call)

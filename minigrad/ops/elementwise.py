@@ -58,7 +58,7 @@ cbrt = elementwise(
 def power_by_x(x: Any, y: Any) -> Any:
     # y * x**(y - 1), where y = 0 means a constant function: 0 also at x = 0, and in every further derivative.
     zero = np.equal(y, 0)
-    if not np.any(zero):
+    if not decide(np.any(zero)):
         return y * x ** (y - 1)
     return np.where(zero, 0, y * x ** np.where(zero, 1, y - 1))
 
@@ -147,7 +147,7 @@ tan = elementwise(
 def one_minus_square(x: Any) -> Any:
     # Digits are kept near 1, where 1 - x * x has few; at 1 a factor of 0 would make NaN of an infinite second derivative.
     edge = np.equal(np.abs(x), 1)
-    if not np.any(edge):
+    if not decide(np.any(edge)):
         return (1 - x) * (1 + x)
     return np.where(edge, 1 - x * x, (1 - x) * (1 + x))
 
@@ -438,7 +438,7 @@ def sign(x: Any) -> Any:
 
 # -- dtype -----------------------------------------------------------------------------------------------------
 
-astype_op = linear("astype", lambda x, *, dtype: np.asarray(x).astype(dtype), lambda g: g, analytic=False)
+astype_op = linear("astype", lambda x, *, dtype: x.astype(dtype), lambda g: g, analytic=False)
 
 
 def astype(x: Any, dtype: Any) -> Any:

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..graph import CURRENT, DEBUG, NO_OPTIONS, RECORDING, WATCH, Gather, Leaf, Node, add_note, next_number, reverse
-from ..standin import RECORDER, Standin, decide
+from ..standin import RECORDER, Standin, decide, known
 from ..tensor import Tensor, lifted, wrap
 
 __all__ = ["POSITIVE", "REAL", "Domain", "Op", "apply", "elementwise", "general", "linear"]
@@ -232,7 +232,8 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             arrays.append(x)
             nodes.append(None)
         else:
-            arrays.append(x if x is None or (op.weak and isinstance(x, SCALARS)) else np.asarray(x))
+            array = x if x is None or (op.weak and isinstance(x, SCALARS)) else np.asarray(x)
+            arrays.append(array if recorder is None else known(array))
             nodes.append(None)
     try:
         with np.errstate(all="ignore") if paused >= DEBUG else UNCHANGED:  # debug mode has better words than NumPy's warning
@@ -258,8 +259,8 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             nodes[i] = x._leaf or x._constant()
         elif x is None or (op.weak and isinstance(x, SCALARS)) or not hasattr(arrays[i], "shape"):
             nodes[i] = x
-        elif isinstance(x, Standin):
-            nodes[i] = Leaf(x, requires_grad=False)  # type: ignore[arg-type]
+        elif isinstance(arrays[i], Standin):
+            nodes[i] = Leaf(arrays[i], requires_grad=False)
         else:  # somebody else's array: if a rule will need it, it must not change until then
             if keep[i + 1]:
                 arrays[i] = np.array(x)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import LeavesGraphError
+from ..standin import decide
 from ..tensor import Tensor
 from .kinds import POSITIVE, REAL, Domain, Op, general, shape_of
 from .linalg import swapped
@@ -131,7 +132,7 @@ def nearly_singular(x: Any) -> bool:
         return False
     with np.errstate(all="ignore"):
         x = computable(x)
-        return not bool(np.all(np.linalg.cond(x) < np.finfo(x.dtype).eps ** -0.5))
+        return not decide(np.all(np.linalg.cond(x) < np.finfo(x.dtype).eps ** -0.5))
 
 
 def det_vjp(g: Any, out: Any, x: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Piece
-from ..standin import Standin, decide
+from ..standin import decide, known, number
 from ..tensor import Tensor, values
 from .kinds import REAL, apply, floating, general, shape_of
 from .linalg import rows, rowwise
@@ -207,7 +207,7 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_
         weights = weight.numpy() if isinstance(weight, Tensor) else np.asarray(weight)
         if weights.shape != shape[-1:]:
             raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
-        weights = weights.astype(dtype)[classes]
+        weights = known(weights.astype(dtype))[classes]
         factors = weights if factors is None else weights * factors
     losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
     if factors is None:
@@ -224,7 +224,7 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_
     total = factors.sum()
     if not decide(total > 0):
         raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
-    return sum(losses) / (total if isinstance(total, Standin) else total.item())
+    return sum(losses) / number(total)
 
 
 def outside(classes: np.ndarray, count: int) -> bool:

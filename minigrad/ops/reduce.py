@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..tensor import Tensor
+from ..standin import decide
 from .elementwise import divide, multiply, subtract
 from .kinds import REAL, Domain, general, linear, shape_of
-from .shape import concatenate, reshape, transpose
+from .shape import as_array, concatenate, reshape, transpose
 
 Axis = int | tuple[int, ...] | None
 
@@ -403,7 +403,7 @@ def average(x: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
         weights = transpose(weights, tuple(np.argsort(axes)))
         weights = reshape(weights, tuple(n if i in axes else 1 for i, n in enumerate(shape)))
     total = sum(weights, axes, keepdims=keepdims)
-    if np.any(np.equal(total, 0)):
+    if decide(np.any(np.equal(total, 0))):
         raise ZeroDivisionError("weights sum to 0, so they have no average")
     return divide(sum(multiply(x, weights), axes, keepdims=keepdims), total)
 
@@ -432,7 +432,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
         x = concatenate([*before, x, *after], axis)
     later = (slice(None),) * axis + (slice(1, None),)
     earlier = (slice(None),) * axis + (slice(None, -1),)
-    x = x if isinstance(x, Tensor) else np.asarray(x)
+    x = as_array(x)
     for _ in range(n):
         x = np.not_equal(x[later], x[earlier]) if x.dtype == bool else subtract(x[later], x[earlier])
     return x

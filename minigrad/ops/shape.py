@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..graph import Piece
 from ..standin import Standin, primitive
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, plain, wrap
 from .kinds import apply, linear, shape_of
 
 Shape = int | Sequence[int]
@@ -221,7 +221,7 @@ def own_index(i: Any) -> Any:
     """Index arrays are copied: what the backward pass will use must not change."""
     if isinstance(i, int | slice) or i is None or i is Ellipsis:
         return i
-    array = np.array(i.data if isinstance(i, Tensor) else i)
+    array = plain(i) if isinstance(plain(i), Standin) else np.array(plain(i))
     if array.size == 0 and isinstance(i, list):
         array = array.astype(np.intp)
     if array.dtype.kind not in "biu":
@@ -240,7 +240,12 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     if axis is None or not shape_of(x):
         axis = axis if axis is None else normalize_axis_index(axis, 1)  # NumPy takes a number for an array of one
         x, axis = reshape(x, -1), 0
-    return getitem(x, (slice(None),) * normalize_axis_index(axis, len(shape_of(x))) + (np.asarray(indices),))
+    return getitem(x, (slice(None),) * normalize_axis_index(axis, len(shape_of(x))) + (plain_array(indices),))
+
+
+def plain_array(x: Any) -> Any:
+    """Anything but a tensor that requires grad as an array: indices, conditions."""
+    return plain(x) if isinstance(plain(x), Standin) else np.asarray(x)
 
 
 def as_array(x: Any) -> Any:
@@ -623,7 +628,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     """
     if axis is None:
         x, axis = ravel(x), 0
-    index = np.asarray(indices)
+    index = plain_array(indices)
     shape = shape_of(x)
     axis = normalize_axis_index(axis, len(shape))
     if index.dtype.kind not in "iu":
@@ -725,7 +730,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     """
     if len(condlist) != len(choicelist) or not condlist:
         raise ValueError(f"select takes one choice for each condition, not {len(choicelist)} for {len(condlist)}")
-    conditions = [np.asarray(condition) for condition in condlist]
+    conditions = [plain_array(condition) for condition in condlist]
     if any(condition.dtype.kind != "b" for condition in conditions):
         raise TypeError("select takes conditions that are arrays of booleans")
     choices = [x if type(x) in (int, float) else as_array(x) for x in (*choicelist, default)]
@@ -746,7 +751,7 @@ def choose(x: Any, choices: Sequence[Any], *, mode: str = "raise") -> Any:
     >>> minigrad.choose([1, 0], [minigrad.tensor([1.0, 2.0]), 5.0])
     tensor([5., 2.])
     """
-    number, choices = np.asarray(x), [as_array(choice) for choice in choices]
+    number, choices = plain_array(x), [as_array(choice) for choice in choices]
     shape = np.broadcast_shapes(number.shape, *(choice.shape for choice in choices))
     places = np.broadcast_to(np.choose(number, np.arange(len(choices)), mode=mode), shape)  # type: ignore[call-overload]
     stacked = stack([broadcast_to(choice, shape) for choice in choices])
