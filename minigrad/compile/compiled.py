@@ -59,7 +59,7 @@ def compile(
         tanh(dot_0, tanh_0)
         add_reduce(tanh_0, (0, 1, ), None, total_0)
         multiply(tanh_0, tanh_0, multiply_0)
-        subtract(1, multiply_0, subtract_0)
+        subtract(just_1_d, multiply_0, subtract_0)
         multiply(constant_0, subtract_0, multiply_1)
         turned_0.dot(multiply_1, dot_1)
     <BLANKLINE>
@@ -129,6 +129,7 @@ class Compiled:
         recorded                    3 calls
         without what is not needed  3 calls
         without duplicates          2 calls
+        merged and reordered        2 calls
         batched over time           2 calls
         updates side by side        2 calls
         2 arrays, 48 bytes

@@ -145,6 +145,7 @@ def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
             uses[v] = uses.get(v, 0) + 1
     made_by = {call.out: call for call in calls}
     late = recurrent(calls)
+    sums: dict[tuple[Var, Var], Var] = {}
     left = []
     for call in calls:
         pair = call.args if call.fn is np.add and not call.options else ()
@@ -157,6 +158,15 @@ def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
             ):  # fmt: skip
                 c, r = sorted(inner.args, key=lambda v: len(v.shape))
                 if c.call is None and r.call is not None and len(c.shape) < len(p.shape):
+                    sides = made_by[p].args if p in made_by and made_by[p].fn is np.add else ()
+                    if len(sides) == 2 and isinstance(sides[1], Var) and sides[1].call is None and sides[1].shape == c.shape:
+                        p, other = sides  # the two biases of PyTorch's cells: their sum once, not twice a sum with the rest
+                        both = sums.get((other, c))
+                        if both is None:
+                            small = Call(np.add, (other, c), {}, None, True)
+                            both = sums[other, c] = small.out = recorder.var(other.value + c.value, small)
+                            left.append(small)
+                        c = both
                     first = Call(np.add, (p, c), {}, call.scope, True)
                     first.out = recorder.var(p.value + c.value, first)
                     made_by[first.out] = first
@@ -189,7 +199,10 @@ class Groups:
                     source = self.of.get(v)
                     if source is not None:
                         after[source].add(number)
-        self.waiting = {n for part in strongly_connected(after) if len(part) > 1 or part[0] in after[part[0]] for n in part}
+        parts = [part for part in strongly_connected(after) if len(part) > 1 or part[0] in after[part[0]]]
+        self.waiting = {number for part in parts for number in part}
+        # Which of the chains of groups that wait for one another a result belongs to.
+        self.component = {call.out: i for i, part in enumerate(parts) for number in part for call in members[number]}
 
 
 def grouped(calls: Calls) -> Groups:

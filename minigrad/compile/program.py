@@ -35,6 +35,7 @@ class Program:
         self.space: dict[str, Any] = {"np": np, "copyto": np.copyto}
         self.taken: dict[str, int] = {}
         self.guards = [(v, outcome) for v, outcome in recorder.guards]
+        self.exact = exact
         self.chains = Chains([] if exact else calls)
         self.placed = {} if exact else placements(calls, self.chains)
         self.in_place = self.harmless(in_place)
@@ -200,6 +201,25 @@ class Program:
             return repr(x)
         return self.name_of(x)
 
+    def quick(self, a: Any, v: Var, fn: Any, text: str) -> str:
+        """An operand of a ufunc in the form that it takes in the least time: of a number an array without axes, of what is
+        broadcast without being repeated a view of the result's shape."""
+        others = {x.dtype for x in (v.call.inputs() if v.call else ())} - {None}
+        if type(a) in (int, float) and fn in ARITHMETIC and others == {v.dtype} and v.dtype.kind == "f":  # type: ignore[union-attr]
+            words = str(a).replace("-", "minus_").replace(".", "_")
+            return self.name_of_array(np.array(a, v.dtype), f"just_{words}_{v.dtype.char}")  # type: ignore[union-attr]
+        if (
+            isinstance(a, Var)
+            and a.dtype is not None
+            and a.shape
+            and a.shape != v.shape
+            and np.prod(a.shape) == np.prod(v.shape)
+        ):
+            array = self.array(a)
+            if array.flags.c_contiguous:
+                return self.name_of_array(array.reshape(v.shape), f"{text}_wide")
+        return text
+
     def function(self, fn: Any) -> str:
         """The name of a ufunc, NumPy's own where it can be."""
         name: str = fn.__name__
@@ -234,6 +254,8 @@ class Program:
         args = [self.argument(a) for a in call.args]
         if isinstance(fn, np.ufunc) and fn.nout == 1:
             options = "".join(f", {k}={self.argument(x)}" for k, x in call.options.items())
+            if not self.exact and not call.options and fn.signature is None:
+                args = [self.quick(a, v, fn, text) for a, text in zip(call.args, args, strict=True)]
             place = f"out={out}" if fn in (np.maximum, np.minimum) else out  # of these NumPy wants it by name
             return [f"{self.function(fn)}({', '.join(args)}, {place}{options})"]
         if getattr(fn, "__name__", "") == "reduce":
@@ -350,6 +372,7 @@ class OtherWay(Exception):
     """A condition came out otherwise than when the program was recorded."""
 
 
+ARITHMETIC = {np.add, np.subtract, np.multiply, np.divide}
 SYMBOLS = {
     operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**", operator.mod: "%",
     operator.floordiv: "//", operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=",

@@ -25,6 +25,7 @@ from .passes import (
     updates_together,
 )
 from .program import OtherWay, Program
+from .rewrites import neighbours_merged, products_first, zeros_left_out
 from .trace import WRITTEN, Array, CompileError, Number, Recorder, Var
 
 __all__ = ["CHANGING", "Recorded"]
@@ -127,6 +128,7 @@ class Recorded:
         self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
         self.call = self.written()
         self.now = []
+        recorder.forget()
 
     def improved(self, outs: list[Var], batch: bool) -> Calls:
         """The recorded calls after all passes."""
@@ -137,9 +139,13 @@ class Recorded:
         calls = duplicates_removed(calls, keep)
         self.passes.append(("without duplicates", len(calls)))
         if batch:
-            calls = invariants_first(rows_restacked(calls, recorder), recorder)
+            calls = zeros_left_out(calls, keep)
+            calls = neighbours_merged(rows_restacked(calls, recorder), recorder)
+            calls = products_first(invariants_first(calls, recorder), recorder)
+            calls = duplicates_removed(dead_code_removed(calls, self.needed(outs)), keep)
+            self.passes.append(("merged and reordered", len(calls)))
             calls = batched_over_time(calls, recorder)
-            calls = dead_code_removed(calls, [self.kept(v) for v in (*outs, *(v for v, _ in recorder.guards))])
+            calls = dead_code_removed(calls, self.needed(outs))
             self.passes.append(("batched over time", len(calls)))
             calls = updates_together(calls, recorder)
             calls = duplicates_removed(calls, keep)
@@ -148,6 +154,9 @@ class Recorded:
         if batch:
             self.passes.append(("updates side by side", len(calls)))
         return calls
+
+    def needed(self, outs: list[Var]) -> list[Var]:
+        return [self.kept(v) for v in (*outs, *(v for v, _ in self.recorder.guards))]
 
     def kept(self, v: Var) -> Var:
         """The Var that took the place of v."""

@@ -376,6 +376,7 @@ class Recorder:
         self.calls: list[Call] = []
         self.guards: list[tuple[Var, bool]] = []
         self.count = 0
+        self.vars: list[Var] = []
         self.constants: dict[int, Var] = {}  # by id of the array
         self.kept: list[Any] = []  # so that no id is used twice
         self.inputs: list[tuple[Callable[[], Any], Var]] = []  # where each comes from, at each run
@@ -396,7 +397,9 @@ class Recorder:
 
     def var(self, value: Any, call: Call | None = None, source: str = "") -> Var:
         self.count += 1
-        return Var(self.count, value, call, source)
+        made = Var(self.count, value, call, source)
+        self.vars.append(made)
+        return made
 
     def input(self, value: Any, where: Callable[[], Any]) -> Standin:
         """A stand-in for a value that is asked for anew at each run."""
@@ -500,6 +503,15 @@ class Recorder:
                 t = node.scope.get("t") if node.scope else None
                 self.labels[var] = node.name if t is None else f"{node.name}{t}"
         self.notes.clear()
+
+    def forget(self) -> None:
+        """Let go of the values of the recorded run: the program has its own arrays."""
+        for var in self.vars:
+            var.value = None
+        self.vars.clear()
+        self.calls.clear()
+        self.constants.clear()
+        self.kept.clear()
 
     def name_values(self) -> None:
         gone = set()
