@@ -54,6 +54,9 @@ def compile(
     >>> slope.tolist()
     [[3.0], [3.0]]
     >>> print(step.source)
+    # constant_0: always [[1.0], [1.0], [1.0]]
+    # turned_0: input_1.T
+    # part_0: total_0[()]
     def run():
         input_1.dot(input_0, dot_0)
         tanh(dot_0, tanh_0)
@@ -116,8 +119,10 @@ class Compiled:
 
     @property
     def source(self) -> str:
-        """The NumPy program that ran last."""
-        return self._there().program.source
+        """The NumPy program that ran last: what its names stand for, where that is a part of something else, and its lines."""
+        program = self._there().program
+        legend = [f"# {name}: {text}\n" for name, text in program.legend.items() if text]
+        return "".join(legend) + program.source
 
     def report(self) -> str:
         """What the program that ran last is made of: calls after each pass, buffers and their bytes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import linecache
 import operator
 from collections import Counter
@@ -34,6 +35,7 @@ class Program:
         self.names: dict[Var, str] = {}
         self.space: dict[str, Any] = {"np": np, "copyto": np.copyto}
         self.taken: dict[str, int] = {}
+        self.legend: dict[str, str] = {}
         self.guards = [(v, outcome) for v, outcome in recorder.guards]
         self.exact = exact
         self.chains = Chains([] if exact else calls)
@@ -124,7 +126,36 @@ class Program:
             self.label(v, self.hint(v))
         self.arrays[v] = made
         self.space[self.names[v]] = made
+        self.legend[self.names[v]] = self.told(v, made)
         return made
+
+    def told(self, v: Var, made: np.ndarray) -> str:
+        """What a name of the program stands for, where no line of it says so."""
+        if v in self.in_place:
+            return f"{self.names[self.in_place[v]]}, overwritten"
+        if v in self.chains.place:
+            number, row = self.chains.place[v]
+            return f"chain_{number}[{row}]"
+        if v in self.chains.wholes:
+            number, row = self.chains.rows[self.chains.wholes[v][0]]
+            return f"chain_{number}[{row}:{row + len(self.chains.wholes[v])}]" + shaped(v, self.chains.wholes[v])
+        if v in self.placed and v.call is not None:
+            whole, row = self.placed[v]
+            return (
+                f"the place of part {row} in {self.names[whole]}"
+                if isinstance(row, int)
+                else f"{self.names[whole]}[{index_text(row)}]"
+            )
+        if v.call is not None and v in self.made and is_view(v.call) and v not in self.copies:
+            source = self.names[v.call.args[0]]
+            if v.call.fn is operator.getitem:
+                return f"{source}[{index_text(v.call.args[1])}]"
+            if v.call.fn is transpose and v.call.args[1] == (1, 0):
+                return f"{source}.T"
+            return f"{source}.{v.call.fn.__name__}({', '.join(map(str, v.call.args[1:]))})"
+        if v.source == "constant":
+            return f"always {made.tolist()}" if made.size <= 8 else f"a constant of shape {made.shape}"
+        return ""
 
     def slot_of(self, whole: Var, i: int) -> np.ndarray:
         """The place of a member in arrays that are laid side by side."""
@@ -145,6 +176,10 @@ class Program:
         known = self.recorder.labels.get(v)
         stem = "".join(c if c.isalnum() else "_" for c in known or hint)
         stem = stem if stem and not stem[0].isdigit() else f"_{stem}"
+        if known and stem not in self.space and not hasattr(np, stem) and not keyword.iskeyword(stem):
+            self.names[v] = stem
+            self.space[stem] = None  # taken
+            return
         n = self.taken.get(stem, 0)
         while f"{stem}_{n}" in self.space:
             n += 1
@@ -360,6 +395,25 @@ class Program:
 
 def values_of(indices: Any) -> Any:
     return replaced(indices, lambda v: v.value)
+
+
+def index_text(index: Any) -> str:
+    """An index as one writes it."""
+    parts = index if isinstance(index, tuple) else (index,)
+
+    def part(i: Any) -> str:
+        if isinstance(i, slice):
+            step = "" if i.step is None else f":{i.step}"
+            return f"{'' if i.start is None else i.start}:{'' if i.stop is None else i.stop}{step}"
+        return "..." if i is Ellipsis else str(i)
+
+    return ", ".join(map(part, parts)) or "()"
+
+
+def shaped(v: Var, keys: tuple[Any, ...]) -> str:
+    """How the rows of a chain become a stack, or are put one below the other."""
+    first = keys[0] if isinstance(keys[0], Var) else keys[0][0]
+    return "" if v.shape == (len(keys), *first.shape) else f".reshape{v.shape}"
 
 
 def whole_index(index: Any) -> tuple[Any, ...]:

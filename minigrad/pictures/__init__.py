@@ -1,7 +1,8 @@
 """Pictures of recorded graphs.
 
 `board` and the views `unroll` and `fold` decide what is shown, as a `picture`; `dot` says how, as DOT text (`table` where a
-picture is one); `render` turns that into SVG, PNG or PDF; `drawing` saves it and shows it in a notebook.
+picture is one); `render` turns that into SVG, PNG or PDF; `drawing` saves it and shows it in a notebook. `page` makes a web
+page of it that plays the forward and the backward pass; `inline` puts the picture into that.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .details import marks_for
 from .dot import to_dot
 from .drawing import Drawing, drawn, keep_within
 from .fold import fold
+from .page import Playback, Shown, own_boxes
 from .render import render, renderers
 from .scopes import nested
 from .unroll import unroll
@@ -25,6 +27,8 @@ __all__ = [
     "Drawing",
     "Graph",
     "Marks",
+    "Playback",
+    "Shown",
     "draw",
     "drawn",
     "fold",
@@ -52,7 +56,7 @@ def draw(
 
     What was made inside ``scope("t", ...)`` stands in a frame for its time step; with `depth` instead every scope is a frame
     in that of its parent, as deep as that. Save it with ``.save("graph.svg")`` (also .png, .pdf, .dot); in a notebook it shows
-    itself.
+    itself. As .html it is a page that plays the forward and the backward pass, with the values and gradients.
 
     `show` is what is written at the nodes: "shape", "dtype", "value" and "grad", small arrays in full, others as least, mean
     and greatest element. (Values are shown where they are known: of what was saved for the backward pass, and what follows
@@ -77,4 +81,7 @@ def draw(
     keep_within(sum(node.op is not None for node in graph), limit, advice)
     marks = marks_for(graph, outputs, show, order, names, highlight)
     picture = unroll(graph, marks, title) if depth is None else nested(graph, marks, title, depth)
-    return drawn(picture, graph, limit, advice)
+    hand = [*outputs, *(t for t in (names or {}).values() if isinstance(t, Tensor))]
+    known = {node: t.data for t in hand for node in (t._node, t._leaf) if node in graph.index}
+    playback = Playback(graph, known=known, shown=lambda: Shown(own_boxes(graph, picture), marks.names))
+    return drawn(picture, graph, limit, advice, playback)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from minigrad.errors import RenderTimeout
 from minigrad.pictures.dot import to_dot
+from minigrad.pictures.page import Playback, page
 from minigrad.pictures.picture import Picture
 from minigrad.pictures.render import render
 from minigrad.snapshot import Graph
 
-_SUFFIXES = (".dot", ".gv", ".svg", ".png", ".pdf")
+_SUFFIXES = (".dot", ".gv", ".svg", ".png", ".pdf", ".html")
 _NOTEBOOK_TIMEOUT = 20.0
 _MANY_BOXES = 2000
 _LIMIT = 20_000
@@ -27,10 +28,13 @@ class Drawing:
     Drawing(1 line of DOT; .save("x.svg") or .source)
     """
 
-    def __init__(self, source: str, *, text: str | Graph = "", picture: Picture | None = None) -> None:
+    def __init__(
+        self, source: str, *, text: str | Graph = "", picture: Picture | None = None, playback: Playback | None = None
+    ) -> None:
         self._source = source
         self._text = text
         self._picture = picture
+        self._playback = playback
 
     @property
     def source(self) -> str:
@@ -70,10 +74,22 @@ class Drawing:
         """
         return self.render("svg").decode("utf-8")
 
-    def save(self, path: str | os.PathLike[str], *, timeout: float = 60.0) -> Path:
-        """Write ``.dot``, ``.gv``, ``.svg``, ``.png`` or ``.pdf``, by the suffix of ``path``, and return it.
+    def html(self, *, timeout: float = 60.0) -> str:
+        """A web page that needs nothing else: the picture, to look around in, and the values and gradients that flow through
+        it, step by step, in the order of the forward and of the backward pass.
 
-        The file is replaced whole or not at all.
+        The backward pass is run for it; `backward()` may not have freed the graph. Without a renderer it is drawn plainly, or
+        listed. Raises nothing for lack of one.
+
+        >>> Drawing("digraph {a -> b}").html()[:15]
+        '<!doctype html>'
+        """
+        return page(self._source, self._picture, self._playback, timeout=timeout)
+
+    def save(self, path: str | os.PathLike[str], *, timeout: float = 60.0) -> Path:
+        """Write ``.dot``, ``.gv``, ``.svg``, ``.png``, ``.pdf`` or ``.html``, by the suffix of ``path``, and return it.
+
+        ``.html`` is the page of :meth:`html`. The file is replaced whole or not at all.
 
         Raises:
             ValueError: for another suffix.
@@ -98,6 +114,8 @@ class Drawing:
             raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
         if suffix in (".dot", ".gv"):
             data = self._source.encode("utf-8")
+        elif suffix == ".html":
+            data = self.html(timeout=timeout).encode("utf-8", "replace")
         else:
             try:
                 data = self.render(suffix[1:], timeout=timeout)
@@ -144,13 +162,19 @@ def _replace(target: Path, data: bytes) -> None:
         raise
 
 
-def drawn(picture: Picture, graph: Graph, limit: int | None = _LIMIT, advice: str = "a smaller part of the graph") -> Drawing:
+def drawn(
+    picture: Picture,
+    graph: Graph,
+    limit: int | None = _LIMIT,
+    advice: str = "a smaller part of the graph",
+    playback: Playback | None = None,
+) -> Drawing:
     """The drawing of a picture, with a warning above 2000 boxes and ValueError above `limit`, both with an advice."""
     count = len(picture.all_boxes())
     keep_within(count, limit, advice)
     if limit is not None and count > _MANY_BOXES:
         warnings.warn(f"this picture has {count:,} boxes and takes long to lay out: better draw {advice}", stacklevel=3)
-    return Drawing(to_dot(picture), text=graph, picture=picture)
+    return Drawing(to_dot(picture), text=graph, picture=picture, playback=playback)
 
 
 def keep_within(count: int, limit: int | None, advice: str) -> None:

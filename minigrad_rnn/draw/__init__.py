@@ -1,4 +1,7 @@
-"""Pictures of recurrent networks: folded, unrolled, both side by side, and with what flows along the time axis."""
+"""Pictures of recurrent networks: folded, unrolled, both side by side, and with what flows along the time axis.
+
+Saved as ``.html`` a picture becomes a page that plays the forward and the backward pass on it, with every value and cotangent.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from .compare import compare
 from .figure import figure
 from .marks import describe, gate_blocks, marks_of
 from .overlays import OVERLAYS, Measured, measure, put
+from .playing import playback
 from .run import Run, run
 
 __all__ = ["both", "compare", "folded", "unrolled"]
@@ -94,7 +98,7 @@ def unrolled(
         picture = unroll(graph, marks, words)
         if found is not None and found.totals:
             add_totals(picture, found)
-    return drawn(picture, graph, limit, advice)
+    return drawn(picture, graph, limit, advice, playback(model, made, graph, marks, picture))
 
 
 def asked(gradients: bool, overlay: str | None, targets: Any) -> str:
@@ -146,7 +150,8 @@ def folded(model: Any, inputs: Any, targets: Any = None, *, title: str | None = 
     marks = marks_of(made, graph, None)
     marks.notes = {}
     words = f"{describe(model)} folded: the same cell at each of {made.columns} steps"
-    return drawn(fold(graph, marks, words if title is None else title), graph, None, "")
+    picture = fold(graph, marks, words if title is None else title)
+    return drawn(picture, graph, None, "", playback(model, made, graph, marks, picture, folded=True))
 
 
 def both(
@@ -169,4 +174,6 @@ def both(
     count = made.columns
     shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
     words = f"{describe(model)}: folded, and unfolded over {count} step{'s' * (count != 1)}"
-    return drawn(figure(model, made, shown, words if title is None else title), Graph(made.roots), None, "")
+    graph = Graph(made.roots)
+    picture = figure(model, made, shown, words if title is None else title)
+    return drawn(picture, graph, None, "", playback(model, made, graph, marks_of(made, graph, None), picture))

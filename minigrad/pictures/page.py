@@ -1,0 +1,242 @@
+"""A drawing as one web page that needs nothing else: the picture, and the values that flow through it, forward and backward.
+
+What Python knows (values, cotangents in the order of the reverse sweep, rules, what they sent) is written into the page as
+JSON; ``page.js`` plays it on what ``picture.js`` shows. The page may run no script but its own, by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import GraphFreedError, RendererMissing, RenderError
+from ..explain import rule_text
+from ..graph import HOOKS, Forgotten, Leaf, Node, ancestors, reverse, unbroadcast
+from ..snapshot import Graph
+from .dot import printable
+from .inline import compact, plain
+from .picture import Picture
+from .render import render
+
+__all__ = ["Playback", "Shown", "own_boxes", "page"]
+
+PRINTED = 64  # elements that are written one by one
+COLOURED = 1024  # elements that are shown as a colour each
+LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy"  # of these colours, from -1 over 0, the middle, to 1
+MOST_ROOTS = 4
+
+
+class Shown(NamedTuple):
+    """How the nodes appear in a picture."""
+
+    where: Mapping[Node, list[str]]  # the boxes of each
+    names: Mapping[Node, str]
+    parts: Mapping[Node, tuple[str, str]] = {}  # what can be folded: id, and a title
+
+
+@dataclass
+class Playback:
+    """What a page plays, besides the picture."""
+
+    graph: Graph
+    roots: list[Node] | None = None  # where the backward passes begin; of None at the outputs
+    known: Mapping[Node, Any] = field(default_factory=dict)  # values that are at hand, of leaves above all
+    shown: Callable[[], Shown] | None = None  # called when a page is made; of None what `Board` makes
+    notes: tuple[str, ...] = ()  # said above the picture
+
+
+def page(source: str, picture: Picture | None, playback: Playback | None, *, timeout: float = 60.0) -> str:
+    """The page, as HTML. Without a renderer the picture is drawn plainly where its layout is known, else listed.
+
+    >>> text = page("digraph {a -> b}", None, None)
+    >>> text.startswith("<!doctype html>"), "http://" in text.replace("http://www.w3.org/", "")
+    (True, False)
+    """
+    nothing = "This page has a picture and nothing to play: it was not drawn from one recorded graph."
+    notes = list(playback.notes) if playback else [nothing]
+    try:
+        drawn = compact(render(source, "svg", timeout=timeout).decode("utf-8"))
+    except (RendererMissing, RenderError) as error:
+        has_layout = picture is not None and (picture.in_row or any(box.at for box in picture.boxes))
+        drawn = plain(picture) if picture is not None and has_layout else ""
+        how = "The picture is drawn plainly" if drawn else "There is no picture, the nodes are listed instead"
+        notes.append(f"{how}: {str(error).splitlines()[0]}")
+    data: dict[str, Any] = recorded(playback, picture, notes) if playback else {"nodes": []}
+    data |= {"title": picture.title if picture else "", "groups": groups(picture), "notes": notes}
+    folder = files("minigrad.pictures")
+    parts_of_it = ("picture.js", "page.js", "page.css", "page.html")
+    moves, plays, style, frame = ((folder / name).read_text(encoding="utf-8") for name in parts_of_it)
+    script = f'"use strict";\n(() => {{\n{moves}\n{plays}}})();\n'
+    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    parts = {
+        "title": html.escape(printable((picture.title if picture else "").split("\n")[0])[:200] or "A recorded graph"),
+        "hash": hashed, "style": style, "script": script, "picture": drawn,
+        "data": text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+    }  # fmt: skip
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], frame)
+
+
+# -- what was computed -----------------------------------------------------------------------------------------
+
+
+def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> dict[str, Any]:
+    """The nodes and the backward passes, as JSON takes them; what is missing is said in the notes."""
+    graph = playback.graph
+    roots = list(graph.outputs if playback.roots is None else playback.roots)
+    if len(roots) > MOST_ROOTS:
+        notes.append(f"Of {len(roots)} results the backward passes of the first {MOST_ROOTS} are played.")
+    rules: dict[str, int] = {}
+    back: list[dict[str, Any]] = []
+    try:
+        for root in roots[:MOST_ROOTS]:
+            back += sweep(graph, root, rules)
+    except GraphFreedError:
+        back = []
+        notes.append(
+            "There is no backward pass to play, and few values: backward() has freed what was saved. "
+            "Save the page before it, or call backward(retain_graph=True)."
+        )
+    values = values_of(playback)
+    missing = sum(node not in values for node in graph)
+    if missing and back:
+        notes.append(
+            f"{missing} of {len(graph)} values are not known: no rule needs them, so nothing kept them. "
+            "Name the tensors, as in draw(..., names=locals()), and what follows from them is computed."
+        )
+    where, names, parts = playback.shown() if playback.shown else Shown(own_boxes(graph, picture), {})
+    nodes = []
+    for i, node in enumerate(graph):
+        t = node.scope.get("t") if node.scope else None
+        entry = {
+            "name": node.name or "", "label": names.get(node, ""), "expr": graph.expression(node),
+            "leaf": isinstance(node, Leaf), "grad": node.requires_grad, "shape": list(node.shape), "dtype": str(node.dtype),
+            "scope": str(node.scope or ""), "t": t if isinstance(t, int) else None, "boxes": where.get(node, []),
+            "from": [graph.index[x] for x in node.parents], "value": packed(values[node]) if node in values else None,
+        }  # fmt: skip
+        if isinstance(node, Leaf) and node.grad is not None and not back:
+            entry["left"] = packed(node.grad)
+        if node in parts:
+            entry["part"] = parts[node]
+        nodes.append({key: entry[key] for key in entry if entry[key] not in ("", [], None) or key == "shape"})
+        assert i == graph.index[node]
+    return {"nodes": nodes, "back": back, "rules": list(rules)}
+
+
+def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any]]:
+    """The reverse sweep from `root`, in the order in which the engine came to the nodes, with what each rule sent."""
+    every = set(ancestors([root]))
+    found = reverse(root, np.ones(root.shape, root.dtype), every, retain=True)  # in that order
+    uses: dict[Node, int] = {}
+    for node in found:
+        for operand in node.operands:
+            if operand in every:
+                uses[operand] = uses.get(operand, 0) + 1
+    sums: dict[Node, Any] = {}
+    texts: dict[tuple[Any, int], int] = {}
+    steps = []
+    careful = False
+    with np.errstate(all="ignore"):
+        for node, g in found.items():
+            parts = []
+            saved = node.recall() if node.op is not None else ()
+            careful = careful or (node.op is not None and node.op.selects)
+            for i, operand in enumerate(node.operands):
+                if operand not in every:
+                    continue
+                which = 0 if node.op.variadic else i
+                part = node.op.pullbacks[which](g, node, saved, i)
+                if careful and node.op.kind == "elementwise":  # as in `reverse`
+                    part = np.where(np.equal(g, 0) & ~np.isfinite(part), 0, part)
+                part = unbroadcast(np.asarray(part), operand.shape).astype(operand.dtype)
+                if (node.op, which) not in texts:
+                    texts[node.op, which] = rules.setdefault(rule_text(node, i), len(rules))
+                said = {"to": graph.index[operand], "rule": texts[node.op, which], "sent": packed(part)}
+                if uses[operand] > 1:
+                    sums[operand] = sums[operand] + part if operand in sums else part
+                    said["sum"] = packed(sums[operand])
+                parts.append(said)
+            step: dict[str, Any] = {"node": graph.index[node], "g": packed(g), "parts": parts}
+            if node is root:
+                step["root"] = True
+            if node in HOOKS:
+                step["hooked"] = True
+            steps.append(step)
+    return steps
+
+
+def values_of(playback: Playback) -> dict[Node, np.ndarray]:
+    """What was saved for the rules, what is at hand, and what follows from these by the ops themselves."""
+    graph = playback.graph
+    found: dict[Node, np.ndarray] = {}
+    for node in graph:
+        if isinstance(node.saved, Forgotten | None):
+            continue
+        for which, array in zip((node, *node.operands), node.saved, strict=False):
+            if isinstance(which, Node) and isinstance(array, np.ndarray | np.generic) and np.shape(array) == which.shape:
+                found.setdefault(which, np.asarray(array))
+    for node, array in playback.known.items():
+        found.setdefault(node, array)
+    for node in graph:
+        if node not in found and node.op is not None and all(x in found for x in node.parents):
+            operands = [found[x] if isinstance(x, Node) else x for x in node.operands]
+            with np.errstate(all="ignore"):
+                found[node] = np.asarray(node.op.forward(*operands, **node.options))
+    return found
+
+
+def packed(array: Any) -> dict[str, Any]:
+    """An array for JSON: its norm, and its elements, or their least, mean and greatest, and colours.
+
+    >>> packed(np.array([[3.0, -4.0]]))
+    {'norm': 5.0, 'shape': [1, 2], 'values': [3.0, -4.0]}
+    """
+    x = np.asarray(array)
+    flat = x.ravel().astype(float)
+    with np.errstate(all="ignore"):
+        said: dict[str, Any] = {"norm": digits(np.linalg.norm(flat)), "shape": list(x.shape)}
+        if x.size <= PRINTED:
+            return {**said, "values": [digits(v) for v in flat]}
+        said |= {"min": digits(flat.min()), "mean": digits(flat.mean()), "max": digits(flat.max())}
+        if x.size <= COLOURED:
+            top = np.abs(flat[np.isfinite(flat)]).max(initial=0.0) or 1.0
+            middle = len(LEVELS) // 2
+            levels = np.nan_to_num(np.clip(flat / top, -1, 1) * middle).round().astype(int) + middle
+            said["colours"] = "".join(LEVELS[v] for v in levels)
+    return said
+
+
+def digits(v: Any) -> float | str:
+    """A number with seven digits; JSON has no NaN and no infinity, they are words."""
+    return float(f"{v:.7g}") if np.isfinite(v) else str(float(v))
+
+
+def own_boxes(graph: Graph, picture: Picture | None) -> dict[Node, list[str]]:
+    """The boxes that `Board` makes for each node, by their ids: n of an op, v of a value, p of a parameter in a step."""
+    found: dict[Node, list[str]] = {}
+    for box in picture.all_boxes() if picture else []:
+        if number := re.match(r"[nvp](\d+)(_|$)", box.id):
+            found.setdefault(graph.nodes[int(number[1])], []).append(box.id)
+    return found
+
+
+def groups(picture: Picture | None) -> list[dict[str, Any]]:
+    """The frames, and the boxes in them."""
+    if picture is None:
+        return []
+    found = []
+    for group in picture.all_groups():
+        if group.framed:
+            boxes = Picture(groups=[group]).all_boxes()
+            ids = [[box.id, box.role == "state"] for box in boxes]
+            found.append({"id": group.id, "title": group.title, "steps": picture.in_row, "boxes": ids})
+    return found

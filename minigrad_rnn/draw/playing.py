@@ -1,0 +1,125 @@
+"""What the page of a recurrent network plays: which box stands for which node in each view, and the values at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad.graph import Leaf, Node
+from minigrad.pictures import Graph, Marks, Playback, Shown
+from minigrad.pictures.picture import Box, Picture
+
+from .marks import gate_blocks, role
+from .run import Run, column, line_of
+
+__all__ = ["playback"]
+
+
+def playback(model: Any, made: Run, graph: Graph, marks: Marks, picture: Picture, folded: bool = False) -> Playback:
+    """The playback of a picture of this run; backward from the loss, if there is one."""
+    run = (made.inputs, made.targets, made.outputs, made.shares)
+    tensors = [*model.parameters(), *(t for part in run for t in part.values())]
+    known = {node: t.data for t in tensors for node in (t._node, t._leaf) if node in graph.index}
+    roots = [made.loss._node] if made.loss is not None and made.loss._node is not None else []
+    notes = () if roots else ("Without targets there is no loss, and no backward pass: only the forward pass is played.",)
+
+    def shown() -> Shown:
+        named = {node: text for node in graph if (text := name_of(node, made, marks))}
+        twins = like_in_picture(graph, marks, picture) if folded else {}
+        finder = Finder(picture, graph, marks, made)
+        where = {node: finder.boxes(twins.get(node, node), named) for node in graph}
+        return Shown(where, named, gates(graph, marks, picture))
+
+    return Playback(graph, roots, known, shown, notes)
+
+
+def name_of(node: Node, made: Run, marks: Marks) -> str:
+    """What the pictures call it: h[3]."""
+    t = column(made, node)
+    own = node.name or ""
+    if own and t is not None and role(node) not in ("op", "parameter"):
+        own = f"{own}[{t - made.source_steps * (t >= made.source_steps > 0)}]"
+    return marks.names.get(node) or own
+
+
+def gates(graph: Graph, marks: Marks, picture: Picture) -> dict[Node, tuple[str, str]]:
+    """What can be folded of a step where its ops are drawn: each gate, and the affine map before them."""
+    ids = {box.id for box in picture.all_boxes()}
+    blocks = {} if marks.blocks else gate_blocks(graph)
+    return {
+        node: (block.id, " ".join(dict.fromkeys((block.lines[-1], block.lines[0]))))
+        for node, block in blocks.items()
+        if f"n{graph.index[node]}" in ids
+    }
+
+
+def like_in_picture(graph: Graph, marks: Marks, picture: Picture) -> dict[Node, Node]:
+    """In the folded view, for each node of a step the one of the step that is drawn."""
+    steps: dict[int, list[Node]] = {}
+    for node in graph:
+        if not isinstance(node, Leaf) and (t := marks.step(node)) is not None:
+            steps.setdefault(t, []).append(node)
+    ids = {box.id for box in picture.all_boxes()}
+    model = next((nodes for nodes in steps.values() if all(f"n{graph.index[node]}" in ids for node in nodes)), [])
+    found: dict[Node, Node] = {}
+    for nodes in steps.values():
+        for node, twin in zip(nodes, model, strict=False):
+            found[node] = twin
+            for one, other in zip(node.operands, twin.operands, strict=False):
+                if isinstance(one, Leaf) and isinstance(other, Node) and marks.step(one) is not None:
+                    found[one] = other
+    return found
+
+
+class Finder:
+    """The boxes of a picture by their ids and by what is written in them."""
+
+    def __init__(self, picture: Picture, graph: Graph, marks: Marks, made: Run) -> None:
+        self.graph, self.marks, self.made = graph, marks, made
+        boxes = picture.all_boxes()
+        self.ids = {box.id for box in boxes}
+        self.texts: dict[str, str] = {}
+        self.aliases: dict[str, list[str]] = {}
+        for box in boxes:
+            if box.lines and box.role not in ("alias", "op", "words", "strip", "sign"):
+                self.texts.setdefault(box.lines[0], box.id)
+            if box.role == "alias":
+                self.aliases.setdefault(box.id.partition("_")[0], []).append(box.id)
+        groups = [group for group in picture.groups if group.id.startswith("folded")]
+        self.folded: list[tuple[int, list[Box]]] = [(int(group.id.removeprefix("folded")), group.boxes) for group in groups]
+        for box in boxes:  # of the view with a frame for each cell
+            if box.role == "strip" and box.id.startswith("strip"):
+                self.folded.append((int(box.id.rpartition("_")[2]), [box]))
+
+    def boxes(self, node: Node, named: dict[Node, str]) -> list[str]:
+        """Those that stand for a node: its own, or the one that it is inside of."""
+        node = self.made.cuts.get(node, node)
+        i = self.graph.index[node]
+        own = [id for id in (f"n{i}", f"v{i}") if id in self.ids] + self.aliases.get(f"p{i}", [])
+        block = self.marks.blocks.get(node)
+        if block is not None and block.id in self.ids:
+            own = [block.id, *own]
+        t = self.marks.step(node)
+        if own or t is None:
+            return own or [self.texts[text] for text in [named.get(node, "")] if text in self.texts]
+        line, place = line_of(node), node.scope
+        inside = place is not None and "layer" in place
+        frame = f"cell{line.layer}{'r' * line.reverse}_{t}"
+        texts = [named.get(node, "")]
+        if place is not None:
+            short = t - self.made.source_steps * (t >= self.made.source_steps > 0)
+            texts += [f"h[{short}]", f"h{line.layer}[{short}]"] * inside
+            texts += [f"o[{short}]"] * ("readout" in place) + [f"L[{short}]"] * ("loss" in place)
+        candidates = [f"{node.name}{frame}", frame] if inside else []
+        candidates += [self.texts[text] for text in texts if text in self.texts]
+        once = [self.texts[text] for text in (f"{text.rpartition('[')[0]}[t]" for text in texts) if text in self.texts]
+        for id in candidates:
+            if id in self.ids:
+                return [id, *once[:1]]
+        if once:  # the figure shows the network folded, too
+            return once[:1]
+        if self.marks.shown is None or t in self.marks.shown:
+            return []
+        first = max((begin for begin, _ in self.folded if begin <= t), default=None)
+        strips = [box for begin, boxes in self.folded if begin == first for box in boxes]
+        track = self.marks.track(node)
+        return [box.id for box in strips if track and box.track == track] or [box.id for box in strips]

@@ -1,0 +1,663 @@
+"""The web page of a drawing: what is written into it, and, in a real browser where there is one, what it does."""
+
+import base64
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad_rnn as rnn
+from minigrad.errors import RendererMissing
+from minigrad.pictures import page as page_module
+from minigrad.pictures.inline import compact
+from minigrad.pictures.page import digits, packed
+
+STEPS = 4
+HOSTILE = [
+    'say "hi"', "it's", "<b>bold</b>", "a & b &amp;", "two\nlines", "räksmörgås 🎉", "x" * 10_000, "{{script}}{{data}}",
+    "</script><script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">", "]]>--><!--",
+    "\u2028\u2029\x00\x1b", "\ud800",
+]  # fmt: skip
+
+
+def network(kind=rnn.LSTM, hidden=3):
+    rng = np.random.default_rng(0)
+    model = rnn.Sequence(kind(4, hidden, dtype=np.float64, rng=1), rnn.Linear(hidden, 4, dtype=np.float64, rng=2))
+    return model, np.eye(4)[rng.integers(0, 4, (STEPS, 1))], rng.integers(0, 4, (STEPS, 1))
+
+
+def gradients(model, inputs, targets):
+    """By name, of the sum over the steps of the losses, computed without the drawing."""
+    total, _ = rnn.sequence_cross_entropy(model(inputs), targets, reduction="sum")
+    parameters = list(model.parameters())
+    return {p.name: g for p, g in zip(parameters, mg.grad(total, parameters), strict=True)}
+
+
+def data_of(text: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def array(said: dict) -> np.ndarray:
+    return np.array(said["values"], dtype=float).reshape(said["shape"])
+
+
+def picture_of_a_layer(**options):
+    x, W = mg.tensor([[1.0, -2.0]], name="x"), mg.tensor([[0.5, 0.1], [0.2, -0.3]], requires_grad=True, name="W")
+    b = mg.tensor([0.1, -0.1], requires_grad=True, name="b")
+    out = np.tanh(x @ W + b)
+    loss = (out * out).sum()
+    return (x, W, b, out, loss), mg.draw(loss, **options)
+
+
+# -- what is written -------------------------------------------------------------------------------------------
+
+
+def test_values_and_cotangents_are_those_of_the_engine():
+    (x, W, b, out, loss), _ = picture_of_a_layer()
+    data = data_of(mg.draw(loss, names={"x": x, "W": W, "b": b, "out": out}).html())
+    shown = {node["name"]: node for node in data["nodes"] if "name" in node}
+    for t in (x, W, b):
+        assert np.allclose(array(shown[t.name]["value"]), t.data)
+    assert data["notes"] == []
+    back = {step["node"]: step for step in data["back"]}
+    graph = mg.Graph(loss)
+    for t, g in zip((W, b, out), mg.grad(loss, [W, b, out], retain_graph=True), strict=True):
+        assert np.allclose(array(back[graph.index[t._node]]["g"]), g)
+    assert all("value" in node for node in data["nodes"])
+
+
+def test_the_order_is_that_of_the_engine():
+    _, drawing = picture_of_a_layer()
+    order = []
+
+    class Watch(mg.graph.Watch):
+        def entering(self, node):
+            order.append(node)
+
+    watch = Watch()
+    mg.graph.WATCH.append(watch)
+    try:
+        (*_, loss), drawing = picture_of_a_layer()
+        with mg.debug():
+            loss.backward(retain_graph=True)
+    finally:
+        mg.graph.WATCH.remove(watch)
+    graph = mg.Graph(loss)
+    back = [step["node"] for step in data_of(drawing.html())["back"]]
+    leaves = [i for i in back if graph.nodes[i].op is None]
+    assert [i for i in back if i not in leaves] == [graph.index[node] for node in order]
+    assert back == sorted(back, reverse=True)
+
+
+def test_what_is_not_known_is_said():
+    _, drawing = picture_of_a_layer()
+    data = data_of(drawing.html())
+    assert "values are not known" in data["notes"][0]
+    assert any("value" not in node for node in data["nodes"])
+    (*_, loss), drawing = picture_of_a_layer()
+    loss.backward()
+    data = data_of(drawing.html())
+    assert data["back"] == []
+    assert "backward() has freed" in data["notes"][0]
+    assert {node["name"] for node in data["nodes"] if "left" in node} == {"W", "b"}
+
+
+def test_rules_stand_as_in_the_table():
+    (_, W, *_, loss), drawing = picture_of_a_layer()
+    data = data_of(drawing.html())
+    assert "g * (lambda out: 1 - out * out)" in data["rules"]
+    told = mg.explain(loss, W)
+    assert all(
+        f": {data['rules'][part['rule']]}" in told
+        for step in data["back"]
+        for part in step["parts"]
+        if data["nodes"][part["to"]]["expr"] != "requires grad"
+    )
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("how", ["unrolled", "folded", "both"])
+def test_the_shares_of_a_parameter_add_up_to_its_gradient(kind, how):
+    model, inputs, targets = network(kind)
+    if kind is not rnn.RNN and how == "both":
+        pytest.skip("the same as unrolled")
+    data = data_of(getattr(rnn.draw, how)(model, inputs, targets).html())
+    assert data["notes"] == []
+    assert all("value" in node for node in data["nodes"])
+    expected = gradients(model, inputs, targets)
+    outputs = model(inputs).numpy()
+    shown = {node.get("label"): node for node in data["nodes"]}
+    for t in range(STEPS):
+        assert np.allclose(array(shown[f"o[{t}]"]["value"]), outputs[t])
+    checked = 0
+    for i, node in enumerate(data["nodes"]):
+        if node.get("name") not in expected or node["expr"] != "requires grad":
+            continue
+        parts = [part for step in data["back"] for part in step["parts"] if part["to"] == i]
+        (cotangent,) = [step["g"] for step in data["back"] if step["node"] == i]
+        assert len(parts) == STEPS
+        assert np.allclose(array(cotangent), expected[node["name"]])
+        assert np.allclose(sum(array(part["sent"]) for part in parts), expected[node["name"]])
+        assert np.allclose(array(parts[-1]["sum"]), expected[node["name"]])
+        checked += 1
+    assert checked == len(expected)
+
+
+@pytest.mark.parametrize("steps", ["all", "0-1", "0,-1"])
+@pytest.mark.parametrize("level", ["op", "gate", "cell"])
+def test_every_node_but_parameters_has_a_box_that_is_there(level, steps):
+    model, inputs, targets = network()
+    drawing = rnn.draw.unrolled(model, inputs, targets, level=level, steps=steps)
+    ids = {box.id for box in drawing.picture.all_boxes()}
+    for node in data_of(drawing.html())["nodes"]:
+        assert set(node.get("boxes", [])) <= ids
+        if "t" in node and node["expr"] != "constant":
+            assert node.get("boxes"), node
+
+
+@pytest.mark.parametrize("level", ["op", "cell"])
+@pytest.mark.parametrize("which", ["two layers", "bidirectional", "many to one", "encoder and decoder", "in chunks"])
+def test_networks_of_every_kind_are_played(which, level):
+    _, inputs, targets = network()
+    head = rnn.Linear(3, 4, rng=2)
+    model = {
+        "two layers": lambda: rnn.Sequence(rnn.GRU(4, 3, num_layers=2, rng=1), head),
+        "bidirectional": lambda: rnn.Sequence(rnn.RNN(4, 3, bidirectional=True, rng=1), rnn.Linear(6, 4, rng=2)),
+        "many to one": lambda: rnn.ManyToOne(rnn.LSTM(4, 3, rng=1), head),
+        "encoder and decoder": lambda: rnn.EncoderDecoder(rnn.LSTM(4, 3, rng=1), rnn.LSTM(4, 3, rng=3), head, start=0),
+        "in chunks": lambda: rnn.Sequence(rnn.LSTM(4, 3, rng=1), head),
+    }[which]()
+    options = {"chunk": 2} if which == "in chunks" else {}
+    targets = targets[0] if which == "many to one" else targets
+    drawing = rnn.draw.unrolled(model, inputs, targets, level=level, **options)
+    data = data_of(drawing.html())
+    ids = {box.id for box in drawing.picture.all_boxes()}
+    assert data["notes"] == []
+    assert data["back"]
+    for node in data["nodes"]:
+        assert "value" in node
+        assert set(node.get("boxes", [])) <= ids
+        assert node.get("boxes") or node["expr"] == "requires grad" or level == "cell", node
+
+
+def test_without_targets_there_is_only_a_forward_pass():
+    model, inputs, _ = network()
+    data = data_of(rnn.draw.unrolled(model, inputs).html())
+    assert data["back"] == []
+    assert "only the forward pass" in data["notes"][0]
+
+
+def test_several_results_are_gone_back_from_one_after_the_other():
+    x = mg.tensor(2.0, requires_grad=True, name="x")
+    data = data_of(mg.draw([x * 3, x * x]).html())
+    assert [array(step["g"]).item() for step in data["back"] if step["node"] == 0] == [3.0, 4.0]
+    assert [step["node"] for step in data["back"] if step.get("root")] == [1, 2]
+
+
+def test_a_checkpoint_a_hook_and_infinity():
+    x = mg.tensor([0.0, 1.0], requires_grad=True, name="x")
+    y = mg.checkpoint(lambda x: np.sqrt(x) * 2)(x)
+    y.register_hook(lambda g: g * 10)
+    data = data_of(mg.draw(y.sum(), names={"x": x}).html())
+    back = {step["node"]: step["g"]["values"] for step in data["back"]}
+    assert back[0] == ["inf", 10.0]
+    assert [data["nodes"][step["node"]]["expr"] for step in data["back"] if step.get("hooked")] == ["multiply(%1, 2)"]
+
+
+def test_numbers():
+    assert digits(np.float32(1 / 3)) == 0.3333333
+    assert digits(np.nan) == "nan"
+    assert "values" not in packed(np.zeros(65))
+    assert packed(np.linspace(-1, 1, 101))["colours"][::50] == "AZy"
+    assert "colours" not in packed(np.zeros(2000))
+    assert packed(np.zeros((0, 3))) == {"norm": 0.0, "shape": [0, 3], "values": []}
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_name_becomes_markup(name, tmp_path):
+    x = mg.tensor([1.0, 2.0], requires_grad=True, name=name)
+    with mg.scope(name):
+        text = mg.draw((x * x).sum(), title=name).save(tmp_path / "x.html").read_text(encoding="utf-8")
+    assert data_of(text)["nodes"][0]["name"] == name
+    assert text.count("<script") == text.count("</script") == 2
+    assert "<img" not in text
+    assert "<b>bold" not in text
+
+
+def test_the_page_asks_for_nothing():
+    _, drawing = picture_of_a_layer()
+    text = drawing.html()
+    assert not re.search(r"\b(src|href|action)=|@import|url\(|fetch\(|XMLHttp", text)
+    assert set(re.findall(r"https?://[^\"'\s<]*", text)) <= {"http://www.w3.org/2000/svg"}
+
+
+def test_only_shapes_come_from_the_renderer():
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><script>x</script><g class="node" onclick="x">'
+        '<title>n0</title><a href="x"><image/>'
+        '<path d="M0,0" style="x" onload="y"/><text x="0">&lt;a&gt;</text></a></g><foreignObject/></svg>'
+    )
+    found = compact(svg)
+    assert '<g class="node" data-box="n0"><path d="M0,0"></path><text x="0" font-size="9">&lt;a&gt;</text></g>' in found
+    assert not re.search("script|onclick|onload|href|image|foreign", found)
+
+
+def no_renderer(*args, **options):
+    raise RendererMissing("no working Graphviz renderer was found.")
+
+
+def test_without_a_renderer_the_picture_is_drawn_plainly_or_listed(monkeypatch):
+    monkeypatch.setattr(page_module, "render", no_renderer)
+    model, inputs, targets = network()
+    for options in ({}, {"level": "cell"}):
+        drawing = rnn.draw.unrolled(model, inputs, targets, **options)
+        text = drawing.html()
+        assert set(re.findall(r'data-box="([^"]*)"', text)) == {box.id for box in drawing.picture.all_boxes()}
+        assert [note for note in data_of(text)["notes"] if "drawn plainly" in note]
+    _, drawing = picture_of_a_layer()
+    assert "listed instead" in data_of(drawing.html())["notes"][0]
+
+
+def test_a_long_lstm_is_less_than_two_megabytes():
+    rng = np.random.default_rng(0)
+    model = rnn.Sequence(rnn.LSTM(28, 32, rng=1), rnn.Linear(32, 28, rng=2))
+    inputs, targets = np.eye(28)[rng.integers(0, 28, (20, 4))], rng.integers(0, 28, (20, 4))
+    assert len(rnn.draw.unrolled(model, inputs, targets, steps="all").html().encode()) < 2_000_000
+
+
+# -- in a browser ----------------------------------------------------------------------------------------------
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
+# Run in a child: puts two pipes where the browser expects them, and becomes the browser.
+LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+class Browser:
+    """A headless Chromium, spoken to through the two pipes of its debugging protocol."""
+
+    def __init__(self, folder: Path) -> None:
+        (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCH, str(their_in), str(their_out), CHROMIUM, "--headless=new", "--no-sandbox",
+             "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"],
+            pass_fds=(their_in, their_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(their_in)
+        os.close(their_out)
+        self.to, self.fro = our_out, our_in
+        self.rest, self.count, self.session, self.errors = b"", 0, None, []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **parameters):
+        self.count += 1
+        message = {"id": self.count, "method": method, "params": parameters}
+        if self.session:
+            message["sessionId"] = self.session
+        waiting = memoryview(json.dumps(message).encode() + b"\0")
+        while waiting:
+            waiting = waiting[os.write(self.to, waiting) :]
+        while True:
+            while b"\0" not in self.rest:
+                piece = os.read(self.fro, 1 << 20)
+                assert piece, "the browser has gone"
+                self.rest += piece
+            first, _, self.rest = self.rest.partition(b"\0")
+            answer = json.loads(first)
+            if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
+                self.errors.append(answer["params"])
+            if answer.get("id") == self.count:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def open(self, path, width=1400, height=900, *features):
+        wishes = {"prefers-reduced-motion": "reduce", **dict(features)}
+        media = [{"name": name, "value": value} for name, value in wishes.items()]
+        self.call("Emulation.setEmulatedMedia", features=media)
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call("Page.navigate", url="about:blank")
+        self.errors.clear()
+        address, _, place = str(path).partition("#")
+        self.call("Page.navigate", url=Path(address).as_uri() + (f"#{place}" if place else ""))
+        for _ in range(200):
+            if self.js("document.readyState === 'complete' && Boolean(window.minigrad)"):
+                return self
+            time.sleep(0.05)
+        raise AssertionError(f"the page did not start: {self.errors}")
+
+    def js(self, expression):
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def press(self, key, text=None, code=None):
+        event = {"key": key, "code": code or key, "text": text if text is not None else key if len(key) == 1 else ""}
+        if key == "Enter":
+            event |= {"text": "\r", "windowsVirtualKeyCode": 13}
+        self.call("Input.dispatchKeyEvent", type="keyDown" if event["text"] else "rawKeyDown", **event)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    def state(self):
+        return self.js("minigrad.state()")
+
+    def screenshot(self, path):
+        Path(path).write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+
+    def close(self):
+        with contextlib.suppress(Exception):
+            self.call("Browser.close")
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.to)
+        os.close(self.fro)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if CHROMIUM is None or os.name != "posix":
+        pytest.skip("there is no Chromium here to try the page in")
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def lstm(tmp_path_factory):
+    model, inputs, targets = network()
+    drawing = rnn.draw.unrolled(model, inputs, targets)
+    path = drawing.save(tmp_path_factory.mktemp("page") / "lstm.html")
+    return path, drawing, gradients(model, inputs, targets)
+
+
+def rectangle(selector):
+    return f"document.querySelector('{selector}').getBoundingClientRect().toJSON()"
+
+
+def inside(one, other):
+    return (
+        one["left"] >= other["left"]
+        and one["right"] <= other["right"]
+        and one["top"] >= other["top"]
+        and one["bottom"] <= other["bottom"]
+    )
+
+
+def test_all_steps_show_what_the_engine_computed(browser, lstm):
+    path, drawing, _ = lstm
+    page = browser.open(path)
+    graph = drawing._text
+    root = graph.outputs[0] if graph.outputs[0].name == "loss" else next(n for n in graph.outputs if n.name == "loss")
+    every = set(mg.graph.ancestors([root]))
+    found = mg.graph.reverse(root, np.ones(()), every, retain=True)
+    order = [*graph.nodes, *found]
+    assert page.js("minigrad.length") == len(order)
+    shown = page.js(
+        "(() => { const all = []; const read = (id) => [...document.querySelectorAll(`#${id} .grid span, #${id} .number`)]"
+        ".map((x) => (x.title || x.textContent).replace('−', '-'));"
+        "for (let i = 0; i < minigrad.length; i++) { minigrad.go(i); const s = minigrad.state();"
+        "all.push([s.phase, s.node, document.querySelector('#panel .phase').textContent, read('value'), read('cotangent'),"
+        "document.querySelectorAll('.ring.now').length, document.querySelectorAll('.sends').length,"
+        "document.querySelector('#panel .expr').textContent]); } return all; })()"
+    )
+    values = page_module.values_of(drawing._playback)
+    for i, (node, said) in enumerate(zip(order, shown, strict=True)):
+        phase, number, words, value, cotangent, rings, sends, expression = said
+        close = {"rtol": 1e-6 if node.shape else 1e-3, "atol": 1e-12}  # a single number is written with four digits
+        assert number == graph.index[node]
+        assert f"%{number}" in words
+        assert expression == graph.expression(node)
+        assert phase == ("forward" if i < len(graph) else "backward")
+        assert rings >= 1
+        assert np.allclose(np.array(value, float), values[node].ravel(), **close)
+        if phase == "backward":
+            assert sends == sum(operand in every for operand in node.operands)
+            assert np.allclose(np.array(cotangent, float), found[node].ravel(), **close)
+        else:
+            assert cotangent == []
+    assert page.errors == []
+
+
+def test_the_shares_add_up_before_ones_eyes(browser, lstm):
+    path, _, expected = lstm
+    page = browser.open(path)
+    sums = page.js(
+        "(() => { const all = []; for (let i = minigrad.forward; i < minigrad.length; i++) { minigrad.go(i);"
+        "all.push([...document.querySelectorAll('.shared')].map((x) => [Number(x.dataset.node), Number(x.dataset.sum)])); }"
+        "return all; })()"
+    )
+    names = page.js("minigrad.data.nodes.map((n) => n.name)")
+    assert {names[node]: pytest.approx(0) for node, _ in sums[0]} == {names[node]: value for node, value in sums[0]}
+    last = {names[node]: value for node, value in sums[-1]}
+    assert last == {name: pytest.approx(np.linalg.norm(g.numpy()), rel=1e-6) for name, g in expected.items()}
+    growing = [dict(step)[next(i for i, name in enumerate(names) if name == "weight_hh_l0")] for step in sums]
+    assert len(set(growing)) > STEPS - 1  # one value after each step (of the first, whose state is zero, nothing comes)
+
+
+def test_steps_fold_and_unfold(browser, lstm):
+    path, drawing, _ = lstm
+    page = browser.open(path)
+    wide = page.js("document.getElementById('view').getBBox().width")
+    visible = "[...document.querySelectorAll('.node')].filter((x) => !x.hasAttribute('hidden')).length"
+    count = page.js(visible)
+    group = next(group for group in drawing.picture.groups if group.id == "t1")
+    page.js("minigrad.fold('t1')")
+    assert page.state()["folded"] == ["t1"]
+    assert page.js(visible) == count - len(group.boxes)
+    assert page.js("document.getElementById('view').getBBox().width") < wide - 300
+    page.js("document.querySelector('.cell').focus()")
+    page.press("Enter")
+    assert page.state()["folded"] == []
+    assert page.js(visible) == count
+    assert page.js("document.getElementById('view').getBBox().width") == pytest.approx(wide, abs=1)
+    assert page.js("document.activeElement.getAttribute('aria-label')") == "Fold t = 1"
+    page.press("Enter")
+    assert page.state()["folded"] == ["t1"]
+    page.js("document.getElementById('steps').click()")
+    assert page.state()["folded"] == ["t0", "t1", "t2", "t3"]
+    page.js("minigrad.go(minigrad.length - 1)")
+    words = page.js("[...document.querySelectorAll('.cell text')].map((x) => x.textContent)")
+    assert len(words) == 3 * STEPS  # each has its title, and the size of c and of h
+    page.js("minigrad.foldAll('steps')")
+    assert page.state()["folded"] == []
+    assert page.errors == []
+
+
+def test_gates_fold(browser, lstm):
+    page = browser.open(lstm[0])
+    page.js("minigrad.foldAll('parts')")
+    names = page.js("[...document.querySelectorAll('.cell.part text')].map((x) => x.textContent)")
+    assert sorted(set(names)) == ["U x + W h + b", "candidate g", "forget gate f", "input gate i", "output gate o"]
+    assert len(names) == 5 * STEPS
+    page.js("minigrad.foldAll('parts')")
+    assert page.js("document.querySelectorAll('.cell').length") == 0
+
+
+def test_the_keyboard(browser, lstm):
+    page = browser.open(lstm[0])
+    page.js("document.getElementById('stage').focus()")
+    turn, end = page.js("[minigrad.forward, minigrad.length - 1]")
+    for key, position in [("n", 1), ("n", 2), ("p", 1), ("b", turn), ("End", end)]:
+        page.press(key)
+        assert page.state()["position"] == position
+    page.press("Home")
+    before = page.state()
+    assert before["position"] == 0
+    for key, axis, sign in [("ArrowRight", "x", -1), ("ArrowLeft", "x", 1), ("ArrowDown", "y", -1), ("ArrowUp", "y", 1)]:
+        here = page.state()["eye"][axis]
+        page.press(key)
+        assert (page.state()["eye"][axis] - here) * sign > 0
+    page.press("+")
+    assert page.state()["eye"]["k"] == pytest.approx(before["eye"]["k"] * 1.25)
+    page.press("-")
+    assert page.state()["eye"]["k"] == pytest.approx(before["eye"]["k"])
+    page.press("0")
+    assert inside(page.js(rectangle("#view")), page.js(rectangle("#stage")))
+    page.press(" ", code="Space")
+    assert page.state()["playing"]
+    page.press(" ", code="Space")
+    assert not page.state()["playing"]
+    page.js("minigrad.go(minigrad.data.nodes.findIndex((n) => n.label === 'c[1]'))")
+    page.press("f")
+    assert page.state()["folded"] == ["t1"]
+    page.press("f")
+    page.press("F")
+    assert len(page.state()["folded"]) == STEPS
+    page.press("?")
+    assert page.js("document.getElementById('help').open")
+    page.js("document.getElementById('help').close()")
+    page.press("/")
+    assert page.js("document.activeElement.id") == "query"
+
+
+def test_searching(browser, lstm):
+    page = browser.open(lstm[0])
+    page.press("/")
+    for letter in "c[2]":
+        page.press(letter)
+    page.press("Enter")
+    assert page.js("document.getElementById('name').textContent") == "c[2]"
+    assert page.js("document.getElementById('hits').textContent") == "1 of 1"
+    assert page.js("document.querySelectorAll('.ring.found').length") == 2  # the op and its value
+    assert inside(page.js(rectangle(".ring.now")), page.js(rectangle("#stage")))
+    assert len(page.js("minigrad.search('sigmoid')")) == 3 * STEPS
+    assert page.js("minigrad.search('no such thing')") == []
+    assert page.js("document.getElementById('hits').textContent") == "none"
+
+
+def test_playing_scrubbing_dragging_and_clicking(browser, lstm):
+    page = browser.open(f"{lstm[0]}#step=5")
+    assert page.state()["position"] == 5
+    page.js("document.getElementById('speed').value = 60; document.getElementById('play').click()")
+    for _ in range(100):
+        if page.state()["position"] > 8:
+            break
+        time.sleep(0.05)
+    page.js("minigrad.pause()")
+    assert page.state()["position"] > 8
+    page.js("(() => { const s = document.getElementById('scrub'); s.value = 70; s.dispatchEvent(new Event('input')); })()")
+    assert page.state()["position"] == 70
+    before = page.state()["eye"]
+    for kind, x in [("mousePressed", 300), ("mouseMoved", 340), ("mouseMoved", 400), ("mouseReleased", 400)]:
+        page.call("Input.dispatchMouseEvent", type=kind, x=x, y=700, button="left", buttons=1, clickCount=1)
+    assert page.state()["eye"]["x"] == pytest.approx(before["x"] + 100)
+    page.call("Input.dispatchMouseEvent", type="mouseWheel", x=300, y=400, deltaX=0, deltaY=-200)
+    for _ in range(40):
+        if page.state()["eye"]["k"] > before["k"]:
+            break
+        time.sleep(0.05)
+    assert page.state()["eye"]["k"] > before["k"]
+    page.js("document.querySelector('[data-box=\"v3\"], [data-box^=\"n2\"]').dispatchEvent(new MouseEvent('click'))")
+    assert page.state()["position"] != 70
+
+
+def test_the_picture_glides_only_where_motion_is_welcome(browser, lstm):
+    for wish in ("reduce", "no-preference"):
+        page = browser.open(lstm[0], 1400, 900, ("prefers-reduced-motion", wish))
+        before, after = page.js("[minigrad.state().eye.k, (minigrad.fit(), minigrad.state().eye.k)]")
+        assert (before != after) == (wish == "reduce")
+        for _ in range(100):
+            if page.state()["eye"]["k"] < before / 2:
+                break
+            time.sleep(0.05)
+        assert page.state()["eye"]["k"] < before / 2
+
+
+def test_controls_have_names_and_the_current_node_is_announced(browser, lstm):
+    page = browser.open(lstm[0])
+    nameless = page.js(
+        "[...document.querySelectorAll('button, input, select, [role=button]')].filter((x) => !(x.getAttribute('aria-label') ||"
+        "x.textContent.trim() || (x.labels && x.labels.length))).length"
+    )
+    assert nameless == 0
+    assert page.js("document.getElementById('panel').getAttribute('aria-live')") == "polite"
+    page.js("minigrad.go(minigrad.forward)")
+    assert page.js("document.getElementById('scrub').getAttribute('aria-valuetext')") == "backward, loss"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (420, 800)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_wide_narrow_light_and_dark(browser, lstm, width, height, scheme):
+    page = browser.open(lstm[0], width, height, ("prefers-color-scheme", scheme))
+    page.js("minigrad.go(minigrad.forward + 30)")
+    assert page.js("document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight")
+    stage, panel = page.js(rectangle("#stage")), page.js(rectangle("#panel"))
+    assert (panel["y"] > stage["y"]) == (width < 800)  # below, or beside
+    assert stage["height"] > 200
+    ink, paper = page.js("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+    light = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, paper)]
+    assert (light[0] > light[1]) == (scheme == "dark")
+
+
+def test_no_name_runs_or_breaks_the_page(browser, tmp_path):
+    total = 0.0
+    for t, name in enumerate(HOSTILE):
+        with mg.scope(name), mg.scope("t", t):
+            x = mg.tensor([1.0, 2.0], requires_grad=True, name=name)
+            total = (x * x).sum() + total
+    page = browser.open(mg.draw(total, title="".join(HOSTILE)).save(tmp_path / "x.html"))
+    title = page.js("document.title")
+    page.js("minigrad.foldAll('steps'); for (let i = 0; i < minigrad.length; i++) minigrad.go(i)")
+    page.js("minigrad.foldAll('steps'); for (let i = 0; i < minigrad.length; i++) minigrad.go(i)")
+    leaves = page.js("minigrad.data.nodes.flatMap((n, i) => n.expr === 'requires grad' ? [i] : [])")
+    for i, name in zip(leaves, HOSTILE, strict=True):
+        page.js(f"minigrad.go({i})")
+        assert page.js("document.getElementById('name').textContent") == name
+        assert page.js("document.documentElement.scrollWidth <= innerWidth")
+    assert page.js("document.title") == title != "owned"
+    assert page.js("document.querySelectorAll('img, script').length") == 2
+    assert page.errors == []
+
+
+def test_no_script_but_the_pages_own_runs(browser, lstm, tmp_path):
+    text = lstm[0].read_text(encoding="utf-8")
+    text = text.replace("</body>", "<script>document.title = 'owned'</script></body>")
+    (tmp_path / "x.html").write_text(text, encoding="utf-8")
+    page = browser.open(tmp_path / "x.html")
+    assert page.js("document.title") != "owned"
+
+
+@pytest.mark.parametrize("how", ["plain", "list", "bare", "folded", "both", "cell", "gate"])
+def test_the_other_views_play_too(browser, tmp_path, monkeypatch, how):
+    if how in ("plain", "list"):
+        monkeypatch.setattr(page_module, "render", no_renderer)
+    model, inputs, targets = network()
+    drawing = {
+        "plain": lambda: rnn.draw.unrolled(model, inputs, targets),
+        "list": lambda: picture_of_a_layer()[1],
+        "bare": lambda: mg.pictures.Drawing("digraph {a -> b}"),
+        "folded": lambda: rnn.draw.folded(model, inputs, targets),
+        "both": lambda: rnn.draw.both(model, inputs, targets),
+        "cell": lambda: rnn.draw.unrolled(model, inputs, targets, level="cell", gradients=True),
+        "gate": lambda: rnn.draw.unrolled(model, inputs, targets, level="gate"),
+    }[how]()
+    page = browser.open(drawing.save(tmp_path / "x.html"))
+    page.js("for (let i = 0; i < minigrad.length; i++) minigrad.go(i)")
+    page.js("minigrad.foldAll('steps'); minigrad.fit()")
+    page.press("n")
+    assert page.errors == []
+    if how == "list":
+        assert page.js("document.querySelectorAll('#list .now').length") == 1
+    if how in ("plain", "gate"):
+        assert len(page.state()["folded"]) == STEPS
