@@ -54,7 +54,9 @@ def checked(given: Any) -> dict[str, Any]:
     """The description, if a model can be built of it; else ValueError says what is wrong with it."""
     if not isinstance(given, dict) or given.get("program") != "minigrad-rnn":
         raise ValueError("it has no description of the model; only what `minigrad-rnn train` saves has one")
-    about: dict[str, Any] = {"task": None, "text": None, "length": None} | given
+    about: dict[str, Any] = {"task": None, "text": None, "length": None, "compile": True} | given
+    if not isinstance(about["compile"], bool):
+        raise ValueError("compile is true or false")
     for name in RANGES:
         if name != "length" or about.get(name) is not None:
             number(name, about.get(name))

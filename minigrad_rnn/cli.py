@@ -130,6 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--optimizer", choices=tuple(building.OPTIMIZERS), help="(default: adam)")
     command.add_argument("--words", action="store_true", default=None, help="words instead of characters")
     command.add_argument("--save", metavar="PATH", type=Path, help="the checkpoint (default: NAME.safetensors)")
+    command.add_argument("--no-compile", action="store_true", help="run each step as it is, not as a compiled program")
     command.add_argument("--force", action="store_true", help="replace a checkpoint or a history that is there already")
     command.add_argument("--resume", metavar="PATH", type=Path, help="go on with this checkpoint, to --epochs in all")
     command.add_argument("--history", metavar="PATH", type=Path, help="write the losses to this .csv or .jsonl file")

@@ -144,6 +144,7 @@ class Trainer:
         self.accumulate = whole("accumulate", accumulate)
         self.compile = compile
         self.not_compiled = "" if compile else "compile=False"
+        self._compiles = compile
         self._program: Any = None
         self.about = about or {}
         self.batches = 0  # the position in the data: how many have been seen
@@ -288,13 +289,15 @@ class Trainer:
     def _learn(self, batch: Batch, state: Any, kind: str, count: int) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None]:
         """Add the gradient of a `count`-th of the loss to each ``.grad``: the loss, the share of each time step, the state
         afterwards, detached. Nothing of the graph is left."""
-        if batch.lengths is None and not self.not_compiled and not CURRENT.get()[0] & DEBUG:
+        if batch.lengths is not None:  # asked of each batch, so that a resumed run does what the other did
+            self.not_compiled = self.not_compiled or "the batches have lengths"
+        elif self._compiles and not CURRENT.get()[0] & DEBUG:
             learnt = tuple(p.requires_grad for p in self.model.parameters())
             try:
                 loss, share, after = self._program(batch.inputs, batch.targets, state, kind, count, learnt)
                 return float(loss.item()), share, after
             except mg.CompileError as error:
-                self.not_compiled = str(error)
+                self._compiles, self.not_compiled = False, str(error)
         loss, share, after = learn(self.model, batch, state, kind, count)
         return float(loss.item()), share, after
 

@@ -103,11 +103,17 @@ def train(options: Namespace) -> int:
             "train what? Give a text file, a task of `minigrad-rnn tasks`, or `this`; see minigrad-rnn train --help"
         )
     about, text = begun(options) if options.resume is None else resumed(options)
+    if options.resume is None:
+        about["compile"] = not options.no_compile
+    elif options.no_compile and about["compile"]:
+        raise UsageError(f"{options.resume} was begun compiled; leave out --no-compile, or train anew without --resume")
     path = options.save or options.resume or Path(f"{about['task'] or Path(options.data).stem}.safetensors")
     check_places(options, path)
     model = building.build(about)
     optimizer = building.OPTIMIZERS[about["optimizer"]](model.parameters(), lr=about["lr"])
-    trainer = rnn.Trainer(model, optimizer, loss=loss_of(about), clip_norm=about["clip"] or None, about=about)
+    trainer = rnn.Trainer(
+        model, optimizer, loss=loss_of(about), clip_norm=about["clip"] or None, compile=about["compile"], about=about
+    )  # fmt: skip
     if options.resume is not None:
         take_over(trainer, options.resume)
     source, epochs = training(about, text), about["epochs"]
@@ -154,6 +160,8 @@ def train(options: Namespace) -> int:
     finally:
         if options.history is not None:
             trainer.history.save(options.history)
+    if trainer.not_compiled and about["compile"]:
+        print(f"The steps ran as they are, not compiled: {trainer.not_compiled}")
     if trainer.best is not None and trainer.best[1] < epochs - 1:
         print(f"The validation loss was lowest after epoch {trainer.best[1] + 1}: {trainer.best[0]:.4f}")
     print(f"Saved to {path}. How good is it?  minigrad-rnn eval {shlex.quote(str(path))}")

@@ -543,3 +543,18 @@ def test_a_big_text_is_read_in_bounded_memory(tmp_path):
     assert process.returncode == 130
     peak = int(re.search(r"VmHWM:\s+(\d+) kB", out)[1])
     assert 20_000 < peak < 180_000
+
+
+def test_without_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "hello", "--epochs", "3", "--quiet", "--no-compile", "--save", "eager.safetensors"]) == 0
+    assert main(["train", "hello", "--epochs", "3", "--quiet", "--save", "compiled.safetensors"]) == 0
+    one, other = (rnn.load_checkpoint(f"{name}.safetensors") for name in ("eager", "compiled"))
+    assert (one[1]["about"]["compile"], other[1]["about"]["compile"]) == (False, True)
+    for name, array in one[0].items():
+        np.testing.assert_allclose(array, other[0][name], rtol=1e-3, atol=1e-5)
+    capsys.readouterr()
+    assert main(["train", "--resume", "compiled.safetensors", "--epochs", "4", "--no-compile"]) == 2
+    assert "was begun compiled; leave out --no-compile" in capsys.readouterr().err
+    assert main(["train", "embedded_reber", "--epochs", "1", "--quiet", "--hidden", "2"]) == 0
+    assert "not compiled: the batches have lengths" in capsys.readouterr().out
