@@ -527,3 +527,18 @@ def test_no_two_boxes_overlap_and_no_line_of_states_crosses_a_box(level, model, 
                 for id, (u, v, _, h) in places.items():
                     crossed = min(a, b) < u < max(a, b) and abs(v - y1) < h / 2
                     assert not crossed or id in (arrow.source, arrow.target)
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_the_norms_in_the_picture_are_those_of_gradient_flow(kind: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, y = np.eye(5)[rng.integers(5, size=(50, 2))], rng.integers(5, size=(50, 2))
+    model = rnn.Sequence(kind(5, 4, rng=0, dtype=float), rnn.Linear(4, 5, rng=1, dtype=float))
+    picture = rnn.draw.unrolled(model, x, y, level="cell", gradients=True, steps="all").picture
+    assert picture is not None
+    flow = rnn.gradient_flow(model, x, y, reduction="sum")
+    drawn = {box.lines[0]: float(box.lines[1]) for box in picture.all_boxes() if box.role == "state"}
+    expected = {f"{state}[{t}]": norms[0, t] for state, norms in flow.norms.items() for t in range(50)}
+    assert drawn.keys() == expected.keys()
+    for name, norm in expected.items():
+        assert drawn[name] == pytest.approx(norm, rel=0.051), name  # two digits are written
