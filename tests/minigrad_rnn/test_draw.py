@@ -530,7 +530,7 @@ def test_no_two_boxes_overlap_and_no_line_of_states_crosses_a_box(level, model, 
 
 
 @pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
-def test_the_norms_in_the_picture_are_those_of_gradient_flow(kind: Any) -> None:
+def test_the_norms_in_the_picture_are_those_of_gradient_flow(kind):
     rng = np.random.default_rng(0)
     x, y = np.eye(5)[rng.integers(5, size=(50, 2))], rng.integers(5, size=(50, 2))
     model = rnn.Sequence(kind(5, 4, rng=0, dtype=float), rnn.Linear(4, 5, rng=1, dtype=float))
