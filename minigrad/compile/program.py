@@ -227,7 +227,8 @@ class Program:
                 self.array(x)
             return self.names[x]
         if isinstance(x, tuple) and not hasattr(x, "_fields"):
-            return "(" + "".join(self.argument(y) + ", " for y in x) + ")"
+            inside = ", ".join(map(self.argument, x))
+            return f"({inside},)" if len(x) == 1 else f"({inside})"
         if isinstance(x, list):
             return "[" + ", ".join(map(self.argument, x)) + "]"
         if x is None or isinstance(x, bool | int | str):
