@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from ..trees import leaves
 from .program import OtherWay
 from .recorded import Recorded
 from .trace import CompileError
+
+if TYPE_CHECKING:
+    from ..pictures.drawing import Drawing
 
 __all__ = ["Compiled", "compile"]
 
@@ -44,7 +47,8 @@ def compile(
     What it returns is outside of any graph. Compiled functions that it calls become part of it; in debug mode f itself is
     run.
 
-    ``.source`` is the program, ``.report()`` tells what it is made of. Raises CompileError where f cannot be recorded: where
+    ``.source`` is the program, ``.report()`` tells what it is made of, ``.graph`` draws it,
+    ``.stages(...)`` shows what each pass did. Raises CompileError where f cannot be recorded: where
     Python's control flow depends on values, or they are turned into Python numbers; where it writes into an array, keeps a
     value outside of itself, or draws from ``np.random`` or a generator it closes over. The message says what to do.
 
@@ -60,7 +64,7 @@ def compile(
     def run():
         input_1.dot(input_0, dot_0)
         tanh(dot_0, tanh_0)
-        add_reduce(tanh_0, (0, 1, ), None, total_0)
+        add_reduce(tanh_0, (0, 1), None, total_0)
         multiply(tanh_0, tanh_0, multiply_0)
         subtract(just_1_d, multiply_0, subtract_0)
         multiply(constant_0, subtract_0, multiply_1)
@@ -140,6 +144,48 @@ class Compiled:
         2 arrays, 48 bytes
         """
         return self._there().report()
+
+    @property
+    def graph(self) -> Drawing:
+        """A picture of the program that ran last: a box for each call, in a frame for each time step, in the order they run.
+
+        What comes from outside is a box too, and so is what comes out; views are written at the arrows. What is made far away,
+        or used in many steps, stands in each of them as a box with its name. The tooltip of a call is its line.
+
+        >>> import numpy as np, minigrad
+        >>> f = minigrad.compile(lambda x: np.tanh(x) * x)
+        >>> y = f(np.ones(3))
+        >>> [" ".join(box.lines) for box in f.graph.picture.all_boxes()]
+        ['tanh (3,)', 'multiply (3,)', 'input_0 (3,)', 'returned (3,)']
+        """
+        from .picture import drawing
+
+        return drawing(self._there(), getattr(self, "__name__", ""))
+
+    def stages(self, *args: Any, **options: Any) -> list[tuple[str, list[str]]]:
+        """What each pass makes of the function, for these arguments: its name, and the lines after it.
+
+        It is recorded anew for that, without effect, and nothing is kept. Views are no lines of their own: they are written
+        where they are used. (`report()` counts them too.) A value keeps its name from pass to pass.
+
+        >>> import numpy as np, minigrad
+        >>> f = minigrad.compile(lambda x: np.tanh(x) + np.tanh(x))
+        >>> stages = dict(f.stages(np.ones(3)))
+        >>> stages["recorded"]
+        ['tanh_2 = tanh(input_0)', 'tanh_3 = tanh(input_0)', 'add_4 = tanh_2 + tanh_3']
+        >>> stages["without duplicates"]
+        ['tanh_2 = tanh(input_0)', 'add_4 = tanh_2 + tanh_2']
+        """
+        from .picture import lines_of
+
+        found: list[tuple[str, list[str]]] = []
+
+        def watch(name: str, calls: Any, recorder: Any) -> None:
+            found.append((name, lines_of(calls, recorder)))
+
+        with self._lock:
+            Recorded(self.f, args, options, self.is_static, self.batch, watch)
+        return found
 
     def _there(self) -> Recorded:
         if self.last is None:

@@ -33,6 +33,9 @@ __all__ = ["CHANGING", "Recorded"]
 CHANGING = (float, int, np.ndarray, np.generic, Tensor, np.random.Generator)  # arguments that may be others at each run
 
 
+Watch = Callable[[str, Calls, Recorder], None]  # is told the calls after each pass
+
+
 def nothing() -> None:
     """Where an argument comes from: from the call itself."""
 
@@ -59,8 +62,11 @@ class Draws:
 class Recorded:
     """One recording of a function: its program, and what comes in from outside and goes out."""
 
-    def __init__(self, f: Callable[..., Any], args: Any, options: Any, is_static: Any, batch: bool) -> None:
+    def __init__(
+        self, f: Callable[..., Any], args: Any, options: Any, is_static: Any, batch: bool, watch: Watch | None = None
+    ) -> None:
         self.recorder = recorder = Recorder()
+        self.watch = watch
         self.now: list[Any] = []
         self.argument_of: dict[Var, int] = {}
         self.draws: dict[int, Draws] = {}  # by argument
@@ -114,9 +120,13 @@ class Recorded:
         outs = [
             x.var for tree in (self.result, *(new for _, _, new in self.effects)) for x in leaves(tree) if isinstance(x, Out)
         ]
-        self.passes: list[tuple[str, int]] = [("recorded", len(recorder.calls))]
+        self.passes: list[tuple[str, int]] = []
         self.keep: dict[Var, Var] = {}
+        self.passed("recorded", recorder.calls)
         calls = self.improved(outs, batch)
+        if watch is not None:  # it was only to be watched
+            recorder.forget()
+            return
         outs = [self.kept(v) for v in outs]
         old = {weak(): made.var for weak, made in recorder.cells.values()}
         in_place = {
@@ -134,25 +144,33 @@ class Recorded:
         """The recorded calls after all passes."""
         recorder, keep = self.recorder, self.keep
         calls = dead_code_removed(recorder.calls, [*outs, *(v for v, _ in recorder.guards)])
-        calls = constants_folded(calls)
-        self.passes.append(("without what is not needed", len(calls)))
-        calls = duplicates_removed(calls, keep)
-        self.passes.append(("without duplicates", len(calls)))
+        calls = self.passed("without what is not needed", constants_folded(calls))
+        calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
-            calls = zeros_left_out(calls, keep)
-            calls = neighbours_merged(rows_restacked(calls, recorder), recorder)
-            calls = products_first(invariants_first(calls, recorder), recorder)
+            calls = self.seen("zeros left out", zeros_left_out(calls, keep))
+            calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
+            calls = self.seen("neighbours merged", neighbours_merged(calls, recorder))
+            calls = self.seen("what is the same at each step added first", invariants_first(calls, recorder))
+            calls = products_first(calls, recorder)
             calls = duplicates_removed(dead_code_removed(calls, self.needed(outs)), keep)
-            self.passes.append(("merged and reordered", len(calls)))
+            self.passed("merged and reordered", calls)
             calls = batched_over_time(calls, recorder)
-            calls = dead_code_removed(calls, self.needed(outs))
-            self.passes.append(("batched over time", len(calls)))
+            calls = self.passed("batched over time", dead_code_removed(calls, self.needed(outs)))
             calls = updates_together(calls, recorder)
             calls = duplicates_removed(calls, keep)
         recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
         calls = dead_code_removed(calls, [*(self.kept(v) for v in outs), *(v for v, _ in recorder.guards)])
-        if batch:
-            self.passes.append(("updates side by side", len(calls)))
+        return self.passed("updates side by side", calls) if batch else calls
+
+    def passed(self, name: str, calls: Calls) -> Calls:
+        """A pass has come to its end: how many calls there are now."""
+        self.passes.append((name, len(calls)))
+        return self.seen(name, calls)
+
+    def seen(self, name: str, calls: Calls) -> Calls:
+        """Show the calls to whoever wants to see them; the passes after this one may change them."""
+        if self.watch is not None:
+            self.watch(name, calls, self.recorder)
         return calls
 
     def needed(self, outs: list[Var]) -> list[Var]:
