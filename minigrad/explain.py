@@ -11,7 +11,7 @@ import numpy as np
 
 from .graph import Node, ancestors, leading_to, reverse
 from .snapshot import Graph
-from .tensor import Tensor
+from .tensor import Tensor, differentiable
 
 __all__ = ["explain"]
 
@@ -34,7 +34,7 @@ def explain(y: Tensor, x: Tensor) -> str:
     %0 x  requires grad  (2,)
         the gradient: shape (2,), norm 1.085
     """
-    root, goal = y._differentiable(), x._differentiable()
+    root, goal = differentiable(y), differentiable(x)
     graph = Graph(y)
     way = leading_to(ancestors([root]), {goal})
     if root not in way:

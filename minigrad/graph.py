@@ -137,7 +137,8 @@ class Scope:
         return f"<Scope {self}>"
 
 
-# How many times `no_grad` is entered (ops are recorded where it is 0), and the scope: one look-up an op. Each thread and
+# How many times `no_grad` is entered (ops are recorded where it is 0), with what debug mode and recording add to it, and the
+# scope: one look-up an op. Each thread and
 # asyncio task has its own; what a context manager puts back is in here too, not in the object, which threads may share.
 CURRENT: ContextVar[tuple[int, Scope | None]] = ContextVar("minigrad", default=(0, None))
 
@@ -308,7 +309,7 @@ def reverse(
     found: dict[Node, Any] = {}
     hooks = HOOKS if len(HOOKS) else None
     placing = lift is not None or CURRENT.get()[0] >= RECORDING
-    watching = WATCH if CURRENT.get()[0] & DEBUG else []
+    watching = WATCH if DEBUG <= CURRENT.get()[0] < RECORDING else []
     careful = False  # beyond a `where`, a cotangent of 0 stays 0 also where it meets a derivative that is not finite
 
     def receive(node: Node, g: Any) -> None:

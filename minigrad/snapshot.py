@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .graph import CURRENT, Leaf, Node, ancestors, recording_again, reverse, same_place
-from .tensor import Tensor, lifted
+from .tensor import Tensor, differentiable, lifted
 
 __all__ = ["Graph"]
 
@@ -46,8 +46,8 @@ class Graph:
     """
 
     def __init__(self, outputs: Tensor | Sequence[Tensor], *, backward: bool = False) -> None:
-        tensors = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-        self.outputs: tuple[Node, ...] = tuple(t._differentiable() for t in tensors)
+        tensors: list[Any] = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+        self.outputs: tuple[Node, ...] = tuple(differentiable(t) for t in tensors)
         self.gradients: dict[Node, Node] = {}  # with `backward`, of each leaf
         self.seed: Node | None = None
         if backward:

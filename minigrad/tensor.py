@@ -581,6 +581,13 @@ def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: st
     return made
 
 
+def differentiable(x: Any) -> Node:
+    """The node of a Tensor that requires grad; of anything else an error that says so."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"expected a Tensor, not {type(x).__name__}; make it with minigrad.tensor(x, requires_grad=True)")
+    return x._differentiable()
+
+
 def plain(x: Any) -> Any:
     """The array of a Tensor, anything else as it is."""
     if not isinstance(x, Tensor):

@@ -13,7 +13,7 @@ import numpy as np
 from minigrad import scope
 from minigrad.standin import RECORDER, decide
 
-from .module import Parameter
+from .module import Module, Parameter
 
 __all__ = [
     "SGD", "Adagrad", "AdagradState", "Adam", "AdamState", "AdamW", "Optimizer", "RMSprop", "RMSpropState", "Rprop",
@@ -441,6 +441,8 @@ class Optimizer(Configured):
     lr: float = number()
 
     def __init__(self, parameters: Iterable[Parameter], lr: float, **options: Any) -> None:
+        if isinstance(parameters, Module):
+            raise TypeError(f"an optimizer takes parameters, not a {type(parameters).__name__}; give it model.parameters()")
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError("an optimizer needs parameters: give it model.parameters()")

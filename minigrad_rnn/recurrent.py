@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.standin import setting
 
 from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, describe
 from .init import Seed, dropout_mask, generator
@@ -223,7 +224,7 @@ class Recurrent(Module):
         return type(self).__name__.lower()
 
     def _dropped(self, h: Tensor, k: int) -> Tensor:
-        if not self.dropout or not self.training or k == len(self.cells) - 1:
+        if not self.dropout or not setting(self, "training") or k == len(self.cells) - 1:
             return h
         dropped: Tensor = h * dropout_mask(h, self.dropout, self.rng)
         return dropped

@@ -125,6 +125,10 @@ class Trainer:
     ) -> None:
         if not isinstance(model, Module) or isinstance(model, Recurrent):
             raise TypeError(f"the Trainer trains a model, such as Sequence(recurrent, readout), not a {type(model).__name__}")
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"the Trainer takes an optimizer such as Adam(model.parameters()), not a {type(optimizer).__name__}"
+            )
         own = {id(p) for p in model.parameters()}
         if not all(id(p) in own for p in optimizer.parameters):
             raise ValueError("the optimizer holds parameters that are not this model's; make it with model.parameters()")
@@ -291,7 +295,7 @@ class Trainer:
         afterwards, detached. Nothing of the graph is left."""
         if batch.lengths is not None:  # asked of each batch, so that a resumed run does what the other did
             self.not_compiled = self.not_compiled or "the batches have lengths"
-        elif self._compiles and not CURRENT.get()[0] & DEBUG:
+        elif self._compiles and CURRENT.get()[0] < DEBUG:
             learnt = tuple(p.requires_grad for p in self.model.parameters())
             try:
                 loss, share, after = self._program(batch.inputs, batch.targets, state, kind, count, learnt)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import threading
 from collections.abc import Callable
+from types import CellType, CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,8 +37,10 @@ def compile(
     All that f does with Tensors and arrays is recorded, forward, backward and the update of an optimizer alike, and whatever
     it takes from outside is asked for anew at each run: arguments, the values of Tensors that f closes over, an
     optimizer's learning rate and states, random numbers from a `numpy.random.Generator` given as an argument or used by a
-    dropout layer. What it writes outside (``p.grad``, ``p.data``) is written at each run. Arrays that f closes over, and
-    arguments that are neither arrays, Tensors nor numbers, are taken for constants.
+    dropout layer. What it writes outside (``p.grad``, ``p.data``) is written at each run. Arrays and
+    numbers that f closes over are taken for constants, as are arguments that are neither arrays, Tensors nor numbers. If such
+    a name stands for another array or number at a later call, that is a CompileError: make it an argument. What is written
+    into such an array, and what is an attribute of an object, is not seen.
 
     One program serves all calls whose arguments have the same shapes and dtypes; other ones are recorded anew. Numbers may
     change from call to call; name those in `static` (by position or name) that are used as sizes or in conditions. With
@@ -89,7 +93,12 @@ class Compiled:
         self.batch = batch
         self.programs: dict[Any, list[Recorded]] = {}
         self.last: Recorded | None = None
+        self._names = closed_over(f)
+        self._constants: dict[str, Any] = {}  # what they stood for when a program was recorded
         self._lock = threading.RLock()  # the buffers of a program serve one run at a time
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self.f, '__name__', 'function')}: {sum(map(len, self.programs.values()))} programs>"
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         if CURRENT.get()[0] >= DEBUG:  # which looks at each op; or while another function is recorded, and becomes part of it
@@ -103,6 +112,18 @@ class Compiled:
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         key = self.signature(args, options)
         known = self.programs.get(key)
+        if self.programs:
+            for name, old in self._constants.items():
+                now = self._names[name]()
+                if now is not old and (isinstance(old, np.ndarray) or type(now) is not type(old) or now != old):
+                    raise CompileError(
+                        f"{name!r}, which the function closes over, is another {type(old).__name__} than when it was recorded, "
+                        "and a program has the one of then; make it an argument"
+                    )
+        else:
+            values = ((name, read()) for name, read in self._names.items())
+            kinds = np.ndarray | np.generic | int | float
+            self._constants = {name: x for name, x in values if isinstance(x, kinds) and not isinstance(x, bool)}
         if known is None:
             known = self.programs[key] = []
             if len(self.programs) > MOST_SIGNATURES:
@@ -205,6 +226,34 @@ class Compiled:
             return (CURRENT.get()[0], *[(x.shape, x.dtype) for x in args])
         places: list[tuple[Place, Any]] = [*enumerate(args), *sorted(options.items())]
         return (CURRENT.get()[0], *((place, kind_of(x, self.is_static(place, x))) for place, x in places))
+
+
+def closed_over(f: Any) -> dict[str, Callable[[], Any]]:
+    """How to read what a function's names from outside stand for, by name."""
+    code = getattr(f, "__code__", None)
+    if code is None:
+        return {}
+    names: set[str] = set()
+    codes = [code]
+    while codes:
+        inner = codes.pop()
+        names |= {i.argval for i in dis.get_instructions(inner) if i.opname in ("LOAD_GLOBAL", "LOAD_DEREF")}
+        codes += [x for x in inner.co_consts if isinstance(x, CodeType)]
+    cells = dict(zip(code.co_freevars, f.__closure__ or (), strict=True))
+    found: dict[str, Callable[[], Any]] = {}
+    for name in names:
+        if name in cells:
+            found[name] = functools.partial(content, cells[name])
+        elif name in f.__globals__:
+            found[name] = functools.partial(f.__globals__.get, name)
+    return found
+
+
+def content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing in it yet
+        return None
 
 
 def kind_of(x: Any, static: bool) -> Any:

@@ -130,7 +130,7 @@ def duplicates_removed(calls: Calls, keep: dict[Var, Var]) -> Calls:
                 same[call.out] = found
                 continue
         left.append(call)
-    keep.update({v: same[v] for v in same})
+    keep.update(same)
     return left
 
 

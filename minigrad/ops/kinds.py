@@ -183,7 +183,9 @@ class Op:
             return lambda g, node, saved, i: g
         if rule == -1:
             return lambda g, node, saved, i: -g
-        where = {"g": "g", "out": "saved[0]", "i": "i"}
+        where = {"out": "saved[0]"} if self.kind == "elementwise" else {"g": "g", "out": "saved[0]"}
+        if self.variadic:
+            where["i"] = "i"
         for k, name in enumerate(self.operands):
             where[name] = "saved[1:]" if self.variadic else f"saved[{k + 1}]"
             where[f"{name}_shape"] = f"node.operands[{k}].shape"
@@ -249,7 +251,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
     if out.dtype.kind != "f" and (recorded or out.dtype.kind not in "biu"):
         raise TypeError(not_real(op, out.dtype))
     if paused % DEBUG or not recorded:
-        return watched(op, arrays, wrap(out)) if paused == DEBUG else wrap(out)
+        return watched(op, arrays, wrap(out)) if DEBUG <= paused < RECORDING else wrap(out)
 
     keep, keeper = op.keeper(tuple([node is not None for node in nodes]))
     for i, x in enumerate(operands):
@@ -268,7 +270,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
     made = wrap(out, Node(op, tuple(nodes), options, keeper(out, arrays), out.shape, out.dtype, place))
     if recorder is not None:
         recorder.note(made._node, out)
-    return watched(op, arrays, made) if paused == DEBUG else made
+    return watched(op, arrays, made) if DEBUG <= paused < RECORDING else made
 
 
 def watched(op: Op, arrays: list[Any], made: Tensor) -> Tensor:

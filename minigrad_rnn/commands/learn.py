@@ -165,7 +165,7 @@ def train(options: Namespace) -> int:
     if trainer.best is not None and trainer.best[1] < epochs - 1:
         print(f"The validation loss was lowest after epoch {trainer.best[1] + 1}: {trainer.best[0]:.4f}")
     print(f"Saved to {path}. How good is it?  minigrad-rnn eval {shlex.quote(str(path))}")
-    if building.alphabet_of(about) is not None:
+    if text is not None:
         print(f"Let it write:  minigrad-rnn sample {shlex.quote(str(path))} --temperature 0.7")
     return 0
 

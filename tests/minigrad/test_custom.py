@@ -71,3 +71,10 @@ def test_kinds_and_calls_are_checked():
         p_norm(X, q=1)
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         my_product(X)
+
+
+def test_an_elementwise_rule_does_not_get_the_cotangent_nor_any_other_the_number_of_the_operand():
+    with pytest.raises(TypeError, match="a rule asks for 'g'"):
+        mg.custom_op(lambda g, x: g * 2 * x, kind="elementwise")(lambda x: x * x)
+    with pytest.raises(TypeError, match="a rule asks for 'i'"):
+        mg.custom_op(lambda g, i: g)(lambda x: x)

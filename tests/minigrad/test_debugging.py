@@ -127,3 +127,14 @@ def test_an_op_runs_once():
     with mg.debug():
         counted(mg.tensor([1.0], requires_grad=True))
     assert len(calls) == 1
+
+
+def test_debug_stays_on_inside_debug_and_inside_no_grad():
+    x = mg.tensor([-1.0, 2.0], requires_grad=True)
+    with mg.debug(), mg.debug(), pytest.raises(FloatingPointError, match="log made nan"):
+        np.log(x)
+    with mg.debug(), mg.no_grad(), pytest.raises(FloatingPointError, match="log made nan"):
+        np.log(x)
+    y = np.sqrt(mg.tensor([0.0], requires_grad=True))
+    with mg.debug(), mg.debug(), pytest.raises(FloatingPointError, match="backward pass of sqrt"):
+        y.sum().backward()

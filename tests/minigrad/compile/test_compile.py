@@ -211,3 +211,29 @@ def test_source_and_report():
     assert "recorded" in f.report()
     with pytest.raises(TypeError, match="takes a function, not int"):
         mg.compile(3)
+
+
+def test_a_name_that_stands_for_another_array_or_number_is_told():
+    scale, table = 2.0, np.ones(2)
+    f, g = mg.compile(lambda x: x * scale), mg.compile(lambda x: np.sum(x * table))
+    x = np.ones(2)
+    for _ in range(2):
+        assert f(x).tolist() == [2.0, 2.0]
+        assert g(x) == 2.0
+    scale, table = 5.0, np.zeros(2)
+    with pytest.raises(mg.CompileError, match="'scale', which the function closes over, is another float"):
+        f(x)
+    with pytest.raises(mg.CompileError, match=r"'table', .* another ndarray .* make it an argument"):
+        g(x)
+
+
+def test_training_and_evaluation_are_asked_for_at_each_run():
+    model = rnn.Sequence(rnn.LSTM(5, 5, 2, dropout=0.5, rng=1, dtype=float), rnn.Linear(5, 5, rng=2, dtype=float))
+    compiled = mg.compile(lambda x: model(x))
+    for first in (True, False):
+        for mode in (first, not first):
+            model.train(mode)
+            outputs = [compiled(X).data for _ in range(2)]
+            assert np.array_equal(*outputs) is not mode
+            if not mode:
+                np.testing.assert_allclose(outputs[0], model(X).data, rtol=1e-12)
