@@ -9,8 +9,8 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.ops.nn import outside
-from minigrad.standin import decide, known, number
+from minigrad.ops.nn import class_losses, sum_of_factors
+from minigrad.standin import decide
 from minigrad.tensor import values
 
 __all__ = ["SequenceLoss", "binary_cross_entropy_with_logits", "mse_loss", "sequence_cross_entropy", "sequence_loss"]
@@ -43,27 +43,14 @@ def sequence_cross_entropy(
         logits = mg.tensor(logits)
     if logits.ndim != 3 or 0 in logits.shape:
         raise ValueError(f"logits have shape {logits.shape}; expected (T, batch, classes), none of them 0")
-    losses = mg.cross_entropy(logits, targets, reduction="none", ignore_index=ignore_index, weight=weight)
+    losses, factors = class_losses(logits, targets, ignore_index, weight)
     T, batch = losses.shape
     if reduction == "sum":
         return SequenceLoss(losses.sum() / batch, losses._data.sum(axis=1) / batch)
-    count = asked(targets, ignore_index, weight, logits.shape[-1])
+    count = float(T * batch) if factors is None else sum_of_factors(factors.astype(float))
     if decide(count == T * batch):
         return SequenceLoss(losses.mean(), losses._data.sum(axis=1) / count)
     return SequenceLoss(losses.sum() / count, losses._data.sum(axis=1) / count)
-
-
-def asked(targets: Any, ignore_index: int, weight: Any, count_of_classes: int) -> Any:
-    """How many targets count, each as often as its weight says."""
-    classes = values(targets).astype(np.intp, copy=False)
-    if weight is None and ignore_index < 0 and not outside(classes, count_of_classes):
-        return float(classes.size)
-    counted = classes != ignore_index
-    shares = counted if weight is None else known(np.asarray(weight, dtype=float))[np.where(counted, classes, 0)] * counted
-    count = np.sum(shares)
-    if not decide(count > 0):
-        raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
-    return number(count.astype(float))
 
 
 def mse_loss(outputs: Any, targets: Any, *, reduction: str = "mean") -> Tensor:

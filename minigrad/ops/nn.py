@@ -177,6 +177,14 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
+    losses, factors = class_losses(logits, targets, ignore_index, weight)
+    if reduction != "mean":
+        return losses if reduction == "none" else sum(losses)
+    return mean(losses) if factors is None else sum(losses) / sum_of_factors(factors)
+
+
+def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> tuple[Any, np.ndarray | None]:
+    """The loss of each target, and what each was multiplied by, None where all count once; the checks of `cross_entropy`."""
     shape = shape_of(logits)
     classes = values(targets)
     if classes.dtype.kind not in "iu" and classes.size:
@@ -211,20 +219,18 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_
         factors = weights if factors is None else weights * factors
     losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
     if factors is None:
-        return losses if reduction == "none" else mean(losses) if reduction == "mean" else sum(losses)
-    losses = (
-        losses * factors
-        if asked is None
-        else np.where(asked, losses, 0.0)
-        if weight is None
-        else (np.where(asked, losses, 0.0) * factors)
-    )  # and not only times 0: a loss that does not count may be infinite
-    if reduction != "mean":
-        return losses if reduction == "none" else sum(losses)
+        return losses, None
+    if asked is not None:
+        losses = np.where(asked, losses, 0.0)  # and not only times 0: a loss that does not count may be infinite
+    return (losses if weight is None else losses * factors), factors
+
+
+def sum_of_factors(factors: np.ndarray) -> Any:
+    """What the mean of the losses is divided by."""
     total = factors.sum()
     if not decide(total > 0):
         raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
-    return sum(losses) / number(total)
+    return number(total)
 
 
 def outside(classes: np.ndarray, count: int) -> bool:
