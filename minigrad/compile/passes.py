@@ -48,6 +48,47 @@ def rewritten(calls: Iterable[Call], by: dict[Var, Var]) -> None:
             call.options = {key: replaced(x, lambda v: by.get(v, v)) for key, x in call.options.items()}
 
 
+def added(calls: Calls, recorder: Recorder, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
+    """Append a new call; its result has the value that the function gives for those of the arguments."""
+    call = Call(fn, args, options, scope, True)
+    value = fn(*replaced(args, lambda v: v.value), **{k: replaced(x, lambda v: v.value) for k, x in options.items()})
+    call.out = recorder.var(np.asarray(value), call)
+    calls.append(call)
+    return call.out
+
+
+def made_instead(calls: Calls, out: Var, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any) -> None:
+    """Append a call that makes what another call has made until now."""
+    call = Call(fn, args, {}, scope, True)
+    call.out, out.call = out, call
+    calls.append(call)
+
+
+def members_of(call: Call) -> list[Any]:
+    """What a call puts one below the other, of equal shapes."""
+    if call.fn is stack:
+        return list(call.args)
+    if call.fn is not np.concatenate or call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) != 0:
+        return []
+    members = list(call.args[0])
+    return members if len({getattr(m, "shape", None) for m in members}) == 1 and members[0].shape else []
+
+
+def rows_in_order(members: Sequence[Any]) -> tuple[Var, int, int] | None:
+    """If these are rows of one array that follow each other: the array, from, to."""
+    base: Var | None = None
+    rows: list[int] = []
+    for v in members:
+        call = v.call if isinstance(v, Var) else None
+        if call is None or call.fn is not operator.getitem or not is_view(call) or not is_row(call.args[1]):
+            return None
+        if rows and (call.args[0] is not base or call.args[1][0] != rows[-1] + 1):
+            return None
+        base = call.args[0]
+        rows.append(call.args[1][0])
+    return (base, rows[0], rows[-1] + 1) if base is not None else None
+
+
 # -- the usual ones --------------------------------------------------------------------------------------------
 
 
@@ -76,30 +117,16 @@ def constants_folded(calls: Calls) -> Calls:
 
 def rows_restacked(calls: Calls, recorder: Recorder) -> Calls:
     """Rows of one array, in order, that are stacked again: a part of that array."""
-    left = []
+    left: Calls = []
     for call in calls:
-        members = list(call.args) if call.fn is stack else members_along_first(call)
-        views = [v.call for v in members if isinstance(v, Var)]
-        if members and len(views) == len(members) and all(
-            c is not None and c.fn is operator.getitem and is_view(c) and is_row(c.args[1]) for c in views
-        ):  # fmt: skip
-            base, rows = views[0].args[0], [c.args[1][0] for c in views]  # type: ignore[union-attr]
-            if all(c.args[0] is base for c in views) and rows == list(range(rows[0], rows[0] + len(rows))):  # type: ignore[union-attr]
-                if (rows[0], len(rows)) != (0, base.shape[0]):
-                    part = Call(operator.getitem, (base, (slice(rows[0], rows[0] + len(rows)),)), {}, call.scope, True)
-                    part.out = recorder.var(base.value[rows[0] : rows[0] + len(rows)], part)
-                    left.append(part)
-                    base = part.out
-                call.fn, call.args, call.options = reshape, (base, call.out.shape), {}
+        found = rows_in_order(members_of(call))
+        if found is not None:
+            base, start, stop = found
+            if (start, stop) != (0, base.shape[0]):
+                base = added(left, recorder, operator.getitem, (base, (slice(start, stop),)), call.scope)
+            call.fn, call.args, call.options = reshape, (base, call.out.shape), {}
         left.append(call)
     return left
-
-
-def members_along_first(call: Call) -> list[Any]:
-    if call.fn is not np.concatenate or call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) != 0:
-        return []
-    members = list(call.args[0])
-    return members if len({getattr(m, "shape", None) for m in members}) == 1 and members[0].shape else []
 
 
 def signature(x: Any) -> Any:
@@ -146,7 +173,7 @@ def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
     made_by = {call.out: call for call in calls}
     late = recurrent(calls)
     sums: dict[tuple[Var, Var], Var] = {}
-    left = []
+    left: Calls = []
     for call in calls:
         pair = call.args if call.fn is np.add and not call.options else ()
         if len(pair) == 2 and all(isinstance(v, Var) for v in pair) and step_of(call) is not None:
@@ -163,15 +190,11 @@ def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
                         p, other = sides  # the two biases of PyTorch's cells: their sum once, not twice a sum with the rest
                         both = sums.get((other, c))
                         if both is None:
-                            small = Call(np.add, (other, c), {}, None, True)
-                            both = sums[other, c] = small.out = recorder.var(other.value + c.value, small)
-                            left.append(small)
+                            both = sums[other, c] = added(left, recorder, np.add, (other, c), None)
                         c = both
-                    first = Call(np.add, (p, c), {}, call.scope, True)
-                    first.out = recorder.var(p.value + c.value, first)
-                    made_by[first.out] = first
-                    left.append(first)
-                    call.args = (first.out, r)
+                    first = added(left, recorder, np.add, (p, c), call.scope)
+                    made_by[first] = left[-1]
+                    call.args = (first, r)
                     uses[q] = 0
         left.append(call)
     return left
@@ -288,10 +311,7 @@ def updates_together(calls: Calls, recorder: Recorder) -> Calls:
                 if len({v.dtype for v in column}) > 1:
                     break
                 if key not in whole:
-                    joined = Call(flat, key, {}, group[0].scope.parent, True)
-                    joined.out = recorder.var(flat(*(v.value for v in column)), joined)
-                    new.append(joined)
-                    whole[key] = joined.out
+                    whole[key] = added(new, recorder, flat, key, group[0].scope.parent)
                 args.append(whole[key])
             elif len({signature(v) for v in column}) == 1 and (not isinstance(column[0], Var) or column[0].shape == ()):
                 args.append(column[0])
@@ -299,19 +319,13 @@ def updates_together(calls: Calls, recorder: Recorder) -> Calls:
                 break
         if not columns or len(args) < len(columns) or not any(isinstance(a, Var) and a.shape for a in args):
             continue
-        together = Call(fn, tuple(args), {}, group[0].scope.parent, True)
-        together.out = recorder.var(fn(*replaced(together.args, lambda v: v.value)), together)
-        new.append(together)
-        whole[tuple(c.out for c in group)] = together.out
+        together = added(new, recorder, fn, tuple(args), group[0].scope.parent)
+        whole[tuple(c.out for c in group)] = together
         start = 0
         for call in group:
             stop = start + call.out.value.size
-            part = Call(operator.getitem, (together.out, (slice(start, stop),)), {}, call.scope, True)
-            part.out = recorder.var(together.out.value[start:stop], part)
-            shaped = Call(reshape, (part.out, call.out.shape), {}, call.scope, True)
-            shaped.out = call.out
-            call.out.call = shaped
-            new += [part, shaped]
+            part = added(new, recorder, operator.getitem, (together, (slice(start, stop),)), call.scope)
+            made_instead(new, call.out, reshape, (part, call.out.shape), call.scope)
             done.add(call.out)
             start = stop
     return sorted_by_need([c for c in calls if c.out not in done] + new)
@@ -410,25 +424,17 @@ class Batching:
             ready.append(left)
 
     def record(self, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
-        call = Call(fn, args, options, scope, True)
-        value = fn(*replaced(args, lambda v: v.value), **{k: replaced(x, lambda v: v.value) for k, x in options.items()})
-        call.out = self.recorder.var(np.asarray(value), call)
-        self.new.append(call)
-        return call.out
+        return added(self.new, self.recorder, fn, args, scope, **options)
 
     def together(self, vs: Sequence[Var]) -> Var | None:
         """One Var of these stacked, or None where that would cost a copy."""
         first = vs[0]
-        views = [v.call for v in vs]
-        if all(c is not None and c.fn is operator.getitem and is_view(c) and is_row(c.args[1]) for c in views):
-            base: Var
-            bases = {c.args[0] for c in views}  # type: ignore[union-attr]
-            rows = [c.args[1][0] for c in views]  # type: ignore[union-attr]
-            if len(bases) == 1 and rows == list(range(rows[0], rows[0] + len(rows))):
-                (base,) = bases
-                if rows[0] == 0 and len(rows) == base.shape[0]:
-                    return base
-                return self.record(operator.getitem, (base, (slice(rows[0], rows[0] + len(rows)),)), None)
+        found_rows = rows_in_order(vs)
+        if found_rows is not None:
+            base, start, stop = found_rows
+            if (start, stop) == (0, base.shape[0]):
+                return base
+            return self.record(operator.getitem, (base, (slice(start, stop),)), None)
         places = [self.place.get(v) for v in vs]
         if first in self.place and all(p is not None and p[0] == places[0][0] for p in places):  # type: ignore[index]
             numbers = [p[1] for p in places]  # type: ignore[index]
@@ -439,6 +445,7 @@ class Batching:
                     if len(numbers) == whole.shape[0]:
                         return whole
                     return self.record(operator.getitem, (whole, (slice(numbers[0], numbers[0] + len(numbers)),)), None)
+        views = [v.call for v in vs]
         makers = {c.fn if c is not None else None for c in views[1:]}
         if len(makers) == 1 and None not in makers and not any(is_view(c) for c in views[1:] if c is not None):
             found = self.stacks.get(tuple(vs))
@@ -481,10 +488,7 @@ class Batching:
             return
         self.whole[number] = whole
         for i, call in enumerate(group):
-            view = Call(operator.getitem, (whole, (i,)), {}, call.scope, True)
-            view.out = call.out
-            call.out.call = view
-            self.new.append(view)
+            made_instead(self.new, call.out, operator.getitem, (whole, (i,)), call.scope)
             self.done.add(call.out)
 
     def lifted(self, model: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, flat, is_view
+from .passes import Calls, flat, is_view, members_of
 from .trace import Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose, variables
 
 __all__ = ["Program"]
@@ -581,16 +581,6 @@ def closes_a_ring(pairs: list[tuple[Any, Any]], after: dict[Any, Any]) -> bool:
             return True
         here = after.get(here)
     return False
-
-
-def members_of(call: Call) -> list[Var]:
-    """What a call puts one below the other, of equal shapes."""
-    if call.fn is stack:
-        return list(call.args)
-    if call.fn is np.concatenate and call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) == 0:
-        members = call.args[0]
-        return list(members) if members[0].shape and len({m.shape for m in members}) == 1 else []
-    return []
 
 
 def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:

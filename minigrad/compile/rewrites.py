@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, grouped, is_view, rewritten, signature, step_of
+from .passes import Calls, added, grouped, is_view, made_instead, rewritten, signature, step_of
 from .trace import Call, Recorder, Var, reshape, variables
 
 __all__ = ["neighbours_merged", "products_first", "zeros_left_out"]
@@ -99,9 +99,7 @@ def products_first(calls: Calls, recorder: Recorder) -> Calls:
                     continue
                 factor = made.get((a, b))
                 if factor is None:
-                    first = Call(np.multiply, (a, b), {}, call.scope, True)
-                    factor = made[a, b] = first.out = recorder.var(a.value * b.value, first)
-                    left.append(first)
+                    factor = made[a, b] = added(left, recorder, np.multiply, (a, b), call.scope)
                 call.args = (d, factor)
                 uses[q] -= 1
                 uses[d] = uses.get(d, 0) + 1
@@ -188,10 +186,7 @@ def wide_call(members: list[Call], recorder: Recorder) -> Calls:
     def view(base: Var, start: int, stop: int) -> Var:
         if (start, stop) == (0, base.shape[-1]):
             return base
-        call = Call(operator.getitem, (base, (*lead, slice(start, stop))), {}, model.scope, True)
-        call.out = recorder.var(base.value[(*lead, slice(start, stop))], call)
-        new.append(call)
-        return call.out
+        return added(new, recorder, operator.getitem, (base, (*lead, slice(start, stop))), model.scope)
 
     args = []
     for a, b in zip(model.args, last.args, strict=True):
@@ -202,14 +197,10 @@ def wide_call(members: list[Call], recorder: Recorder) -> Calls:
             args.append(view(one[0], one[1], other[2]))
         else:
             args.append(a)
-    wide = Call(model.fn, tuple(args), {}, model.scope, True)
-    wide.out = recorder.var(model.fn(*(a.value if isinstance(a, Var) else a for a in args)), wide)
-    new.append(wide)
+    wide = added(new, recorder, model.fn, tuple(args), model.scope)
     start = 0
     for member in members:
         stop = start + member.out.shape[-1]
-        part = Call(operator.getitem, (wide.out, (*lead, slice(start, stop))), {}, member.scope, True)
-        part.out, member.out.call = member.out, part
-        new.append(part)
+        made_instead(new, member.out, operator.getitem, (wide, (*lead, slice(start, stop))), member.scope)
         start = stop
     return new
