@@ -64,6 +64,15 @@ def made_instead(calls: Calls, out: Var, fn: Callable[..., Any], args: tuple[Any
     calls.append(call)
 
 
+def uses_of(calls: Calls) -> dict[Var, int]:
+    """How many arguments each Var is."""
+    uses: dict[Var, int] = {}
+    for call in calls:
+        for v in call.inputs():
+            uses[v] = uses.get(v, 0) + 1
+    return uses
+
+
 def members_of(call: Call) -> list[Any]:
     """What a call puts one below the other, of equal shapes."""
     if call.fn is stack:
@@ -166,10 +175,7 @@ def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
 
     The bias of a recurrent network then joins the part that is computed for all steps at once.
     """
-    uses: dict[Var, int] = {}
-    for call in calls:
-        for v in call.inputs():
-            uses[v] = uses.get(v, 0) + 1
+    uses = uses_of(calls)
     made_by = {call.out: call for call in calls}
     late = recurrent(calls)
     sums: dict[tuple[Var, Var], Var] = {}
@@ -184,9 +190,9 @@ def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
                 and p not in late and p.shape == call.out.shape == q.shape and all(isinstance(v, Var) for v in inner.args)
             ):  # fmt: skip
                 c, r = sorted(inner.args, key=lambda v: len(v.shape))
-                if c.call is None and r.call is not None and len(c.shape) < len(p.shape):
+                if settled(c) and not settled(r) and len(c.shape) < len(p.shape):
                     sides = made_by[p].args if p in made_by and made_by[p].fn is np.add else ()
-                    if len(sides) == 2 and isinstance(sides[1], Var) and sides[1].call is None and sides[1].shape == c.shape:
+                    if len(sides) == 2 and isinstance(sides[1], Var) and settled(sides[1]) and sides[1].shape == c.shape:
                         p, other = sides  # the two biases of PyTorch's cells: their sum once, not twice a sum with the rest
                         both = sums.get((other, c))
                         if both is None:
@@ -228,42 +234,71 @@ class Groups:
         self.component = {call.out: i for i, part in enumerate(parts) for number in part for call in members[number]}
 
 
+LOOKS = 8  # how many calls away two calls of different steps are compared
+
+
 def grouped(calls: Calls) -> Groups:
-    """A group for each call of a step with those of other steps that look the same from near: function, options, and what
-    its arguments come from. A wrong guess does no harm: what is done with a group checks its arguments."""
-    looks: dict[Var, Any] = {}
+    """A group for each call of a step with those of other steps that look the same from as near as tells the calls of one
+    step apart: function, options, what their arguments come from, what those come from, and so on. (From further away the
+    first step looks different, for there is none before it.) A wrong guess does no harm: what is done with a group checks its
+    arguments."""
+    looks: dict[Var, list[int]] = {}  # from 0, 1, 2 ... calls away
     names: dict[Any, int] = {}
+    several: set[int] = set()  # looks that more than one call of a step has
+    taken: set[tuple[int, int]] = set()
+    scopes: dict[int, str] = {}
+    for call in calls:
+        t = step_of(call)
+        if t is None:
+            continue
+        where = scopes.get(id(call.scope))
+        if where is None:
+            where = scopes[id(call.scope)] = str(call.scope).replace(f"t={t}", "t")
+        itself: tuple[Any, ...] = (call.fn, call.out.shape, where, fixed(call.args, t if call.fn is operator.getitem else 0))
+        if call.options:
+            itself += tuple((key, fixed((x,), 0)) for key, x in sorted(call.options.items()))
+        sources = [
+            (v.number,) * LOOKS if settled(v) else looks[v] if v.call is not None and step_of(v.call) == t else ELSEWHERE
+            for v in variables(call.args)
+        ]
+        look = looks[call.out] = [names.setdefault(itself, len(names))]
+        for before in zip(*sources, strict=True):
+            look.append(names.setdefault((look[0], before), len(names)))
+        look += look[-1:] * (LOOKS + 1 - len(look))
+        for one in set(look):
+            if (one, t) in taken:
+                several.add(one)
+            taken.add((one, t))
+        del look[LOOKS:]
     places: dict[Any, list[Call]] = {}
-    seen: dict[tuple[Any, int], int] = {}
+    seen: dict[tuple[int, int], int] = {}
     for call in calls:
         t = step_of(call)
         if t is None:
             places[call.out] = [call]
             continue
-
-        def look(v: Any, t: int = t) -> Any:
-            if not isinstance(v, Var):
-                return signature(v)
-            if settled(v):
-                return v.number
-            return looks.get(v) if v.call is not None and step_of(v.call) == t else "elsewhere"
-
-        near = (call.fn, call.out.shape, tuple(signature(x) for x in call.args if not isinstance(x, Var | list | tuple)), *(
-            look(x) for x in call.args if isinstance(x, Var)
-        ), str(call.scope).replace(f"t={t}", "t"))  # fmt: skip
-        if call.fn is operator.getitem:
-            near = (
-                *near,
-                signature(tuple(i - t if type(i) is int else i for i in call.args[1])) if type(call.args[1]) is tuple else 0,
-            )
-        elif call.options or call.fn in VIEWS:
-            near = (*near, signature(call.args[1:]) if call.fn in VIEWS else 0, signature(tuple(sorted(call.options.items()))))
-        shallow = (call.fn, call.out.shape, str(call.scope).replace(f"t={t}", "t"))
-        looks[call.out] = names.setdefault(shallow, len(names))
+        look = looks[call.out]
+        near = next((one for one in look[1:] if one not in several), look[-1])
         key = (near, seen.get((near, t), 0))
         seen[near, t] = key[1] + 1
         places.setdefault(key, []).append(call)
     return Groups([sorted(group, key=lambda c: step_of(c) or 0) for group in places.values()])
+
+
+ELSEWHERE = (-1,) * LOOKS  # of what comes from another step
+
+
+def fixed(args: Any, t: int) -> tuple[Any, ...]:
+    """What of the arguments is no Var; of an index, how far from the step."""
+    found: list[Any] = []
+    for x in args:
+        if isinstance(x, Var):
+            continue
+        if isinstance(x, list | tuple):
+            found.append(tuple(i - t if type(i) is int else fixed((i,), t) for i in x))
+        else:
+            found.append(signature(x))
+    return tuple(found)
 
 
 def settled(v: Var) -> bool:
@@ -377,17 +412,18 @@ class Batching:
     def __init__(self, calls: Calls, recorder: Recorder) -> None:
         self.recorder = recorder
         self.groups = grouped(calls)
-        self.place = {
-            v: (number, i) for number, group in enumerate(self.groups.members) for i, v in enumerate(c.out for c in group)
-        }
-        self.whole: dict[int, Var] = {}  # by group: its results stacked
         self.stacks: dict[tuple[Var, ...], Var] = {}
         self.done: set[Var] = set()
         self.new: Calls = []
-        members = self.groups.members
         for number in self.in_order():
-            if len(members[number]) > 2 and number not in self.groups.waiting and all(c.pure for c in members[number]):
-                self.batch(number)
+            group = self.groups.members[number]
+            if len(group) > 2 and number not in self.groups.waiting and all(c.pure for c in group):
+                parts: dict[Any, Calls] = {}
+                for call in group:
+                    parts.setdefault(tuple(origin(x) for x in call.args), []).append(call)
+                for part in parts.values():
+                    if len(part) > 2:
+                        self.batch(part)
         self.calls = sorted_by_need([c for c in calls if c.out not in self.done] + self.new)
 
     def in_order(self) -> list[int]:
@@ -426,36 +462,22 @@ class Batching:
     def record(self, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
         return added(self.new, self.recorder, fn, args, scope, **options)
 
-    def together(self, vs: Sequence[Var]) -> Var | None:
+    def together(self, vs: tuple[Var, ...]) -> Var | None:
         """One Var of these stacked, or None where that would cost a copy."""
-        first = vs[0]
-        found_rows = rows_in_order(vs)
-        if found_rows is not None:
-            base, start, stop = found_rows
+        rows = rows_in_order(vs)
+        if rows is not None:
+            base, start, stop = rows
             if (start, stop) == (0, base.shape[0]):
                 return base
             return self.record(operator.getitem, (base, (slice(start, stop),)), None)
-        places = [self.place.get(v) for v in vs]
-        if first in self.place and all(p is not None and p[0] == places[0][0] for p in places):  # type: ignore[index]
-            numbers = [p[1] for p in places]  # type: ignore[index]
-            if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
-                group = places[0][0]  # type: ignore[index]
-                whole = self.whole.get(group)
-                if whole is not None:
-                    if len(numbers) == whole.shape[0]:
-                        return whole
-                    return self.record(operator.getitem, (whole, (slice(numbers[0], numbers[0] + len(numbers)),)), None)
-        views = [v.call for v in vs]
-        makers = {c.fn if c is not None else None for c in views[1:]}
-        if len(makers) == 1 and None not in makers and not any(is_view(c) for c in views[1:] if c is not None):
-            found = self.stacks.get(tuple(vs))
-            if found is None:
-                found = self.stacks[tuple(vs)] = self.record(stack, tuple(vs), None)
-            return found
-        return None
+        if any(v.call is None or is_view(v.call) for v in vs[1:]):
+            return None
+        found = self.stacks.get(vs)
+        if found is None:
+            found = self.stacks[vs] = self.record(stack, vs, None)
+        return found
 
-    def batch(self, number: int) -> None:
-        group = self.groups.members[number]
+    def batch(self, group: Calls) -> None:
         model = group[0]
         if any(
             len(c.args) != len(model.args) or c.out.shape != model.out.shape or c.out.dtype != model.out.dtype for c in group
@@ -486,7 +508,6 @@ class Batching:
         whole = self.lifted(model, arguments, len(group))
         if whole is None:
             return
-        self.whole[number] = whole
         for i, call in enumerate(group):
             made_instead(self.new, call.out, operator.getitem, (whole, (i,)), call.scope)
             self.done.add(call.out)
@@ -529,6 +550,15 @@ class Batching:
         if model.fn is transpose:
             return self.record(transpose, (args[0], (0, *(a + 1 for a in args[1]))), scope)
         return None
+
+
+def origin(x: Any) -> Any:
+    """Where an argument comes from, as far as stacking it is concerned: an array that it is a row of, outside, or a call."""
+    if not isinstance(x, Var):
+        return None
+    if x.call is not None and x.call.fn is operator.getitem and is_row(x.call.args[1]):
+        return x.call.args[0]
+    return x if settled(x) else "made"
 
 
 def is_row(index: Any) -> bool:

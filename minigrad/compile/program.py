@@ -14,7 +14,7 @@ import numpy as np
 
 from ..ops.shape import is_advanced, scattered
 from .passes import Calls, flat, is_view, members_of
-from .trace import Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose, variables
+from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose, variables
 
 __all__ = ["Program"]
 
@@ -307,6 +307,8 @@ class Program:
                 return [f"{args[0]}.dot({args[1]}, {out})"]
             self.space["matmul"] = np.matmul
             return [f"matmul({args[0]}, {args[1]}, {out})"] if v.shape else [f"{out}[...] = {args[0]}.dot({args[1]})"]
+        if fn is contiguous:
+            return [f"copyto({out}, {args[0]})"]
         if fn is cast or fn in (reshape, transpose, np.broadcast_to, np.expand_dims):
             source = args[0] if fn is cast else self.view_text(call, args)
             return [f"copyto({out}, {source}, casting='unsafe')"]

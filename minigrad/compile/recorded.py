@@ -25,12 +25,30 @@ from .passes import (
     updates_together,
 )
 from .program import OtherWay, Program
-from .rewrites import neighbours_merged, products_first, zeros_left_out
+from .rewrites import (
+    factors_first,
+    neighbours_merged,
+    products_by_parts,
+    products_first,
+    signs_first,
+    weights_turned,
+    zeros_left_out,
+)
 from .trace import WRITTEN, Array, CompileError, Number, Recorder, Var
 
 __all__ = ["CHANGING", "Recorded"]
 
 CHANGING = (float, int, np.ndarray, np.generic, Tensor, np.random.Generator)  # arguments that may be others at each run
+
+REORDERING: dict[str, Callable[[Calls, Recorder], Calls]] = {
+    "rows stacked again as parts": rows_restacked,
+    "neighbours merged": neighbours_merged,
+    "products by parts": products_by_parts,
+    "what is the same at each step added first": invariants_first,
+    "signs first": signs_first,
+    "factors first": factors_first,
+    "products first": products_first,
+}  # of sums and products; they change the last digits
 
 
 Watch = Callable[[str, Calls, Recorder], None]  # is told the calls after each pass
@@ -148,15 +166,14 @@ class Recorded:
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
             calls = self.seen("zeros left out", zeros_left_out(calls, keep))
-            calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
-            calls = self.seen("neighbours merged", neighbours_merged(calls, recorder))
-            calls = self.seen("what is the same at each step added first", invariants_first(calls, recorder))
-            calls = products_first(calls, recorder)
-            calls = duplicates_removed(dead_code_removed(calls, self.needed(outs)), keep)
+            for name, change in REORDERING.items():
+                calls = self.seen(name, dead_code_removed(change(calls, recorder), self.needed(outs)))
+            calls = duplicates_removed(calls, keep)
             self.passed("merged and reordered", calls)
             calls = batched_over_time(calls, recorder)
             calls = self.passed("batched over time", dead_code_removed(calls, self.needed(outs)))
             calls = updates_together(calls, recorder)
+            calls = weights_turned(calls, recorder)
             calls = duplicates_removed(calls, keep)
         recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
         calls = dead_code_removed(calls, [*(self.kept(v) for v in outs), *(v for v, _ in recorder.guards)])

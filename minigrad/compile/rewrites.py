@@ -11,12 +11,21 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, added, grouped, is_view, made_instead, rewritten, signature, step_of
-from .trace import Call, Recorder, Var, reshape, variables
+from .passes import Calls, added, grouped, is_view, made_instead, recurrent, rewritten, settled, signature, step_of, uses_of
+from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
 
-__all__ = ["neighbours_merged", "products_first", "zeros_left_out"]
+__all__ = [
+    "factors_first",
+    "neighbours_merged",
+    "products_by_parts",
+    "products_first",
+    "signs_first",
+    "weights_turned",
+    "zeros_left_out",
+]
 
 MOST = 1024  # elements of a gate: beyond, a call costs less than rows that are not contiguous
+MANY = 8  # products with the same matrix, of as many rows at least: then it is worth it to turn the matrix
 SCATTERED = scattered.__wrapped__  # type: ignore[attr-defined]
 
 
@@ -65,6 +74,143 @@ def nothing_in(v: Any, empty: dict[Var, set[int]]) -> bool:
     return index[0] % v.call.args[0].shape[0] in rows
 
 
+def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
+    """(x W + b)[:, i:j]: x W[:, i:j] + b[i:j], where parts are all that is used of it, such as the gates of a step.
+
+    Parts of rows do not lie side by side, and with these a ufunc takes two to three times as long.
+    """
+    users: dict[Var, Calls] = {}
+    for call in calls:
+        for v in call.inputs():
+            users.setdefault(v, []).append(call)
+    made_by = {call.out: call for call in calls}
+
+    def divisible(v: Any) -> bool:
+        """Whether it is a product, or a sum with one that is used for nothing else."""
+        call = made_by.get(v) if isinstance(v, Var) else None
+        if call is None or call.options or step_of(call) is None:
+            return False
+        if call.fn is dot:
+            return len(call.args[1].shape) == len(v.shape) == 2
+        return call.fn is np.add and any(len(users[a]) == 1 and divisible(a) for a in variables(call.args))
+
+    def worth_it(v: Var) -> bool:
+        slices = [last_slice(call.out) for call in users[v]]
+        return len(slices) > 1 and all(s is not None and v.shape[0] * (s[2] - s[1]) > MOST for s in slices)
+
+    def part(x: Any, start: int, stop: int, scope: Any, first: bool = False) -> Any:
+        if not isinstance(x, Var) or not x.shape or x.shape[-1] == 1:
+            return x
+        call = made_by.get(x)
+        if call is None or not (first or (len(users[x]) == 1 and divisible(x))):
+            return view(operator.getitem, x, (*all_but_last(x), slice(start, stop)), scope)
+        if call.fn is np.add:
+            return added(left, recorder, np.add, tuple(part(a, start, stop, scope) for a in call.args), scope)
+        a, w = call.args
+        if w.call is not None and w.call.fn is transpose:
+            columns = view(transpose, view(operator.getitem, w.call.args[0], (slice(start, stop),), scope), (1, 0), scope)
+        else:
+            columns = part(w, start, stop, scope)
+        return added(left, recorder, dot, (a, columns), scope)
+
+    def view(fn: Any, x: Var, what: Any, scope: Any) -> Var:
+        key = (fn, x, signature(what))
+        if key not in views:
+            views[key] = added(left, recorder, fn, (x, what), scope)
+        return views[key]
+
+    views: dict[Any, Var] = {}
+    divided = {v for v in users if len(v.shape) == 2 and divisible(v) and worth_it(v)}
+    left: Calls = []
+    for call in calls:
+        cut = last_slice(call.out) if call.fn is operator.getitem and call.args[0] in divided else None
+        if cut is None:
+            left.append(call)
+        else:
+            part(*cut, call.scope, first=True)
+            left[-1].out, call.out.call = call.out, left[-1]
+    return left
+
+
+def signs_first(calls: Calls, recorder: Recorder) -> Calls:
+    """-(p + r), where p does not wait for the recurrence: (-p) - r. And p + (-q): p - q.
+
+    The exponent of a sigmoid then costs a step no call for its sign.
+    """
+    uses = uses_of(calls)
+    made_by = {call.out: call for call in calls}
+    late = recurrent(calls)
+    left: Calls = []
+
+    def alone(v: Any, fn: Any, step: int | None) -> Call | None:
+        """The call that makes v with this function in this step, if v is used once."""
+        call = made_by.get(v) if isinstance(v, Var) else None
+        if call is None or call.fn is not fn or call.options or uses[v] != 1 or step_of(call) != step:
+            return None
+        return call
+
+    for call in calls:
+        step = step_of(call)
+        if step is not None and not call.options and call.out in late:
+            inner = alone(call.args[0], np.add, step) if call.fn is np.negative else None
+            for p, r in (inner.args, inner.args[::-1]) if inner is not None else ():
+                if isinstance(p, Var) and isinstance(r, Var) and p not in late and p.shape == r.shape == call.out.shape:
+                    call.fn, call.args = np.subtract, (added(left, recorder, np.negative, (p,), call.scope), r)
+                    break
+            for p, q in (call.args, call.args[::-1]) if call.fn is np.add else ():
+                minus = alone(q, np.negative, step)
+                if minus is not None and isinstance(p, Var) and p.shape == q.shape == call.out.shape:
+                    call.fn, call.args = np.subtract, (p, minus.args[0])
+                    break
+        left.append(call)
+    return left
+
+
+def factors_first(calls: Calls, recorder: Recorder) -> Calls:
+    """d a + d b, where d waits for the step after and a and b do not: d (a + b). So it is with a difference."""
+    part = grouped(calls).component
+    uses = uses_of(calls)
+    made_by = {call.out: call for call in calls}
+    left: Calls = []
+    for call in calls:
+        chain = part.get(call.out)
+        if chain is not None and call.fn in (np.add, np.subtract) and not call.options and step_of(call) is not None:
+            products = [made_by.get(v) for v in call.args if isinstance(v, Var) and uses[v] == 1]
+            if len(products) == 2 and all(p is not None and p.fn is np.multiply and not p.options for p in products):
+                (d, a), (e, b) = (sorted(p.args, key=lambda v: part.get(v) != chain) for p in products if p is not None)
+                if (
+                    d is e and part.get(d) == chain and isinstance(a, Var) and isinstance(b, Var)
+                    and part.get(a) != chain and part.get(b) != chain
+                    and a.shape == b.shape == d.shape == call.out.shape and a.dtype == b.dtype == call.out.dtype
+                ):  # fmt: skip
+                    factor = added(left, recorder, call.fn, (a, b), call.scope)
+                    call.fn, call.args = np.multiply, (d, factor)
+        left.append(call)
+    return left
+
+
+def weights_turned(calls: Calls, recorder: Recorder) -> Calls:
+    """x W.T of many steps: W.T is written down once, for some BLAS are slower with a matrix that is only said to be turned."""
+    times: dict[Var, int] = {}
+    for call in calls:
+        if call.fn is dot and is_turned(call.args[1]) and call.args[0].shape[0] >= MANY and len(call.out.shape) == 2:
+            times[call.args[1]] = times.get(call.args[1], 0) + 1
+    turned: dict[Var, Var] = {}
+    left: Calls = []
+    for call in calls:
+        if call.fn is dot and times.get(call.args[1], 0) >= MANY:
+            x, w = call.args
+            if w not in turned:
+                turned[w] = added(left, recorder, contiguous, (w,), None)
+            call.args = (x, turned[w])
+        left.append(call)
+    return left
+
+
+def is_turned(v: Any) -> bool:
+    return isinstance(v, Var) and settled(v) and v.call is not None and v.call.fn is transpose and len(v.shape) == 2
+
+
 def products_first(calls: Calls, recorder: Recorder) -> Calls:
     """(d a) b, where d waits for the step after and a and b do not: d (a b).
 
@@ -72,10 +218,7 @@ def products_first(calls: Calls, recorder: Recorder) -> Calls:
     """
     groups = grouped(calls)
     part = groups.component
-    uses: dict[Var, int] = {}
-    for call in calls:
-        for v in call.inputs():
-            uses[v] = uses.get(v, 0) + 1
+    uses = uses_of(calls)
     made_by = {call.out: call for call in calls}
     left: Calls = []
     made: dict[tuple[Var, Var], Var] = {}
@@ -177,11 +320,16 @@ def last_slice(v: Var) -> tuple[Var, int, int] | None:
     return (base, start, stop) if step == 1 else None
 
 
+def all_but_last(v: Var) -> tuple[slice, ...]:
+    """The index of everything along all axes but the last."""
+    return (slice(None),) * (len(v.shape) - 1)
+
+
 def wide_call(members: list[Call], recorder: Recorder) -> Calls:
     """One call for those on slices that follow each other, and their results as slices of its own."""
     new: Calls = []
     model, last = members[0], members[-1]
-    lead = (slice(None),) * (len(model.out.shape) - 1)
+    lead = all_but_last(model.out)
 
     def view(base: Var, start: int, stop: int) -> Var:
         if (start, stop) == (0, base.shape[-1]):

@@ -121,6 +121,10 @@ def dot(x: Any, y: Any) -> Any:
     return np.dot(x, y)
 
 
+def contiguous(x: Any) -> Any:
+    return np.array(x, order="C")
+
+
 SHAPES_ONLY = {np.shape, np.ndim, np.size, np.result_type}
 FUNCTIONS_AS_METHODS = {
     "all", "any", "argmax", "argmin", "clip", "cumprod", "cumsum", "mean", "repeat", "round", "std", "take", "var",

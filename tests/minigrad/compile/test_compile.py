@@ -237,3 +237,39 @@ def test_training_and_evaluation_are_asked_for_at_each_run():
             assert np.array_equal(*outputs) is not mode
             if not mode:
                 np.testing.assert_allclose(outputs[0], model(X).data, rtol=1e-12)
+
+
+def step_lines(cell, hidden, batch, t=2):
+    """The lines of a step in the program of a layer's forward and backward pass."""
+    layer = getattr(rnn, cell)(5, hidden, rng=0)
+    x = np.ones((9, batch, 5), np.float32)
+
+    @mg.compile
+    def slopes(x):
+        return mg.grad((layer(x)[0] ** 2).sum(), layer.parameters())
+
+    slopes(x)
+    return [line.strip() for line in slopes.source.splitlines() if line.endswith(f"/t={t}")], slopes.source
+
+
+@pytest.mark.parametrize("cell", ["LSTM", "GRU"])
+def test_each_gate_of_a_large_step_has_a_product_of_its_own_and_no_call_for_its_sign(cell):
+    lines, source = step_lines(cell, 40, 32)
+    products = [line for line in lines if ".dot(contiguous_" in line]
+    assert len(products) == {"LSTM": 4, "GRU": 3}[cell]  # forward
+    assert not [line for line in lines if line.startswith("negative(")]
+    assert source.count("copyto(contiguous_") == len(products)  # W.T, once for all steps
+
+
+def test_of_a_small_step_the_gates_are_one_product():
+    lines, source = step_lines("LSTM", 4, 2)
+    assert len([line for line in lines if ".dot(" in line]) == 2  # forward and backward
+    assert "contiguous" not in source
+
+
+@pytest.mark.parametrize("hidden", [4, 40])
+def test_slopes_do_not_wait_for_the_recurrence(hidden):
+    """1 - o o and its like are computed for all steps at once, of gates that look alike too."""
+    lines, _ = step_lines("LSTM", hidden, 32, t=4)
+    backward = lines[[line.startswith("tanh(") for line in lines].index(True) :]
+    assert not [line for line in backward if line.startswith("subtract(just_1")]

@@ -1,6 +1,7 @@
 """Training steps of random recurrent networks, compiled and not, side by side."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -114,8 +115,12 @@ class Side:
             self.optimizer.zero_grad()
 
 
+@pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("seed", range(500 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 25))
-def test_random_networks_learn_the_same(seed):
+def test_random_networks_learn_the_same(seed, large, monkeypatch):
+    if large:  # what is done only where steps have many numbers is done with these few
+        for name, value in {"MOST": 0, "MANY": 2}.items():
+            monkeypatch.setattr(sys.modules["minigrad.compile.rewrites"], name, value)
     choice = Choice(seed)
     eager, side = Side(choice), Side(choice)
     programs = [mg.compile(side.step, batch=not choice.exact) for _ in range(2)]  # that share a model
