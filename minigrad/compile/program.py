@@ -5,16 +5,16 @@ from __future__ import annotations
 import keyword
 import linecache
 import operator
-from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import count, pairwise
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, flat, is_view, members_of
-from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose, variables
+from .memory import Chains, Memory, placements
+from .passes import Calls, flat, is_view
+from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
 
 __all__ = ["Program"]
 
@@ -41,7 +41,9 @@ class Program:
         self.chains = Chains([] if exact else calls)
         self.placed = {} if exact else placements(calls, self.chains)
         self.in_place = self.harmless(in_place)
-        self.memory = Memory(calls, {*outputs, *(v for v, _ in recorder.guards)}, self.placed, exact)
+        self.memory = Memory(
+            calls, {*outputs, *(v for v, _ in recorder.guards)}, self.chains, self.placed, self.in_place, exact
+        )
         lines = self.written()
         self.source = self.text(lines)
         filename = f"<minigrad program {next(numbers)}>"
@@ -103,7 +105,7 @@ class Program:
             made = self.array(self.in_place[v])
             self.label(v, self.hint(v))
         elif v in self.chains.place or v in self.chains.wholes:
-            made = self.chains.array(v)
+            made = self.in_chain(v)
             self.label(v, self.hint(v))
         elif v in self.placed and isinstance(self.placed[v][1], int):
             made = self.slot_of(*self.placed[v])
@@ -122,7 +124,7 @@ class Program:
                 self.copies.add(v)
             self.label(v, self.hint(v))
         else:
-            made = self.memory.take(v)
+            made = self.memory.array(v)
             self.label(v, self.hint(v))
         self.arrays[v] = made
         self.space[self.names[v]] = made
@@ -157,6 +159,28 @@ class Program:
             return f"always {made.tolist()}" if made.size <= 8 else f"a constant of shape {made.shape}"
         return ""
 
+    def in_chain(self, v: Var) -> np.ndarray:
+        """A row of a chain, or the rows that are a stack."""
+        if v in self.chains.place:
+            number, row = self.chains.place[v]
+            return self.memory.chain(number)[row, ...]
+        keys = self.chains.wholes[v]
+        number, row = self.chains.rows[keys[0]]
+        part = self.memory.chain(number)[row : row + len(keys)]
+        for key in keys:
+            if isinstance(key, Var) and key.source == "constant":
+                part[self.chains.rows[key][1] - row] = key.value
+        return part.reshape(v.shape)
+
+    def rows_to_copy(self, v: Var) -> list[tuple[int, Var, np.ndarray]]:
+        """The members of a stack that are not made in their place."""
+        copies = []
+        for i, key in enumerate(self.chains.wholes[v]):
+            if not isinstance(key, Var):
+                number, row = self.chains.rows[key]
+                copies.append((i, key[0], self.memory.chain(number)[row, ...]))
+        return copies
+
     def slot_of(self, whole: Var, i: int) -> np.ndarray:
         """The place of a member in arrays that are laid side by side."""
         members = whole.call.args  # type: ignore[union-attr]
@@ -187,6 +211,12 @@ class Program:
         self.names[v] = f"{stem}_{n}"
         self.space[self.names[v]] = None  # taken
 
+    def size(self) -> tuple[int, int]:
+        """How many arrays there are that share no memory at the same time, and the bytes they take together."""
+        others = {id(base): base for base in map(base_of, self.arrays.values()) if base is not base_of(self.memory.room)}
+        homes = self.memory.offsets
+        return len(homes) + len(others), self.memory.room.nbytes + sum(x.nbytes for x in others.values())
+
     # -- code ------------------------------------------------------------------------------------------------
 
     def written(self) -> list[str]:
@@ -203,13 +233,10 @@ class Program:
         for v, outcome in asked.items():
             if v not in self.made:
                 lines.append(f"if bool({self.argument(v)}) is not {outcome}: raise OtherWay()")
-        for i, call in enumerate(self.calls):
-            if isinstance(call.fn, np.ufunc) and call.fn.signature is None and not call.options:
-                self.memory.give_back(i, self.arrays, call.out)  # an operand's memory may be that of the result
+        for call in self.calls:
             for line in self.lines_of(call):
                 where = f"  # {call.scope}" if call.scope else ""
                 lines.append(line + where)
-            self.memory.give_back(i, self.arrays, None)
             if call.out in asked:
                 lines.append(f"if bool({self.argument(call.out)}) is not {asked[call.out]}: raise OtherWay()")
         for v in self.outputs:
@@ -316,7 +343,7 @@ class Program:
             return [f"copyto({out}, {args[2]})", f"copyto({out}, {args[1]}, where={args[0]})"]
         if v in self.chains.wholes:
             return [
-                f"copyto({self.name_of_array(row, f'{out}_{i}')}, {self.argument(m)})" for i, m, row in self.chains.to_copy(v)
+                f"copyto({self.name_of_array(row, f'{out}_{i}')}, {self.argument(m)})" for i, m, row in self.rows_to_copy(v)
             ]
         if fn is flat:
             return [
@@ -425,6 +452,12 @@ def whole_index(index: Any) -> tuple[Any, ...]:
     return parts if any(i is Ellipsis for i in parts) else (*parts, Ellipsis)
 
 
+def base_of(array: np.ndarray) -> np.ndarray:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
 class OtherWay(Exception):
     """A condition came out otherwise than when the program was recorded."""
 
@@ -434,187 +467,3 @@ SYMBOLS = {
     operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**", operator.mod: "%",
     operator.floordiv: "//", operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=",
 }  # fmt: skip
-
-
-class Memory:
-    """Buffers that are used again as soon as nobody needs what they hold: what was just computed is still in the cache."""
-
-    def __init__(self, calls: Calls, kept: set[Var], placed: dict[Var, tuple[Var, Any]], exact: bool = False) -> None:
-        self.exact = exact  # laid out as the function's own arrays are, for sums depend on that in the last digits
-        self.base: dict[Var, Var] = {}  # of views, and of what is made inside another array, whose memory it is
-        for v in placed:
-            whole = v
-            while whole in placed:
-                whole = placed[whole][0]
-            self.base[v] = whole
-        last: dict[Var, int] = {}
-        for i, call in enumerate(calls):
-            for v in call.inputs():
-                last[self.base.get(v, v)] = i
-            if is_view(call):
-                self.base[call.out] = self.base.get(call.args[0], call.args[0])
-        kept = {self.base.get(v, v) for v in (*kept, *(v for v in placed if v.call is None))}
-        self.dying: dict[int, list[Var]] = {}
-        for v, i in last.items():
-            if v not in kept and v.call is not None:
-                self.dying.setdefault(i, []).append(v)
-        self.free: dict[Any, list[np.ndarray]] = {}
-        self.owned: dict[Var, np.ndarray] = {}
-
-    def take(self, v: Var) -> np.ndarray:
-        free = self.free.get(self.kind(v))
-        made = free.pop() if free else np.empty_like(v.value, order="K" if self.exact else "C")
-        self.owned[v] = made
-        return made
-
-    def kind(self, v: Var) -> Any:
-        """What two values must have in common to be held by the same array."""
-        return (v.shape, v.dtype, v.value.strides) if self.exact else (v.shape, v.dtype)
-
-    def give_back(self, i: int, arrays: dict[Var, np.ndarray], result: Var | None) -> None:
-        """After call i, or before it those that its result, computed element by element, may take the place of."""
-        left = []
-        for v in self.dying.get(i, ()):
-            if v not in self.owned:
-                continue
-            if result is not None and self.kind(v) != self.kind(result):
-                left.append(v)
-                continue
-            array = self.owned.pop(v)
-            self.free.setdefault(self.kind(v), []).append(array)
-        if i in self.dying:
-            self.dying[i] = left
-
-
-class Chains:
-    """Where the members of stacks are made, so that nothing is copied to stack them.
-
-    The states of a sequence are stacked more than once: h[0] to h[T-1] for the readout, h[-1] to h[T-2] for the gradient of
-    the recurrent weight. One array, a chain, holds them all, and each stack is a part of it.
-    """
-
-    def __init__(self, calls: Calls) -> None:
-        self.made = {call.out: call for call in calls}
-        self.wholes: dict[Var, tuple[Any, ...]] = {}  # by stack: the keys of its members
-        after: dict[Any, Any] = {}
-        before: dict[Any, Any] = {}
-        known: dict[Any, None] = {}
-        stacks = []
-        for call in calls:
-            members = members_of(call)
-            if members and len({(m.shape, m.dtype) for m in members}) == 1 and members[0].dtype == call.out.dtype:
-                stacks.append((call, members))
-
-        def fits(keys: tuple[Any, ...]) -> bool:
-            pairs = list(pairwise(keys))
-            return (
-                len(set(keys)) == len(keys)
-                and all(after.get(a, b) is b and before.get(b, a) is a for a, b in pairs)
-                and not (len(keys) == 1 and keys[0] in known)
-                and not closes_a_ring(pairs, after)
-            )  # fmt: skip
-
-        for call, members in sorted(stacks, key=lambda s: -len(s[1])):
-            keys = tuple(m if self.placeable(m) or m.source == "constant" else (m, call.out, i) for i, m in enumerate(members))
-            if not fits(keys):
-                keys = tuple(m if self.placeable(m) and m not in known else (m, call.out, i) for i, m in enumerate(members))
-                if not fits(keys):
-                    continue
-            after.update(pairwise(keys))
-            before.update((b, a) for a, b in pairwise(keys))
-            known.update(dict.fromkeys(keys))
-            self.wholes[call.out] = keys
-        self.place: dict[Var, tuple[int, int]] = {}
-        self.rows: dict[Any, tuple[int, int]] = {}
-        self.lengths: list[int] = []
-        self.arrays: list[np.ndarray | None] = []
-        for key in known:
-            if key not in before:
-                length = 0
-                here: Any = key
-                while here is not None:
-                    self.rows[here] = (len(self.lengths), length)
-                    if isinstance(here, Var) and here.source != "constant":
-                        self.place[here] = self.rows[here]
-                    length += 1
-                    here = after.get(here)
-                self.lengths.append(length)
-                self.arrays.append(None)
-
-    def placeable(self, v: Var) -> bool:
-        call = self.made.get(v)
-        return call is not None and not is_view(call) and not members_of(call) and not isinstance(v.value, tuple)
-
-    def chain(self, number: int, like: Var) -> np.ndarray:
-        found = self.arrays[number]
-        if found is None:
-            found = self.arrays[number] = np.zeros((self.lengths[number], *like.shape), like.dtype)
-        return found
-
-    def array(self, v: Var) -> np.ndarray:
-        if v in self.place:
-            number, row = self.place[v]
-            return self.chain(number, v)[row, ...]
-        keys = self.wholes[v]
-        first = keys[0] if isinstance(keys[0], Var) else keys[0][0]
-        number, row = self.rows[keys[0]]
-        part = self.chain(number, first)[row : row + len(keys)]
-        for key in keys:
-            if isinstance(key, Var) and key.source == "constant":
-                part[self.rows[key][1] - row] = key.value
-        return part.reshape(v.shape)
-
-    def to_copy(self, v: Var) -> list[tuple[int, Var, np.ndarray]]:
-        """The members of a stack that are not made in their place."""
-        copies = []
-        for i, key in enumerate(self.wholes[v]):
-            if not isinstance(key, Var):
-                number, row = self.rows[key]
-                copies.append((i, key[0], self.chain(number, key[0])[row, ...]))
-        return copies
-
-
-def closes_a_ring(pairs: list[tuple[Any, Any]], after: dict[Any, Any]) -> bool:
-    if not pairs:
-        return False
-    here, wanted = pairs[-1][1], pairs[0][0]
-    while here is not None:
-        if here is wanted:
-            return True
-        here = after.get(here)
-    return False
-
-
-def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
-    """For parts that are put together along another axis, or that scatter to where none meet: the whole and the index where
-    each is made, so that it need not be copied there."""
-    made = {call.out: call for call in calls}
-    found: dict[Var, tuple[Var, Any]] = {}
-    for call in calls:
-        rows: list[tuple[Var, Any]] = []
-        if call.out in chains.wholes:
-            continue
-        if call.fn is flat:
-            for i, v in enumerate(call.args):
-                if v not in found and v not in chains.place and (chains.placeable(v) if v in made else v.source == "input"):
-                    found[v] = (call.out, i)
-            continue
-        if call.fn is np.concatenate:
-            axis = call.options.get("axis", call.args[1] if len(call.args) > 1 else 0)
-            start = 0
-            for v in call.args[0] if axis is not None else ():
-                stop = start + v.shape[axis]
-                rows.append((v, (slice(None),) * (axis % len(v.shape)) + (slice(start, stop),)))
-                start = stop
-        elif call.fn is scattered.__wrapped__ and not any(variables(call.options["indices"])):  # type: ignore[attr-defined]
-            marks = np.zeros(call.out.shape, np.int8)
-            for index in call.options["indices"]:
-                marks[index] += 1
-            if (marks == 1).all():
-                rows = list(zip(call.args, call.options["indices"], strict=True))
-        times = Counter(v for v, _ in rows)
-        for v, row in rows:
-            fits = v.dtype == call.out.dtype and v.shape and np.shape(call.out.value[row]) == v.shape
-            if fits and times[v] == 1 and v not in found and v not in chains.place and v in made and chains.placeable(v):
-                found[v] = (call.out, row)
-    return found

@@ -202,8 +202,7 @@ class Recorded:
     def report(self) -> str:
         width = max(len(name) for name, _ in self.passes)
         lines = [f"{name.ljust(width)}  {count} calls" for name, count in self.passes]
-        arrays = {id(base_of(x)): base_of(x) for x in self.program.arrays.values()}
-        return "\n".join([*lines, f"{len(arrays)} arrays, {sum(x.nbytes for x in arrays.values()):,} bytes"])
+        return "\n".join([*lines, "{} arrays in {:,} bytes".format(*self.program.size())])
 
     def as_var(self, x: Any) -> Any:
         if isinstance(x, Tensor) and isinstance(x._data, Standin):
@@ -410,12 +409,6 @@ def generators_of(f: Any) -> list[np.random.Generator]:
             ahead += [x.__globals__[name] for name in x.__code__.co_names if name in x.__globals__]
             ahead += x.__defaults__ or ()
     return list(found.values())
-
-
-def base_of(array: np.ndarray) -> np.ndarray:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 def address(array: np.ndarray) -> Any:

@@ -1,0 +1,282 @@
+"""Where every value of a program is kept: what lies in one array with what, and what uses the same memory in turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..ops.shape import scattered
+from .passes import Calls, flat, is_view, members_of
+from .trace import Call, Var, reshape, variables
+
+__all__ = ["Chains", "Memory", "placements"]
+
+LINE = 64  # bytes of a line of the cache; where an array begins
+LONG = 200  # calls: what is needed for longer is laid out by size, the rest as it comes and goes
+ALWAYS = 1 << 60
+
+Home = Any  # what memory is planned for: a Var, or the number of a chain
+
+
+class Memory:
+    """The memory of a program: one array, of which each value has a part for as long as somebody needs it.
+
+    What an elementwise call makes takes the place of an operand that is not needed any more, and what is needed only for a
+    few calls that of what came free last: it is still in the cache.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        kept: set[Var],
+        chains: Chains,
+        placed: dict[Var, tuple[Var, Any]],
+        in_place: dict[Var, Var],
+        exact: bool,
+    ) -> None:
+        self.chains, self.placed, self.in_place = chains, placed, in_place
+        self.exact = exact  # laid out as the function's own arrays are, for sums depend on that in the last digits
+        self.made = {call.out for call in calls}
+        self.homes: dict[Var, Home | None] = {}
+        self.sizes: dict[Home, int] = {}
+        self.first: dict[Home, int] = {}
+        self.last: dict[Home, int] = {}
+        for i, call in enumerate(calls):
+            for v in (*call.inputs(), call.out):
+                home = self.home(v)
+                if home is not None:
+                    self.first.setdefault(home, i)
+                    self.last[home] = i
+        from_outside = [v for v in placed if v.call is None]
+        for v in (*kept, *from_outside):
+            self.last[self.home(v)] = ALWAYS
+        for home in (*map(self.home, from_outside), *chains.with_constants()):
+            self.first[home], self.last[home] = -1, ALWAYS
+        self.joined: dict[Home, Home] = {}
+        for i, call in enumerate(calls):
+            self.join(call, i)
+        self.offsets: dict[Home, int] = {}
+        total = self.in_turn(calls, self.by_size())
+        room = np.empty(total + LINE, np.uint8)
+        start = -room.ctypes.data % LINE
+        self.room = room[start : start + total]
+
+    def home(self, v: Var) -> Home | None:
+        """Whose memory a value is in; None of what comes from outside and of what is no array."""
+        chains, here, seen = self.chains, v, []
+        while here not in self.homes:
+            seen.append(here)
+            found: Home | None = None
+            if here.dtype is None or isinstance(here.value, tuple) or (here not in self.made and here not in self.placed):
+                pass
+            elif here in self.in_place:
+                here = self.in_place[here]
+                continue
+            elif here in chains.place:
+                found = chains.place[here][0]
+            elif here in chains.wholes:
+                found = chains.rows[chains.wholes[here][0]][0]
+            elif here in self.placed:
+                here = self.placed[here][0]
+                continue
+            elif here.call is not None and is_view(here.call):
+                here = here.call.args[0]
+                continue
+            else:
+                found = here
+            if found is not None:
+                self.sizes[found] = here.value.nbytes if found is here else chains.nbytes(found)
+            self.homes[here] = found
+        for one in seen:
+            self.homes[one] = self.homes[here]
+        return self.homes[here]
+
+    def root(self, home: Home) -> Home:
+        while home in self.joined:
+            home = self.joined[home]
+        return home
+
+    def join(self, call: Call, i: int) -> None:
+        """Let the result of an elementwise call have the home of an operand that nobody needs after it."""
+        out = call.out
+        if not isinstance(call.fn, np.ufunc) or call.fn.signature is not None or call.options or self.home(out) is not out:
+            return
+        for a in call.inputs():
+            if (a.shape, a.dtype) != (out.shape, out.dtype) or self.homes[a] is None:
+                continue
+            home, source = self.root(self.homes[a]), a
+            while source.call is not None and source.call.fn is reshape and source not in self.chains.wholes:
+                source = source.call.args[0]
+            alone = source is self.homes[a] or source in self.chains.wholes
+            laid_out = not self.exact or (source is a and a.value.strides == out.value.strides)
+            if alone and laid_out and self.last[home] == i and self.sizes[home] == out.value.nbytes:
+                self.joined[out] = home
+                self.last[home] = self.last[out]
+                return
+
+    def by_size(self) -> int:
+        """Places for what is needed for long: the largest first, each at the lowest place that is free all the time that it is
+        needed. Returns where they end."""
+        homes = [h for h in self.first if h not in self.joined and self.last[h] - self.first[h] > LONG and self.sizes[h]]
+        homes.sort(key=lambda h: (-self.sizes[h], self.first[h]))
+        first, last = (np.array([x[h] for h in homes]) for x in (self.first, self.last))
+        begins, ends = np.zeros(len(homes), int), np.zeros(len(homes), int)
+        for n, home in enumerate(homes):
+            size, place = padded(self.sizes[home]), 0
+            together = np.flatnonzero((first[:n] <= last[n]) & (last[:n] >= first[n]))
+            for k in together[np.argsort(begins[together], kind="stable")]:
+                if begins[k] >= place + size:
+                    break
+                place = max(place, int(ends[k]))
+            begins[n], ends[n] = place, place + size
+            self.offsets[home] = place
+        return int(ends.max(initial=0))
+
+    def in_turn(self, calls: Calls, top: int) -> int:
+        """Places for the rest, in the order of the calls. Returns where all memory ends."""
+        dying: dict[int, list[Home]] = {}
+        for home, i in self.last.items():
+            if home not in self.joined and home not in self.offsets:
+                dying.setdefault(i, []).append(home)
+        free: dict[int, list[int]] = {}
+        for i, call in enumerate(calls):
+            home = self.root(self.homes[call.out])
+            if home is not None and home not in self.offsets:
+                size = padded(self.sizes[home])
+                if free.get(size):
+                    self.offsets[home] = free[size].pop()
+                else:
+                    self.offsets[home], top = top, top + size
+            for home in dying.get(i, ()):
+                free.setdefault(padded(self.sizes[home]), []).append(self.offsets[home])
+        return top
+
+    def part(self, home: Home, shape: tuple[int, ...], dtype: Any, strides: Any = None) -> np.ndarray:
+        return np.ndarray(shape, dtype, self.room, self.offsets[self.root(home)], strides)
+
+    def array(self, v: Var) -> np.ndarray:
+        """The array of a value that is not in another one's."""
+        return self.part(v, v.shape, v.dtype, np.empty_like(v.value, order="K").strides if self.exact else None)
+
+    def chain(self, number: int) -> np.ndarray:
+        like = self.chains.like[number]
+        return self.part(number, (self.chains.lengths[number], *like.shape), like.dtype)
+
+
+def padded(size: int) -> int:
+    return -(-size // LINE) * LINE
+
+
+class Chains:
+    """Where the members of stacks are made, so that nothing is copied to stack them.
+
+    The states of a sequence are stacked more than once: h[0] to h[T-1] for the readout, h[-1] to h[T-2] for the gradient of
+    the recurrent weight. One array, a chain, holds them all, and each stack is a part of it.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self.made = {call.out: call for call in calls}
+        self.wholes: dict[Var, tuple[Any, ...]] = {}  # by stack: the keys of its members
+        after: dict[Any, Any] = {}
+        before: dict[Any, Any] = {}
+        known: dict[Any, None] = {}
+        stacks = []
+        for call in calls:
+            members = members_of(call)
+            if members and len({(m.shape, m.dtype) for m in members}) == 1 and members[0].dtype == call.out.dtype:
+                stacks.append((call, members))
+
+        def fits(keys: tuple[Any, ...]) -> bool:
+            pairs = list(pairwise(keys))
+            return (
+                len(set(keys)) == len(keys)
+                and all(after.get(a, b) is b and before.get(b, a) is a for a, b in pairs)
+                and not (len(keys) == 1 and keys[0] in known)
+                and not closes_a_ring(pairs, after)
+            )  # fmt: skip
+
+        for call, members in sorted(stacks, key=lambda s: -len(s[1])):
+            keys = tuple(m if self.placeable(m) or m.source == "constant" else (m, call.out, i) for i, m in enumerate(members))
+            if not fits(keys):
+                keys = tuple(m if self.placeable(m) and m not in known else (m, call.out, i) for i, m in enumerate(members))
+                if not fits(keys):
+                    continue
+            after.update(pairwise(keys))
+            before.update((b, a) for a, b in pairwise(keys))
+            known.update(dict.fromkeys(keys))
+            self.wholes[call.out] = keys
+        self.place: dict[Var, tuple[int, int]] = {}
+        self.rows: dict[Any, tuple[int, int]] = {}
+        self.lengths: list[int] = []
+        self.like: list[Var] = []  # of what shape and dtype their rows are
+        for key in known:
+            if key not in before:
+                length = 0
+                here: Any = key
+                while here is not None:
+                    self.rows[here] = (len(self.lengths), length)
+                    if isinstance(here, Var) and here.source != "constant":
+                        self.place[here] = self.rows[here]
+                    length += 1
+                    here = after.get(here)
+                self.lengths.append(length)
+                self.like.append(key if isinstance(key, Var) else key[0])
+
+    def placeable(self, v: Var) -> bool:
+        call = self.made.get(v)
+        return call is not None and not is_view(call) and not members_of(call) and not isinstance(v.value, tuple)
+
+    def nbytes(self, number: int) -> int:
+        return self.lengths[number] * self.like[number].value.nbytes  # type: ignore[no-any-return]
+
+    def with_constants(self) -> set[int]:
+        return {number for key, (number, _) in self.rows.items() if isinstance(key, Var) and key.source == "constant"}
+
+
+def closes_a_ring(pairs: list[tuple[Any, Any]], after: dict[Any, Any]) -> bool:
+    if not pairs:
+        return False
+    here, wanted = pairs[-1][1], pairs[0][0]
+    while here is not None:
+        if here is wanted:
+            return True
+        here = after.get(here)
+    return False
+
+
+def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
+    """For parts that are put together along another axis, or that scatter to where none meet: the whole and the index where
+    each is made, so that it need not be copied there."""
+    made = {call.out: call for call in calls}
+    found: dict[Var, tuple[Var, Any]] = {}
+    for call in calls:
+        rows: list[tuple[Var, Any]] = []
+        if call.out in chains.wholes:
+            continue
+        if call.fn is flat:
+            for i, v in enumerate(call.args):
+                if v not in found and v not in chains.place and (chains.placeable(v) if v in made else v.source == "input"):
+                    found[v] = (call.out, i)
+            continue
+        if call.fn is np.concatenate:
+            axis = call.options.get("axis", call.args[1] if len(call.args) > 1 else 0)
+            start = 0
+            for v in call.args[0] if axis is not None else ():
+                stop = start + v.shape[axis]
+                rows.append((v, (slice(None),) * (axis % len(v.shape)) + (slice(start, stop),)))
+                start = stop
+        elif call.fn is scattered.__wrapped__ and not any(variables(call.options["indices"])):  # type: ignore[attr-defined]
+            marks = np.zeros(call.out.shape, np.int8)
+            for index in call.options["indices"]:
+                marks[index] += 1
+            if (marks == 1).all():
+                rows = list(zip(call.args, call.options["indices"], strict=True))
+        times = Counter(v for v, _ in rows)
+        for v, row in rows:
+            fits = v.dtype == call.out.dtype and v.shape and np.shape(call.out.value[row]) == v.shape
+            if fits and times[v] == 1 and v not in found and v not in chains.place and v in made and chains.placeable(v):
+                found[v] = (call.out, row)
+    return found
