@@ -14,26 +14,19 @@ from ..graph import CURRENT, RECORDING
 from ..standin import RECORDER, Standin
 from ..tensor import Tensor, wrap
 from ..trees import leaves, mapped
-from .passes import (
-    Calls,
-    batched_over_time,
-    constants_folded,
-    dead_code_removed,
-    duplicates_removed,
-    invariants_first,
-    rows_restacked,
-    updates_together,
-)
+from .batching import batched_over_time, sums_in_blocks
+from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, rows_restacked, updates_together
 from .program import OtherWay, Program
 from .rewrites import (
     factors_first,
+    invariants_first,
     neighbours_merged,
     products_by_parts,
     products_first,
     signs_first,
     weights_turned,
     zeros_left_out,
-)
+)  # fmt: skip
 from .trace import WRITTEN, Array, CompileError, Number, Recorder, Var
 
 __all__ = ["CHANGING", "Recorded"]
@@ -172,6 +165,7 @@ class Recorded:
             self.passed("merged and reordered", calls)
             calls = batched_over_time(calls, recorder)
             calls = self.passed("batched over time", dead_code_removed(calls, self.needed(outs)))
+            calls = sums_in_blocks(calls, recorder)
             calls = updates_together(calls, recorder)
             calls = weights_turned(calls, recorder)
             calls = duplicates_removed(calls, keep)

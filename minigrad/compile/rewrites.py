@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, added, grouped, is_view, made_instead, recurrent, rewritten, settled, signature, step_of, uses_of
+from .batching import grouped, recurrent
+from .passes import Calls, added, is_view, made_instead, rewritten, settled, signature, step_of, uses_of
 from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
 
 __all__ = [
     "factors_first",
+    "invariants_first",
     "neighbours_merged",
     "products_by_parts",
     "products_first",
@@ -129,6 +131,42 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
         else:
             part(*cut, call.scope, first=True)
             left[-1].out, call.out.call = call.out, left[-1]
+    return left
+
+
+def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
+    """p + (q + c), where c is the same at every step and p does not wait for the recurrence: (p + c) + q.
+
+    The bias of a recurrent network then joins the part that is computed for all steps at once.
+    """
+    uses = uses_of(calls)
+    made_by = {call.out: call for call in calls}
+    late = recurrent(calls)
+    sums: dict[tuple[Var, Var], Var] = {}
+    left: Calls = []
+    for call in calls:
+        pair = call.args if call.fn is np.add and not call.options else ()
+        if len(pair) == 2 and all(isinstance(v, Var) for v in pair) and step_of(call) is not None:
+            p, q = pair
+            inner = made_by.get(q)
+            if (
+                inner is not None and inner.fn is np.add and uses[q] == 1 and step_of(inner) == step_of(call)
+                and p not in late and p.shape == call.out.shape == q.shape and all(isinstance(v, Var) for v in inner.args)
+            ):  # fmt: skip
+                c, r = sorted(inner.args, key=lambda v: len(v.shape))
+                if settled(c) and not settled(r) and len(c.shape) < len(p.shape):
+                    sides = made_by[p].args if p in made_by and made_by[p].fn is np.add else ()
+                    if len(sides) == 2 and isinstance(sides[1], Var) and settled(sides[1]) and sides[1].shape == c.shape:
+                        p, other = sides  # the two biases of PyTorch's cells: their sum once, not twice a sum with the rest
+                        both = sums.get((other, c))
+                        if both is None:
+                            both = sums[other, c] = added(left, recorder, np.add, (other, c), None)
+                        c = both
+                    first = added(left, recorder, np.add, (p, c), call.scope)
+                    made_by[first] = left[-1]
+                    call.args = (first, r)
+                    uses[q] = 0
+        left.append(call)
     return left
 
 

@@ -395,6 +395,7 @@ class Recorder:
         self.labels: dict[Var, str] = {}
         self.live: WeakSet[Array] = WeakSet()
         self.closed = False
+        self.block = 1  # steps that are batched at a time
         self.drawn_from: dict[int, tuple[np.random.Generator, Any]] = {}
 
     # -- values ----------------------------------------------------------------------------------------------
