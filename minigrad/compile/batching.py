@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from .passes import (
-    Calls, added, is_row, is_view, made_instead, members_of, rows_in_order, settled, signature, sorted_by_need, step_of,
+    Calls,
+    added,
+    is_row,
+    is_view,
+    made_instead,
+    members_of,
+    rows_in_order,
+    settled,
+    signature,
+    sorted_by_need,
+    step_of,
 )  # fmt: skip
 from .trace import Call, Recorder, Var, cast, dot, reshape, stack, transpose, variables
 
@@ -357,9 +367,8 @@ def sums_in_blocks(calls: Calls, recorder: Recorder) -> Calls:
         members, height = call.args[0], call.args[0][0].shape[0]
         each = max(call.out.value.nbytes // len(members), 1) * recorder.block
         length = recorder.block * -(-max(BLOCK, 4 * max(s.out.value.nbytes for s in sums)) // each)
-        blocks = [
-            list(b) for _, b in groupby(range(len(members)), lambda k: (step_of(calls[place[members[k]]]) or 0) // length)
-        ]
+        of = [(step_of(calls[place[v]]) or 0) // length for v in members]
+        blocks = [list(block) for _, block in groupby(range(len(members)), of.__getitem__)]
         if len(blocks) < 2:
             continue
         gone.update(s.out for s in sums)

@@ -16,6 +16,8 @@ __all__ = ["Chains", "Memory", "placements"]
 
 LINE = 64  # bytes of a line of the cache; where an array begins
 LONG = 200  # calls: what is needed for longer is laid out by size, the rest as it comes and goes
+LARGE = 1 << 15  # bytes: of what is larger, what is needed for longer than SHORT calls
+SHORT = 4
 ALWAYS = 1 << 60
 
 Home = Any  # what memory is planned for: a Var, or the number of a chain
@@ -117,10 +119,13 @@ class Memory:
                 self.last[home] = self.last[out]
                 return
 
+    def is_long(self, home: Home) -> bool:
+        return self.last[home] - self.first[home] > (LONG if self.sizes[home] <= LARGE else SHORT)
+
     def by_size(self) -> int:
         """Places for what is needed for long: the largest first, each at the lowest place that is free all the time that it is
         needed. Returns where they end."""
-        homes = [h for h in self.first if h not in self.joined and self.last[h] - self.first[h] > LONG and self.sizes[h]]
+        homes = [h for h in self.first if h not in self.joined and self.sizes[h] and self.is_long(h)]
         homes.sort(key=lambda h: (-self.sizes[h], self.first[h]))
         first, last = (np.array([x[h] for h in homes]) for x in (self.first, self.last))
         begins, ends = np.zeros(len(homes), int), np.zeros(len(homes), int)

@@ -7,6 +7,7 @@ import linecache
 import operator
 from collections.abc import Callable, Sequence
 from itertools import count
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,8 @@ class Program:
         self.source = self.text(lines)
         filename = f"<minigrad program {next(numbers)}>"
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
-        exec(compile(self.source, filename, "exec"), self.space)
+        self.code = compile(self.source, filename, "exec")
+        exec(self.code, self.space)
         self.run: Callable[[], None] = self.space["run"]
 
     def harmless(self, in_place: dict[Var, Var]) -> dict[Var, Var]:
@@ -211,11 +213,21 @@ class Program:
         self.names[v] = f"{stem}_{n}"
         self.space[self.names[v]] = None  # taken
 
-    def size(self) -> tuple[int, int]:
-        """How many arrays there are that share no memory at the same time, and the bytes they take together."""
-        others = {id(base): base for base in map(base_of, self.arrays.values()) if base is not base_of(self.memory.room)}
-        homes = self.memory.offsets
-        return len(homes) + len(others), self.memory.room.nbytes + sum(x.nbytes for x in others.values())
+    def forget(self) -> None:
+        """Let go of what was needed only to write the program."""
+        room = self.memory.room
+        others = {id(base): base for base in map(base_of, self.arrays.values()) if base is not base_of(room)}
+        # How many arrays there are that share no memory at the same time, and the bytes they take together.
+        self.size = len(self.memory.offsets) + len(others), room.nbytes + sum(x.nbytes for x in others.values())
+        self.arrays = {v: array for v, array in self.arrays.items() if v.call is None}
+        codes, used = [self.code], set[str]()
+        while codes:
+            code = codes.pop()
+            used.update(code.co_names)
+            codes += [x for x in code.co_consts if isinstance(x, CodeType)]
+        for name in [name for name, x in self.space.items() if isinstance(x, np.ndarray) and name not in used]:
+            del self.space[name]
+        del self.memory, self.chains, self.placed, self.in_place, self.made, self.copies
 
     # -- code ------------------------------------------------------------------------------------------------
 

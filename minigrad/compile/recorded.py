@@ -148,6 +148,7 @@ class Recorded:
         self.program = Program(calls, outs, recorder, in_place, exact=not batch)
         self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
         self.call = self.written()
+        self.program.forget()
         self.now = []
         recorder.forget()
 
@@ -196,7 +197,7 @@ class Recorded:
     def report(self) -> str:
         width = max(len(name) for name, _ in self.passes)
         lines = [f"{name.ljust(width)}  {count} calls" for name, count in self.passes]
-        return "\n".join([*lines, "{} arrays in {:,} bytes".format(*self.program.size())])
+        return "\n".join([*lines, "{} arrays in {:,} bytes".format(*self.program.size)])
 
     def as_var(self, x: Any) -> Any:
         if isinstance(x, Tensor) and isinstance(x._data, Standin):
