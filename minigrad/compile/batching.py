@@ -24,13 +24,12 @@ from .passes import (
 )  # fmt: skip
 from .trace import Call, Recorder, Var, cast, dot, reshape, stack, transpose, variables
 
-__all__ = ["batched_over_time", "grouped", "recurrent", "sums_in_blocks"]
+__all__ = ["batched_over_time", "grouped", "recurrences", "sums_in_blocks"]
 
 
-def recurrent(calls: Calls) -> set[Var]:
-    """The results that a step makes of what the step before made of the same."""
-    groups = grouped(calls)
-    return {call.out for group in groups.waiting for call in groups.members[group]}
+def recurrences(calls: Calls) -> dict[Var, int]:
+    """The results that a step makes of what the step before made of the same: which recurrence each is part of."""
+    return grouped(calls).component
 
 
 class Groups:

@@ -14,7 +14,7 @@ from ..graph import CURRENT, RECORDING
 from ..standin import RECORDER, Standin
 from ..tensor import Tensor, wrap
 from ..trees import leaves, mapped
-from .batching import batched_over_time, sums_in_blocks
+from .batching import batched_over_time, recurrences, sums_in_blocks
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, rows_restacked, updates_together
 from .program import OtherWay, Program
 from .rewrites import (
@@ -33,10 +33,7 @@ __all__ = ["CHANGING", "Recorded"]
 
 CHANGING = (float, int, np.ndarray, np.generic, Tensor, np.random.Generator)  # arguments that may be others at each run
 
-REORDERING: dict[str, Callable[[Calls, Recorder], Calls]] = {
-    "rows stacked again as parts": rows_restacked,
-    "neighbours merged": neighbours_merged,
-    "products by parts": products_by_parts,
+REORDERING: dict[str, Callable[[Calls, Recorder, dict[Var, int]], Calls]] = {
     "what is the same at each step added first": invariants_first,
     "signs first": signs_first,
     "factors first": factors_first,
@@ -160,8 +157,13 @@ class Recorded:
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
             calls = self.seen("zeros left out", zeros_left_out(calls, keep))
+            calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
+            calls = self.seen("neighbours merged", neighbours_merged(calls, recorder))
+            calls = dead_code_removed(products_by_parts(calls, recorder), self.needed(outs))
+            self.seen("products by parts", calls)
+            part = recurrences(calls)
             for name, change in REORDERING.items():
-                calls = self.seen(name, dead_code_removed(change(calls, recorder), self.needed(outs)))
+                calls = self.seen(name, dead_code_removed(change(calls, recorder, part), self.needed(outs)))
             calls = duplicates_removed(calls, keep)
             self.passed("merged and reordered", calls)
             calls = batched_over_time(calls, recorder)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .batching import grouped, recurrent
 from .passes import Calls, added, is_view, made_instead, rewritten, settled, signature, step_of, uses_of
 from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
 
@@ -25,6 +24,8 @@ __all__ = [
     "weights_turned",
     "zeros_left_out",
 ]
+
+Parts = dict[Var, int]  # which of the recurrences a value is part of, forward or backward; of the others nothing
 
 MOST = 1024  # elements of a gate: beyond, a call costs less than rows that are not contiguous
 MANY = 8  # products with the same matrix, of as many rows at least: then it is worth it to turn the matrix
@@ -134,14 +135,13 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
     return left
 
 
-def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
+def invariants_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
     """p + (q + c), where c is the same at every step and p does not wait for the recurrence: (p + c) + q.
 
     The bias of a recurrent network then joins the part that is computed for all steps at once.
     """
     uses = uses_of(calls)
     made_by = {call.out: call for call in calls}
-    late = recurrent(calls)
     sums: dict[tuple[Var, Var], Var] = {}
     left: Calls = []
     for call in calls:
@@ -151,7 +151,7 @@ def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
             inner = made_by.get(q)
             if (
                 inner is not None and inner.fn is np.add and uses[q] == 1 and step_of(inner) == step_of(call)
-                and p not in late and p.shape == call.out.shape == q.shape and all(isinstance(v, Var) for v in inner.args)
+                and p not in part and p.shape == call.out.shape == q.shape and all(isinstance(v, Var) for v in inner.args)
             ):  # fmt: skip
                 c, r = sorted(inner.args, key=lambda v: len(v.shape))
                 if settled(c) and not settled(r) and len(c.shape) < len(p.shape):
@@ -170,14 +170,13 @@ def invariants_first(calls: Calls, recorder: Recorder) -> Calls:
     return left
 
 
-def signs_first(calls: Calls, recorder: Recorder) -> Calls:
+def signs_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
     """-(p + r), where p does not wait for the recurrence: (-p) - r. And p + (-q): p - q.
 
     The exponent of a sigmoid then costs a step no call for its sign.
     """
     uses = uses_of(calls)
     made_by = {call.out: call for call in calls}
-    late = recurrent(calls)
     left: Calls = []
 
     def alone(v: Any, fn: Any, step: int | None) -> Call | None:
@@ -189,10 +188,10 @@ def signs_first(calls: Calls, recorder: Recorder) -> Calls:
 
     for call in calls:
         step = step_of(call)
-        if step is not None and not call.options and call.out in late:
+        if step is not None and not call.options and call.out in part:
             inner = alone(call.args[0], np.add, step) if call.fn is np.negative else None
             for p, r in (inner.args, inner.args[::-1]) if inner is not None else ():
-                if isinstance(p, Var) and isinstance(r, Var) and p not in late and p.shape == r.shape == call.out.shape:
+                if isinstance(p, Var) and isinstance(r, Var) and p not in part and p.shape == r.shape == call.out.shape:
                     call.fn, call.args = np.subtract, (added(left, recorder, np.negative, (p,), call.scope), r)
                     break
             for p, q in (call.args, call.args[::-1]) if call.fn is np.add else ():
@@ -204,9 +203,8 @@ def signs_first(calls: Calls, recorder: Recorder) -> Calls:
     return left
 
 
-def factors_first(calls: Calls, recorder: Recorder) -> Calls:
+def factors_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
     """d a + d b, where d waits for the step after and a and b do not: d (a + b). So it is with a difference."""
-    part = grouped(calls).component
     uses = uses_of(calls)
     made_by = {call.out: call for call in calls}
     left: Calls = []
@@ -249,13 +247,11 @@ def is_turned(v: Any) -> bool:
     return isinstance(v, Var) and settled(v) and v.call is not None and v.call.fn is transpose and len(v.shape) == 2
 
 
-def products_first(calls: Calls, recorder: Recorder) -> Calls:
+def products_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
     """(d a) b, where d waits for the step after and a and b do not: d (a b).
 
     The factors of a cotangent that the forward pass has left, slopes and gates, are multiplied for all steps at once.
     """
-    groups = grouped(calls)
-    part = groups.component
     uses = uses_of(calls)
     made_by = {call.out: call for call in calls}
     left: Calls = []
