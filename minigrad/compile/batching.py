@@ -190,7 +190,7 @@ class Batching:
     @staticmethod
     def steps_of_a_block(groups: list[Calls]) -> int:
         """How many steps to batch at a time: what they make together should stay in the cache until it is used."""
-        each: int = sum(group[0].out.value.nbytes for group in groups if not is_view(group[0]))
+        each: int = sum(group[0].out.nbytes for group in groups if not is_view(group[0]))
         steps = max(map(len, groups), default=1)
         blocks = -(-steps // max(FEWEST, BLOCK // max(each, 1)))
         return -(-steps // blocks)
@@ -364,8 +364,8 @@ def sums_in_blocks(calls: Calls, recorder: Recorder) -> Calls:
         if not sums or any(v not in place or step_of(calls[place[v]]) is None for v in call.args[0]):
             continue
         members, height = call.args[0], call.args[0][0].shape[0]
-        each = max(call.out.value.nbytes // len(members), 1) * recorder.block
-        length = recorder.block * -(-max(BLOCK, 4 * max(s.out.value.nbytes for s in sums)) // each)
+        each = max(call.out.nbytes // len(members), 1) * recorder.block
+        length = recorder.block * -(-max(BLOCK, 4 * max(s.out.nbytes for s in sums)) // each)
         of = [(step_of(calls[place[v]]) or 0) // length for v in members]
         blocks = [list(block) for _, block in groupby(range(len(members)), of.__getitem__)]
         if len(blocks) < 2:

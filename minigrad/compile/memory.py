@@ -72,7 +72,7 @@ class Memory:
         while here not in self.homes:
             seen.append(here)
             found: Home | None = None
-            if here.dtype is None or isinstance(here.value, tuple) or (here not in self.made and here not in self.placed):
+            if here.dtype is None or here.is_tuple or (here not in self.made and here not in self.placed):
                 pass
             elif here in self.in_place:
                 here = self.in_place[here]
@@ -90,7 +90,7 @@ class Memory:
             else:
                 found = here
             if found is not None:
-                self.sizes[found] = here.value.nbytes if found is here else chains.nbytes(found)
+                self.sizes[found] = here.nbytes if found is here else chains.nbytes(found)
             self.homes[here] = found
         for one in seen:
             self.homes[one] = self.homes[here]
@@ -113,8 +113,8 @@ class Memory:
             while source.call is not None and source.call.fn is reshape and source not in self.chains.wholes:
                 source = source.call.args[0]
             alone = source is self.homes[a] or source in self.chains.wholes
-            laid_out = not self.exact or (source is a and a.value.strides == out.value.strides)
-            if alone and laid_out and self.last[home] == i and self.sizes[home] == out.value.nbytes:
+            laid_out = not self.exact or (source is a and a.strides == out.strides)
+            if alone and laid_out and self.last[home] == i and self.sizes[home] == out.nbytes:
                 self.joined[out] = home
                 self.last[home] = self.last[out]
                 return
@@ -164,11 +164,17 @@ class Memory:
 
     def array(self, v: Var) -> np.ndarray:
         """The array of a value that is not in another one's."""
-        return self.part(v, v.shape, v.dtype, np.empty_like(v.value, order="K").strides if self.exact else None)
+        return self.part(v, v.shape, v.dtype, packed(v) if self.exact else None)
 
     def chain(self, number: int) -> np.ndarray:
         like = self.chains.like[number]
         return self.part(number, (self.chains.lengths[number], *like.shape), like.dtype)
+
+
+def packed(v: Var) -> tuple[int, ...]:
+    """The strides of an array that NumPy makes for what is laid out like v."""
+    like = np.lib.stride_tricks.as_strided(np.empty(1, v.dtype), v.shape, v.strides)
+    return np.empty_like(like, order="K").strides
 
 
 def padded(size: int) -> int:
@@ -232,10 +238,10 @@ class Chains:
 
     def placeable(self, v: Var) -> bool:
         call = self.made.get(v)
-        return call is not None and not is_view(call) and not members_of(call) and not isinstance(v.value, tuple)
+        return call is not None and not is_view(call) and not members_of(call) and not v.is_tuple
 
     def nbytes(self, number: int) -> int:
-        return self.lengths[number] * self.like[number].value.nbytes  # type: ignore[no-any-return]
+        return self.lengths[number] * self.like[number].nbytes
 
     def with_constants(self) -> set[int]:
         return {number for key, (number, _) in self.rows.items() if isinstance(key, Var) and key.source == "constant"}
@@ -281,7 +287,7 @@ def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
                 rows = list(zip(call.args, call.options["indices"], strict=True))
         times = Counter(v for v, _ in rows)
         for v, row in rows:
-            fits = v.dtype == call.out.dtype and v.shape and np.shape(call.out.value[row]) == v.shape
+            fits = v.dtype == call.out.dtype and v.shape and call.out.value[row].shape == v.shape
             if fits and times[v] == 1 and v not in found and v not in chains.place and v in made and chains.placeable(v):
                 found[v] = (call.out, row)
     return found

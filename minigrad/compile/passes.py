@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .trace import Call, Recorder, Var, replaced, reshape, stack, transpose, viewed
+from .trace import Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
     "added", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "is_row", "is_view", "made_instead",
@@ -28,7 +28,7 @@ def is_view(call: Call) -> bool:
     """Whether the result is another look at the first argument."""
     if call.fn in VIEWS:
         return True
-    return call.fn is operator.getitem and basic(call.args[1]) and isinstance(call.args[0].value, np.ndarray)
+    return call.fn is operator.getitem and basic(call.args[1]) and call.args[0].dtype is not None
 
 
 def basic(index: Any) -> bool:
@@ -50,12 +50,36 @@ def rewritten(calls: Iterable[Call], by: dict[Var, Var]) -> None:
 
 
 def added(calls: Calls, recorder: Recorder, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
-    """Append a new call; its result has the value that the function gives for those of the arguments."""
+    """Append a new call, and return what it makes."""
     call = Call(fn, args, options, scope, True)
-    value = fn(*replaced(args, lambda v: v.value), **{k: replaced(x, lambda v: v.value) for k, x in options.items()})
-    call.out = recorder.var(np.asarray(value), call)
+    call.out = recorder.var(outcome(fn, args, options), call)
     calls.append(call)
     return call.out
+
+
+def outcome(fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """An array like the result: of that only shape and dtype are right, and where it is quick, nothing is computed."""
+    if fn is dot and all(isinstance(v, Var) and len(v.shape) == 2 for v in args):
+        x, y = args
+        return zeros((x.shape[0], y.shape[1]), np.result_type(x.dtype, y.dtype))
+    if (
+        isinstance(fn, np.ufunc)
+        and fn.signature is None
+        and not options
+        and all(isinstance(v, Var | int | float) for v in args)
+    ):
+        kinds = (fn, *((v.dtype or type(v.value)) if isinstance(v, Var) else type(v) for v in args))
+        dtype = DTYPES.get(kinds)
+        if dtype is None:
+            with np.errstate(all="ignore"):
+                dtype = DTYPES[kinds] = fn(*(kind() if isinstance(kind, type) else zeros((), kind) for kind in kinds[1:])).dtype
+        return zeros(np.broadcast_shapes(*(v.shape for v in args if isinstance(v, Var))), dtype)
+    values = [replaced(x, lambda v: v.value) for x in args]
+    with np.errstate(all="ignore"):
+        return np.asarray(fn(*values, **{k: replaced(x, lambda v: v.value) for k, x in options.items()}))
+
+
+DTYPES: dict[Any, Any] = {}  # of results, by ufunc and the dtypes of its arguments
 
 
 def made_instead(calls: Calls, out: Var, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any) -> None:
@@ -119,6 +143,9 @@ def constants_folded(calls: Calls) -> Calls:
     for call in calls:
         asked = call.args[:1] if is_view(call) else tuple(call.inputs())
         if call.pure and all(v.source == "constant" for v in asked):
+            call.out.value = np.asarray(call.fn(*replaced(call.args, lambda v: v.value), **{
+                k: replaced(x, lambda v: v.value) for k, x in call.options.items()
+            }))  # fmt: skip
             call.out.source, call.out.call = "constant", None
         else:
             left.append(call)
@@ -232,7 +259,7 @@ def updates_together(calls: Calls, recorder: Recorder) -> Calls:
         whole[tuple(c.out for c in group)] = together
         start = 0
         for call in group:
-            stop = start + call.out.value.size
+            stop = start + call.out.size
             part = added(new, recorder, operator.getitem, (together, (slice(start, stop),)), call.scope)
             made_instead(new, call.out, reshape, (part, call.out.shape), call.scope)
             done.add(call.out)

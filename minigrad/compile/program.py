@@ -88,8 +88,8 @@ class Program:
             ):
                 continue
             arena, i = self.placed[old]
-            start = sum(m.value.size for m in arena.call.args[:i])  # type: ignore[union-attr]
-            if part.args[1] == (slice(start, start + old.value.size),):
+            start = sum(m.size for m in arena.call.args[:i])  # type: ignore[union-attr]
+            if part.args[1] == (slice(start, start + old.size),):
                 found.setdefault((part.args[0], arena), []).append(old)
         return {pair: olds for pair, olds in found.items() if len(olds) == len(pair[1].call.args)}  # type: ignore[union-attr]
 
@@ -186,8 +186,8 @@ class Program:
     def slot_of(self, whole: Var, i: int) -> np.ndarray:
         """The place of a member in arrays that are laid side by side."""
         members = whole.call.args  # type: ignore[union-attr]
-        start = sum(m.value.size for m in members[:i])
-        return self.array(whole)[start : start + members[i].value.size].reshape(members[i].shape)
+        start = sum(m.size for m in members[:i])
+        return self.array(whole)[start : start + members[i].size].reshape(members[i].shape)
 
     def hint(self, v: Var) -> str:
         fn = v.call.fn  # type: ignore[union-attr]
@@ -311,7 +311,7 @@ class Program:
 
     def lines_of(self, call: Call) -> list[str]:
         v, fn = call.out, call.fn
-        if isinstance(v.value, tuple):
+        if v.is_tuple:
             self.label(v, "several")
             return [f"global {self.names[v]}; {self.names[v]} = {self.call_text(call)}"]
         if v.dtype is None:

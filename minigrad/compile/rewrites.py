@@ -300,7 +300,7 @@ def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
     for call in calls:
         if not isinstance(call.fn, np.ufunc) or call.fn.nout != 1 or call.fn.signature or call.options or not call.pure:
             continue
-        if call.scope is None or step_of(call) is None or not 0 < call.out.value.size <= MOST or not call.out.shape:
+        if call.scope is None or step_of(call) is None or not 0 < call.out.size <= MOST or not call.out.shape:
             continue
         slices: list[Any] = [last_slice(a) if isinstance(a, Var) and a.dtype is not None else None for a in call.args]
         arrays = [isinstance(a, Var) and a.dtype is not None for a in call.args]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from math import prod
 from typing import Any, NoReturn
 from weakref import WeakSet, ref
 
@@ -28,20 +29,62 @@ class CompileError(RuntimeError):
 
 
 class Var:
-    """A value of the program: what it is, and the call that makes it (None: it comes from outside)."""
+    """A value of the program: what it is, and the call that makes it (None: it comes from outside).
 
-    __slots__ = ("call", "dtype", "number", "shape", "source", "value")
+    What it was in the recorded run is there as long as the function needs it, and always of what comes from outside. After
+    that `value` is an array of zeros of the same shape and dtype, which takes no memory.
+    """
+
+    __slots__ = ("_held", "_weak", "call", "dtype", "number", "shape", "source", "strides")
 
     def __init__(self, number: int, value: Any, call: Call | None = None, source: str = "") -> None:
         self.number = number
-        self.value: Any = value  # from the recorded run
+        is_array = isinstance(value, np.ndarray)
+        self._held: Any = None
+        self._weak: Callable[[], Any] | None = None
+        if is_array and call is not None:
+            self._weak = ref(value)
+        else:
+            self._held = value
         self.shape: tuple[int, ...] = () if isinstance(value, tuple) else np.shape(value)
-        self.dtype = value.dtype if isinstance(value, np.ndarray) else None  # None: a Python number
+        self.strides: tuple[int, ...] = value.strides if is_array else ()
+        self.dtype = value.dtype if is_array else None  # None: a Python number
         self.call = call
         self.source = source  # "constant" or "input", of what no call makes
 
+    @property
+    def value(self) -> Any:
+        if self._weak is None:
+            return self._held
+        value = self._weak()
+        return zeros(self.shape, self.dtype) if value is None else value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._held, self._weak = value, None
+
+    @property
+    def is_tuple(self) -> bool:
+        return isinstance(self._held, tuple)
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.dtype.itemsize if self.dtype is not None else 0
+
     def __repr__(self) -> str:
         return f"v{self.number}"
+
+
+NOTHING = bytes(64)
+
+
+def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Zeros that are all the same one."""
+    return np.ndarray(shape, dtype, NOTHING, 0, (0,) * len(shape))
 
 
 class Call:
@@ -135,20 +178,21 @@ METHODS_TO_REDUCTIONS = {"sum": np.add, "prod": np.multiply, "max": np.maximum, 
 class Array(Standin, NDArrayOperatorsMixin):
     """Stands for an array."""
 
-    __slots__ = ("__weakref__", "recorder", "var")
+    __slots__ = ("__weakref__", "recorder", "value", "var")
     __hash__ = object.__hash__
 
     def __init__(self, recorder: Recorder, var: Var) -> None:
         self.recorder = recorder
         self.var = var
+        self.value = var.value
         recorder.live.add(self)
 
     shape = property(lambda self: self.var.shape)
     dtype = property(lambda self: self.var.dtype)
     ndim = property(lambda self: len(self.var.shape))
-    size = property(lambda self: self.var.value.size)
+    size = property(lambda self: self.var.size)
     itemsize = property(lambda self: self.var.dtype.itemsize)
-    nbytes = property(lambda self: self.var.value.nbytes)
+    nbytes = property(lambda self: self.var.nbytes)
     T = property(lambda self: self.transpose())
     mT = property(lambda self: self.swapaxes(-1, -2))  # noqa: N815
     real = property(lambda self: self)
@@ -579,7 +623,8 @@ class Recorder:
             call.out = self.var(result, call)
             self.calls.append(call)
             return Number(self, call.out)
-        call.out = self.var(np.asarray(result), call)
+        array = np.asarray(result)
+        call.out = self.var(array, call)
         self.calls.append(call)
         return Array(self, call.out)
 
