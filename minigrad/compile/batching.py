@@ -160,6 +160,7 @@ def strongly_connected(after: list[set[int]]) -> list[list[int]]:
 
 BLOCK = 1 << 20  # bytes that the batched calls of all steps of a block make
 FEWEST = 8  # steps of a block
+RATIO = 4  # of what is summed to the sum, in bytes: adding the sums of blocks should cost little
 
 
 class Batching:
@@ -365,7 +366,7 @@ def sums_in_blocks(calls: Calls, recorder: Recorder) -> Calls:
             continue
         members, height = call.args[0], call.args[0][0].shape[0]
         each = max(call.out.nbytes // len(members), 1) * recorder.block
-        length = recorder.block * -(-max(BLOCK, 4 * max(s.out.nbytes for s in sums)) // each)
+        length = recorder.block * -(-max(BLOCK, RATIO * max(s.out.nbytes for s in sums)) // each)
         of = [(step_of(calls[place[v]]) or 0) // length for v in members]
         blocks = [list(block) for _, block in groupby(range(len(members)), of.__getitem__)]
         if len(blocks) < 2:

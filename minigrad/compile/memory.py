@@ -61,6 +61,7 @@ class Memory:
         for i, call in enumerate(calls):
             self.join(call, i)
         self.offsets: dict[Home, int] = {}
+        self.parts: dict[Any, np.ndarray] = {}  # one array for one place: NumPy is faster if out is an operand, not like one
         total = self.in_turn(calls, self.by_size())
         room = np.empty(total + LINE, np.uint8)
         start = -room.ctypes.data % LINE
@@ -160,7 +161,10 @@ class Memory:
         return top
 
     def part(self, home: Home, shape: tuple[int, ...], dtype: Any, strides: Any = None) -> np.ndarray:
-        return np.ndarray(shape, dtype, self.room, self.offsets[self.root(home)], strides)
+        key = (self.offsets[self.root(home)], shape, dtype, strides)
+        if key not in self.parts:
+            self.parts[key] = np.ndarray(shape, dtype, self.room, key[0], strides)
+        return self.parts[key]
 
     def array(self, v: Var) -> np.ndarray:
         """The array of a value that is not in another one's."""
