@@ -555,8 +555,9 @@ class Recorder:
 
     def forget(self) -> None:
         """Let go of the values of the recorded run: the program has its own arrays."""
+        shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
         for var in self.vars:
-            var.value = None
+            var.value, var.strides, var.shape = None, (), shapes.setdefault(var.shape, var.shape)
         self.vars.clear()
         self.calls.clear()
         self.constants.clear()
