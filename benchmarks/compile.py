@@ -7,6 +7,9 @@ In one run, in turns, in float32 and on one thread (``--threads``): minigrad, mi
 written by hand in NumPy, and, where they are installed, PyTorch (its layers, a loop over its cells, that loop compiled), JAX
 (jit of a scan), autograd and MyGrad. All start from the same weights. The script first checks that the gradients written by
 hand are minigrad's, and that all arrive at the same losses. Ratios are taken round by round: the median, and the quartiles.
+
+OpenBLAS, which NumPy's wheels come with, does not know every processor, and takes slower kernels for those it does not know.
+Which ones it has taken is printed first; ``--kernels SkylakeX`` asks for those with AVX-512.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import sys
 
 WORDS = sys.argv[1:]
 THREADS = WORDS[WORDS.index("--threads") + 1] if "--threads" in WORDS[:-1] else "1"
+if "--kernels" in WORDS[:-1]:
+    os.environ["OPENBLAS_CORETYPE"] = WORDS[WORDS.index("--kernels") + 1]
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"):  # read when NumPy, JAX are imported
     os.environ[variable] = THREADS
 os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'false' if THREADS == '1' else 'true'}"
@@ -24,6 +29,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 # ruff: noqa: E402
+import ctypes
 import gc
 import signal
 import statistics
@@ -819,6 +825,24 @@ def point(case: Case) -> dict[str, tuple[float, float]]:
     return took
 
 
+def blas_kernels() -> str:
+    """Which kernels NumPy's OpenBLAS has taken."""
+    try:
+        with open("/proc/self/maps") as maps:
+            path = next(line.split()[-1] for line in maps if "openblas" in line)
+        library = ctypes.CDLL(path)
+        name = next(
+            n
+            for n in ("scipy_openblas_get_corename64_", "openblas_get_corename64_", "openblas_get_corename")
+            if hasattr(library, n)
+        )
+        function = getattr(library, name)
+        function.restype = ctypes.c_char_p
+        return function().decode()  # type: ignore[no-any-return]
+    except (OSError, StopIteration):
+        return "unknown"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
@@ -827,12 +851,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60, help="at most; where a step is long, fewer")
     parser.add_argument("--seconds", type=float, default=15, help="of the rounds of each size and cell; of --scaling times 10")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--kernels", help="of OpenBLAS, such as Haswell or SkylakeX; without it those that it takes itself")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: of all threads; for a machine that is not idle")
     parser.add_argument("--no-memory", action="store_true", help="do not measure memory, which takes as long again")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--plot", metavar="FILE")
     parser.add_argument("--scaling", action="store_true", help="instead: how time grows with the length, the width, the layers")
     options = parser.parse_args()
+    print(f"NumPy {np.__version__}, OpenBLAS kernels: {blas_kernels()}, threads: {options.threads}\n")
     if options.scaling:
         scaling(options.cells, 10 * options.seconds, options.markdown)
         return

@@ -6,6 +6,7 @@
 # by hand instead.
 
 # %%
+import re
 import sys
 from pathlib import Path
 from statistics import median
@@ -141,6 +142,49 @@ frames = [group.title for group in drawing.picture.groups if group.framed]
 print(len(drawing.picture.all_boxes()), "boxes, in frames", *frames)
 if len(sys.argv) > 1:
     print(drawing.save(Path(sys.argv[1]) / "compiled.svg"))
+
+
+# %% [markdown]
+# ## Larger steps
+#
+# A step of the lab has five numbers; there the calls are what costs time. In larger ones it is the arrays, and other passes
+# have something to do. An LSTM computes its four gates as one product, and each gate is then a quarter of each row: parts that
+# do not lie side by side, which NumPy takes two to three times as long for. So each gate gets a product of its own, with its
+# quarter of the weights. And -(Ux + b + Wh), in the exponent of a sigmoid, becomes (-(Ux + b)) - Wh: of that all but a product
+# and a difference is computed outside of the steps.
+
+# %%
+lstm = rnn.LSTM(5, 40, rng=0)
+larger = mg.compile(lambda x: mg.grad((lstm(x)[0] ** 2).sum(), lstm.parameters()))
+wide = np.ones((60, 32, 5), np.float32)
+stages = dict(larger.stages(wide))
+
+
+def behind(stage, name, t):
+    """The lines of a time step from which a value is computed."""
+    lines = [line.rpartition("  # ")[0] for line in stages[stage] if line.endswith(f"/t={t}")]
+    wanted, found = {name}, []
+    for line in reversed(lines):
+        made, _, expression = line.partition(" = ")
+        if made in wanted:
+            wanted.update(re.findall(r"\w+", expression))
+            found.append(f"    {line}")
+    return "\n".join(reversed(found))
+
+
+print(f"the forget gate of step 4, as recorded:\n{behind('recorded', 'f4', 4)}")
+print(f"at the end:\n{behind('updates side by side', 'f4', 4)}")
+
+# %% [markdown]
+# What is batched over time is batched in blocks of steps, a megabyte or so at a time, which is still in the cache when the
+# steps use it; and as soon as a block is done, what its steps have made is added to the gradients of the weights, and its
+# memory is free for the next. So what is batched takes the memory of a block, and not that of the whole sequence.
+
+# %%
+larger(wide)
+states = 60 * 32 * 40 * 4
+print("steps in a block:", larger.last.recorder.block)
+print(f"{larger.report().splitlines()[-1]}, {larger.last.program.size[1] / states:.1f} times the states h of all steps")
 
 
 # %% [markdown]

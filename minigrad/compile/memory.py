@@ -227,18 +227,21 @@ class Chains:
         self.rows: dict[Any, tuple[int, int]] = {}
         self.lengths: list[int] = []
         self.like: list[Var] = []  # of what shape and dtype their rows are
-        for key in known:
-            if key not in before:
-                length = 0
-                here: Any = key
-                while here is not None:
-                    self.rows[here] = (len(self.lengths), length)
-                    if isinstance(here, Var) and here.source != "constant":
-                        self.place[here] = self.rows[here]
-                    length += 1
-                    here = after.get(here)
-                self.lengths.append(length)
-                self.like.append(key if isinstance(key, Var) else key[0])
+        for key in known:  # chains in the order in which their members are first stacked
+            if key in self.rows:
+                continue
+            here: Any = key
+            while here in before:
+                here = before[here]
+            length = 0
+            while here is not None:
+                self.rows[here] = (len(self.lengths), length)
+                if isinstance(here, Var) and here.source != "constant":
+                    self.place[here] = self.rows[here]
+                length += 1
+                here = after.get(here)
+            self.lengths.append(length)
+            self.like.append(key if isinstance(key, Var) else key[0])
 
     def placeable(self, v: Var) -> bool:
         call = self.made.get(v)

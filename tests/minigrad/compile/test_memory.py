@@ -1,0 +1,85 @@
+"""The memory of a program: what is needed at the same time lies apart, and there is not much more of it than there must be."""
+
+import gc
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad_rnn as rnn
+
+
+def training_step(cell, hidden, layers=1, **options):
+    layer = getattr(rnn, cell)(5, hidden, layers, rng=0, **options)
+    model = rnn.Sequence(layer, rnn.Linear(hidden * (1 + options.get("bidirectional", False)), 5, rng=1))
+    optimizer = rnn.SGD(model.parameters(), lr=0.1)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = rnn.sequence_cross_entropy(model(x), y).total
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def batch(T, size, seed=0):
+    random = np.random.default_rng(seed)
+    return random.standard_normal((T, size, 5)).astype(np.float32), random.integers(5, size=(T, size))
+
+
+@pytest.mark.parametrize("settings", [{}, {"LONG": 3, "SHORT": 3}, {"LONG": 1 << 50, "LARGE": 1 << 50}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"layers": 2, "bidirectional": True}], ids=str)
+@pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
+def test_what_is_needed_at_the_same_time_lies_apart(cell, options, settings, monkeypatch):
+    module, program = (sys.modules[f"minigrad.compile.{name}"] for name in ("memory", "program"))
+    for name, value in settings.items():
+        monkeypatch.setattr(module, name, value)
+    plans = []
+    forget = program.Program.forget
+    monkeypatch.setattr(program.Program, "forget", lambda self: (plans.append((self.memory, self.calls)), forget(self)))
+    mg.compile(training_step(cell, 6, **options))(*batch(9, 4))
+    memory, calls = plans[0]
+    homes = [h for h in memory.first if h not in memory.joined and memory.sizes[h]]
+    assert len(homes) > 10
+    for i, one in enumerate(homes):
+        for other in homes[:i]:
+            together = memory.first[one] <= memory.last[other] and memory.first[other] <= memory.last[one]
+            shared = min(memory.offsets[h] + memory.sizes[h] for h in (one, other)) - max(
+                memory.offsets[h] for h in (one, other)
+            )
+            assert not together or shared <= 0
+    # They are needed from the first call that touches them to the last, however they are called there.
+    for n, call in enumerate(calls):
+        for v in (*call.inputs(), call.out):
+            home = memory.root(memory.homes[v])
+            assert home is None or memory.first[home] <= n <= memory.last[home]
+
+
+@pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
+def test_a_program_of_large_steps_takes_no_more_memory_than_the_engine(cell):
+    x, y = batch(96, 64)
+
+    def peak(run):
+        gc.collect()
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        run(x, y)
+        return tracemalloc.get_traced_memory()[1] - before
+
+    tracemalloc.start()
+    try:
+        eager = training_step(cell, 64)
+        eager(x, y)
+        by_the_engine = peak(eager)
+        step = mg.compile(training_step(cell, 64))
+        recorded = peak(step)
+        step(x, y)
+        arrays = int(step.report().rpartition(" in ")[2].split()[0].replace(",", ""))
+    finally:
+        tracemalloc.stop()
+    assert arrays < by_the_engine
+    assert recorded < 3 * by_the_engine  # the arrays of the function itself, then those of the program
