@@ -62,7 +62,6 @@ def compile(
     >>> slope.tolist()
     [[3.0], [3.0]]
     >>> print(step.source)
-    # constant_0: always [[1.0], [1.0], [1.0]]
     # turned_0: input_1.T
     # part_0: total_0[()]
     def run():
@@ -71,7 +70,7 @@ def compile(
         add_reduce(tanh_0, (0, 1), None, total_0)
         multiply(tanh_0, tanh_0, multiply_0)
         subtract(just_1_d, multiply_0, subtract_0)
-        multiply(constant_0, subtract_0, multiply_1)
+        multiply(just_1_0_d, subtract_0, multiply_1)
         turned_0.dot(multiply_1, dot_1)
     <BLANKLINE>
     """

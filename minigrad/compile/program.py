@@ -245,7 +245,12 @@ class Program:
         for v, outcome in asked.items():
             if v not in self.made:
                 lines.append(f"if bool({self.argument(v)}) is not {outcome}: raise OtherWay()")
+        used = {v for call in self.calls for v in call.inputs()}.union(self.outputs)
         for call in self.calls:
+            condition = self.comparison(call) if call.out in asked and call.out not in used else ""
+            if condition:
+                lines.append(f"if ({condition}) is not {asked[call.out]}: raise OtherWay()")
+                continue
             for line in self.lines_of(call):
                 where = f"  # {call.scope}" if call.scope else ""
                 lines.append(line + where)
@@ -276,13 +281,27 @@ class Program:
             return repr(x)
         return self.name_of(x)
 
-    def quick(self, a: Any, v: Var, fn: Any, text: str) -> str:
-        """An operand of a ufunc in the form that it takes in the least time: of a number an array without axes, of what is
-        broadcast without being repeated a view of the result's shape."""
-        others = {x.dtype for x in (v.call.inputs() if v.call else ())} - {None}
-        if type(a) in (int, float) and fn in ARITHMETIC and others == {v.dtype} and v.dtype.kind == "f":  # type: ignore[union-attr]
-            words = str(a).replace("-", "minus_").replace(".", "_")
-            return self.name_of_array(np.array(a, v.dtype), f"just_{words}_{v.dtype.char}")  # type: ignore[union-attr]
+    def comparison(self, call: Call) -> str:
+        """Of two integers, in Python, which is quicker than a ufunc."""
+        x, y = (*call.args, None, None)[:2]
+        whole = isinstance(x, Var) and x.dtype is not None and x.dtype.kind in "iu" and x.shape == () and type(y) is int
+        symbol = COMPARISONS.get(call.fn)  # type: ignore[call-overload]
+        return f"{self.argument(x)}.item() {symbol} {y}" if whole and symbol else ""
+
+    def quick(self, a: Any, call: Call) -> str:
+        """An operand of a ufunc in the form that it takes in the least time: of a number, and of a constant that is the same
+        everywhere, an array without axes; of what is broadcast without being repeated a view of the result's shape."""
+        v = call.out
+        arrays = [x for x in call.inputs() if x.dtype is not None]
+        if call.fn in ARITHMETIC and v.dtype is not None and v.dtype.kind == "f" and {x.dtype for x in arrays} == {v.dtype}:
+            number = a if type(a) in (int, float) else None
+            if a in arrays and a.source == "constant" and a.shape and any(x.shape == v.shape for x in arrays if x is not a):
+                same = a.value.tobytes() == a.value.flat[0].tobytes() * a.size if a.size else False
+                number = a.value.flat[0].item() if same else None
+            if number is not None:
+                words = str(number).replace("-", "minus_").replace(".", "_").replace("+", "")
+                return self.name_of_array(np.array(number, v.dtype), f"just_{words}_{v.dtype.char}")
+        text = self.argument(a)
         if (
             isinstance(a, Var)
             and a.dtype is not None
@@ -326,11 +345,10 @@ class Program:
         out = self.names[v]
         if is_view(call) and v not in self.copies and v not in self.placed:
             return []
-        args = [self.argument(a) for a in call.args]
+        quick = isinstance(fn, np.ufunc) and fn.nout == 1 and not self.exact and not call.options and fn.signature is None
+        args = [self.quick(a, call) if quick else self.argument(a) for a in call.args]
         if isinstance(fn, np.ufunc) and fn.nout == 1:
             options = "".join(f", {k}={self.argument(x)}" for k, x in call.options.items())
-            if not self.exact and not call.options and fn.signature is None:
-                args = [self.quick(a, v, fn, text) for a, text in zip(call.args, args, strict=True)]
             place = f"out={out}" if fn in (np.maximum, np.minimum) else out  # of these NumPy wants it by name
             return [f"{self.function(fn)}({', '.join(args)}, {place}{options})"]
         if getattr(fn, "__name__", "") == "reduce":
@@ -475,6 +493,9 @@ class OtherWay(Exception):
 
 
 ARITHMETIC = {np.add, np.subtract, np.multiply, np.divide}
+COMPARISONS = {
+    np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
+}  # fmt: skip
 SYMBOLS = {
     operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**", operator.mod: "%",
     operator.floordiv: "//", operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=",

@@ -48,10 +48,9 @@ def test_what_is_needed_at_the_same_time_lies_apart(cell, options, settings, mon
     for i, one in enumerate(homes):
         for other in homes[:i]:
             together = memory.first[one] <= memory.last[other] and memory.first[other] <= memory.last[one]
-            shared = min(memory.offsets[h] + memory.sizes[h] for h in (one, other)) - max(
-                memory.offsets[h] for h in (one, other)
-            )
-            assert not together or shared <= 0
+            ends = [memory.offsets[h] + memory.sizes[h] for h in (one, other)]
+            apart = min(ends) <= max(memory.offsets[one], memory.offsets[other])
+            assert apart or not together
     # They are needed from the first call that touches them to the last, however they are called there.
     for n, call in enumerate(calls):
         for v in (*call.inputs(), call.out):
