@@ -20,7 +20,6 @@ from .passes import (
     settled,
     signature,
     sorted_by_need,
-    step_of,
 )  # fmt: skip
 from .trace import Call, Recorder, Var, cast, dot, reshape, stack, transpose, variables
 
@@ -65,7 +64,7 @@ def grouped(calls: Calls) -> Groups:
     taken: set[tuple[int, int]] = set()
     scopes: dict[int, str] = {}
     for call in calls:
-        t = step_of(call)
+        t = call.step
         if t is None:
             continue
         where = scopes.get(id(call.scope))
@@ -75,7 +74,7 @@ def grouped(calls: Calls) -> Groups:
         if call.options:
             itself += tuple((key, fixed((x,), 0)) for key, x in sorted(call.options.items()))
         sources = [
-            (v.number,) * LOOKS if settled(v) else looks[v] if v.call is not None and step_of(v.call) == t else ELSEWHERE
+            (v.number,) * LOOKS if settled(v) else looks[v] if v.call is not None and v.call.step == t else ELSEWHERE
             for v in variables(call.args)
         ]
         look = looks[call.out] = [names.setdefault(itself, len(names))]
@@ -90,7 +89,7 @@ def grouped(calls: Calls) -> Groups:
     places: dict[Any, list[Call]] = {}
     seen: dict[tuple[int, int], int] = {}
     for call in calls:
-        t = step_of(call)
+        t = call.step
         if t is None:
             places[call.out] = [call]
             continue
@@ -99,7 +98,7 @@ def grouped(calls: Calls) -> Groups:
         key = (near, seen.get((near, t), 0))
         seen[near, t] = key[1] + 1
         places.setdefault(key, []).append(call)
-    return Groups([sorted(group, key=lambda c: step_of(c) or 0) for group in places.values()])
+    return Groups([sorted(group, key=lambda c: c.step or 0) for group in places.values()])
 
 
 ELSEWHERE = (-1,) * LOOKS  # of what comes from another step
@@ -181,7 +180,7 @@ class Batching:
         for group in groups:
             parts: dict[Any, Calls] = {}
             for call in group:
-                block = (step_of(call) or 0) // length
+                block = (call.step or 0) // length
                 parts.setdefault((block, *(origin(x) for x in call.args)), []).append(call)
             for part in parts.values():
                 if len(part) > 2 and all(c.pure for c in part):
@@ -362,12 +361,12 @@ def sums_in_blocks(calls: Calls, recorder: Recorder) -> Calls:
 
     for call in calls:
         sums = sums_of(call, users)
-        if not sums or any(v not in place or step_of(calls[place[v]]) is None for v in call.args[0]):
+        if not sums or any(v not in place or calls[place[v]].step is None for v in call.args[0]):
             continue
         members, height = call.args[0], call.args[0][0].shape[0]
         each = max(call.out.nbytes // len(members), 1) * recorder.block
         length = recorder.block * -(-max(BLOCK, RATIO * max(s.out.nbytes for s in sums)) // each)
-        of = [(step_of(calls[place[v]]) or 0) // length for v in members]
+        of = [(calls[place[v]].step or 0) // length for v in members]
         blocks = [list(block) for _, block in groupby(range(len(members)), of.__getitem__)]
         if len(blocks) < 2:
             continue

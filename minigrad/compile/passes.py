@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .trace import Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
+from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
     "added", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "is_row", "is_view", "made_instead",
-    "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need", "step_of",
+    "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need",
     "updates_together", "uses_of",
 ]  # fmt: skip
 
@@ -34,11 +34,6 @@ def is_view(call: Call) -> bool:
 def basic(index: Any) -> bool:
     parts = index if isinstance(index, tuple) else (index,)
     return all(i is None or i is Ellipsis or isinstance(i, slice | int | np.integer) for i in parts)
-
-
-def step_of(call: Call) -> int | None:
-    t = call.scope.get("t") if call.scope else None
-    return t if isinstance(t, int) else None
 
 
 def rewritten(calls: Iterable[Call], by: dict[Var, Var]) -> None:
@@ -168,15 +163,16 @@ def rows_restacked(calls: Calls, recorder: Recorder) -> Calls:
 
 def signature(x: Any) -> Any:
     """Something to compare arguments by."""
-    if isinstance(x, Var):
+    kind = type(x)
+    if kind is Var:
         return ("v", x.number)
-    if isinstance(x, list | tuple):
-        return (type(x).__name__, *map(signature, x))
-    if isinstance(x, slice):
+    if isinstance(x, CONTAINERS):
+        return (kind.__name__, *map(signature, x))
+    if kind is slice:
         return ("slice", x.start, x.stop, x.step)
-    if isinstance(x, int | float | bool):
-        return (type(x).__name__, repr(x))  # 0.0 is not -0.0
-    return x if isinstance(x, str | type(None) | np.dtype) else (type(x).__name__, id(x))
+    if kind in (int, float, bool):
+        return (kind.__name__, repr(x))  # 0.0 is not -0.0
+    return x if x is None or kind is str or isinstance(x, np.dtype) else (kind.__name__, id(x))
 
 
 def duplicates_removed(calls: Calls, keep: dict[Var, Var]) -> Calls:

@@ -13,7 +13,7 @@ import numpy as np
 from ..pictures.dot import to_dot
 from ..pictures.drawing import Drawing
 from ..pictures.picture import Arrow, Box, Group, Picture
-from .passes import VIEWS, Calls, basic, step_of
+from .passes import VIEWS, Calls, basic
 from .program import index_text
 from .trace import Call, Recorder, Var, as_array, cast, dot, reshape, transpose
 
@@ -165,7 +165,7 @@ class Frames:
                 continue
             computing.append(call)
             after = max((self.zone.get(self.base(v), -0.5) for v in call.inputs()), default=-0.5)
-            t = step_of(call)
+            t = call.step
             if t is None:
                 self.zone[call.out] = after if after % 1 else after + 0.5
                 continue

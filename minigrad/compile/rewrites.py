@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, added, is_view, made_instead, rewritten, settled, signature, step_of, uses_of
+from .passes import Calls, added, is_view, made_instead, rewritten, settled, signature, uses_of
 from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
 
 __all__ = [
@@ -91,7 +91,7 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
     def divisible(v: Any) -> bool:
         """Whether it is a product, or a sum with one that is used for nothing else."""
         call = made_by.get(v) if isinstance(v, Var) else None
-        if call is None or call.options or step_of(call) is None:
+        if call is None or call.options or call.step is None:
             return False
         if call.fn is dot:
             return len(call.args[1].shape) == len(v.shape) == 2
@@ -146,11 +146,11 @@ def invariants_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
     left: Calls = []
     for call in calls:
         pair = call.args if call.fn is np.add and not call.options else ()
-        if len(pair) == 2 and all(isinstance(v, Var) for v in pair) and step_of(call) is not None:
+        if len(pair) == 2 and all(isinstance(v, Var) for v in pair) and call.step is not None:
             p, q = pair
             inner = made_by.get(q)
             if (
-                inner is not None and inner.fn is np.add and uses[q] == 1 and step_of(inner) == step_of(call)
+                inner is not None and inner.fn is np.add and uses[q] == 1 and inner.step == call.step
                 and p not in part and p.shape == call.out.shape == q.shape and all(isinstance(v, Var) for v in inner.args)
             ):  # fmt: skip
                 c, r = sorted(inner.args, key=lambda v: len(v.shape))
@@ -182,12 +182,12 @@ def signs_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
     def alone(v: Any, fn: Any, step: int | None) -> Call | None:
         """The call that makes v with this function in this step, if v is used once."""
         call = made_by.get(v) if isinstance(v, Var) else None
-        if call is None or call.fn is not fn or call.options or uses[v] != 1 or step_of(call) != step:
+        if call is None or call.fn is not fn or call.options or uses[v] != 1 or call.step != step:
             return None
         return call
 
     for call in calls:
-        step = step_of(call)
+        step = call.step
         if step is not None and not call.options and call.out in part:
             inner = alone(call.args[0], np.add, step) if call.fn is np.negative else None
             for p, r in (inner.args, inner.args[::-1]) if inner is not None else ():
@@ -210,7 +210,7 @@ def factors_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
     left: Calls = []
     for call in calls:
         chain = part.get(call.out)
-        if chain is not None and call.fn in (np.add, np.subtract) and not call.options and step_of(call) is not None:
+        if chain is not None and call.fn in (np.add, np.subtract) and not call.options and call.step is not None:
             products = [made_by.get(v) for v in call.args if isinstance(v, Var) and uses[v] == 1]
             if len(products) == 2 and all(p is not None and p.fn is np.multiply and not p.options for p in products):
                 (d, a), (e, b) = (sorted(p.args, key=lambda v: part.get(v) != chain) for p in products if p is not None)
@@ -258,14 +258,14 @@ def products_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
     made: dict[tuple[Var, Var], Var] = {}
     for call in calls:
         chain = part.get(call.out)
-        if call.fn is np.multiply and not call.options and step_of(call) is not None and chain is not None:
+        if call.fn is np.multiply and not call.options and call.step is not None and chain is not None:
             for q, b in (call.args, call.args[::-1]):
                 inner = made_by.get(q) if isinstance(q, Var) else None
                 if (
                     inner is None
                     or inner.fn is not np.multiply
                     or uses[q] != 1
-                    or step_of(inner) != step_of(call)
+                    or inner.step != call.step
                     or part.get(q) != chain
                 ):
                     continue
@@ -300,7 +300,7 @@ def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
     for call in calls:
         if not isinstance(call.fn, np.ufunc) or call.fn.nout != 1 or call.fn.signature or call.options or not call.pure:
             continue
-        if call.scope is None or step_of(call) is None or not 0 < call.out.size <= MOST or not call.out.shape:
+        if call.scope is None or call.step is None or not 0 < call.out.size <= MOST or not call.out.shape:
             continue
         slices: list[Any] = [last_slice(a) if isinstance(a, Var) and a.dtype is not None else None for a in call.args]
         arrays = [isinstance(a, Var) and a.dtype is not None for a in call.args]

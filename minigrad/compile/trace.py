@@ -90,22 +90,32 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 class Call:
     """One NumPy call: function, arguments with Vars among them, and the Var it makes."""
 
-    __slots__ = ("args", "fn", "options", "out", "pure", "scope")
+    __slots__ = ("args", "fn", "options", "out", "pure", "scope", "step")
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], scope: Any, pure: bool) -> None:
         self.fn = fn
         self.args = args
         self.options = options
         self.scope = scope
+        t = scope.get("t") if scope else None
+        self.step: int | None = t if isinstance(t, int) else None  # of the loop over time
         self.pure = pure  # no other effect than its result, and the same result for the same arguments
         self.out: Var = None  # type: ignore[assignment]
 
     def inputs(self) -> list[Var]:
-        found = variables(self.args)
+        found: list[Var] = []
+        for x in self.args:
+            if type(x) is Var:
+                found.append(x)
+            elif isinstance(x, CONTAINERS):
+                found += variables(x)
         return found + variables(tuple(self.options.values())) if self.options else found
 
     def __repr__(self) -> str:
         return f"{self.out} = {getattr(self.fn, '__name__', self.fn)}{self.args} {self.options or ''}"
+
+
+CONTAINERS = (list, tuple)
 
 
 def variables(x: Any) -> list[Var]:
@@ -113,24 +123,23 @@ def variables(x: Any) -> list[Var]:
     if type(x) is Var:
         return [x]
     found: list[Var] = []
-    if isinstance(x, list | tuple):
+    if isinstance(x, CONTAINERS):
         for y in x:
             if type(y) is Var:
                 found.append(y)
-            elif isinstance(y, list | tuple):
+            elif isinstance(y, CONTAINERS):
                 found += variables(y)
     return found
 
 
 def replaced(x: Any, by: Callable[[Var], Any]) -> Any:
     """The same containers, with something else in the place of each Var."""
-    if isinstance(x, Var):
+    if type(x) is Var:
         return by(x)
-    if isinstance(x, tuple) and hasattr(x, "_fields"):
-        return type(x)(*(replaced(y, by) for y in x))
-    if isinstance(x, list | tuple):
-        return type(x)(replaced(y, by) for y in x)
-    return x
+    if not isinstance(x, CONTAINERS):
+        return x
+    made = [replaced(y, by) for y in x]
+    return type(x)(*made) if hasattr(x, "_fields") else type(x)(made)
 
 
 # -- views -----------------------------------------------------------------------------------------------------
