@@ -20,10 +20,15 @@ from .passes import (
     settled,
     signature,
     sorted_by_need,
-)  # fmt: skip
+)
 from .trace import Call, Recorder, Var, cast, dot, reshape, stack, transpose, variables
 
 __all__ = ["batched_over_time", "grouped", "recurrences", "sums_in_blocks"]
+
+LOOKS = 8  # how many calls away two calls of different steps are compared
+BLOCK = 1 << 20  # bytes that the batched calls of all steps of a block make
+FEWEST = 8  # steps of a block
+RATIO = 4  # of what is summed to the sum, in bytes: adding the sums of blocks should cost little
 
 
 def recurrences(calls: Calls) -> dict[Var, int]:
@@ -48,9 +53,6 @@ class Groups:
         self.waiting = {number for part in parts for number in part}
         # Which of the chains of groups that wait for one another a result belongs to.
         self.component = {call.out: i for i, part in enumerate(parts) for number in part for call in members[number]}
-
-
-LOOKS = 8  # how many calls away two calls of different steps are compared
 
 
 def grouped(calls: Calls) -> Groups:
@@ -155,11 +157,6 @@ def strongly_connected(after: list[set[int]]) -> list[list[int]]:
                             break
                     parts.append(part)
     return parts
-
-
-BLOCK = 1 << 20  # bytes that the batched calls of all steps of a block make
-FEWEST = 8  # steps of a block
-RATIO = 4  # of what is summed to the sum, in bytes: adding the sums of blocks should cost little
 
 
 class Batching:

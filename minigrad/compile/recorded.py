@@ -25,6 +25,7 @@ from .rewrites import (
     products_by_parts,
     products_first,
     signs_first,
+    sums_of_products,
     weights_turned,
     zeros_left_out,
 )  # fmt: skip
@@ -171,6 +172,8 @@ class Recorded:
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
             calls = self.seen("zeros left out", zeros_left_out(calls, keep))
+            calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
+            self.seen("sums of products as one", calls)
             calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
             calls = self.seen("neighbours merged", neighbours_merged(calls, recorder))
             calls = dead_code_removed(products_by_parts(calls, recorder), self.needed(outs))

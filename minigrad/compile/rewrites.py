@@ -21,6 +21,7 @@ __all__ = [
     "products_by_parts",
     "products_first",
     "signs_first",
+    "sums_of_products",
     "weights_turned",
     "zeros_left_out",
 ]
@@ -75,6 +76,82 @@ def nothing_in(v: Any, empty: dict[Var, set[int]]) -> bool:
     if rows is None or not isinstance(index, tuple) or not index or type(index[0]) is not int:
         return False
     return index[0] % v.call.args[0].shape[0] in rows
+
+
+def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
+    """A.T B + C.T D + E.T F ..., as the gradient of a weight is that is used in many steps: one product, of A, C, E ... below
+    each other and B, D, F ... below each other. And sums over the rows of B, D, F ..., of a bias, in the same way."""
+    uses = uses_of(calls)
+    made_by = {call.out: call for call in calls}
+    inner: set[Var] = set()  # sums that are a part of other ones
+    for call in calls:
+        if is_sum(call):
+            inner.update(v for v in call.args if uses[v] == 1 and v in made_by and is_sum(made_by[v]))
+    left: Calls = []
+    for call in calls:
+        if not is_sum(call) or call.out in inner:
+            left.append(call)
+            continue
+        terms: list[Var] = []
+        ahead = [call.out]
+        while ahead:
+            v = ahead.pop()
+            if v is call.out or v in inner:
+                ahead += made_by[v].args
+            else:
+                terms.append(v)
+        pairs = {v: pair for v in terms if uses[v] == 1 and (pair := rows_of(v, made_by, uses, recorder))}
+        merged = False
+        for of_products in (True, False):
+            those = [v for v in terms if v in pairs and (pairs[v][0] is not None) is of_products]
+            if len(those) < 3 or len({tuple(x and x.shape for x in pairs[v]) for v in those}) > 1:
+                continue
+            those.sort(key=lambda v: made_by[v].step or 0)
+            a, b = (
+                added(left, recorder, np.concatenate, (list(xs),), None) if None not in xs else None
+                for xs in zip(*(pairs[v] for v in those), strict=True)
+            )
+            if a is not None:
+                total = added(left, recorder, dot, (added(left, recorder, transpose, (a, (1, 0)), None), b), None)
+            else:
+                total = added(left, recorder, np.add.reduce, (b,), None, axis=0)
+            terms = [v for v in terms if v not in those] + [total]
+            merged = True
+        if merged and len(terms) == 1:
+            left[-1].out, call.out.call = call.out, left[-1]
+            continue
+        if merged:
+            first, *rest = terms
+            for v in rest[:-1]:
+                first = added(left, recorder, np.add, (first, v), None)
+            call.args = (first, rest[-1])
+        left.append(call)
+    return left
+
+
+def is_sum(call: Call) -> bool:
+    """Whether it is a sum of two arrays of its own shape."""
+    return call.fn is np.add and not call.options and all(
+        isinstance(v, Var) and (v.shape, v.dtype) == (call.out.shape, call.out.dtype) for v in call.args
+    )  # fmt: skip
+
+
+def rows_of(v: Var, made_by: dict[Var, Call], uses: dict[Var, int], recorder: Recorder) -> tuple[Var | None, Var] | None:
+    """Of A.T B the matrices A and B, of a sum over the rows of B None and B."""
+    call = made_by.get(v)
+    while call is not None and call.fn is reshape and uses.get(call.args[0]) == 1:
+        call = made_by.get(call.args[0])
+    if call is None or len(call.args) == 0 or not isinstance(call.args[-1], Var) or len(call.args[-1].shape) != 2:
+        return None
+    if call.fn is dot and call.out is v:
+        turned = call.args[0]
+        if turned.source == "constant" and len(turned.shape) == 2:
+            return recorder.constant(np.ascontiguousarray(turned.value.T)), call.args[1]
+        if turned.call is not None and turned.call.fn is transpose and turned.call.args[1] == (1, 0):
+            return turned.call.args[0], call.args[1]
+    if call.fn == np.add.reduce and call.options in ({"axis": 0}, {"axis": (0,)}) and call.out.size == v.size:
+        return None, call.args[0]
+    return None
 
 
 def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
@@ -136,36 +213,47 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
 
 
 def invariants_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
-    """p + (q + c), where c is the same at every step and p does not wait for the recurrence: (p + c) + q.
+    """p + (r + c) or (p + r) + c, where c is the same at every step and p does not wait for the recurrence: (p + c) + r.
 
-    The bias of a recurrent network then joins the part that is computed for all steps at once.
+    The bias of a recurrent network then joins what is computed for all steps at once.
     """
     uses = uses_of(calls)
     made_by = {call.out: call for call in calls}
-    sums: dict[tuple[Var, Var], Var] = {}
+    both_biases: dict[tuple[Var, Var], Var] = {}
     left: Calls = []
+
+    def waits(v: Any) -> bool:
+        """For the step before, or, in the first step, for nothing but what is given."""
+        return v in part or (v in made_by and all(settled(x) for x in made_by[v].inputs()))
+
+    def addends(v: Any, step: int | None) -> tuple[Var, ...]:
+        """The two that a sum is of, if it is one of this step, and one of the two waits."""
+        call = made_by.get(v) if uses.get(v) == 1 else None
+        if call is None or call.fn is not np.add or call.options or call.step != step or not any(map(waits, call.args)):
+            return ()
+        return call.args if all(isinstance(x, Var) for x in call.args) else ()
+
     for call in calls:
-        pair = call.args if call.fn is np.add and not call.options else ()
-        if len(pair) == 2 and all(isinstance(v, Var) for v in pair) and call.step is not None:
-            p, q = pair
-            inner = made_by.get(q)
-            if (
-                inner is not None and inner.fn is np.add and uses[q] == 1 and inner.step == call.step
-                and p not in part and p.shape == call.out.shape == q.shape and all(isinstance(v, Var) for v in inner.args)
-            ):  # fmt: skip
-                c, r = sorted(inner.args, key=lambda v: len(v.shape))
-                if settled(c) and not settled(r) and len(c.shape) < len(p.shape):
-                    sides = made_by[p].args if p in made_by and made_by[p].fn is np.add else ()
-                    if len(sides) == 2 and isinstance(sides[1], Var) and settled(sides[1]) and sides[1].shape == c.shape:
-                        p, other = sides  # the two biases of PyTorch's cells: their sum once, not twice a sum with the rest
-                        both = sums.get((other, c))
-                        if both is None:
-                            both = sums[other, c] = added(left, recorder, np.add, (other, c), None)
-                        c = both
-                    first = added(left, recorder, np.add, (p, c), call.scope)
-                    made_by[first] = left[-1]
-                    call.args = (first, r)
-                    uses[q] = 0
+        if call.fn is np.add and not call.options and call.step is not None and all(isinstance(v, Var) for v in call.args):
+            for one, q in (call.args, call.args[::-1]):
+                three = (one, *addends(q, call.step))
+                biases = [v for v in three if settled(v) and len(v.shape) < len(call.out.shape)]
+                late = [v for v in three if waits(v) and v not in biases]
+                early = [v for v in three if v not in late and v not in biases]
+                if (len(biases), len(late), len(early)) != (1, 1, 1) or not early[0].shape == late[0].shape == call.out.shape:
+                    continue
+                (c,), (r,), (p,) = biases, late, early
+                sides = made_by[p].args if p in made_by and made_by[p].fn is np.add else ()
+                if len(sides) == 2 and isinstance(sides[1], Var) and settled(sides[1]) and sides[1].shape == c.shape:
+                    p, other = sides  # the two biases of PyTorch's cells: their sum once, not twice a sum with the rest
+                    if (other, c) not in both_biases:
+                        both_biases[other, c] = added(left, recorder, np.add, (other, c), None)
+                    c = both_biases[other, c]
+                first = added(left, recorder, np.add, (p, c), call.scope)
+                made_by[first] = left[-1]
+                call.args = (first, r)
+                uses[q] = 0
+                break
         left.append(call)
     return left
 

@@ -1,5 +1,7 @@
 """A compiled function gives what the function gives: values, gradients, updates, errors."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -237,6 +239,26 @@ def test_training_and_evaluation_are_asked_for_at_each_run():
             assert np.array_equal(*outputs) is not mode
             if not mode:
                 np.testing.assert_allclose(outputs[0], model(X).data, rtol=1e-12)
+
+
+def test_cotangents_that_are_views_are_summed_in_blocks_too(monkeypatch):
+    for name, value in {"BLOCK": 1, "FEWEST": 3, "RATIO": 0}.items():
+        monkeypatch.setattr(sys.modules["minigrad.compile.batching"], name, value)
+    random = np.random.default_rng(0)
+    x, W, U = random.standard_normal((12, 3, 5)), random.standard_normal((5, 6)), random.standard_normal((6, 6))
+
+    def loss(W, U):
+        h = np.zeros((3, 6))
+        for t in range(12):
+            with mg.scope("t", t):
+                z = (x[t] @ W + h @ U).reshape(3, 2, 3)
+                h = (np.tanh(z) * np.array([[1.0], [0.5]])).reshape(3, 6)
+        return (h * h).sum()
+
+    step = mg.compile(lambda W, U: mg.value_and_grad(loss, argnums=(0, 1))(W, U)[1])
+    for a, b in zip(step(W, U), mg.value_and_grad(loss, argnums=(0, 1))(W, U)[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+    assert sum("np.concatenate" in line or "concatenate_" in line for line in step.source.splitlines()) > 2
 
 
 def step_lines(cell, hidden, batch, t=2):
