@@ -2,6 +2,7 @@
 
     python benchmarks/compile.py --sizes hello minchar --cells RNN LSTM --markdown
     python benchmarks/compile.py --scaling
+    python benchmarks/compile.py --profile --sizes small --cells LSTM
 
 In one run, in turns, in float32 and on one thread (``--threads``): minigrad, minigrad compiled, backpropagation through time
 written by hand in NumPy, and, where they are installed, PyTorch (its layers, a loop over its cells, that loop compiled), JAX
@@ -825,6 +826,39 @@ def point(case: Case) -> dict[str, tuple[float, float]]:
     return took
 
 
+# -- where the time goes -----------------------------------------------------------------------------------------------
+
+
+def profile(case: Case, rounds: int) -> list[list[str]]:
+    """The lines of a program by what they do, each timed by itself (the fastest of some rounds, less what an empty one takes):
+    how many there are, what they take together, and what share that is."""
+    step = mg.compile(naive_step(case)[1])
+    x, y = case.data()
+    step(x, y), step(x, y)
+    program = step.last.program
+    lines = [line.strip() for line in program.source.splitlines() if line.startswith("    ")]
+    lines = [line for line in lines if not line.startswith(("if ", "lines_"))]
+    codes = [compile(line, "line", "exec") for line in ["pass", *lines]]
+    fastest = [float("inf")] * len(codes)
+    with np.errstate(all="ignore"):
+        for _ in range(rounds):
+            for i, code in enumerate(codes):
+                began = time.perf_counter()
+                exec(code, program.space)
+                fastest[i] = min(fastest[i], time.perf_counter() - began)
+    groups: dict[str, list[float]] = {}
+    for line, seconds in zip(lines, fastest[1:], strict=True):
+        word = line.partition("(")[0]
+        what = "products" if word.endswith(".dot") else "exp, tanh" if word in ("exp", "tanh") else "other calls"
+        groups.setdefault(f"{what}, {'in steps' if 't=' in line else 'of many steps'}", []).append(seconds - fastest[0])
+    total = sum(map(sum, groups.values()))
+    rows = [["", "lines", "together", "each", "share"]]
+    for name, found in sorted(groups.items(), key=lambda item: -sum(item[1])):
+        each = sum(found) / len(found)
+        rows.append([name, str(len(found)), amount(sum(found)), amount(each), f"{100 * sum(found) / total:.0f} %"])
+    return [*rows, ["all", str(len(lines)), amount(total), "", ""]]
+
+
 def blas_kernels() -> str:
     """Which kernels NumPy's OpenBLAS has taken."""
     try:
@@ -856,11 +890,16 @@ def main() -> None:
     parser.add_argument("--no-memory", action="store_true", help="do not measure memory, which takes as long again")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--plot", metavar="FILE")
+    parser.add_argument("--profile", action="store_true", help="instead: what the lines of the compiled program take")
     parser.add_argument("--scaling", action="store_true", help="instead: how time grows with the length, the width, the layers")
     options = parser.parse_args()
     print(f"NumPy {np.__version__}, OpenBLAS kernels: {blas_kernels()}, threads: {options.threads}\n")
     if options.scaling:
         scaling(options.cells, 10 * options.seconds, options.markdown)
+        return
+    if options.profile:
+        for case in (replace(SIZES[size], cell=cell) for size in options.sizes for cell in options.cells):
+            print(f"{case.title}\n{shown(profile(case, min(options.rounds, 20)), options.markdown)}\n", flush=True)
         return
     found = []
     for size in options.sizes:
