@@ -138,9 +138,10 @@ def constants_folded(calls: Calls) -> Calls:
     for call in calls:
         asked = call.args[:1] if is_view(call) else tuple(call.inputs())
         if call.pure and all(v.source == "constant" for v in asked):
-            call.out.value = np.asarray(call.fn(*replaced(call.args, lambda v: v.value), **{
-                k: replaced(x, lambda v: v.value) for k, x in call.options.items()
-            }))  # fmt: skip
+            values = replaced(call.args, lambda v: v.value)
+            options = {key: replaced(x, lambda v: v.value) for key, x in call.options.items()}
+            value = call.fn(*values, **options)
+            call.out.value = tuple(value) if call.out.is_tuple else value if call.out.dtype is None else np.asarray(value)
             call.out.source, call.out.call = "constant", None
         else:
             left.append(call)
