@@ -129,11 +129,14 @@ def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
     return left
 
 
+def alike(*vs: Var) -> bool:
+    """Whether they have one shape and one dtype: integers of few bits overflow sooner if they meet in another order."""
+    return len({(v.shape, v.dtype) for v in vs}) == 1
+
+
 def is_sum(call: Call) -> bool:
     """Whether it is a sum of two arrays of its own shape."""
-    return call.fn is np.add and not call.options and all(
-        isinstance(v, Var) and (v.shape, v.dtype) == (call.out.shape, call.out.dtype) for v in call.args
-    )  # fmt: skip
+    return call.fn is np.add and not call.options and all(isinstance(v, Var) and alike(v, call.out) for v in call.args)
 
 
 def rows_of(v: Var, made_by: dict[Var, Call], uses: dict[Var, int], recorder: Recorder) -> tuple[Var | None, Var] | None:
@@ -237,14 +240,14 @@ def invariants_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
         if call.fn is np.add and not call.options and call.step is not None and all(isinstance(v, Var) for v in call.args):
             for one, q in (call.args, call.args[::-1]):
                 three = (one, *addends(q, call.step))
-                biases = [v for v in three if settled(v) and len(v.shape) < len(call.out.shape)]
+                biases = [v for v in three if settled(v) and len(v.shape) < len(call.out.shape) and v.dtype == call.out.dtype]
                 late = [v for v in three if waits(v) and v not in biases]
                 early = [v for v in three if v not in late and v not in biases]
-                if (len(biases), len(late), len(early)) != (1, 1, 1) or not early[0].shape == late[0].shape == call.out.shape:
+                if (len(biases), len(late), len(early)) != (1, 1, 1) or not alike(early[0], late[0], call.out):
                     continue
                 (c,), (r,), (p,) = biases, late, early
                 sides = made_by[p].args if p in made_by and made_by[p].fn is np.add else ()
-                if len(sides) == 2 and isinstance(sides[1], Var) and settled(sides[1]) and sides[1].shape == c.shape:
+                if len(sides) == 2 and all(isinstance(v, Var) for v in sides) and settled(sides[1]) and alike(sides[1], c):
                     p, other = sides  # the two biases of PyTorch's cells: their sum once, not twice a sum with the rest
                     if (other, c) not in both_biases:
                         both_biases[other, c] = added(left, recorder, np.add, (other, c), None)
@@ -279,12 +282,12 @@ def signs_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
         if step is not None and not call.options and call.out in part:
             inner = alone(call.args[0], np.add, step) if call.fn is np.negative else None
             for p, r in (inner.args, inner.args[::-1]) if inner is not None else ():
-                if isinstance(p, Var) and isinstance(r, Var) and p not in part and p.shape == r.shape == call.out.shape:
+                if isinstance(p, Var) and isinstance(r, Var) and p not in part and alike(p, r, call.out):
                     call.fn, call.args = np.subtract, (added(left, recorder, np.negative, (p,), call.scope), r)
                     break
             for p, q in (call.args, call.args[::-1]) if call.fn is np.add else ():
                 minus = alone(q, np.negative, step)
-                if minus is not None and isinstance(p, Var) and p.shape == q.shape == call.out.shape:
+                if minus is not None and isinstance(p, Var) and alike(p, q, call.out):
                     call.fn, call.args = np.subtract, (p, minus.args[0])
                     break
         left.append(call)
@@ -305,7 +308,7 @@ def factors_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
                 if (
                     d is e and part.get(d) == chain and isinstance(a, Var) and isinstance(b, Var)
                     and part.get(a) != chain and part.get(b) != chain
-                    and a.shape == b.shape == d.shape == call.out.shape and a.dtype == b.dtype == call.out.dtype
+                    and alike(a, b, d, call.out)
                 ):  # fmt: skip
                     factor = added(left, recorder, call.fn, (a, b), call.scope)
                     call.fn, call.args = np.multiply, (d, factor)
@@ -358,7 +361,7 @@ def products_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
                 ):
                     continue
                 d, a = inner.args if part.get(inner.args[0]) == chain else inner.args[::-1]
-                if not all(isinstance(v, Var) and v.dtype is not None and v.shape == call.out.shape for v in (d, a, b)):
+                if not all(isinstance(v, Var) and alike(v, call.out) for v in (d, a, b)):
                     continue
                 if part.get(d) != chain or part.get(a) == chain or part.get(b) == chain:
                     continue

@@ -84,3 +84,28 @@ def test_random_cells(seed, blocks, monkeypatch):
         agree(compiled(*weights, x), eager(*weights, x), 1e-10)
         weights = [w + 0.1 for w in weights]
         x = x * 0.5
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "?", "f4"])
+def test_small_integers_do_not_meet_where_they_would_overflow(dtype):
+    random = np.random.default_rng(0)
+    W, k = random.standard_normal((5, 5)), random.integers(60, 120, (2, 7, 3, 5)).astype(dtype)
+    bias = np.full(5, 100).astype(dtype)
+
+    def factors(W, k):
+        h = np.zeros((3, 5))
+        for t in range(7):
+            with mg.scope("t", t):
+                h = np.tanh((h @ W + 1) * k[0, t] * k[1, t] * 1e-4)
+        return (h * h).sum()
+
+    def addends(W, k):
+        h = np.zeros((3, 5))
+        for t in range(7):
+            with mg.scope("t", t):
+                h = np.tanh((k[0, t] + (h @ W + bias)) * 1e-2 + mg.sigmoid(-(k[1, t] + h @ W) * 1e-2))
+        return (h * h).sum()
+
+    for loss in (factors, addends):
+        eager, compiled = slopes(loss, 1)
+        agree(compiled(W, k), eager(W, k), 1e-6 if dtype == "f4" else 1e-11)
