@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
-WORDS = sys.argv[1:]
-THREADS = WORDS[WORDS.index("--threads") + 1] if "--threads" in WORDS[:-1] else "1"
-if "--kernels" in WORDS[:-1]:
-    os.environ["OPENBLAS_CORETYPE"] = WORDS[WORDS.index("--kernels") + 1]
+early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+early.add_argument("--threads", default="1")
+early.add_argument("--kernels")
+EARLY = early.parse_known_args()[0]
+THREADS = EARLY.threads
+if EARLY.kernels:
+    os.environ["OPENBLAS_CORETYPE"] = EARLY.kernels
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"):  # read when NumPy, JAX are imported
     os.environ[variable] = THREADS
 os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'false' if THREADS == '1' else 'true'}"
@@ -878,12 +880,16 @@ def blas_kernels() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
     parser.add_argument("--ways", nargs="+", choices=WAYS, help="these, and what is written by hand, and no others")
     parser.add_argument("--rounds", type=int, default=60, help="at most; where a step is long, fewer")
-    parser.add_argument("--seconds", type=float, default=15, help="of the rounds of each size and cell; of --scaling times 10")
+    parser.add_argument(
+        "--seconds", type=float, default=15, help="of the rounds of each size and cell; --scaling takes ten times this in all"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--kernels", help="of OpenBLAS, such as Haswell or SkylakeX; without it those that it takes itself")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: of all threads; for a machine that is not idle")

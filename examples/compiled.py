@@ -178,13 +178,14 @@ print(f"at the end:\n{behind('updates side by side', 'f4', 4)}")
 # %% [markdown]
 # What is batched over time is batched in blocks of steps, a megabyte or so at a time, which is still in the cache when the
 # steps use it; and as soon as a block is done, what its steps have made is added to the gradients of the weights, and its
-# memory is free for the next. So what is batched takes the memory of a block, and not that of the whole sequence.
+# memory is free for the next. So what is batched takes the memory of a block, and not that of the whole sequence. (The sums
+# over steps, too, are made block by block where they would take much memory: the pass called "sums in blocks". That W.T is
+# written down once, `contiguous`, is done by "weights turned".)
 
 # %%
 larger(wide)
-states = 60 * 32 * 40 * 4
 print("steps in a block:", larger.last.recorder.block)
-print(f"{larger.report().splitlines()[-1]}, {larger.last.program.size[1] / states:.1f} times the states h of all steps")
+print(larger.report().splitlines()[-1])
 
 
 # %% [markdown]

@@ -92,4 +92,5 @@ for updates, shares in right.items():
 # %% [markdown]
 # The full run gave: with the signals in the places of the paper the GRU learns it on 4 of 5 seeds in 600 updates, the LSTM on
 # one with a forget bias of 1 and on one with 3; most others still guess. With the signals anywhere the LSTM has learnt it on 4
-# of 5 after 300 updates and is at 0.87 on the fifth after 600; published is 5 of 5 (where the places are not told). The RNN guesses.
+# of 5 after 300 updates and is at 0.87 on the fifth after 600; published is 5 of 5 (where the places are
+# not told). The RNN guesses.

@@ -483,15 +483,16 @@ class Optimizer(Configured):
         lr = vars(self)["lr"]
         vars(self)["lr"] = recorder.input(lr, lambda: vars(self)["lr"])
         try:
-            for i, p in enumerate(self.parameters):
-                if not p.requires_grad:
-                    recorder.setting(p, "requires_grad")
-                g = p.grad
-                if g is not None:
-                    state = recorder.slot(self.states, i)
-                    with scope("update"), scope("parameter", i):
-                        new, self.states[i] = self.update(recorder.cell(p), g, state)
-                    p._rebind(new.astype(p.dtype))
+            with scope("update"):
+                for i, p in enumerate(self.parameters):
+                    if not p.requires_grad:
+                        recorder.setting(p, "requires_grad")
+                    g = p.grad
+                    if g is not None:
+                        state = recorder.slot(self.states, i)
+                        with scope("parameter", i):
+                            new, self.states[i] = self.update(recorder.cell(p), g, state)
+                        p._rebind(new.astype(p.dtype))
         finally:
             vars(self)["lr"] = lr
 

@@ -32,7 +32,7 @@ Place = int | str  # of an argument: its position or its name
 def compile(
     f: Callable[..., Any] | None = None, *, static: tuple[Place, ...] = (), check: bool = False, batch: bool = True
 ) -> Any:
-    """The same function as a NumPy program: recorded at the first call, run without a graph and without allocation after that.
+    """The same function as a NumPy program: recorded at the first call, and run without a graph after that.
 
     All that f does with Tensors and arrays is recorded, forward, backward and the update of an optimizer alike, and whatever
     it takes from outside is asked for anew at each run: arguments, the values of Tensors that f closes over, an

@@ -16,7 +16,7 @@ __all__ = ["Chains", "Memory", "placements"]
 
 LINE = 64  # bytes of a line of the cache; where an array begins
 LONG = 200  # calls: what is needed for longer is laid out by size, the rest as it comes and goes
-LARGE = 1 << 15  # bytes: of what is larger, what is needed for longer than SHORT calls
+LARGE = 1 << 15  # bytes: what is larger is laid out by size if it is needed for longer than SHORT calls, not LONG
 SHORT = 4
 ALWAYS = 1 << 60
 

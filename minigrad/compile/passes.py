@@ -111,10 +111,11 @@ def rows_in_order(members: Sequence[Any]) -> tuple[Var, int, int] | None:
         call = v.call if isinstance(v, Var) else None
         if call is None or call.fn is not operator.getitem or not is_view(call) or not is_row(call.args[1]):
             return None
-        if rows and (call.args[0] is not base or call.args[1][0] != rows[-1] + 1):
+        row = call.args[1][0] % call.args[0].shape[0]
+        if rows and (call.args[0] is not base or row != rows[-1] + 1):
             return None
         base = call.args[0]
-        rows.append(call.args[1][0])
+        rows.append(row)
     return (base, rows[0], rows[-1] + 1) if base is not None else None
 
 
@@ -197,7 +198,7 @@ def duplicates_removed(calls: Calls, keep: dict[Var, Var]) -> Calls:
 
 def settled(v: Var) -> bool:
     """Whether it comes from outside, or is a view of what does."""
-    while v.call is not None and is_view(v.call) and not is_row(v.call.args[1] if len(v.call.args) > 1 else None):
+    while v.call is not None and is_view(v.call) and not (v.call.fn is operator.getitem and is_row(v.call.args[1])):
         v = v.call.args[0]
     return v.call is None
 
@@ -219,11 +220,11 @@ def updates_together(calls: Calls, recorder: Recorder) -> Calls:
         i = call.scope.get("parameter") if call.scope else None
         if isinstance(i, int):
             count[i] = count.get(i, 0) + 1
-            rows.setdefault((count[i], call.fn, call.out.dtype), {})[i] = call
+            rows.setdefault((id(call.scope.parent), count[i], call.fn, call.out.dtype), {})[i] = call
     new: Calls = []
     done: set[Var] = set()
     whole: dict[tuple[Var, ...], Var] = {}
-    for (_, fn, dtype), by_parameter in rows.items():
+    for (_, _, fn, dtype), by_parameter in rows.items():
         group = [by_parameter[i] for i in sorted(by_parameter)]
         if (
             len(group) < 2
@@ -261,7 +262,12 @@ def updates_together(calls: Calls, recorder: Recorder) -> Calls:
             made_instead(new, call.out, reshape, (part, call.out.shape), call.scope)
             done.add(call.out)
             start = stop
-    return sorted_by_need([c for c in calls if c.out not in done] + new)
+    try:
+        return sorted_by_need([c for c in calls if c.out not in done] + new)
+    except Circle:  # a parameter's update needs another's, which is no optimizer's
+        for call in calls:
+            call.out.call = call
+        return calls
 
 
 def sorted_by_need(calls: Calls, late: Set[Var] = frozenset()) -> Calls:
@@ -300,5 +306,10 @@ def in_order(turn: list[int], after: list[list[int]], waiting: list[int]) -> lis
             waiting[following] -= 1
             if waiting[following] == 0:
                 heapq.heappush(ready, (turn[following], following))
-    assert len(order) == len(turn)
+    if len(order) < len(turn):
+        raise Circle
     return order
+
+
+class Circle(Exception):
+    """Calls wait for one another."""

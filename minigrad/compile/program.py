@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import linecache
 import operator
+import re
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import CodeType
@@ -19,12 +20,13 @@ from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape
 
 __all__ = ["Program"]
 
+OWN = re.compile(r"(run|lines_\d+|OtherWay|copyto|matmul|just_.*|.*_reduce_*|.*_)$")  # names that programs use for other things
 LINES = 2000  # in one function of the source: Python compiles long ones slowly
 numbers = count()
 
 
 class Program:
-    """Straight-line NumPy code without allocation. ``run()`` computes; `buffers` are the arrays it works on."""
+    """Straight-line NumPy code that writes into arrays made beforehand. ``run()`` computes."""
 
     def __init__(
         self, calls: Calls, outputs: Sequence[Var], recorder: Recorder, in_place: dict[Var, Var], exact: bool = False
@@ -156,7 +158,8 @@ class Program:
                 return f"{source}[{index_text(v.call.args[1])}]"
             if v.call.fn is transpose and v.call.args[1] == (1, 0):
                 return f"{source}.T"
-            return f"{source}.{v.call.fn.__name__}({', '.join(map(str, v.call.args[1:]))})"
+            word = {"viewed": "view"}.get(v.call.fn.__name__, v.call.fn.__name__)
+            return f"{source}.{word}({', '.join(map(str, v.call.args[1:]))})"
         if v.source == "constant":
             return f"always {made.tolist()}" if made.size <= 8 else f"a constant of shape {made.shape}"
         return ""
@@ -202,7 +205,7 @@ class Program:
         known = self.recorder.labels.get(v)
         stem = "".join(c if c.isalnum() else "_" for c in known or hint)
         stem = stem if stem and not stem[0].isdigit() else f"_{stem}"
-        if known and stem not in self.space and not hasattr(np, stem) and not keyword.iskeyword(stem):
+        if known and stem not in self.space and not hasattr(np, stem) and not keyword.iskeyword(stem) and not OWN.match(stem):
             self.names[v] = stem
             self.space[stem] = None  # taken
             return
@@ -359,6 +362,8 @@ class Program:
             options = "".join(f", {k}={self.argument(x)}" for k, x in rest.items())
             keep = ", True" if keepdims else ""
             return [f"{ufunc.__name__}_reduce({args[0]}, {self.argument(axis)}, {self.argument(dtype)}, {out}{keep}{options})"]
+        if fn is dot and not all(isinstance(a, Var) and a.shape for a in call.args):
+            return [f"copyto({out}, np.dot({args[0]}, {args[1]}))"]
         if fn is dot:
             if self.array(v).flags.c_contiguous and v.shape:
                 return [f"{args[0]}.dot({args[1]}, {out})"]
@@ -369,7 +374,7 @@ class Program:
         if fn is cast or fn in (reshape, transpose, np.broadcast_to, np.expand_dims):
             source = args[0] if fn is cast else self.view_text(call, args)
             return [f"copyto({out}, {source}, casting='unsafe')"]
-        if fn is np.where and len(args) == 3:
+        if fn is np.where and len(args) == 3 and isinstance(call.args[0], Var) and call.args[0].dtype == bool:
             return [f"copyto({out}, {args[2]})", f"copyto({out}, {args[1]}, where={args[0]})"]
         if v in self.chains.wholes:
             return [
@@ -418,6 +423,8 @@ class Program:
         return f"np.{call.fn.__name__}({args[0]}, {args[1]})"
 
     def name_of_array(self, array: np.ndarray, name: str) -> str:
+        while not same_array(self.space.get(name, array), array):
+            name += "_"
         self.space[name] = array
         return name
 
@@ -480,6 +487,15 @@ def whole_index(index: Any) -> tuple[Any, ...]:
     """The same index, but of one element an array without axes, not a number."""
     parts = index if isinstance(index, tuple) else (index,)
     return parts if any(i is Ellipsis for i in parts) else (*parts, Ellipsis)
+
+
+def same_array(x: Any, y: np.ndarray) -> bool:
+    """Whether they are one place in memory, or one number."""
+    if x is y:
+        return True
+    if not isinstance(x, np.ndarray) or (x.shape, x.dtype, x.strides) != (y.shape, y.dtype, y.strides):
+        return False
+    return x.ctypes.data == y.ctypes.data or (x.shape == () and x.base is y.base is None and x.tobytes() == y.tobytes())
 
 
 def base_of(array: np.ndarray) -> np.ndarray:

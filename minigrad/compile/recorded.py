@@ -185,9 +185,9 @@ class Recorded:
             self.passed("merged and reordered", calls)
             calls = batched_over_time(calls, recorder)
             calls = self.passed("batched over time", dead_code_removed(calls, self.needed(outs)))
-            calls = sums_in_blocks(calls, recorder)
+            calls = self.seen("sums in blocks", sums_in_blocks(calls, recorder))
+            calls = self.seen("weights turned", weights_turned(calls, recorder))
             calls = updates_together(calls, recorder)
-            calls = weights_turned(calls, recorder)
             calls = duplicates_removed(calls, keep)
         recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
         calls = dead_code_removed(calls, [*(self.kept(v) for v in outs), *(v for v, _ in recorder.guards)])
@@ -315,31 +315,35 @@ class Recorded:
             space[name] = x
             return f"{name}.copy()" if isinstance(x, np.ndarray) else name
 
-        for kind, owner, new in self.effects:
-            name = f"o{len(space)}"
+        values: list[str] = []  # all are taken before anything is written, for what is written to may be one of them
+        for i, (kind, owner, new) in enumerate(self.effects):
+            name, value = f"o{len(space)}", f"v{i}"
             if kind == "data":
                 space[name] = owner
-                after.append(f"value = {array(new)}.copy()" if isinstance(new, Out) else f"value = {fresh(new)}")
+                values.append(f"{value} = {array(new)}.copy()" if isinstance(new, Out) else f"{value} = {fresh(new)}")
                 if isinstance(new, Out) and owner._leaf is None:
-                    after += ["value.flags.writeable = False", f"{name}._data = value"]  # what _rebind does
+                    after += [f"{value}.flags.writeable = False", f"{name}._data = {value}"]  # what _rebind does
                 else:
-                    after.append(f"{name}._rebind(value)")
+                    after.append(f"{name}._rebind({value})")
                 place = fed.get(id(owner))
                 if place is not None and isinstance(new, Out):
                     if address(program.arrays[self.kept(new.var)]) != address(space[f"in{place}"]):
-                        after.append(f"copyto(in{place}, value)")
-                    after.append(f"last{place} = value")
+                        after.append(f"copyto(in{place}, {value})")
+                    after.append(f"last{place} = {value}")
             elif kind == "grad":
                 space[name] = owner
-                after.append(f"{name}.grad = {fresh(new)}")
+                values.append(f"{value} = {fresh(new)}")
+                after.append(f"{name}.grad = {value}")
             else:
                 container, key = owner
                 space[name], space[name + "key"] = container, key
-                after.append(f"{name}[{name}key] = {fresh(new)}")
+                values.append(f"{value} = {fresh(new)}")
+                after.append(f"{name}[{name}key] = {value}")
+        values.append(f"result = {fresh(self.result)}")
         kept = sorted(n for n in space if n.startswith("last"))
         text = [f"def call({', '.join(given)}):"]
         text += [f"    global {', '.join(kept)}"] if kept else []
-        text += [f"    {line}" for line in (*inside, *self.running(space, kept), *after, f"return {fresh(self.result)}")]
+        text += [f"    {line}" for line in (*inside, *self.running(space, kept), *values, *after, "return result")]
         space["space"] = program.space
         exec("\n".join(text), space)
         return space["call"]  # type: ignore[no-any-return]

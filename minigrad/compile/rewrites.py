@@ -146,13 +146,13 @@ def rows_of(v: Var, made_by: dict[Var, Call], uses: dict[Var, int], recorder: Re
         call = made_by.get(call.args[0])
     if call is None or len(call.args) == 0 or not isinstance(call.args[-1], Var) or len(call.args[-1].shape) != 2:
         return None
-    if call.fn is dot and call.out is v:
+    if call.fn is dot and call.out is v and isinstance(call.args[0], Var):
         turned = call.args[0]
         if turned.source == "constant" and len(turned.shape) == 2:
             return recorder.constant(np.ascontiguousarray(turned.value.T)), call.args[1]
-        if turned.call is not None and turned.call.fn is transpose and turned.call.args[1] == (1, 0):
+        if turned.call is not None and is_turned(turned):
             return turned.call.args[0], call.args[1]
-    if call.fn == np.add.reduce and call.options in ({"axis": 0}, {"axis": (0,)}) and call.out.size == v.size:
+    if call.fn == np.add.reduce and call.options in ({"axis": 0}, {"axis": (0,)}) and call.out.shape == v.shape:
         return None, call.args[0]
     return None
 
@@ -179,7 +179,7 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
 
     def worth_it(v: Var) -> bool:
         slices = [last_slice(call.out) for call in users[v]]
-        return len(slices) > 1 and all(s is not None and v.shape[0] * (s[2] - s[1]) > MOST for s in slices)
+        return len(slices) > 1 and v.shape[-1] > 1 and all(s is not None and v.shape[0] * (s[2] - s[1]) > MOST for s in slices)
 
     def part(x: Any, start: int, stop: int, scope: Any, first: bool = False) -> Any:
         if not isinstance(x, Var) or not x.shape or x.shape[-1] == 1:
@@ -190,7 +190,7 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
         if call.fn is np.add:
             return added(left, recorder, np.add, tuple(part(a, start, stop, scope) for a in call.args), scope)
         a, w = call.args
-        if w.call is not None and w.call.fn is transpose:
+        if is_turned(w):
             columns = view(transpose, view(operator.getitem, w.call.args[0], (slice(start, stop),), scope), (1, 0), scope)
         else:
             columns = part(w, start, stop, scope)
@@ -320,7 +320,7 @@ def weights_turned(calls: Calls, recorder: Recorder) -> Calls:
     """x W.T of many steps: W.T is written down once, for some BLAS are slower with a matrix that is only said to be turned."""
     times: dict[Var, int] = {}
     for call in calls:
-        if call.fn is dot and is_turned(call.args[1]) and call.args[0].shape[0] >= MANY and len(call.out.shape) == 2:
+        if call.fn is dot and len(call.out.shape) == 2 and call.out.shape[0] >= MANY and turned_weight(call.args[1]):
             times[call.args[1]] = times.get(call.args[1], 0) + 1
     turned: dict[Var, Var] = {}
     left: Calls = []
@@ -335,7 +335,12 @@ def weights_turned(calls: Calls, recorder: Recorder) -> Calls:
 
 
 def is_turned(v: Any) -> bool:
-    return isinstance(v, Var) and settled(v) and v.call is not None and v.call.fn is transpose and len(v.shape) == 2
+    """Whether it is another matrix, transposed."""
+    return isinstance(v, Var) and v.call is not None and v.call.fn is transpose and v.call.args[1] == (1, 0)
+
+
+def turned_weight(v: Any) -> bool:
+    return is_turned(v) and settled(v)
 
 
 def products_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
@@ -387,6 +392,7 @@ def neighbours_merged(calls: Calls, recorder: Recorder) -> Calls:
 
 
 def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
+    place = {call.out: i for i, call in enumerate(calls)}
     rows: dict[Any, list[tuple[tuple[tuple[int, int], ...], Call]]] = {}
     for call in calls:
         if not isinstance(call.fn, np.ufunc) or call.fn.nout != 1 or call.fn.signature or call.options or not call.pure:
@@ -416,7 +422,7 @@ def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
                 continue
             if len(run) > 1:
                 together = [call for _, call in run]
-                first = min(together, key=lambda call: call.out.number)
+                first = min(together, key=lambda call: place[call.out])
                 joined[first.out] = together
                 dropped.update(call.out for call in together)
             if item is not None:

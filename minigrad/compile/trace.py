@@ -314,21 +314,7 @@ class Array(Standin, NDArrayOperatorsMixin):
         ufunc = METHODS_TO_REDUCTIONS.get(name)
         if ufunc is not None:
             return lambda axis=None, keepdims=False: ufunc.reduce(self, axis=axis, keepdims=keepdims)
-        if name in (
-            "mean",
-            "argmax",
-            "argmin",
-            "any",
-            "all",
-            "cumsum",
-            "cumprod",
-            "var",
-            "std",
-            "take",
-            "repeat",
-            "clip",
-            "round",
-        ):
+        if name in FUNCTIONS_AS_METHODS:
             function = getattr(np, name)
             return lambda *args, **options: function(self, *args, **options)
         raise AttributeError(f"a recorded array has no attribute {name!r}")
