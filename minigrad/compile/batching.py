@@ -20,6 +20,7 @@ from .passes import (
     settled,
     signature,
     sorted_by_need,
+    users_of,
 )
 from .trace import Call, Recorder, Var, cast, dot, reshape, stack, transpose, variables
 
@@ -338,10 +339,7 @@ def sums_in_blocks(calls: Calls, recorder: Recorder) -> Calls:
     Each is added as soon as its steps are done. What they have made is then not needed any more.
     """
     place = {call.out: i for i, call in enumerate(calls)}
-    users: dict[Var, Calls] = {}
-    for call in calls:
-        for v in call.inputs():
-            users.setdefault(v, []).append(call)
+    users = users_of(calls)
     items = [(i, 0, call) for i, call in enumerate(calls)]
     gone: set[Var] = set()
 

@@ -17,7 +17,7 @@ from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stac
 __all__ = [
     "added", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "is_row", "is_view", "made_instead",
     "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need",
-    "updates_together", "uses_of",
+    "updates_together", "users_of", "uses_of",
 ]  # fmt: skip
 
 Calls = list[Call]
@@ -91,6 +91,15 @@ def uses_of(calls: Calls) -> dict[Var, int]:
         for v in call.inputs():
             uses[v] = uses.get(v, 0) + 1
     return uses
+
+
+def users_of(calls: Calls) -> dict[Var, Calls]:
+    """The calls that each Var is an argument of; a call twice of which it is two."""
+    users: dict[Var, Calls] = {}
+    for call in calls:
+        for v in call.inputs():
+            users.setdefault(v, []).append(call)
+    return users
 
 
 def members_of(call: Call) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, added, is_view, made_instead, rewritten, settled, signature, uses_of
+from .passes import Calls, added, is_view, made_instead, rewritten, settled, signature, users_of, uses_of
 from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
 
 __all__ = [
@@ -52,11 +52,7 @@ def zeros_left_out(calls: Calls, keep: dict[Var, Var]) -> Calls:
             empty[call.out] = set(np.flatnonzero(rows).tolist())
         if call.fn is np.add and not call.options:
             for zero, other in (call.args, call.args[::-1]):
-                if (
-                    nothing_in(zero, empty)
-                    and isinstance(other, Var)
-                    and (other.shape, other.dtype) == (call.out.shape, call.out.dtype)
-                ):
+                if nothing_in(zero, empty) and isinstance(other, Var) and alike(other, call.out):
                     same[call.out] = other
                     break
             if call.out in same:
@@ -162,10 +158,7 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
 
     Parts of rows do not lie side by side, and with these a ufunc takes two to three times as long.
     """
-    users: dict[Var, Calls] = {}
-    for call in calls:
-        for v in call.inputs():
-            users.setdefault(v, []).append(call)
+    users = users_of(calls)
     made_by = {call.out: call for call in calls}
 
     def divisible(v: Any) -> bool:

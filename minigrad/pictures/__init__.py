@@ -13,7 +13,7 @@ from typing import Any
 from ..snapshot import Graph
 from ..tensor import Tensor
 from .board import Block, Marks
-from .details import marks_for
+from .details import marks_for, values_at_hand
 from .dot import to_dot
 from .drawing import Drawing, drawn, keep_within
 from .fold import fold
@@ -82,6 +82,6 @@ def draw(
     marks = marks_for(graph, outputs, show, order, names, highlight)
     picture = unroll(graph, marks, title) if depth is None else nested(graph, marks, title, depth)
     hand = [*outputs, *(t for t in (names or {}).values() if isinstance(t, Tensor))]
-    known = {node: t.data for t in hand for node in (t._node, t._leaf) if node in graph.index}
+    known = values_at_hand(graph, hand)
     playback = Playback(graph, known=known, shown=lambda: Shown(own_boxes(graph, picture), marks.names))
     return drawn(picture, graph, limit, advice, playback)

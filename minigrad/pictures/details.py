@@ -51,7 +51,8 @@ def marks_for(
         for i, node in enumerate(swept, 1):
             notes[node].append(f"#{i}")
     if "value" in show:
-        for node, value in values(graph, [*outputs, *named.values()]).items():
+        known_values = {**values_saved(graph), **values_at_hand(graph, [*outputs, *named.values()])}
+        for node, value in values_that_follow(graph, known_values).items():
             notes[node].append(summary(value))
     if "grad" in show:
         for node, cotangent in cotangents(graph).items():
@@ -130,18 +131,25 @@ def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:
     )
 
 
-def values(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, np.ndarray]:
-    """The values that are still there: of tensors at hand, of what was saved for the rules, and what follows from these."""
+def values_at_hand(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, np.ndarray]:
+    """Those of tensors that somebody holds."""
+    return {node: t.data for t in tensors for node in (t._node, t._leaf) if node in graph.index}
+
+
+def values_saved(graph: Graph) -> dict[Node, np.ndarray]:
+    """Those that were saved for the rules, of operands and results."""
     found: dict[Node, np.ndarray] = {}
-    for t in tensors:
-        for node in (t._node, t._leaf):
-            if node in graph.index:
-                found[node] = t.data
     for node in graph:
         if isinstance(node.saved, tuple):
             for which, array in zip((node, *node.operands), node.saved, strict=False):
                 if isinstance(which, Node) and isinstance(array, np.ndarray | np.generic) and np.shape(array) == which.shape:
                     found.setdefault(which, np.asarray(array))
+    return found
+
+
+def values_that_follow(graph: Graph, known: Mapping[Node, np.ndarray]) -> dict[Node, np.ndarray]:
+    """What is known, and what follows from it by the ops themselves."""
+    found = dict(known)
     for node in graph:
         if node not in found and node.op is not None and all(x in found for x in node.parents):
             operands = [found[x] if isinstance(x, Node) else x for x in node.operands]

@@ -20,8 +20,9 @@ import numpy as np
 
 from ..errors import GraphFreedError, RendererMissing, RenderError
 from ..explain import rule_text
-from ..graph import HOOKS, Forgotten, Leaf, Node, ancestors, reverse, unbroadcast
+from ..graph import HOOKS, Leaf, Node, ancestors, reverse, unbroadcast
 from ..snapshot import Graph
+from .details import values_saved, values_that_follow
 from .dot import printable
 from .inline import compact, plain
 from .picture import Picture
@@ -176,22 +177,7 @@ def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any
 
 def values_of(playback: Playback) -> dict[Node, np.ndarray]:
     """What was saved for the rules, what is at hand, and what follows from these by the ops themselves."""
-    graph = playback.graph
-    found: dict[Node, np.ndarray] = {}
-    for node in graph:
-        if isinstance(node.saved, Forgotten | None):
-            continue
-        for which, array in zip((node, *node.operands), node.saved, strict=False):
-            if isinstance(which, Node) and isinstance(array, np.ndarray | np.generic) and np.shape(array) == which.shape:
-                found.setdefault(which, np.asarray(array))
-    for node, array in playback.known.items():
-        found.setdefault(node, array)
-    for node in graph:
-        if node not in found and node.op is not None and all(x in found for x in node.parents):
-            operands = [found[x] if isinstance(x, Node) else x for x in node.operands]
-            with np.errstate(all="ignore"):
-                found[node] = np.asarray(node.op.forward(*operands, **node.options))
-    return found
+    return values_that_follow(playback.graph, {**playback.known, **values_saved(playback.graph)})
 
 
 def packed(array: Any) -> dict[str, Any]:
