@@ -12,6 +12,7 @@ import numpy as np
 from .passes import (
     Calls,
     added,
+    in_order,
     is_row,
     is_view,
     made_instead,
@@ -194,37 +195,19 @@ class Batching:
         return -(-steps // blocks)
 
     def in_order(self) -> list[int]:
-        """Groups after those they need; of those that wait for one another any order."""
+        """Groups after those they need; those that wait for one another are in any order among themselves."""
+        of, part = self.groups.of, self.groups.component
         after: list[set[int]] = [set() for _ in self.groups.members]
-        count = [0] * len(after)
+        waiting = [0] * len(after)
         for number, group in enumerate(self.groups.members):
             for call in group:
                 for v in call.inputs():
-                    source = self.groups.of.get(v)
-                    if source is not None and source != number and number not in after[source]:
+                    source = of.get(v)
+                    together = source == number or (v in part and part[v] == part.get(call.out))
+                    if source is not None and not together and number not in after[source]:
                         after[source].add(number)
-        for following in after:
-            for n in following:
-                count[n] += 1
-        ready = [n for n, c in enumerate(count) if c == 0]
-        order = []
-        done: set[int] = set()
-        rest = iter(range(len(after)))
-        while True:
-            while ready:
-                number = ready.pop()
-                if number in done:
-                    continue
-                done.add(number)
-                order.append(number)
-                for n in after[number]:
-                    count[n] -= 1
-                    if count[n] == 0:
-                        ready.append(n)
-            left = next((n for n in rest if n not in done and n in self.groups.waiting), None)
-            if left is None:
-                return order
-            ready.append(left)
+                        waiting[number] += 1
+        return in_order(list(range(len(after))), [list(numbers) for numbers in after], waiting)
 
     def record(self, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
         return added(self.new, self.recorder, fn, args, scope, **options)

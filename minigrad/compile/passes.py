@@ -15,8 +15,8 @@ import numpy as np
 from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
-    "added", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "is_row", "is_view", "made_instead",
-    "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need",
+    "added", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order", "is_row", "is_view",
+    "made_instead", "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need",
     "updates_together", "users_of", "uses_of",
 ]  # fmt: skip
 
@@ -304,7 +304,7 @@ def sorted_by_need(calls: Calls, late: Set[Var] = frozenset()) -> Calls:
 
 
 def in_order(turn: list[int], after: list[list[int]], waiting: list[int]) -> list[int]:
-    """The numbers of calls: none before those it waits for, and of the rest the one with the lowest turn."""
+    """The numbers of what has to wait, such as calls: none before those it waits for, of the rest that with the lowest turn."""
     ready = [(turn[i], i) for i, n in enumerate(waiting) if n == 0]
     heapq.heapify(ready)
     order = []
