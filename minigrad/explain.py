@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .graph import Node, ancestors, leading_to, reverse
+from .norms import norm
 from .snapshot import Graph
 from .tensor import Tensor, differentiable
 
@@ -45,7 +46,7 @@ def explain(y: Tensor, x: Tensor) -> str:
         if node in way:
             what = "the gradient" if node is goal else "its cotangent"
             g = found.get(node)
-            size = "none reached it" if g is None else f"shape {np.shape(g)}, norm {np.linalg.norm(g):.4g}"
+            size = "none reached it" if g is None else f"shape {np.shape(g)}, norm {norm(g):.4g}"
             lines += [heading(graph, node), f"    {what}: {size}"]
             if node is not goal:
                 lines += [

@@ -16,6 +16,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.graph import Node, ancestors, reverse, unbroadcast
+from minigrad.norms import norm
 
 from .cells import RNNCell
 from .data.batch import IGNORED, Batch
@@ -95,22 +96,22 @@ class GradientFlow:
             hops = [(node, part) for node, part in parts if place(node) == (k, t + 1)]
             arrived[k, t].append(sum((part for node, part in parts if place(node) != (k, t)), np.zeros(())))
             crossed[k, t + 1].append(sum((part for _, part in hops), np.zeros(())))
-            self.norms[name][k, t] = norm([g])
+            self.norms[name][k, t] = norm(g)
             for node, part in hops:
                 if CARRIES.get(name) in [getattr(operand, "name", "") for operand in node.operands]:
-                    self.gains["carry"][k, t + 1] = norm([part]) / norm([found[node]])
+                    self.gains["carry"][k, t + 1] = norm(part) / norm(found[node])
             if t and elman[k]:
                 delta = sent(state, 0, g)
-                self.gains["activation"][k, t] = norm([delta]) / norm([g])
-                self.gains["weight"][k, t] = norm(crossed[k, t]) / norm([delta])
+                self.gains["activation"][k, t] = norm(delta) / norm(g)
+                self.gains["weight"][k, t] = norm(*crossed[k, t]) / norm(delta)
         for k, t in arrived:
-            self.gains["total"][k, t] = norm(crossed[k, t]) / norm(arrived[k, t]) if t else math.nan
+            self.gains["total"][k, t] = norm(*crossed[k, t]) / norm(*arrived[k, t]) if t else math.nan
         self.shares, self.gradients, self.gates, self.saturation = (dict[str, np.ndarray]() for _ in range(4))
         for p, name in reversed(parameters.items()):
             by_step = np.zeros((len(steps), *p.shape), p.dtype)
             for node, part in sends[p]:
                 by_step[place(node)[1]] += part
-            self.shares[name] = np.array([norm([part]) for part in by_step])
+            self.shares[name] = np.array([norm(part) for part in by_step])
             self.gradients |= {name: by_step} if gradients else {}
         for node in order:
             if node.op is not None and node.op.name in SATURATED and place(node)[0] is not None:
@@ -124,7 +125,7 @@ class GradientFlow:
             sweep = reverse(step._node, np.ones((), step.dtype), places, retain=True) if step.requires_grad else {}
             for state, g in sweep.items():
                 name, k, before = places[state]
-                self.matrix[name][k, t, before] = norm([g])
+                self.matrix[name][k, t, before] = norm(g)
         blocks = [np.stack(np.split(cell.weight_hh.data.astype(float), cell.gates)) for cell in self.cells]
         self.singular_values = [np.linalg.svd(W, compute_uv=False) for W in blocks]
         self.spectral_radius = [abs(np.linalg.eigvals(W)).max(-1) if W[0].size == len(W[0]) ** 2 else np.nan for W in blocks]
@@ -319,13 +320,6 @@ def sent(node: Node, i: int, g: np.ndarray) -> np.ndarray:
     """What a node of cotangent g sends to its operand i, by its rule."""
     part = node.op.pullbacks[0 if node.op.variadic else i](g, node, node.recall(), i)
     return np.asarray(unbroadcast(part, node.operands[i].shape))
-
-
-def norm(parts: Iterable[Any]) -> np.float64:
-    """The norm of all parts together, each number divided by the largest, for the square of 1e-200 is 0."""
-    x = np.concatenate([np.ravel(part) for part in parts]).astype(float)
-    top = abs(x).max(initial=0.0)
-    return np.float64(top * np.linalg.norm(x / top) if 0 < top < math.inf else top)
 
 
 def blank(width: float, height: float, panels: int) -> tuple[Any, Any]:

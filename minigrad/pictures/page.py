@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import GraphFreedError, RendererMissing, RenderError
 from ..explain import rule_text
 from ..graph import HOOKS, Leaf, Node, ancestors, reverse, unbroadcast
+from ..norms import norm
 from ..snapshot import Graph
 from .details import values_saved, values_that_follow
 from .dot import printable
@@ -189,7 +190,7 @@ def packed(array: Any) -> dict[str, Any]:
     x = np.asarray(array)
     flat = x.ravel().astype(float)
     with np.errstate(all="ignore"):
-        said: dict[str, Any] = {"norm": digits(np.linalg.norm(flat)), "shape": list(x.shape)}
+        said: dict[str, Any] = {"norm": digits(norm(flat)), "shape": list(x.shape)}
         if x.size <= PRINTED:
             return {**said, "values": [digits(v) for v in flat]}
         said |= {"min": digits(flat.min()), "mean": digits(flat.mean()), "max": digits(flat.max())}

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.graph import Leaf, Node, reverse, unbroadcast
+from minigrad.norms import norm
 from minigrad.pictures import Graph, Marks
 
 from .run import Run, column
@@ -199,7 +200,3 @@ def sent(node: Node, i: int, operand: Node, g: np.ndarray) -> np.ndarray:
     pullback = node.op.pullbacks[0 if node.op.variadic else i]
     part: np.ndarray = unbroadcast(pullback(g, node, node.recall(), i), operand.shape)
     return part
-
-
-def norm(g: np.ndarray) -> float:
-    return float(np.linalg.norm(g))
