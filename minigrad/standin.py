@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-__all__ = ["RECORDER", "Standin", "decide", "drawn", "known", "number", "primitive", "setting"]
+__all__ = ["RECORDER", "Counted", "RecordsItself", "Standin", "decide", "drawn", "known", "number", "primitive", "setting"]
 
 RECORDER: ContextVar[Any] = ContextVar("minigrad recorder", default=None)
 
@@ -26,6 +26,27 @@ class Standin:
     if TYPE_CHECKING:  # it has what arrays have
 
         def __getattr__(self, name: str) -> Any: ...
+
+
+class Counted:
+    """The base of objects whose attributes a recorded function may read.
+
+    `changes` counts how often any of them was set: a program whose count is still the same need not look at them again.
+    """
+
+    changes: ClassVar[list[int]] = [0]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        Counted.changes[0] += 1
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        Counted.changes[0] += 1
+        super().__delattr__(name)
+
+
+class RecordsItself:
+    """The base of objects that tell the recorder themselves what they read and write: optimizers, compiled functions."""
 
 
 def decide(condition: Any) -> bool:

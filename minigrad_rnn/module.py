@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from minigrad import Tensor
+from minigrad.standin import Counted
 
 __all__ = ["Module", "Parameter"]
 
@@ -36,7 +37,7 @@ def rebuilt(kind: type[Parameter], data: np.ndarray, name: str | None, requires_
     return made
 
 
-class Module:
+class Module(Counted):
     """The base of everything that has parameters. Subclasses define ``forward``; calling the module runs it.
 
     Parameters and modules are found in the attributes of the object, also inside lists, tuples and dicts, and are named

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from minigrad import scope
-from minigrad.standin import RECORDER, decide
+from minigrad.standin import RECORDER, RecordsItself, decide
 
 from .module import Module, Parameter
 
@@ -435,7 +435,7 @@ def mapping(given: Any, what: str) -> dict[str, Any]:
 # -- the objects -------------------------------------------------------------------------------------------------------
 
 
-class Optimizer(Configured):
+class Optimizer(Configured, RecordsItself):
     """Holds the parameters and what the update remembers of each. Subclasses define ``update``."""
 
     lr: float = number()
@@ -489,7 +489,7 @@ class Optimizer(Configured):
                         recorder.setting(p, "requires_grad")
                     g = p.grad
                     if g is not None:
-                        state = recorder.slot(self.states, i)
+                        state = recorder.slot(self, "states", i)
                         with scope("parameter", i):
                             new, self.states[i] = self.update(recorder.cell(p), g, state)
                         p._rebind(new.astype(p.dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import signal
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.compile import Compiled
 from minigrad.graph import CURRENT, DEBUG
 
 from .clip import clip_grad_norm, clip_grad_value
@@ -149,7 +151,7 @@ class Trainer:
         self.compile = compile
         self.not_compiled = "" if compile else "compile=False"
         self._compiles = compile
-        self._program: Any = None
+        self._program = Compiled(functools.partial(learn, model), static=(3, 4, 5), at_once=4)
         self.about = about or {}
         self.batches = 0  # the position in the data: how many have been seen
         self.history = History()
@@ -195,10 +197,6 @@ class Trainer:
         length, start = len(source), len(self.history.loss)
         goal = length * whole("until", until, 0) if epochs is None else self.batches + length * whole("epochs", epochs, 0)
         over = self.batches >= goal or (until is not None and self._gives_up(length, patience))
-        self._program = mg.compile(
-            lambda inputs, targets, state, kind, count, learnt: learn(self.model, Batch(inputs, targets), state, kind, count),
-            static=(3, 4, 5),
-        )
         name, unit = data.name if isinstance(data, Task) else "train", "epoch" if length == 1 else "batch"
         with (
             patient_interrupt(save) as interrupted,
@@ -261,6 +259,7 @@ class Trainer:
         draws = [(rng, rng.bit_generator.state) for rng in self.model.generators()]
         weights = [(p, p.data) for p in self.model.parameters()]  # arrays that nobody can write to
         attributes = [(x, dict(vars(x))) for x in (self, self.optimizer, self.schedule) if x is not None]
+        compiled = self._program.history()
         self.optimizer.states = list(self.optimizer.states)  # an update changes this list
         try:
             yield
@@ -272,6 +271,7 @@ class Trainer:
             for x, before in attributes:
                 vars(x).clear()
                 vars(x).update(before)
+            self._program.resume(compiled)
             raise
 
     def _gradient(self, source: Source, kind: str, count: int) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None, int]:
@@ -299,10 +299,11 @@ class Trainer:
             learnt = tuple(p.requires_grad for p in self.model.parameters())
             try:
                 loss, share, after = self._program(batch.inputs, batch.targets, state, kind, count, learnt)
+                self.not_compiled = self._program.not_compiled
                 return float(loss.item()), share, after
             except mg.CompileError as error:
                 self._compiles, self.not_compiled = False, str(error)
-        loss, share, after = learn(self.model, batch, state, kind, count)
+        loss, share, after = learn(self.model, batch.inputs, batch.targets, state, kind, count)
         return float(loss.item()), share, after
 
     def _explain(self, error: FloatingPointError, source: Source, kind: str, count: int) -> NoReturn:
@@ -370,6 +371,7 @@ class Trainer:
             arrays |= {f"best.{name}": value for name, value in self.best[2].items()}
         info = {
             "about": self.about,
+            "compiled": {**self._program.history(), "compiles": self._compiles, "not_compiled": self.not_compiled},
             "batches": self.batches,
             "optimizer": optimizer["options"],
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
@@ -407,6 +409,9 @@ class Trainer:
             self.schedule.load_state_dict(info["schedule"])
         for rng, drawn in zip(self.model.generators(), info["generators"], strict=True):
             rng.bit_generator.state = drawn
+        if "compiled" in info and self.compile:
+            self._program.resume(info["compiled"])
+            self._compiles, self.not_compiled = bool(info["compiled"]["compiles"]), str(info["compiled"]["not_compiled"])
         self.batches = whole("batches", info["batches"], 0)
         self._carried = tuple(mg.tensor(parts["carried"][str(i)]) for i in range(len(parts["carried"]))) or None
         self.best = None if info["best"] is None else (float(info["best"][0]), int(info["best"][1]), parts["best"])
@@ -446,10 +451,12 @@ def answer(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
     return outputs, state
 
 
-def learn(model: Module, batch: Batch, state: Any, kind: str, count: int) -> tuple[Tensor, Any, Any]:
-    """See `Trainer._learn`."""
-    outputs, after = answer(model, batch, state)
-    loss = sequence_loss(kind, outputs, batch.targets)
+def learn(
+    model: Module, inputs: Any, targets: Any, state: Any, kind: str, count: int, learnt: tuple[bool, ...] = ()
+) -> tuple[Tensor, Any, Any]:
+    """See `Trainer._learn`. `learnt`, which parameters require grad, tells programs apart."""
+    outputs, after = answer(model, Batch(inputs, targets), state)
+    loss = sequence_loss(kind, outputs, targets)
     (loss.total if count == 1 else loss.total / count).backward()
     return loss.total.detach(), loss.steps, None if after is None else tuple(part.detach() for part in after)
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dis
 import functools
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
-from types import CellType, CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..graph import CURRENT, DEBUG
+from ..standin import RecordsItself
 from ..tensor import Tensor
-from ..trees import leaves
+from ..trees import leaves, mapped
 from .program import OtherWay
-from .recorded import Recorded
+from .recorded import CHANGING, Recorded
 from .trace import CompileError
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Compiled", "compile"]
 
 MOST_VARIANTS = 8  # programs for one signature, of functions whose conditions on values come out differently
-MOST_SIGNATURES = 32  # kept; the one that was recorded first is forgotten
+MOST_SIGNATURES = 32  # kept; the one that was not used for longest is forgotten
+COST = 40  # runs of a program that it takes to earn what a recording costs
+AT_ONCE = 8  # recordings before any run
 
 Place = int | str  # of an argument: its position or its name
 
@@ -37,19 +39,22 @@ def compile(
     All that f does with Tensors and arrays is recorded, forward, backward and the update of an optimizer alike, and whatever
     it takes from outside is asked for anew at each run: arguments, the values of Tensors that f closes over, an
     optimizer's learning rate and states, random numbers from a `numpy.random.Generator` given as an argument or used by a
-    dropout layer. What it writes outside (``p.grad``, ``p.data``) is written at each run. Arrays and
-    numbers that f closes over are taken for constants, as are arguments that are neither arrays, Tensors nor numbers. If such
-    a name stands for another array or number at a later call, that is a CompileError: make it an argument. What is written
-    into such an array, and what is an attribute of an object, is not seen.
+    dropout layer. What it writes outside (``p.grad``, ``p.data``) is written at each run. All else that Python
+    reads from outside while f is recorded, in f and in the functions and objects it uses (closures, globals, defaults,
+    attributes, elements of containers and arrays), is looked at again before each run: where it has changed, f is recorded
+    anew, or run as it is if that happens often. A function that changes such a thing itself cannot be compiled.
+    Not seen: what C code reads, and what is written with ``vars(module)[name] = value``.
 
-    One program serves all calls whose arguments have the same shapes and dtypes; other ones are recorded anew. Numbers may
+    One program serves all calls whose arguments have the same shapes and dtypes; other ones are recorded anew, if calls
+    like them recur often enough to pay for it, and until then f is run as it is; ``.not_compiled`` says why. Numbers may
     change from call to call; name those in `static` (by position or name) that are used as sizes or in conditions. With
     ``check=True`` each call runs f itself as well, on copies of the arguments, and compares; f must then be without effects.
     ``batch=False`` leaves out the passes that change the order of sums, and what comes out is then what f gives, bit for bit.
     Otherwise it may differ in the last digits. (So it may for arguments that are not contiguous.)
 
-    What it returns is outside of any graph. Compiled functions that it calls become part of it; in debug mode f itself is
-    run.
+    What it returns is outside of any graph, and to use it in one that is differentiated is a LeavesGraphError. The first run of
+    each program is compared with what f gave on the same values; a difference is a CompileError. Compiled functions that f
+    calls become part of it; in debug mode f itself is run.
 
     ``.source`` is the program, ``.report()`` tells what it is made of, ``.graph`` draws it,
     ``.stages(...)`` shows what each pass did. Raises CompileError where f cannot be recorded: where
@@ -81,19 +86,25 @@ def compile(
     return Compiled(f, static, check, batch)
 
 
-class Compiled:
+class Compiled(RecordsItself):
     """What `compile` returns."""
 
-    def __init__(self, f: Callable[..., Any], static: tuple[Place, ...], check: bool, batch: bool) -> None:
+    def __init__(
+        self, f: Callable[..., Any], static: tuple[Place, ...] = (), check: bool = False, batch: bool = True,
+        at_once: int = AT_ONCE,
+    ) -> None:  # fmt: skip
         functools.update_wrapper(self, f)
         self.f = f
         self.static = (static,) if isinstance(static, str | int) else tuple(static)
         self.check = check
         self.batch = batch
-        self.programs: dict[Any, list[Recorded]] = {}
+        self.programs: OrderedDict[Any, list[Recorded]] = OrderedDict()  # the one used last at the end
+        self.credit = at_once * COST
+        self.gave_up = False  # it runs the function itself from now on
+        self.not_compiled = ""  # why it runs the function itself, now and then or always
+        self._seen: dict[str, int] = {}
+        self._expected: dict[str, int] = {}  # how many programs there were before a training was resumed
         self.last: Recorded | None = None
-        self._names = closed_over(f)
-        self._constants: dict[str, Any] = {}  # what they stood for when a program was recorded
         self._lock = threading.RLock()  # the buffers of a program serve one run at a time
 
     def __repr__(self) -> str:
@@ -111,35 +122,77 @@ class Compiled:
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         key = self.signature(args, options)
         known = self.programs.get(key)
-        if self.programs:
-            for name, old in self._constants.items():
-                now = self._names[name]()
-                if now is not old and (isinstance(old, np.ndarray) or type(now) is not type(old) or now != old):
-                    raise CompileError(
-                        f"{name!r}, which the function closes over, is another {type(old).__name__} than when it was recorded, "
-                        "and a program has the one of then; make it an argument"
-                    )
-        else:
-            values = ((name, read()) for name, read in self._names.items())
-            kinds = np.ndarray | np.generic | int | float
-            self._constants = {name: x for name, x in values if isinstance(x, kinds) and not isinstance(x, bool)}
-        if known is None:
-            known = self.programs[key] = []
-            if len(self.programs) > MOST_SIGNATURES:
-                self.programs.pop(next(iter(self.programs)))
-        for recorded in known:
+        changed = ""
+        for recorded in () if known is None or self.gave_up else tuple(known):
+            changed = recorded.outside.changed()
+            if changed:
+                continue
             try:
                 result = recorded.run(args, options)
             except OtherWay:
                 continue
             self.last = recorded
+            self.credit += 1
+            self.programs.move_to_end(key)
+            if known[0] is not recorded:  # type: ignore[index]
+                known.remove(recorded)  # type: ignore[union-attr]
+                known.insert(0, recorded)  # type: ignore[union-attr]
             return result
+        if not self._may_record(key, changed):
+            return mapped(detached, self.f(*args, **options))
         made = Recorded(self.f, args, options, self.is_static, self.batch)
-        if len(known) >= MOST_VARIANTS:
-            known.pop(0)
-        known.append(made)
+        result = made.run(args, options)
+        known = self.programs.setdefault(key, [])
+        known.insert(0, made)
+        del known[MOST_VARIANTS:]
+        self.programs.move_to_end(key)
+        if len(self.programs) > MOST_SIGNATURES:
+            self.programs.popitem(last=False)
         self.last = made
-        return made.run(args, options)
+        return result
+
+    def _may_record(self, key: Any, changed: str) -> bool:
+        """Whether a recording, which takes as long as some runs of the function itself, is likely to pay. It depends on nothing
+        but the calls before, so that a training that is resumed decides alike; see `history`."""
+        text = repr(key)
+        again = self._expected.pop(text, 0)
+        if again > 1:
+            self._expected[text] = again - 1
+        if again and not self.gave_up:  # before the training was resumed there was a program, which would be run now
+            self.credit += 1
+            return True
+        self._seen[text] = self._seen.get(text, 0) + 1
+        if self.gave_up:
+            return False
+        if self.credit >= COST:
+            self.credit -= COST
+            return True
+        if changed:
+            self.gave_up = True
+            self.not_compiled = f"{changed} changes so often that recording the function anew costs more than it saves"
+        elif key not in self.programs and self._seen[text] >= COST:
+            return True
+        else:
+            self.not_compiled = self.not_compiled or "some calls have shapes that are too rare to record a program for them"
+        return False
+
+    def history(self) -> dict[str, Any]:
+        """What `_may_record` has to know to decide the same after `resume`, as JSON has it."""
+        programs = dict(self._expected)
+        for key, known in self.programs.items():
+            programs[repr(key)] = programs.get(repr(key), 0) + len(known)
+        return {
+            "credit": self.credit, "seen": dict(sorted(self._seen.items())), "gave_up": self.gave_up,
+            "not_compiled": self.not_compiled, "programs": dict(sorted(programs.items())),
+        }  # fmt: skip
+
+    def resume(self, history: dict[str, Any]) -> None:
+        """Decide from now on as a function with this `history` would."""
+        self.programs.clear()
+        self.credit, self.gave_up = int(history["credit"]), bool(history["gave_up"])
+        self.not_compiled = str(history["not_compiled"])
+        self._seen = {str(key): int(n) for key, n in history["seen"].items()}
+        self._expected = {str(key): int(n) for key, n in history["programs"].items()}
 
     @property
     def source(self) -> str:
@@ -217,7 +270,7 @@ class Compiled:
             raise CompileError(f"argument {place!r} is used up when it is read (a generator, an iterator): give a list")
         if place in self.static or x is None or isinstance(x, bool | str | bytes):
             return True
-        return not isinstance(x, float | int | np.ndarray | np.generic | Tensor | list | tuple | dict | np.random.Generator)
+        return is_fixed(x)
 
     def signature(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """What two calls must have in common for the same program to serve both."""
@@ -227,32 +280,14 @@ class Compiled:
         return (CURRENT.get()[0], *((place, kind_of(x, self.is_static(place, x))) for place, x in places))
 
 
-def closed_over(f: Any) -> dict[str, Callable[[], Any]]:
-    """How to read what a function's names from outside stand for, by name."""
-    code = getattr(f, "__code__", None)
-    if code is None:
-        return {}
-    names: set[str] = set()
-    codes = [code]
-    while codes:
-        inner = codes.pop()
-        names |= {i.argval for i in dis.get_instructions(inner) if i.opname in ("LOAD_GLOBAL", "LOAD_DEREF")}
-        codes += [x for x in inner.co_consts if isinstance(x, CodeType)]
-    cells = dict(zip(code.co_freevars, f.__closure__ or (), strict=True))
-    found: dict[str, Callable[[], Any]] = {}
-    for name in names:
-        if name in cells:
-            found[name] = functools.partial(content, cells[name])
-        elif name in f.__globals__:
-            found[name] = functools.partial(f.__globals__.get, name)
-    return found
+def detached(x: Any) -> Any:
+    """A result without its graph, as a program gives it."""
+    return x.detach() if isinstance(x, Tensor) else x
 
 
-def content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # nothing in it yet
-        return None
+def is_fixed(x: Any) -> bool:
+    """Whether a program has it as it was when it was recorded."""
+    return x is None or isinstance(x, bool) or not isinstance(x, (*CHANGING, list, tuple, dict))
 
 
 def kind_of(x: Any, static: bool) -> Any:
@@ -269,9 +304,9 @@ def kind_of(x: Any, static: bool) -> Any:
             ) from None
         return (type(x), x)
     if isinstance(x, dict):
-        return ("dict", *((key, kind_of(y, isinstance(y, bool | str | None))) for key, y in x.items()))
+        return ("dict", *((key, kind_of(y, is_fixed(y))) for key, y in x.items()))
     if isinstance(x, list | tuple):
-        return (type(x), *(kind_of(y, isinstance(y, bool | str | type(None))) for y in x))
+        return (type(x), *(kind_of(y, is_fixed(y)) for y in x))
     if isinstance(x, Tensor):
         return ("tensor", x.shape, x.dtype.str, x.requires_grad)
     if isinstance(x, np.ndarray | np.generic):

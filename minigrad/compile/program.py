@@ -6,6 +6,7 @@ import keyword
 import linecache
 import operator
 import re
+import weakref
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import CodeType
@@ -50,6 +51,7 @@ class Program:
         lines = self.written()
         self.source = self.text(lines)
         filename = f"<minigrad program {next(numbers)}>"
+        weakref.finalize(self, linecache.cache.pop, filename, None)
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
         self.code = compile(self.source, filename, "exec")
         exec(self.code, self.space)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import inspect
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..graph import CURRENT, RECORDING
+from ..errors import LeavesGraphError
+from ..graph import CURRENT, RECORDING, Leaf
 from ..standin import RECORDER, Standin
 from ..tensor import Tensor, wrap
 from ..trees import leaves, mapped
 from .batching import batched_over_time, recurrences, sums_in_blocks
+from .outside import Outside
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, rows_restacked, updates_together
 from .program import OtherWay, Program
 from .rewrites import (
@@ -122,7 +123,10 @@ class Recorded:
         given = [x if is_static(i, x) else mapped(stand_in, x) for i, x in enumerate(args)]
         named = {key: x if is_static(key, x) else mapped(stand_in, x) for key, x in sorted(options.items())}
         self.is_static = is_static
-        silent = Silent(f)
+        fixed = [x for place, x in (*enumerate(args), *options.items()) if is_static(place, x)]
+        fixed += [x for tree in (*args, *options.values()) if isinstance(tree, list | tuple | dict) for x in leaves(tree)]
+        self.outside = Outside(f, (x for x in fixed if not isinstance(x, CHANGING)))
+        silent = Silent()
         token, mark = RECORDER.set(recorder), CURRENT.get()
         CURRENT.set((mark[0] + RECORDING, mark[1]))
         try:
@@ -131,11 +135,17 @@ class Recorded:
             RECORDER.reset(token)
             CURRENT.set(mark)
             self.effects = [(kind, owner, mapped(self.as_var, new)) for kind, owner, new in recorder.restored()]
-            drew = silent.drew({id(rng) for rng, _ in recorder.drawn_from.values()})
+            drew = silent.drew() or self.outside.drew({id(rng) for rng, _ in recorder.drawn_from.values()})
+            changed = self.outside.undo()
         if drew:
             raise CompileError(
                 f"the function draws from {drew}, and a program would have the same numbers at each run: "
                 "make the generator an argument, f(x, rng), and draw with rng.normal(...)"
+            )
+        if changed:
+            raise CompileError(
+                f"the function gives {changed} another value, and a program does not do so again at its next run: return the "
+                "new value, and pass it in as an argument at the next call"
             )
         recorder.name_values()
         del given, named
@@ -221,7 +231,7 @@ class Recorded:
     def as_var(self, x: Any) -> Any:
         if isinstance(x, Tensor) and isinstance(x._data, Standin):
             standin: Any = x._data
-            return Out(standin.var, True)
+            return Out(standin.var, True, x._node is not None)
         if isinstance(x, Array | Number):
             return Out(x.var, False)
         return x
@@ -235,6 +245,7 @@ class Recorded:
             "OtherWay": OtherWay,
             "run": program.run,
             "wrap": wrap,
+            "cut": cut,
             "ndarray": np.ndarray,
         }
         inside: list[str] = []
@@ -302,7 +313,7 @@ class Recorded:
                 if x.var.dtype is None:
                     return name
                 copy = f"{name}.copy()"
-                return f"wrap({copy})" if x.tensor else copy if x.var.shape else f"{copy}[()]"
+                return f"{'cut' if x.cut else 'wrap'}({copy})" if x.tensor else copy if x.var.shape else f"{copy}[()]"
             if isinstance(x, tuple) and hasattr(x, "_fields"):
                 space[type(x).__name__] = type(x)
                 return f"{type(x).__name__}({', '.join(map(fresh, x))})"
@@ -335,10 +346,10 @@ class Recorded:
                 values.append(f"{value} = {fresh(new)}")
                 after.append(f"{name}.grad = {value}")
             else:
-                container, key = owner
-                space[name], space[name + "key"] = container, key
+                holder, attribute, key = owner
+                space[name], space[name + "key"] = holder, key
                 values.append(f"{value} = {fresh(new)}")
-                after.append(f"{name}[{name}key] = {value}")
+                after.append(f"{name}.{attribute}[{name}key] = {value}")
         values.append(f"result = {fresh(self.result)}")
         kept = sorted(n for n in space if n.startswith("last"))
         text = [f"def call({', '.join(given)}):"]
@@ -359,9 +370,40 @@ class Recorded:
             source = f"rng{i}" if n is None else f"a{n}"
             before.append(f"state{i} = {source}.bit_generator.state")
             back.append(f"{source}.bit_generator.state = state{i}")
+        program = self.program
+        results = [
+            x for tree in (self.result, *(new for _, _, new in self.effects)) for x in leaves(tree) if isinstance(x, Out)
+        ]
+        places = [(x, self.kept(x.var)) for x in results]
+        self.expected = [(x, program.names[v] if v.dtype is None else program.arrays[v]) for x, v in places]
+        space["fresh"], space["check"] = self.expected, self.check
+        running = ["run()", "if fresh: check()"]
         if not back:
-            return ["run()"]
-        return [*before, "try:", "    run()", "except BaseException:", *(f"    {line}" for line in back), "    raise"]
+            return running
+        return [
+            *before,
+            "try:",
+            *(f"    {line}" for line in running),
+            "except BaseException:",
+            *(f"    {line}" for line in back),
+            "    raise",
+        ]
+
+    def check(self) -> None:
+        """Compare what the program has given at its first run with what the function itself gave, on the same values."""
+        space = self.program.space
+        pairs = [(x.expected, np.asarray(space[where] if isinstance(where, str) else where)) for x, where in self.expected]
+        largest = max((size_of(expected) for expected, _ in pairs), default=0.0)
+        for expected, found in pairs:
+            if not agree(found, expected, largest):
+                raise CompileError(
+                    "the program does not give what the function gave on the same values (does it use something that is not "
+                    "an argument, or is it so sensitive that the order of a sum matters?); compile(f, batch=False) leaves "
+                    "every sum in its order"
+                )
+        for x, _ in self.expected:
+            x.expected = None
+        self.expected.clear()
 
     def run(self, args: Any, options: Any) -> Any:
         if self.flat and not options:
@@ -381,15 +423,13 @@ class Recorded:
 
 
 class Silent:
-    """The generators that a function may draw from without the recording noticing: the global ones, and those that it and the
-    functions it uses close over."""
+    """The global generators, from which a function may draw without the recording noticing."""
 
-    def __init__(self, f: Callable[..., Any]) -> None:
+    def __init__(self) -> None:
         self.numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002
         self.python = random.getstate()
-        self.own = [(rng, rng.bit_generator.state) for rng in generators_of(f)]
 
-    def drew(self, openly: set[int]) -> str:
+    def drew(self) -> str:
         """Which of them drew, in words; they are put back."""
         found = ""
         if repr(np.random.get_state(legacy=False)) != repr(self.numpy):  # noqa: NPY002
@@ -398,46 +438,59 @@ class Silent:
         if random.getstate() != self.python:
             random.setstate(self.python)
             found = "the module random"
-        for rng, before in self.own:
-            if id(rng) not in openly and repr(rng.bit_generator.state) != repr(before):
-                rng.bit_generator.state = before
-                found = "a generator that it closes over"
         return found
 
 
-def generators_of(f: Any) -> list[np.random.Generator]:
-    """Those that a function and the functions it uses have in their closures and among their globals."""
-    found: dict[int, np.random.Generator] = {}
-    seen: set[int] = set()
-    ahead = [f]
-    while ahead and len(seen) < 1000:
-        x = ahead.pop()
-        x = inspect.unwrap(x) if inspect.isfunction(x) else x
-        if id(x) in seen:
-            continue
-        seen.add(id(x))
-        if isinstance(x, np.random.Generator):
-            found[id(x)] = x
-        elif inspect.ismethod(x):
-            ahead += [x.__func__, *getattr(x.__self__, "__dict__", {}).values()]
-        elif inspect.isfunction(x) and str(x.__module__).split(".")[0] not in ("numpy", "minigrad"):
-            for cell in x.__closure__ or ():
-                with contextlib.suppress(ValueError):  # it may be empty yet
-                    ahead.append(cell.cell_contents)
-            ahead += [x.__globals__[name] for name in x.__code__.co_names if name in x.__globals__]
-            ahead += x.__defaults__ or ()
-    return list(found.values())
+def size_of(array: np.ndarray) -> float:
+    """The largest finite element."""
+    finite = np.abs(array[np.isfinite(array)]) if array.dtype.kind == "f" else np.zeros(0)
+    return float(finite.max(initial=0))
+
+
+def agree(found: np.ndarray, expected: np.ndarray, largest: float) -> bool:
+    """Equal but for rounding, which is relative to the largest element of an array, and of all of them."""
+    if found.shape != expected.shape or found.dtype != expected.dtype or expected.dtype.kind != "f":
+        return bool(np.array_equal(found, expected))
+    epsilon = float(np.finfo(expected.dtype).eps)
+    near = epsilon**0.5 * size_of(expected) + 64 * epsilon * largest
+    return bool(np.allclose(found, expected, rtol=0, atol=near, equal_nan=True))
 
 
 def address(array: np.ndarray) -> Any:
     return array.__array_interface__["data"], array.strides
 
 
+class Cut(Leaf):
+    """What stands in a graph for a result of a compiled function, whose own graph is not there."""
+
+    __slots__ = ()
+
+    @property
+    def requires_grad(self) -> bool:
+        raise LeavesGraphError(
+            "a result of a compiled function has no graph behind it, and the gradient would stop there without a word. "
+            "Compile the whole step, with backward() or value_and_grad inside, or call the function itself; "
+            "result.detach() says that it is meant as a constant"
+        )
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        pass
+
+
+def cut(array: np.ndarray) -> Tensor:
+    made = wrap(array)
+    made._leaf = Cut(array, requires_grad=False)
+    return made
+
+
 class Out:
     """The place of a value in what a function returned or wrote."""
 
-    __slots__ = ("tensor", "var")
+    __slots__ = ("cut", "expected", "tensor", "var")
 
-    def __init__(self, var: Var, tensor: bool) -> None:
+    def __init__(self, var: Var, tensor: bool, cut: bool = False) -> None:
         self.var = var
         self.tensor = tensor
+        self.cut = cut  # it had a graph behind it
+        self.expected: Any = np.array(var.value)  # by the recorded run, until the program has given it too

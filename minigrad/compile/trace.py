@@ -428,7 +428,7 @@ class Recorder:
             int, tuple[Callable[[], Leaf | None], Any, Any]
         ] = {}  # by id of the leaf: it, its gradient, and the stand-in if it was read
         self.settings: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self.slots: dict[tuple[int, Any], tuple[Any, Any, Any]] = {}
+        self.slots: dict[tuple[int, str, Any], tuple[Any, Any, Any]] = {}
         self.data_written: dict[int, tuple[Callable[[], Tensor | None], Any]] = {}
         self.notes: list[tuple[Any, Var]] = []
         self.labels: dict[Var, str] = {}
@@ -529,10 +529,11 @@ class Recorder:
                 if leaf.grad is not read:
                     effects.append(("grad", leaf, leaf.grad))
                 leaf.grad = before
-        for (_, key), (owner, old, new) in self.slots.items():
-            if owner[key] is not new:
-                effects.append(("slot", (owner, key), owner[key]))
-            owner[key] = old
+        for (_, name, key), (owner, old, new) in self.slots.items():
+            container = getattr(owner, name)
+            if container[key] is not new:
+                effects.append(("slot", (owner, name, key), container[key]))
+            container[key] = old
         for rng, state in self.drawn_from.values():
             rng.bit_generator.state = state
         return effects
@@ -583,22 +584,23 @@ class Recorder:
                     "a program does not do so again at its next run. Return it, and pass it in as an argument at the next call"
                 )
 
-    def slot(self, owner: Any, key: Any) -> Any:
-        """What a container holds at a key, as stand-ins; `owner[key] = new` is then a result of the program."""
-        found = self.slots.get((id(owner), key))
-        if found is not None:
-            return owner[key]
+    def slot(self, owner: Any, name: str, key: Any) -> Any:
+        """What the container that is an attribute of the owner holds at a key, as stand-ins; a new value there is then a result
+        of the program. The container may be another one at each run."""
+        container = getattr(owner, name)
+        if (id(owner), name, key) in self.slots:
+            return container[key]
         places: list[Any] = []
 
         def read(x: Any) -> Any:
             n = len(places)
             places.append(None)
-            return self.input(x, lambda: leaves_of(owner[key])[n])
+            return self.input(x, lambda: leaves_of(getattr(owner, name)[key])[n])
 
-        old = owner[key]
+        old = container[key]
         new = mapped(read, old)
-        self.slots[id(owner), key] = (owner, old, new)
-        owner[key] = new
+        self.slots[id(owner), name, key] = (owner, old, new)
+        container[key] = new
         return new
 
     # -- calls -----------------------------------------------------------------------------------------------

@@ -1,0 +1,176 @@
+"""What Python reads from outside while a function is recorded, and changes afterwards: as without compiling."""
+
+import functools
+import types
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad_rnn as rnn
+from minigrad.standin import Counted
+
+X = np.arange(3.0)
+FACTOR = 2.0
+SETTINGS = types.SimpleNamespace(scale=1.0)
+TABLE = {"shift": [1.0]}
+WEIGHTS = np.ones(3)
+
+
+class Config:
+    power = 2
+
+
+def helper(x, extra=(1.0,)):
+    return x * FACTOR + extra[0]
+
+
+def reads_all(x):
+    return helper(x) ** Config.power * SETTINGS.scale + TABLE["shift"][0] + WEIGHTS
+
+
+def test_globals_helpers_attributes_containers_and_arrays(monkeypatch):
+    compiled = mg.compile(reads_all)
+
+    def agrees():
+        return np.array_equal(compiled(X), reads_all(X)) and np.array_equal(compiled(X + 1), reads_all(X + 1))
+
+    assert agrees()
+    monkeypatch.setattr(helper, "__defaults__", ((1.5,),))
+    assert agrees()
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    assert agrees()
+    monkeypatch.setattr(Config, "power", 3)
+    assert agrees()
+    monkeypatch.setattr(SETTINGS, "scale", 0.5)
+    assert agrees()
+    try:
+        TABLE["shift"][0] = 7.0
+        assert agrees()
+        WEIGHTS[1] = 5
+        assert agrees()
+    finally:
+        TABLE["shift"][0] = WEIGHTS[1] = 1.0
+
+
+def test_a_state_in_a_closure_is_carried():
+    h = mg.tensor(np.zeros(2))
+
+    def step(x):
+        return np.tanh(x + h)
+
+    compiled, expected = mg.compile(step), np.zeros(2)
+    for _ in range(20):
+        expected = np.tanh(np.ones(2) + expected)
+        h = compiled(np.ones(2))
+        assert np.allclose(h.data, expected, rtol=1e-12)
+
+
+def test_the_contents_of_arguments_count():
+    compiled = mg.compile(lambda x, functions: functions[0](x))
+    assert np.array_equal(compiled(X, (np.tanh,)), np.tanh(X))
+    assert np.array_equal(compiled(X, (np.sin,)), np.sin(X))
+    one, other = (rnn.Linear(3, 2, rng=i, dtype=float) for i in range(2))
+    compiled = mg.compile(lambda x, models: models[0](x))
+    for layer in (one, other):
+        assert np.allclose(compiled(X, [layer]).data, layer(X).data, rtol=1e-12)
+
+
+def test_a_change_made_by_the_function_is_refused_and_undone():
+    class Counter:
+        n = 0
+
+    counter, seen = Counter(), []
+
+    def counts(x):
+        counter.n += 1
+        return x * counter.n
+
+    def appends(x):
+        seen.append(1)
+        return x * len(seen)
+
+    for f, name in ((counts, "counter"), (appends, "seen")):
+        with pytest.raises(mg.CompileError, match=name):
+            mg.compile(f)(X)
+    assert counter.n == 0
+    assert seen == []
+
+
+def test_what_cannot_be_looked_at_is_refused_by_name():
+    rows = iter([1.0, 2.0])
+    with pytest.raises(mg.CompileError, match="rows, which the function reads from outside, is used up"):
+        mg.compile(lambda x: x + next(rows))(X)
+
+
+def test_a_result_in_a_graph_that_is_differentiated_is_an_error():
+    w = mg.tensor([1.0, 2.0], requires_grad=True)
+    forward = mg.compile(lambda x: (w * x).sum())
+    loss = forward(np.ones(2)) + 0.1 * (w * w).sum()
+    with pytest.raises(mg.LeavesGraphError, match="compiled function"):
+        loss.backward()
+    (forward(np.ones(2)).detach() + (w * w).sum()).backward()
+    assert np.array_equal(w.grad, [2.0, 4.0])
+
+
+def test_states_of_an_optimizer_that_were_loaded_are_used_and_those_of_a_program_are_saved():
+    def made():
+        w = rnn.Parameter(np.array([1.0, -2.0]), dtype=float)
+        return w, rnn.Adam([w], lr=0.1)
+
+    def step(w, optimizer):
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+
+    (w, adam), (v, other) = made(), made()
+    run = mg.compile(functools.partial(step, w, adam))
+    run()
+    step(v, other)
+    start = other.state_dict()
+    for _ in range(3):
+        run()
+        step(v, other)
+    adam.load_state_dict(start)
+    other.load_state_dict(start)
+    for _ in range(3):
+        run()
+        step(v, other)
+    assert np.allclose(w.data, v.data, rtol=1e-12)
+    for name, array in other.state_dict()["arrays"].items():
+        assert np.allclose(adam.state_dict()["arrays"][name], array, rtol=1e-12)
+
+
+def test_many_shapes_are_recorded_only_where_they_recur():
+    compiled = mg.compile(lambda x: np.tanh(x).sum())
+    for n in [*range(1, 60)] * 3:
+        assert np.isclose(compiled(np.ones(n)), n * np.tanh(1.0))
+    assert len(compiled.programs) <= 32
+    assert "too rare" in compiled.not_compiled
+
+
+def test_a_number_that_changes_at_each_call_is_run_as_it_is():
+    scale = 1.0
+
+    def f(x):
+        return x * scale
+
+    compiled = mg.compile(f)
+    for i in range(30):
+        scale = 1.0 + i
+        assert np.array_equal(compiled(X), X * scale)
+    assert "scale changes so often" in compiled.not_compiled
+
+
+def test_check_compares_each_run_with_the_function():
+    class Held(Counted):
+        k = 1.0
+
+    held = Held()
+    compiled = mg.compile(lambda x: x * held.k, check=True)
+    compiled(X)
+    vars(held)["k"] = 1.0
+    compiled(X)
+    vars(held)["k"] = 2.0  # not through setattr: the one change of an attribute that is not seen
+    with pytest.raises(mg.CompileError, match="differs from that of the function itself"):
+        compiled(X)
