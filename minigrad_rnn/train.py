@@ -303,7 +303,7 @@ class Trainer:
                 return float(loss.item()), share, after
             except mg.CompileError as error:
                 self._compiles, self.not_compiled = False, str(error)
-        loss, share, after = learn(self.model, batch.inputs, batch.targets, state, kind, count)
+        loss, share, after = learn(self.model, batch.inputs, batch.targets, state, kind, count, lengths=batch.lengths)
         return float(loss.item()), share, after
 
     def _explain(self, error: FloatingPointError, source: Source, kind: str, count: int) -> NoReturn:
@@ -452,10 +452,17 @@ def answer(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
 
 
 def learn(
-    model: Module, inputs: Any, targets: Any, state: Any, kind: str, count: int, learnt: tuple[bool, ...] = ()
+    model: Module,
+    inputs: Any,
+    targets: Any,
+    state: Any,
+    kind: str,
+    count: int,
+    learnt: tuple[bool, ...] = (),
+    lengths: Any = None,
 ) -> tuple[Tensor, Any, Any]:
     """See `Trainer._learn`. `learnt`, which parameters require grad, tells programs apart."""
-    outputs, after = answer(model, Batch(inputs, targets), state)
+    outputs, after = answer(model, Batch(inputs, targets, lengths), state)
     loss = sequence_loss(kind, outputs, targets)
     (loss.total if count == 1 else loss.total / count).backward()
     return loss.total.detach(), loss.steps, None if after is None else tuple(part.detach() for part in after)
