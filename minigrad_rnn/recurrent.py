@@ -19,6 +19,7 @@ from minigrad import Tensor
 from minigrad.standin import setting
 
 from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, describe
+from .data.batch import cleared, step_mask
 from .init import Seed, dropout_mask, generator
 from .module import Module, Parameter, found_in
 
@@ -176,8 +177,7 @@ class Recurrent(Module):
         if T == 0:
             raise ValueError("the input has T=0 steps: a sequence of no steps has no output")
         masks = masks_of(lengths, T, batch)
-        if any(mask is not None for mask in masks):  # zeros, lest a NaN in the padding get into the weights' gradients
-            x = mg.where(np.less.outer(np.arange(T), np.asarray(lengths))[..., None], x, 0.0)
+        x = cleared(x, lengths)  # lest a NaN in the padding get into the weights' gradients
         if state is None:
             before = iter([cell.initial_state(batch) for layer in self.cells for cell in layer])
         else:
@@ -310,14 +310,8 @@ def run_cell(
 
 def masks_of(lengths: ArrayLike | None, T: int, batch: int) -> list[np.ndarray | None]:
     """For each step which sequences have it, of shape (batch, 1); None where all have."""
-    if lengths is None:
-        return [None] * T
-    numbers = np.asarray(lengths)
-    if numbers.shape != (batch,) or numbers.dtype.kind not in "iu":
-        raise ValueError(f"lengths are {batch} integers, one for each sequence, not {numbers.dtype} of shape {numbers.shape}")
-    if numbers.size and (numbers.min() < 1 or numbers.max() > T):
-        raise ValueError(f"lengths go from 1 to the T={T} steps of the input, these from {numbers.min()} to {numbers.max()}")
-    return [None if (numbers > t).all() else (numbers > t)[:, None] for t in range(T)]
+    mask = step_mask(lengths, T, batch)
+    return [None] * T if mask is None else [None if row.all() else row[:, None] for row in mask]
 
 
 def last_output(

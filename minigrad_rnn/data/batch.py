@@ -8,6 +8,7 @@ from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["IGNORED", "Batch", "Examples", "Fixed", "Generated", "Shuffled", "Source"]
 
@@ -165,6 +166,27 @@ class Examples(Shuffled):
 
     def take(self, numbers: np.ndarray) -> Batch:
         return self.examples.take(numbers)
+
+
+def step_mask(lengths: ArrayLike | None, T: int, batch: int) -> np.ndarray | None:
+    """Which steps are no padding, (T, batch); None where all are not. Raises ValueError unless the lengths (batch,) are from 1
+    to T."""
+    if lengths is None:
+        return None
+    numbers = np.asarray(lengths)
+    if numbers.shape != (batch,) or numbers.dtype.kind not in "iu":
+        raise ValueError(f"lengths are {batch} integers, one for each sequence, not {numbers.dtype} of shape {numbers.shape}")
+    if numbers.size and (numbers.min() < 1 or numbers.max() > T):
+        raise ValueError(f"lengths go from 1 to the T={T} steps of the input, these from {numbers.min()} to {numbers.max()}")
+    return None if (numbers == T).all() else np.less.outer(np.arange(T), numbers)
+
+
+def cleared(sequences: Any, lengths: ArrayLike | None) -> Any:
+    """Arrays or Tensors (T, batch, ...) with zeros in the padding."""
+    mask = step_mask(lengths, *sequences.shape[:2])
+    if mask is None:
+        return sequences
+    return np.where(mask.reshape(mask.shape + (1,) * (sequences.ndim - 2)), sequences, 0)
 
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
