@@ -13,7 +13,7 @@ from .data.tasks import Task
 from .data.text import Alphabet
 from .init import Seed, generator
 from .models import Sequence
-from .train import mode
+from .module import mode
 
 __all__ = ["greedy", "predict", "sample"]
 

@@ -175,7 +175,7 @@ def pair(outputs: Any, targets: Any, lengths: ArrayLike | None) -> tuple[Tensor,
         mask = step_mask(lengths, *x.shape[:2])
     if mask is not None:
         mask = np.broadcast_to(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x.shape)
-        x, targets = np.where(mask, x, 0.0), np.where(mask, targets, 0.0)
+        x, targets = mg.where(mask, x, 0.0), np.where(mask, targets, 0.0)
     return x, of_dtype(targets, x.dtype if x.dtype.kind == "f" else float), mask
 
 
@@ -198,7 +198,7 @@ def reduced(losses: Tensor, reduction: str, mask: np.ndarray | None) -> Tensor:
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
     if mask is not None:
-        losses = np.where(mask, losses, 0.0)
+        losses = mg.where(mask, losses, 0.0)
     if reduction == "mean":
         return losses.mean() if mask is None else losses.mean() * (mask.size / np.count_nonzero(mask))
     return losses if reduction == "none" else losses.sum()

@@ -18,7 +18,7 @@ import minigrad as mg
 from minigrad import Tensor
 from minigrad.standin import setting
 
-from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, describe
+from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, checked_step, describe
 from .data.batch import cleared, step_mask
 from .init import Seed, dropout_mask, generator
 from .module import Module, Parameter, found_in
@@ -45,7 +45,7 @@ class Recurrent(Module):
     the padding.
 
     Parameters are the cells', named as in PyTorch: ``weight_hh_l1_reverse`` is the ``weight_hh`` of layer 1's second cell.
-    Arrays are cast to the dtype of the weights. Raises ValueError on shapes that do not fit.
+    Arrays and Tensors are cast to the dtype of the weights. Raises ValueError on shapes that do not fit.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> deep = rnn.Recurrent(rnn.LSTMCell(3, 4, rng=0), rnn.LSTMCell(4, 4, peepholes=True, rng=1))
@@ -178,10 +178,7 @@ class Recurrent(Module):
             raise ValueError("the input has T=0 steps: a sequence of no steps has no output")
         masks = masks_of(lengths, T, batch)
         x = cleared(x, lengths)  # lest a NaN in the padding get into the weights' gradients
-        if state is None:
-            before = iter([cell.initial_state(batch) for layer in self.cells for cell in layer])
-        else:
-            before = iter(self._checked(state, batch))
+        before = iter(self._checked(self.initial_state(batch) if state is None else state, batch))
         after: list[Tensor] = []
         steps: Any = x
         with mg.scope(self._scope_name()):
@@ -278,7 +275,7 @@ class Recurrent(Module):
 
 
 def tagged_step(cell: Cell, x: Tensor, state: State) -> State:
-    state = cell.step(x, state)
+    state = checked_step(cell, x, state)
     for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
         part.name = name
     return state
