@@ -267,7 +267,7 @@ class GRUCell(Cell):
 
 
 def checked_step(cell: Cell, x: Tensor, state: State) -> State:
-    """A step, and whether it gives a state of the same kind again."""
+    """The new state after a step. Raises TypeError unless it has the parts and shapes of the one before."""
     new = cell.step(x, state)
     if isinstance(new, tuple) and len(new) == len(state):
         for part, old in zip(new, state):  # noqa: B905 strict costs as much as the loop
@@ -275,10 +275,11 @@ def checked_step(cell: Cell, x: Tensor, state: State) -> State:
                 break
         else:
             return new
-    names, shapes = ", ".join(cell.state_names), ", ".join(str(part.shape) for part in state)
+    names, shapes = ", ".join(cell.state_names), " and ".join(str(part.shape) for part in state)
+    names = f"({names},)" if len(state) == 1 else f"({names})"
     raise TypeError(
-        f"step of {type(cell).__name__} returned {told(new)}; it returns the new state as a tuple of Tensors, "
-        f"({names}{',' * (len(state) == 1)}), as in `return {names}{',' * (len(state) == 1)}`, of shape {shapes}"
+        f"step of {type(cell).__name__} returned {told(new)}; it must return the new state, a tuple of Tensors of shape "
+        f"{shapes}: write `return {names}`"
     )
 
 
@@ -294,8 +295,7 @@ def as_input(x: Any, cell: Cell, axes: tuple[str, ...]) -> Tensor:
     tensor = in_dtype(x, cell.weight_ih.dtype)
     if tensor.ndim != len(axes) + 1 or tensor.shape[-1] != cell.input_size:
         expected = ", ".join([*axes, f"input_size={cell.input_size}"])
-        symbols = tensor.ndim == len(axes) and values(x).dtype.kind in "iu"
-        more = "; for numbers of symbols use an embedding, or one-hot vectors" if symbols else ""
+        more = "; for numbers of symbols use an embedding, or one-hot vectors" if values(x).dtype.kind in "iu" else ""
         raise ValueError(f"the input has shape {tensor.shape}; expected ({expected}){more}")
     return tensor
 

@@ -169,6 +169,11 @@ class Sequential(Module):
 def in_dtype(x: Any, dtype: DTypeLike) -> Tensor:
     """An array or a Tensor as a Tensor of this dtype, by which a gradient finds its way back."""
     if not isinstance(x, Tensor):
+        if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
+            raise TypeError(
+                "the input is a tuple of Tensors, such as the (outputs, state) of a recurrent layer; take the outputs, "
+                "outputs, state = layer(x), or use Sequence(layer, readout)"
+            )
         return mg.tensor(values(x), dtype=dtype)
     if x.dtype == dtype:
         return x

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.ops.nn import class_losses, sum_of_factors
+from minigrad.ops.nn import class_losses, mean_scale
 from minigrad.standin import decide
 from minigrad.tensor import values
 
-from .data.batch import IGNORED, step_mask
+from .data.batch import IGNORED, checked_lengths, step_mask
 
 __all__ = ["SequenceLoss", "binary_cross_entropy_with_logits", "mse_loss", "sequence_cross_entropy", "sequence_loss"]
 
@@ -60,26 +60,29 @@ def sequence_loss(
     expected = outputs.shape[:-1] if kind == "cross_entropy" else outputs.shape
     if targets.shape != expected:
         raise ValueError(f"targets have shape {targets.shape}, the outputs {outputs.shape}: {advice(targets.shape, expected)}")
+    if lengths is not None:
+        checked_lengths(lengths, targets.shape[outputs.ndim - 2])
     if outputs.ndim == 2:  # said after the last step of each sequence: all of it counts
         outputs, targets, lengths = mg.expand_dims(outputs, 0), targets[None], None
     if kind == "cross_entropy":
         return sequence_cross_entropy(outputs, targets, reduction=reduction, lengths=lengths)
     losses = LOSSES[kind](outputs, targets, reduction="none", lengths=lengths)
     mask = step_mask(lengths, *losses.shape[:2])
-    return gathered(losses, reduction, None if mask is None else float(np.count_nonzero(mask) * losses.shape[2]))
+    return gathered(losses, reduction, None if mask is None else mask.size / np.count_nonzero(mask))
 
 
-def gathered(losses: Tensor, reduction: str, count: Any) -> SequenceLoss:
-    """The total of losses (T, batch, ...), of which so many count and the others are 0, None if all do, and its shares."""
+def gathered(losses: Tensor, reduction: str, scale: Any) -> SequenceLoss:
+    """The total of losses (T, batch, ...), and its shares. The mean over what counts is `scale` times that over all, None if
+    all count; the losses that do not are 0."""
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction is 'mean' or 'sum', not {reduction!r}")
-    # Means, not sums, and what they are off by: a count or a sum may be too large for float16.
+    # Means and a factor, not sums and a count: either might be too large for float16.
     total, steps, T = losses.mean(), losses._data.mean(axis=tuple(range(1, losses.ndim))), len(losses)
     if reduction == "sum":
         return SequenceLoss(total * float(T), steps)
-    if count is None:
+    if scale is None:
         return SequenceLoss(total, steps / T)
-    return SequenceLoss(total * (losses.size / count), steps * (losses.size / T / values(count)))
+    return SequenceLoss(total * scale, steps * (values(scale) / T))
 
 
 def sequence_cross_entropy(
@@ -115,10 +118,7 @@ def sequence_cross_entropy(
         if np.shape(targets) == (T, batch):
             targets = np.where(mask, targets, ignore_index)
     losses, factors = class_losses(logits, targets, ignore_index, weight)
-    if factors is None or reduction == "sum":
-        return gathered(losses, reduction, None)
-    count = sum_of_factors(factors.astype(float))
-    return gathered(losses, reduction, None if decide(values(count) == T * batch) else count)
+    return gathered(losses, reduction, None if factors is None or reduction == "sum" else mean_scale(losses, factors))
 
 
 def mse_loss(outputs: Any, targets: Any, *, reduction: str = "mean", lengths: ArrayLike | None = None) -> Tensor:

@@ -157,12 +157,19 @@ class Trainer:
         self.compile = compile
         self.not_compiled = "" if compile else "compile=False"
         self._compiles = compile
-        self._program = Compiled(functools.partial(learn, model), static=(3, 4, 5), at_once=4)
+        self._program = program_of(model)
         self.about = about or {}
         self.batches = 0  # the position in the data: how many have been seen
         self.history = History()
         self.best: tuple[float, int, dict[str, np.ndarray]] | None = None  # lowest validation loss, after which epoch, weights
         self._carried: tuple[Tensor, ...] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_program": self._program.history()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _program=program_of(state["model"]))
+        self._program.resume(state["_program"])
 
     def fit(
         self,
@@ -456,7 +463,8 @@ def loss_of(source: Source, given: str | None) -> str:
     if targets.dtype.kind not in "iu":
         raise ValueError(
             f"the targets of these batches are numbers ({targets.dtype} of shape {targets.shape}), not class numbers: give "
-            "loss='mse' or loss='binary' (of 0 or 1); if they are classes, give targets.astype(int)"
+            "loss='mse' or loss='binary' (of 0 or 1); of classes give integers, targets.astype(int), or targets.argmax(-1) if "
+            "they are one-hot"
         )
     return "cross_entropy"
 
@@ -509,6 +517,10 @@ def learn(
     loss = sequence_loss(kind, outputs, targets, lengths_of(model, outputs, batch))
     (loss.total if count == 1 else loss.total / count).backward()
     return loss.total.detach(), loss.steps, None if after is None else tuple(part.detach() for part in after)
+
+
+def program_of(model: Module) -> Compiled:
+    return Compiled(functools.partial(learn, model), static=(3, 4, 5), at_once=4)
 
 
 @contextmanager

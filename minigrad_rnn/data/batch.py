@@ -216,12 +216,17 @@ def step_mask(lengths: ArrayLike | None, T: int, batch: int) -> np.ndarray | Non
     to T."""
     if lengths is None:
         return None
-    numbers = np.asarray(lengths)
-    if numbers.shape != (batch,) or numbers.dtype.kind not in "iu":
-        raise ValueError(f"lengths are {batch} integers, one for each sequence, not {numbers.dtype} of shape {numbers.shape}")
+    numbers = checked_lengths(lengths, batch)
     if numbers.size and (numbers.min() < 1 or numbers.max() > T):
         raise ValueError(f"lengths go from 1 to the T={T} steps of the input, these from {numbers.min()} to {numbers.max()}")
     return None if (numbers == T).all() else np.less.outer(np.arange(T), numbers)
+
+
+def checked_lengths(lengths: ArrayLike, batch: int) -> np.ndarray:
+    numbers = np.asarray(lengths)
+    if numbers.shape != (batch,) or numbers.dtype.kind not in "iu":
+        raise ValueError(f"lengths are {batch} integers, one for each sequence, not {numbers.dtype} of shape {numbers.shape}")
+    return numbers
 
 
 def cleared(sequences: Any, lengths: ArrayLike | None) -> Any:
