@@ -286,7 +286,7 @@ def checked_step(cell: Cell, x: Tensor, state: State) -> State:
 def told(new: Any) -> str:
     """What a step returned, for an error message."""
     if isinstance(new, tuple | list):
-        return f"a {type(new).__name__} of {len(new)}: {', '.join(map(told, new))}"
+        return f"a {type(new).__name__} of {len(new)}" + (": " if new else "") + ", ".join(map(told, new))
     return f"a {type(new).__name__}" + (f" of shape {new.shape}" if hasattr(new, "shape") else "")
 
 

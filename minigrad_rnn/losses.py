@@ -68,7 +68,7 @@ def sequence_loss(
         return sequence_cross_entropy(outputs, targets, reduction=reduction, lengths=lengths)
     losses = LOSSES[kind](outputs, targets, reduction="none", lengths=lengths)
     mask = step_mask(lengths, *losses.shape[:2])
-    return gathered(losses, reduction, None if mask is None else mask.size / np.count_nonzero(mask))
+    return gathered(losses, reduction, None if mask is None else float(mask.size / np.count_nonzero(mask)))
 
 
 def gathered(losses: Tensor, reduction: str, scale: Any) -> SequenceLoss:
@@ -200,7 +200,7 @@ def reduced(losses: Tensor, reduction: str, mask: np.ndarray | None) -> Tensor:
     if mask is not None:
         losses = mg.where(mask, losses, 0.0)
     if reduction == "mean":
-        return losses.mean() if mask is None else losses.mean() * (mask.size / np.count_nonzero(mask))
+        return losses.mean() if mask is None else losses.mean() * float(mask.size / np.count_nonzero(mask))
     return losses if reduction == "none" else losses.sum()
 
 
