@@ -1,4 +1,4 @@
-"""Layers without a memory."""
+"""Layers without a memory. Inputs, arrays and Tensors alike, are cast to the dtype of the weights."""
 
 from __future__ import annotations
 
