@@ -334,7 +334,7 @@ def test_the_graph_does_not_grow(accumulate: int) -> None:
 
     def count(training: rnn.Trainer) -> None:
         gc.collect()
-        left.append(sum(isinstance(x, Node) for x in gc.get_objects()))
+        left.append(sum(issubclass(type(x), Node) for x in gc.get_objects()))  # x.__class__ may warn
         assert training._carried is not None
         assert not any(part.requires_grad for part in training._carried)
 
