@@ -13,8 +13,10 @@ from numpy.typing import DTypeLike
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.tensor import values
 
 from .init import Seed, generator, uniform
+from .layers import in_dtype
 from .module import Module, Parameter
 
 __all__ = ["NONLINEARITIES", "Cell", "GRUCell", "LSTMCell", "RNNCell"]
@@ -94,7 +96,7 @@ class Cell(Module):
     def forward(self, x: Any, state: Any = None) -> Any:
         x = as_input(x, self, ("batch",))
         given = (state,) if len(self.state_names) == 1 else state
-        new = self.step(x, self.initial_state(x.shape[0]) if state is None else as_state(given, self, x.shape[0]))
+        new = checked_step(self, x, as_state(self.initial_state(x.shape[0]) if state is None else given, self, x.shape[0]))
         return new[0] if len(self.state_names) == 1 else new
 
 
@@ -264,12 +266,37 @@ class GRUCell(Cell):
         return ((1 - z) * n + z * h,)
 
 
+def checked_step(cell: Cell, x: Tensor, state: State) -> State:
+    """The new state after a step. Raises TypeError unless it has the parts and shapes of the one before."""
+    new = cell.step(x, state)
+    if isinstance(new, tuple) and len(new) == len(state):
+        for part, old in zip(new, state):  # noqa: B905 strict costs as much as the loop
+            if not isinstance(part, Tensor) or part.shape != old.shape:
+                break
+        else:
+            return new
+    names, shapes = ", ".join(cell.state_names), " and ".join(str(part.shape) for part in state)
+    names = f"({names},)" if len(state) == 1 else f"({names})"
+    raise TypeError(
+        f"step of {type(cell).__name__} returned {told(new)}; it must return the new state, a tuple of Tensors of shape "
+        f"{shapes}: write `return {names}`"
+    )
+
+
+def told(new: Any) -> str:
+    """What a step returned, for an error message."""
+    if isinstance(new, tuple | list):
+        return f"a {type(new).__name__} of {len(new)}" + (": " if new else "") + ", ".join(map(told, new))
+    return f"a {type(new).__name__}" + (f" of shape {new.shape}" if hasattr(new, "shape") else "")
+
+
 def as_input(x: Any, cell: Cell, axes: tuple[str, ...]) -> Tensor:
-    """x as a Tensor of shape (*axes, input_size); arrays take the dtype of the weights."""
-    tensor = x if isinstance(x, Tensor) else mg.tensor(x, dtype=cell.weight_ih.dtype)
+    """x as a Tensor of shape (*axes, input_size) and of the dtype of the weights."""
+    tensor = in_dtype(x, cell.weight_ih.dtype)
     if tensor.ndim != len(axes) + 1 or tensor.shape[-1] != cell.input_size:
         expected = ", ".join([*axes, f"input_size={cell.input_size}"])
-        raise ValueError(f"the input has shape {tensor.shape}; expected ({expected})")
+        more = "; for numbers of symbols use an embedding, or one-hot vectors" if values(x).dtype.kind in "iu" else ""
+        raise ValueError(f"the input has shape {tensor.shape}; expected ({expected}){more}")
     return tensor
 
 
@@ -280,7 +307,9 @@ def as_state(state: tuple[Any, ...], cell: Cell, batch: int) -> State:
         raise ValueError(f"the state of {type(cell).__name__} is ({', '.join(names)}), not {describe(state)}")
     made = []
     for name, size, part in zip(names, cell.state_sizes, state, strict=True):
-        tensor = part if isinstance(part, Tensor) else mg.tensor(part, dtype=cell.weight_hh.dtype, name=f"{name}0")
+        tensor = in_dtype(part, cell.weight_hh.dtype)
+        if not isinstance(part, Tensor):
+            tensor.name = f"{name}0"
         if tensor.shape != (batch, size):
             what = "hidden_size" if size == cell.hidden_size else "proj_size"
             raise ValueError(f"the state {name} has shape {tensor.shape}; expected (batch, {what}) = {(batch, size)}")

@@ -4,30 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence as SequenceOf
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import minigrad as mg
+from minigrad import Tensor
 
 from .data.tasks import Task
 from .data.text import Alphabet
 from .init import Seed, generator
 from .models import Sequence
-from .train import mode
+from .module import Module, mode
 
 __all__ = ["greedy", "predict", "sample"]
 
 
-def predict(model: Sequence, task: Task) -> str:
-    """The likeliest next symbol at each step of the task's first sequence, given the true symbols before it.
+@overload
+def predict(model: Sequence, data: Task) -> str: ...
+@overload
+def predict(model: Module, data: ArrayLike | Tensor, lengths: ArrayLike | None = None) -> np.ndarray: ...
+def predict(model: Module, data: Any, lengths: ArrayLike | None = None) -> str | np.ndarray:
+    """What the model says, in evaluation mode: of a task the likeliest next symbol at each step of its first sequence, given
+    the true symbols before it; of inputs (T, batch, I), which may be padded beyond `lengths`, the outputs as an array.
 
     >>> import minigrad_rnn as rnn
     >>> model = rnn.Sequence(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=0))
     >>> len(rnn.predict(model, rnn.tasks.hello()))
     6
+    >>> rnn.predict(model, rnn.tasks.hello().inputs).shape
+    (6, 1, 5)
     """
     with mg.no_grad(), mode(model, training=False):
-        return task.alphabet.decode(model(task.inputs).data[:, 0].argmax(axis=-1))
+        if isinstance(data, Task):
+            batch = data._one()
+            steps = None if batch.lengths is None else int(batch.lengths[0])
+            return data.alphabet.decode(model(batch.inputs[:steps, :1]).data[:, 0].argmax(axis=-1))
+        inputs = np.asarray(data)
+        outputs = model(inputs) if lengths is None else model(inputs, lengths=lengths)
+    if not isinstance(outputs, Tensor):
+        raise TypeError(
+            f"the model gives a {type(outputs).__name__}, not one Tensor of outputs; predict with a model, such as Sequence"
+        )
+    return outputs.numpy()
 
 
 def greedy(model: Sequence, alphabet: Alphabet, prompt: SequenceOf[str], length: int) -> str:
@@ -76,7 +96,7 @@ def sample(
         raise ValueError(f"temperature is {temperature}; it is a number from 0 on")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k is {top_k}; it is the number of symbols to draw among, at least 1")
-    rng = generator(rng)
+    rng, temperature = generator(rng), float(temperature)
     numbers = alphabet.encode(prompt).tolist()
     state = None
     with mg.no_grad(), mode(model, training=False):

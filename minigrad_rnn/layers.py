@@ -1,4 +1,4 @@
-"""Layers without a memory."""
+"""Layers without a memory. Inputs, arrays and Tensors alike, are cast to the dtype of the weights."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ class Linear(Module):
         self.bias: Parameter | None = uniform((out_features,), bound, rng, dtype, "bias") if bias else None
 
     def forward(self, x: Any) -> Tensor:
-        if not isinstance(x, Tensor):
-            x = mg.tensor(values(x), dtype=self.weight.dtype)
+        x = in_dtype(x, self.weight.dtype)
         if not x.ndim or x.shape[-1] != self.weight.shape[1]:
             raise ValueError(f"the input has shape {x.shape}; expected (..., in_features={self.weight.shape[1]})")
         return mg.linear(x, self.weight, self.bias)  # type: ignore[no-any-return]
@@ -129,8 +128,7 @@ class LayerNorm(Module):
         self.bias = Parameter(np.zeros(features), dtype=dtype, name="bias")
 
     def forward(self, x: Any) -> Tensor:
-        if not isinstance(x, Tensor):
-            x = mg.tensor(values(x), dtype=self.weight.dtype)
+        x = in_dtype(x, self.weight.dtype)
         if not x.ndim or x.shape[-1] != len(self.weight):
             raise ValueError(f"the input has shape {x.shape}; expected (..., features={len(self.weight)})")
         centred = x - np.mean(x, axis=-1, keepdims=True)
@@ -166,6 +164,20 @@ class Sequential(Module):
         for module in self._modules:
             x = module(x)
         return x
+
+
+def in_dtype(x: Any, dtype: DTypeLike) -> Tensor:
+    """An array or a Tensor as a Tensor of this dtype, by which a gradient finds its way back."""
+    if not isinstance(x, Tensor):
+        if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
+            raise TypeError(
+                "the input is a tuple of Tensors, such as the (outputs, state) of a recurrent layer; take the outputs, "
+                "outputs, state = layer(x), or use Sequence(layer, readout)"
+            )
+        return mg.tensor(values(x), dtype=dtype)
+    if x.dtype == dtype:
+        return x
+    return x.astype(dtype)
 
 
 def at_least_one(**sizes: int) -> None:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.ops.nn import class_losses, sum_of_factors
+from minigrad.ops.nn import class_losses, mean_scale
 from minigrad.standin import decide
 from minigrad.tensor import values
+
+from .data.batch import IGNORED, checked_lengths, step_mask
 
 __all__ = ["SequenceLoss", "binary_cross_entropy_with_logits", "mse_loss", "sequence_cross_entropy", "sequence_loss"]
 
@@ -22,106 +25,198 @@ class SequenceLoss(NamedTuple):
     total: Tensor
     steps: np.ndarray  # (T,); its sum is the total. Where there is one answer a sequence, (1,)
 
+    def backward(self) -> None:
+        """``total.backward()``: the gradient of the total."""
+        self.total.backward()
+
+    def item(self) -> float:
+        """``total.item()``: the total as a Python number."""
+        return float(self.total.item())
+
+
+def sequence_loss(
+    kind: str, outputs: Any, targets: Any, lengths: ArrayLike | None = None, reduction: str = "mean"
+) -> SequenceLoss:
+    """The loss of a task, "cross_entropy", "mse" or "binary", of outputs at each step or one a sequence.
+
+    The outputs have shape (T, batch, O), or (batch, O) where there is one a sequence. Targets are class numbers of shape
+    (T, batch) or (batch,), of which -100 does not count, or for the other losses numbers of the outputs' shape. Steps from
+    `lengths` (batch,) on are padding, and do not count, whatever is there.
+
+    The total is the mean over everything that counts; with ``reduction="sum"`` it is the sum over the steps of the mean over
+    the batch. `steps` are the shares of the time steps, which add up to the total.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> rnn.sequence_loss("mse", np.ones((3, 2, 1)), np.zeros((3, 2, 1))).steps
+    array([0.33333333, 0.33333333, 0.33333333])
+    >>> rnn.sequence_loss("mse", np.ones((3, 2, 1)), np.zeros((3, 2, 1)), lengths=[1, 3]).steps
+    array([0.5 , 0.25, 0.25])
+    """
+    if kind not in LOSSES:
+        raise ValueError(f"a loss is one of {', '.join(LOSSES)}, not {kind!r}")
+    outputs, targets = as_tensor(outputs), targets if isinstance(targets, Tensor) else values(targets)
+    if outputs.ndim not in (2, 3):
+        raise ValueError(f"answers have shape {outputs.shape}; expected (T, batch, O), or (batch, O) for one a sequence")
+    expected = outputs.shape[:-1] if kind == "cross_entropy" else outputs.shape
+    if targets.shape != expected:
+        raise ValueError(f"targets have shape {targets.shape}, the outputs {outputs.shape}: {advice(targets.shape, expected)}")
+    if lengths is not None:
+        checked_lengths(lengths, targets.shape[outputs.ndim - 2])
+    if outputs.ndim == 2:  # said after the last step of each sequence: all of it counts
+        outputs, targets, lengths = mg.expand_dims(outputs, 0), targets[None], None
+    if kind == "cross_entropy":
+        return sequence_cross_entropy(outputs, targets, reduction=reduction, lengths=lengths)
+    losses = LOSSES[kind](outputs, targets, reduction="none", lengths=lengths)
+    mask = step_mask(lengths, *losses.shape[:2])
+    return gathered(losses, reduction, None if mask is None else float(mask.size / np.count_nonzero(mask)))
+
+
+def gathered(losses: Tensor, reduction: str, scale: Any) -> SequenceLoss:
+    """The total of losses (T, batch, ...), and its shares. The mean over what counts is `scale` times that over all, None if
+    all count; the losses that do not are 0."""
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction is 'mean' or 'sum', not {reduction!r}")
+    # Means and a factor, not sums and a count: either might be too large for float16.
+    total, steps, T = losses.mean(), losses._data.mean(axis=tuple(range(1, losses.ndim))), len(losses)
+    if reduction == "sum":
+        return SequenceLoss(total * float(T), steps)
+    if scale is None:
+        return SequenceLoss(total, steps / T)
+    return SequenceLoss(total * scale, steps * (values(scale) / T))
+
 
 def sequence_cross_entropy(
-    logits: Any, targets: Any, *, reduction: str = "mean", ignore_index: int = -100, weight: Any = None
+    logits: Any,
+    targets: Any,
+    *,
+    reduction: str = "mean",
+    ignore_index: int = IGNORED,
+    weight: Any = None,
+    lengths: ArrayLike | None = None,
 ) -> SequenceLoss:
     """Cross-entropy of the logits (T, batch, classes) against the targets (T, batch), class numbers.
 
     The total is the mean over all steps and sequences, or with ``reduction="sum"`` the sum over the steps of the batch's
     mean. `steps` are the parts that add up to it, one a time step: how the loss gathers along the sequence. Targets that are
-    `ignore_index` do not count, and `weight` (classes,) says how much the others do; see `minigrad.cross_entropy`.
+    `ignore_index`, and steps from `lengths` (batch,) on, do not count, and `weight` (classes,) says how much the others do;
+    see `minigrad.cross_entropy`.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> loss = rnn.sequence_cross_entropy(np.zeros((3, 1, 4)), np.zeros((3, 1), int), reduction="sum")
-    >>> float(loss.total.item() / np.log(4)), loss.steps / np.log(4)
+    >>> float(loss.item() / np.log(4)), loss.steps / np.log(4)
     (3.0, array([1., 1., 1.]))
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction is 'mean' or 'sum', not {reduction!r}")
-    if not isinstance(logits, Tensor):
-        logits = mg.tensor(logits)
+    logits = as_tensor(logits)
     if logits.ndim != 3 or 0 in logits.shape:
         raise ValueError(f"logits have shape {logits.shape}; expected (T, batch, classes), none of them 0")
+    T, batch = logits.shape[:2]
+    mask = step_mask(lengths, T, batch)
+    if mask is not None:
+        logits = np.where(mask[..., None], logits, 0.0)  # a NaN there would reach the gradient, as 0 times NaN
+        if np.shape(targets) == (T, batch):
+            targets = np.where(mask, targets, ignore_index)
     losses, factors = class_losses(logits, targets, ignore_index, weight)
-    T, batch = losses.shape
-    if reduction == "sum":
-        return SequenceLoss(losses.sum() / batch, losses._data.sum(axis=1) / batch)
-    count = float(T * batch) if factors is None else sum_of_factors(factors.astype(float))
-    if decide(count == T * batch):
-        return SequenceLoss(losses.mean(), losses._data.sum(axis=1) / count)
-    return SequenceLoss(losses.sum() / count, losses._data.sum(axis=1) / count)
+    return gathered(losses, reduction, None if factors is None or reduction == "sum" else mean_scale(losses, factors))
 
 
-def mse_loss(outputs: Any, targets: Any, *, reduction: str = "mean") -> Tensor:
+def mse_loss(outputs: Any, targets: Any, *, reduction: str = "mean", lengths: ArrayLike | None = None) -> Tensor:
     """The squared error (output - target)^2, its ``"mean"``, ``"sum"``, or with ``"none"`` each.
 
+    Both sides are differentiated. With `lengths` (batch,), of outputs (T, batch, ...), the steps from there on are padding:
+    their losses are 0 and do not count in the mean. The result has the dtype of the outputs.
     Raises ValueError unless both have the same shape: broadcasting would compare every output with every target.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.mse_loss([1.0, 2.0], [1.0, 4.0]).item()
     2.0
     """
-    outputs, expected = pair(outputs, targets)
-    return reduced(np.square(outputs - expected), reduction)
+    x, y, mask = pair(outputs, targets, lengths)
+    return reduced(np.square(x - y), reduction, mask)
 
 
-def binary_cross_entropy_with_logits(logits: Any, targets: Any, *, reduction: str = "mean", pos_weight: Any = None) -> Tensor:
+def binary_cross_entropy_with_logits(
+    logits: Any, targets: Any, *, reduction: str = "mean", pos_weight: Any = None, lengths: ArrayLike | None = None
+) -> Tensor:
     """-y log sigmoid(x) - (1 - y) log(1 - sigmoid(x)), exact for logits x of any size; `targets` y are from 0 to 1.
 
-    It is computed as y softplus(-x) + (1 - y) softplus(x). A `pos_weight` p multiplies the first of the two terms.
-    `reduction` and errors as for `mse_loss`.
+    It is computed as y softplus(-x) + (1 - y) softplus(x). A `pos_weight` p multiplies the first of the two terms. All three
+    are differentiated. `reduction`, `lengths` and errors as for `mse_loss`.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 1.0], reduction="none")
     tensor([0.69314718, 0.        ])
     """
-    x, y = pair(logits, targets)
-    if y.size and not decide((np.min(y) >= 0) & (np.max(y) <= 1)):
-        raise ValueError(f"targets of the binary cross-entropy are from 0 to 1; these go from {np.min(y)} to {np.max(y)}")
-    positive = y if pos_weight is None else y * np.asarray(pos_weight, dtype=y.dtype)
+    x, y, mask = pair(logits, targets, lengths)
+    seen = values(y)
+    if seen.size and not decide((np.min(seen) >= 0) & (np.max(seen) <= 1)):
+        raise ValueError(f"targets of the binary cross-entropy are from 0 to 1; these go from {np.min(seen)} to {np.max(seen)}")
+    positive = y if pos_weight is None else y * of_dtype(pos_weight, y.dtype)
     if positive.shape != y.shape:
         raise ValueError(f"pos_weight has shape {np.shape(pos_weight)}; it must broadcast to that of the logits, {y.shape}")
-    return reduced(positive * mg.softplus(-x) + (1 - y) * mg.softplus(x), reduction)
+    return reduced(positive * mg.softplus(-x) + (1 - y) * mg.softplus(x), reduction, mask)
 
 
-def pair(outputs: Any, targets: Any) -> tuple[Tensor, np.ndarray]:
-    """Outputs as a Tensor, targets as an array of their shape, and of their dtype if that is floating."""
-    if not isinstance(outputs, Tensor):
-        array = np.asarray(outputs)
-        outputs = mg.tensor(array, dtype=array.dtype if array.dtype.kind == "f" else float)
-    given = values(targets)
-    if given.shape != outputs.shape:
-        raise ValueError(f"targets have shape {given.shape}, the outputs {outputs.shape}; they must be equal")
-    return outputs, given.astype(outputs.dtype if outputs.dtype.kind == "f" else float)
+def pair(outputs: Any, targets: Any, lengths: ArrayLike | None) -> tuple[Tensor, Any, np.ndarray | None]:
+    """Outputs as a Tensor, targets in their shape, and in their dtype if that is floating; and which of them count, None if
+    all do. Padding is made zeros: a NaN there would reach the gradient, as 0 times NaN."""
+    x = as_tensor(outputs)
+    if not (isinstance(targets, Tensor) and targets.requires_grad):
+        targets = values(targets)
+    if targets.shape != x.shape:
+        raise ValueError(
+            f"targets have shape {targets.shape}, the outputs {x.shape}; they must be equal: {advice(targets.shape, x.shape)}"
+        )
+    mask = None
+    if lengths is not None:
+        if x.ndim < 2:
+            raise ValueError(f"lengths are of outputs of shape (T, batch, ...); these have shape {x.shape}")
+        mask = step_mask(lengths, *x.shape[:2])
+    if mask is not None:
+        mask = np.broadcast_to(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x.shape)
+        x, targets = mg.where(mask, x, 0.0), np.where(mask, targets, 0.0)
+    return x, of_dtype(targets, x.dtype if x.dtype.kind == "f" else float), mask
 
 
-def reduced(losses: Tensor, reduction: str) -> Tensor:
+def as_tensor(outputs: Any) -> Tensor:
+    """Outputs as a Tensor, of their own dtype if that is floating."""
+    if isinstance(outputs, Tensor):
+        return outputs
+    array = np.asarray(outputs)
+    return mg.tensor(array, dtype=array.dtype if array.dtype.kind == "f" else float)
+
+
+def of_dtype(x: Any, dtype: Any) -> Any:
+    """An array or a Tensor in this dtype; only one that requires grad is left a Tensor."""
+    if isinstance(x, Tensor) and x.requires_grad:
+        return x if x.dtype == dtype else x.astype(dtype)
+    return values(x).astype(dtype)
+
+
+def reduced(losses: Tensor, reduction: str, mask: np.ndarray | None) -> Tensor:
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
-    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+    if mask is not None:
+        losses = mg.where(mask, losses, 0.0)
+    if reduction == "mean":
+        return losses.mean() if mask is None else losses.mean() * float(mask.size / np.count_nonzero(mask))
+    return losses if reduction == "none" else losses.sum()
 
 
-def sequence_loss(kind: str, outputs: Tensor, targets: np.ndarray) -> SequenceLoss:
-    """The loss of a task, "cross_entropy", "mse" or "binary", of answers at each step or one a sequence.
-
-    The answers have shape (T, batch, O), or (batch, O) where there is one a sequence. Targets are class numbers of shape
-    (T, batch) or (batch,), of which -100 does not count, or for the other losses numbers of the answers' shape.
-
-    >>> import numpy as np, minigrad as mg, minigrad_rnn as rnn
-    >>> rnn.sequence_loss("mse", mg.tensor(np.ones((3, 2, 1))), np.zeros((3, 2, 1))).steps
-    array([0.33333333, 0.33333333, 0.33333333])
-    """
-    if kind not in LOSSES:
-        raise ValueError(f"a loss is one of {', '.join(LOSSES)}, not {kind!r}")
-    if outputs.ndim == 2:
-        outputs, targets = mg.expand_dims(outputs, 0), values(targets)[None]
-    if kind == "cross_entropy":
-        return sequence_cross_entropy(outputs, targets)
-    if outputs.ndim != 3:
-        raise ValueError(f"answers have shape {outputs.shape}; expected (T, batch, O), or (batch, O) for one a sequence")
-    losses = LOSSES[kind](outputs, targets, reduction="none")
-    return SequenceLoss(losses.mean(), losses._data.sum(axis=(1, 2)) / losses.size)
+def advice(given: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """What to do with targets of this shape."""
+    if given[:-1] == expected:
+        return "class numbers have no axis of classes; of one-hot targets take targets.argmax(-1)"
+    if (*given, 1) == expected:
+        return "targets need an axis for the one output, targets[..., None]"
+    if len(given) == len(expected) > 1 and (given[1], given[0], *given[2:]) == expected:
+        return "targets have the time first, np.swapaxes(targets, 0, 1)"
+    if given == expected[1:]:
+        return "a model that answers once a sequence, such as ManyToOne, takes these; this one answers at each step"
+    if given[1:] == expected:
+        return "a model that answers at each step, such as Sequence, takes these; this one answers once a sequence"
+    return f"expected targets of shape {expected}"
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {

@@ -12,9 +12,9 @@ from minigrad import Tensor
 from minigrad.tensor import values
 
 from .cells import State
-from .data.batch import Batch
-from .layers import Linear
-from .module import Module
+from .data.batch import Batch, cleared
+from .layers import Linear, in_dtype
+from .module import Module, mode
 from .recurrent import Recurrent, last_output
 
 __all__ = ["EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"]
@@ -39,6 +39,11 @@ class Model(Module):
         """The outputs for a batch, and the state at its end; `state` is that of the batch before, where one goes on."""
         raise NotImplementedError(f"{type(self).__name__} does not define answer(batch, state)")
 
+    def output_lengths(self, batch: Batch) -> ArrayLike | None:
+        """The lengths (B,) of the outputs where there is one at each step, None if all count: by default those of the batch.
+        Override it where the outputs do not stand beside the inputs."""
+        return batch.lengths
+
 
 class Sequence(Model):
     """Many to many: a recurrent layer and a readout for its every output, inputs (T, batch, I) to outputs (T, batch, O).
@@ -61,7 +66,7 @@ class Sequence(Model):
 
     def run(self, x: Any, state: State | None = None, lengths: ArrayLike | None = None) -> tuple[Tensor, State]:
         """The outputs, and the state after the last step, with which the next part of the same sequences goes on."""
-        output, state = self.recurrent.run(self.embedded(x), state, lengths)
+        output, state = self.recurrent.run(self.embedded(x, lengths), state, lengths)
         return self.readout(output), state
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
@@ -78,8 +83,8 @@ class Sequence(Model):
             output.name = "o"
         return output, state
 
-    def embedded(self, x: Any) -> Any:
-        return x if self.embedding is None else self.embedding(x)
+    def embedded(self, x: Any, lengths: ArrayLike | None = None) -> Any:
+        return embedded(x, self.embedding, lengths)
 
 
 class ManyToOne(Model):
@@ -101,7 +106,7 @@ class ManyToOne(Model):
         self.embedding = embedding
 
     def forward(self, x: Any, lengths: ArrayLike | None = None) -> Tensor:
-        output, _ = self.recurrent.run(x if self.embedding is None else self.embedding(x), None, lengths)
+        output, _ = self.recurrent.run(embedded(x, self.embedding, lengths), None, lengths)
         last = last_output(output, lengths, bidirectional=self.recurrent.bidirectional)
         return self.readout(last)  # type: ignore[no-any-return]
 
@@ -136,7 +141,7 @@ class OneToMany(Model):
         count = len(targets) if steps is None else steps
         if count < 1:
             raise ValueError(f"there are {count} steps to make; it must be at least 1")
-        x = x if isinstance(x, Tensor) else mg.tensor(values(x), dtype=self.readout.weight.dtype)
+        x = in_dtype(x, self.readout.weight.dtype)
         state = self.recurrent.initial_state(len(x))
         outputs = []
         for t in range(count):
@@ -145,11 +150,12 @@ class OneToMany(Model):
                 output = self.readout(self.recurrent.output_of(state))
                 output.name = "o"
             outputs.append(output)
-            x = output if targets is None else mg.tensor(values(targets[t]), dtype=output.dtype)
+            x = output if targets is None else in_dtype(targets[t], output.dtype)
         return mg.stack(outputs)  # type: ignore[no-any-return]
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
-        return self(batch.inputs[0], targets=batch.targets), None
+        targets = batch.targets if batch.lengths is None else cleared(batch.targets, batch.lengths)  # they are inputs, too
+        return self(batch.inputs[0], targets=targets), None
 
 
 class EncoderDecoder(Model):
@@ -197,18 +203,19 @@ class EncoderDecoder(Model):
             output, _ = self.decoder.run(self.one_hot(told), state)
         return self.readout(output)  # type: ignore[no-any-return]
 
-    @mg.no_grad()
     def generate(self, source: Any, steps: int, lengths: ArrayLike | None = None) -> np.ndarray:
-        """The likeliest symbol at each step, each told the next time: class numbers (steps, batch)."""
+        """The likeliest symbol at each step, each told the next time: class numbers (steps, batch). Nothing is dropped and
+        nothing is recorded."""
         if steps < 0:
             raise ValueError(f"steps is {steps}; it cannot be negative")
-        _, state = self.encoder.run(source, None, lengths)
-        symbols = np.full(state[0].shape[0], self.start)
         said = []
-        for t in range(steps):
-            state = self.decoder.step(self.one_hot(symbols), state, t)
-            symbols = self.readout(self.decoder.output_of(state)).data.argmax(axis=-1)
-            said.append(symbols)
+        with mg.no_grad(), mode(self, training=False):
+            _, state = self.encoder.run(source, None, lengths)
+            symbols = np.full(state[0].shape[0], self.start)
+            for t in range(steps):
+                state = self.decoder.step(self.one_hot(symbols), state, t)
+                symbols = self.readout(self.decoder.output_of(state)).data.argmax(axis=-1)
+                said.append(symbols)
         return np.array(said, dtype=np.intp).reshape(steps, state[0].shape[0])
 
     def one_hot(self, numbers: np.ndarray) -> np.ndarray:
@@ -219,6 +226,17 @@ class EncoderDecoder(Model):
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         return self(batch.inputs, batch.targets, batch.lengths), None
+
+    def output_lengths(self, batch: Batch) -> ArrayLike | None:
+        """None: the lengths of a batch are those of the source, and of the targets those that do not count are -100."""
+        return None
+
+
+def embedded(x: Any, embedding: Module | None, lengths: ArrayLike | None = None) -> Any:
+    """What a recurrent layer reads; the padding need not be numbers of symbols."""
+    if embedding is None:
+        return x
+    return embedding(x if lengths is None else cleared(values(x), lengths))
 
 
 def time_first(recurrent: Recurrent) -> Recurrent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -127,6 +128,18 @@ class Module(Counted):
     def __repr__(self) -> str:
         count = sum(p.size for p in self.parameters())
         return f"<{type(self).__name__} with {count} parameters>"
+
+
+@contextmanager
+def mode(model: Module, *, training: bool) -> Iterator[None]:
+    """The model in training or in evaluation; afterwards each of its modules in what it was before."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was in before:
+            module.training = was
 
 
 def modules_in(items: Mapping[Any, Any]) -> Iterator[Module]:

@@ -18,7 +18,8 @@ import minigrad as mg
 from minigrad import Tensor
 from minigrad.standin import setting
 
-from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, describe
+from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, checked_step, describe
+from .data.batch import cleared, step_mask
 from .init import Seed, dropout_mask, generator
 from .module import Module, Parameter, found_in
 
@@ -44,7 +45,7 @@ class Recurrent(Module):
     the padding.
 
     Parameters are the cells', named as in PyTorch: ``weight_hh_l1_reverse`` is the ``weight_hh`` of layer 1's second cell.
-    Arrays are cast to the dtype of the weights. Raises ValueError on shapes that do not fit.
+    Arrays and Tensors are cast to the dtype of the weights. Raises ValueError on shapes that do not fit.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> deep = rnn.Recurrent(rnn.LSTMCell(3, 4, rng=0), rnn.LSTMCell(4, 4, peepholes=True, rng=1))
@@ -176,12 +177,8 @@ class Recurrent(Module):
         if T == 0:
             raise ValueError("the input has T=0 steps: a sequence of no steps has no output")
         masks = masks_of(lengths, T, batch)
-        if any(mask is not None for mask in masks):  # zeros, lest a NaN in the padding get into the weights' gradients
-            x = mg.where(np.less.outer(np.arange(T), np.asarray(lengths))[..., None], x, 0.0)
-        if state is None:
-            before = iter([cell.initial_state(batch) for layer in self.cells for cell in layer])
-        else:
-            before = iter(self._checked(state, batch))
+        x = cleared(x, lengths)  # lest a NaN in the padding get into the weights' gradients
+        before = iter(self._checked(self.initial_state(batch) if state is None else state, batch))
         after: list[Tensor] = []
         steps: Any = x
         with mg.scope(self._scope_name()):
@@ -278,7 +275,7 @@ class Recurrent(Module):
 
 
 def tagged_step(cell: Cell, x: Tensor, state: State) -> State:
-    state = cell.step(x, state)
+    state = checked_step(cell, x, state)
     for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
         part.name = name
     return state
@@ -310,14 +307,8 @@ def run_cell(
 
 def masks_of(lengths: ArrayLike | None, T: int, batch: int) -> list[np.ndarray | None]:
     """For each step which sequences have it, of shape (batch, 1); None where all have."""
-    if lengths is None:
-        return [None] * T
-    numbers = np.asarray(lengths)
-    if numbers.shape != (batch,) or numbers.dtype.kind not in "iu":
-        raise ValueError(f"lengths are {batch} integers, one for each sequence, not {numbers.dtype} of shape {numbers.shape}")
-    if numbers.size and (numbers.min() < 1 or numbers.max() > T):
-        raise ValueError(f"lengths go from 1 to the T={T} steps of the input, these from {numbers.min()} to {numbers.max()}")
-    return [None if (numbers > t).all() else (numbers > t)[:, None] for t in range(T)]
+    mask = step_mask(lengths, T, batch)
+    return [None] * T if mask is None else [None if row.all() else row[:, None] for row in mask]
 
 
 def last_output(

@@ -22,11 +22,11 @@ from minigrad.compile import Compiled
 from minigrad.graph import CURRENT, DEBUG
 
 from .clip import clip_grad_norm, clip_grad_value
-from .data.batch import IGNORED, Batch, Source, whole
+from .data.batch import IGNORED, Batch, Fixed, Source, cleared, step_mask, whole
 from .data.tasks import Task
 from .history import History
 from .losses import sequence_loss
-from .module import Module
+from .module import Module, mode
 from .optim import Optimizer
 from .recurrent import Recurrent
 from .saving import _file, load_checkpoint, save_checkpoint
@@ -35,6 +35,7 @@ from .schedule import LRScheduler, ReduceLROnPlateau
 __all__ = ["Evaluation", "History", "Trainer", "evaluate"]
 
 Path_ = str | os.PathLike[str]
+Data = Task | Source | tuple[Any, ...]  # what source_of takes
 
 
 class Evaluation(NamedTuple):
@@ -46,11 +47,12 @@ class Evaluation(NamedTuple):
     exact: float
 
 
-def evaluate(model: Module, data: Task | Source, *, loss: str | None = None) -> Evaluation:
-    """The model on an epoch of the data, in evaluation mode; nothing is learned. Targets that do not count are left out.
+def evaluate(model: Module, data: Data, *, loss: str | None = None) -> Evaluation:
+    """The model on an epoch of the data, in evaluation mode; nothing is learned. Padding and targets that are IGNORED do not
+    count.
 
-    `loss` is "cross_entropy", "mse" or "binary", by default that of the task, or "cross_entropy" for a source. A task makes the
-    sequences that it also makes for training; give ``task.data(seed=1)`` to see others.
+    The data and `loss` are given as to `Trainer`. A task makes the sequences that it also makes for training; give
+    ``task.data(seed=1)`` to see others.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> model = rnn.Sequence(rnn.LSTM(5, 5, rng=1), rnn.Linear(5, 5, rng=2))
@@ -58,15 +60,17 @@ def evaluate(model: Module, data: Task | Source, *, loss: str | None = None) -> 
     >>> 1.5 < result.loss < 1.8, result.exact
     (True, 0.0)
     """
-    source, kind = source_of(data), loss_of(data, loss)
+    source = source_of(data)
+    kind = loss_of(source, loss)
     total = right = asked = exact = sequences = 0.0
     state = None
     with mode(model, training=False), mg.no_grad():
         for i in range(len(source)):
             batch = source.batch(i)
             outputs, state = answer(model, batch, None if source.begins(i) else state)
-            mean = sequence_loss(kind, outputs, batch.targets).total.item()
-            hits, counted = judged(kind, outputs.data, np.asarray(batch.targets))
+            lengths = lengths_of(model, outputs, batch)
+            mean = sequence_loss(kind, outputs, batch.targets, lengths).item()
+            hits, counted = judged(kind, outputs.data, np.asarray(batch.targets), lengths)
             total += mean * counted.sum()
             right += (hits & counted).sum()
             asked += counted.sum()
@@ -78,12 +82,14 @@ def evaluate(model: Module, data: Task | Source, *, loss: str | None = None) -> 
     return Evaluation(float(total / asked), float(right / asked), float(exact / sequences))
 
 
-def judged(kind: str, outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def judged(kind: str, outputs: np.ndarray, targets: np.ndarray, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
     """Which answers are right, and which count; the last axis is that of the sequences."""
+    mask: Any = None if lengths is None else step_mask(lengths, *outputs.shape[:2])
+    mask = True if mask is None else mask
     if kind == "cross_entropy":
-        return outputs.argmax(axis=-1) == targets, targets != IGNORED
+        return outputs.argmax(axis=-1) == targets, (targets != IGNORED) & mask
     hits = np.moveaxis((outputs > 0) == (targets > 0.5), -1, 0)
-    return hits, np.ones(hits.shape, bool)
+    return hits, np.broadcast_to(mask, hits.shape)
 
 
 class Trainer:
@@ -91,7 +97,7 @@ class Trainer:
 
     The model is a `Model`, such as `Sequence`, or any module that takes the inputs of a batch. Options:
 
-    - `loss`: "cross_entropy", "mse" or "binary", by default that of the task, or "cross_entropy" for a source;
+    - `loss`: "cross_entropy", "mse" or "binary", by default that of the task, or "cross_entropy" for targets that are integers;
     - `schedule`: one of `minigrad_rnn.schedule`, stepped after each update, or after each epoch with ``schedule_by="epoch"``;
       ReduceLROnPlateau after each epoch with the validation loss, or without validation with the loss of the last update;
     - `clip_norm`, `clip_value`: the most that the norm of the whole gradient, or each of its elements, may be;
@@ -151,20 +157,27 @@ class Trainer:
         self.compile = compile
         self.not_compiled = "" if compile else "compile=False"
         self._compiles = compile
-        self._program = Compiled(functools.partial(learn, model), static=(3, 4, 5), at_once=4)
+        self._program = program_of(model)
         self.about = about or {}
         self.batches = 0  # the position in the data: how many have been seen
         self.history = History()
         self.best: tuple[float, int, dict[str, np.ndarray]] | None = None  # lowest validation loss, after which epoch, weights
         self._carried: tuple[Tensor, ...] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_program": self._program.history()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _program=program_of(state["model"]))
+        self._program.resume(state["_program"])
+
     def fit(
         self,
-        data: Task | Source,
+        data: Data,
         epochs: int | None = None,
         *,
         until: int | None = None,
-        validation: Task | Source | None = None,
+        validation: Data | None = None,
         patience: int | None = None,
         progress: bool = True,
         after_epoch: Callable[[int, float], None] | None = None,
@@ -173,6 +186,9 @@ class Trainer:
         save_every: int | None = None,
     ) -> History:
         """Train for so many more `epochs`, or `until` so many have been trained in all; returns what it saw.
+
+        The data are a task, a source of batches such as ``task.data(batch_size)``, or one batch: a `Batch`, or a pair of arrays
+        ``(inputs, targets)`` with the shapes described there. Targets that are not integers need a `loss`.
 
         `progress` shows a bar with the loss, the norm of the gradient, and how many time steps a second are read on average.
         ``after_epoch(epoch, loss)`` is called after each epoch with the loss of its last update, ``after_update(trainer)``
@@ -184,7 +200,8 @@ class Trainer:
         FloatingPointError if the loss, the gradient or the step is not finite, naming the op and time step where that began.
         An update that raises leaves everything as it was before, and so does the last checkpoint.
         """
-        source, kind = source_of(data), loss_of(data, self.loss)
+        source = source_of(data)
+        kind = loss_of(source, self.loss)
         if (epochs is None) == (until is None):
             raise ValueError("give either epochs, how many more to train, or until, how many in all")
         if (patience is not None and validation is None) or (save_every is not None and save is None):
@@ -309,8 +326,8 @@ class Trainer:
     def _explain(self, error: FloatingPointError, source: Source, kind: str, count: int) -> NoReturn:
         """Make the same update in debug mode, to say where it began."""
         batches = range(self.batches, self.batches + count)
-        spoilt = [f"inputs of batch {i}" for i in batches if not np.isfinite(source.batch(i).inputs).all()]
-        spoilt += [f"targets of batch {i}" for i in batches if not np.isfinite(source.batch(i).targets).all()]
+        parts = [(what, i) for what in ("inputs", "targets") for i in batches]
+        spoilt = [f"{what} of batch {i}" for what, i in parts if not finite(source.batch(i), what)]
         if spoilt:
             advice = ": look at the data"
         elif self.batches:
@@ -330,7 +347,7 @@ class Trainer:
 
     # -- after an update -------------------------------------------------------------------------------------
 
-    def _validate(self, data: Task | Source, kind: str, epoch: int) -> None:
+    def _validate(self, data: Data, kind: str, epoch: int) -> None:
         """Evaluate, and remember the best weights."""
         loss = evaluate(self.model, data, loss=kind).loss
         self.history.validation[len(self.history.loss)] = loss
@@ -425,30 +442,63 @@ class Trainer:
         )
 
 
-def source_of(data: Task | Source) -> Source:
+def source_of(data: Data) -> Source:
+    if isinstance(data, tuple):
+        return Fixed(Batch.of(data))
     if not isinstance(data, Task | Source):
-        raise TypeError(f"data are a task, or a source of batches such as task.data(batch_size), not {type(data).__name__}")
+        raise TypeError(
+            f"data are a task, or a source of batches such as task.data(batch_size), not {type(data).__name__}; arrays are "
+            "given as a pair (inputs, targets), as in fit((inputs, targets), epochs)"
+        )
     source = data.data() if isinstance(data, Task) else data
     if len(source) < 1:
         raise ValueError(f"this {type(source).__name__} has no batches")
     return source
 
 
-def loss_of(data: Task | Source, given: str | None) -> str:
-    kind: str | None = given or getattr(data, "loss", None)
-    if kind is None and isinstance(data, Source) and data.batch(0).targets.dtype.kind == "f":
-        raise ValueError("the targets of these batches are numbers, not class numbers: give loss='mse' or loss='binary'")
-    return kind or "cross_entropy"
+def loss_of(source: Source, given: str | None) -> str:
+    if kind := given or source.loss:
+        return kind
+    targets = np.asarray(source.batch(0).targets)
+    if targets.dtype.kind not in "iu":
+        raise ValueError(
+            f"the targets of these batches are numbers ({targets.dtype} of shape {targets.shape}), not class numbers: give "
+            "loss='mse' or loss='binary' (of 0 or 1); of classes give integers, targets.astype(int), or targets.argmax(-1) if "
+            "they are one-hot"
+        )
+    return "cross_entropy"
 
 
 def answer(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
     """What the model says to a batch, and its state afterwards."""
+    if batch.lengths is not None and len(batch.inputs) > 1:  # a NaN in the padding would reach the weights, as 0 times NaN
+        batch = batch._replace(inputs=cleared(batch.inputs, batch.lengths))
     outputs, state = model.answer(batch, state) if hasattr(model, "answer") else (model(batch.inputs), None)
     if not isinstance(outputs, Tensor):
         raise TypeError(
             f"the model gives a {type(outputs).__name__}; expected one Tensor of outputs, or a method answer(batch, state)"
         )
     return outputs, state
+
+
+def finite(batch: Batch, what: str) -> bool:
+    """Whether the inputs or targets of a batch are finite, except in the padding."""
+    array = np.asarray(getattr(batch, what))
+    padded = batch.lengths is not None and array.shape[:2] == batch.inputs.shape[:2]
+    return bool(np.isfinite(cleared(array, batch.lengths) if padded else array).all())
+
+
+def lengths_of(model: Module, outputs: Tensor, batch: Batch) -> Any:
+    """The lengths of the outputs; None if all count."""
+    if outputs.ndim < 3 or batch.lengths is None:
+        return None
+    lengths = model.output_lengths(batch) if hasattr(model, "output_lengths") else batch.lengths
+    if lengths is batch.lengths and len(outputs) != len(batch.inputs) > 1:
+        raise ValueError(
+            f"the {type(model).__name__} reads {len(batch.inputs)} steps and answers at {len(outputs)}, so the lengths of the "
+            "batch are not those of its outputs; give it a method output_lengths(batch) that returns theirs, or None"
+        )
+    return lengths
 
 
 def learn(
@@ -462,22 +512,15 @@ def learn(
     lengths: Any = None,
 ) -> tuple[Tensor, Any, Any]:
     """See `Trainer._learn`. `learnt`, which parameters require grad, tells programs apart."""
-    outputs, after = answer(model, Batch(inputs, targets, lengths), state)
-    loss = sequence_loss(kind, outputs, targets)
+    batch = Batch(inputs, targets, lengths)
+    outputs, after = answer(model, batch, state)
+    loss = sequence_loss(kind, outputs, targets, lengths_of(model, outputs, batch))
     (loss.total if count == 1 else loss.total / count).backward()
     return loss.total.detach(), loss.steps, None if after is None else tuple(part.detach() for part in after)
 
 
-@contextmanager
-def mode(model: Module, *, training: bool) -> Iterator[None]:
-    """The model in training or in evaluation; afterwards each of its modules in what it was before."""
-    before = [(module, module.training) for module in model.modules()]
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, was in before:
-            module.training = was
+def program_of(model: Module) -> Compiled:
+    return Compiled(functools.partial(learn, model), static=(3, 4, 5), at_once=4)
 
 
 @contextmanager

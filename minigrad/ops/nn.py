@@ -164,8 +164,9 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_
     """-log softmax(logits)[target], in nats: how surprised the model is by the class that came.
 
     `logits` has shape (..., classes), unnormalised; `targets` shape (...), integers from 0 to classes - 1, or `ignore_index`
-    where nothing is asked and the loss is 0. `weight` (classes,) multiplies the loss of each target by that of its class. The
-    result is the ``"mean"`` over all that is asked, weighted, their ``"sum"``, or with ``"none"`` an array of shape (...).
+    where nothing is asked and the loss is 0. `weight` (classes,) multiplies the loss of each target by that of its class, and
+    is differentiated as well. The result is the ``"mean"`` over all that is asked, weighted, their ``"sum"``, or with
+    ``"none"`` an array of shape (...).
     The gradient by the logits is softmax(logits) minus the one-hot target, times the cotangent.
 
     Raises ValueError or TypeError if shapes, dtype or range of the targets do not fit, or for the mean if all are ignored.
@@ -180,19 +181,20 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_
     losses, factors = class_losses(logits, targets, ignore_index, weight)
     if reduction != "mean":
         return losses if reduction == "none" else sum(losses)
-    return mean(losses) if factors is None else sum(losses) / sum_of_factors(factors)
+    return mean(losses) if factors is None else mean(losses) * mean_scale(losses, factors)
 
 
-def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> tuple[Any, np.ndarray | None]:
+def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> tuple[Any, Any]:
     """The loss of each target, and what each was multiplied by, None where all count once; the checks of `cross_entropy`."""
     shape = shape_of(logits)
     classes = values(targets)
     if classes.dtype.kind not in "iu" and classes.size:
-        raise TypeError(f"targets are class numbers, integers; these are {classes.dtype}")
+        many = "for one-hot targets use targets.argmax(-1)" if classes.shape == shape else "use targets.astype(int)"
+        raise TypeError(f"targets are class numbers, integers; these are {classes.dtype}; {many}")
     if not shape or classes.shape != shape[:-1]:
         raise ValueError(
             f"targets have shape {classes.shape}; for logits of shape {shape} (classes along the last axis) they "
-            f"must have {shape[:-1]}"
+            f"must have {shape[:-1]}" + ("; for one-hot targets use targets.argmax(-1)" if classes.shape == shape else "")
         )
     if shape[-1] == 0:
         raise ValueError(f"logits of shape {shape} have no classes along the last axis")
@@ -212,10 +214,10 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> t
             classes = targets = np.where(asked, classes, 0)
             factors = asked.astype(dtype)
     if weight is not None:
-        weights = weight.numpy() if isinstance(weight, Tensor) else np.asarray(weight)
+        weights = weight if isinstance(weight, Tensor) and weight.requires_grad else known(values(weight))
         if weights.shape != shape[-1:]:
             raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
-        weights = known(weights.astype(dtype))[classes]
+        weights = weights.astype(dtype)[classes]
         factors = weights if factors is None else weights * factors
     losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
     if factors is None:
@@ -225,12 +227,15 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> t
     return (losses if weight is None else losses * factors), factors
 
 
-def sum_of_factors(factors: np.ndarray) -> Any:
-    """What the mean of the losses is divided by."""
-    total = factors.sum()
-    if not decide(total > 0):
+def mean_scale(losses: Any, factors: Any) -> Any:
+    """The mean over what counts, divided by the mean over all: a number, or a Tensor if the factors require grad. As a sum
+    and a count, either might be too large for float16."""
+    total = factors.astype(float).sum()
+    if not decide(values(total) > 0):
         raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
-    return number(total)
+    if isinstance(total, Tensor):
+        return (losses.size / total).astype(losses.dtype)
+    return number(losses.size / total)
 
 
 def outside(classes: np.ndarray, count: int) -> bool:

@@ -82,8 +82,9 @@ def one_sequence(told: Subject, options: Namespace) -> Batch:
     about, seed = told.about, options.seed or 0
     alphabet = building.alphabet_of(about)
     if options.prompt is None and about["task"] is not None:
-        batch = the_task(about).data(1, 1, seed).batch(0)
-        batch = batch.take([seed % batch.size])
+        task = the_task(about)
+        batch = task.data(1, 1, seed).batch(0)
+        batch = batch.take([seed % batch.size], axis=0 if task.wiring == "last" else 1)
         if batch.lengths is None:
             return batch
         return Batch(batch.inputs[: batch.lengths[0]], batch.targets[: batch.lengths[0]])

@@ -8,6 +8,7 @@ from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["IGNORED", "Batch", "Examples", "Fixed", "Generated", "Shuffled", "Source"]
 
@@ -18,8 +19,9 @@ class Batch(NamedTuple):
     """B sequences side by side.
 
     `inputs` has shape (T, B, I), float32, or (T, B), integers. `targets` are class numbers (T, B) or numbers (T, B, O);
-    where there is one answer a sequence, (B,) or (B, O). `lengths` (B,) are those of sequences padded at their end;
-    None: all have T steps. Targets that do not count are IGNORED.
+    where there is one answer a sequence, (B,) or (B, O). `lengths` (B,) are those of sequences padded at their end: what
+    stands in the padding never counts, neither of the inputs nor, where there is an answer at each step, of the targets.
+    None: all have T steps. Other class numbers that do not count are IGNORED.
     """
 
     inputs: np.ndarray
@@ -31,17 +33,57 @@ class Batch(NamedTuple):
         """How many sequences: B."""
         return int(self.inputs.shape[1])
 
-    def take(self, sequences: Any) -> Batch:
+    def take(self, sequences: Any, *, axis: int | None = None) -> Batch:
         """The batch of these sequences: numbers or a slice.
+
+        `axis` is that of the sequences in the targets: 1 in (T, B) and (T, B, O), 0 in (B,) and (B, O). It need be given only
+        where the shapes leave it open, as for integers (5, 5) and 5 sequences; there leaving it out is a ValueError.
 
         >>> import numpy as np, minigrad_rnn as rnn
         >>> batch = rnn.tasks.adding(6).sample(4, np.random.default_rng(0))
         >>> batch.take([3, 0]).inputs.shape, batch.take([3, 0]).targets.shape
         ((6, 2, 2), (2, 1))
         """
-        axis = self.targets.ndim - (1 if self.targets.dtype.kind in "iu" else 2)  # class numbers have no axis O
+        if axis is None and len(axes := self.target_axes()) > 1:
+            raise ValueError(
+                f"targets of shape {self.targets.shape} for {self.size} sequences may be class numbers at each step, (T, B), "
+                "or one answer a sequence, (B, O): say which with axis=1 or axis=0"
+            )
+        axis = axes[0] if axis is None else axis
         targets = self.targets[(slice(None),) * axis + (sequences,)]
         return Batch(self.inputs[:, sequences], targets, None if self.lengths is None else self.lengths[sequences])
+
+    def target_axes(self) -> list[int]:
+        """Which axis of the targets may be that of the sequences, by their shape; ValueError if none."""
+        shape, B = self.targets.shape, self.size
+        axes = [axis for axis in (0, 1) if shape[axis : axis + 1] == (B,) and axis >= len(shape) - 2]
+        if not axes:
+            first = "; with the batch first, give np.swapaxes(inputs, 0, 1)" if shape[:1] == self.inputs.shape[:1] else ""
+            raise ValueError(
+                f"targets of shape {shape} do not fit inputs of shape {self.inputs.shape}, {B} sequences of {len(self.inputs)} "
+                f"steps; expected (T, B) or (T, B, O), or for one answer a sequence (B,) or (B, O), with B = {B}{first}"
+            )
+        return axes[:1] if self.targets.dtype.kind == "f" else axes  # numbers (T, B) would have a last axis O
+
+    @classmethod
+    def of(cls, data: Any) -> Batch:
+        """A batch of a pair (inputs, targets), or of three with the lengths; lists and Tensors are made arrays.
+
+        Raises ValueError where the shapes do not fit each other.
+
+        >>> import numpy as np, minigrad_rnn as rnn
+        >>> rnn.Batch.of((np.zeros((5, 3, 2)), [0, 1, 2])).size
+        3
+        """
+        if not isinstance(data, tuple) or len(data) not in (2, 3):
+            raise TypeError(f"a batch is a pair (inputs, targets), or (inputs, targets, lengths), not a {type(data).__name__}")
+        inputs, targets, lengths = (*data, None)[:3]
+        batch = cls(np.asarray(inputs), np.asarray(targets), None if lengths is None else np.asarray(lengths))
+        shape, kind = batch.inputs.shape, batch.inputs.dtype.kind
+        if len(shape) != 3 and not (len(shape) == 2 and kind in "iu"):
+            raise ValueError(f"inputs have shape {shape}; expected (T, batch, features), or integers (T, batch)")
+        batch.target_axes()
+        return batch
 
 
 class Source(ABC):
@@ -58,7 +100,7 @@ class Source(ABC):
     """
 
     stateful = False
-    loss = "cross_entropy"  # what a Trainer compares by, if it is not told; `Task.data` sets it
+    loss: str | None = None  # how a Trainer compares, unless it is told; `Task.data` sets it. None: classes by cross-entropy
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -150,7 +192,8 @@ class Shuffled(Source):
 
 
 class Examples(Shuffled):
-    """The sequences of one big batch in small ones, shuffled in each epoch (``seed=None``: in their order).
+    """The sequences of one big batch in small ones, shuffled in each epoch (``seed=None``: in their order). `axis` is that of
+    the sequences in the targets, where their shape leaves it open; see `Batch.take`.
 
     >>> import minigrad_rnn as rnn
     >>> years = rnn.series.windows(rnn.series.sunspots().values[:, 1], length=10)
@@ -159,12 +202,39 @@ class Examples(Shuffled):
     ((10, 299, 1), 10, (10, 32, 1), (10, 11, 1))
     """
 
-    def __init__(self, examples: Batch, batch_size: int, seed: int | None = 0) -> None:
+    def __init__(self, examples: Batch, batch_size: int, seed: int | None = 0, *, axis: int | None = None) -> None:
         super().__init__(examples.size, batch_size, seed)
-        self.examples = examples
+        self.examples, self.axis = examples, axis
+        self.take(np.arange(0))  # or an error
 
     def take(self, numbers: np.ndarray) -> Batch:
-        return self.examples.take(numbers)
+        return self.examples.take(numbers, axis=self.axis)
+
+
+def step_mask(lengths: ArrayLike | None, T: int, batch: int) -> np.ndarray | None:
+    """Which steps are no padding, (T, batch); None where all are not. Raises ValueError unless the lengths (batch,) are from 1
+    to T."""
+    if lengths is None:
+        return None
+    numbers = checked_lengths(lengths, batch)
+    if numbers.size and (numbers.min() < 1 or numbers.max() > T):
+        raise ValueError(f"lengths go from 1 to the T={T} steps of the input, these from {numbers.min()} to {numbers.max()}")
+    return None if (numbers == T).all() else np.less.outer(np.arange(T), numbers)
+
+
+def checked_lengths(lengths: ArrayLike, batch: int) -> np.ndarray:
+    numbers = np.asarray(lengths)
+    if numbers.shape != (batch,) or numbers.dtype.kind not in "iu":
+        raise ValueError(f"lengths are {batch} integers, one for each sequence, not {numbers.dtype} of shape {numbers.shape}")
+    return numbers
+
+
+def cleared(sequences: Any, lengths: ArrayLike | None) -> Any:
+    """Arrays or Tensors (T, batch, ...) with zeros in the padding."""
+    mask = step_mask(lengths, *sequences.shape[:2])
+    if mask is None:
+        return sequences
+    return np.where(mask.reshape(mask.shape + (1,) * (sequences.ndim - 2)), sequences, 0)
 
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:

@@ -130,7 +130,7 @@ def one_batch(name: str, summary: str, batch: Batch, alphabet: Alphabet, bounds:
     }
 
     def sample(n: int, rng: np.random.Generator) -> Batch:
-        return batch.take(rng.integers(batch.size, size=n))
+        return batch.take(rng.integers(batch.size, size=n), axis=1)
 
     size = len(alphabet)
     return Task(name, summary, "steps", "cross_entropy", size, size, sample, bounds, alphabet, fixed=batch)

@@ -14,8 +14,8 @@ from minigrad.pictures.board import step_of
 
 from ..cells import Cell, State, as_input
 from ..models import EncoderDecoder, ManyToOne, Sequence
+from ..module import mode
 from ..recurrent import Recurrent, tagged_step
-from ..train import mode
 
 __all__ = ["Line", "Run", "column", "line_of", "run"]
 

@@ -1,7 +1,7 @@
 """One time step: values by formula, how the weights begin, and what is refused."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -320,3 +320,125 @@ def test_integer_weights_are_refused() -> None:
 def test_a_cell_without_a_step_says_so() -> None:
     with pytest.raises(NotImplementedError, match=r"Cell does not define step\(\)"):
         rnn.Cell(3, 4).step(mg.tensor(np.ones((1, 3))), ())
+
+
+# -- what a step of one's own returns ------------------------------------------------------------------------------------
+
+
+class Returns(rnn.Cell):
+    """A cell whose step returns what `what` makes of its new state."""
+
+    def __init__(self, what: Any, names: tuple[str, ...] = ("h",)) -> None:
+        self.state_names = names
+        super().__init__(3, 4, rng=0)
+        self.what = what
+
+    def step(self, x: mg.Tensor, state: Any) -> Any:
+        return self.what(np.tanh(self.affine(x, state[0])))
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (lambda h: h, "a Tensor of shape (2, 4)"),
+        (lambda h: [h], "a list of 1: a Tensor of shape (2, 4)"),
+        (lambda h: (h, h), "a tuple of 2: a Tensor of shape (2, 4), a Tensor of shape (2, 4)"),
+        (lambda h: (), "a tuple of 0"),
+        (lambda h: (h[:1],), "a tuple of 1: a Tensor of shape (1, 4)"),
+        (lambda h: (h[:, :3],), "a tuple of 1: a Tensor of shape (2, 3)"),
+        (lambda h: (h.detach().numpy(),), "a tuple of 1: a ndarray of shape (2, 4)"),
+        (lambda h: None, "a NoneType"),
+    ],
+)
+@pytest.mark.parametrize("run", ["cell", "layer", "step", "lengths"])
+def test_a_step_that_returns_no_state_is_told_what_to_return(run: str, what: Any, words: str) -> None:
+    cell = Returns(what)
+    layer, x = rnn.Recurrent(cell), np.ones((5, 2, 3))
+    calls = {
+        "cell": lambda: cell(x[0]),
+        "layer": lambda: layer(x),
+        "step": lambda: layer.step(x[0], layer.initial_state(2), 0),
+        "lengths": lambda: layer(x, lengths=[2, 5]),
+    }
+    with pytest.raises(TypeError) as found:
+        calls[run]()
+    expected = f"step of Returns returned {words}; it must return the new state, a tuple of Tensors of shape (2, 4)"
+    assert str(found.value) == f"{expected}: write `return (h,)`"
+
+
+def test_a_step_of_two_states_is_told_both() -> None:
+    cell = Returns(lambda h: h, ("s", "m"))
+    with pytest.raises(TypeError, match=r"of shape \(2, 4\) and \(2, 4\): write `return \(s, m\)`"):
+        cell(np.ones((2, 3)))
+    two = Returns(lambda h: (h, 2 * h), ("s", "m"))
+    assert len(two(np.ones((2, 3)))) == 2
+
+
+def test_a_step_may_return_a_named_tuple() -> None:
+    class State(NamedTuple):
+        h: mg.Tensor
+
+    assert rnn.Recurrent(Returns(State))(np.ones((5, 2, 3)))[0].shape == (5, 2, 4)
+
+
+# -- one rule of dtypes ----------------------------------------------------------------------------------------------------
+
+LAYERS: dict[str, Any] = {
+    "Linear": lambda dtype: rnn.Linear(3, 4, dtype=dtype, rng=0),
+    "LayerNorm": lambda dtype: rnn.LayerNorm(3, dtype=dtype),
+    **{
+        cell.__name__: lambda dtype, cell=cell: cell(3, 4, dtype=dtype, rng=0)
+        for cell in (rnn.RNNCell, rnn.GRUCell, rnn.LSTMCell, rnn.RNN, rnn.GRU, rnn.LSTM)
+    },
+    "bidirectional": lambda dtype: rnn.GRU(3, 4, bidirectional=True, dtype=dtype, rng=0),
+}
+
+
+@pytest.mark.parametrize("given", [np.float16, np.float32, np.float64, np.int64, bool])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", LAYERS)
+def test_an_equal_tensor_gives_what_an_array_gives(name: str, dtype: Any, given: Any) -> None:
+    layer = LAYERS[name](dtype)
+    shape = (2, 3) if name.endswith("Cell") else (5, 2, 3)
+    x = np.random.default_rng(0).normal(scale=3, size=shape).astype(given)
+    tensors = [mg.tensor(x), mg.tensor(x, requires_grad=True)] if x.dtype.kind == "f" else [mg.tensor(x)]
+    expected = flat(layer(x))
+    assert {part.dtype for part in expected} == {np.dtype(dtype)}
+    for t in tensors:
+        for a, b in zip(flat(layer(t)), expected, strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a.data, b.data)
+    if x.dtype.kind == "f":
+        sum((part * np.arange(part.size).reshape(part.shape)).sum() for part in flat(layer(tensors[1]))).backward()
+        assert tensors[1].grad.dtype == x.dtype
+        assert np.any(tensors[1].grad)
+
+
+def flat(result: Any) -> list[mg.Tensor]:
+    return [part for item in result for part in flat(item)] if isinstance(result, tuple) else [result]
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.GRU, rnn.LSTM])
+def test_gradients_of_layers_in_float32_can_be_checked(kind: Any) -> None:
+    task = rnn.tasks.hello()
+    model = rnn.Sequence(kind(5, 5, rng=0), rnn.Linear(5, 5, rng=1))
+    mg.check_grads(model, task.inputs)
+    mg.check_grads(lambda x: rnn.sequence_cross_entropy(model(x), task.targets).total, task.inputs, order=2)
+
+
+def test_a_wrong_gradient_of_a_function_in_float32_is_found() -> None:
+    @mg.custom_op(lambda g, out: g * (1.03 - out * out))
+    def wrong(x: Any) -> Any:
+        return np.tanh(x)
+
+    layer = rnn.Linear(3, 2, rng=0)
+    with pytest.raises(mg.GradientError):
+        mg.check_grads(lambda x: wrong(layer(x)), np.ones((2, 3)))
+
+
+def test_a_tuple_of_outputs_and_state_is_told_what_to_do() -> None:
+    net = rnn.Sequential(rnn.RNN(3, 4, rng=0), rnn.Linear(4, 2, rng=1))
+    with pytest.raises(TypeError, match=r"outputs, state = layer\(x\), or use Sequence\(layer, readout\)"):
+        net(np.ones((5, 2, 3)))
+    with pytest.raises(ValueError, match="for numbers of symbols use an embedding, or one-hot vectors"):
+        rnn.RNN(5, 3)(np.array([[0, 1], [2, 3]]))

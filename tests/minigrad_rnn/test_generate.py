@@ -224,3 +224,55 @@ def test_outputs_that_are_not_finite_are_refused() -> None:
     model.readout.weight.data = np.full((5, 5), np.nan)
     with pytest.raises(ValueError, match="the model's outputs are not finite"):
         sample(model, HIELO, "h", 3)
+
+
+# -- evaluation mode -----------------------------------------------------------------------------------------------------
+
+
+def dropping() -> rnn.EncoderDecoder:
+    options: dict[str, Any] = {"num_layers": 2, "dropout": 0.9}
+    return rnn.EncoderDecoder(
+        rnn.LSTM(3, 8, **options, rng=0), rnn.LSTM(5, 8, **options, rng=1), rnn.Linear(8, 5, rng=2), start=4
+    )
+
+
+def test_an_encoder_and_decoder_generate_without_dropping() -> None:
+    source = np.random.default_rng(0).normal(size=(7, 20, 3))
+    expected = dropping().eval().generate(source, steps=6)
+    model = dropping()
+    for _ in range(2):
+        np.testing.assert_array_equal(model.generate(source, steps=6), expected)
+
+
+def test_what_generates_leaves_each_module_in_its_mode() -> None:
+    model = dropping()
+    text = rnn.Sequence(rnn.GRU(5, 4, num_layers=2, dropout=0.5, rng=0), rnn.Linear(4, 5, rng=1))
+    task = rnn.tasks.hello()
+    calls: list[tuple[Any, Any]] = [
+        (model, lambda: model.generate(np.ones((3, 2, 3)), steps=2)),
+        (text, lambda: rnn.predict(text, task)),
+        (text, lambda: rnn.predict(text, task.inputs)),
+        (text, lambda: rnn.greedy(text, task.alphabet, "h", 3)),
+        (text, lambda: rnn.sample(text, task.alphabet, "h", 3, rng=0)),
+        (text, lambda: rnn.evaluate(text, task)),
+    ]
+    for owner, call in calls:
+        for frozen in owner.modules():
+            owner.train()
+            frozen.training = False
+            before = [module.training for module in owner.modules()]
+            call()
+            assert [module.training for module in owner.modules()] == before
+
+
+def test_predictions_of_arrays_are_the_outputs_in_evaluation() -> None:
+    model = rnn.Sequence(rnn.GRU(3, 4, num_layers=2, dropout=0.5, rng=0), rnn.Linear(4, 2, rng=1))
+    x = np.random.default_rng(0).normal(size=(5, 2, 3))
+    found = rnn.predict(model, x)
+    np.testing.assert_array_equal(found, model.eval()(x).data)
+    np.testing.assert_array_equal(rnn.predict(model, mg.tensor(x)), found)
+    padded = x.copy()
+    padded[2:, 0] = np.nan
+    np.testing.assert_array_equal(rnn.predict(model, padded, lengths=[2, 5])[:, 1], found[:, 1])
+    with pytest.raises(TypeError, match="the model gives a tuple, not one Tensor of outputs"):
+        rnn.predict(model.recurrent, x)

@@ -282,3 +282,97 @@ def test_sequence_loss_tells_what_is_wrong() -> None:
         for kind in ("mse", "binary"):
             with pytest.raises(ValueError, match=text):
                 rnn.sequence_loss(kind, mg.tensor(np.ones(shape)), np.ones(shape))
+
+
+def test_both_sides_of_a_loss_of_numbers_are_differentiated() -> None:
+    a, b = np.random.default_rng(0).uniform(0.1, 0.9, size=(2, 3, 2))
+    for loss in (rnn.mse_loss, rnn.binary_cross_entropy_with_logits):
+        mg.check_grads(loss, a, b)
+        mg.check_grads(lambda y, loss=loss: loss(a, y), b)
+    mg.check_grads(lambda w: rnn.binary_cross_entropy_with_logits(a, b, pos_weight=w), a[0])
+    x, y = mg.tensor(a, requires_grad=True), mg.tensor(b, requires_grad=True)
+    rnn.mse_loss(x, y).backward()
+    np.testing.assert_array_equal(x.grad, -y.grad)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_weights_of_classes_are_differentiated(reduction: str) -> None:
+    logits, targets = data(4, 3, 5, seed=0)
+    targets[0, 1] = rnn.IGNORED
+    weight = np.random.default_rng(1).uniform(0.5, 2, size=5)
+    mg.check_grads(lambda x, w: mg.cross_entropy(x, targets, weight=w, reduction=reduction), logits, weight, order=2)
+    if reduction != "none":
+        mg.check_grads(lambda x, w: rnn.sequence_cross_entropy(x, targets, weight=w, reduction=reduction).total, logits, weight)
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "mse", "binary"])
+def test_targets_and_weights_of_another_dtype_leave_that_of_the_outputs(kind: str) -> None:
+    outputs = np.zeros((3, 2, 2), np.float32)
+    targets = np.zeros((3, 2), int) if kind == "cross_entropy" else np.zeros((3, 2, 2))
+    for wrap in (np.asarray, mg.tensor):
+        for lengths in (None, [1, 3]):
+            assert rnn.sequence_loss(kind, wrap(outputs), wrap(targets), lengths).total.dtype == np.float32
+    if kind == "cross_entropy":
+        w = mg.tensor([1.0, 2.0], requires_grad=True)
+        assert rnn.sequence_cross_entropy(outputs, targets, weight=w).total.dtype == np.float32
+
+
+def test_a_loss_of_a_sequence_goes_back_itself() -> None:
+    logits, targets = data(4, 2, 3, seed=2)
+    x, y = mg.tensor(logits, requires_grad=True), mg.tensor(logits, requires_grad=True)
+    loss = rnn.sequence_cross_entropy(x, targets)
+    loss.backward()
+    rnn.sequence_cross_entropy(y, targets).total.backward()
+    np.testing.assert_array_equal(x.grad, y.grad)
+    assert loss.item() == loss.total.item()
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "mse", "binary"])
+def test_the_sum_is_over_the_steps_and_the_mean_over_the_rest(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 3, 2))
+    y = rng.integers(2, size=(5, 3)) if kind == "cross_entropy" else rng.uniform(size=(5, 3, 2))
+    each = [rnn.sequence_loss(kind, x[t], y[t]).item() for t in range(5)]
+    total, steps = rnn.sequence_loss(kind, x, y, reduction="sum")
+    np.testing.assert_allclose(steps, each, rtol=1e-13)
+    assert total.item() == pytest.approx(sum(each), rel=1e-13)
+    total, steps = rnn.sequence_loss(kind, x, y)
+    np.testing.assert_allclose(steps, np.array(each) / 5, rtol=1e-13)
+    with pytest.raises(ValueError, match="reduction is 'mean' or 'sum', not 'none'"):
+        rnn.sequence_loss(kind, x, y, reduction="none")
+
+
+@pytest.mark.parametrize(
+    ("kind", "outputs", "targets", "words"),
+    [
+        (
+            "cross_entropy",
+            (3, 2, 4),
+            (3, 2, 4),
+            "class numbers have no axis of classes; of one-hot targets",
+        ),
+        ("cross_entropy", (2, 4), (2, 4), "class numbers have no axis of classes; of one-hot targets"),
+        ("cross_entropy", (3, 2, 4), (2, 3), "targets have the time first, np.swapaxes(targets, 0, 1)"),
+        ("cross_entropy", (3, 2, 4), (2,), "a model that answers once a sequence, such as ManyToOne, takes these"),
+        ("cross_entropy", (2, 4), (3, 2), "a model that answers at each step, such as Sequence, takes these"),
+        ("mse", (3, 2, 1), (3, 2), "targets need an axis for the one output, targets[..., None]"),
+        ("mse", (2, 1), (2,), "targets need an axis for the one output, targets[..., None]"),
+        ("mse", (3, 2, 4), (2, 3, 4), "targets have the time first, np.swapaxes(targets, 0, 1)"),
+        ("binary", (3, 2, 4), (2, 4), "a model that answers once a sequence, such as ManyToOne, takes these"),
+        ("binary", (2, 4), (3, 2, 4), "a model that answers at each step, such as Sequence, takes these"),
+        ("binary", (3, 2, 4), (5, 5, 5), "expected targets of shape (3, 2, 4)"),
+    ],
+)
+def test_targets_of_a_wrong_shape_are_told_what_to_do(kind: str, outputs: Any, targets: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"targets have shape {targets}, the outputs {outputs}: {words}")):
+        rnn.sequence_loss(kind, np.zeros(outputs), np.zeros(targets, int))
+
+
+def test_one_hot_targets_and_classes_that_are_floats_are_told_what_to_do() -> None:
+    logits = np.zeros((3, 2, 4))
+    for loss in (mg.cross_entropy, rnn.sequence_cross_entropy):
+        for dtype in (int, float):
+            with pytest.raises((TypeError, ValueError), match=re.escape("for one-hot targets use targets.argmax(-1)")):
+                loss(logits, np.zeros((3, 2, 4), dtype))
+        with pytest.raises(TypeError, match=re.escape("these are float64; use targets.astype(int)")):
+            loss(logits, np.zeros((3, 2)))

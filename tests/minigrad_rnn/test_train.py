@@ -1,10 +1,12 @@
 """Training: what it does to the model, what it tells, and that the lab's models learn hello whatever the seed."""
 
+import copy
 import csv
 import gc
 import itertools
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -332,7 +334,7 @@ def test_the_graph_does_not_grow(accumulate: int) -> None:
 
     def count(training: rnn.Trainer) -> None:
         gc.collect()
-        left.append(sum(isinstance(x, Node) for x in gc.get_objects()))
+        left.append(sum(issubclass(type(x), Node) for x in gc.get_objects()))  # x.__class__ may warn
         assert training._carried is not None
         assert not any(part.requires_grad for part in training._carried)
 
@@ -1063,3 +1065,66 @@ def test_a_file_that_does_not_fit_changes_nothing(wrong: str, tmp_path: Path) ->
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no file"):
         scheduled().load(tmp_path / "c")
+
+
+# -- arrays in place of a source -----------------------------------------------------------------------------------------
+
+
+def forecasts() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(6, 4, 3)), rng.normal(size=(6, 4, 1))
+
+
+def forecaster() -> rnn.Sequence:
+    return rnn.Sequence(rnn.GRU(3, 5, rng=0), rnn.Linear(5, 1, rng=1))
+
+
+def test_a_pair_of_arrays_trains_as_the_source_of_this_batch() -> None:
+    x, y = forecasts()
+    losses = []
+    for data in ((x, y), rnn.Batch(x, y), rnn.Fixed(rnn.Batch(x, y)), (x.tolist(), y.tolist()), (mg.tensor(x), mg.tensor(y))):
+        model = forecaster()
+        trainer = rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1), loss="mse")
+        history = trainer.fit(data, 3, validation=data, patience=5, progress=False)
+        losses.append([*history.loss, *history.validation.values(), *rnn.evaluate(model, data, loss="mse")[:1]])
+    assert all(found == losses[0] for found in losses)
+    assert len(losses[0]) == 7
+
+
+def test_a_forecast_without_a_loss_is_told_what_to_write() -> None:
+    x, y = forecasts()
+    model = forecaster()
+    trainer = rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1))
+    words = r"numbers \(float64 of shape \(6, 4, 1\)\), not class numbers: give loss='mse' or loss='binary'"
+    for call in (lambda data: trainer.fit(data, 1), lambda data: rnn.evaluate(model, data)):
+        for data in ((x, y), rnn.Examples(rnn.Batch(x, y), 4)):
+            with pytest.raises(ValueError, match=words):
+                call(data)
+    assert rnn.evaluate(model, (x, np.zeros((6, 4), int))).loss == 0  # integers are classes, here of one
+
+
+@pytest.mark.parametrize("data", [np.zeros((6, 4, 3)), mg.tensor(np.zeros((6, 4, 3))), [1, 2], None])
+def test_inputs_alone_are_told_how_arrays_are_given(data: Any) -> None:
+    model = forecaster()
+    trainer = rnn.Trainer(model, rnn.Adam(model.parameters()), loss="mse")
+    words = r"arrays are given as a pair \(inputs, targets\), as in fit\(\(inputs, targets\), epochs\)"
+    with pytest.raises(TypeError, match=words):
+        trainer.fit(data, np.zeros((6, 4, 1)))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=words):
+        rnn.evaluate(model, data)
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda trainer: pickle.loads(pickle.dumps(trainer))])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_trainer_can_be_copied_and_pickled_after_use(clone: Any, compiled: bool) -> None:
+    model = rnn.Sequence(rnn.LSTM(3, 5, num_layers=2, dropout=0.5, rng=0), rnn.Linear(5, 1, rng=1))
+    trainer = rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1), loss="mse", compile=compiled)
+    data = forecasts()
+    trainer.fit(data, 3, progress=False)
+    other = clone(trainer)
+    assert other.model is not model
+    assert [id(p) for p in other.optimizer.parameters] == [id(p) for p in other.model.parameters()]
+    assert trainer.fit(data, 3, progress=False).loss == other.fit(data, 3, progress=False).loss
+    other.fit(data, 1, progress=False)
+    assert len(trainer.history.loss) == 6
+    assert len(other.history.loss) == 7

@@ -118,3 +118,80 @@ def test_what_does_not_count_is_marked_as_in_torch() -> None:
 def test_numbers_that_make_no_sense_are_refused(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()
+
+
+# -- the axis of the sequences ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [int, np.int8, float, np.float32])
+@pytest.mark.parametrize(
+    ("steps", "count", "shape", "axis"),
+    [
+        (6, 8, (8,), 0),
+        (6, 8, (8, 1), 0),
+        (6, 8, (8, 12), 0),
+        (6, 8, (8, 6), 0),
+        (6, 8, (6, 8), 1),
+        (6, 8, (5, 8), 1),
+        (6, 8, (6, 8, 1), 1),
+        (6, 8, (8, 8, 3), 1),
+        (8, 8, (8, 8, 8), 1),
+        (8, 8, (8,), 0),
+        (8, 8, (8, 3), 0),
+        (6, 1, (6, 1), 1),
+        (6, 1, (1, 4), 0),
+    ],
+)
+def test_sequences_are_taken_along_their_axis_whatever_the_dtype(
+    steps: int, count: int, shape: tuple[int, ...], axis: int, dtype: Any
+) -> None:
+    batch = Batch(np.zeros((steps, count, 2)), np.arange(np.prod(shape)).reshape(shape).astype(dtype), np.arange(count))
+    for chosen in ([0], [count - 1, 0], slice(0, 1), np.arange(count)[::-1]):
+        taken = batch.take(chosen)
+        expected = np.moveaxis(np.moveaxis(batch.targets, axis, 0)[chosen], 0, axis)
+        np.testing.assert_array_equal(taken.targets, expected)
+        np.testing.assert_array_equal(taken.lengths, np.arange(count)[chosen])
+        assert taken.inputs.shape == (steps, len(np.arange(count)[chosen]), 2)
+
+
+def test_a_shape_that_may_be_two_things_needs_an_axis() -> None:
+    batch = Batch(np.zeros((5, 5, 2)), np.arange(25).reshape(5, 5))
+    words = r"targets of shape \(5, 5\) for 5 sequences may be class numbers .* say which with axis=1 or axis=0"
+    for take in (lambda: batch.take([1]), lambda: Examples(batch, 2)):
+        with pytest.raises(ValueError, match=words):
+            take()
+    assert batch.take([1], axis=1).targets.ravel().tolist() == [1, 6, 11, 16, 21]
+    assert batch.take([1], axis=0).targets.ravel().tolist() == [5, 6, 7, 8, 9]
+    assert Examples(batch, 2, None, axis=0).batch(0).targets.shape == (2, 5)
+    floats = Batch(batch.inputs, batch.targets.astype(float))  # of numbers only (batch, O) makes sense
+    assert floats.take([1]).targets.ravel().tolist() == [5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (7, 4), (3, 7), (8, 3, 1), (6, 8, 1, 1)])
+def test_targets_that_do_not_fit_the_inputs_are_refused(shape: tuple[int, ...]) -> None:
+    batch = Batch(np.zeros((6, 8, 2)), np.zeros(shape))
+    for call in (lambda: batch.take([0]), lambda: Batch.of(tuple(batch))):
+        with pytest.raises(ValueError, match="do not fit inputs of shape"):
+            call()
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_batches_of_every_task_can_be_taken_apart(name: str) -> None:
+    task = tasks.TASKS[name]()
+    batch = task.sample(4, np.random.default_rng(0))
+    axis = 0 if task.wiring == "last" else 1
+    taken = batch.take([2, 1], axis=axis)
+    np.testing.assert_array_equal(taken.targets, np.take(batch.targets, [2, 1], axis=axis))
+
+
+def test_a_pair_of_arrays_is_a_batch() -> None:
+    batch = Batch.of(([[[1.0]], [[2.0]]], [3], [2]))
+    assert (batch.inputs.shape, batch.targets.tolist(), batch.lengths.tolist()) == ((2, 1, 1), [3], [2])
+    assert Batch.of((np.zeros((2, 1), int), [3])).lengths is None
+    with pytest.raises(ValueError, match=r"with the batch first, give np.swapaxes\(inputs, 0, 1\)"):
+        Batch.of((np.zeros((7, 5, 2)), np.zeros(7)))
+    with pytest.raises(ValueError, match=r"inputs have shape \(7, 5\); expected \(T, batch, features\)"):
+        Batch.of((np.zeros((7, 5)), np.zeros(5)))
+    for wrong in (np.zeros(3), (np.zeros(3),), (1, 2, 3, 4)):
+        with pytest.raises(TypeError, match=r"a batch is a pair \(inputs, targets\)"):
+            Batch.of(wrong)
