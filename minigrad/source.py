@@ -149,8 +149,11 @@ def same_constant(one: Any, other: Any) -> bool:
 
 def one_line(source: str, node: ast.Lambda) -> str:
     """A lambda as it is written, or in one line if it is written in several."""
-    text = ast.get_source_segment(source, node) or ""
-    return ast.unparse(node) if "\n" in text else text
+    assert node.end_lineno is not None
+    if node.end_lineno > node.lineno:
+        return ast.unparse(node)
+    line = source.split("\n")[node.lineno - 1]
+    return line.encode()[node.col_offset : node.end_col_offset].decode()  # columns are counted in bytes
 
 
 def whole(source: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

@@ -140,14 +140,14 @@ def put_aside(graph: Graph, marks: Marks) -> None:
 
 def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:
     """The rule of the table for each operand; what is `known` is not read from the source again."""
-    for i in range(len(node.operands)):
-        if (node.op, i) not in known and isinstance(node.operands[i], Node) and node.operands[i].requires_grad:
-            known[node.op, i] = rule_text(node, i)
-    return "\n".join(
-        f"to %{graph.index[operand]}: {known[node.op, i]}"
-        for i, operand in enumerate(node.operands)
-        if isinstance(operand, Node) and operand.requires_grad
-    )
+    lines = []
+    for i, operand in enumerate(node.operands):
+        if isinstance(operand, Node) and operand.requires_grad:
+            key = node.op, 0 if node.op.variadic else i
+            if key not in known:
+                known[key] = rule_text(node, i)
+            lines.append(f"to %{graph.index[operand]}: {known[key]}")
+    return "\n".join(lines)
 
 
 def values_at_hand(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, np.ndarray]:

@@ -49,11 +49,15 @@ def framed(picture: Picture) -> Layout:
         for item in frame.items.values():
             if item.track not in lanes:
                 item.track = ""
-    for i, frame in enumerate(frames):
-        arrange(frame, [(n, a) for n, a in enumerate(arrows) if home[a.source] == i == home[a.target]])
+    inner: list[list[tuple[int, Arrow]]] = [[] for _ in frames]
+    outer: list[tuple[int, Arrow]] = []
     for n, arrow in enumerate(arrows):
-        if home[arrow.source] != home[arrow.target]:
-            pass_through(n, arrow, frames, home, lanes)
+        here = home[arrow.source]
+        (inner[here] if here == home[arrow.target] else outer).append((n, arrow))
+    for frame, own in zip(frames, inner, strict=True):
+        arrange(frame, own)
+    for n, arrow in outer:
+        pass_through(n, arrow, frames, home, lanes)
     settle([column for frame in frames for column in frame.columns], lanes)
     boxes = place(frames)
     rectangles: dict[str, Rectangle] = {}

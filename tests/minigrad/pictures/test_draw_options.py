@@ -87,7 +87,8 @@ def test_a_value_that_is_not_known_is_a_dash_and_the_title_says_how_to_get_it():
     loss = (np.exp(y) + mg.tensor([3.0, 4.0])).sum()
     drawing = mg.draw(loss, show=("value", "grad"), title="mine")
     assert lines_of(drawing)[:3] == [
-        ["–", "grad [ 7.3891, 20.0855]"], ["+ 1", "–", "grad [ 7.3891, 20.0855]"], ["exp", "[ 7.3891, 20.0855]", "grad [1., 1.]"],
+        ["–", "grad [ 7.3891, 20.0855]"], ["+ 1", "–", "grad [ 7.3891, 20.0855]"],
+        ["exp", "[ 7.3891, 20.0855]", "grad [1., 1.]"],
     ]  # fmt: skip
     assert drawing.picture.title.startswith("mine\n– : not known")
     assert "names=locals()" in drawing.picture.title
