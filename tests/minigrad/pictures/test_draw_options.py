@@ -1,5 +1,6 @@
 """What `minigrad.draw` can show of any graph."""
 
+from dataclasses import asdict
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.pictures import renderers
 from minigrad.pictures.frames import framed
+from minigrad.pictures.picture import Arrow
 
 needs_renderer = pytest.mark.skipif(not renderers(), reason="neither dot nor pygraphviz is installed")
 
@@ -227,6 +229,36 @@ def test_no_two_boxes_overlap(steps, backward):
     picture = mg.draw(loss, backward=backward).picture
     if picture.in_row:
         check_apart(list(framed(picture).boxes.values()))
+
+
+class Counted(Arrow):
+    """An arrow that counts how often it is looked at."""
+
+    __slots__ = ()
+    looks = 0
+
+    def __getattribute__(self, name):
+        Counted.looks += 1
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_the_work_of_the_layout_is_in_proportion_to_the_steps(backward):
+    looks = []
+    for steps in (100, 200):
+        picture = mg.draw(stacked(steps, slices=True)[1], backward=backward, limit=None).picture
+        for part in (picture, *picture.all_groups()):
+            part.arrows = [Counted(**asdict(arrow)) for arrow in part.arrows]
+        Counted.looks = 0
+        framed(picture)
+        looks.append(Counted.looks)
+    assert looks[1] < 2.2 * looks[0]
+
+
+def test_far_arrows_take_no_place_in_all_the_frames_between():
+    layouts = [framed(mg.draw(stacked(steps)[1], backward=True, limit=None).picture) for steps in (60, 120)]
+    points = [sum(len(way.split()) for way, _ in layout.arrows.values()) for layout in layouts]
+    assert points[1] < 2.5 * points[0]
 
 
 def check_apart(places):
