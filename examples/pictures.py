@@ -110,7 +110,9 @@ W = mg.tensor([[0.5, -0.25], [0.25, 0.5]], requires_grad=True, name="W")
 b = mg.tensor([0.1, 0.2], requires_grad=True, name="b")
 loss = (np.tanh(data @ W + b) ** 2).sum()
 loss.backward(retain_graph=True)
-drawings["highlight"] = mg.draw(loss, show=("shape", "value", "grad"), order=True, highlight=(loss, W), names={"loss": loss})
+drawings["highlight"] = mg.draw(
+    loss, show=("shape", "value", "grad"), order=True, highlight=(loss, W), names={"W": W, "b": b, "loss": loss}
+)
 drawings["backward"] = mg.draw(np.tanh(data @ W).sum(), backward=True)
 
 # %%

@@ -23,7 +23,7 @@ class Graph:
     ``Graph(loss, backward=True)`` shows the backward pass as well, from its seed to the gradient of every leaf: the nodes
     that the rules record when they run on Tensors, each in the scope of the op it belongs to. `loss` is then one tensor,
     its graph not yet freed.
-    Raises ValueError for a tensor that was not recorded.
+    Raises ValueError for a tensor that was not recorded; with ``constants=True`` it is a node by itself.
 
     >>> import numpy as np, minigrad
     >>> x = minigrad.tensor([[1.0, 2.0]], name="x")
@@ -45,9 +45,9 @@ class Graph:
     %5  grad x  multiply(%2, %4)  ()  float64
     """
 
-    def __init__(self, outputs: Tensor | Sequence[Tensor], *, backward: bool = False) -> None:
+    def __init__(self, outputs: Tensor | Sequence[Tensor], *, backward: bool = False, constants: bool = False) -> None:
         tensors: list[Any] = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-        self.outputs: tuple[Node, ...] = tuple(differentiable(t) for t in tensors)
+        self.outputs: tuple[Node, ...] = tuple(t._node or t._constant() if constants else differentiable(t) for t in tensors)
         self.gradients: dict[Node, Node] = {}  # with `backward`, of each leaf
         self.seed: Node | None = None
         if backward:

@@ -209,6 +209,8 @@ class Op:
 
 
 def needed_names(rule: Rule | int | None) -> tuple[str, ...]:
+    if isinstance(rule, np.ufunc):  # whose signature is NumPy's own, with `out` and `where`
+        return ("x", "y")[: rule.nin]
     return tuple(inspect.signature(rule).parameters) if callable(rule) else ()
 
 

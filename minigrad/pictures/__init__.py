@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..snapshot import Graph
 from ..tensor import Tensor
 from .board import Block, Marks
@@ -59,12 +61,13 @@ def draw(
     itself. As .html it is a page that plays the forward and the backward pass, with the values and gradients.
 
     `show` is what is written at the nodes: "shape", "dtype", "value" and "grad", small arrays in full, others as least, mean
-    and greatest element. (Values are shown where they are known: of what was saved for the backward pass, and what follows
-    from it.) ``order=True`` numbers the ops as the backward pass comes to them. `names` gives names to tensors that have none:
-    a dict, such as ``locals()``. ``highlight=(loss, W)`` makes all ways from W to loss stand out. ``backward=True`` draws the
-    backward pass too. The tooltip of an op says its rule.
+    and greatest element. A value is known if the backward pass needs it, if `names` has its tensor, or if it follows from
+    such values; a dash stands for one that is not, and the title says how to get it. ``order=True`` numbers the ops as the
+    backward pass comes to them. `names` gives names to tensors that have none: a dict, such as ``locals()``.
+    ``highlight=(loss, W)`` makes all ways from W to loss stand out. ``backward=True`` draws the backward pass too. The tooltip
+    of an op says its rule. A tensor that no op made, or that was not recorded, is a box.
 
-    Raises ValueError for a tensor that was not recorded, and for more than `limit` boxes; above 2000 there is a warning.
+    Raises TypeError for anything but tensors, and ValueError for more than `limit` boxes; above 2000 there is a warning.
 
     >>> import minigrad
     >>> x = minigrad.tensor([1.0, 2.0], requires_grad=True)
@@ -73,15 +76,27 @@ def draw(
     >>> [box.lines for box in drawing.picture.boxes if box.role == "parameter"]
     [['x', '(2,)', '[1., 2.]', 'grad [2., 4.]']]
     """
-    outputs = [result] if isinstance(result, Tensor) else list(result)
-    if not outputs:
-        raise ValueError("there is nothing to draw: give a tensor, or several")
-    graph = Graph(outputs, backward=backward)
+    outputs = tensors_in(result)
+    graph = Graph(outputs, backward=backward, constants=True)
     advice = "a part of it (an earlier tensor, or fewer steps)"
     keep_within(sum(node.op is not None for node in graph), limit, advice)
-    marks = marks_for(graph, outputs, show, order, names, highlight)
+    marks, legend = marks_for(graph, outputs, show, order, names, highlight)
+    title = "\n".join(line for line in (title, *legend) if line)
     picture = unroll(graph, marks, title) if depth is None else nested(graph, marks, title, depth)
     hand = [*outputs, *(t for t in (names or {}).values() if isinstance(t, Tensor))]
     known = values_at_hand(graph, hand)
     playback = Playback(graph, known=known, shown=lambda: Shown(own_boxes(graph, picture), marks.names))
     return drawn(picture, graph, limit, advice, playback)
+
+
+def tensors_in(result: Any) -> list[Tensor]:
+    """One tensor or several, as a list; an error says what else was given."""
+    several = isinstance(result, Iterable) and not isinstance(result, Tensor | np.ndarray | Mapping | str)
+    outputs = list(result) if several else [result]
+    if not outputs:
+        raise ValueError("there is nothing to draw: give a tensor, or several")
+    for given in outputs:
+        if not isinstance(given, Tensor):
+            hint = "call it, and draw its result" if callable(given) else "only tensors remember how they were computed"
+            raise TypeError(f"draw takes a tensor, or a list of tensors, not {type(given).__name__}: {hint}")
+    return outputs

@@ -109,6 +109,13 @@ class Board:
             self.connect(Arrow(op, f"v{number}", role=self.arrow_role(node), back=back, emphasis=self.emphasis(node)))
         return op
 
+    def add_leaves(self, group: Callable[[Node], Group | None]) -> None:
+        """Boxes for the leaves that are results themselves, and so have no user to draw them."""
+        graph = self.graph
+        for node in (*graph.outputs, *graph.gradients.values()):
+            if isinstance(node, Leaf) and node not in self.exits:
+                self.exits[node] = self.add(self.value_box(node, self.marks.role(node)), group(node))
+
     def add_op(self, node: Node, role: str, group: Group | None) -> str:
         block = self.marks.blocks.get(node)
         if block is not None:

@@ -18,6 +18,16 @@ __all__ = ["marks_for"]
 
 SHOWN = ("shape", "dtype", "value", "grad")
 SMALL = 6  # elements that are printed one by one
+DASH = "–"
+NOT_KEPT = [
+    "– : not known, for no rule needs it and nothing has kept it. Name the tensors,",
+    "as in draw(..., names=locals()), and what follows from them is computed.",
+]
+FREED = [
+    "– : not known, for backward() has freed what was saved. Draw before it, call backward(retain_graph=True),",
+    "or, for values, name the tensors, as in draw(..., names=locals()).",
+]
+UNRECORDED = "not recorded: it depends on no tensor with requires_grad=True, or was computed under no_grad, or detached"
 
 
 def marks_for(
@@ -27,7 +37,8 @@ def marks_for(
     order: bool,
     names: Mapping[str, Any] | None,
     highlight: tuple[Tensor, Tensor] | None,
-) -> Marks:
+) -> tuple[Marks, list[str]]:
+    """What the picture says at the nodes, and the lines of the title that tell of what is missing."""
     show = (show,) if isinstance(show, str) else tuple(show)
     unknown = [what for what in show if what not in SHOWN]
     if unknown:
@@ -45,18 +56,25 @@ def marks_for(
     marks.role = lambda node: role(node, marks, gradients)
     known: dict[tuple[Any, int], str] = {}
     marks.tooltips = {node: rules(graph, node, known) for node in graph if node.op is not None}
+    marks.tooltips |= {node: UNRECORDED for node in graph.outputs if not node.requires_grad}
     notes: dict[Node, list[str]] = {node: [] for node in graph}
+    missing = False
     if order:
         swept = [node for node in reversed(ancestors(graph.outputs)) if node.op is not None]
         for i, node in enumerate(swept, 1):
             notes[node].append(f"#{i}")
     if "value" in show:
         known_values = {**values_saved(graph), **values_at_hand(graph, [*outputs, *named.values()])}
-        for node, value in values_that_follow(graph, known_values).items():
-            notes[node].append(summary(value))
+        values = values_that_follow(graph, known_values)
+        for node in graph:
+            notes[node].append(summary(values[node]) if node in values else DASH)
+        missing |= len(values) < len(graph)
     if "grad" in show:
-        for node, cotangent in cotangents(graph).items():
-            notes[node].append(f"grad {summary(cotangent)}")
+        gradients_of = cotangents(graph)
+        for node in graph:
+            if node.requires_grad:
+                notes[node].append(f"grad {summary(gradients_of[node]) if node in gradients_of else DASH}")
+                missing |= node not in gradients_of
     marks.notes = {node: "\n".join(lines) for node, lines in notes.items() if lines}
     if highlight is not None:
         marks.path = path(graph, *highlight)
@@ -64,7 +82,8 @@ def marks_for(
         put_aside(graph, marks)
     tracks = handed_on(graph, marks)
     marks.track = lambda node: tracks.get(node, "")
-    return marks
+    freed = any(node.op is not None and node.saved is None for node in graph)
+    return marks, (FREED if freed else NOT_KEPT) if missing else []
 
 
 def handed_on(graph: Graph, marks: Marks) -> dict[Node, str]:
@@ -121,14 +140,14 @@ def put_aside(graph: Graph, marks: Marks) -> None:
 
 def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:
     """The rule of the table for each operand; what is `known` is not read from the source again."""
-    for i in range(len(node.operands)):
-        if (node.op, i) not in known and isinstance(node.operands[i], Node) and node.operands[i].requires_grad:
-            known[node.op, i] = rule_text(node, i)
-    return "\n".join(
-        f"to %{graph.index[operand]}: {known[node.op, i]}"
-        for i, operand in enumerate(node.operands)
-        if isinstance(operand, Node) and operand.requires_grad
-    )
+    lines = []
+    for i, operand in enumerate(node.operands):
+        if isinstance(operand, Node) and operand.requires_grad:
+            key = node.op, 0 if node.op.variadic else i
+            if key not in known:
+                known[key] = rule_text(node, i)
+            lines.append(f"to %{graph.index[operand]}: {known[key]}")
+    return "\n".join(lines)
 
 
 def values_at_hand(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, np.ndarray]:
@@ -163,6 +182,8 @@ def cotangents(graph: Graph) -> dict[Node, np.ndarray]:
     found: dict[Node, np.ndarray] = {}
     try:
         for root in graph.outputs:
+            if not root.requires_grad:
+                continue
             every = set(ancestors([root]))
             for node, g in reverse(root, np.ones(root.shape, root.dtype), every, retain=True).items():
                 found[node] = found[node] + g if node in found else g
@@ -179,7 +200,7 @@ def summary(array: np.ndarray) -> str:
     """
     if array.size <= SMALL:
         return np.array2string(array, precision=4, separator=", ").replace("\n", "")
-    return f"min {array.min():.4g} mean {array.mean():.4g} max {array.max():.4g}"
+    return f"min {array.min():.4g} mean {array.mean(dtype=float):.4g} max {array.max():.4g}"
 
 
 def path(graph: Graph, result: Tensor, source: Tensor) -> set[Node]:

@@ -142,7 +142,7 @@ def group_attributes(group: Group) -> dict[str, str]:
 def box_attributes(box: Box) -> dict[str, str]:
     attributes = {
         "label": text(box.lines),
-        "tooltip": text((box.tooltip or " ".join(box.lines)).split("\n")),
+        "tooltip": tooltip(box.tooltip or " ".join(box.lines)),
         **LOOKS[box.role],
     }
     if box.role in ("op", "backward") and len(box.lines) > 2:
@@ -209,6 +209,12 @@ def heat_colour(heat: float) -> str:
 
 def printable(line: str) -> str:
     return "".join(c if c.isprintable() else " " for c in " ".join(line.split()))
+
+
+def tooltip(text: str) -> str:
+    """A tooltip, with the blanks that code begins with."""
+    lines = ["".join(c if c.isprintable() else " " for c in line) for line in text.split("\n")]
+    return str(graphviz.nohtml("\\n".join(map(graphviz.escape, lines))))
 
 
 def text(lines: list[str], align: str = "n") -> str:

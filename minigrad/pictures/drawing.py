@@ -5,6 +5,7 @@ import os
 import uuid
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minigrad.errors import RenderTimeout
 from minigrad.pictures.dot import to_dot
@@ -55,7 +56,7 @@ class Drawing:
         """The same as `source`."""
         return self._source
 
-    def render(self, format: str = "svg", *, timeout: float = 60.0) -> bytes:
+    def render(self, *given: str, format: str = "svg", timeout: float = 60.0) -> bytes:
         """Draw as ``"svg"``, ``"png"`` or ``"pdf"``. Raises what :func:`minigrad.pictures.render.render` does.
 
         >>> Drawing("digraph {a -> b}").render("gif")
@@ -63,7 +64,9 @@ class Drawing:
             ...
         ValueError: cannot draw format 'gif'; it must be one of svg, png, pdf
         """
-        return render(self._source, format, timeout=timeout)
+        if len(given) > 1 or (given and format != "svg"):
+            raise TypeError(f'render("svg") gives the picture as bytes; to write a file there is .save("{given[0]}.{format}")')
+        return render(self._source, given[0] if given else format, timeout=timeout)
 
     def svg(self) -> str:
         """Draw as SVG text. Raises what :meth:`render` does.
@@ -143,6 +146,12 @@ class Drawing:
         except Exception as error:  # whatever it is, the notebook goes on
             return {"text/plain": f"{text}\n\nNot shown as a picture: {error}"}
         return {"image/svg+xml": svg, "text/plain": text}
+
+    if not TYPE_CHECKING:  # there a misspelt attribute is an error
+
+        def __getattr__(self, name):
+            hint = '; .save("x.html") or .save("x.svg") writes a file to open' if name in ("view", "show", "pipe") else ""
+            raise AttributeError(f"a Drawing has no {name}{hint}", name=name, obj=self)
 
     def __repr__(self) -> str:
         lines = len(self._source.splitlines())

@@ -20,6 +20,7 @@ __all__ = ["framed"]
 GAP = 24.0  # between columns
 PADDING, TITLE, BETWEEN = 8.0, 15.0, 12.0  # of a frame, and between frames
 THIN = 4.0  # the height of a passing arrow
+FAR = 40  # an arrow over more frames keeps no place in those between: T such arrows would take T * T places
 
 
 @dataclass
@@ -49,11 +50,15 @@ def framed(picture: Picture) -> Layout:
         for item in frame.items.values():
             if item.track not in lanes:
                 item.track = ""
-    for i, frame in enumerate(frames):
-        arrange(frame, [(n, a) for n, a in enumerate(arrows) if home[a.source] == i == home[a.target]])
+    inner: list[list[tuple[int, Arrow]]] = [[] for _ in frames]
+    outer: list[tuple[int, Arrow]] = []
     for n, arrow in enumerate(arrows):
-        if home[arrow.source] != home[arrow.target]:
-            pass_through(n, arrow, frames, home, lanes)
+        here = home[arrow.source]
+        (inner[here] if here == home[arrow.target] else outer).append((n, arrow))
+    for frame, own in zip(frames, inner, strict=True):
+        arrange(frame, own)
+    for n, arrow in outer:
+        pass_through(n, arrow, frames, home, lanes)
     settle([column for frame in frames for column in frame.columns], lanes)
     boxes = place(frames)
     rectangles: dict[str, Rectangle] = {}
@@ -150,12 +155,17 @@ def pass_through(n: int, arrow: Arrow, frames: list[Frame], home: dict[str, int]
     forward = i < j
     last = len(frames[i].columns)
     thread(frames[i], n, start, range(start.column + 1, last) if forward else range(start.column - 1, -1, -1), None, track)
-    for k in range(i + 1, j) if forward else range(i - 1, j, -1):
+    for k in passed_frames(i, j):
         whole = range(len(frames[k].columns)) if forward else range(len(frames[k].columns) - 1, -1, -1)
         thread(frames[k], n, None, whole, None, track)
     last = len(frames[j].columns)
     passed = range(end.column) if forward else range(last - 1, end.column, -1)
     thread(frames[j], n, None, passed, end, track if not end.track or end.track == track else "")
+
+
+def passed_frames(i: int, j: int) -> range:
+    """The frames between two, in which an arrow keeps its place."""
+    return range(0) if abs(j - i) > FAR else between(i, j)
 
 
 def place(frames: list[Frame]) -> dict[str, Rectangle]:
@@ -187,7 +197,7 @@ def place(frames: list[Frame]) -> dict[str, Rectangle]:
 def route(n: int, arrow: Arrow, boxes: dict[str, Rectangle], frames: list[Frame], home: dict[str, int]) -> tuple[str, str]:
     """A curve from box to box, level within columns, with its bends between them."""
     i, j = home[arrow.source], home[arrow.target]
-    order = range(i, j + 1) if i <= j else range(i, j - 1, -1)
+    order = dict.fromkeys((i, *passed_frames(i, j), j))
     x, y, w, _ = boxes[arrow.source]
     u, v, a, _ = boxes[arrow.target]
     sign = 1 if u > x else -1

@@ -5,11 +5,11 @@
 
 const short = (text) => (text.length > 60 ? text.slice(0, 57) + "..." : text);
 const title = (i) => nodes[i].label || nodes[i].name || nodes[i].expr.split("(")[0];
-const number = (x) => {
+const number = (x, digits = 4) => { // with four digits, as `explain` and the pictures write it
   if (typeof x === "string") return x;
   const size = Math.abs(x);
   if (size === 0) return "0";
-  if (size < 1e-3 || size >= 1e5) return x.toExponential(2);
+  if (size < 1e-3 || size >= 1e5) return Number(x.toPrecision(digits)).toExponential();
   return String(Number(x.toPrecision(4)));
 };
 const finite = (x) => (Number.isFinite(x) ? x : 0);
@@ -121,7 +121,7 @@ function array(packed, id) {
     const grid = element("div", { class: "grid" });
     grid.style.gridTemplateColumns = `repeat(${columns <= 6 ? columns : 5}, minmax(0, 1fr))`;
     for (const x of values) {
-      const cell = element("span", { title: String(x) }, number(x).replace("-", "−").replace("e−", "e-"));
+      const cell = element("span", { title: String(x) }, number(x, 3).replace("-", "−").replace("e−", "e-"));
       cell.style.background = tint(finite(x) / top);
       grid.append(cell);
     }

@@ -94,7 +94,7 @@ def page(source: str, picture: Picture | None, playback: Playback | None, *, tim
 def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> dict[str, Any]:
     """The nodes and the backward passes, as JSON takes them; what is missing is said in the notes."""
     graph = playback.graph
-    roots = list(graph.outputs if playback.roots is None else playback.roots)
+    roots = [root for root in (graph.outputs if playback.roots is None else playback.roots) if root.requires_grad]
     if len(roots) > MOST_ROOTS:
         notes.append(f"Of {len(roots)} results the backward passes of the first {MOST_ROOTS} are played.")
     rules: dict[str, int] = {}
@@ -190,7 +190,7 @@ def packed(array: Any) -> dict[str, Any]:
     x = np.asarray(array)
     flat = x.ravel().astype(float)
     with np.errstate(all="ignore"):
-        said: dict[str, Any] = {"norm": digits(norm(flat)), "shape": list(x.shape)}
+        said: dict[str, Any] = {"norm": digits(norm(flat), 17), "shape": list(x.shape)}
         if x.size <= PRINTED:
             return {**said, "values": [digits(v) for v in flat]}
         said |= {"min": digits(flat.min()), "mean": digits(flat.mean()), "max": digits(flat.max())}
@@ -202,9 +202,9 @@ def packed(array: Any) -> dict[str, Any]:
     return said
 
 
-def digits(v: Any) -> float | str:
-    """A number with seven digits; JSON has no NaN and no infinity, they are words."""
-    return float(f"{v:.7g}") if np.isfinite(v) else str(float(v))
+def digits(v: Any, count: int = 7) -> float | str:
+    """A number with so many digits; JSON has no NaN and no infinity, they are words."""
+    return float(f"{v:.{count}g}") if np.isfinite(v) else str(float(v))
 
 
 def own_boxes(graph: Graph, picture: Picture | None) -> dict[Node, list[str]]:

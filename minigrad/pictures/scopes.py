@@ -24,6 +24,7 @@ def nested(graph: Graph, marks: Marks, title: str, depth: int) -> Picture:
     for node in graph:
         if not isinstance(node, Leaf):
             board.draw(node)
+    board.add_leaves(board.group)
     for group in [None, *board.picture.all_groups()]:  # the steps of one sequence in a row
         inside = board.picture.groups if group is None else group.groups
         keep_order(board.picture, [part for part in inside if part.title.startswith("t = ") and not part.groups])

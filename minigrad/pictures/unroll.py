@@ -24,6 +24,7 @@ def unroll(graph: Graph, marks: Marks, title: str = "") -> Picture:
     for node in graph:
         if not isinstance(node, Leaf):
             board.draw(node)
+    board.add_leaves(board.group)
     for node, t in board.steps.items():
         board.groups[t].backward |= node in marks.backward
     board.straighten()

@@ -104,6 +104,7 @@ def test_odd_scopes_do_not_break_lines() -> None:
 def test_only_recorded_tensors_have_a_graph() -> None:
     with pytest.raises(ValueError, match="does not depend on any tensor with requires_grad=True"):
         Graph(minigrad.tensor([1.0]))
+    assert str(Graph(minigrad.tensor([1.0], name="c"), constants=True)) == "%0  c  constant  (1,)  float64"
 
 
 def test_the_graph_of_a_gradient() -> None:

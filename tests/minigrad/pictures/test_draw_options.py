@@ -1,5 +1,6 @@
 """What `minigrad.draw` can show of any graph."""
 
+from dataclasses import asdict
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.pictures import renderers
 from minigrad.pictures.frames import framed
+from minigrad.pictures.picture import Arrow
 
 needs_renderer = pytest.mark.skipif(not renderers(), reason="neither dot nor pygraphviz is installed")
 
@@ -75,6 +77,79 @@ def test_after_a_backward_pass_the_leaves_still_have_their_gradients():
     loss = (x * x).sum()
     loss.backward()
     assert by_name(mg.draw(loss, show="grad"))["x"].lines == ["x", "grad [2., 4.]"]
+
+
+def lines_of(drawing):
+    return [box.lines for box in drawing.picture.all_boxes()]
+
+
+def test_a_value_that_is_not_known_is_a_dash_and_the_title_says_how_to_get_it():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = x + 1.0
+    loss = (np.exp(y) + mg.tensor([3.0, 4.0])).sum()
+    drawing = mg.draw(loss, show=("value", "grad"), title="mine")
+    assert lines_of(drawing)[:3] == [
+        ["–", "grad [ 7.3891, 20.0855]"], ["+ 1", "–", "grad [ 7.3891, 20.0855]"],
+        ["exp", "[ 7.3891, 20.0855]", "grad [1., 1.]"],
+    ]  # fmt: skip
+    assert drawing.picture.title.startswith("mine\n– : not known")
+    assert "names=locals()" in drawing.picture.title
+    assert "names=locals()" in drawing.source
+    named = mg.draw(loss, show=("value", "grad"), names=locals(), title="mine")
+    assert ["x", "[1., 2.]", "grad [ 7.3891, 20.0855]"] in lines_of(named)
+    assert "–" in "".join(line for lines in lines_of(named) for line in lines)  # the tensor that nobody holds
+    assert mg.draw(loss, show=("grad",), title="mine").picture.title == "mine"
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_once_the_graph_is_freed_the_title_says_so(depth):
+    x = mg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    y = np.exp(x)
+    loss = y.sum()
+    loss.backward()
+    drawing = mg.draw(loss, show=("value", "grad"), depth=depth)
+    assert lines_of(drawing) == [["x", "–", "grad [2.7183, 7.3891]"], ["exp", "–", "grad –"], ["sum", "10.1073", "grad –"]]
+    assert "backward() has freed" in drawing.picture.title
+    assert "retain_graph=True" in drawing.picture.title
+    drawing = mg.draw(loss, show=("value",), names=locals(), depth=depth)
+    assert not [lines for lines in lines_of(drawing) if "–" in lines]
+    assert drawing.picture.title == ""
+
+
+@pytest.mark.parametrize("options", [{}, {"depth": 2}, {"order": True, "show": ("value", "grad", "shape", "dtype")}])
+def test_a_tensor_that_no_op_made_is_a_box(options):
+    parameter = mg.tensor([1.0, 2.0], requires_grad=True, name="p")
+    with mg.no_grad():
+        unrecorded = parameter * 2
+    with mg.scope("t", 0):
+        inside = mg.tensor(1.0, requires_grad=True, name="inside")
+    given = {"p": (parameter, "parameter"), "c": (mg.tensor([3.0]), "constant"), "r": (unrecorded, "constant"),
+             "i": (inside, "parameter"), "named": (mg.tensor([1], name="k"), "input")}  # fmt: skip
+    for tensor, role in given.values():
+        drawing = mg.draw(tensor, **options)
+        (box,) = drawing.picture.all_boxes()
+        assert box.role == role
+        assert ("not recorded" in box.tooltip) == (not tensor.requires_grad)
+        if "show" in options:
+            assert np.array2string(tensor.data, separator=", ") in box.lines
+        assert len(drawing.html()) > 1000
+    several = mg.draw([t for t, _ in given.values()] + [parameter * 2], **options)
+    assert len(several.picture.all_boxes()) == len(given) + 1
+    twice = mg.draw(parameter, backward=True)
+    assert [box.lines[0] for box in twice.picture.all_boxes()] == ["p", "grad p"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda x: x, "not function: call it, and draw its result"), (3.0, "not float: only tensors remember"),
+        (np.ones(2), "not ndarray"), ({"a": mg.tensor(1.0)}, "not dict"), ("loss", "not str"), (None, "not NoneType"),
+        ([mg.tensor(1.0), 2.0], "not float"), ([np.tanh], "not ufunc: call it"),
+    ],
+)  # fmt: skip
+def test_only_tensors_are_drawn(given, message):
+    with pytest.raises(TypeError, match=f"draw takes a tensor, or a list of tensors, {message}"):
+        mg.draw(given)
 
 
 def test_something_else_cannot_be_shown():
@@ -154,6 +229,36 @@ def test_no_two_boxes_overlap(steps, backward):
     picture = mg.draw(loss, backward=backward).picture
     if picture.in_row:
         check_apart(list(framed(picture).boxes.values()))
+
+
+class Counted(Arrow):
+    """An arrow that counts how often it is looked at."""
+
+    __slots__ = ()
+    looks = 0
+
+    def __getattribute__(self, name):
+        Counted.looks += 1
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_the_work_of_the_layout_is_in_proportion_to_the_steps(backward):
+    looks = []
+    for steps in (100, 200):
+        picture = mg.draw(stacked(steps, slices=True)[1], backward=backward, limit=None).picture
+        for part in (picture, *picture.all_groups()):
+            part.arrows = [Counted(**asdict(arrow)) for arrow in part.arrows]
+        Counted.looks = 0
+        framed(picture)
+        looks.append(Counted.looks)
+    assert looks[1] < 2.2 * looks[0]
+
+
+def test_far_arrows_take_no_place_in_all_the_frames_between():
+    layouts = [framed(mg.draw(stacked(steps)[1], backward=True, limit=None).picture) for steps in (60, 120)]
+    points = [sum(len(way.split()) for way, _ in layout.arrows.values()) for layout in layouts]
+    assert points[1] < 2.5 * points[0]
 
 
 def check_apart(places):

@@ -63,6 +63,17 @@ def test_repr_is_short() -> None:
     assert repr(Drawing("digraph {}")) == 'Drawing(1 line of DOT; .save("x.svg") or .source)'
 
 
+def test_what_graphviz_own_drawings_can_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_result(monkeypatch, SVG)
+    made = Drawing(SOURCE)
+    assert made.render(format="png") == made.render("png") == SVG
+    with pytest.raises(TypeError, match=r'gives the picture as bytes; to write a file there is \.save\("graph.png"\)'):
+        made.render("graph", format="png")
+    with pytest.raises(AttributeError, match=r'has no view; \.save\("x.html"\) or \.save\("x.svg"\) writes a file to open'):
+        made.view()
+    assert not hasattr(made, "something")
+
+
 # Saving.
 
 
