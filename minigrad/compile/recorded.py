@@ -7,7 +7,7 @@ import gc
 import inspect
 import random
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -50,6 +50,12 @@ def nothing() -> None:
     """Where an argument comes from: from the call itself."""
 
 
+NOT_DRAWN = {
+    "shuffle": "it writes into an array; use x = rng.permutation(x)",
+    "bytes": "it gives bytes, not an array; use rng.integers(256, size=n, dtype=np.uint8)",
+}
+
+
 class Draws:
     """A random generator given to a recorded function: what is drawn from it is drawn anew at each run, from the one given
     then."""
@@ -58,15 +64,30 @@ class Draws:
         self._recorder = recorder
         self.rng = rng
 
+    __class__ = property(lambda self: np.random.Generator)
+
     def __getattr__(self, name: str) -> Any:
-        if name in ("shuffle", "spawn", "bit_generator") or name.startswith("_"):
-            raise CompileError(f"Generator.{name} is not recorded: it does not return numbers drawn")
-        self._recorder.will_draw(self.rng)
+        if name in NOT_DRAWN or name.startswith("_"):
+            raise CompileError(f"Generator.{name} is not recorded: {NOT_DRAWN.get(name, 'it does not return numbers drawn')}")
+        if not hasattr(np.random.Generator, name):
+            raise AttributeError(f"'numpy.random.Generator' object has no attribute {name!r}")
 
         def draw(*args: Any, **options: Any) -> Any:
             return getattr(self.rng, name)(*args, **options)
 
-        return lambda *args, **options: self._recorder.record(draw, args, options, pure=False)
+        def recorded(*args: Any, **options: Any) -> Any:
+            if options.get("out") is not None:
+                raise CompileError(f"Generator.{name}(out=) writes into an array; use the result: a = rng.{name}(...)")
+            self._recorder.will_draw(self.rng)
+            return self._recorder.record_call(draw, args, {k: x for k, x in options.items() if k != "out"}, pure=False)
+
+        draw.__name__ = name
+        return recorded
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        raise CompileError(
+            "a generator is copied or pickled while a function is recorded, and its state is another at each run"
+        )
 
 
 @contextlib.contextmanager
@@ -304,16 +325,20 @@ class Recorded:
                 copy = f"{name}.copy()"
                 return f"wrap({copy})" if x.tensor else copy if x.var.shape else f"{copy}[()]"
             if isinstance(x, tuple) and hasattr(x, "_fields"):
-                space[type(x).__name__] = type(x)
-                return f"{type(x).__name__}({', '.join(map(fresh, x))})"
+                return f"{named(type(x))}({', '.join(map(fresh, x))})"
             if isinstance(x, tuple | list):
                 inner = "".join(f"{fresh(y)}, " for y in x)
-                return f"({inner})" if isinstance(x, tuple) else f"[{inner}]"
+                made = f"({inner})" if isinstance(x, tuple) else f"[{inner}]"
+                return made if type(x) in (tuple, list) else f"{named(type(x))}({made})"
             if isinstance(x, dict):
-                return "{" + ", ".join(f"{key!r}: {fresh(y)}" for key, y in x.items()) + "}"
+                return "{" + ", ".join(f"{named(key)}: {fresh(y)}" for key, y in x.items()) + "}"
+            name = named(x)
+            return f"{name}.copy()" if isinstance(x, np.ndarray) else name
+
+        def named(x: Any) -> str:
             name = f"k{len(space)}"
             space[name] = x
-            return f"{name}.copy()" if isinstance(x, np.ndarray) else name
+            return name
 
         values: list[str] = []  # all are taken before anything is written, for what is written to may be one of them
         for i, (kind, owner, new) in enumerate(self.effects):
@@ -353,7 +378,7 @@ class Recorded:
         of a parameter over the old ones, and drawn numbers that another recording is going to draw."""
         back = [f"{name} = None" for name in kept]
         before = []
-        for i, (rng, _) in enumerate(self.recorder.drawn_from.values() if self.recorder.guards else ()):
+        for i, (rng, _) in enumerate(self.recorder.drawn_from.values() if self.program.conditional else ()):
             n = next((n for n, draws in self.draws.items() if draws.rng is rng), None)
             space[f"rng{i}"] = rng
             source = f"rng{i}" if n is None else f"a{n}"
