@@ -86,7 +86,7 @@ class Draws:
 
     def __reduce_ex__(self, _: Any) -> NoReturn:
         raise CompileError(
-            "a generator is copied or pickled while a function is recorded, and its state is another at each run"
+            "a generator is copied or pickled while a function is recorded; its state is another at each run"
         )
 
 
@@ -323,7 +323,9 @@ class Recorded:
                 if x.var.dtype is None:
                     return name
                 copy = f"{name}.copy()"
-                return f"wrap({copy})" if x.tensor else copy if x.var.shape else f"{copy}[()]"
+                if x.tensor:
+                    return f"wrap({copy})"
+                return copy if x.var.kind is np.ndarray else f"{name}.item()" if x.var.kind is bool else f"{copy}[()]"
             if isinstance(x, tuple) and hasattr(x, "_fields"):
                 return f"{named(type(x))}({', '.join(map(fresh, x))})"
             if isinstance(x, tuple | list):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import math
 import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from math import prod
 from typing import Any, NoReturn
@@ -197,6 +198,14 @@ def refused(what: str) -> Callable[..., NoReturn]:
     return refusing
 
 
+def by_whom() -> str:
+    """The function of NumPy that is running, in words."""
+    frame, name = sys._getframe(2), ""
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "numpy":
+        name, frame = frame.f_code.co_name, frame.f_back  # type: ignore[assignment]
+    return f" by np.{name}" if name else ""
+
+
 class Array(Standin, NDArrayOperatorsMixin):
     """Stands for an array. To `isinstance` it is one, or the number of NumPy that the function would have in its place."""
 
@@ -233,10 +242,14 @@ class Array(Standin, NDArrayOperatorsMixin):
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
         return function_called(self.recorder, func, types, args, options)
 
-    __array__ = refused(
-        "the values of an array were asked for while a function is recorded for compile (np.asarray, np.array, float(), "
-        "an assignment into another array): the program runs later, on other values. Use NumPy functions on it as it is"
-    )
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise CompileError(
+            f"the values of an array were asked for{by_whom()} while a function is recorded for compile (np.asarray, np.array, "
+            "float(), an assignment into another array): the program runs later, on other values. Use NumPy functions on it as "
+            "it is, and np.stack for a list of arrays"
+        )
+
     _control = refused(
         "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), a slice), and a "
         "compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
@@ -425,7 +438,9 @@ def ufunc_called(recorder: Recorder, ufunc: np.ufunc, method: str, inputs: Any, 
         return NotImplemented
     out = options.pop("out", None)
     if any(x is not None for x in (out if isinstance(out, tuple) else (out,))):
-        raise CompileError("writing into an array (a += b, out=a) is not recorded; use the result: a = a + b")
+        raise CompileError(
+            f"writing into an array (a += b, out=a) is not recorded, here by np.{ufunc.__name__}; use the result: a = a + b"
+        )
     if method == "at":
         raise CompileError(
             f"np.{ufunc.__name__}.at is not recorded: it writes into an array; write it as a gather, a[i], of another one"
@@ -445,7 +460,8 @@ def ufunc_called(recorder: Recorder, ufunc: np.ufunc, method: str, inputs: Any, 
         return recorder.record_call(opaque(fn), inputs, options)
     axis, given = options.pop("axis", 0), meaningful(ufunc, options)
     exact = {"keepdims", "initial"} if ufunc in (np.maximum, np.minimum) else {"keepdims"}
-    if not (given.keys() <= exact and type(inputs[0]) is Array) or has_standin((axis, *given.values())):
+    usual = given.keys() <= exact and type(inputs[0]) is Array and inputs[0].shape
+    if not usual or has_standin((axis, *given.values())):
         return recorder.record_call(opaque(fn), inputs, {"axis": axis, **given})
     keepdims = given.pop("keepdims", False)
     made = recorder.record(fn, inputs, {"axis": axis, **given})
@@ -798,6 +814,8 @@ class Recorder:
         array = np.asarray(result)
         if array.dtype.kind not in "biufcmM" or type(result) is complex:
             what = f"an array of {array.dtype}" if isinstance(result, np.ndarray) else f"a {type(result).__name__}"
+            while fn is operator.getitem and args[0].call is not None:  # of a function with several results
+                fn, args = args[0].call.fn, args[0].call.args
             raise CompileError(
                 f"{numpy_name(fn)} gives {what}, not an array of numbers, and is not recorded; call it outside of the "
                 "compiled function, or leave this function uncompiled"
