@@ -132,12 +132,12 @@ class Recorded:
                         "parameters, or give its values, t.data, and use value_and_grad inside"
                     )
                 standin = recorder.input(x._data, nothing)
-                self.argument_of[standin.var] = n
+                self.argument_of[standin.stands_for] = n
                 made = Tensor(standin)
                 made.name = x.name
                 return made
             standin = recorder.input(x, nothing)
-            self.argument_of[standin.var] = n
+            self.argument_of[standin.stands_for] = n
             return standin
 
         given = [x if is_static(i, x) else mapped(stand_in, x) for i, x in enumerate(args)]
@@ -172,7 +172,7 @@ class Recorded:
             recorder.forget()
             return
         outs = [self.kept(v) for v in outs]
-        old = {weak(): made.var for weak, made in recorder.cells.values()}
+        old = {weak(): made.stands_for for weak, made in recorder.cells.values()}
         in_place = {
             self.kept(new.var): old[owner]
             for kind, owner, new in self.effects
@@ -242,9 +242,9 @@ class Recorded:
     def as_var(self, x: Any) -> Any:
         if isinstance(x, Tensor) and isinstance(x._data, Standin):
             standin: Any = x._data
-            return Out(standin.var, True)
+            return Out(standin.stands_for, True)
         if isinstance(x, Array | Number):
-            return Out(x.var, False)
+            return Out(x.stands_for, False)
         return x
 
     def written(self) -> Callable[..., Any]:
@@ -261,7 +261,7 @@ class Recorded:
         inside: list[str] = []
         given = [f"a{i}" for i in range(len(self.now))]
         after: list[str] = []
-        cells = {id(made.var): weak for weak, made in self.recorder.cells.values()}
+        cells = {id(made.stands_for): weak for weak, made in self.recorder.cells.values()}
         fed: dict[int, int] = {}
         for n, draws in self.draws.items():
             space[f"draws{n}"] = draws

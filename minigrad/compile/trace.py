@@ -6,7 +6,9 @@ run on arrays. Every call is also carried out at once, which gives shapes and dt
 
 from __future__ import annotations
 
+import functools
 import gc
+import inspect
 import math
 import operator
 import sys
@@ -183,7 +185,7 @@ def contiguous(x: Any) -> Any:
 
 
 METHODS = {  # of arrays that are functions of NumPy with the same arguments
-    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "conj", "conjugate", "cumprod", "cumsum",
+    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum",
     "diagonal", "max", "mean", "min", "nonzero", "prod", "repeat", "round", "searchsorted", "std", "sum", "take", "trace",
     "var",
 }  # fmt: skip
@@ -209,22 +211,22 @@ def by_whom() -> str:
 class Array(Standin, NDArrayOperatorsMixin):
     """Stands for an array. To `isinstance` it is one, or the number of NumPy that the function would have in its place."""
 
-    __slots__ = ("__weakref__", "recorder", "value", "var")
+    __slots__ = ("__weakref__", "recorder", "stands_for", "value")
 
     def __init__(self, recorder: Recorder, var: Var) -> None:
         self.recorder = recorder
-        self.var = var
+        self.stands_for = var
         self.value = var.value
         recorder.live[id(self)] = self
 
     _assigned = refused("an attribute of an array is set while a function is recorded; use a method, such as x.reshape(shape)")
-    __class__ = property(lambda self: self.var.kind)
-    shape = property(lambda self: self.var.shape, _assigned)
-    dtype = property(lambda self: self.var.dtype, _assigned)
-    ndim = property(lambda self: len(self.var.shape))
-    size = property(lambda self: self.var.size)
-    itemsize = property(lambda self: self.var.dtype.itemsize)
-    nbytes = property(lambda self: self.var.nbytes)
+    __class__ = property(lambda self: self.stands_for.kind)
+    shape = property(lambda self: self.stands_for.shape, _assigned)
+    dtype = property(lambda self: self.stands_for.dtype, _assigned)
+    ndim = property(lambda self: len(self.stands_for.shape))
+    size = property(lambda self: self.stands_for.size)
+    itemsize = property(lambda self: self.stands_for.dtype.itemsize)
+    nbytes = property(lambda self: self.stands_for.nbytes)
     device = property(lambda self: "cpu")
     T = property(lambda self: self.transpose())
     real = property(lambda self: np.real(self) if self.dtype.kind == "c" else self, _assigned)
@@ -251,7 +253,7 @@ class Array(Standin, NDArrayOperatorsMixin):
         )
 
     _control = refused(
-        "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), a slice), and a "
+        "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), .tolist(), a slice), and a "
         "compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
     )
     __bool__ = __float__ = __int__ = __index__ = item = tolist = __complex__ = _control
@@ -271,7 +273,7 @@ class Array(Standin, NDArrayOperatorsMixin):
     __deepcopy__ = __copy__
 
     def decided(self) -> bool:
-        return self.recorder.guard(self.var)
+        return self.recorder.guard(self.stands_for)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -315,10 +317,17 @@ class Array(Standin, NDArrayOperatorsMixin):
 
     def ravel(self, order: str = "C") -> Any:
         if order not in ("C", "F"):
-            raise CompileError(f"ravel(order={order!r}) depends on how an array lies in memory; say order='C' or order='F'")
+            raise CompileError(
+                f"ravel or flatten(order={order!r}) depends on how an array lies in memory; say order='C' or order='F'"
+            )
         return self.reshape(-1, order=order)
 
     flatten = ravel
+
+    def conjugate(self) -> Any:
+        return np.conjugate(self) if self.dtype.kind == "c" else self
+
+    conj = conjugate
 
     def view(self, dtype: Any = None, type: Any = np.ndarray) -> Any:
         if type is not np.ndarray or (hasattr(dtype, "__mro__") and issubclass(dtype, np.ndarray) and dtype is not np.ndarray):
@@ -344,13 +353,21 @@ class Array(Standin, NDArrayOperatorsMixin):
             raise CompileError("out= writes into an array; use the result: a = x.dot(y)")
         return self.recorder.record(dot, (self, other), {})
 
+    def _method(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        unknown = options.keys() - inspect.signature(function).parameters.keys()
+        if any(options[key] is not None for key in unknown):
+            raise CompileError(
+                f"ndarray.{function.__name__}({'=, '.join(sorted(unknown))}=) is not recorded; use np.{function.__name__}"
+            )
+        return function(self, *args, **{key: x for key, x in options.items() if key not in unknown})
+
     def __getattr__(self, name: str) -> Any:
         if name in METHODS:
-            function = getattr(np, name)
-            return lambda *args, **options: function(self, *args, **options)
+            return functools.partial(self._method, getattr(np, name))
         if name in IN_PLACE:
-            return refused(f"ndarray.{name} writes into the array; use a new one, such as {IN_PLACE[name]}")
-        if name.startswith("__") or not (hasattr(np.ndarray, name) or hasattr(self.var.kind, name)):
+            refusing = refused(f"ndarray.{name} writes into the array; use a new one, such as {IN_PLACE[name]}")
+            return functools.partial(refusing, self)
+        if name.startswith("__") or not (hasattr(np.ndarray, name) or hasattr(self.stands_for.kind, name)):
             raise AttributeError(f"a recorded array has no attribute {name!r}")
         if name == "compress":
             return lambda condition, axis=None, out=None: np.compress(condition, self, axis=axis, out=out)
@@ -480,7 +497,7 @@ def has_standin(x: Any) -> bool:
 
 
 def value_of(x: Any) -> Any:
-    return x.var.value if isinstance(x, Standin) else x
+    return x.stands_for.value if isinstance(x, Standin) else x
 
 
 def read_only(v: Var) -> Any:
@@ -503,14 +520,14 @@ class Number(Standin):
     To `isinstance` it is a number; only `type` tells that it is not.
     """
 
-    __slots__ = ("recorder", "var")
+    __slots__ = ("recorder", "stands_for")
 
     def __init__(self, recorder: Recorder, var: Var) -> None:
         self.recorder = recorder
-        self.var = var
+        self.stands_for = var
 
     _static = "If it is always the same, say so: compile(f, static=('its name',))"
-    __class__ = property(lambda self: self.var.kind)
+    __class__ = property(lambda self: self.stands_for.kind)
     __bool__ = __index__ = __int__ = __float__ = __complex__ = __array__ = __iter__ = refused(
         "a number that may be another at each run is used as a size, an index or in a condition, or is turned into an array "
         f"or a plain number (math.sqrt does so; np.sqrt does not). {_static}"
@@ -537,18 +554,18 @@ class Number(Standin):
         return self.recorder.record(as_array, (self, np.dtype(dtype)), {})
 
     def as_array(self) -> Any:
-        return self.astype(np.dtype(self.var.kind))
+        return self.astype(np.dtype(self.stands_for.kind))
 
     def decided(self) -> bool:
-        return self.recorder.guard(self.var)
+        return self.recorder.guard(self.stands_for)
 
     def __round__(self, digits: Any = None) -> Any:
         return self.recorder.record(round, (self,) if digits is None else (self, digits), {})
 
     def __getattr__(self, name: str) -> Any:
-        if hasattr(self.var.kind, name) and not name.startswith("__"):
+        if hasattr(self.stands_for.kind, name) and not name.startswith("__"):
             raise CompileError(f".{name} of a number that may be another at each run is asked for. {self._static}")
-        raise AttributeError(f"{self.var.kind.__name__!r} object has no attribute {name!r}")
+        raise AttributeError(f"{self.stands_for.kind.__name__!r} object has no attribute {name!r}")
 
 
 def unary(name: str, fn: Callable[..., Any]) -> None:
@@ -713,7 +730,7 @@ class Recorder:
 
     def note(self, node: Any, array: Any) -> None:
         """An op was recorded; what it is called is known later."""
-        self.notes.append((node, array.var))
+        self.notes.append((node, array.stands_for))
 
     def name_results(self) -> None:
         for node, var in self.notes:
@@ -737,10 +754,10 @@ class Recorder:
         for weak, made in self.cells.values():
             tensor = weak()
             if tensor is None:  # made by the function itself, of values that are always the same
-                made.var.source = "constant"
-                gone.add(made.var)
+                made.stands_for.source = "constant"
+                gone.add(made.stands_for)
             elif tensor.name:
-                self.labels[made.var] = tensor.name
+                self.labels[made.stands_for] = tensor.name
         self.inputs = [(where, var) for where, var in self.inputs if var not in gone]
 
     def close(self) -> None:
@@ -830,7 +847,7 @@ class Recorder:
         if isinstance(x, Array | Number):
             if x.recorder is not self:
                 raise CompileError("a value of another recording has leaked into this one")
-            return x.var
+            return x.stands_for
         if isinstance(x, np.ndarray):
             if isinstance(x, np.matrix | np.ma.MaskedArray):
                 raise CompileError(
