@@ -16,6 +16,7 @@ from ..standin import RECORDER, Standin
 from ..tensor import Tensor, wrap
 from ..trees import leaves, mapped
 from .batching import batched_over_time, recurrences, sums_in_blocks
+from .clocks import unrepeatable_refused
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, rows_restacked, updates_together
 from .program import OtherWay, Program
 from .rewrites import (
@@ -85,9 +86,7 @@ class Draws:
         return recorded
 
     def __reduce_ex__(self, _: Any) -> NoReturn:
-        raise CompileError(
-            "a generator is copied or pickled while a function is recorded; its state is another at each run"
-        )
+        raise CompileError("a generator is copied or pickled while a function is recorded; its state is another at each run")
 
 
 @contextlib.contextmanager
@@ -147,7 +146,8 @@ class Recorded:
         token, mark = RECORDER.set(recorder), CURRENT.get()
         CURRENT.set((mark[0] + RECORDING, mark[1]))
         try:
-            self.result = mapped(self.as_var, f(*given, **named))
+            with unrepeatable_refused(f):
+                self.result = mapped(self.as_var, f(*given, **named))
         finally:
             RECORDER.reset(token)
             CURRENT.set(mark)
@@ -407,6 +407,13 @@ class Recorded:
             return self.call(*now)
 
 
+def contents(state: Any) -> Any:
+    """The state of a generator as something to compare; the text of its arrays takes 5 ms."""
+    if isinstance(state, dict):
+        return {key: contents(x) for key, x in state.items()}
+    return state.tobytes() if isinstance(state, np.ndarray) else state
+
+
 class Silent:
     """The generators that a function may draw from without the recording noticing: the global ones, and those that it and the
     functions it uses close over."""
@@ -419,7 +426,7 @@ class Silent:
     def drew(self, openly: set[int]) -> str:
         """Which of them drew, in words; they are put back."""
         found = ""
-        if repr(np.random.get_state(legacy=False)) != repr(self.numpy):  # noqa: NPY002
+        if contents(np.random.get_state(legacy=False)) != contents(self.numpy):  # noqa: NPY002
             np.random.set_state(self.numpy)  # noqa: NPY002
             found = "np.random"
         if random.getstate() != self.python:

@@ -244,7 +244,6 @@ class Array(Standin, NDArrayOperatorsMixin):
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
         return function_called(self.recorder, func, types, args, options)
 
-
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         raise CompileError(
             f"the values of an array were asked for{by_whom()} while a function is recorded for compile (np.asarray, np.array, "
@@ -253,8 +252,8 @@ class Array(Standin, NDArrayOperatorsMixin):
         )
 
     _control = refused(
-        "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), .tolist(), a slice), and a "
-        "compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
+        "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), .tolist(), a slice), and "
+        "a compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
     )
     __bool__ = __float__ = __int__ = __index__ = item = tolist = __complex__ = _control
     __hash__ = refused(
