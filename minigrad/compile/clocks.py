@@ -1,4 +1,4 @@
-"""Clocks and sources of chance: a program would always have what they gave while it was recorded, so they are an error there."""
+"""Clocks and sources of chance: a program would keep what they gave while it was recorded, so they are an error there."""
 
 from __future__ import annotations
 

@@ -53,6 +53,8 @@ def nothing() -> None:
 
 NOT_DRAWN = {
     "shuffle": "it writes into an array; use x = rng.permutation(x)",
+    "spawn": "its generators are others at each run; give them as arguments",
+    "bit_generator": "it is another at each run; draw numbers with the generator itself",
     "bytes": "it gives bytes, not an array; use rng.integers(256, size=n, dtype=np.uint8)",
 }
 

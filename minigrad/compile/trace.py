@@ -208,6 +208,12 @@ def by_whom() -> str:
     return f" by np.{name}" if name else ""
 
 
+def comparable(x: Any) -> Any:
+    if x is None or isinstance(x, str | bytes):
+        raise CompileError(f"an array is compared with {x!r} (== or !=), which is not recorded; for None, write `x is None`")
+    return x
+
+
 class Array(Standin, NDArrayOperatorsMixin):
     """Stands for an array. To `isinstance` it is one, or the number of NumPy that the function would have in its place."""
 
@@ -255,7 +261,7 @@ class Array(Standin, NDArrayOperatorsMixin):
         "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), .tolist(), a slice), and "
         "a compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
     )
-    __bool__ = __float__ = __int__ = __index__ = item = tolist = __complex__ = _control
+    __bool__ = __float__ = __int__ = __index__ = item = tolist = __complex__ = __round__ = __trunc__ = _control
     __hash__ = refused(
         "an array is used as a key (in a dict, a set, a cache) while a function is recorded; its values are others at each run"
     )
@@ -270,6 +276,12 @@ class Array(Standin, NDArrayOperatorsMixin):
         return self
 
     __deepcopy__ = __copy__
+
+    def __eq__(self, other: Any) -> Any:
+        return np.equal(self, comparable(other))
+
+    def __ne__(self, other: Any) -> Any:
+        return np.not_equal(self, comparable(other))
 
     def decided(self) -> bool:
         return self.recorder.guard(self.stands_for)
@@ -461,6 +473,9 @@ def ufunc_called(recorder: Recorder, ufunc: np.ufunc, method: str, inputs: Any, 
         raise CompileError(
             f"np.{ufunc.__name__}.at is not recorded: it writes into an array; write it as a gather, a[i], of another one"
         )
+    texts = ufunc is np.multiply and any(isinstance(x, list | tuple | str | bytes) for x in inputs)
+    if texts and any(type(x) is Array and x.stands_for.kind is not np.ndarray for x in inputs):
+        raise CompileError("a list or a text times a number of NumPy is not recorded; give an array")
     if method == "__call__":
         options = meaningful(ufunc, options)
         if "where" in options:
@@ -500,9 +515,11 @@ def value_of(x: Any) -> Any:
 
 
 def read_only(v: Var) -> Any:
-    """What a Var stands for, so that nobody writes into it."""
+    """What a Var stands for, as the function would have it, so that nobody writes into it."""
     if not isinstance(v.value, np.ndarray):
         return v.value
+    if v.kind is not np.ndarray:
+        return v.value[()]
     view = v.value.view()
     view.flags.writeable = False
     return view
