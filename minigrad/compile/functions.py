@@ -74,6 +74,8 @@ def refusal(fn: Any, args: tuple[Any, ...], options: dict[str, Any], is_standin:
         return f"it writes into an array; use a new one, such as {WRITES[fn]}"
     if options.get("out") is not None:
         return "out= writes into an array; use the result: a = f(x)"
+    if fn is np.empty_like:
+        return "what is in its elements is left to chance; use np.zeros_like(x)"
     if fn in FILES:
         return "it writes a file, once and not at each run; return the array and save it outside"
     if fn in MEMORY:

@@ -151,8 +151,8 @@ def test_a_size_that_changes_is_never_broadcast():
 
 def test_a_generator_is_one_to_isinstance_and_has_no_other_names():
     def f(x, rng):
-        assert isinstance(rng, np.random.Generator)
-        assert not hasattr(rng, "rand")
+        if not isinstance(rng, np.random.Generator) or hasattr(rng, "rand"):
+            return x
         return x + rng.normal(scale=0.1, size=x.shape)
 
     assert len(set(mg.compile(f)(np.zeros(5), np.random.default_rng(0)).tolist())) == 5
