@@ -25,7 +25,7 @@ WRITES: dict[Any, str] = {
 }
 IN_PLACE = {
     "fill": "np.full_like(x, value)", "sort": "np.sort(x)", "partition": "np.partition(x, k)", "resize": "np.resize(x, shape)",
-    "put": WHERE, "byteswap": "x * 1 and so on", "setflags": "x", "setfield": WHERE,
+    "put": WHERE, "setfield": WHERE,
 }  # fmt: skip
 FILES = {np.save, np.savez, np.savez_compressed, np.savetxt}
 MEMORY = {np.shares_memory, np.may_share_memory, np.min_scalar_type}
