@@ -351,7 +351,7 @@ class Program:
             symbol = SYMBOLS.get(fn)
             expression = f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else self.call_text(call)
             lines = [f"global {self.names[v]}; {self.names[v]} = {expression}"]
-            x, y = (*call.args, None)[:2]
+            x, y = (*call.args, None, None)[:2]
             settled = (type(x) is float and x > 0) or (type(y) is int and y >= 0)
             if fn is operator.pow and not settled:  # of integers it may be a fraction, of fractions a complex number
                 self.conditional = True
