@@ -74,7 +74,8 @@ class Tensor:
             data._stays("making a new tensor of it")
             data = plain(data)
         if isinstance(data, Standin):
-            self._data = as_dtype(data, dtype or data.dtype)
+            array = data.as_array()
+            self._data = as_dtype(array, dtype or array.dtype)
         else:
             self._data = owned_array(data, dtype)
         self._node = None

@@ -147,7 +147,7 @@ class Traced:
         """The result, which must be one number that may be differentiated."""
         y = self.result
         if not isinstance(y, Tensor):
-            y = wrap(np.asarray(y, dtype=float))
+            y = wrap(values(y).astype(float))
         if y.size != 1:
             raise ValueError(
                 f"the function gives a result of shape {y.shape}, and a gradient is that of a single number; "
@@ -289,7 +289,7 @@ def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Functio
         run = Traced(f, argnums, args, options)
         if len(run.inputs) != 1 or len(run.outputs) != 1:
             raise TypeError("a Jacobian is that of one array by one array; for containers use vjp or jvp")
-        y = as_tensor(run.outputs[0]) if isinstance(run.outputs[0], Tensor) else wrap(np.asarray(run.outputs[0], float))
+        y = as_tensor(run.outputs[0]) if isinstance(run.outputs[0], Tensor) else wrap(values(run.outputs[0]).astype(float))
         (x,) = run.inputs
         sweep, count = (run.pulled_back, y.size) if mode == "reverse" else (run.pushed_forward, x.size)
         unit = y if mode == "reverse" else x

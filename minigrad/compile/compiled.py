@@ -6,6 +6,7 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +110,10 @@ class Compiled(RecordsItself):
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.f, '__name__', 'function')}: {sum(map(len, self.programs.values()))} programs>"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: compiled for each object by itself."""
+        return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         if CURRENT.get()[0] >= DEBUG:  # which looks at each op; or while another function is recorded, and becomes part of it

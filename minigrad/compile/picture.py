@@ -233,7 +233,7 @@ class Board:
         self.arrows: dict[tuple[str, str, str], Arrow] = {}
         self.picture = Picture(title, in_row=bool(self.frames.steps))
         self.parameters = {
-            made.var: tensor for weak, made in recorded.recorder.cells.values() if (tensor := weak()) is not None
+            made.stands_for: tensor for weak, made in recorded.recorder.cells.values() if (tensor := weak()) is not None
         }
         self.number = {v: i for i, v in enumerate(self.calls)}
         self.named: set[Var] = set(recorded.recorder.labels)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import linecache
 import operator
 import re
+import unicodedata
 import weakref
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -21,7 +23,8 @@ from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape
 
 __all__ = ["Program"]
 
-OWN = re.compile(r"(run|lines_\d+|OtherWay|copyto|matmul|just_.*|.*_reduce_*|.*_)$")  # names that programs use for other things
+# Names that programs use for other things.
+OWN = re.compile(r"(run|lines_\d+|OtherWay|copyto|store|several|matmul|just_.*|.*_reduce_*|_.*|.*_)$")
 LINES = 2000  # in one function of the source: Python compiles long ones slowly
 numbers = count()
 
@@ -37,10 +40,12 @@ class Program:
         self.recorder = recorder
         self.arrays: dict[Var, np.ndarray] = {}
         self.names: dict[Var, str] = {}
-        self.space: dict[str, Any] = {"np": np, "copyto": np.copyto}
+        self.space: dict[str, Any] = {"np": np, "copyto": np.copyto, "store": store, "several": several}
+        self.names_of: dict[int, tuple[str, Any]] = {}  # of other objects, by id
         self.taken: dict[str, int] = {}
         self.legend: dict[str, str] = {}
         self.guards = [(v, outcome) for v, outcome in recorder.guards]
+        self.conditional = bool(self.guards)  # a run may end with OtherWay
         self.exact = exact
         self.chains = Chains([] if exact else calls)
         self.placed = {} if exact else placements(calls, self.chains)
@@ -163,7 +168,7 @@ class Program:
             word = {"viewed": "view"}.get(v.call.fn.__name__, v.call.fn.__name__)
             return f"{source}.{word}({', '.join(map(str, v.call.args[1:]))})"
         if v.source == "constant":
-            return f"always {made.tolist()}" if made.size <= 8 else f"a constant of shape {made.shape}"
+            return f"always {made.tolist()!r}" if made.size <= 8 else f"a constant of shape {made.shape}"
         return ""
 
     def in_chain(self, v: Var) -> np.ndarray:
@@ -204,10 +209,10 @@ class Program:
         )
 
     def label(self, v: Var, hint: str) -> None:
-        known = self.recorder.labels.get(v)
-        stem = "".join(c if c.isalnum() else "_" for c in known or hint)
-        stem = stem if stem and not stem[0].isdigit() else f"_{stem}"
-        if known and stem not in self.space and not hasattr(np, stem) and not keyword.iskeyword(stem) and not OWN.match(stem):
+        known = identifier(self.recorder.labels.get(v) or "")
+        stem = known or identifier(hint) or "value"
+        reserved = stem in self.space or hasattr(np, stem) or hasattr(builtins, stem) or keyword.iskeyword(stem)
+        if known and not reserved and not OWN.match(stem):
             self.names[v] = stem
             self.space[stem] = None  # taken
             return
@@ -257,7 +262,7 @@ class Program:
                 lines.append(f"if ({condition}) is not {asked[call.out]}: raise OtherWay()")
                 continue
             for line in self.lines_of(call):
-                where = f"  # {call.scope}" if call.scope else ""
+                where = f"  # {escaped(str(call.scope))}" if call.scope else ""
                 lines.append(line + where)
             if call.out in asked:
                 lines.append(f"if bool({self.argument(call.out)}) is not {asked[call.out]}: raise OtherWay()")
@@ -280,9 +285,7 @@ class Program:
             return f"({inside},)" if len(x) == 1 else f"({inside})"
         if isinstance(x, list):
             return "[" + ", ".join(map(self.argument, x)) + "]"
-        if x is None or isinstance(x, bool | int | str):
-            return repr(x)
-        if isinstance(x, float) and np.isfinite(x):
+        if x is None or type(x) in (bool, int, str) or (type(x) is float and np.isfinite(x)):
             return repr(x)
         return self.name_of(x)
 
@@ -322,30 +325,40 @@ class Program:
     def function(self, fn: Any) -> str:
         """The name of a ufunc, NumPy's own where it can be."""
         name: str = fn.__name__
-        if getattr(np, name, None) is fn and self.space.setdefault(name, fn) is fn:
+        if name.isidentifier() and getattr(np, name, None) is fn and self.space.setdefault(name, fn) is fn:
             return name
         return self.name_of(fn)
 
     def name_of(self, x: Any) -> str:
-        name = f"{getattr(x, '__name__', type(x).__name__).strip('<>')}_"
-        while name in self.space and self.space[name] is not x:
-            name += "_"
-        self.space[name] = x
-        return name
+        """A name for what is no array: made of its own name, where that is one."""
+        if id(x) not in self.names_of:
+            own = getattr(x, "__name__", None)
+            stem = identifier(own if isinstance(own, str) else type(x).__name__) or "value"
+            name = f"{stem}_"
+            while name in self.space:
+                name = f"{stem}_{len(self.names_of)}_"
+            self.space[name] = x
+            self.names_of[id(x)] = name, x
+        return self.names_of[id(x)][0]
 
     def lines_of(self, call: Call) -> list[str]:
         v, fn = call.out, call.fn
         if v.is_tuple:
-            self.label(v, "several")
-            return [f"global {self.names[v]}; {self.names[v]} = {self.call_text(call)}"]
+            self.label(v, "parts")
+            self.conditional = True
+            return [f"global {self.names[v]}; {self.names[v]} = several({len(v.value)}, {self.call_text(call)})"]
         if v.dtype is None:
             args = [self.argument(a) for a in call.args]
             self.label(v, "number")
             symbol = SYMBOLS.get(fn)
-            expression = (
-                f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else f"{self.name_of(fn)}({', '.join(args)})"
-            )
-            return [f"global {self.names[v]}; {self.names[v]} = {expression}"]
+            expression = f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else self.call_text(call)
+            lines = [f"global {self.names[v]}; {self.names[v]} = {expression}"]
+            x, y = (*call.args, None, None)[:2]
+            settled = (type(x) is float and x > 0) or (type(y) is int and y >= 0)
+            if fn is operator.pow and not settled:  # of integers it may be a fraction, of fractions a complex number
+                self.conditional = True
+                lines.append(f"if type({self.names[v]}) is not {v.kind.__name__}: raise OtherWay()")
+            return lines
         self.array(v)
         out = self.names[v]
         if is_view(call) and v not in self.copies and v not in self.placed:
@@ -404,9 +417,10 @@ class Program:
             return [f"np.concatenate({args[0]}{others or f', axis={axis}'}, out={out})"]
         if fn is scattered.__wrapped__:  # type: ignore[attr-defined]
             return self.scatter_lines(call, out, args)
-        if not call.pure:
-            return [f"copyto({out}, {self.name_of(fn)}({', '.join(args)}))"]
-        return [f"copyto({out}, {self.call_text(call)})"]
+        if (fn is operator.getitem and not call.args[0].is_tuple) or not (call.pure or call.inputs()):
+            return [f"copyto({out}, {self.call_text(call)})"]  # the shape is the same at each run
+        self.conditional = True
+        return [f"store({out}, {self.call_text(call)})"]
 
     def call_text(self, call: Call) -> str:
         args = [self.argument(a) for a in call.args]
@@ -416,6 +430,7 @@ class Program:
         name = getattr(call.fn, "__name__", "")
         module = getattr(call.fn, "__module__", "") or ""
         known = getattr(np.linalg if module.startswith("numpy.linalg") else np, name, None) is call.fn
+        known = known and name.isidentifier()
         where = f"np.linalg.{name}" if known and module.startswith("numpy.linalg") else f"np.{name}"
         return f"{where if known else self.name_of(call.fn)}({', '.join(args)})"
 
@@ -508,6 +523,33 @@ def base_of(array: np.ndarray) -> np.ndarray:
 
 class OtherWay(Exception):
     """A condition came out otherwise than when the program was recorded."""
+
+
+def store(place: np.ndarray, result: Any) -> None:
+    """Write a result into its place, unless it has another shape or dtype than when the program was recorded."""
+    array = np.asarray(result)
+    if array.shape != place.shape or array.dtype != place.dtype:
+        raise OtherWay
+    np.copyto(place, array)
+
+
+def several(n: int, results: Any) -> Any:
+    """Results that are as many as when the program was recorded."""
+    if len(results) != n:
+        raise OtherWay
+    return results
+
+
+def identifier(text: str) -> str:
+    """A name in ASCII as near to a text as there is one, or an empty text."""
+    near = unicodedata.normalize("NFKD", text)
+    name = re.sub(r"\W", "_", "".join(c for c in near if c.isascii() or not unicodedata.combining(c)), flags=re.ASCII)
+    return name.strip("_") if name.strip("_").isidentifier() else ""
+
+
+def escaped(text: str) -> str:
+    """A text for a comment, which ends with its line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 ARITHMETIC = {np.add, np.subtract, np.multiply, np.divide}

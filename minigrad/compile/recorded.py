@@ -6,7 +6,7 @@ import contextlib
 import gc
 import random
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from ..standin import RECORDER, Standin
 from ..tensor import Tensor, wrap
 from ..trees import leaves, mapped
 from .batching import batched_over_time, recurrences, sums_in_blocks
-from .outside import Outside
+from .clocks import unrepeatable_refused
+from .outside import Outside, contents
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, rows_restacked, updates_together
 from .program import OtherWay, Program
 from .rewrites import (
@@ -51,6 +52,14 @@ def nothing() -> None:
     """Where an argument comes from: from the call itself."""
 
 
+NOT_DRAWN = {
+    "shuffle": "it writes into an array; use x = rng.permutation(x)",
+    "spawn": "its generators are others at each run; give them as arguments",
+    "bit_generator": "it is another at each run; draw numbers with the generator itself",
+    "bytes": "it gives bytes, not an array; use rng.integers(256, size=n, dtype=np.uint8)",
+}
+
+
 class Draws:
     """A random generator given to a recorded function: what is drawn from it is drawn anew at each run, from the one given
     then."""
@@ -59,15 +68,28 @@ class Draws:
         self._recorder = recorder
         self.rng = rng
 
+    __class__ = property(lambda self: np.random.Generator)
+
     def __getattr__(self, name: str) -> Any:
-        if name in ("shuffle", "spawn", "bit_generator") or name.startswith("_"):
-            raise CompileError(f"Generator.{name} is not recorded: it does not return numbers drawn")
-        self._recorder.will_draw(self.rng)
+        if name in NOT_DRAWN or name.startswith("_"):
+            raise CompileError(f"Generator.{name} is not recorded: {NOT_DRAWN.get(name, 'it does not return numbers drawn')}")
+        if not hasattr(np.random.Generator, name):
+            raise AttributeError(f"'numpy.random.Generator' object has no attribute {name!r}")
 
         def draw(*args: Any, **options: Any) -> Any:
             return getattr(self.rng, name)(*args, **options)
 
-        return lambda *args, **options: self._recorder.record(draw, args, options, pure=False)
+        def recorded(*args: Any, **options: Any) -> Any:
+            if options.get("out") is not None:
+                raise CompileError(f"Generator.{name}(out=) writes into an array; use the result: a = rng.{name}(...)")
+            self._recorder.will_draw(self.rng)
+            return self._recorder.record_call(draw, args, {k: x for k, x in options.items() if k != "out"}, pure=False)
+
+        draw.__name__ = name
+        return recorded
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        raise CompileError("a generator is copied or pickled while a function is recorded; its state is another at each run")
 
 
 @contextlib.contextmanager
@@ -112,12 +134,12 @@ class Recorded:
                         "parameters, or give its values, t.data, and use value_and_grad inside"
                     )
                 standin = recorder.input(x._data, nothing)
-                self.argument_of[standin.var] = n
+                self.argument_of[standin.stands_for] = n
                 made = Tensor(standin)
                 made.name = x.name
                 return made
             standin = recorder.input(x, nothing)
-            self.argument_of[standin.var] = n
+            self.argument_of[standin.stands_for] = n
             return standin
 
         given = [x if is_static(i, x) else mapped(stand_in, x) for i, x in enumerate(args)]
@@ -130,7 +152,8 @@ class Recorded:
         token, mark = RECORDER.set(recorder), CURRENT.get()
         CURRENT.set((mark[0] + RECORDING, mark[1]))
         try:
-            self.result = mapped(self.as_var, f(*given, **named))
+            with unrepeatable_refused(f):
+                self.result = mapped(self.as_var, f(*given, **named))
         finally:
             RECORDER.reset(token)
             CURRENT.set(mark)
@@ -161,7 +184,7 @@ class Recorded:
             recorder.forget()
             return
         outs = [self.kept(v) for v in outs]
-        old = {weak(): made.var for weak, made in recorder.cells.values()}
+        old = {weak(): made.stands_for for weak, made in recorder.cells.values()}
         in_place = {
             self.kept(new.var): old[owner]
             for kind, owner, new in self.effects
@@ -231,9 +254,9 @@ class Recorded:
     def as_var(self, x: Any) -> Any:
         if isinstance(x, Tensor) and isinstance(x._data, Standin):
             standin: Any = x._data
-            return Out(standin.var, True, x._node is not None)
+            return Out(standin.stands_for, True, x._node is not None)
         if isinstance(x, Array | Number):
-            return Out(x.var, False)
+            return Out(x.stands_for, False)
         return x
 
     def written(self) -> Callable[..., Any]:
@@ -251,7 +274,7 @@ class Recorded:
         inside: list[str] = []
         given = [f"a{i}" for i in range(len(self.now))]
         after: list[str] = []
-        cells = {id(made.var): weak for weak, made in self.recorder.cells.values()}
+        cells = {id(made.stands_for): weak for weak, made in self.recorder.cells.values()}
         fed: dict[int, int] = {}
         for n, draws in self.draws.items():
             space[f"draws{n}"] = draws
@@ -313,18 +336,24 @@ class Recorded:
                 if x.var.dtype is None:
                     return name
                 copy = f"{name}.copy()"
-                return f"{'cut' if x.cut else 'wrap'}({copy})" if x.tensor else copy if x.var.shape else f"{copy}[()]"
+                if x.tensor:
+                    return f"{'cut' if x.cut else 'wrap'}({copy})"
+                return copy if x.var.kind is np.ndarray else f"{name}.item()" if x.var.kind is bool else f"{copy}[()]"
             if isinstance(x, tuple) and hasattr(x, "_fields"):
-                space[type(x).__name__] = type(x)
-                return f"{type(x).__name__}({', '.join(map(fresh, x))})"
+                return f"{named(type(x))}({', '.join(map(fresh, x))})"
             if isinstance(x, tuple | list):
                 inner = "".join(f"{fresh(y)}, " for y in x)
-                return f"({inner})" if isinstance(x, tuple) else f"[{inner}]"
+                made = f"({inner})" if isinstance(x, tuple) else f"[{inner}]"
+                return made if type(x) in (tuple, list) else f"{named(type(x))}({made})"
             if isinstance(x, dict):
-                return "{" + ", ".join(f"{key!r}: {fresh(y)}" for key, y in x.items()) + "}"
+                return "{" + ", ".join(f"{named(key)}: {fresh(y)}" for key, y in x.items()) + "}"
+            name = named(x)
+            return f"{name}.copy()" if isinstance(x, np.ndarray) else name
+
+        def named(x: Any) -> str:
             name = f"k{len(space)}"
             space[name] = x
-            return f"{name}.copy()" if isinstance(x, np.ndarray) else name
+            return name
 
         values: list[str] = []  # all are taken before anything is written, for what is written to may be one of them
         for i, (kind, owner, new) in enumerate(self.effects):
@@ -364,7 +393,7 @@ class Recorded:
         of a parameter over the old ones, and drawn numbers that another recording is going to draw."""
         back = [f"{name} = None" for name in kept]
         before = []
-        for i, (rng, _) in enumerate(self.recorder.drawn_from.values() if self.recorder.guards else ()):
+        for i, (rng, _) in enumerate(self.recorder.drawn_from.values() if self.program.conditional else ()):
             n = next((n for n, draws in self.draws.items() if draws.rng is rng), None)
             space[f"rng{i}"] = rng
             source = f"rng{i}" if n is None else f"a{n}"
@@ -432,7 +461,7 @@ class Silent:
     def drew(self) -> str:
         """Which of them drew, in words; they are put back."""
         found = ""
-        if repr(np.random.get_state(legacy=False)) != repr(self.numpy):  # noqa: NPY002
+        if contents(np.random.get_state(legacy=False)) != contents(self.numpy):  # noqa: NPY002
             np.random.set_state(self.numpy)  # noqa: NPY002
             found = "np.random"
         if random.getstate() != self.python:
@@ -449,7 +478,7 @@ def size_of(array: np.ndarray) -> float:
 
 def agree(found: np.ndarray, expected: np.ndarray, largest: float) -> bool:
     """Equal but for rounding, which is relative to the largest element of an array, and of all of them."""
-    if found.shape != expected.shape or found.dtype != expected.dtype or expected.dtype.kind != "f":
+    if found.shape != expected.shape or found.dtype != expected.dtype or expected.dtype.kind not in "fc":
         return bool(np.array_equal(found, expected))
     epsilon = float(np.finfo(expected.dtype).eps)
     near = epsilon**0.5 * size_of(expected) + 64 * epsilon * largest

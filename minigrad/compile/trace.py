@@ -6,20 +6,26 @@ run on arrays. Every call is also carried out at once, which gives shapes and dt
 
 from __future__ import annotations
 
+import functools
 import gc
+import inspect
+import math
 import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from math import prod
 from typing import Any, NoReturn
-from weakref import WeakSet, ref
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..graph import CURRENT, Leaf
 from ..standin import Standin
 from ..tensor import Tensor
 from ..trees import mapped
+from .functions import IN_PLACE, METADATA, meaningful, numpy_name, opaque, refusal
 
 __all__ = ["Array", "Call", "CompileError", "Number", "Recorder", "Var"]
 
@@ -35,11 +41,12 @@ class Var:
     that `value` is an array of zeros of the same shape and dtype, which takes no memory.
     """
 
-    __slots__ = ("_held", "_weak", "call", "dtype", "number", "shape", "source", "strides")
+    __slots__ = ("_held", "_weak", "call", "dtype", "kind", "number", "shape", "source", "strides")
 
     def __init__(self, number: int, value: Any, call: Call | None = None, source: str = "") -> None:
         self.number = number
         is_array = isinstance(value, np.ndarray)
+        self.kind: type = type(value)  # of the function's own value; NumPy makes numbers of arrays without axes
         self._held: Any = None
         self._weak: Callable[[], Any] | None = None
         if is_array and call is not None:
@@ -177,78 +184,107 @@ def contiguous(x: Any) -> Any:
     return np.array(x, order="C")
 
 
-SHAPES_ONLY = {np.shape, np.ndim, np.size, np.result_type}
-FUNCTIONS_AS_METHODS = {
-    "all", "any", "argmax", "argmin", "clip", "cumprod", "cumsum", "mean", "repeat", "round", "std", "take", "var",
+METHODS = {  # of arrays that are functions of NumPy with the same arguments
+    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum",
+    "diagonal", "max", "mean", "min", "nonzero", "prod", "repeat", "round", "searchsorted", "std", "sum", "take", "trace",
+    "var",
 }  # fmt: skip
-METHODS_TO_REDUCTIONS = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+def refused(what: str) -> Callable[..., NoReturn]:
+    """A method that ends the recording."""
+
+    def refusing(self: Any, *_: Any, **__: Any) -> NoReturn:
+        raise CompileError(what)
+
+    return refusing
+
+
+def by_whom() -> str:
+    """The function of NumPy that is running, in words."""
+    frame, name = sys._getframe(2), ""
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "numpy":
+        name, frame = frame.f_code.co_name, frame.f_back  # type: ignore[assignment]
+    return f" by np.{name}" if name else ""
+
+
+def comparable(x: Any) -> Any:
+    if x is None or isinstance(x, str | bytes):
+        raise CompileError(f"an array is compared with {x!r} (== or !=), which is not recorded; for None, write `x is None`")
+    return x
 
 
 class Array(Standin, NDArrayOperatorsMixin):
-    """Stands for an array."""
+    """Stands for an array. To `isinstance` it is one, or the number of NumPy that the function would have in its place."""
 
-    __slots__ = ("__weakref__", "recorder", "value", "var")
-    __hash__ = object.__hash__
+    __slots__ = ("__weakref__", "recorder", "stands_for", "value")
 
     def __init__(self, recorder: Recorder, var: Var) -> None:
         self.recorder = recorder
-        self.var = var
+        self.stands_for = var
         self.value = var.value
-        recorder.live.add(self)
+        recorder.live[id(self)] = self
 
-    shape = property(lambda self: self.var.shape)
-    dtype = property(lambda self: self.var.dtype)
-    ndim = property(lambda self: len(self.var.shape))
-    size = property(lambda self: self.var.size)
-    itemsize = property(lambda self: self.var.dtype.itemsize)
-    nbytes = property(lambda self: self.var.nbytes)
+    _assigned = refused("an attribute of an array is set while a function is recorded; use a method, such as x.reshape(shape)")
+    __class__ = property(lambda self: self.stands_for.kind)
+    shape = property(lambda self: self.stands_for.shape, _assigned)
+    dtype = property(lambda self: self.stands_for.dtype, _assigned)
+    ndim = property(lambda self: len(self.stands_for.shape))
+    size = property(lambda self: self.stands_for.size)
+    itemsize = property(lambda self: self.stands_for.dtype.itemsize)
+    nbytes = property(lambda self: self.stands_for.nbytes)
+    device = property(lambda self: "cpu")
     T = property(lambda self: self.transpose())
-    mT = property(lambda self: self.swapaxes(-1, -2))  # noqa: N815
-    real = property(lambda self: self)
+    real = property(lambda self: np.real(self) if self.dtype.kind == "c" else self, _assigned)
+    imag = property(lambda self: np.imag(self), _assigned)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
-        if any(isinstance(x, Tensor) for x in inputs):
-            return NotImplemented
-        if out is not None:
-            raise CompileError("writing into an array (a += b, out=a) is not recorded; use the result: a = a + b")
-        fn = ufunc if method == "__call__" else getattr(ufunc, method)
-        if method == "reduce":
-            options.setdefault("axis", 0)
-            keepdims = options.pop("keepdims", False)
-            made = self.recorder.record(fn, inputs, options)
-            if not keepdims or not isinstance(made, Array):
-                return made
-            return made.reshape(
-                np.add.reduce(np.broadcast_to(0, np.shape(value_of(inputs[0]))), axis=options["axis"], keepdims=True).shape
-            )
-        if method == "at":
-            raise CompileError("np.ufunc.at writes into an array; write np.add.at(a, i, b) as a gather, a[i], of another one")
-        return self.recorder.record(fn, inputs, options)
+    @property
+    def mT(self) -> Any:
+        if self.ndim < 2:
+            raise ValueError("matrix transpose with ndim < 2 is undefined")
+        return self.swapaxes(-1, -2)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        return ufunc_called(self.recorder, ufunc, method, inputs, options)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
-        if any(issubclass(t, Tensor) for t in types):
-            return NotImplemented
-        if func in SHAPES_ONLY:
-            return func(*mapped(value_of, args), **mapped(value_of, options))
-        usual = USUAL.get(func)
-        return self.recorder.record(func, args, options) if usual is None else usual(*args, **options)
+        return function_called(self.recorder, func, types, args, options)
 
-    def __array__(self, *args: Any, **options: Any) -> NoReturn:
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
         raise CompileError(
-            "the values of an array were asked for while a function is recorded for compile (np.asarray, np.array, float(), "
-            "an assignment into another array): the program runs later, on other values. Use NumPy functions on it as it is"
+            f"the values of an array were asked for{by_whom()} while a function is recorded for compile (np.asarray, np.array, "
+            "float(), an assignment into another array): the program runs later, on other values. Use NumPy functions on it as "
+            "it is, and np.stack for a list of arrays"
         )
 
-    def _control(self, *_: Any) -> NoReturn:
-        raise CompileError(
-            "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), a slice), and a "
-            "compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
-        )
+    _control = refused(
+        "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), .tolist(), a slice), and "
+        "a compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
+    )
+    __bool__ = __float__ = __int__ = __index__ = item = tolist = __complex__ = __round__ = __trunc__ = _control
+    __hash__ = refused(
+        "an array is used as a key (in a dict, a set, a cache) while a function is recorded; its values are others at each run"
+    )
+    __str__ = __repr__ = __format__ = refused(
+        "the text of an array is asked for (str, print, an f-string) while a function is recorded; its values are others at "
+        "each run. Return the array and print it outside, or leave this function uncompiled"
+    )
+    __reduce_ex__ = refused("an array is pickled while a function is recorded; return it, and save it outside")
+    __setitem__ = refused("assigning into an array is not recorded; use np.where, np.stack or np.concatenate")
 
-    __bool__ = __float__ = __int__ = __index__ = item = tolist = __complex__ = _control
+    def __copy__(self, _: Any = None) -> Array:
+        return self
+
+    __deepcopy__ = __copy__
+
+    def __eq__(self, other: Any) -> Any:
+        return np.equal(self, comparable(other))
+
+    def __ne__(self, other: Any) -> Any:
+        return np.not_equal(self, comparable(other))
 
     def decided(self) -> bool:
-        return self.recorder.guard(self.var)
+        return self.recorder.guard(self.stands_for)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -265,59 +301,91 @@ class Array(Standin, NDArrayOperatorsMixin):
                 raise CompileError("x[mask] has as many elements as the mask says, other ones at each run; use np.where")
         return self.recorder.record(operator.getitem, (self, index), {})
 
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise CompileError("assigning into an array is not recorded; use np.where, np.stack or np.concatenate")
-
-    def reshape(self, *shape: Any, order: str = "C") -> Any:
-        if order != "C":
-            raise CompileError("reshape is recorded with order='C' only")
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
+        if order not in ("C", "F"):
+            raise CompileError("reshape(order='A') depends on how an array lies in memory; say order='C' or order='F'")
+        if copy is False:
+            raise CompileError("reshape(copy=False) depends on how an array lies in memory; leave copy= away")
         given = shape[0] if len(shape) == 1 else shape
         full = np.reshape(np.broadcast_to(0, self.shape), given).shape
+        if order == "F":
+            return self.transpose().reshape(full[::-1]).transpose()
         return self.recorder.record(reshape, (self, full), {})
 
     def transpose(self, *axes: Any) -> Any:
         given = axes[0] if len(axes) == 1 else axes or None
-        order = tuple(range(self.ndim))[::-1] if given is None else tuple(int(i) % self.ndim for i in given)
+        order = tuple(range(self.ndim))[::-1] if given is None else normalize_axis_tuple(given, self.ndim)
         return self.recorder.record(transpose, (self, order), {})
 
-    def swapaxes(self, i: int, j: int) -> Any:
+    def swapaxes(self, axis1: int, axis2: int) -> Any:
         order = list(range(self.ndim))
+        i, j = (normalize_axis_tuple(axis, self.ndim)[0] for axis in (axis1, axis2))
         order[i], order[j] = order[j], order[i]
         return self.transpose(order)
 
     def squeeze(self, axis: Any = None) -> Any:
         return self.reshape(np.squeeze(np.broadcast_to(0, self.shape), axis).shape)
 
-    def ravel(self) -> Any:
-        return self.reshape(-1)
+    def ravel(self, order: str = "C") -> Any:
+        if order not in ("C", "F"):
+            raise CompileError(
+                f"ravel or flatten(order={order!r}) depends on how an array lies in memory; say order='C' or order='F'"
+            )
+        return self.reshape(-1, order=order)
 
-    def flatten(self) -> Any:
-        return self.reshape(-1)
+    flatten = ravel
 
-    def view(self, dtype: Any = None) -> Any:
-        return self if dtype is None else self.recorder.record(viewed, (self, np.dtype(dtype)), {})
+    def conjugate(self) -> Any:
+        return np.conjugate(self) if self.dtype.kind == "c" else self
 
-    def copy(self) -> Array:
+    conj = conjugate
+
+    def view(self, dtype: Any = None, type: Any = np.ndarray) -> Any:
+        if type is not np.ndarray or (hasattr(dtype, "__mro__") and issubclass(dtype, np.ndarray) and dtype is not np.ndarray):
+            raise CompileError("a view as another class of arrays is not recorded")
+        return self if dtype in (None, np.ndarray) else self.recorder.record(viewed, (self, np.dtype(dtype)), {})
+
+    def copy(self, order: str = "C") -> Array:
         return self
 
-    def astype(self, dtype: Any, copy: bool = True) -> Any:
+    def astype(
+        self, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool | None = True
+    ) -> Any:
         wanted = np.dtype(dtype)
+        if casting != "unsafe" and not np.can_cast(self.dtype, wanted, casting):
+            raise TypeError(f"Cannot cast array data from {self.dtype!r} to {wanted!r} according to the rule {casting!r}")
         return self if wanted == self.dtype else self.recorder.record(cast, (self, wanted), {})
 
     def as_array(self) -> Array:
         return self
 
-    def dot(self, other: Any) -> Any:
+    def dot(self, other: Any, out: Any = None) -> Any:
+        if out is not None:
+            raise CompileError("out= writes into an array; use the result: a = x.dot(y)")
         return self.recorder.record(dot, (self, other), {})
 
+    def _method(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        unknown = options.keys() - inspect.signature(function).parameters.keys()
+        if any(options[key] is not None for key in unknown):
+            raise CompileError(
+                f"ndarray.{function.__name__}({'=, '.join(sorted(unknown))}=) is not recorded; use np.{function.__name__}"
+            )
+        return function(self, *args, **{key: x for key, x in options.items() if key not in unknown})
+
     def __getattr__(self, name: str) -> Any:
-        ufunc = METHODS_TO_REDUCTIONS.get(name)
-        if ufunc is not None:
-            return lambda axis=None, keepdims=False: ufunc.reduce(self, axis=axis, keepdims=keepdims)
-        if name in FUNCTIONS_AS_METHODS:
-            function = getattr(np, name)
-            return lambda *args, **options: function(self, *args, **options)
-        raise AttributeError(f"a recorded array has no attribute {name!r}")
+        if name in METHODS:
+            return functools.partial(self._method, getattr(np, name))
+        if name in IN_PLACE:
+            refusing = refused(f"ndarray.{name} writes into the array; use a new one, such as {IN_PLACE[name]}")
+            return functools.partial(refusing, self)
+        if name.startswith("__") or not (hasattr(np.ndarray, name) or hasattr(self.stands_for.kind, name)):
+            raise AttributeError(f"a recorded array has no attribute {name!r}")
+        if name == "compress":
+            return lambda condition, axis=None, out=None: np.compress(condition, self, axis=axis, out=out)
+        raise CompileError(
+            f"ndarray.{name} is not recorded: it says how the array lies in memory, or turns it into something that is no "
+            "array, and that is another one at each run. Use NumPy functions on the array, or leave this function uncompiled"
+        )
 
 
 def stack(*arrays: Any) -> Any:
@@ -331,82 +399,220 @@ def stacked(arrays: Any, axis: int = 0) -> Any:
     return first(*arrays).recorder.record(stack, tuple(arrays), {})
 
 
-USUAL: dict[Any, Callable[..., Any]] = {
-    np.stack: stacked,
-    np.reshape: lambda x, shape, **o: x.reshape(shape),
-    np.transpose: lambda x, axes=None: x.transpose(axes) if axes is not None else x.transpose(),
-    np.swapaxes: lambda x, i, j: x.swapaxes(i, j),
+def reduction(ufunc: np.ufunc) -> Callable[..., Any]:
+    return lambda x, axis=None, keepdims=False: ufunc.reduce(x, axis=axis, keepdims=keepdims)
+
+
+REDUCTIONS = {np.sum: np.add, np.prod: np.multiply, np.max: np.maximum, np.min: np.minimum}
+USUAL: dict[Any, Callable[..., Any]] = {  # as the passes know them; their keywords are those in the lambda, and no others
+    np.reshape: lambda x, shape, order="C", copy=None: x.reshape(shape, order=order, copy=copy),
+    np.transpose: lambda x, axes=None: x.transpose(axes),
+    np.swapaxes: lambda x, axis1, axis2: x.swapaxes(axis1, axis2),
     np.squeeze: lambda x, axis=None: x.squeeze(axis),
-    np.ravel: lambda x, order="C": x.ravel(),
-    np.dot: lambda x, y: first(x, y).recorder.record(dot, (x, y), {}),
-    np.sum: lambda x, axis=None, keepdims=False, **o: np.add.reduce(x, axis=axis, keepdims=keepdims),
-    np.copy: lambda x, **o: x,
+    np.ravel: lambda x, order="C": x.ravel(order),
+    np.copy: lambda x, order="K", subok=False: x,
+    **{fn: reduction(ufunc) for fn, ufunc in REDUCTIONS.items()},
 }
+VIEWS = {np.broadcast_to, np.expand_dims}
+KNOWN = {*VIEWS, np.where, np.concatenate, np.stack, np.dot}  # to the passes, in their usual form
+
+
+def function_called(recorder: Recorder, fn: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
+    """A NumPy function has met a stand-in."""
+    if any(issubclass(t, Tensor) for t in types):
+        return NotImplemented
+    if fn in METADATA:
+        return fn(*mapped(value_of, args), **mapped(value_of, options))
+    why = refusal(fn, args, options, has_standin)
+    if why:
+        raise CompileError(f"{numpy_name(fn)} is not recorded: {why}")
+    options = meaningful(fn, options)
+    usual = USUAL.get(fn)
+    if (
+        usual is not None
+        and type(args[0] if args else None) is Array
+        and not has_standin((args[1:], *options.values()))
+        and (len(args) <= 2 or fn not in REDUCTIONS)
+        and options.keys() <= set(usual.__code__.co_varnames)
+    ):
+        return usual(*args, **options)
+    if fn in KNOWN:
+        if fn is np.dot and len(args) == 2 and not options:
+            return recorder.record(dot, args, {})
+        if fn is np.stack and len(args) <= 2 and options.keys() <= {"axis"} and any(type(x) is Array for x in args[0]):
+            axis = args[1] if len(args) > 1 else options.get("axis", 0)
+            if type(axis) is int:
+                return stacked(args[0], axis)
+        if is_usual(fn, args, options):
+            return recorder.record(fn, args, options)
+        fn = opaque(fn)
+    return recorder.record_call(fn, args, options)
+
+
+def is_usual(fn: Any, args: Any, options: Any) -> bool:
+    """Whether a call has the form in which the passes know the function."""
+    if fn is np.where:
+        return len(args) == 3
+    if fn is np.concatenate:
+        axis = args[1] if len(args) > 1 else options.get("axis", 0)
+        arrays = args and isinstance(args[0], list | tuple) and all(isinstance(x, Array | np.ndarray) for x in args[0])
+        return arrays and len(args) <= 2 and options.keys() <= {"axis"} and (axis is None or type(axis) is int)
+    return len(args) == 2 and type(args[0]) is Array and not options and not has_standin(args[1]) and fn in VIEWS
+
+
+def ufunc_called(recorder: Recorder, ufunc: np.ufunc, method: str, inputs: Any, options: Any) -> Any:
+    """A ufunc, or a method of it, has met a stand-in."""
+    if any(isinstance(x, Tensor) for x in inputs):
+        return NotImplemented
+    out = options.pop("out", None)
+    if any(x is not None for x in (out if isinstance(out, tuple) else (out,))):
+        raise CompileError(
+            f"writing into an array (a += b, out=a) is not recorded, here by np.{ufunc.__name__}; use the result: a = a + b"
+        )
+    if method == "at":
+        raise CompileError(
+            f"np.{ufunc.__name__}.at is not recorded: it writes into an array; write it as a gather, a[i], of another one"
+        )
+    texts = ufunc is np.multiply and any(isinstance(x, list | tuple | str | bytes) for x in inputs)
+    if texts and any(type(x) is Array and x.stands_for.kind is not np.ndarray for x in inputs):
+        raise CompileError("a list or a text times a number of NumPy is not recorded; give an array")
+    if method == "__call__":
+        options = meaningful(ufunc, options)
+        if "where" in options:
+            raise CompileError(
+                f"np.{ufunc.__name__}(where=mask) without an array to write into leaves the other elements to chance; use "
+                "np.where(mask, result, other)"
+            )
+        if options or has_standin(options):
+            return recorder.record_call(opaque(ufunc), inputs, options)
+        return recorder.record(ufunc, inputs, {})
+    fn = getattr(ufunc, method)
+    if method != "reduce":
+        return recorder.record_call(opaque(fn), inputs, options)
+    axis, given = options.pop("axis", 0), meaningful(ufunc, options)
+    exact = {"keepdims", "initial"} if ufunc in (np.maximum, np.minimum) else {"keepdims"}
+    usual = given.keys() <= exact and type(inputs[0]) is Array and inputs[0].shape
+    if not usual or has_standin((axis, *given.values())):
+        return recorder.record_call(opaque(fn), inputs, {"axis": axis, **given})
+    keepdims = given.pop("keepdims", False)
+    made = recorder.record(fn, inputs, {"axis": axis, **given})
+    if not keepdims or not isinstance(made, Array):
+        return made
+    return made.reshape(np.add.reduce(np.broadcast_to(0, inputs[0].shape), axis=axis, keepdims=True).shape)
 
 
 def first(*args: Any) -> Array:
     return next(x for x in args if isinstance(x, Array))
 
 
+def has_standin(x: Any) -> bool:
+    """Whether it is a stand-in, or a container of some."""
+    return isinstance(x, Standin) or (isinstance(x, list | tuple) and any(map(has_standin, x)))
+
+
 def value_of(x: Any) -> Any:
-    return x.var.value if isinstance(x, Standin) else x
+    return x.stands_for.value if isinstance(x, Standin) else x
+
+
+def read_only(v: Var) -> Any:
+    """What a Var stands for, as the function would have it, so that nobody writes into it."""
+    if not isinstance(v.value, np.ndarray):
+        return v.value
+    if v.kind is not np.ndarray:
+        return v.value[()]
+    view = v.value.view()
+    view.flags.writeable = False
+    return view
+
+
+def kind_of(x: Any) -> type:
+    """What `isinstance` is to find: an array, a number of NumPy, or a bool of Python."""
+    return type(x) if isinstance(x, bool | np.generic) else np.ndarray
 
 
 class Number(Standin):
-    """Stands for a Python number, such as a learning rate; what is computed with it stays one, and so promotes nothing."""
+    """Stands for a Python number, such as a learning rate; what is computed with it stays one, and so promotes nothing.
 
-    __slots__ = ("recorder", "var")
-    __hash__ = object.__hash__
+    To `isinstance` it is a number; only `type` tells that it is not.
+    """
+
+    __slots__ = ("recorder", "stands_for")
 
     def __init__(self, recorder: Recorder, var: Var) -> None:
         self.recorder = recorder
-        self.var = var
+        self.stands_for = var
 
-    def _control(self, *_: Any) -> NoReturn:
-        raise CompileError(
-            "a number that may be another at each run is used as a size, an index or in a condition, or is turned into an "
-            "array. If it is always the same, say so: compile(f, static=('its name',))"
-        )
+    _static = "If it is always the same, say so: compile(f, static=('its name',))"
+    __class__ = property(lambda self: self.stands_for.kind)
+    __bool__ = __index__ = __int__ = __float__ = __complex__ = __array__ = __iter__ = refused(
+        "a number that may be another at each run is used as a size, an index or in a condition, or is turned into an array "
+        f"or a plain number (math.sqrt does so; np.sqrt does not). {_static}"
+    )
+    __hash__ = refused(f"a number that may be another at each run is used as a key (in a dict, a set or a cache). {_static}")
+    __str__ = __repr__ = __format__ = refused(
+        f"the text of a number that may be another at each run is asked for (str, print, an f-string). {_static}"
+    )
+    __reduce_ex__ = refused(f"a number that may be another at each run is pickled. {_static}")
+    real = property(lambda self: self)
 
-    __bool__ = __index__ = __int__ = __float__ = __array__ = __iter__ = _control
+    def __copy__(self, _: Any = None) -> Number:
+        return self
+
+    __deepcopy__ = __copy__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if any(isinstance(x, Tensor) for x in inputs):
-            return NotImplemented
-        return self.recorder.record(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
+        return ufunc_called(self.recorder, ufunc, method, inputs, options)
 
-    dtype = property(lambda self: np.dtype(type(self.var.value)))
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
+        return function_called(self.recorder, func, types, args, options)
 
     def astype(self, dtype: Any) -> Any:
         return self.recorder.record(as_array, (self, np.dtype(dtype)), {})
 
     def as_array(self) -> Any:
-        return self.astype(self.dtype)
+        return self.astype(np.dtype(self.stands_for.kind))
 
     def decided(self) -> bool:
-        return self.recorder.guard(self.var)
+        return self.recorder.guard(self.stands_for)
+
+    def __round__(self, digits: Any = None) -> Any:
+        return self.recorder.record(round, (self,) if digits is None else (self, digits), {})
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(self.stands_for.kind, name) and not name.startswith("__"):
+            raise CompileError(f".{name} of a number that may be another at each run is asked for. {self._static}")
+        raise AttributeError(f"{self.stands_for.kind.__name__!r} object has no attribute {name!r}")
 
 
-def number_operator(name: str) -> None:
-    fn = getattr(operator, name)
+def unary(name: str, fn: Callable[..., Any]) -> None:
+    setattr(Number, f"__{name}__", lambda self: self.recorder.record(fn, (self,), {}))
 
-    def straight(self: Number, other: Any = None) -> Any:
-        args = (self,) if name in ("neg", "abs", "pos") else (self, other)
-        if isinstance(other, Array):
-            return UFUNC_OF[name](self, other) if name in UFUNC_OF else NotImplemented
-        return self.recorder.record(fn, args, {}) if isinstance(other, int | float | Number | None) else NotImplemented
+
+def binary(name: str, fn: Callable[..., Any]) -> None:
+    def straight(self: Number, other: Any) -> Any:
+        if isinstance(other, Array) or not isinstance(other, int | float | complex):
+            return NotImplemented
+        return self.recorder.record(fn, (self, other), {})
 
     def reflected(self: Number, other: Any) -> Any:
-        return self.recorder.record(fn, (other, self), {}) if isinstance(other, int | float) else NotImplemented
+        if isinstance(other, Array) or not isinstance(other, int | float | complex):
+            return NotImplemented
+        return self.recorder.record(fn, (other, self), {})
 
     setattr(Number, f"__{name}__", straight)
-    if name not in ("neg", "abs", "pos", "lt", "le", "gt", "ge", "eq", "ne"):
+    if fn not in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
         setattr(Number, f"__r{name}__", reflected)
 
 
-UFUNC_OF = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power}
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "abs", "pos", "lt", "le", "gt", "ge", "eq"):
-    number_operator(_name)
+for _name in ("neg", "abs", "pos", "invert"):
+    unary(_name, getattr(operator, _name))
+for _name in ("floor", "ceil", "trunc"):
+    unary(_name, getattr(math, _name))
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lshift", "rshift", "and_", "or_", "xor"):
+    binary(_name.strip("_"), getattr(operator, _name))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    binary(_name, getattr(operator, _name))
+binary("divmod", divmod)
 
 
 WRITTEN = object()  # in the place of a gradient that was not read before it was overwritten
@@ -432,7 +638,7 @@ class Recorder:
         self.data_written: dict[int, tuple[Callable[[], Tensor | None], Any]] = {}
         self.notes: list[tuple[Any, Var]] = []
         self.labels: dict[Var, str] = {}
-        self.live: WeakSet[Array] = WeakSet()
+        self.live: WeakValueDictionary[int, Array] = WeakValueDictionary()
         self.closed = False
         self.block = 1  # steps that are batched at a time
         self.drawn_from: dict[int, tuple[np.random.Generator, Any]] = {}
@@ -453,6 +659,7 @@ class Recorder:
             return Number(self, var)
         array = np.array(value)
         var = self.var(array, source="input")
+        var.kind = kind_of(value)
         self.inputs.append((where, var))
         return Array(self, var)
 
@@ -540,7 +747,7 @@ class Recorder:
 
     def note(self, node: Any, array: Any) -> None:
         """An op was recorded; what it is called is known later."""
-        self.notes.append((node, array.var))
+        self.notes.append((node, array.stands_for))
 
     def name_results(self) -> None:
         for node, var in self.notes:
@@ -564,10 +771,10 @@ class Recorder:
         for weak, made in self.cells.values():
             tensor = weak()
             if tensor is None:  # made by the function itself, of values that are always the same
-                made.var.source = "constant"
-                gone.add(made.var)
+                made.stands_for.source = "constant"
+                gone.add(made.stands_for)
             elif tensor.name:
-                self.labels[made.var] = tensor.name
+                self.labels[made.stands_for] = tensor.name
         self.inputs = [(where, var) for where, var in self.inputs if var not in gone]
 
     def close(self) -> None:
@@ -575,9 +782,9 @@ class Recorder:
         known = {id(made) for _, made in self.cells.values()} | {id(read) for _, _, read in self.grads.values()}
         self.slots.clear()
         self.closed = True
-        if any(id(array) not in known for array in self.live):
+        if any(id(array) not in known for array in self.live.values()):
             gc.collect()
-        for array in self.live:
+        for array in self.live.values():
             if id(array) not in known:
                 raise CompileError(
                     f"the function keeps a value of shape {array.shape} outside of itself (in an attribute or a list); "
@@ -606,12 +813,30 @@ class Recorder:
     # -- calls -----------------------------------------------------------------------------------------------
 
     def record(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
+        plain, named = self.arguments(args, options)
+        result = fn(*replaced(plain, lambda v: v.value), **{k: replaced(x, lambda v: v.value) for k, x in named.items()})
+        return self.recorded(fn, plain, named, result, pure)
+
+    def record_call(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
+        """The same for a function that somebody else calls, which may write into its arguments: they are read-only then."""
+        plain, named = self.arguments(args, options)
+        try:
+            result = fn(*replaced(plain, read_only), **{k: replaced(x, read_only) for k, x in named.items()})
+        except ValueError as error:
+            if "read-only" in str(error) or "writ" in str(error):
+                raise CompileError(
+                    f"{numpy_name(fn)} writes into an array, which is not recorded; use a function that returns a new one"
+                ) from None
+            raise
+        return self.recorded(fn, plain, named, result, pure)
+
+    def arguments(self, args: Iterable[Any], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self.closed:
             raise CompileError("a value that a compiled function has kept while it was recorded is used; it has no value")
-        plain = tuple(self.plain(x) for x in args)
-        named = {key: self.plain(x) for key, x in options.items()}
-        result = fn(*replaced(plain, lambda v: v.value), **{k: replaced(x, lambda v: v.value) for k, x in named.items()})
-        call = Call(fn, plain, named, CURRENT.get()[1], pure)
+        return tuple(self.plain(x) for x in args), {key: self.plain(x) for key, x in options.items()}
+
+    def recorded(self, fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], result: Any, pure: bool) -> Any:
+        call = Call(fn, args, options, CURRENT.get()[1], pure)
         if isinstance(result, list | tuple):
             call.out = self.var(tuple(result), call)
             self.calls.append(call)
@@ -622,7 +847,16 @@ class Recorder:
             self.calls.append(call)
             return Number(self, call.out)
         array = np.asarray(result)
+        if array.dtype.kind not in "biufcmM" or type(result) is complex:
+            what = f"an array of {array.dtype}" if isinstance(result, np.ndarray) else f"a {type(result).__name__}"
+            while fn is operator.getitem and args[0].call is not None:  # of a function with several results
+                fn, args = args[0].call.fn, args[0].call.args
+            raise CompileError(
+                f"{numpy_name(fn)} gives {what}, not an array of numbers, and is not recorded; call it outside of the "
+                "compiled function, or leave this function uncompiled"
+            )
         call.out = self.var(array, call)
+        call.out.kind = kind_of(result)
         self.calls.append(call)
         return Array(self, call.out)
 
@@ -631,15 +865,21 @@ class Recorder:
         if isinstance(x, Array | Number):
             if x.recorder is not self:
                 raise CompileError("a value of another recording has leaked into this one")
-            return x.var
+            return x.stands_for
         if isinstance(x, np.ndarray):
+            if isinstance(x, np.matrix | np.ma.MaskedArray):
+                raise CompileError(
+                    f"a {type(x).__name__} meets a recorded array, which is a plain one; give np.asarray(x), and the mask alone"
+                )
             return self.constant(x)
-        if isinstance(x, tuple) and hasattr(x, "_fields"):
-            return type(x)(*(self.plain(y) for y in x))
-        if isinstance(x, list | tuple):
-            return type(x)(self.plain(y) for y in x)
+        if isinstance(x, list):
+            return [self.plain(y) for y in x]
+        if isinstance(x, tuple):
+            return tuple([self.plain(y) for y in x])
         if isinstance(x, slice):
             return slice(*(operator.index(y) if y is not None else None for y in (x.start, x.stop, x.step)))
+        if isinstance(x, dict) and any(isinstance(y, Standin) for y in x.values()):
+            raise CompileError("a dict of recorded values is given to a NumPy function; give them one by one")
         return x
 
     def guard(self, var: Var) -> bool:

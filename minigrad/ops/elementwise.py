@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..standin import decide, primitive
+from ..standin import Standin, decide, primitive
 from ..tensor import Tensor
 from .kinds import POSITIVE, REAL, Domain, Op, elementwise, floating, linear, masked_multiply, shape_of
 
@@ -19,7 +19,9 @@ LN2, LN10 = math.log(2), math.log(10)
 
 
 def one_over(y: Any) -> Any:
-    return 1 / y if not isinstance(y, float | int) else float(np.divide(1.0, y))  # Python's own 1 / 0.0 raises
+    if isinstance(y, float | int) and not isinstance(y, Standin):
+        return float(np.divide(1.0, y))  # Python's own 1 / 0.0 raises
+    return 1 / y
 
 
 # -- arithmetic ------------------------------------------------------------------------------------------------

@@ -261,10 +261,10 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             continue
         if isinstance(x, Tensor):
             nodes[i] = x._leaf or x._constant()
+        elif isinstance(arrays[i], Standin):
+            nodes[i] = Leaf(arrays[i], requires_grad=False) if hasattr(arrays[i], "shape") else None
         elif x is None or (op.weak and isinstance(x, SCALARS)) or not hasattr(arrays[i], "shape"):
             nodes[i] = x
-        elif isinstance(arrays[i], Standin):
-            nodes[i] = Leaf(arrays[i], requires_grad=False)
         else:  # somebody else's array: if a rule will need it, it must not change until then
             if keep[i + 1]:
                 arrays[i] = np.array(x)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Piece
-from ..standin import decide, known, number
+from ..standin import Standin, decide, known, number
 from ..tensor import Tensor, values
 from .kinds import REAL, apply, floating, general, shape_of
 from .linalg import rows, rowwise
@@ -204,7 +204,7 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> t
     if ignore_index >= 0 or outside(classes, shape[-1]):
         counted = classes != ignore_index
         if outside(np.where(counted, classes, 0), shape[-1]):
-            seen = classes[counted] if isinstance(classes, np.ndarray) else None
+            seen = classes[counted] if not isinstance(classes, Standin) else None
             raise ValueError(
                 f"targets are from 0 to {shape[-1] - 1}, one for each of the {shape[-1]} classes of the logits; "
                 + ("these are not" if seen is None else f"these go from {seen.min()} to {seen.max()}")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..standin import decide
+from ..standin import Standin, decide
+from ..tensor import Tensor
 from .elementwise import divide, multiply, subtract
 from .kinds import REAL, Domain, general, linear, shape_of
 from .shape import as_array, concatenate, reshape, transpose
@@ -38,7 +39,7 @@ def restored(g: Any, x_shape: tuple[int, ...], axis: tuple[int, ...], keepdims: 
 
 def spread(g: Any, x_shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Any:
     """Give every element the cotangent of the result it went into: the transpose of a sum."""
-    if len(axis) == len(x_shape) and isinstance(g, np.ndarray | np.generic):
+    if len(axis) == len(x_shape) and not isinstance(g, Tensor | Standin):
         return np.full(x_shape, g)  # of one number; half the time of np.broadcast_to
     return np.broadcast_to(restored(g, x_shape, axis, keepdims), x_shape)
 

@@ -219,9 +219,9 @@ def getitem(x: Any, index: Any) -> Any:
 
 def own_index(i: Any) -> Any:
     """Index arrays are copied: what the backward pass will use must not change."""
-    if isinstance(i, int | slice) or i is None or i is Ellipsis:
+    if (isinstance(i, int | slice) and not isinstance(i, Standin)) or i is None or i is Ellipsis:
         return i
-    array = plain(i) if isinstance(plain(i), Standin) else np.array(plain(i))
+    array = plain(i).as_array() if isinstance(plain(i), Standin) else np.array(plain(i))
     if array.size == 0 and isinstance(i, list):
         array = array.astype(np.intp)
     if array.dtype.kind not in "biu":

@@ -1,7 +1,10 @@
 """What Python reads from outside while a function is recorded, and changes afterwards: as without compiling."""
 
+import abc
+import enum
 import functools
 import types
+import typing
 
 import numpy as np
 import pytest
@@ -174,3 +177,34 @@ def test_check_compares_each_run_with_the_function():
     vars(held)["k"] = 2.0  # not through setattr: the one change of an attribute that is not seen
     with pytest.raises(mg.CompileError, match="differs from that of the function itself"):
         compiled(X)
+
+
+class Kind(enum.IntEnum):
+    DOUBLE = 2
+
+
+class Pair(typing.NamedTuple):
+    left: float
+    right: float
+
+
+class Scaled(abc.ABC):
+    @abc.abstractmethod
+    def scale(self): ...
+
+
+class Twice(Scaled):
+    def scale(self):
+        return Kind.DOUBLE
+
+
+def test_named_tuples_enums_and_abstract_classes_may_be_read():
+    scaled, pair = Twice(), Pair(1.0, 2.0)
+
+    @mg.compile
+    def f(x):
+        return x * scaled.scale() + pair.left - Pair(*pair).right + Kind.DOUBLE
+
+    for x in (1.0, 2.0, 3.0):
+        assert f(np.array(x)) == 2 * x + 1
+    assert f.source
