@@ -26,15 +26,6 @@ class Parameter(Tensor):
     def __init__(self, data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, name: str | None = None) -> None:
         super().__init__(data, requires_grad=True, dtype=dtype, name=name)
 
-    def __reduce__(self) -> Any:
-        return rebuilt, (type(self), self._data, self.name, self.requires_grad)
-
-
-def rebuilt(kind: type[Parameter], data: np.ndarray, name: str | None, requires_grad: bool) -> Parameter:
-    made = kind(data, name=name)
-    made.requires_grad = requires_grad
-    return made
-
 
 class Module:
     """The base of everything that has parameters. Subclasses define ``forward``; calling the module runs it.
