@@ -35,10 +35,10 @@ def check_grads(
 ) -> None:
     """Check every derivative of ``f(*args)``, up to `order`, against central differences in float64.
 
-    Arguments are arrays, numbers or containers of them; f is called with Tensors. Reverse mode is checked element by element for
-    a random cotangent, forward mode along a random direction; order 2 does the same to the function that computes the
-    derivative. Where f has a kink (relu at 0, a tie of max) the one-sided differences do not meet; there any value between them
-    is accepted, and it is no failure.
+    Arguments are arrays, numbers or containers of them; f is called with Tensors. Reverse mode is checked element by element
+    for a random cotangent, forward mode along a random direction; order 2 does the same to the function that computes the
+    derivative. Where f has a kink (relu at 0, a tie of max) the one-sided differences do not meet; there any value between
+    them is accepted, and it is no failure.
 
     `parameters` are tensors that f reads without being given them, such as ``model.parameters()``: its derivatives by them are
     checked as well, with their values in float64. Afterwards they are as they were, also after an error.
@@ -59,8 +59,8 @@ def check_grads(
     point = tuple(mapped(as_float64, x) for x in args)
     if not any(x.size for x in (*leaves(point), *(w._data for w in weights))):
         raise ValueError(
-            "there is nothing to check: f has no arrays to differentiate by. Give those it is a function of, check_grads(f, x, y), "
-            "or the weights of a model, check_grads(f, parameters=model.parameters())"
+            "there is nothing to check: f has no arrays to differentiate by. Give those it is a function of, "
+            "check_grads(f, x, y), or the weights of a model, check_grads(f, parameters=model.parameters())"
         )
     labels = [f"parameter {w.name or i}" for i, w in enumerate(weights)]
     labels += [f"array {i}" for i in range(len(leaves(point)))]
@@ -216,8 +216,8 @@ def repeatable(f: Any, point: Any, weights: list[np.ndarray]) -> None:
         raise ValueError("f is not finite at this point, so there is no difference to compare a derivative with")
     if first != second:
         raise ValueError(
-            "f gives another value each time, so there is no difference to compare a derivative with: does it draw random numbers, "
-            "as dropout does in training, or carry something along?"
+            "f gives another value each time, so there is no difference to compare a derivative with: does it draw random "
+            "numbers, as dropout does in training, or carry something along?"
         )
 
 

@@ -50,10 +50,10 @@ class Data(np.ndarray):
             self._refuse()
         super().__setitem__(index, value)
 
-    def copy(self, order: Any = "C") -> np.ndarray:
+    def copy(self, order: Any = "C") -> np.ndarray:  # type: ignore[override]
         return np.array(self, order=order)
 
-    def astype(self, dtype: Any, *args: Any, **options: Any) -> np.ndarray:  # type: ignore[override]
+    def astype(self, dtype: Any, *args: Any, **options: Any) -> np.ndarray:
         return np.asarray(self).astype(dtype, *args, **options)
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
@@ -65,7 +65,7 @@ class Data(np.ndarray):
     def __reduce__(self) -> Any:
         return np.asarray(self).__reduce__()
 
-    def __deepcopy__(self, memo: Any) -> np.ndarray:
+    def __deepcopy__(self, memo: Any) -> np.ndarray:  # type: ignore[override]
         return self.copy()
 
 

@@ -447,7 +447,7 @@ class Tensor:
             return str(self)
         if self._data.size == 1:
             return format(self.item(), spec)
-        return np.array2string(self._data, separator=", ", formatter={"all": lambda x: format(x.item(), spec)})
+        return np.array2string(self._data, separator=", ", formatter={"all": lambda x: format(x.item(), spec)})  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         parts = [np.array2string(self._data, separator=", ", prefix="tensor(")]
@@ -481,7 +481,7 @@ class Tensor:
 
     if TYPE_CHECKING:
         T: Tensor
-        mT: Tensor
+        mT: Tensor  # noqa: N815
 
         def __add__(self, other: Any) -> Tensor: ...
         def __radd__(self, other: Any) -> Tensor: ...
@@ -599,7 +599,9 @@ class Size(int):
     """The number of elements. Calling it, as PyTorch's ``t.size()``, raises a TypeError that says what to write."""
 
     def __call__(self, axis: int | None = None) -> NoReturn:
-        raise TypeError("t.size is the number of elements, as in NumPy; for PyTorch's t.size() write t.shape, for t.size(0) t.shape[0]")
+        raise TypeError(
+            "t.size is the number of elements, as in NumPy; for PyTorch's t.size() write t.shape, for t.size(0) t.shape[0]"
+        )
 
 
 class Hook:
@@ -657,9 +659,7 @@ def lifted(array: Any, node: Any) -> Any:
     return made
 
 
-def rebuilt(
-    kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None, grad: np.ndarray | None
-) -> Tensor:
+def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None, grad: np.ndarray | None) -> Tensor:
     """The inverse of ``__reduce__``."""
     made = kind.__new__(kind)
     Tensor.__init__(made, array, requires_grad=requires_grad, name=name)
@@ -752,6 +752,8 @@ METHODS = (
     "abs astype clip cos cumprod cumsum diagonal dot exp log log_softmax logsumexp max mean min prod ravel relu repeat "
     "sigmoid sin softmax sqrt square squeeze std sum swapaxes take tanh trace var"
 )
+
+
 def in_place(operator: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """``w -= step``: under `no_grad` a leaf that requires grad takes the new values, as in PyTorch; else w becomes the result.
 
@@ -765,8 +767,8 @@ def in_place(operator: str, function: Callable[[Any, Any], Any]) -> Callable[[An
                 return self
             if self._node.grad is not None:
                 raise TypeError(
-                    f"w {operator}= step would make w the result of an op and leave the leaf as it is, and its gradient behind; "
-                    f"to update it write w.data {operator}= step, or do it inside `with minigrad.no_grad():`"
+                    f"w {operator}= step would make w the result of an op, and leave the leaf and its gradient behind; to "
+                    f"update the leaf write w.data {operator}= step, or do it inside `with minigrad.no_grad():`"
                 )
         return function(self, other)
 

@@ -78,7 +78,7 @@ def grad(
             "grad(y) of a tensor y needs the tensors to differentiate by: grad(loss, w), or grad(loss, [w, b]) for several"
         )
     single = isinstance(xs, Tensor)
-    inputs: list[Any] = [xs] if isinstance(xs, Tensor) else list(xs)  # type: ignore[arg-type]
+    inputs: list[Any] = [xs] if isinstance(xs, Tensor) else list(xs)
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or x._node is None:
             what = f"is of type {type(x).__name__}" if not isinstance(x, Tensor) else "does not require grad"
@@ -152,8 +152,8 @@ class Traced:
         if made is None or made.dtype.kind != "f":
             what = "nothing (None)" if y is None else what_it_is(y) if made is None else f"{made.dtype}"
             raise TypeError(
-                f"the function returned {what}, and a gradient or a Jacobian is that of one array of floating-point numbers; for "
-                "several arrays in a container there are vjp and jvp"
+                f"the function returned {what}, and a gradient or a Jacobian is that of one array of floating-point numbers; "
+                "for several arrays in a container there are vjp and jvp"
             )
         return made
 
@@ -217,7 +217,7 @@ class Traced:
 def checked(name: str, f: Any, argnums: Any = 0) -> Any:
     """The argnums of ``name(f, argnums)``, if both are what they should be."""
     if not callable(f):
-        raise TypeError(f"{name} takes a function, not {what_it_is(f)}")
+        raise TypeError(f"{name}: expected a function{' or a Tensor' * (name == 'grad')}, not {type(f).__name__}")
     numbers = argnums if isinstance(argnums, tuple | list) else (argnums,)
     if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in numbers):
         raise TypeError(

@@ -73,7 +73,7 @@ def draw(
     >>> [box.lines for box in drawing.picture.boxes if box.role == "parameter"]
     [['x', '(2,)', '[1., 2.]', 'grad [2., 4.]']]
     """
-    outputs = list(result) if isinstance(result, list | tuple) else [result]
+    outputs: list[Any] = list(result) if isinstance(result, list | tuple) else [result]
     if not outputs:
         raise ValueError("there is nothing to draw: give a tensor, or several")
     graph = Graph(outputs, backward=backward)
