@@ -57,7 +57,7 @@ def check_grads(
         raise TypeError(f"check_grads takes a function and its arguments, not a {type(f).__name__}")
     weights = checked_parameters(parameters)
     point = tuple(mapped(as_float64, x) for x in args)
-    if not any(x.size for x in (*leaves(point), *(w._data for w in weights))):
+    if not leaves(point) and not weights:
         raise ValueError(
             "there is nothing to check: f has no arrays to differentiate by. Give those it is a function of, "
             "check_grads(f, x, y), or the weights of a model, check_grads(f, parameters=model.parameters())"

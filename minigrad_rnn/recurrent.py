@@ -428,7 +428,7 @@ class LSTM(Recurrent):
         num_layers: int = 1,
         *,
         bias: bool | str = True,
-        forget_bias: float = 0.0,
+        forget_bias: float | None = None,
         peepholes: bool = False,
         proj_size: int = 0,
         batch_first: bool = False,

@@ -156,6 +156,10 @@ class Trainer:
         self.best: tuple[float, int, dict[str, np.ndarray]] | None = None  # lowest validation loss, after which epoch, weights
         self._carried: tuple[Tensor, ...] | None = None
 
+    def __repr__(self) -> str:
+        model, optimizer = type(self.model).__name__, type(self.optimizer).__name__
+        return f"<Trainer of a {model} with {optimizer}, lr {self.optimizer.lr:g}: {self.history!r}>"
+
     def fit(
         self,
         data: Task | Source,

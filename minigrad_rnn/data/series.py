@@ -27,6 +27,9 @@ class Series(NamedTuple):
     names: tuple[str, ...]
     values: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Series({', '.join(map(repr, self.names))}; {len(self.values):,} rows)"
+
 
 def read_csv(
     path: str | os.PathLike[str], columns: Sequence[str] | None = None, *, header: bool = True, delimiter: str = ","
@@ -134,17 +137,18 @@ class Scaler:
     def min_max(cls, training: ArrayLike) -> Scaler:
         """To 0...1, in the training part (N, columns)."""
         values = numbers(training)
-        return cls._of(values.min(axis=0), values.max(axis=0) - values.min(axis=0))
+        return cls._of(values, values.min(axis=0), values.max(axis=0) - values.min(axis=0))
 
     @classmethod
     def standard(cls, training: ArrayLike) -> Scaler:
         """To mean 0 and standard deviation 1, in the training part (N, columns)."""
         values = numbers(training)
-        return cls._of(values.mean(axis=0), values.std(axis=0))
+        return cls._of(values, values.mean(axis=0), values.std(axis=0))
 
     @classmethod
-    def _of(cls, shift: np.ndarray, scale: np.ndarray) -> Scaler:
-        return cls(shift, np.where(scale > 0, scale, 1.0))
+    def _of(cls, values: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> Scaler:
+        constant = (values == values[0]).all(axis=0)  # the standard deviation of equal numbers may be 1e-15
+        return cls(np.where(constant, values[0], shift), np.where(constant | (scale == 0), 1.0, scale))
 
     def __call__(self, values: ArrayLike) -> np.ndarray:
         """The values (..., columns), scaled."""
