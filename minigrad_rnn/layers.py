@@ -15,6 +15,7 @@ from minigrad.tensor import values
 
 from .init import Seed, dropout_mask, generator, uniform
 from .module import Module, Parameter, found_in
+from .recurrent import Recurrent
 
 __all__ = ["Dropout", "Embedding", "LayerNorm", "Linear", "Sequential"]
 
@@ -141,6 +142,8 @@ class LayerNorm(Module):
 class Sequential(Module):
     """Modules and functions one after the other; parameters are named by their place, ``0.weight``.
 
+    Of a recurrent layer, which returns its output and its state, the output goes on.
+
     >>> import numpy as np, minigrad_rnn as rnn
     >>> net = rnn.Sequential(rnn.Linear(3, 8, rng=0), np.tanh, rnn.Linear(8, 2, rng=1))
     >>> net(np.ones((5, 3))).shape, [name for name, _ in net.named_parameters()]
@@ -156,6 +159,9 @@ class Sequential(Module):
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         return found_in(dict(enumerate(self._modules)), "")
 
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        return ((str(i), module) for i, module in enumerate(self._modules))
+
     def __len__(self) -> int:
         return len(self._modules)
 
@@ -165,6 +171,8 @@ class Sequential(Module):
     def forward(self, x: Any) -> Any:
         for module in self._modules:
             x = module(x)
+            if isinstance(module, Recurrent):
+                x = x[0]
         return x
 
 

@@ -19,7 +19,9 @@ from .. import building
 from ..data.batch import Fixed
 from ..data.tasks import TASKS
 from ..generate import sample as sampled
-from .source import Text, check_data, describe, loss_of, model_line, own_text, plain, read_text, streams, tell_bounds, unseen
+from .source import (
+    Text, check_data, describe, harmless, loss_of, model_line, own_text, plain, read_text, streams, tell_bounds, unseen,
+)  # fmt: skip
 
 __all__ = ["evaluate", "info", "sample", "tasks"]
 
@@ -38,7 +40,7 @@ def sample(options: Namespace) -> int:
         if symbols and symbols[0] not in alphabet.number and f" {symbols[0]}" in alphabet.number:
             symbols[0] = f" {symbols[0]}"  # words carry the space before them
     said = sampled(model, alphabet, symbols, options.length, options.temperature, options.seed, top_k=options.top_k)
-    print((options.prompt or "") + said)
+    print(harmless((options.prompt or "") + said))
     return 0
 
 

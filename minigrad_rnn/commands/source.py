@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import math
 import os
+import unicodedata
 from argparse import Namespace
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
@@ -24,6 +25,8 @@ UPDATES = 1000  # about so many, if no number of epochs is given
 SYMBOLS = 5000  # the most that the alphabet of a text has; the others count as one, the unknown
 LONGEST = 50_000_000  # bytes of a text
 UNSEEN = 2**63  # the seed of the sequences kept for validation: no seed that one may give for training
+
+UNSEEN_KINDS = ("Cc", "Cf", "Cs")  # control characters, marks of direction, halves of characters
 
 
 class UsageError(ValueError):
@@ -182,6 +185,11 @@ def model_line(about: dict[str, Any], model: rnn.Module) -> str:
     size = f"{about['layers']} x {about['hidden']}" if about["layers"] > 1 else about["hidden"]
     count = sum(p.size for p in model.parameters())
     return f"{type(model).__name__} of {about['cell'].upper()}({size}), {count:,} parameters"
+
+
+def harmless(text: str) -> str:
+    """The text with its lines and tabs, and what a terminal would take for a command or for another direction written out."""
+    return "".join(ascii(c)[1:-1] if c not in "\n\t" and unicodedata.category(c) in UNSEEN_KINDS else c for c in text)
 
 
 def plain(text: str) -> str:

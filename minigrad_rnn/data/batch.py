@@ -76,7 +76,7 @@ class Source(ABC):
 
     def __repr__(self) -> str:
         numbers = {k: v for k, v in vars(self).items() if isinstance(v, int | None) and not k.startswith("_")}
-        return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in numbers.items())}), {len(self)} batches an epoch"
+        return f"<{type(self).__name__}: {', '.join([f'{len(self):,} an epoch', *(f'{k}={v}' for k, v in numbers.items())])}>"
 
     def _place(self, i: int) -> tuple[int, int]:
         """The epoch of batch i, and its number there."""
