@@ -65,12 +65,10 @@ def check_grads(
     labels = [f"parameter {w.name or i}" for i, w in enumerate(weights)]
     labels += [f"array {i}" for i in range(len(leaves(point)))]
     check = Check(labels, modes, rtol, atol, step)
-    if not weights:
+    with put_back(weights):
+        if weights:
+            f, point = with_parameters(f, weights), ([as_float64(w) for w in weights], *point)
         check.run(f, point, order, seed)
-        return
-    start = [as_float64(w) for w in weights]
-    with standing_for(weights, [Tensor(x, requires_grad=True) for x in start]):
-        check.run(with_parameters(f, weights), (start, *point), order, seed)
 
 
 def checked_parameters(parameters: Iterable[Tensor] | None) -> list[Tensor]:
@@ -85,24 +83,24 @@ def checked_parameters(parameters: Iterable[Tensor] | None) -> list[Tensor]:
 
 
 @contextlib.contextmanager
-def standing_for(weights: list[Tensor], others: Sequence[Tensor]) -> Iterator[None]:
-    """Inside, whoever reads one of the weights reads the other tensor."""
-    kept = [(w._data, w._node, w._leaf) for w in weights]
+def put_back(weights: list[Tensor]) -> Iterator[None]:
+    """Whatever the weights stand for inside, afterwards they are what they were."""
+    kept = [(w, w._data, w._node, w._leaf) for w in weights]
     try:
-        for w, other in zip(weights, others, strict=True):
-            w._data, w._node, w._leaf = other._data, other._node, other._leaf
         yield
     finally:
-        for w, (data, node, leaf) in zip(weights, kept, strict=True):
+        for w, data, node, leaf in kept:
             w._data, w._node, w._leaf = data, node, leaf
 
 
 def with_parameters(f: Callable[..., Any], weights: list[Tensor]) -> Callable[..., Any]:
-    """f as a function of the weights it reads, and of its arguments."""
+    """f as a function of the weights it reads, and of its arguments. The weights stay what they were given, for a backward
+    pass that computes something again."""
 
     def of_all(values: list[Tensor], *args: Any) -> Any:
-        with standing_for(weights, values):
-            return f(*args)
+        for w, value in zip(weights, values, strict=True):
+            w._data, w._node, w._leaf = value._data, value._node, value._leaf
+        return f(*args)
 
     return of_all
 
@@ -153,9 +151,9 @@ class Check(NamedTuple):
     def reverse(self, f: Any, point: Any, rng: np.random.Generator) -> None:
         y, pull_back = vjp(f, *point)
         weights = [rng.standard_normal(np.shape(v)) for v in leaves(y)]
-        repeatable(f, point, weights)
         rest = iter(weights)
         computed = pull_back(mapped(lambda _: next(rest), y))
+        repeatable(f, point, weights)
         for label, x, g in zip(self.labels, leaves(point), leaves(computed), strict=True):
             for index in np.ndindex(x.shape):
 

@@ -618,6 +618,9 @@ class Hook:
                 del self._hooks[i]
                 break
 
+    def __repr__(self) -> str:
+        return f"<Hook {getattr(self._hook, '__name__', type(self._hook).__name__)}; remove() ends it>"
+
     def __enter__(self) -> Hook:
         return self
 

@@ -191,11 +191,11 @@ class LSTMCell(Cell):
         if forget_bias is not None:
             if self.bias_ih is None and forget_bias:
                 raise ValueError(f"forget_bias is {forget_bias}, and this cell has bias=False, so there is no bias to set")
-            for bias, value in ((self.bias_ih, forget_bias), (self.bias_hh, 0.0)):
-                if bias is not None:
-                    start = bias.data.copy()
+            for part, value in ((self.bias_ih, forget_bias), (self.bias_hh, 0.0)):
+                if part is not None:
+                    start = part.data.copy()
                     start[hidden_size : 2 * hidden_size] = value
-                    bias.data = start
+                    part.data = start
 
     @property
     def state_sizes(self) -> tuple[int, ...]:

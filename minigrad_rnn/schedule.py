@@ -253,8 +253,8 @@ class ReduceLROnPlateau(Configured):
     """lr times `factor` when the metric has not got better for more than `patience` steps; ``step(metric)`` tells it.
 
     Better is less than best - threshold abs(best), in `threshold_mode` "abs" less than best - threshold; in `mode` "max"
-    greater than best + threshold abs(best) or best + threshold. After a reduction `cooldown` steps are not counted. A metric that is not
-    finite is not better.
+    greater than best + threshold abs(best) or best + threshold. After a reduction `cooldown` steps are not counted. A metric
+    that is not finite is not better.
 
     >>> import minigrad_rnn as rnn
     >>> optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=1.0)

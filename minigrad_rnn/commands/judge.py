@@ -19,9 +19,7 @@ from .. import building
 from ..data.batch import Fixed
 from ..data.tasks import TASKS
 from ..generate import sample as sampled
-from .source import (
-    Text, check_data, describe, harmless, loss_of, model_line, own_text, plain, read_text, streams, tell_bounds, unseen,
-)  # fmt: skip
+from .source import Text, check_data, describe, loss_of, model_line, own_text, plain, read_text, streams, tell_bounds, unseen
 
 __all__ = ["evaluate", "info", "sample", "tasks"]
 
@@ -40,7 +38,7 @@ def sample(options: Namespace) -> int:
         if symbols and symbols[0] not in alphabet.number and f" {symbols[0]}" in alphabet.number:
             symbols[0] = f" {symbols[0]}"  # words carry the space before them
     said = sampled(model, alphabet, symbols, options.length, options.temperature, options.seed, top_k=options.top_k)
-    print(harmless((options.prompt or "") + said))
+    print(plain((options.prompt or "") + said, None, keep="\n\t"))
     return 0
 
 

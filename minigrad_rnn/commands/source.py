@@ -26,7 +26,7 @@ SYMBOLS = 5000  # the most that the alphabet of a text has; the others count as 
 LONGEST = 50_000_000  # bytes of a text
 UNSEEN = 2**63  # the seed of the sequences kept for validation: no seed that one may give for training
 
-UNSEEN_KINDS = ("Cc", "Cf", "Cs")  # control characters, marks of direction, halves of characters
+UNSEEN_KINDS = ("Cc", "Cf", "Cn", "Cs", "Zl", "Zp")  # control characters, marks of direction, other ends of lines
 
 
 class UsageError(ValueError):
@@ -187,11 +187,6 @@ def model_line(about: dict[str, Any], model: rnn.Module) -> str:
     return f"{type(model).__name__} of {about['cell'].upper()}({size}), {count:,} parameters"
 
 
-def harmless(text: str) -> str:
-    """The text with its lines and tabs, and what a terminal would take for a command or for another direction written out."""
-    return "".join(ascii(c)[1:-1] if c not in "\n\t" and unicodedata.category(c) in UNSEEN_KINDS else c for c in text)
-
-
-def plain(text: str) -> str:
-    """The text, with what a terminal would take for a command written out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:200])
+def plain(text: str, most: int | None = 200, keep: str = "") -> str:
+    """The text, with what a terminal would take for a command, or for another direction of writing, written out."""
+    return "".join(c if c in keep or unicodedata.category(c) not in UNSEEN_KINDS else ascii(c)[1:-1] for c in text[:most])

@@ -84,7 +84,8 @@ def parse(
         raise TypeError(f"columns is {columns!r}; give a list of names, as in columns=[{columns!r}]")
     if missing not in (None, "drop", "previous"):
         raise ValueError(f"missing is None (an error), 'drop' or 'previous', not {missing!r}")
-    lines, comments = [], []
+    lines: list[tuple[int, list[str]]] = []
+    comments: list[list[str]] = []
     for line, row in cells(text, delimiter or found_delimiter(text, comment), source):
         if comment and row[0].lstrip().startswith(comment):
             if not lines:
@@ -170,9 +171,7 @@ def wrong(cell: str, all_columns: bool) -> str:
     said = f"{cell!r} is not a finite number"
     choose = "; choose the columns to read with columns=[...]" if all_columns else ""
     if cell.strip().lower() in MISSING:
-        return (
-            f"{said}; it is missing: missing='drop' leaves out such lines, missing='previous' repeats the value before{choose}"
-        )
+        return f"{said}; it is missing: missing='drop' leaves out such lines, 'previous' repeats the value before{choose}"
     if re.fullmatch(r"[+-]?[\d.,_' ]+", cell.strip()):
         return f"{said}; write 1.5 for 1,5 and 1000 for 1,000 or 1_000"
     return said + choose
