@@ -209,18 +209,18 @@ class Scaler:
     def min_max(cls, training: ArrayLike) -> Scaler:
         """To 0...1, in the training part (N, columns)."""
         values = numbers(training)
-        return cls._of(values, values.min(axis=0), values.max(axis=0) - values.min(axis=0))
+        return cls._of(values.min(axis=0), values.max(axis=0) - values.min(axis=0))
 
     @classmethod
     def standard(cls, training: ArrayLike) -> Scaler:
         """To mean 0 and standard deviation 1, in the training part (N, columns)."""
         values = numbers(training)
-        return cls._of(values, values.mean(axis=0), values.std(axis=0))
+        beyond = values - values[0]  # of equal numbers 0; their standard deviation may be 1e-15
+        return cls._of(values[0] + beyond.mean(axis=0), beyond.std(axis=0))
 
     @classmethod
-    def _of(cls, values: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> Scaler:
-        constant = (values == values[0]).all(axis=0)  # the standard deviation of equal numbers may be 1e-15
-        return cls(np.where(constant, values[0], shift), np.where(constant | (scale == 0), 1.0, scale))
+    def _of(cls, shift: np.ndarray, scale: np.ndarray) -> Scaler:
+        return cls(shift, np.where(scale > 0, scale, 1.0))
 
     def __call__(self, values: ArrayLike) -> np.ndarray:
         """The values (..., columns), scaled."""

@@ -163,3 +163,13 @@ def test_the_backward_pass_is_recorded_under_no_grad_too():
     y = np.sin(minigrad.tensor(1.0, requires_grad=True))
     with minigrad.no_grad():
         assert "cos" in str(minigrad.Graph(y, backward=True))
+
+
+def test_a_function_in_the_place_of_a_tensor_is_refused_with_words() -> None:
+    x = minigrad.tensor(1.0, requires_grad=True)
+    calls: list[Any] = [minigrad.Graph, minigrad.draw, lambda f: minigrad.explain(f, x), lambda f: minigrad.draw([f])]
+    for call in calls:
+        with pytest.raises(TypeError, match="expected a Tensor, not function; call the function and give its result"):
+            call(lambda x: x)
+        with pytest.raises(TypeError, match=r"expected a Tensor, not ndarray; make it with minigrad\.tensor"):
+            call(np.ones(2))
