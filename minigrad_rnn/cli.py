@@ -253,7 +253,7 @@ def ranged(name: str, limits: building.Limits | None = None) -> Callable[[str], 
     def read(text: str) -> float:
         value: Any = text
         with contextlib.suppress(ValueError):
-            if not whole and "_" not in text:
+            if not whole and text.isascii() and "_" not in text:
                 value = float(text)
             elif text.isascii() and text.isdigit():
                 value = int(text)
