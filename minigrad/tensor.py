@@ -17,7 +17,7 @@ import numpy as np
 from .data import Data
 from .errors import LeavesGraphError
 from .graph import CURRENT, DEBUG, HOOKS, Leaf, Node, Scope, reverse
-from .hints import hint
+from .hints import Missing, missing
 from .standin import RECORDER, Standin
 
 if TYPE_CHECKING:
@@ -470,12 +470,8 @@ class Tensor:
             )
         return rebuilt, (type(self), self._data, self.requires_grad, self.name, self.grad)
 
-    if not TYPE_CHECKING:  # for which a misspelt name stays an error
-
-        def __getattr__(self, name: str) -> NoReturn:
-            if hasattr(type(self), name):
-                object.__getattribute__(self, name)  # a property, which says what is wrong
-            raise AttributeError(missing(type(self), name))
+    def __dir__(self) -> list[str]:
+        return [name for name in object.__dir__(self) if not isinstance(vars(Tensor).get(name), Missing)]
 
     # -- the table's functions, as operators and methods (hung on below) ---------------------------------------
 
@@ -670,11 +666,6 @@ def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: st
     return made
 
 
-def missing(kind: type, name: str) -> str:
-    """What to say where a tensor has no such attribute. Others than people ask for names that begin with an underscore."""
-    return f"{kind.__name__!r} object has no attribute {name!r}" if name.startswith("_") else hint(name, kind, ops)
-
-
 def differentiable(x: Any) -> Node:
     """The node of a Tensor that requires grad; of anything else an error that says so."""
     if not isinstance(x, Tensor):
@@ -787,3 +778,6 @@ for _operator, _name in {**OTHERS, **{name: name for name in METHODS.split()}}.i
     setattr(Tensor, _operator, getattr(ops, _name))
 Tensor.T = property(ops.transpose)  # type: ignore[assignment]
 Tensor.mT = property(ops.matrix_transpose)  # type: ignore[assignment]
+for _missing in missing(ops):
+    if _missing.name not in vars(Tensor):
+        setattr(Tensor, _missing.name, _missing)
