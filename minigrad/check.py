@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .trees import leaves, mapped
 __all__ = ["GradientError", "check_grads"]
 
 MODES = ("reverse", "forward")
+ROUNDING = float(np.finfo(np.float64).eps)
 
 
 class GradientError(AssertionError):
@@ -25,6 +26,7 @@ class GradientError(AssertionError):
 def check_grads(
     f: Callable[..., Any],
     *args: Any,
+    parameters: Iterable[Tensor] | None = None,
     order: int = 1,
     modes: Sequence[str] = MODES,
     rtol: float = 1e-5,
@@ -34,125 +36,202 @@ def check_grads(
 ) -> None:
     """Check every derivative of ``f(*args)``, up to `order`, against central differences in float64.
 
-    Arguments are arrays, numbers or containers of them. Reverse mode is checked element by element for a random cotangent,
-    forward mode along a random direction; order 2 does the same to the function that computes the derivative.
-    A function that computes in float32 or float16 is checked with a larger step, and as exactly as its rounding allows.
-    Where f has a kink (relu at 0, a tie of max) the one-sided differences do not meet; there any value between them is
-    accepted, and it is no failure.
+    Arguments are arrays, numbers or containers of them; f is called with Tensors. Reverse mode is checked element by element
+    for a random cotangent, forward mode along a random direction; order 2 does the same to the function that computes the
+    derivative. A function that computes in float32 or float16 is checked with a larger step, and as exactly as its rounding
+    allows. Where f has a kink (relu at 0, a tie of max) the one-sided differences do not meet; there any value between
+    them is accepted, and it is no failure.
 
-    Raises `GradientError` with the argument, the index, the expected and the computed value; ValueError if f is not finite.
+    `parameters` are tensors that f reads without being given them, such as ``model.parameters()``: its derivatives by them are
+    checked as well, with their values in float64. Afterwards they are as they were, also after an error.
+
+    Raises `GradientError` with the argument, the index, the expected and the computed value; ValueError if f is not finite, if
+    it gives another value each time, or if there is nothing to check.
 
     >>> import numpy as np, minigrad
     >>> minigrad.check_grads(lambda x, y: np.tanh(x @ y), np.ones((2, 3)), np.ones(3), order=2)
+    >>> w = minigrad.tensor([1.0, 2.0], requires_grad=True, dtype="float32")
+    >>> minigrad.check_grads(lambda: (w * w).sum(), parameters=[w])
     """
-    unknown = set(modes) - set(MODES)
-    if unknown or order < 1:
+    if not set(modes) or set(modes) - set(MODES) or order < 1:
         raise ValueError(f"modes are of {MODES} and order is at least 1, not modes={tuple(modes)}, order={order}")
+    if not callable(f):
+        raise TypeError(f"check_grads takes a function and its arguments, not a {type(f).__name__}")
+    weights = checked_parameters(parameters)
     point = tuple(mapped(as_float64, x) for x in args)
-    rng = np.random.default_rng(seed)
-    limits = (rtol, atol, step)
-    if (eps := coarsest(f, point)) > np.finfo(np.float64).eps:
-        size = sum(float(np.abs(np.asarray(plain(y), dtype=np.float64)).sum()) for y in leaves(f(*point)))
-        wide = max(step, eps**0.2)  # the best for a difference of fourth order
-        limits = (max(rtol, eps**0.5), atol + 16 * eps * size / wide, wide)
-    if "reverse" in modes:
-        check_reverse(f, point, rng, *limits, "reverse mode")
-    if "forward" in modes:
-        check_forward(f, point, rng, *limits, "forward mode")
-    if order > 1:
-        shapes = [np.shape(plain(y)) for y in leaves(f(*point))]
+    if not leaves(point) and not weights:
+        raise ValueError(
+            "there is nothing to check: f has no arrays to differentiate by. Give those it is a function of, "
+            "check_grads(f, x, y), or the weights of a model, check_grads(f, parameters=model.parameters())"
+        )
+    labels = [f"parameter {w.name or i}" for i, w in enumerate(weights)]
+    labels += [f"array {i}" for i in range(len(leaves(point)))]
+    with put_back(weights):
+        if weights:
+            f, point = with_parameters(f, weights), ([as_float64(w) for w in weights], *point)
+        Check(labels, modes, *limits(f, point, rtol, atol, step)).run(f, point, order, seed)
+
+
+def checked_parameters(parameters: Iterable[Tensor] | None) -> list[Tensor]:
+    if hasattr(parameters, "parameters"):
+        raise TypeError(f"parameters are tensors, not a {type(parameters).__name__}; write parameters=model.parameters()")
+    weights = list({id(p): p for p in ((parameters,) if isinstance(parameters, Tensor) else parameters or ())}.values())
+    for p in weights:
+        if not isinstance(p, Tensor) or not p.is_leaf or p.dtype.kind != "f":
+            what = type(p).__name__ if not isinstance(p, Tensor) else f"the result of an op, or of {p.dtype}"
+            raise TypeError(f"parameters are leaves of floating-point numbers that f reads; one of these is {what}")
+    return weights
+
+
+@contextlib.contextmanager
+def put_back(weights: list[Tensor]) -> Iterator[None]:
+    """Whatever the weights stand for inside, afterwards they are what they were."""
+    kept = [(w, w._data, w._node, w._leaf) for w in weights]
+    try:
+        yield
+    finally:
+        for w, data, node, leaf in kept:
+            w._data, w._node, w._leaf = data, node, leaf
+
+
+def with_parameters(f: Callable[..., Any], weights: list[Tensor]) -> Callable[..., Any]:
+    """f as a function of the weights it reads, and of its arguments. The weights stay what they were given, for a backward
+    pass that computes something again."""
+
+    def of_all(values: list[Tensor], *args: Any) -> Any:
+        for w, value in zip(weights, values, strict=True):
+            w._data, w._node, w._leaf = value._data, value._node, value._leaf
+        return f(*args)
+
+    return of_all
+
+
+def as_float64(x: Any) -> np.ndarray:
+    array = np.array(x.numpy() if isinstance(x, Tensor) else x)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"check_grads checks real numbers, not {array.dtype}")
+    return array.astype(np.float64)
+
+
+def limits(f: Callable[..., Any], point: tuple[Any, ...], rtol: float, atol: float, step: float) -> tuple[float, float, float]:
+    """The tolerances and the step, widened to what the coarsest dtype that f computes in allows."""
+    run = Traced(f, tuple(range(len(point))), point, {})
+    ends = [y._node for y in run.outputs if isinstance(y, Tensor) and y._node is not None]
+    eps = max((float(np.finfo(node.dtype).eps) for node in ancestors(ends) if node.op is not None), default=0.0)
+    if eps <= np.finfo(np.float64).eps:
+        return rtol, atol, step
+    size = sum(float(np.abs(np.asarray(plain(y), dtype=np.float64)).sum()) for y in run.outputs)
+    wide = max(step, eps**0.2)  # the best for a difference of fourth order
+    return max(rtol, eps**0.5), atol + 16 * eps * size / wide, wide
+
+
+def weighted(f: Callable[..., Any], point: tuple[Any, ...], weights: list[np.ndarray]) -> float:
+    """The sum of f's values times the weights."""
+    values = [np.asarray(plain(y), dtype=np.float64) for y in leaves(f(*mapped(Tensor, point)))]
+    return float(sum(np.sum(w * y) for w, y in zip(weights, values, strict=True)))
+
+
+class Check(NamedTuple):
+    """What is the same for all derivatives of one call of `check_grads`."""
+
+    labels: list[str]
+    modes: Sequence[str]
+    rtol: float
+    atol: float
+    step: float
+
+    def run(self, f: Callable[..., Any], point: tuple[Any, ...], order: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        if "reverse" in self.modes:
+            self.reverse(f, point, rng)
+        if "forward" in self.modes:
+            self.forward(f, point, rng)
+        if order == 1:
+            return
+        shapes = [np.shape(plain(y)) for y in leaves(f(*mapped(Tensor, point)))]
         cotangents = [rng.standard_normal(shape) for shape in shapes]
 
-        @functools.wraps(f)
         def gradient(*x: Any) -> Any:
             y, pull_back = vjp(f, *x)
             rest = iter(cotangents)
             return pull_back(mapped(lambda _: next(rest), y))
 
         try:
-            check_grads(gradient, *point, order=order - 1, modes=modes, rtol=rtol, atol=atol, step=step, seed=seed + 1)
+            self.run(gradient, point, order - 1, seed + 1)
         except GradientError as error:
             raise GradientError(f"in the gradient of the gradient: {error}") from None
 
+    def reverse(self, f: Any, point: Any, rng: np.random.Generator) -> None:
+        y, pull_back = vjp(f, *point)
+        weights = [rng.standard_normal(np.shape(v)) for v in leaves(y)]
+        rest = iter(weights)
+        computed = pull_back(mapped(lambda _: next(rest), y))
+        repeatable(f, point, weights)
+        for label, x, g in zip(self.labels, leaves(point), leaves(computed), strict=True):
+            for index in np.ndindex(x.shape):
 
-def as_float64(x: Any) -> np.ndarray:
-    array = np.array(x.data if isinstance(x, Tensor) else x)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"check_grads checks real numbers, not {array.dtype}")
-    return array.astype(np.float64)
+                def moved(h: float, x: np.ndarray = x, index: tuple[int, ...] = index) -> float:
+                    kept = x[index]
+                    x[index] = kept + h
+                    try:
+                        return weighted(f, point, weights)
+                    finally:
+                        x[index] = kept
 
+                where = f"reverse mode, {label}" + (f" at {index}" if index else "")
+                self.compare(moved, float(np.asarray(plain(g))[index]), self.step * max(1.0, abs(x[index])), where)
 
-def coarsest(f: Callable[..., Any], point: tuple[Any, ...]) -> float:
-    """The machine epsilon of the smallest floating dtype that f computes in."""
-    run = Traced(f, tuple(range(len(point))), point, {})
-    ends = [y._node for y in run.outputs if isinstance(y, Tensor) and y._node is not None]
-    return max((float(np.finfo(node.dtype).eps) for node in ancestors(ends) if node.op is not None), default=0.0)
+    def forward(self, f: Any, point: Any, rng: np.random.Generator) -> None:
+        direction = tuple(mapped(lambda x: rng.standard_normal(x.shape), x) for x in point)
+        y, t = jvp(f, point, direction)
+        weights = [rng.standard_normal(np.shape(v)) for v in leaves(y)]
+        repeatable(f, point, weights)
+        computed = float(sum(np.sum(w * np.asarray(plain(v))) for w, v in zip(weights, leaves(t), strict=True)))
+        ways = iter(leaves(direction))
+        pairs = {id(x): next(ways) for x in leaves(point)}
 
+        def moved(h: float) -> float:
+            return weighted(f, tuple(mapped(lambda x: x + h * pairs[id(x)], x) for x in point), weights)
 
-def weighted(f: Callable[..., Any], point: tuple[Any, ...], weights: list[np.ndarray]) -> float:
-    """The sum of f's values times the weights."""
-    values = [np.asarray(plain(y), dtype=np.float64) for y in leaves(f(*point))]
-    return float(sum(np.sum(w * y) for w, y in zip(weights, values, strict=True)))
+        self.compare(moved, computed, self.step, "forward mode, along a random direction")
 
-
-def check_reverse(f: Any, point: Any, rng: np.random.Generator, rtol: float, atol: float, step: float, what: str) -> None:
-    y, pull_back = vjp(f, *point)
-    weights = [rng.standard_normal(np.shape(v)) for v in leaves(y)]
-    if not np.isfinite(weighted(f, point, weights)):
-        raise ValueError("f is not finite at this point, so there is no difference to compare a derivative with")
-    rest = iter(weights)
-    computed = pull_back(mapped(lambda _: next(rest), y))
-    for position, (x, g) in enumerate(zip(leaves(point), leaves(computed), strict=True)):
-        for index in np.ndindex(x.shape):
-
-            def moved(h: float, x: np.ndarray = x, index: tuple[int, ...] = index) -> float:
-                kept = x[index]
-                x[index] = kept + h
-                try:
-                    return weighted(f, point, weights)
-                finally:
-                    x[index] = kept
-
-            where = f"array {position} at {index}" if index else f"array {position}"
-            compare(moved, float(np.asarray(plain(g))[index]), rtol, atol, step * max(1.0, abs(x[index])), f"{what}, {where}")
-
-
-def check_forward(f: Any, point: Any, rng: np.random.Generator, rtol: float, atol: float, step: float, what: str) -> None:
-    direction = tuple(mapped(lambda x: rng.standard_normal(x.shape), x) for x in point)
-    y, t = jvp(f, point, direction)
-    weights = [rng.standard_normal(np.shape(v)) for v in leaves(y)]
-    computed = float(sum(np.sum(w * np.asarray(plain(v))) for w, v in zip(weights, leaves(t), strict=True)))
-    ways = iter(leaves(direction))
-    pairs = {id(x): next(ways) for x in leaves(point)}
-
-    def moved(h: float) -> float:
-        return weighted(f, tuple(mapped(lambda x: x + h * pairs[id(x)], x) for x in point), weights)
-
-    compare(moved, computed, rtol, atol, step, f"{what}, along a random direction")
-
-
-def compare(moved: Callable[[float], float], computed: float, rtol: float, atol: float, h: float, where: str) -> None:
-    """Fourth-order central difference against the computed derivative; at a kink, against what lies between its sides."""
-    middle = moved(0.0)
-    with np.errstate(all="ignore"):
-        expected = central(moved, h)
-        scale = max(abs(expected), abs(computed))
-        error = abs(computed - expected)
-        if error <= atol + rtol * scale:
+    def compare(self, moved: Callable[[float], float], computed: float, h: float, where: str) -> None:
+        """Central differences against the computed derivative, closer and closer as long as rounding does not spoil them; at a
+        kink, what lies between its sides."""
+        middle = moved(0.0)
+        expected = np.nan
+        with np.errstate(all="ignore"):
+            for finer in (h, h / 8, h / 64, h / 512, h / 4096):
+                if np.isfinite(expected) and finer < 16 * ROUNDING * abs(middle) / (self.atol + self.rtol * abs(expected)):
+                    break
+                expected = central(moved, finer)
+                if abs(computed - expected) <= self.atol + self.rtol * max(abs(expected), abs(computed)):
+                    return
+            right = [(moved(s) - middle) / s for s in (h, h / 8)]
+            left = [(middle - moved(-s)) / s for s in (h, h / 8)]
+        jump, size = abs(right[1] - left[1]), max(abs(right[1]), abs(left[1]), 1.0)
+        kink = jump > 0.5 * abs(right[0] - left[0]) and jump > 1e-3 * size  # of a smooth f an eighth of it would be left
+        low, high = sorted((left[1], right[1]))
+        if kink and low - 1e-3 * size <= computed <= high + 1e-3 * size:
             return
-        finer = abs(computed - central(moved, h / 8))
-        if finer < error / 4 and finer < 1e-4 * max(scale, 1.0):
-            return  # the difference, not the derivative, is off: it converges to it
-        right = [(moved(s) - middle) / s for s in (h, h / 8)]
-        left = [(middle - moved(-s)) / s for s in (h, h / 8)]
-    jump, size = abs(right[1] - left[1]), max(abs(right[1]), abs(left[1]), 1.0)
-    kink = jump > 0.5 * abs(right[0] - left[0]) and jump > 1e-3 * size  # of a smooth f an eighth of it would be left
-    low, high = sorted((left[1], right[1]))
-    if kink and low - 1e-3 * size <= computed <= high + 1e-3 * size:
-        return
-    sides = f"; there is a kink: from the left {left[1]:.8g}, from the right {right[1]:.8g}" if kink else ""
-    raise GradientError(f"{where}: expected {expected:.8g} (finite difference), got {computed:.8g}{sides}")
+        sides = f"; there is a kink: from the left {left[1]:.8g}, from the right {right[1]:.8g}" if kink else ""
+        raise GradientError(f"{where}: expected {expected:.8g} (finite difference), got {computed:.8g}{sides}")
+
+
+def repeatable(f: Any, point: Any, weights: list[np.ndarray]) -> None:
+    """ValueError if there are no differences to compare with."""
+    if not weights:
+        raise ValueError("there is nothing to check: f returned no array")
+    first, second = weighted(f, point, weights), weighted(f, point, weights)
+    if not np.isfinite(first):
+        raise ValueError("f is not finite at this point, so there is no difference to compare a derivative with")
+    if first != second:
+        raise ValueError(
+            "f gives another value each time, so there is no difference to compare a derivative with: does it draw random "
+            "numbers, as dropout does in training, or carry something along?"
+        )
 
 
 def central(moved: Callable[[float], float], h: float) -> float:
+    """The fourth-order central difference."""
     return (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)

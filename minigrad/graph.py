@@ -202,6 +202,9 @@ class no_grad(contextlib.ContextDecorator):
             )
         return super().__call__(function)
 
+    def __repr__(self) -> str:
+        return "no_grad()"
+
     def __enter__(self) -> None:
         paused, place = CURRENT.get()
         CURRENT.set((paused + 1, place))
@@ -229,6 +232,9 @@ class scope:
     def __init__(self, name: str, value: Any = None) -> None:
         self.name = name
         self.value = value
+
+    def __repr__(self) -> str:
+        return f"scope({self.name!r})" if self.value is None else f"scope({self.name!r}, {self.value!r})"
 
     def __enter__(self) -> None:
         paused, place = CURRENT.get()

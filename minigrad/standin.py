@@ -74,7 +74,8 @@ def known(array: Any) -> Any:
     """An array that is the same at each run, as a stand-in: beside others an array has methods that would ask for their
     values, such as ``array.dot(standin)``. Not while recording, what it is given."""
     recorder = RECORDER.get()
-    return recorder.as_constant(array) if recorder is not None and type(array) is np.ndarray else array
+    fixed = recorder is not None and isinstance(array, np.ndarray) and not isinstance(array, Standin)
+    return recorder.as_constant(array) if fixed else array
 
 
 def primitive(function: Callable[..., Any]) -> Callable[..., Any]:

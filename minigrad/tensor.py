@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from .data import Data
 from .errors import LeavesGraphError
-from .graph import HOOKS, Leaf, Node, Scope, reverse
+from .graph import CURRENT, DEBUG, HOOKS, Leaf, Node, Scope, reverse
+from .hints import Missing, missing
 from .standin import RECORDER, Standin
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        return self._data.size
+        return Size(self._data.size)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -160,15 +162,11 @@ class Tensor:
     def data(self) -> np.ndarray:
         """The values, as a read-only array. Assigning puts a copy of the new values in their place (leaves only).
 
-        Graphs that were recorded before keep the values they were computed with.
+        ``w.data -= lr * w.grad`` does that, too. Graphs that were recorded before keep the values they were computed with.
         """
         if RECORDER.get() is not None:
             return plain(self)  # type: ignore[no-any-return]
-        owner = self._data.base if isinstance(self._data.base, np.ndarray) else self._data
-        owner.flags.writeable = False
-        view = self._data.view()
-        view.flags.writeable = False
-        return view
+        return Data.of(self._read_only(), self if self.is_leaf else None)
 
     @data.setter
     def data(self, new: ArrayLike) -> None:
@@ -177,6 +175,8 @@ class Tensor:
                 f"the values of a result (here of {self._node.op.name}) are what its graph was computed with and "  # type: ignore[union-attr]
                 "cannot be replaced; make a new tensor instead"
             )
+        if isinstance(new, Data) and new.is_current(self):
+            return
         new = plain(new)
         array = new if isinstance(new, Standin) else np.array(new)
         if array.shape != self.shape:
@@ -193,9 +193,18 @@ class Tensor:
         if self._leaf is not None:
             self._leaf = Leaf(array, requires_grad=False, name=self._leaf.name, thawed=self._leaf.thawed)
 
+    def _read_only(self) -> np.ndarray:
+        owner = self._data.base if isinstance(self._data.base, np.ndarray) else self._data
+        owner.flags.writeable = False
+        return self._data
+
     def numpy(self) -> np.ndarray:
         """The values, as a read-only array; write ``t.numpy().copy()`` for one of your own."""
-        return self.data
+        if RECORDER.get() is not None:
+            return plain(self)  # type: ignore[no-any-return]
+        view = self._read_only().view()
+        view.flags.writeable = False
+        return view
 
     def item(self) -> float | int | bool:
         """The value of a tensor with one element, as a Python number."""
@@ -227,7 +236,8 @@ class Tensor:
             return self._node.grad if recorder is None else recorder.gradient(self._node)
         raise AttributeError(
             f"only leaves gather a .grad, and this tensor is the result of {self._node.op.name}; "
-            "its gradient is minigrad.grad(loss, tensor)"
+            "its gradient is minigrad.grad(loss, tensor). If it was a leaf that you changed by w = w - step or w -= step, "
+            "write w.data -= step"
         )
 
     @grad.setter
@@ -241,7 +251,10 @@ class Tensor:
         if new is not None:
             array = new if isinstance(new, Standin) else np.array(new)
             if array.shape != self.shape:
-                raise ValueError(f"a gradient has its tensor's shape {self.shape}, this one has {array.shape}")
+                raise ValueError(
+                    f"a gradient has its tensor's shape {self.shape}, this one has {array.shape}; "
+                    "to forget the gradient write t.grad = None"
+                )
             new = as_dtype(array, self.dtype)
         self._node.grad = new
 
@@ -274,7 +287,8 @@ class Tensor:
         `g` is a read-only array, or a Tensor where the backward pass is recorded (``create_graph``). What the hook
         returns takes the place of the gradient from there on, for ``.grad`` and for all that lies behind; None leaves it as it
         is. Returns a handle: its ``remove()`` ends it, as does the end of a ``with`` block around it. Raises ValueError if the
-        tensor does not require grad, and in the backward pass if the shape of what the hook returns is another.
+        tensor does not require grad, and in the backward pass if the shape of what the hook returns is another. Copies of the
+        tensor have no hooks.
 
         >>> import numpy as np, minigrad
         >>> x = minigrad.tensor([3.0, 4.0], requires_grad=True)
@@ -300,7 +314,7 @@ class Tensor:
 
     def _seed(self, seed: ArrayLike | Tensor | None) -> np.ndarray:
         if seed is None:
-            if self.size != 1:
+            if self._data.size != 1:
                 raise ValueError(
                     f"this tensor has shape {self.shape}, and a gradient starts from one number: reduce it first "
                     "(.sum(), .mean()), or give a seed of that shape"
@@ -347,12 +361,12 @@ class Tensor:
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         self._stays("turning it into a NumPy array (np.asarray, np.array, a[...] = t, a list of tensors)")
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     # -- Python's protocols ----------------------------------------------------------------------------------
 
     def _stays(self, what: str) -> None:
-        if self.requires_grad:
+        if self._node is not None:
             raise LeavesGraphError(
                 f"this tensor requires grad, and {what} would silently cut it out of the graph. "
                 "For its values use t.detach().numpy() or, for one number, t.item(); to put tensors together use "
@@ -360,7 +374,7 @@ class Tensor:
             )
 
     def __float__(self) -> float:
-        self._stays("float(t), or a function of the math module (there is np.tanh(t) for math.tanh(t)),")
+        self._stays("float(t), a[0] = t, or a function of the math module (there is np.tanh(t) for math.tanh(t)),")
         return float(plain(self))
 
     def __int__(self) -> int:
@@ -406,18 +420,35 @@ class Tensor:
         return np.greater_equal(plain(self), plain(other))
 
     def __eq__(self, other: Any) -> Any:
-        return np.equal(plain(self), plain(other))
+        return plain(self) == plain(other)
 
     def __ne__(self, other: Any) -> Any:
-        return np.not_equal(plain(self), plain(other))
+        return plain(self) != plain(other)
 
     def __floordiv__(self, other: Any) -> Any:
         return np.floor_divide(plain(self), plain(other))
 
+    def __rfloordiv__(self, other: Any) -> Any:
+        return np.floor_divide(plain(other), plain(self))
+
+    def __divmod__(self, other: Any) -> tuple[Any, Tensor]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Any, Tensor]:
+        return other // self, other % self
+
+    def __round__(self, decimals: int | None = None) -> Any:
+        return self.round(decimals or 0)
+
     __hash__ = object.__hash__  # == compares elements; as keys of a dict tensors are told apart by identity
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if spec and self.size == 1 else str(self), spec)
+        """One number as Python formats it, several each by itself: ``f"{t:.2f}"``."""
+        if not spec:
+            return str(self)
+        if self._data.size == 1:
+            return format(self.item(), spec)
+        return np.array2string(self._data, separator=", ", formatter={"all": lambda x: format(x.item(), spec)})  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         parts = [np.array2string(self._data, separator=", ", prefix="tensor(")]
@@ -434,13 +465,20 @@ class Tensor:
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
-            raise TypeError("only leaves can be pickled or copied, not results of ops; use .detach() first")
-        return rebuilt, (type(self), self._data, self.requires_grad, self.name)
+            raise TypeError(
+                "only leaves can be pickled or copied (as matplotlib does with what it plots), not results of ops, and this is "
+                f"one of {self._node.op.name}; give t.detach(), or its values t.detach().numpy()"  # type: ignore[union-attr]
+            )
+        return rebuilt, (type(self), self._data, self.requires_grad, self.name, self.grad)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in object.__dir__(self) if not isinstance(vars(Tensor).get(name), Missing)]
 
     # -- the table's functions, as operators and methods (hung on below) ---------------------------------------
 
     if TYPE_CHECKING:
         T: Tensor
+        mT: Tensor  # noqa: N815
 
         def __add__(self, other: Any) -> Tensor: ...
         def __radd__(self, other: Any) -> Tensor: ...
@@ -511,13 +549,56 @@ class Tensor:
         """The elements as a vector, the last axis running fastest; `order` is "C" only."""
         return ops.ravel(self, order)  # type: ignore[no-any-return]
 
-    def argmax(self, axis: int | None = None) -> Any:
-        """The index of the largest element, along `axis` or of all, as plain NumPy integers."""
-        return plain(self).argmax(axis)
+    def copy(self) -> Tensor:
+        """The same values as another tensor, through which the gradient flows back to this one."""
+        return ops.positive(self)  # type: ignore[no-any-return]
 
-    def argmin(self, axis: int | None = None) -> Any:
+    # What is not differentiable comes as plain arrays.
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        """The index of the largest element, along `axis` or of all, as plain NumPy integers."""
+        return np.argmax(plain(self), axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """The index of the smallest element, along `axis` or of all, as plain NumPy integers."""
-        return plain(self).argmin(axis)
+        return np.argmin(plain(self), axis, keepdims=keepdims)
+
+    def argsort(self, axis: int | None = -1, *, kind: Any = None, stable: bool | None = None) -> Any:
+        """The indices that would sort it along `axis`."""
+        return np.argsort(plain(self), axis, kind, stable=stable)
+
+    def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
+        """The indices that would partition it along `axis` around the element `kth`; see `numpy.argpartition`."""
+        return np.argpartition(plain(self), kth, axis)
+
+    def searchsorted(self, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+        """Where to put `v` into this sorted vector; see `numpy.searchsorted`."""
+        return np.searchsorted(plain(self), plain(v), side, sorter)
+
+    def nonzero(self) -> Any:
+        """The indices of the elements that are not zero, an array for each axis."""
+        return np.nonzero(plain(self))
+
+    def any(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        """Whether any element, along `axis` or of all, is not zero."""
+        return np.any(plain(self), axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        """Whether all elements, along `axis` or of all, are not zero."""
+        return np.all(plain(self), axis, keepdims=keepdims)
+
+    def round(self, decimals: int = 0) -> Any:
+        """The values rounded to so many decimals; halves to the even neighbour."""
+        return np.round(plain(self), decimals)
+
+
+class Size(int):
+    """The number of elements. Calling it, as PyTorch's ``t.size()``, raises a TypeError that says what to write."""
+
+    def __call__(self, axis: int | None = None) -> NoReturn:
+        raise TypeError(
+            "t.size is the number of elements, as in NumPy; for PyTorch's t.size() write t.shape, for t.size(0) t.shape[0]"
+        )
 
 
 class Hook:
@@ -533,6 +614,9 @@ class Hook:
             if hook is self._hook:
                 del self._hooks[i]
                 break
+
+    def __repr__(self) -> str:
+        return f"<Hook {getattr(self._hook, '__name__', type(self._hook).__name__)}; remove() ends it>"
 
     def __enter__(self) -> Hook:
         return self
@@ -575,17 +659,19 @@ def lifted(array: Any, node: Any) -> Any:
     return made
 
 
-def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None) -> Tensor:
+def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None, grad: np.ndarray | None) -> Tensor:
     """The inverse of ``__reduce__``."""
     made = kind.__new__(kind)
     Tensor.__init__(made, array, requires_grad=requires_grad, name=name)
+    made.grad = grad
     return made
 
 
 def differentiable(x: Any) -> Node:
     """The node of a Tensor that requires grad; of anything else an error that says so."""
     if not isinstance(x, Tensor):
-        raise TypeError(f"expected a Tensor, not {type(x).__name__}; make it with minigrad.tensor(x, requires_grad=True)")
+        what = "call the function and give its result" if callable(x) else "make it with minigrad.tensor(x, requires_grad=True)"
+        raise TypeError(f"expected a Tensor, not {type(x).__name__}; {what}")
     return x._differentiable()
 
 
@@ -635,7 +721,7 @@ def outside(name: str, function: Callable[..., Any], args: Any, options: Any, al
                     "values, call it on t.detach().numpy(); if you need the gradient, write it with the functions "
                     "that minigrad has, listed by minigrad.ops.TABLE"
                 )
-            return x.data
+            return x.numpy()
         if isinstance(x, list | tuple):
             return type(x)([unwrapped(y) for y in x])
         return x
@@ -661,9 +747,38 @@ METHODS = (
     "abs astype clip cos cumprod cumsum diagonal dot exp log log_softmax logsumexp max mean min prod ravel relu repeat "
     "sigmoid sin softmax sqrt square squeeze std sum swapaxes take tanh trace var"
 )
+
+
+def in_place(operator: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """``w -= step``: under `no_grad` a leaf that requires grad takes the new values, as in PyTorch; else w becomes the result.
+
+    Where w has a gradient that was an update, and w would be a leaf no more.
+    """
+
+    def changed(self: Tensor, other: Any) -> Any:
+        if isinstance(self._node, Leaf):
+            if CURRENT.get()[0] % DEBUG:
+                self.data = function(self, other)
+                return self
+            if self._node.grad is not None:
+                raise TypeError(
+                    f"w {operator}= step would make w the result of an op, and leave the leaf and its gradient behind; to "
+                    f"update the leaf write w.data {operator}= step, or do it inside `with minigrad.no_grad():`"
+                )
+        return function(self, other)
+
+    return changed
+
+
+SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "mod": "%", "pow": "**", "matmul": "@"}
 for _operator, _name in OPERATORS.items():
     setattr(Tensor, f"__{_operator}__", getattr(ops, _name))
     setattr(Tensor, f"__r{_operator}__", reflected(getattr(ops, _name)))
+    setattr(Tensor, f"__i{_operator}__", in_place(SIGNS[_operator], getattr(ops, _name)))
 for _operator, _name in {**OTHERS, **{name: name for name in METHODS.split()}}.items():
     setattr(Tensor, _operator, getattr(ops, _name))
 Tensor.T = property(ops.transpose)  # type: ignore[assignment]
+Tensor.mT = property(ops.matrix_transpose)  # type: ignore[assignment]
+for _missing in missing(ops):
+    if _missing.name not in vars(Tensor):
+        setattr(Tensor, _missing.name, _missing)

@@ -73,8 +73,12 @@ def grad(
     """
     if not isinstance(y, Tensor):
         return grad_of_function(y, xs)
+    if not isinstance(xs, Iterable):
+        raise TypeError(
+            "grad(y) of a tensor y needs the tensors to differentiate by: grad(loss, w), or grad(loss, [w, b]) for several"
+        )
     single = isinstance(xs, Tensor)
-    inputs: list[Any] = [xs] if isinstance(xs, Tensor) else list(xs)  # type: ignore[arg-type]
+    inputs: list[Any] = [xs] if isinstance(xs, Tensor) else list(xs)
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or x._node is None:
             what = f"is of type {type(x).__name__}" if not isinstance(x, Tensor) else "does not require grad"
@@ -119,9 +123,7 @@ class Traced:
     """A function run once on fresh variables: its result, and whether something outside wants to differentiate it too."""
 
     def __init__(self, f: Function, argnums: int | tuple[int, ...], args: tuple[Any, ...], options: dict[str, Any]) -> None:
-        if not callable(f):
-            raise TypeError(f"expected a function or a Tensor, not {type(f).__name__}")
-        chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        chosen = (argnums,) if isinstance(argnums, int) else argnums
         for n in chosen:
             if not -len(args) <= n < len(args):
                 raise ValueError(
@@ -143,11 +145,21 @@ class Traced:
         nested = any(not x.is_leaf for x in self.inputs)
         self.record = nested or any(isinstance(n, Leaf) and n.number < began for n in ancestors(nodes))
 
+    def array(self) -> Tensor:
+        """The result, which must be one array. A plain array of floating-point numbers is constant: its gradient is zero."""
+        y = self.result
+        made = as_tensor(y) if isinstance(y, Tensor | np.ndarray | np.generic | float) else None
+        if made is None or made.dtype.kind != "f":
+            what = "nothing (None)" if y is None else what_it_is(y) if made is None else f"{made.dtype}"
+            raise TypeError(
+                f"the function returned {what}, and a gradient or a Jacobian is that of one array of floating-point numbers; "
+                "for several arrays in a container there are vjp and jvp"
+            )
+        return made
+
     def scalar(self) -> Tensor:
         """The result, which must be one number that may be differentiated."""
-        y = self.result
-        if not isinstance(y, Tensor):
-            y = wrap(values(y).astype(float))
+        y = self.array()
         if y.size != 1:
             raise ValueError(
                 f"the function gives a result of shape {y.shape}, and a gradient is that of a single number; "
@@ -167,7 +179,7 @@ class Traced:
             return x
         if self.record:
             return x
-        return x.data.copy() if x.ndim else x.data[()]
+        return x.numpy().copy() if x.ndim else x.numpy()[()]
 
     def pulled_back(self, seeds: list[Any], retain: bool = True) -> list[Any]:
         """The vector-Jacobian product, a part for each input."""
@@ -202,7 +214,32 @@ class Traced:
 # -- the transforms --------------------------------------------------------------------------------------------
 
 
-def grad_of_function(f: Function, argnums: Any) -> Function:
+def checked(name: str, f: Any, argnums: Any = 0) -> Any:
+    """The argnums of ``name(f, argnums)``, if both are what they should be."""
+    if not callable(f):
+        raise TypeError(f"{name}: expected a function{' or a Tensor' * (name == 'grad')}, not {type(f).__name__}")
+    numbers = argnums if isinstance(argnums, tuple | list) else (argnums,)
+    if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in numbers):
+        raise TypeError(
+            f"{name}(f, argnums): argnums is the number of an argument of f, 0 for the first, not {what_it_is(argnums)}; "
+            f"{name}(f) is a function, and is called with the arguments: {name}(f)(x)"
+        )
+    return int(argnums) if numbers == (argnums,) else tuple(map(int, numbers))
+
+
+def what_it_is(x: Any) -> str:
+    return f"a {type(x).__name__}"
+
+
+def several(name: str, what: str, given: Any) -> tuple[Any, ...]:
+    """The arguments of f, which `jvp` and `hvp` are given as a tuple."""
+    if not isinstance(given, tuple | list):
+        raise TypeError(f"{name} takes the {what} as a tuple, one for each argument of f: (x,), not {what_it_is(given)}")
+    return tuple(given)
+
+
+def grad_of_function(f: Function, argnums: Any, name: str = "grad") -> Function:
+    argnums = checked(name, f, argnums)
     with_value = value_and_grad(f, argnums)
 
     @functools.wraps(f)
@@ -220,6 +257,7 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
     >>> float(value), float(slope)
     (9.0, 6.0)
     """
+    argnums = checked("value_and_grad", f, argnums)
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **options: Any) -> Any:
@@ -241,6 +279,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
     >>> pull_back(np.array([1.0, 0.0]))
     (array([1., 0.]),)
     """
+    checked("vjp", f)
     run = Traced(f, tuple(range(len(args))), args, {})
 
     def pull_back(u: Any) -> Any:
@@ -261,9 +300,10 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     >>> t
     array([1., 2.])
     """
+    checked("jvp", f)
+    primals, tangents = several("jvp", "primals", primals), several("jvp", "tangents", tangents)
     if len(leaves(primals)) != len(leaves(tangents)):
         raise ValueError(f"there are {len(leaves(primals))} arrays in primals and {len(leaves(tangents))} in tangents")
-    primals = tuple(primals)
     run = Traced(f, tuple(range(len(primals))), primals, {})
     parts = iter(run.pushed_forward(leaves(tangents)))
     nested = run.record or any(isinstance(t, Tensor) and t.requires_grad for t in leaves(tangents))
@@ -283,13 +323,14 @@ def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Functio
     """
     if mode not in ("reverse", "forward"):
         raise ValueError(f"mode is 'reverse' or 'forward', not {mode!r}")
+    argnums = checked("jacobian", f, argnums)
 
     @functools.wraps(f)
     def jacobian_of(*args: Any, **options: Any) -> Any:
         run = Traced(f, argnums, args, options)
-        if len(run.inputs) != 1 or len(run.outputs) != 1:
+        if len(run.inputs) != 1 or len(run.outputs) > 1:
             raise TypeError("a Jacobian is that of one array by one array; for containers use vjp or jvp")
-        y = as_tensor(run.outputs[0]) if isinstance(run.outputs[0], Tensor) else wrap(values(run.outputs[0]).astype(float))
+        y = run.array()
         (x,) = run.inputs
         sweep, count = (run.pulled_back, y.size) if mode == "reverse" else (run.pushed_forward, x.size)
         unit = y if mode == "reverse" else x
@@ -310,7 +351,7 @@ def hessian(f: Function, argnums: int = 0) -> Function:
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
-    return jacobian(grad_of_function(f, argnums), argnums, mode="forward")
+    return jacobian(grad_of_function(f, argnums, "hessian"), argnums, mode="forward")
 
 
 def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -320,8 +361,8 @@ def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     >>> minigrad.hvp(lambda x: (x**3).sum(), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
     (array([ 6., 12.]),)
     """
-    primals = tuple(primals)
-    return jvp(grad_of_function(f, tuple(range(len(primals)))), primals, tangents)[1]
+    primals = several("hvp", "primals", primals)
+    return jvp(grad_of_function(f, tuple(range(len(primals))), "hvp"), primals, tangents)[1]
 
 
 def elementwise_grad(f: Function, argnums: int = 0) -> Function:
@@ -331,6 +372,7 @@ def elementwise_grad(f: Function, argnums: int = 0) -> Function:
     >>> minigrad.elementwise_grad(np.tanh)(np.array([0.0, 100.0]))
     array([1., 0.])
     """
+    argnums = checked("elementwise_grad", f, argnums)
 
     @functools.wraps(f)
     def total(*args: Any, **options: Any) -> Any:

@@ -1,5 +1,8 @@
 """minigrad_rnn: recurrent networks on minigrad, toy sequence tasks, and pictures of what flows through time."""
 
+from . import interrupt  # noqa: F401  first: the rest takes a second to import, and Ctrl-C may come
+
+# isort: split
 from . import building, clip, draw, init, optim, schedule
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .clip import clip_grad_norm, clip_grad_value

@@ -129,8 +129,8 @@ def build(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = No
 
     >>> about = {"program": "minigrad-rnn", "task": "parity", "length": 20, "cell": "gru", "hidden": 8, "layers": 1,
     ...     "embedding": 0, "dropout": 0, "batch": 32, "epochs": 5, "optimizer": "adam", "lr": 0.01, "clip": 1, "seed": 0}
-    >>> build(about)
-    <Sequence with 273 parameters>
+    >>> build(about).readout
+    Linear with 9 parameters: weight (1, 8), bias (1,)
     """
     about = checked(about)
     if arrays is not None and (wanted := shapes_of(about)) != (found := {name: a.shape for name, a in arrays.items()}):

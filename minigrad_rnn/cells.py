@@ -16,8 +16,7 @@ from minigrad import Tensor
 from minigrad.tensor import values
 
 from .init import Seed, generator, uniform
-from .layers import in_dtype
-from .module import Module, Parameter
+from .module import Module, Parameter, in_dtype
 
 __all__ = ["NONLINEARITIES", "Cell", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -149,8 +148,8 @@ class LSTMCell(Cell):
 
     x has shape (batch, input_size), each of h, c, h', c' (batch, hidden_size); without a state (h, c) both are zeros.
     The four blocks stand in this order in ``weight_ih`` (4 hidden, input), ``weight_hh`` (4 hidden, hidden), ``bias_ih`` and
-    ``bias_hh`` (4 hidden,). `forget_bias` is added to the forget gate's block of ``bias_ih`` at the start: with 1.0 the cell
-    begins by remembering (Jozefowicz, Zaremba & Sutskever 2015).
+    ``bias_hh`` (4 hidden,). With a `forget_bias` the bias of the forget gate begins at that number: its block of ``bias_ih``
+    is set to it and that of ``bias_hh`` to 0. With 1.0 the cell begins by remembering (Jozefowicz, Zaremba & Sutskever 2015).
 
     With ``peepholes=True`` the gates see the memory too (Gers & Schmidhuber 2000): ``weight_ci * c`` is added in i,
     ``weight_cf * c`` in f, ``weight_co * c'`` in o, each of shape (hidden,). With a `proj_size`, h' = W_hr (o * tanh(c')) has
@@ -171,7 +170,7 @@ class LSTMCell(Cell):
         hidden_size: int,
         bias: bool | str = True,
         *,
-        forget_bias: float = 0.0,
+        forget_bias: float | None = None,
         peepholes: bool = False,
         proj_size: int = 0,
         learn_state: bool = False,
@@ -190,12 +189,14 @@ class LSTMCell(Cell):
             self.weight_ci, self.weight_cf, self.weight_co = (
                 uniform((hidden_size,), bound, rng, dtype, f"weight_c{gate}") for gate in "ifo"
             )
-        if forget_bias:
-            if self.bias_ih is None:
-                raise ValueError("forget_bias is added to a bias, and this cell has bias=False")
-            start = self.bias_ih.data.copy()
-            start[hidden_size : 2 * hidden_size] += forget_bias
-            self.bias_ih.data = start
+        if forget_bias is not None:
+            if self.bias_ih is None and forget_bias:
+                raise ValueError(f"forget_bias is {forget_bias}, and this cell has bias=False, so there is no bias to set")
+            for part, value in ((self.bias_ih, forget_bias), (self.bias_hh, 0.0)):
+                if part is not None:
+                    start = part.data.copy()
+                    start[hidden_size : 2 * hidden_size] = value
+                    part.data = start
 
     @property
     def state_sizes(self) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 import minigrad as mg
 import minigrad_rnn as rnn
 
-from . import building, commands
+from . import building, commands, interrupt
 from .draw import LEVELS
 from .draw.overlays import OVERLAYS
 
@@ -38,6 +38,7 @@ def main(arguments: SequenceOf[str] | None = None) -> int:
     >>> main([])  # doctest: +ELLIPSIS
     usage: minigrad-rnn ...
     """
+    interrupt.as_usual()
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -71,7 +72,16 @@ def failed(error: object, status: int = 1) -> int:
 
 
 class Parser(argparse.ArgumentParser):
+    given: SequenceOf[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.given = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
+        for name in self.given:
+            if name.startswith("-") and os.path.lexists(name):
+                message += f"; the file {name} is ./{name}, for what begins with a dash is an option"
         self.exit(2, f"minigrad-rnn: {message}; see {self.prog} --help\n")
 
 
@@ -243,7 +253,10 @@ def ranged(name: str, limits: building.Limits | None = None) -> Callable[[str], 
     def read(text: str) -> float:
         value: Any = text
         with contextlib.suppress(ValueError):
-            value = float(text) if not whole else int(text) if text.isascii() and text.isdigit() else text
+            if not whole and text.isascii() and "_" not in text:
+                value = float(text)
+            elif text.isascii() and text.isdigit():
+                value = int(text)
         try:
             return building.number(name, value, limits)
         except ValueError as error:

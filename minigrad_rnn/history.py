@@ -20,7 +20,7 @@ __all__ = ["History"]
 Path_ = str | os.PathLike[str]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class History:
     """What training saw, an entry for each update: before it the loss, the share of each time step in it and the norm of the
     gradient; and the learning rate. `validation` has the loss after each epoch that was validated.
@@ -36,6 +36,17 @@ class History:
     grad_norm: list[float] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)
     validation: dict[int, float] = field(default_factory=dict)  # by the number of updates made until then
+
+    def __repr__(self) -> str:
+        if not self.loss:
+            return "<History of 0 updates>"
+        low = int(np.argmin(self.loss))
+        text = f"<History of {len(self.loss):,} updates: loss {self.loss[0]:.4g} at first, {self.loss[-1]:.4g} at last, "
+        text += f"{self.loss[low]:.4g} at least (update {low + 1:,})"
+        if self.validation:
+            at = min(self.validation, key=lambda i: self.validation[i])
+            text += f"; {len(self.validation):,} validations, {self.validation[at]:.4g} at least (after update {at:,})"
+        return text + ">"
 
     def rows(self) -> Iterator[dict[str, float]]:
         """A dict for each update, with the validation loss where there is one."""

@@ -14,7 +14,8 @@ from minigrad.standin import decide, setting
 from minigrad.tensor import values
 
 from .init import Seed, dropout_mask, generator, uniform
-from .module import Module, Parameter, found_in
+from .module import Module, Parameter, found_in, in_dtype
+from .recurrent import Recurrent
 
 __all__ = ["Dropout", "Embedding", "LayerNorm", "Linear", "Sequential"]
 
@@ -139,6 +140,8 @@ class LayerNorm(Module):
 class Sequential(Module):
     """Modules and functions one after the other; parameters are named by their place, ``0.weight``.
 
+    Of a recurrent layer, which returns its output and its state, the output goes on.
+
     >>> import numpy as np, minigrad_rnn as rnn
     >>> net = rnn.Sequential(rnn.Linear(3, 8, rng=0), np.tanh, rnn.Linear(8, 2, rng=1))
     >>> net(np.ones((5, 3))).shape, [name for name, _ in net.named_parameters()]
@@ -154,6 +157,9 @@ class Sequential(Module):
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         return found_in(dict(enumerate(self._modules)), "")
 
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        return ((str(i), module) for i, module in enumerate(self._modules))
+
     def __len__(self) -> int:
         return len(self._modules)
 
@@ -163,21 +169,9 @@ class Sequential(Module):
     def forward(self, x: Any) -> Any:
         for module in self._modules:
             x = module(x)
+            if isinstance(module, Recurrent):
+                x = x[0]
         return x
-
-
-def in_dtype(x: Any, dtype: DTypeLike) -> Tensor:
-    """An array or a Tensor as a Tensor of this dtype, by which a gradient finds its way back."""
-    if not isinstance(x, Tensor):
-        if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
-            raise TypeError(
-                "the input is a tuple of Tensors, such as the (outputs, state) of a recurrent layer; take the outputs, "
-                "outputs, state = layer(x), or use Sequence(layer, readout)"
-            )
-        return mg.tensor(values(x), dtype=dtype)
-    if x.dtype == dtype:
-        return x
-    return x.astype(dtype)
 
 
 def at_least_one(**sizes: int) -> None:

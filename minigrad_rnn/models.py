@@ -13,8 +13,8 @@ from minigrad.tensor import values
 
 from .cells import State
 from .data.batch import Batch, cleared
-from .layers import Linear, in_dtype
-from .module import Module, mode
+from .layers import Linear
+from .module import Module, in_dtype, mode
 from .recurrent import Recurrent, last_output
 
 __all__ = ["EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"]

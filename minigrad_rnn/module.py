@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from minigrad import Tensor
 from minigrad.standin import Counted
+from minigrad.tensor import values
 
 __all__ = ["Module", "Parameter"]
 
@@ -27,15 +29,6 @@ class Parameter(Tensor):
 
     def __init__(self, data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, name: str | None = None) -> None:
         super().__init__(data, requires_grad=True, dtype=dtype, name=name)
-
-    def __reduce__(self) -> Any:
-        return rebuilt, (type(self), self._data, self.name, self.requires_grad)
-
-
-def rebuilt(kind: type[Parameter], data: np.ndarray, name: str | None, requires_grad: bool) -> Parameter:
-    made = kind(data, name=name)
-    made.requires_grad = requires_grad
-    return made
 
 
 class Module(Counted):
@@ -110,10 +103,19 @@ class Module(Counted):
         return {name: p.data.copy() for name, p in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike | Tensor]) -> None:
-        """Take over values saved by `state_dict`. Either all fit and are taken, or ValueError and nothing changes."""
+        """Take over values saved by `state_dict`. Either all fit and are taken, or ValueError and nothing changes.
+
+        A parameter that has several names may be given under one of them, or under several with equal values.
+        """
         own = dict(self.named_parameters())
         new = {name: value.numpy() if isinstance(value, Tensor) else np.asarray(value) for name, value in state.items()}
-        problems = [f"missing: {name} {p.shape}" for name, p in own.items() if name not in new]
+        given = {id(own[name]): name for name in reversed(new) if name in own}  # a name that each parameter is given under
+        problems = [f"missing: {name} {p.shape}" for name, p in own.items() if id(p) not in given]
+        problems += [
+            f"{given[id(p)]} and {name} are one parameter here, and have different values"
+            for name, p in own.items()
+            if name in new and not same(new[name], new[given[id(p)]])
+        ]
         problems += [f"not a parameter of this model: {name} {a.shape}" for name, a in new.items() if name not in own]
         for name, p in own.items():
             if name in new and new[name].shape != p.shape:
@@ -121,13 +123,78 @@ class Module(Counted):
             elif name in new and new[name].dtype.kind not in "fiu":
                 problems.append(f"{name} has dtype {new[name].dtype}, the model's has {p.dtype}")
         if problems:
-            raise ValueError("these weights are not of this model:\n  " + "\n  ".join(problems))
-        for name, p in own.items():
-            p.data = new[name].astype(p.dtype)
+            raise ValueError("these weights are not of this model:\n  " + "\n  ".join([*problems, *renaming(own, new)]))
+        for p in self.parameters():
+            p.data = new[given[id(p)]].astype(p.dtype)
+
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        """What `repr` shows inside, by name: modules."""
+        return parts_in(vars(self), "")
 
     def __repr__(self) -> str:
-        count = sum(p.size for p in self.parameters())
-        return f"<{type(self).__name__} with {count} parameters>"
+        lines = list(tree("", self, "", set()))
+        if len(lines) > 2 * SHOWN:
+            lines[SHOWN:-SHOWN] = [f"  ... ({len(lines) - 2 * SHOWN} more lines)"]
+        return "\n".join(lines)
+
+
+SHOWN = 12  # lines of a model, from the beginning and from the end
+
+
+def tree(name: str, part: Any, indent: str, seen: set[int]) -> Iterator[str]:
+    """A line for each module: its name, settings, number of parameters, and the shapes of those of its own."""
+    heading = f"{indent}{name}: " if name else indent
+    if not isinstance(part, Module):
+        yield heading + getattr(part, "__name__", type(part).__name__)
+        return
+    again = id(part) in seen
+    seen.add(id(part))
+    settings = ", ".join(
+        f"{key}={reprlib.repr(value)}"
+        for key, value in vars(part).items()
+        if isinstance(value, int | float | str) and value and not key.startswith("_") and key != "training"
+    )
+    line = heading + type(part).__name__ + (f"({settings})" if settings else "")
+    if count := sum(p.size for p in part.parameters()):
+        line += f" with {count:,} parameters"
+    if again:
+        yield f"{line}, the one above"
+        return
+    inside = list(part._parts())
+    own = found_in(vars(part), "", modules=False)
+    shapes = [f"{key} {p.shape}{'' if p.requires_grad else ' frozen'}" for key, p in own]
+    shapes[8:] = [f"{len(shapes) - 8} more"] * (len(shapes) > 8)
+    yield line + (f": {', '.join(shapes)}" if shapes else "")
+    for key, child in inside:
+        yield from tree(key, child, f"{indent}  ", seen)
+
+
+def parts_in(items: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in items.items():
+        if isinstance(value, Module):
+            yield f"{prefix}{key}", value
+        elif isinstance(value, dict):
+            yield from parts_in(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            yield from parts_in(dict(enumerate(value)), f"{prefix}{key}.")
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one is other or (one.shape == other.shape and one.tobytes() == other.astype(one.dtype).tobytes())
+
+
+def renaming(own: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """How to rename weights whose names all have something before those of the model, or lack it."""
+    for longer, shorter, there in ((new, own, True), (own, new, False)):
+        for name in shorter:
+            for other in longer:
+                prefix = other.removesuffix(name)
+                if other.endswith(f".{name}") and {prefix + n for n in shorter} == set(longer):
+                    change = f"name.removeprefix({prefix!r})" if there else f"{prefix!r} + name"
+                    what = f"all names begin with {prefix!r}" if there else f"all names lack {prefix!r} at their beginning"
+                    why = ", as torch.nn.DataParallel saves them" if there and prefix == "module." else ""
+                    yield f"{what}{why}: load {{{change}: a for name, a in state.items()}}"
+                    return
 
 
 @contextmanager
@@ -152,14 +219,28 @@ def modules_in(items: Mapping[Any, Any]) -> Iterator[Module]:
             yield from modules_in(dict(enumerate(value)))
 
 
-def found_in(items: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Parameter]]:
+def found_in(items: Mapping[Any, Any], prefix: str, modules: bool = True) -> Iterator[tuple[str, Parameter]]:
     for key, value in items.items():
         if isinstance(value, Parameter):
             yield f"{prefix}{key}", value
         elif isinstance(value, Module):
-            for name, p in value.named_parameters():
+            for name, p in value.named_parameters() if modules else ():
                 yield f"{prefix}{key}.{name}", p
         elif isinstance(value, dict):
-            yield from found_in(value, f"{prefix}{key}.")
+            yield from found_in(value, f"{prefix}{key}.", modules)
         elif isinstance(value, list | tuple):
-            yield from found_in(dict(enumerate(value)), f"{prefix}{key}.")
+            yield from found_in(dict(enumerate(value)), f"{prefix}{key}.", modules)
+
+
+def in_dtype(x: Any, dtype: DTypeLike) -> Tensor:
+    """An array or a Tensor as a Tensor of this dtype, by which a gradient finds its way back."""
+    if not isinstance(x, Tensor):
+        if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
+            raise TypeError(
+                "the input is a tuple of Tensors, such as the (outputs, state) of a recurrent layer; take the outputs, "
+                "outputs, state = layer(x), or use Sequence(layer, readout)"
+            )
+        return Tensor(values(x), dtype=dtype)
+    if x.dtype == dtype:
+        return x
+    return x.astype(dtype)

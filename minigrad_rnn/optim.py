@@ -398,6 +398,9 @@ class Configured:
     def check(self) -> None:
         """Raise ValueError if the options do not go together."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.settings)})"
+
     def options(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.settings}
         return {"class": type(self).__name__, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
@@ -495,6 +498,9 @@ class Optimizer(Configured, RecordsItself):
                         p._rebind(new.astype(p.dtype))
         finally:
             vars(self)["lr"] = lr
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()} of {len(self.parameters)} parameters"
 
     def zero_grad(self) -> None:
         """Forget the gradients gathered so far."""

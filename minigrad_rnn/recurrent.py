@@ -118,6 +118,11 @@ class Recurrent(Module):
         yield from self.cell_parameters()
         yield from found_in({name: value for name, value in vars(self).items() if name != "cells"}, "")
 
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        for k, layer in enumerate(vars(self).get("cells", ())):
+            for cell, ending in zip(layer, ("", "_reverse"), strict=False):
+                yield f"l{k}{ending}", cell
+
     def _named(self, name: str) -> tuple[Cell, str] | None:
         """The cell and its attribute that ``weight_ih_l0`` stands for."""
         found = OF_A_LAYER.fullmatch(name)
@@ -419,7 +424,7 @@ class LSTM(Recurrent):
         num_layers: int = 1,
         *,
         bias: bool | str = True,
-        forget_bias: float = 0.0,
+        forget_bias: float | None = None,
         peepholes: bool = False,
         proj_size: int = 0,
         batch_first: bool = False,

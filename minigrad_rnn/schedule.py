@@ -96,6 +96,10 @@ class LambdaLR(LRScheduler):
     def rate(self, t: int) -> float:
         return self.base_lr * self.lr_lambda(t)
 
+    def __repr__(self) -> str:
+        name = getattr(self.lr_lambda, "__name__", type(self.lr_lambda).__name__)
+        return f"{super().__repr__()} of the function {name}"
+
 
 class StepLR(LRScheduler):
     """base_lr gamma^(t // step_size): times `gamma` after every `step_size` steps.
@@ -231,6 +235,9 @@ class WarmupLR(LRScheduler):
             return self.after.rate(t - self.total_iters)
         return self.base_lr * (self.start_factor + (1 - self.start_factor) * t / self.total_iters)
 
+    def __repr__(self) -> str:
+        return f"{super().__repr__()} before {self.after!r}"
+
     def state_dict(self) -> dict[str, Any]:
         return {**self.options(), "after": self.after.state_dict()}
 
@@ -245,9 +252,9 @@ class WarmupLR(LRScheduler):
 class ReduceLROnPlateau(Configured):
     """lr times `factor` when the metric has not got better for more than `patience` steps; ``step(metric)`` tells it.
 
-    Better is less than best (1 - threshold), in `threshold_mode` "abs" less than best - threshold; in `mode` "max" greater
-    than best (1 + threshold) or best + threshold. After a reduction `cooldown` steps are not counted. A metric that is not
-    finite is not better.
+    Better is less than best - threshold abs(best), in `threshold_mode` "abs" less than best - threshold; in `mode` "max"
+    greater than best + threshold abs(best) or best + threshold. After a reduction `cooldown` steps are not counted. A metric
+    that is not finite is not better.
 
     >>> import minigrad_rnn as rnn
     >>> optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=1.0)
@@ -315,7 +322,8 @@ class ReduceLROnPlateau(Configured):
             return math.isfinite(metric)
         sign = 1 if self.mode == "max" else -1
         rel = self.threshold_mode == "rel"
-        bound = self.best * (1 + sign * self.threshold) if rel else self.best + sign * self.threshold
+        away = sign if self.best >= 0 else -sign  # from zero, or towards it
+        bound = self.best * (1 + away * self.threshold) if rel else self.best + sign * self.threshold
         return sign * metric > sign * bound
 
     def state_dict(self) -> dict[str, Any]:

@@ -171,6 +171,10 @@ class Trainer:
         vars(self).update(state, _program=program_of(state["model"]))
         self._program.resume(state["_program"])
 
+    def __repr__(self) -> str:
+        model, optimizer = type(self.model).__name__, type(self.optimizer).__name__
+        return f"<Trainer of a {model} with {optimizer}, lr {self.optimizer.lr:g}: {self.history!r}>"
+
     def fit(
         self,
         data: Data,

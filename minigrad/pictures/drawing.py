@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import tempfile
 import uuid
 import warnings
+import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from minigrad.errors import RenderTimeout
 from minigrad.pictures.dot import to_dot
@@ -56,17 +58,32 @@ class Drawing:
         """The same as `source`."""
         return self._source
 
-    def render(self, *given: str, format: str = "svg", timeout: float = 60.0) -> bytes:
-        """Draw as ``"svg"``, ``"png"`` or ``"pdf"``. Raises what :func:`minigrad.pictures.render.render` does.
+    @overload
+    def render(self, filename: str | os.PathLike[str], format: str, *, timeout: float = 60.0) -> Path: ...
+    @overload
+    def render(self, filename: str = "svg", format: None = None, *, timeout: float = 60.0) -> bytes: ...
+    @overload
+    def render(self, *, format: str, timeout: float = 60.0) -> bytes: ...
+    def render(
+        self, filename: str | os.PathLike[str] | None = None, format: str | None = None, *, timeout: float = 60.0
+    ) -> bytes | Path:
+        """Draw as ``"svg"``, ``"png"`` or ``"pdf"``; with two arguments, ``render("graph", "png")``, into that file, whose path
+        it returns, as in graphviz. Raises what :func:`minigrad.pictures.render.render` does.
 
         >>> Drawing("digraph {a -> b}").render("gif")
         Traceback (most recent call last):
             ...
         ValueError: cannot draw format 'gif'; it must be one of svg, png, pdf
         """
-        if len(given) > 1 or (given and format != "svg"):
-            raise TypeError(f'render("svg") gives the picture as bytes; to write a file there is .save("{given[0]}.{format}")')
-        return render(self._source, given[0] if given else format, timeout=timeout)
+        if filename is not None and format is not None:
+            return self.save(f"{os.fspath(filename)}.{format}", timeout=timeout)
+        return render(self._source, str(filename or format or "svg"), timeout=timeout)
+
+    def view(self) -> Path:
+        """Show it in the web browser, as the page of :meth:`html`, and return the path of that page, a temporary file."""
+        place = self.save(Path(tempfile.mkdtemp(prefix="minigrad-")) / "graph.html")
+        webbrowser.open(place.as_uri())
+        return place
 
     def svg(self) -> str:
         """Draw as SVG text. Raises what :meth:`render` does.
@@ -150,7 +167,7 @@ class Drawing:
     if not TYPE_CHECKING:  # there a misspelt attribute is an error
 
         def __getattr__(self, name):
-            hint = '; .save("x.html") or .save("x.svg") writes a file to open' if name in ("view", "show", "pipe") else ""
+            hint = '; .view() shows it in the browser, .save("x.svg") writes a file' if name in ("show", "pipe") else ""
             raise AttributeError(f"a Drawing has no {name}{hint}", name=name, obj=self)
 
     def __repr__(self) -> str:

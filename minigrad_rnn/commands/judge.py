@@ -38,7 +38,7 @@ def sample(options: Namespace) -> int:
         if symbols and symbols[0] not in alphabet.number and f" {symbols[0]}" in alphabet.number:
             symbols[0] = f" {symbols[0]}"  # words carry the space before them
     said = sampled(model, alphabet, symbols, options.length, options.temperature, options.seed, top_k=options.top_k)
-    print((options.prompt or "") + said)
+    print(plain((options.prompt or "") + said, None, keep="\n\t"))
     return 0
 
 

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import math
 import os
+import unicodedata
 from argparse import Namespace
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
@@ -24,6 +25,8 @@ UPDATES = 1000  # about so many, if no number of epochs is given
 SYMBOLS = 5000  # the most that the alphabet of a text has; the others count as one, the unknown
 LONGEST = 50_000_000  # bytes of a text
 UNSEEN = 2**63  # the seed of the sequences kept for validation: no seed that one may give for training
+
+UNSEEN_KINDS = ("Cc", "Cf", "Cn", "Cs", "Zl", "Zp")  # control characters, marks of direction, other ends of lines
 
 
 class UsageError(ValueError):
@@ -184,6 +187,6 @@ def model_line(about: dict[str, Any], model: rnn.Module) -> str:
     return f"{type(model).__name__} of {about['cell'].upper()}({size}), {count:,} parameters"
 
 
-def plain(text: str) -> str:
-    """The text, with what a terminal would take for a command written out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:200])
+def plain(text: str, most: int | None = 200, keep: str = "") -> str:
+    """The text, with what a terminal would take for a command, or for another direction of writing, written out."""
+    return "".join(c if c in keep or unicodedata.category(c) not in UNSEEN_KINDS else ascii(c)[1:-1] for c in text[:most])

@@ -28,6 +28,10 @@ class Batch(NamedTuple):
     targets: np.ndarray
     lengths: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        parts = (f"{name} {np.shape(a)} {np.asarray(a).dtype}" for name, a in self._asdict().items() if a is not None)
+        return f"Batch({', '.join(parts)})"
+
     @property
     def size(self) -> int:
         """How many sequences: B."""
@@ -111,6 +115,10 @@ class Source(ABC):
     def begins(self, i: int) -> bool:
         """Whether new sequences begin with batch i. IndexError if there is no such batch: i is 0 or more."""
         return not self.stateful or self._place(i)[1] == 0
+
+    def __repr__(self) -> str:
+        numbers = {k: v for k, v in vars(self).items() if isinstance(v, int | None) and not k.startswith("_")}
+        return f"<{type(self).__name__}: {', '.join([f'{len(self):,} an epoch', *(f'{k}={v}' for k, v in numbers.items())])}>"
 
     def _place(self, i: int) -> tuple[int, int]:
         """The epoch of batch i, and its number there."""

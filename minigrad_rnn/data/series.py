@@ -6,7 +6,8 @@ import csv
 import io
 import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -27,17 +28,39 @@ class Series(NamedTuple):
     names: tuple[str, ...]
     values: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Series({', '.join(map(repr, self.names))}; {len(self.values):,} rows)"
+
+
+MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "?")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)  # float() also reads 1_000
+
 
 def read_csv(
-    path: str | os.PathLike[str], columns: Sequence[str] | None = None, *, header: bool = True, delimiter: str = ","
+    path: str | os.PathLike[str],
+    columns: Sequence[str] | None = None,
+    *,
+    header: bool = True,
+    delimiter: str | None = None,
+    comment: str = "#",
+    missing: str | None = None,
 ) -> Series:
     """The numbers in a CSV file: all columns, or those of these names, in the order given.
 
     The first line has the names; with ``header=False`` there is none, and the columns are called "0", "1" and so on.
+    Lines that begin with `comment` are skipped (none if it is ""), but if the first line that is left has numbers, the last
+    comment before it may have the names. The `delimiter` between cells is the one of ";", tab and "," that cuts each line into
+    as many cells, or any number of blanks, " ", if none does.
+
+    A missing value (an empty cell, NA, NaN, null, ?) is an error, unless `missing` is "drop", which leaves out such lines, or
+    "previous", which repeats the value before.
+
     Raises FileNotFoundError, IsADirectoryError, and ValueError, with the line, for rows of unequal length and for what is
     not a finite number.
     """
-    return parse(read(Path(path)), columns, header=header, delimiter=delimiter, source=str(path))
+    return parse(
+        read(Path(path)), columns, header=header, delimiter=delimiter, comment=comment, missing=missing, source=str(path)
+    )
 
 
 def parse(
@@ -45,7 +68,9 @@ def parse(
     columns: Sequence[str] | None = None,
     *,
     header: bool = True,
-    delimiter: str = ",",
+    delimiter: str | None = None,
+    comment: str = "#",
+    missing: str | None = None,
     source: str = "the text",
 ) -> Series:
     """As `read_csv`, of a text; `source` is what errors call it.
@@ -57,22 +82,29 @@ def parse(
     """
     if isinstance(columns, str):
         raise TypeError(f"columns is {columns!r}; give a list of names, as in columns=[{columns!r}]")
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    try:
-        lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise ValueError(f"{source}, line {reader.line_num}: {error}") from None
+    if missing not in (None, "drop", "previous"):
+        raise ValueError(f"missing is None (an error), 'drop' or 'previous', not {missing!r}")
+    lines: list[tuple[int, list[str]]] = []
+    comments: list[list[str]] = []
+    for line, row in cells(text, delimiter or found_delimiter(text, comment), source):
+        if comment and row[0].lstrip().startswith(comment):
+            if not lines:
+                comments.append([cell for cell in (row[0].lstrip().lstrip(comment), *row[1:]) if cell.strip()])
+        elif any(cell.strip() for cell in row):
+            lines.append((line, row))
     if not lines:
         raise ValueError(f"{source} is empty; expected lines of numbers")
-    names = [name.strip() for name in lines[0][1]]
+    first = [name.strip() for name in lines[0][1]]
+    names, rows = first, lines[1:]
     if not header:
-        names = [str(i) for i in range(len(names))]
-    elif all(is_number(name) for name in names):
-        raise ValueError(
-            f"{source}, line {lines[0][0]}: {names} are numbers where the names of the columns are expected; "
-            "if there are no names, header=False"
-        )
-    rows = lines[1:] if header else lines
+        names, rows = [str(i) for i in range(len(first))], lines
+    elif all(is_number(name) for name in first):
+        names, rows = [name.strip() for name in comments[-1]] if comments else [], lines
+        if len(names) != len(first) or all(is_number(name) for name in names):
+            raise ValueError(
+                f"{source}, line {lines[0][0]}: {first} are numbers where the names of the columns are expected; "
+                "if there are no names, header=False"
+            )
     if not rows:
         raise ValueError(f"{source} has the names {names} and no numbers")
     wanted = list(names if columns is None else columns)
@@ -81,25 +113,68 @@ def parse(
             problem = "there is no column" if name not in names else "there is more than one column"
             raise ValueError(f"{source}: {problem} {name!r}; there are {names}")
     places = [names.index(name) for name in wanted]
-    values = np.empty((len(rows), len(places)))
-    for i, (line, row) in enumerate(rows):
+    values: list[list[float]] = []
+    for line, row in rows:
+        where = f"{source}, line {line}"
         if len(row) != len(names):
-            raise ValueError(f"{source}, line {line}: {len(row)} cells where there are {len(names)} columns, {names}")
+            raise ValueError(f"{where}: {len(row)} cells where there are {len(names)} columns, {names}")
+        lost = [j for j, place in enumerate(places) if row[place].strip().lower() in MISSING]
+        if lost and missing == "drop":
+            continue
+        new = []
         for j, place in enumerate(places):
-            if not is_number(row[place]):
-                raise ValueError(
-                    f"{source}, line {line}, column {names[place]!r}: {row[place]!r} is not a finite number"
-                    + ("; choose the columns to read with columns=[...]" if columns is None else "")
-                )
-            values[i, j] = float(row[place])
-    return Series(tuple(wanted), values)
+            if j in lost and missing == "previous":
+                if not values:
+                    raise ValueError(f"{where}, column {names[place]!r}: a value is missing, and there is none before it")
+                new.append(values[-1][j])
+            elif is_number(row[place]):
+                new.append(float(row[place]))
+            else:
+                raise ValueError(f"{where}, column {names[place]!r}: {wrong(row[place], columns is None)}")
+        values.append(new)
+    if not values:
+        raise ValueError(f"{source} has a missing value in every line, so missing='drop' leaves none")
+    return Series(tuple(wanted), np.array(values))
+
+
+def cells(text: str, delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a text that are not empty, with the numbers of their lines."""
+    if delimiter == " ":
+        yield from ((i, line.split()) for i, line in enumerate(text.splitlines(), 1) if line.strip())
+        return
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"{source}, line {reader.line_num}: {error}") from None
+
+
+def found_delimiter(text: str, comment: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip() and not (comment and line.lstrip().startswith(comment))][:100]
+    counts = {d: {len(row) for row in csv.reader(lines, delimiter=d)} for d in ";\t,"}
+    for delimiter, widths in counts.items():
+        if len(widths) == 1 and widths != {1}:
+            return delimiter
+    if all(widths == {1} for widths in counts.values()) and lines[1:] and all(len(line.split()) > 1 for line in lines[:2]):
+        return " "
+    return next((d for d in ";\t," if lines and d in lines[0]), ",")
 
 
 def is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
+    return NUMBER.fullmatch(cell.strip()) is not None and math.isfinite(float(cell))
+
+
+def wrong(cell: str, all_columns: bool) -> str:
+    """What is wrong with a cell that has no number, and what to do."""
+    said = f"{cell!r} is not a finite number"
+    choose = "; choose the columns to read with columns=[...]" if all_columns else ""
+    if cell.strip().lower() in MISSING:
+        return f"{said}; it is missing: missing='drop' leaves out such lines, 'previous' repeats the value before{choose}"
+    if re.fullmatch(r"[+-]?[\d.,_' ]+", cell.strip()):
+        return f"{said}; write 1.5 for 1,5 and 1000 for 1,000 or 1_000"
+    return said + choose
 
 
 def sunspots() -> Series:
@@ -140,7 +215,8 @@ class Scaler:
     def standard(cls, training: ArrayLike) -> Scaler:
         """To mean 0 and standard deviation 1, in the training part (N, columns)."""
         values = numbers(training)
-        return cls._of(values.mean(axis=0), values.std(axis=0))
+        beyond = values - values[0]  # of equal numbers 0; their standard deviation may be 1e-15
+        return cls._of(values[0] + beyond.mean(axis=0), beyond.std(axis=0))
 
     @classmethod
     def _of(cls, shift: np.ndarray, scale: np.ndarray) -> Scaler:

@@ -164,3 +164,10 @@ def test_the_backward_pass_is_recorded_under_no_grad_too():
     y = np.sin(minigrad.tensor(1.0, requires_grad=True))
     with minigrad.no_grad():
         assert "cos" in str(minigrad.Graph(y, backward=True))
+
+
+def test_a_function_in_the_place_of_a_tensor_is_refused_with_words() -> None:
+    with pytest.raises(TypeError, match="expected a Tensor, not function; call the function and give its result"):
+        minigrad.Graph(lambda x: x)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"expected a Tensor, not ndarray; make it with minigrad\.tensor"):
+        minigrad.Graph(np.ones(2))  # type: ignore[arg-type]

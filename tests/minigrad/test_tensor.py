@@ -684,3 +684,42 @@ def test_errors_in_an_op_show_its_generated_source():
     with pytest.raises(ValueError, match="broadcast") as error:
         minigrad.multiply(x, y)
     assert "out = forward(x_array, y_array)" in "".join(traceback.format_exception(error.value))
+
+
+def test_matplotlib_plots_detached_tensors_and_says_what_to_give_of_others() -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    w = leaf([1.0, 2.0])
+    y = w * 2
+    for t in (y.detach(), minigrad.tensor([1.0, 2.0])):
+        axes.plot(t)
+        axes.plot(t, t)
+        axes.scatter(t, t)
+        axes.hist(t)
+        axes.bar([0, 1], t)
+        axes.imshow(t[None])
+        axes.axhline(t[0])
+    assert [line.get_ydata(orig=False).tolist() for line in axes.lines[:2]] == [[2, 4], [2, 4]]
+    for t in (w, y):
+        for call in (
+            axes.plot,
+            axes.hist,
+            lambda t: axes.scatter(t, t),
+            lambda t: axes.imshow(t[None]),
+            lambda t: axes.plot(t, t),
+        ):
+            with pytest.raises((TypeError, LeavesGraphError), match=r"t\.detach\(\)"):
+                call(t)
+
+
+def test_an_element_that_is_put_into_an_array_is_refused_with_words() -> None:
+    a = np.zeros(3)
+    with pytest.raises(ValueError, match="setting an array element") as error:
+        a[0] = leaf([1.0])[0]
+    assert isinstance(error.value.__cause__, LeavesGraphError)
+    assert "a[0] = t" in str(error.value.__cause__)
+    a[0] = leaf([1.0])[0].detach()
+    a[1] = leaf([2.0])[0].item()
+    assert a.tolist() == [1, 2, 0]

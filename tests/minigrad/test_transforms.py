@@ -198,3 +198,78 @@ def test_by_an_independent_tensor_leaves_the_graph_alone():
     assert minigrad.grad(y, z).tolist() == [0.0]
     np.testing.assert_allclose(minigrad.grad(y, x).data, np.exp([1.0, 2.0]))
     assert minigrad.grad(y, z).tolist() == [0.0]  # also when the graph is freed
+
+
+# -- what is given in the wrong place --------------------------------------------------------------------------
+
+
+def square(x: Any) -> Any:
+    return (x * x).sum()
+
+
+@pytest.mark.parametrize("transform", ["grad", "value_and_grad", "jacobian", "hessian", "elementwise_grad"])
+@pytest.mark.parametrize("x", [np.ones(2), 3.0, minigrad.tensor([1.0]), "x", None, True, (0, 1.5)], ids=str)
+def test_arguments_in_the_place_of_argnums_are_refused_at_once(transform: str, x: Any) -> None:
+    function: Any = getattr(minigrad, transform)
+    with pytest.raises(TypeError, match=rf"{transform}\(f, argnums\): .*{transform}\(f\)\(x\)"):
+        function(square, x)
+
+
+@pytest.mark.parametrize("transform", ["grad", "value_and_grad", "jacobian", "hessian", "elementwise_grad"])
+def test_what_is_no_function_is_refused_at_once(transform: str) -> None:
+    function: Any = getattr(minigrad, transform)
+    with pytest.raises(TypeError, match=r"expected a function.*not float"):
+        function(3.0)
+
+
+def test_the_gradient_of_a_tensor_needs_tensors() -> None:
+    w = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"grad\(loss, w\), or grad\(loss, \[w, b\]\)"):
+        minigrad.grad(square(w))
+    with pytest.raises(TypeError, match=r"grad\(loss, w\)"):
+        minigrad.grad(square(w), None)  # type: ignore[call-overload]
+
+
+def test_primals_and_tangents_are_tuples() -> None:
+    function: Any
+    for function, name in ((minigrad.jvp, "jvp"), (minigrad.hvp, "hvp")):
+        with pytest.raises(TypeError, match=rf"{name} takes the primals as a tuple, .*\(x,\), not a ndarray"):
+            function(square, np.ones(2), np.ones(2))
+        with pytest.raises(TypeError, match="takes the tangents as a tuple"):
+            function(square, (np.ones(2),), np.ones(2))
+
+
+@pytest.mark.parametrize("value", [None, "text", 3, np.arange(2).sum(), True, [1.0, 2.0], {"a": 1.0}], ids=str)
+def test_what_has_no_derivative_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"the function returned .* one array of floating-point numbers"):
+        minigrad.grad(lambda x: value)(1.0)
+    with pytest.raises(TypeError, match=r"a Jacobian is that of one array|the function returned"):
+        minigrad.jacobian(lambda x: value)(1.0)
+
+
+FLAT = {
+    "ceil": np.ceil, "sign": np.sign, "floor": np.floor, "//": lambda x: x // 2.0, "r//": lambda x: 2.0 // x, "rint": np.rint,
+    "trunc": np.trunc, "round": lambda x: x.round(1), "constant": lambda x: np.full(3, 2.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_functions_that_are_flat_have_the_gradient_zero(name: str) -> None:
+    f, x = FLAT[name], np.array([0.5, 1.5, 2.5])
+    assert minigrad.grad(lambda x: f(x).sum())(x).tolist() == [0, 0, 0]
+    value, gradient = minigrad.value_and_grad(lambda x: f(x).sum())(x)
+    assert (float(value), gradient.tolist()) == (float(f(x).sum()), [0, 0, 0])
+    for mode in ("reverse", "forward"):
+        np.testing.assert_array_equal(minigrad.jacobian(f, mode=mode)(x), np.zeros((3, 3)))
+    np.testing.assert_array_equal(minigrad.hessian(lambda x: f(x).sum())(x), np.zeros((3, 3)))
+    assert minigrad.elementwise_grad(f)(x).tolist() == [0, 0, 0]
+    assert minigrad.jvp(f, (x,), (x,))[1].tolist() == [0, 0, 0]
+    assert minigrad.vjp(f, x)[1](x)[0].tolist() == [0, 0, 0]
+    np.testing.assert_allclose(minigrad.grad(lambda x: (f(x) * x).sum())(x), f(x))
+
+
+def test_counts_have_no_derivative() -> None:
+    with pytest.raises(TypeError, match="the function returned int64"):
+        minigrad.grad(lambda x: (x > 0).sum())(np.ones(2))
+    with pytest.raises(TypeError, match="the function returned bool"):
+        minigrad.jacobian(lambda x: x > 0)(np.ones(2))

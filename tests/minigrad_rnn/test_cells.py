@@ -219,12 +219,26 @@ def test_weights_lie_within_one_over_root_hidden(kind: Any) -> None:
         assert 0.15 < np.abs(p.data).max() <= 0.2
 
 
-def test_forget_bias_is_added_to_the_forget_gate_alone() -> None:
-    plain, eager = rnn.LSTMCell(3, 4, dtype=float, rng=0), rnn.LSTMCell(3, 4, forget_bias=1.5, dtype=float, rng=0)
-    added = eager.bias_ih.data - plain.bias_ih.data
-    np.testing.assert_allclose(added, [0] * 4 + [1.5] * 4 + [0] * 8, atol=1e-15)
-    for name in ("weight_ih", "weight_hh", "bias_hh"):
-        np.testing.assert_array_equal(getattr(eager, name).data, getattr(plain, name).data)
+@pytest.mark.parametrize("forget_bias", [3, 1.5, 0.0, -1])
+@pytest.mark.parametrize("bias", [True, "single"])
+def test_the_bias_of_the_forget_gate_begins_at_forget_bias(forget_bias: float, bias: bool | str) -> None:
+    plain, set_ = rnn.LSTMCell(3, 4, bias, rng=0), rnn.LSTMCell(3, 4, bias, forget_bias=forget_bias, rng=0)
+    total = set_.bias_ih.data + (0 if set_.bias_hh is None else set_.bias_hh.data)
+    np.testing.assert_array_equal(total[4:8], [forget_bias] * 4)
+    others = np.r_[:4, 8:16]
+    for name, p in set_.named_parameters():
+        rows = others if name.startswith("bias") else slice(None)
+        np.testing.assert_array_equal(p.data[rows], getattr(plain, name).data[rows])
+
+
+def test_every_cell_of_a_layer_begins_with_the_forget_bias() -> None:
+    layer = rnn.LSTM(3, 4, num_layers=2, bidirectional=True, forget_bias=3, peepholes=True, rng=0)
+    for k in (0, 1):
+        for end in ("", "_reverse"):
+            total = getattr(layer, f"bias_ih_l{k}{end}").data + getattr(layer, f"bias_hh_l{k}{end}").data
+            assert total[4:8].tolist() == [3, 3, 3, 3]
+    rnn.init.keras(layer.cell, rng=0)
+    assert (layer.bias_ih_l0.data + layer.bias_hh_l0.data)[4:8].tolist() == [1, 1, 1, 1]
 
 
 def test_forget_bias_keeps_the_dtype() -> None:
@@ -255,7 +269,7 @@ def test_unknown_nonlinearity_is_refused(wrong: Any) -> None:
 
 
 def test_forget_bias_needs_a_bias() -> None:
-    with pytest.raises(ValueError, match="forget_bias is added to a bias, and this cell has bias=False"):
+    with pytest.raises(ValueError, match=r"forget_bias is 1\.0, and this cell has bias=False"):
         rnn.LSTMCell(3, 4, bias=False, forget_bias=1.0)
     rnn.LSTMCell(3, 4, bias=False, forget_bias=0.0)
 
@@ -437,8 +451,8 @@ def test_a_wrong_gradient_of_a_function_in_float32_is_found() -> None:
 
 
 def test_a_tuple_of_outputs_and_state_is_told_what_to_do() -> None:
-    net = rnn.Sequential(rnn.RNN(3, 4, rng=0), rnn.Linear(4, 2, rng=1))
+    layer, readout = rnn.RNN(3, 4, rng=0), rnn.Linear(4, 2, rng=1)
     with pytest.raises(TypeError, match=r"outputs, state = layer\(x\), or use Sequence\(layer, readout\)"):
-        net(np.ones((5, 2, 3)))
+        readout(layer(np.ones((5, 2, 3))))
     with pytest.raises(ValueError, match="for numbers of symbols use an embedding, or one-hot vectors"):
         rnn.RNN(5, 3)(np.array([[0, 1], [2, 3]]))

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -133,3 +134,59 @@ def test_the_console_script_is_the_same_command():
     (script,) = [e for e in importlib.metadata.entry_points(group="console_scripts") if e.name == "minigrad-rnn"]
     assert script.load() is main
     assert Path(rnn.__file__).with_name("__main__.py").exists()
+
+
+@pytest.mark.parametrize("slow", ["tqdm", "safetensors", "graphviz"])
+def test_ctrl_c_while_a_command_is_imported_is_one_line(slow, tmp_path):
+    package = tmp_path / slow
+    package.mkdir()
+    (package / "__init__.py").write_text("import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(60)\n")
+    root = str(Path(rnn.__file__).parent.parent)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "minigrad_rnn", "tasks"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), root])},
+    )  # fmt: skip
+    assert process.stderr.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "minigrad-rnn: interrupted")
+
+
+def test_importing_the_package_leaves_ctrl_c_alone():
+    code = "import signal, minigrad_rnn; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(rnn.__file__).parent.parent)
+
+
+def test_a_file_that_begins_with_a_dash_is_explained(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-dash.txt").write_text("hello " * 50)
+    with pytest.raises(SystemExit) as error:
+        main(["train", "-dash.txt"])
+    assert error.value.code == 2
+    told = capsys.readouterr().err
+    assert "the file -dash.txt is ./-dash.txt, for what begins with a dash is an option" in told
+    assert told.count("\n") == 1
+    assert main(["train", "./-dash.txt", "--hidden", "2", "--epochs", "1", "--quiet", "--save", "dash.safetensors"]) == 0
+
+
+@pytest.mark.parametrize("number", ["1_0", "0.1_0", "1e1_0", "１", "1,5", ""])
+def test_numbers_are_written_plainly(number, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["train", "hello", "--lr", number])
+    assert error.value.code == 2
+    assert f"lr is a number from 1e-12 to 1e+06, not {number!r}" in capsys.readouterr().err
+
+
+def test_what_a_terminal_would_take_for_a_command_is_written_out(tmp_path, capsys):
+    symbols = "ab\x1b[2J\x07\x9b\u202e\u2028\n\té\u3000"
+    (tmp_path / "text.txt").write_text(symbols * 20, encoding="utf-8")
+    model = str(tmp_path / "model.safetensors")
+    assert main(["train", str(tmp_path / "text.txt"), "--hidden", "2", "--epochs", "1", "--quiet", "--save", model]) == 0
+    capsys.readouterr()
+    assert main(["sample", model, "--length", "400", "--temperature", "1000", "--prompt", "a\x1b"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("a\\x1b")
+    assert not set(said) & set("\x1b\x07\x9b\u202e\u2028")
+    assert {"\n", "\t", "é", "\u3000"} <= set(said)
+    for written in ("\\x1b", "\\x07", "\\x9b", "\\u202e", "\\u2028"):
+        assert written in said

@@ -317,3 +317,12 @@ def test_sequential_is_a_readout() -> None:
     assert net(np.ones((5, 2, 3))).shape == (5, 2, 2)
     assert "readout.2.weight" in net.state_dict()
     assert readout[2].weight.name == "readout.2.weight"
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_the_output_of_a_recurrent_layer_goes_on(kind: Any) -> None:
+    x = np.ones((5, 2, 3))
+    first, second, last = kind(3, 4, rng=0), rnn.GRU(4, 4, rng=1), rnn.Linear(4, 2, rng=2)
+    expected = last(np.tanh(second(first(x)[0])[0]))
+    np.testing.assert_array_equal(rnn.Sequential(first, second, np.tanh, last)(x).data, expected.data)
+    np.testing.assert_array_equal(rnn.Sequential(first)(x).data, first(x)[0].data)

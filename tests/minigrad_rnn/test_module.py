@@ -108,8 +108,7 @@ def test_a_shared_parameter_gathers_the_gradient_of_all_its_uses() -> None:
 
 
 def test_repr_counts_each_number_once() -> None:
-    assert repr(Tied()) == "<Tied with 8 parameters>"
-    assert repr(rnn.Linear(3, 2)) == "<Linear with 8 parameters>"
+    assert repr(rnn.Linear(3, 2)) == "Linear with 8 parameters: weight (2, 3), bias (2,)"
 
 
 def test_calling_a_module_runs_forward() -> None:
@@ -530,3 +529,66 @@ def test_a_parameter_is_not_replaced_by_something_that_is_none() -> None:
     layer.weight = rnn.Parameter(np.zeros((3, 2)))
     layer.bias = None
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
+
+
+# -- names and ties ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "net.0."])
+def test_a_prefix_of_all_names_is_found_and_the_renaming_works(prefix: str) -> None:
+    model = small()
+    state = {prefix + name: value for name, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=rf"all names begin with '{re.escape(prefix)}'.*: load {{name\.removeprefix") as error:
+        small(1).load_state_dict(state)
+    code = str(error.value).rpartition(": load ")[2]
+    other = small(1)
+    other.load_state_dict(eval(code, {"state": state}))
+    assert same_weights(model, other)
+    assert ("DataParallel" in str(error.value)) == (prefix == "module.")
+
+
+def test_a_prefix_that_is_missing_is_found_and_the_renaming_works() -> None:
+    outer = rnn.Sequential(small())
+    state = small(3).state_dict()
+    with pytest.raises(ValueError, match=r"all names lack '0\.' at their beginning") as error:
+        outer.load_state_dict(state)
+    outer.load_state_dict(eval(str(error.value).rpartition(": load ")[2], {"state": state}))
+    assert same_weights(outer[0], small(3))
+    with pytest.raises(ValueError, match="missing") as error:
+        outer.load_state_dict({"weight": np.ones(2)})
+    assert "all names" not in str(error.value)
+
+
+def test_a_tied_parameter_is_given_once_or_with_equal_values() -> None:
+    whole = {"here": np.array([8.0, 9.0]), "there": np.array([8.0, 9.0]), **Block().state_dict()}
+    weight = np.full((2, 3), 5.0)
+    tied = Tied()
+    weight = np.full(tied.block.weight.shape, 5.0)
+    whole = {"here": [8.0, 9.0], "there": [8.0, 9.0], "block.weight": weight, "blocks.0.weight": weight}
+    for left_out in ((), ("here",), ("there",), ("block.weight",), ("here", "blocks.0.weight")):
+        tied = Tied()
+        tied.load_state_dict({name: value for name, value in whole.items() if name not in left_out})
+        assert tied.there.tolist() == [8, 9]
+        assert (tied.blocks[0].weight.data == 5).all()
+    tied = Tied()
+    before = tied.state_dict()
+    with pytest.raises(ValueError, match="here and there are one parameter here, and have different values"):
+        tied.load_state_dict({**whole, "there": [8.0, 7.0]})
+    with pytest.raises(ValueError, match=r"missing: here \(2,\)\n  missing: there \(2,\)"):
+        tied.load_state_dict({name: value for name, value in whole.items() if "here" not in name})
+    assert all((before[name] == value).all() for name, value in tied.state_dict().items())
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, again])
+def test_a_copy_keeps_the_gradient_and_has_no_hooks(duplicate: Any) -> None:
+    model = small()
+    model(np.ones((2, 1, 3))).sum().backward()
+    called = []
+    handle = model.readout.weight.register_hook(called.append)
+    other = duplicate(model)
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(p.grad, q.grad)
+        assert p.grad is not q.grad
+    other(np.ones((2, 1, 3))).sum().backward()
+    assert not called
+    handle.remove()

@@ -318,8 +318,8 @@ def test_sizes_are_those_of_the_cell() -> None:
 
 
 def test_repr_counts_the_parameters() -> None:
-    assert repr(rnn.RNN(3, 4)) == f"<RNN with {4 * 3 + 4 * 4 + 2 * 4} parameters>"
-    assert repr(rnn.LSTM(3, 4, bias=False)) == f"<LSTM with {16 * 3 + 16 * 4} parameters>"
+    assert repr(rnn.RNN(3, 4)).startswith(f"RNN with {4 * 3 + 4 * 4 + 2 * 4} parameters\n  l0: RNNCell(")
+    assert repr(rnn.LSTM(3, 4, bias=False)).startswith(f"LSTM with {16 * 3 + 16 * 4} parameters\n  l0: LSTMCell(")
 
 
 def test_layer_and_cell_of_the_same_seed_have_the_same_weights() -> None:

@@ -313,3 +313,26 @@ def test_a_rate_that_makes_no_sense_leaves_the_count() -> None:
 def test_a_schedule_without_a_rate_says_so() -> None:
     with pytest.raises(NotImplementedError, match=r"LRScheduler does not define rate\(\)"):
         LRScheduler(optimizer_of())
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("best", [-5.0, -1e-3, 0.0, 1e-3, 5.0])
+@pytest.mark.parametrize("threshold", [0.0, 1e-4, 0.5])
+def test_better_is_by_the_threshold_times_the_size_of_the_best(mode: str, best: float, threshold: float) -> None:
+    margin = threshold * abs(best)
+    sign = 1 if mode == "max" else -1
+    for step, better in ((0.0, False), (0.99 * margin, False), (1.01 * margin, True), (margin + 1e-9, True), (-1.0, False)):
+        if better and step == 0:
+            continue
+        schedule = ReduceLROnPlateau(optimizer_of(), mode=mode, threshold=threshold)
+        schedule.step(best)
+        assert schedule.better(best + sign * step) == better
+
+
+@pytest.mark.parametrize(("mode", "metric"), [("min", -2.0), ("max", -2.0), ("min", 2.0), ("max", 2.0), ("min", 0.0)])
+def test_a_metric_that_stands_still_reduces_the_rate_whatever_its_sign(mode: str, metric: float) -> None:
+    optimizer = optimizer_of(1.0)
+    schedule = ReduceLROnPlateau(optimizer, mode=mode, factor=0.5, patience=2)
+    for _ in range(4):
+        schedule.step(metric)
+    assert optimizer.lr == 0.5

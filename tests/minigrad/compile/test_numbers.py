@@ -192,7 +192,6 @@ PLAIN = {
     "sign": np.sign,
     "round": np.round,
     "floor division": lambda x: x // 1,
-    "argmax": np.argmax,
     "ones": np.ones_like,
 }
 

@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import os
+import shutil
 import stat
+import webbrowser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -67,10 +69,8 @@ def test_what_graphviz_own_drawings_can_do_is_said(monkeypatch: pytest.MonkeyPat
     use_result(monkeypatch, SVG)
     made = Drawing(SOURCE)
     assert made.render(format="png") == made.render("png") == SVG
-    with pytest.raises(TypeError, match=r'gives the picture as bytes; to write a file there is \.save\("graph.png"\)'):
-        made.render("graph", format="png")
-    with pytest.raises(AttributeError, match=r'has no view; \.save\("x.html"\) or \.save\("x.svg"\) writes a file to open'):
-        made.view()
+    with pytest.raises(AttributeError, match=r"has no show; \.view\(\) shows it in the browser, \.save"):
+        made.show()
     assert not hasattr(made, "something")
 
 
@@ -270,3 +270,24 @@ def test_real_pictures_are_saved(suffix: str, start: bytes, tmp_path: Path) -> N
     saved = Drawing(SOURCE).save(tmp_path / f"my réseau Ω.{suffix}")
     assert saved.read_bytes().startswith(start)
     assert os.listdir(tmp_path) == [saved.name]
+
+
+def test_a_drawing_is_rendered_into_a_file_as_graphviz_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "render", lambda source, format, timeout: f"{format} of {source}".encode())
+    picture = Drawing("digraph {a -> b}")
+    place = picture.render(str(tmp_path / "graph"), format="png")
+    assert place == tmp_path / "graph.png"
+    assert place.read_bytes() == b"png of digraph {a -> b}"
+    assert picture.render(tmp_path / "v1.2", "svg").name == "v1.2.svg"
+    assert picture.render() == picture.render("svg") == picture.render(format="svg") == b"svg of digraph {a -> b}"
+    with pytest.raises(ValueError, match=r"cannot save as 'graph\.gif'"):
+        picture.render("graph", format="gif")
+
+
+def test_a_drawing_is_viewed_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    place = Drawing("digraph {a -> b}").view()
+    assert opened == [place.as_uri()]
+    assert place.read_text(encoding="utf-8").startswith("<!doctype html>")
+    shutil.rmtree(place.parent)

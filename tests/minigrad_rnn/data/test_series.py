@@ -171,3 +171,73 @@ def test_windows_in_small_batches() -> None:
 def test_bad_series_are_refused(call: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+# -- files as they are -------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    tables, st.sampled_from([",", ";", "\t", " ", ", ", "    "]), st.sampled_from(["", "# a note\n", "#\n# another, note\n"])
+)
+def test_any_delimiter_is_found_and_comments_are_skipped(table: np.ndarray, delimiter: str, comments: str) -> None:
+    lines = [
+        delimiter.join(f"n{j}" for j in range(table.shape[1])),
+        *(delimiter.join(map(repr, row)) for row in table.tolist()),
+    ]
+    names, values = parse(comments + "\n".join(lines) + "\n# the end")
+    assert names == tuple(f"n{j}" for j in range(table.shape[1]))
+    np.testing.assert_array_equal(values, table)
+    _, values = parse(comments + "\n".join(lines[1:]), header=False)
+    np.testing.assert_array_equal(values, table)
+
+
+def test_the_names_may_stand_in_a_comment() -> None:
+    rows = "828.65,833.45,828.34,1247700,831.65\n823.02,828.07,821.65,1597800,828.07"
+    text = f"# a stock, by day\n# Open,High,Low,Volume,Close\n{rows}"
+    names, values = parse(text)
+    assert names == ("Open", "High", "Low", "Volume", "Close")
+    assert values[:, 3].tolist() == [1247700, 1597800]
+    assert parse("#  x   y\n 1.0   2.0\n10.0  20.0").names == ("x", "y")
+    assert parse("# by hand\nday,x\n1,2").names == ("day", "x")
+    with pytest.raises(ValueError, match=r"line 2: .* are numbers where the names of the columns are expected; .*header=False"):
+        parse("# three, more, words\n1,2\n3,4")
+    with pytest.raises(ValueError, match="line 3, column 'a': '#3' is not a finite number"):
+        parse("a,b\n1,2\n#3,4", comment="")
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NA", "nan", "NaN", "null", "N/A", "?", "-"])
+def test_missing_values_are_named_left_out_or_filled(cell: str) -> None:
+    text = f"a,b\n1,2\n{cell},4\n5,6\n7,8"
+    with pytest.raises(ValueError, match=r"the text, line 3, column 'a': .* missing='drop' leaves out .* 'previous' repeats"):
+        parse(text)
+    assert parse(text, missing="drop").values.tolist() == [[1, 2], [5, 6], [7, 8]]
+    assert parse(text, missing="previous").values.tolist() == [[1, 2], [1, 4], [5, 6], [7, 8]]
+    assert parse(text, ["b"]).values.tolist() == [[2], [4], [6], [8]]
+    with pytest.raises(ValueError, match="line 2, column 'a': a value is missing, and there is none before it"):
+        parse(f"a,b\n{cell},1\n1,2", missing="previous")
+    with pytest.raises(ValueError, match="a missing value in every line"):
+        parse(f"a,b\n{cell},1", missing="drop")
+    with pytest.raises(ValueError, match=r"missing is None .* not 'fill'"):
+        parse(text, missing="fill")
+
+
+@pytest.mark.parametrize(
+    "cell", ["1_000", "'1'", "1,5", "1,000", "１２", "0x10", "inf", "-Infinity", "1e999", "1 000", "5%", "1__0", "--1"]
+)
+def test_what_is_no_number_in_a_file_is_not_read_as_one(cell: str) -> None:
+    with pytest.raises(ValueError, match=r"line 2, column 'a': .* is not a finite number"):
+        parse(f'a;b\n"{cell}";1')
+    for right in ("1", "-1.5", "+.5", "5.", "1e3", "-1.5E-3", " 7 "):
+        assert parse(f"a;b\n{right};1").values[0, 0] == float(right)
+
+
+@pytest.mark.parametrize("value", [14.62, 0.1, 1e-300, 1e300, 1e16 / 3, 0.0, -7.0])
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 1000])
+@pytest.mark.parametrize("kind", ["min_max", "standard"])
+def test_a_column_that_does_not_change_is_only_moved(value: float, count: int, kind: str) -> None:
+    table = np.stack([np.full(count, value), np.arange(count)], axis=1)
+    scaler = getattr(Scaler, kind)(table)
+    assert scaler(table)[:, 0].tolist() == [0] * count
+    assert scaler([[value + 1, 0.0]])[0, 0] == (value + 1) - value
+    assert scaler.scale[0] == 1
