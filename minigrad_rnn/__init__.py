@@ -1,6 +1,6 @@
 """minigrad_rnn: recurrent networks on minigrad, toy sequence tasks, and pictures of what flows through time."""
 
-from . import building, clip, draw, init, optim, schedule
+from . import building, clip, draw, flow, init, optim, schedule
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .clip import clip_grad_norm, clip_grad_value
 from .data import IGNORED, Alphabet, Batch, Examples, Fixed, Generated, Source, Streams, Windows, grammars, series, tasks, text
@@ -66,6 +66,7 @@ __all__ = [
     "clip_grad_value",
     "draw",
     "evaluate",
+    "flow",
     "gradient_flow",
     "grammars",
     "greedy",
