@@ -3,7 +3,7 @@
 from . import interrupt  # noqa: F401  first: the rest takes a second to import, and Ctrl-C may come
 
 # isort: split
-from . import building, clip, draw, init, optim, schedule
+from . import building, clip, draw, flow, init, optim, schedule
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .clip import clip_grad_norm, clip_grad_value
 from .data import IGNORED, Alphabet, Batch, Examples, Fixed, Generated, Source, Streams, Windows, grammars, series, tasks, text
@@ -69,6 +69,7 @@ __all__ = [
     "clip_grad_value",
     "draw",
     "evaluate",
+    "flow",
     "gradient_flow",
     "grammars",
     "greedy",

@@ -5,8 +5,8 @@ Parameter names, shapes and the order of the gates are PyTorch's, so weights go 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -29,12 +29,15 @@ class Cell(Module):
     """What a recurrent layer runs at each time step.
 
     A subclass names its state in `state_names`, and its ``step(x, state)`` gives the new state, whose first part is the
-    output. The base class makes the weights of `gates` blocks, uniform between -1/sqrt(hidden) and 1/sqrt(hidden). With
-    ``bias=True`` there are two biases, as in PyTorch, with ``bias="single"`` only that of the input, ``bias_ih``. With
-    ``learn_state=True`` the state that a sequence begins with is a parameter, ``h0``, which starts at zero.
+    output. `gate_names` says which of the tensors that it names are gates: ``{"i": "input gate"}`` is the one with
+    ``i.name = "i"``; pictures and `gradient_flow` show these. The base class makes the weights of `gates` blocks, uniform
+    between -1/sqrt(hidden) and 1/sqrt(hidden). With ``bias=True`` there are two biases, as in PyTorch, with ``bias="single"``
+    only that of the input, ``bias_ih``. With ``learn_state=True`` the state that a sequence begins with is a parameter, ``h0``,
+    which starts at zero.
     """
 
     state_names: tuple[str, ...] = ("h",)
+    gate_names: ClassVar[Mapping[str, str]] = {}
     gates = 1
 
     def __init__(
@@ -162,6 +165,7 @@ class LSTMCell(Cell):
     """
 
     state_names = ("h", "c")
+    gate_names: ClassVar = {"i": "input gate", "f": "forget gate", "g": "candidate", "o": "output gate"}
     gates = 4
 
     def __init__(
@@ -234,6 +238,7 @@ class GRUCell(Cell):
     (2, 4)
     """
 
+    gate_names: ClassVar = {"r": "reset gate", "z": "update gate", "n": "candidate"}
     gates = 3
 
     def __init__(

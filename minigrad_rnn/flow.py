@@ -1,39 +1,64 @@
 """How the gradient flows back through time: its norm at every step, the gain of every hop, and why it vanishes or explodes.
 
-L is the sum of L_t, the losses of the steps; h[t] is the state after step t. Norms are over the whole batch, and right for
-numbers as small as 1e-300; float32 ends at 1e-45, so look at vanishing gradients in models of ``dtype=np.float64``.
+L is the loss, and the sum of L_t, the shares of the steps; h[t] is the state after step t. Norms are over the whole batch, and
+right for numbers as small as 1e-300; float32 ends at 1e-45, so look at vanishing gradients in models of ``dtype=np.float64``.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-import minigrad as mg
 from minigrad import Tensor
-from minigrad.graph import Node, ancestors, reverse, unbroadcast
+from minigrad.graph import Leaf, Node, ancestors, reverse, unbroadcast
 from minigrad.norms import norm
 
-from .cells import RNNCell
-from .data.batch import IGNORED, Batch
-from .data.tasks import Task
-from .losses import LOSSES
-from .models import ManyToOne, Sequence
+from .cells import Cell, RNNCell
+from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
+from .saturation import saturated, saturates
+from .stepwise import Run, column, column_of_use, line_of, run
 from .train import Path_, Trainer
 
 __all__ = ["Comparison", "GradientFlow", "GradientRecorder", "compare", "gradient_flow"]
 
 GAMMA = {"tanh": 1.0, "relu": 1.0, "sigmoid": 0.25}  # the greatest slopes
-CARRIES = {"c": "f", "h": "z"}  # which gate multiplies the state before: f * c of an LSTM, z * h of a GRU
-SATURATED = {"tanh": lambda y: 1 - y * y < 0.1, "sigmoid": lambda y: (y < 0.05) | (y > 0.95), "relu": lambda y: y <= 0}
 COLOURS = ("#2b62b0", "#d1671c", "#2b8a57", "#b5302a", "#7d4aa0", "#5a5a5a", "#b98a00", "#3a9aa8")
 
-Model = Sequence | ManyToOne
-Places = dict[Node, tuple[str, int, int]]  # of each state its name, layer and step, in the order of time
+Model = Sequence | ManyToOne | OneToMany | EncoderDecoder
+
+
+class ByParameter(dict[str, np.ndarray]):
+    """Arrays by the full name of a parameter; the parameter itself, or the end of its name, will do where it is the only one:
+    ``"recurrent.weight_hh_l0"``, ``"weight_hh_l0"``, ``"weight_hh"``."""
+
+    def __missing__(self, key: Any) -> np.ndarray:
+        if isinstance(key, Tensor):
+            matching = [name for name, p in self.parameters.items() if p is key]
+        else:
+            matching = [name for name in self if key in endings(name)]
+        if len(matching) == 1:
+            return self[matching[0]]
+        few = f"is one of {', '.join(matching)}: say which" if matching else f"is none of {', '.join(self)}"
+        raise KeyError(f"{getattr(key, 'name', key)!r} {few}")
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self.parameters = parameters
+
+
+def endings(name: str) -> set[str]:
+    """The short forms of a parameter's name.
+
+    >>> sorted(endings("recurrent.weight_hh_l0"))
+    ['recurrent.weight_hh', 'weight_hh', 'weight_hh_l0']
+    """
+    parts = name.split(".")
+    ends = {".".join(parts[i:]) for i in range(len(parts))}
+    return (ends | {re.sub(r"_l\d+(_reverse)?$", "", end) for end in ends}) - {name}
 
 
 class GradientFlow:
@@ -45,92 +70,134 @@ class GradientFlow:
     >>> flow.norms["h"].shape, flow.matrix["h"].shape
     ((1, 6), (1, 6, 6))
 
-    The axis `layers` has an entry for each layer, T for each time step; NaN
-    stands where there is nothing to measure: no such state in that layer, no step before the first, no gradient arrived.
+    The axis `layers` has an entry for each layer, T for each time step, of an EncoderDecoder those of the encoder, then those
+    of the decoder; NaN stands where there is nothing to measure: no such state in that layer, no step before the first, no
+    gradient arrived. Printed it is a short `table`.
 
-    - `losses` (T,): the L_t. `norms`, by state ("h", of an LSTM also "c") (layers, T): |dL/dh[t]|, of all that reaches h[t].
+    - `losses` (T,): the L_t. `norms`, by state ("h", of an LSTM also "c", of your own cell its `state_names`) (layers, T):
+      |dL/dh[t]|, of all that reaches h[t].
     - `matrix`, by state (layers, T, T): ``matrix["h"][layer, t, k]`` is |dL_t/dh[k]|, what the loss of step t says to the state
       of step k. It is 0 above the diagonal, for a later state has no part in L_t.
     - `gains`, by kind (layers, T): by which factor the norm changes in the hop from step t to t-1. With s = (h, c), or h alone,
       J = ds[t]/ds[t-1], and G the cotangent of s[t] from outside of the layer's step t, the "total" is ``|J^T G| / |G|``: what
       comes back along the recurrent path alone, relative to what arrived. Of RNN cells "activation" and "weight" are its
       factors: with a = W_ih x + W_hh h[t-1] + b and d = f'(a) * G they are ``|d| / |G|`` and ``|W_hh^T d| / |d|``. "carry" is
-      the gain of the path without weights, of an LSTM ``|f * S| / |S|`` with S = dL/dc[t], of a GRU ``|z * S| / |S|`` with
-      S = dL/dh[t] (Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000; Cho et al. 2014).
-    - `gates`, by name (i, f, g, o or r, z, n) (layers, T): the mean over units and batch.
-    - `saturation`, by name (layers, T): the share of units that hardly pass a gradient, tanh' < 0.1, a sigmoid below 0.05 or
-      above 0.95, a relu at 0; "h" is the activation of an RNN cell, "tanh(c)" that in the output of an LSTM.
-    - `singular_values`, `spectral_radius`, of each layer (gates, n) and (gates,): those of each gate's block of W_hh. `bound`
-      (layers,), of RNN cells: gamma s, with gamma the greatest slope (1 of tanh and relu, 1/4 of sigmoid) and s the largest
-      singular value. No gain is above it: below 1 the gradient vanishes, above it may explode (Pascanu, Mikolov & Bengio 2013).
-    - `shares`, by parameter (T,): the norm of what its uses in step t add to its gradient. `gradients`, if asked for,
-      (T, *shape): these parts themselves, whose sum over t is the gradient.
+      the gain of the path without weights and activations, of an LSTM ``|f * S| / |S|`` with S = dL/dc[t], of a GRU
+      ``|z * S| / |S|`` with S = dL/dh[t] (Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000; Cho et al. 2014).
+      ``flow.gain("total")`` are those of one layer, without the NaN of the first step.
+    - `gates`, by name (i, f, g, o or r, z, n; of your own cell its `gate_names`) (layers, T): the mean over units and batch.
+    - `saturation`, by name (layers, T): the share of units whose slope is less than a tenth of the largest: tanh' < 0.1, a
+      sigmoid below 0.0257 or above 0.9743, a relu at 0; "h" is the activation of an RNN cell, "tanh(c)" that in the output of
+      an LSTM.
+    - `singular_values`, `spectral_radius`, of each layer (gates, n) and (gates,): those of each gate's block of W_hh, of an
+      EncoderDecoder those of both. `bound` (layers,), of RNN cells: gamma s, with gamma the greatest slope (1 of tanh and relu,
+      1/4 of sigmoid) and s the largest singular value. No gain is above it: below 1 the gradient vanishes, above it may explode
+      (Pascanu, Mikolov & Bengio 2013).
+    - `shares`, by parameter (T,): the norm of what its uses in step t add to its gradient. ``flow.shares["weight_hh"]`` finds a
+      parameter by the end of its name, ``flow.shares[p]`` finds p. `gradients`, if asked for, (T, *shape): these parts
+      themselves, whose sum over t is the gradient.
     """
 
     @np.errstate(all="ignore")  # 0/0 is NaN: where nothing arrived
-    def __init__(self, model: Model, places: Places, steps: list[Any], matrix: bool, gradients: bool) -> None:
-        self.cells: list[Any] = [layer[0] for layer in model.recurrent.cells]
-        self.losses = np.array([step.item() for step in steps])
-        self.kinds = [f"{type(cell).__name__} {getattr(cell, 'nonlinearity', '')}".rstrip() for cell in self.cells]
-        elman = [type(cell).step is RNNCell.step for cell in self.cells]  # h' = f(W_hh h + ...), and nothing else
-        nothing = np.full((len(self.cells), len(steps)), math.nan)
-        root = sum(steps[1:], steps[0])._differentiable()
-        order = ancestors([root])
-        parameters = {p._node: name for name, p in reversed(list(model.named_parameters())) if p._node is not None}
+    def __init__(self, model: Model, made: Run, matrix: bool, gradients: bool) -> None:
+        assert made.loss is not None
+        T, stack = made.columns, defaultdict[int, list[Cell]](list)  # the cells of each layer, of an encoder and a decoder both
+        for line, cell in made.cells.items():
+            stack[line.layer].append(cell)
+        self.cells: list[Any] = [cells[-1] for cells in stack.values()]
+        self.losses = np.array([made.shares[t].item() if t in made.shares else 0.0 for t in range(T)])
+        self.kinds = [" and ".join(dict.fromkeys(map(kind_of, cells))) for cells in stack.values()]
+        nothing = np.full((len(stack), T), math.nan)
+        places = {node: (name, line.layer, t) for node, (line, name, t) in made.places.items()}
+        root = made.loss._differentiable()
+        order = ancestors([tensor._differentiable() for tensor in made.roots])
+        named = dict(model.named_parameters())
+        parameters = {p._node: name for name, p in reversed(list(named.items())) if p._node is not None}
         uses: dict[Any, list[tuple[Node, int]]] = {node: [] for node in (*places, *parameters)}
         for node in order:
             for i, operand in enumerate(node.operands):
                 if operand in uses:
                     uses[operand].append((node, i))
-        found = reverse(
+        found: dict[Any, np.ndarray] = reverse(
             root, np.ones((), root.dtype), {*places, *(node for users in uses.values() for node, _ in users)}, retain=True
         )
+
+        def place(node: Node) -> tuple[int | None, int | None]:
+            """The layer that a node belongs to, None outside of the layers, and its step."""
+            return (line_of(node).layer if node.scope is not None and "layer" in node.scope else None), column(made, node)
 
         sends = {x: ((n, sent(n, i, found[n])) for n, i in users if n in found) for x, users in uses.items()}  # one at a time
         self.norms = {name: nothing.copy() for name, _, _ in places.values()}
         self.gains = {kind: nothing.copy() for kind in ("total", "activation", "weight", "carry")}
         arrived: dict[Any, list[Any]] = defaultdict(list)  # at the states of a layer and step, from outside of that step
         crossed: dict[Any, list[Any]] = defaultdict(list)  # from a layer and step to its states of the step before
+        carried: dict[Any, list[Any]] = defaultdict(list)  # of those what came without a weight, and what arrived there
+        states: dict[Any, Any] = {place: state for state, place in places.items()}
         for state, (name, k, t) in places.items():
             g, parts = found.get(state, np.zeros(())), list(sends[state])
             hops = [(node, part) for node, part in parts if place(node) == (k, t + 1)]
             arrived[k, t].append(sum((part for node, part in parts if place(node) != (k, t)), np.zeros(())))
             crossed[k, t + 1].append(sum((part for _, part in hops), np.zeros(())))
             self.norms[name][k, t] = norm(g)
-            for node, part in hops:
-                if CARRIES.get(name) in [getattr(operand, "name", "") for operand in node.operands]:
-                    self.gains["carry"][k, t + 1] = norm(part) / norm(found[node])
-            if t and elman[k]:
+            after = states.get((name, k, t + 1))
+            direct = carriers(after) if after is not None and after in found else ()
+            if kept := [part for node, part in hops if node in direct]:
+                carried[k, t + 1].append((sum(kept[1:], kept[0]), found[after]))
+            kind: Any = made.cells[made.places[state][0]]
+            if t and type(kind).step is RNNCell.step and state.op.name == kind.nonlinearity:  # h' = f(W_hh h + ...), no more
                 delta = sent(state, 0, g)
                 self.gains["activation"][k, t] = norm(delta) / norm(g)
                 self.gains["weight"][k, t] = norm(*crossed[k, t]) / norm(delta)
         for k, t in arrived:
             self.gains["total"][k, t] = norm(*crossed[k, t]) / norm(*arrived[k, t]) if t else math.nan
-        self.shares, self.gradients, self.gates, self.saturation = (dict[str, np.ndarray]() for _ in range(4))
+        for (k, t), pairs in carried.items():
+            self.gains["carry"][k, t] = norm(*(part for part, _ in pairs)) / norm(*(g for _, g in pairs))
+        self.gates, self.saturation = dict[str, np.ndarray](), dict[str, np.ndarray]()
+        self.shares, self.gradients = ByParameter(named), ByParameter(named)
         for p, name in reversed(parameters.items()):
-            by_step = np.zeros((len(steps), *p.shape), p.dtype)
+            by_step = np.zeros((T, *p.shape), p.dtype)
             for node, part in sends[p]:
-                by_step[place(node)[1]] += part
+                by_step[column_of_use(made, node)] += part
             self.shares[name] = np.array([norm(part) for part in by_step])
-            self.gradients |= {name: by_step} if gradients else {}
+            if gradients:
+                self.gradients[name] = by_step
         for node in order:
-            if node.op is not None and node.op.name in SATURATED and place(node)[0] is not None:
-                name, y = node.name or f"{node.op.name}({node.operands[0].name or ''})", node.recall()[0]
-                self.saturation.setdefault(name, nothing.copy())[place(node)] = SATURATED[node.op.name](y).mean()
-                if node.name and node not in places:
+            if node.op is not None and saturates(node.op.name) and place(node)[0] is not None:
+                operand, y = getattr(node.operands[0], "name", None), node.recall()[0]
+                name = node.name or (f"{node.op.name}({operand})" if operand else node.op.name)
+                while not np.isnan(self.saturation.setdefault(name, nothing.copy())[place(node)]):
+                    name += "'"  # the second of that name in a step
+                self.saturation[name][place(node)] = saturated(node.op.name, y)
+                if node.name in made.cells[line_of(node)].gate_names:
                     self.gates.setdefault(name, nothing.copy())[place(node)] = y.mean(dtype=float)
         absent = {name: np.where(np.isnan(a), math.nan, 0.0) for name, a in self.norms.items() if matrix}
-        self.matrix = {name: np.repeat(zeros[:, None], len(steps), axis=1) for name, zeros in absent.items()}
-        for t, step in enumerate(steps if matrix else ()):
-            sweep = reverse(step._node, np.ones((), step.dtype), places, retain=True) if step.requires_grad else {}
-            for state, g in sweep.items():
+        self.matrix = {name: np.repeat(zeros[:, None], T, axis=1) for name, zeros in absent.items()}
+        for t, step in made.shares.items() if matrix else ():
+            for state, g in reverse(step._differentiable(), np.ones((), step.dtype), places, retain=True).items():
                 name, k, before = places[state]
                 self.matrix[name][k, t, before] = norm(g)
-        blocks = [np.stack(np.split(cell.weight_hh.data.astype(float), cell.gates)) for cell in self.cells]
-        self.singular_values = [np.linalg.svd(W, compute_uv=False) for W in blocks]
-        self.spectral_radius = [abs(np.linalg.eigvals(W)).max(-1) if W[0].size == len(W[0]) ** 2 else np.nan for W in blocks]
-        gammas = [GAMMA[cell.nonlinearity] if own else math.nan for cell, own in zip(self.cells, elman, strict=True)]
-        self.bound = np.array([gamma * s.max() for gamma, s in zip(gammas, self.singular_values, strict=True)])
+        blocks = [[W for cell in cells for W in blocks_of(cell)] for cells in stack.values()]
+        self.singular_values = [np.array([np.linalg.svd(W, compute_uv=False) for W in Ws]) for Ws in blocks]
+        self.spectral_radius = [
+            np.array([abs(np.linalg.eigvals(W)).max() if W.shape[0] == W.shape[1] else math.nan for W in Ws]) for Ws in blocks
+        ]
+        gammas = [max(map(greatest_slope, cells)) if cells else math.nan for cells in stack.values()]
+        self.bound = np.array([gamma * s.max(initial=0.0) for gamma, s in zip(gammas, self.singular_values, strict=True)])
+
+    def __repr__(self) -> str:
+        return self.table(rows=6)
+
+    def gain(self, kind: str = "total", layer: int = -1) -> np.ndarray:
+        """The gains of one layer, (T-1,): entry d is that of the hop from step d+1 to step d.
+
+        >>> import minigrad_rnn as rnn
+        >>> model = rnn.Sequence(rnn.RNN(5, 4, rng=0), rnn.Linear(4, 5, rng=1))
+        >>> rnn.gradient_flow(model, rnn.tasks.hello()).gain("weight").shape
+        (5,)
+        """
+        if kind not in self.gains:
+            raise ValueError(f"a gain is one of {', '.join(self.gains)}, not {kind!r}")
+        return self.gains[kind][layer, 1:]
 
     @np.errstate(all="ignore")
     def decay(self, state: str | None = None, layer: int = -1) -> np.ndarray:
@@ -191,9 +258,10 @@ def gradient_flow(
 ) -> GradientFlow:  # fmt: skip
     """Run a model on some sequences and measure the gradient on its way back. No ``.grad`` is touched.
 
-    The model is a `Sequence`, or a `ManyToOne` (whose only L_t is that of the last step), with any cells in one direction, run
-    in evaluation mode. Then come inputs (T, batch, I) and targets as its loss takes them; or a `Batch`, if padded with IGNORED
-    targets; or a `Task`, of whose data the first batch is taken. `loss` is "cross_entropy", "mse" or "binary", by default the
+    The model is a `Sequence`, a `ManyToOne` (whose only L_t is that of the last step), a `OneToMany` (told the targets) or an
+    `EncoderDecoder`, with any cells in one direction, yours too, run in evaluation mode. Then come inputs (T, batch, I) and
+    targets as its loss takes them; or a `Batch`, whose padding does not count; or a source or `Task`, of whose data the first
+    batch is taken. `loss` is "cross_entropy", "mse" or "binary", by default the
     task's. With ``reduction="mean"`` L is what a `Trainer` minimises, the mean over steps and sequences, with ``"sum"`` the sum
     over the steps of the mean over sequences. It takes a backward sweep for L and, unless ``matrix=False``, over the same graph
     one for each L_t, linear in t. ``gradients=True`` keeps the parts of the gradients, T times the size of the parameters.
@@ -206,55 +274,19 @@ def gradient_flow(
     >>> bool((flow.gains["total"][0, 1:] <= flow.bound).all()), bool((flow.decay() <= flow.bound ** np.arange(6)).all())
     (True, True)
     """
-    if not isinstance(model, Sequence | ManyToOne):
-        raise TypeError(f"give a Sequence or ManyToOne, as rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}")
-    if model.recurrent.bidirectional:
+    if not isinstance(model, Model):
+        raise TypeError(
+            "give a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of this package or your own, as "
+            f"rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}"
+        )
+    if any(getattr(model, part).bidirectional for part in ("recurrent", "encoder") if hasattr(model, part)):
         raise ValueError("a bidirectional layer has no one way back through time; measure a model with bidirectional=False")
-    whole, lengths = isinstance(model, Sequence), None
-    if isinstance(inputs, Task):
-        inputs, loss = inputs.data().batch(0), loss or inputs.loss
-    if isinstance(inputs, Batch):
-        inputs, targets, lengths = inputs
-    loss = loss or "cross_entropy"
-    if targets is None:
+    made = run(model, inputs, targets, loss=loss, reduction=reduction)
+    if made.loss is None:
         raise ValueError("a gradient begins at a loss: give targets after the inputs, or a task or batch in their place")
-    if loss not in LOSSES or reduction not in ("mean", "sum"):
-        raise ValueError(f"a loss is one of {', '.join(LOSSES)}, a reduction mean or sum, not {loss!r}, {reduction!r}")
-    x, y = (a.numpy() if isinstance(a, Tensor) else np.asarray(a) for a in (inputs, targets))
-    if lengths is not None and not (whole and (y[np.arange(len(x))[:, None] >= lengths] == IGNORED).all()):
-        raise ValueError("the padding would be measured, too; give sequences of one length, or targets IGNORED there")
-    expected = x.shape[not whole : 2]
-    if x.ndim != 2 + (model.embedding is None) or not x.size:
-        raise ValueError(f"the inputs have shape {x.shape}; expected (T, batch, I), or (T, batch) for an embedding")
-    if y.shape[: len(expected)] != expected or y.ndim != len(expected) + (loss != "cross_entropy"):
-        raise ValueError(f"the targets have shape {y.shape}; expected {expected}, and unless classes an axis of outputs")
-    count = float(np.count_nonzero(y != IGNORED)) if loss == "cross_entropy" else float(y.size)
-    if not count:
-        raise ValueError("every target is IGNORED: there is no loss, and no gradient")
-    count = count if reduction == "mean" else y.size / (len(x) if whole else 1)
-    recurrent, steps, places = model.recurrent, list[Any](), Places()
-    names = [(name, k) for k, (cell,) in enumerate(recurrent.cells) for name in cell.state_names]
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with mg.scope("t", 0):
-            state = recurrent.initial_state(x.shape[1])
-        for t in range(len(x)):
-            with mg.scope("t", t):  # every use of a parameter knows its step
-                if model.embedding is None:  # requires grad: so the states of a frozen layer are recorded, too
-                    now = mg.tensor(x[t], dtype=recurrent.cell.weight_ih.dtype, requires_grad=True)
-                state = recurrent.step(now if model.embedding is None else model.embedding(x[t]), state, t)
-                places |= {part._node: (*at, t) for part, at in zip(state, names, strict=True) if part._node is not None}
-                steps.append(mg.tensor(0.0))
-                if whole or t == len(x) - 1:
-                    output = model.readout(recurrent.output_of(state))
-                    steps[t] = LOSSES[loss](output, y[t] if whole else y, reduction="sum") / count
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    if not places or not steps[-1].requires_grad:
+    if not made.places or not made.loss.requires_grad:
         raise ValueError("no state was recorded: measure outside of no_grad(), a model whose parameters require grad")
-    return GradientFlow(model, places, steps, matrix, gradients)
+    return GradientFlow(model, made, matrix, gradients)
 
 
 class GradientRecorder:
@@ -289,20 +321,25 @@ class GradientRecorder:
 class Comparison(dict[str, GradientFlow]):
     """Flows by label, ``compare({"tanh": flow, "LSTM": other})``: the `decay` and `half_life` of the top layers, on a scale."""
 
+    def __repr__(self) -> str:
+        measured = self and all(flow.matrix for flow in self.values())
+        return self.table() if measured else f"a comparison of {', '.join(self) or 'nothing'}; measured without the matrix"
+
     def table(self, hops: Iterable[int] = (1, 2, 5, 10, 20, 50, 100)) -> str:
-        """What is left of each gradient after so many hops, and its half-life in steps, as text."""
+        """What is left of each gradient so many steps back, and its half-life in steps, as text."""
         wide, shown = max(map(len, self)), [d for d in hops if d < max(len(flow.losses) for flow in self.values())]
-        lines = [" " * wide + "".join(f"{f'{d} hops':>10}" for d in shown) + "   half-life"]
+        heads = [f"{d} step{'s' * (d != 1)} back" for d in shown]
+        lines = [" " * wide + "".join(f"{head:>15}" for head in heads) + "   half-life"]
         for label, flow in self.items():
             left = [*flow.decay(), *[math.nan] * (max(shown, default=0) + 1)]
-            cells = "".join(f"{left[d]:>10.3g}" for d in shown)
+            cells = "".join(f"{left[d]:>15.3g}" for d in shown)
             lines.append(f"{label:<{wide}}{cells}{flow.half_life():>12.3g}")
         return "\n".join(lines)
 
     def plot(self, path: Path_ | None = None, title: str = "what is left of the gradient", axes: Any = None) -> Any:
         """A figure of all decays, saved if a path is given; or drawn into `axes`. Needs matplotlib (the extra `plot`)."""
         figure, (own,) = blank(7, 4.5, 1) if axes is None else (axes.figure, [axes])
-        draw(own, {label: flow.decay() for label, flow in self.items()}, title, "hops back in time")
+        draw(own, {label: flow.decay() for label, flow in self.items()}, title, "steps back in time")
         if path is not None:
             figure.savefig(path, dpi=150)
         return figure
@@ -311,9 +348,35 @@ class Comparison(dict[str, GradientFlow]):
 compare = Comparison
 
 
-def place(node: Node) -> tuple[int, int]:
-    """The layer that a node belongs to, None outside of the layers, and its step."""
-    return node.scope.get("layer"), node.scope.get("t")  # type: ignore[union-attr]
+def kind_of(cell: Any) -> str:
+    return f"{type(cell).__name__} {getattr(cell, 'nonlinearity', '')}".rstrip()
+
+
+def blocks_of(cell: Any) -> list[np.ndarray]:
+    """The block of W_hh of each gate; none where the cell has no such matrix."""
+    W = cell.weight_hh.data.astype(float)
+    return np.split(W, cell.gates) if W.ndim == 2 and len(W) % cell.gates == 0 else []
+
+
+def greatest_slope(cell: Any) -> float:
+    """Of the activation of an RNN cell; NaN of other cells, which have more ways than one."""
+    return GAMMA[cell.nonlinearity] if type(cell).step is RNNCell.step else math.nan
+
+
+def carriers(state: Node) -> set[Node]:
+    """The ops that lead to a state without a weight or an activation: sums, choices, and products with what is not a parameter,
+    such as f * c of an LSTM and z * h of a GRU."""
+    found, queue = set[Node](), [state]
+    while queue:
+        node = queue.pop()
+        if node.op is None or node in found or (node.scope is not state.scope and str(node.scope) != str(state.scope)):
+            continue
+        if node.op.name in ("add", "subtract", "where"):
+            queue += node.parents
+        elif node.op.name != "multiply" or any(isinstance(x, Leaf) and x.requires_grad for x in node.operands):
+            continue
+        found.add(node)
+    return found
 
 
 def sent(node: Node, i: int, g: np.ndarray) -> np.ndarray:

@@ -286,6 +286,18 @@ def tagged_step(cell: Cell, x: Tensor, state: State) -> State:
     return state
 
 
+def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) -> tuple[Tensor, State]:
+    """The output of a step and the new state. Sequences that have ended, or backwards have not begun, keep theirs and give
+    zeros: `mask` (batch, 1) says which have this step, None that all have."""
+    new = tagged_step(cell, x, state)
+    if mask is None:
+        return new[0], new
+    kept = tuple(mg.where(mask, part, old) for part, old in zip(new, state, strict=True))
+    for name, part in zip(cell.state_names, kept, strict=True):
+        part.name = name
+    return mg.where(mask, kept[0], 0.0), kept  # through the state, so that dL/dh[t] is all that reaches h[t]
+
+
 def run_cell(
     cell: Cell, xs: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], order: Sequence[int]
 ) -> tuple[list[Tensor], State]:
@@ -297,16 +309,7 @@ def run_cell(
             x = xs[t]
             if bottom:
                 x.name = "x"
-            new = tagged_step(cell, x, state)
-            mask = masks[t]
-            if mask is None:
-                outputs[t] = new[0]
-            else:  # sequences that have ended, or backwards have not begun, keep their state and give zeros
-                outputs[t] = mg.where(mask, new[0], 0.0)
-                new = tuple(mg.where(mask, part, old) for part, old in zip(new, state, strict=True))
-                for name, part in zip(cell.state_names, new, strict=True):
-                    part.name = name
-        state = new
+            outputs[t], state = masked_step(cell, x, state, masks[t])
     return outputs, state
 
 

@@ -60,7 +60,7 @@ class Marks:
     heat: dict[Node, float] = field(default_factory=dict)  # of boxes, 0 to 1
     flow: dict[tuple[Node, Node], float] = field(default_factory=dict)  # of arrows from one step to the next, 0 to 1
     uses: dict[tuple[Node, int], tuple[str, float | None]] = field(default_factory=dict)  # of a parameter in a step: note, heat
-    sums: set[str] = field(default_factory=set)  # names of what is added up from step to step
+    sums: set[Node] = field(default_factory=set)  # what is added up from step to step
     shapes: bool = True  # whether they are shown
     dtypes: bool = False
     step: Callable[[Node], int | None] = step_of  # the frame a node stands in
@@ -74,6 +74,11 @@ class Marks:
     pieces: Mapping[str, Mapping[int, tuple[str, float | None]]] = field(default_factory=dict)  # by track and step: note, heat
     path: set[Node] | None = None  # the nodes that stand out
     backward: set[Node] = field(default_factory=set)  # the nodes of a backward pass
+
+    def cut_steps(self, track: str) -> set[int]:
+        """The steps at which what is handed on along a track was cut off from the step before."""
+        cut = {self.step(node) for node in self.cuts.values() if self.track(node) == track}
+        return {t + 1 for t in cut if t is not None}
 
 
 class Board:

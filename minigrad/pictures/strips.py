@@ -14,6 +14,7 @@ __all__ = ["ALL_UP_TO", "chosen_steps", "strip"]
 ALL_UP_TO = 8
 AT_EACH_END = 3
 MOST_PIECES = 100  # of a strip
+SCISSORS = "\N{BLACK SCISSORS}"
 
 
 def chosen_steps(steps: str | Iterable[int] | None, count: int, also: Collection[int] = ()) -> set[int]:
@@ -51,13 +52,18 @@ def within(t: int, count: int) -> int:
     return t % count
 
 
-def strip(id: str, name: str, first: int, last: int, values: Mapping[int, tuple[str, float | None]]) -> Box:
+def strip(
+    id: str, name: str, first: int, last: int, values: Mapping[int, tuple[str, float | None]], cuts: Collection[int] = ()
+) -> Box:
     """The box of folded steps: a piece for each, or for several where they are more than a hundred, with a tooltip.
 
-    `values` has for each step what its tooltip says, and its heat. Without any the box only says "...".
+    `values` has for each step what its tooltip says, and its heat. Without any the box only says "...". Scissors tell of
+    `cuts`, the steps before which the state is cut off from what was before.
     """
+    inside = sorted(t for t in cuts if first < t <= last)
+    scissors = [f"{SCISSORS} x{len(inside)}"] if inside else []
     if not values:
-        return Box(id, "strip", [name, "..."] if name else ["..."], f"steps {first} to {last}")
+        return Box(id, "strip", [*([name] if name else []), "...", *scissors], f"steps {first} to {last}" + cut_before(inside))
     width = math.ceil((last - first + 1) / MOST_PIECES)
     pieces = []
     for t in range(first, last + 1, width):
@@ -66,7 +72,12 @@ def strip(id: str, name: str, first: int, last: int, values: Mapping[int, tuple[
         heats = [heat for _, heat in said if heat is not None]
         notes = " ... ".join(dict.fromkeys(note for note, _ in ((said[0], said[-1]) if said else ()))) or "-"
         steps = f"{t}" if t == end else f"{t} ... {end}"
-        pieces.append(Piece(f"{name}[{steps}]: {notes}", max(heats) if heats else None))
+        here = cut_before([s for s in inside if t <= s <= end])
+        pieces.append(Piece(f"{name}[{steps}]: {notes}{here}", max(heats) if heats else None))
     ends = [values[t][0] for t in (first, last) if t in values and values[t][0]]
     words = f"{ends[0]} ... {ends[-1].split()[-1]}" if ends else ""
-    return Box(id, "strip", [f"{name}[{first}] ... {name}[{last}]", *([words] if words else [])], pieces=pieces)
+    return Box(id, "strip", [f"{name}[{first}] ... {name}[{last}]", *([words] if words else []), *scissors], pieces=pieces)
+
+
+def cut_before(steps: list[int]) -> str:
+    return f"  {SCISSORS} before {', '.join(map(str, steps))}" if steps else ""

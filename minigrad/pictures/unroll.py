@@ -76,10 +76,11 @@ class Unrolling(Board):
         if self.hidden(node):
             here = self.group(node)
             for _, operand in operand_nodes(node):
-                there = self.group(operand)
+                origin = self.marks.cuts.get(operand, operand)
+                there = self.group(origin)
                 if there is not None and there is not here:
                     source = self.source(operand, node)
-                    self.lead(source, self.strip_of(operand, self.strip_track(operand), here), operand, node)
+                    self.lead(source, self.strip_of(origin, self.strip_track(origin), here), operand, node)
             return
         places = {group.id: group for _, operand in operand_nodes(node) if (group := self.group(operand)) is not None}
         here = self.group(node)
@@ -104,7 +105,7 @@ class Unrolling(Board):
         if operand in self.marks.cuts:
             arrow.role = "cut"
         elif origin is not None and here is not None and origin is not here and arrow.role == "flow":
-            arrow.role = "gathered" if user.name in self.marks.sums else "recurrent"
+            arrow.role = "gathered" if user in self.marks.sums else "recurrent"
             arrow.heat = self.marks.flow.get((operand, user))
         self.connect(arrow)
 
@@ -150,7 +151,7 @@ class Unrolling(Board):
         if id not in self.boxes:
             first, last = self.folded[group.id]
             name = "" if self.marks.track(operand) in ("", "sum") else self.name(operand).rpartition("[")[0]
-            box = strip(id, name, first, last, self.marks.pieces.get(track, {}))
+            box = strip(id, name, first, last, self.marks.pieces.get(track, {}), self.marks.cut_steps(track))
             box.track = track
             self.add(box, group)
         return id

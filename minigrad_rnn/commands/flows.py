@@ -30,8 +30,6 @@ COLUMNS = 8
 
 def gradflow(options: Namespace) -> int:
     told = subject(options)
-    if isinstance(told.model, rnn.EncoderDecoder):
-        raise UsageError(f"{told.name} has an encoder and a decoder; gradflow measures one network that reads forwards")
     if options.plot is not None:
         check_plot(options.plot)
     models = {told.about["cell"]: told.model} if told.trained or not options.cells else {}
@@ -121,7 +119,7 @@ def summary(flows: dict[str, GradientFlow]) -> str:
     """Of each network the gain of a hop in its top layer, the geometric mean over the steps, and its factors, as text."""
     wide = max(map(len, flows))
     kinds = {"gain": "total", "activation": "activation", "weight": "weight", "carry": "carry"}
-    rows = {name: [*(mean(flow.gains[kind][-1]) for kind in kinds.values()), flow.bound[-1]] for name, flow in flows.items()}
+    rows = {name: [*(mean(flow.gain(kind)) for kind in kinds.values()), flow.bound[-1]] for name, flow in flows.items()}
     lines = ["Mean factor of a hop back in time, and its bound", " " * wide + "".join(f"{t:>12}" for t in [*kinds, "bound"])]
     for name, numbers in rows.items():
         lines.append(f"{name:<{wide}}" + "".join(f"{'-' if math.isnan(x) else f'{x:.4f}':>12}" for x in numbers))

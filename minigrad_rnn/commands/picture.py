@@ -42,8 +42,6 @@ def draw(options: Namespace) -> int:
         warnings.simplefilter("always")
         made = drawn(told, batch, view, options)
     print(f"{told}; {steps:,} step{'s' * (steps != 1)}")
-    if loss_of(told.about) == "binary":
-        print("The loss in the picture is the squared error; it is trained with the cross-entropy of 0 and 1.")
     for warning in said:
         print(f"minigrad-rnn: {in_words(warning.message)}", file=sys.stderr)
     return save(made, path)
@@ -71,13 +69,14 @@ def drawn(told: Subject, batch: Batch, view: str, options: Namespace) -> mg.Draw
     alphabet = building.alphabet_of(about) if task is None else task.answers
     if alphabet is not None and about["embedding"] == len(alphabet):
         alphabet = None  # a vector as long as the alphabet is not a one-hot
+    loss = loss_of(about)
     try:
         if view == "folded":
-            return rnn.draw.folded(model, batch.inputs, batch.targets)
+            return rnn.draw.folded(model, batch, loss=loss)
         if view == "both":
-            return rnn.draw.both(model, batch.inputs, batch.targets, steps=options.steps)
+            return rnn.draw.both(model, batch, loss=loss, steps=options.steps)
         return rnn.draw.unrolled(
-            model, batch.inputs, batch.targets, level=options.level or "op", steps=options.steps,
+            model, batch, loss=loss, level=options.level or "op", steps=options.steps,
             gradients=options.gradients, overlay=options.overlay, chunk=options.chunk, symbols=alphabet,
         )  # fmt: skip
     except ValueError as error:

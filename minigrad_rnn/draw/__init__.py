@@ -13,13 +13,13 @@ from minigrad.pictures.picture import Box, Group, Picture
 from minigrad.pictures.strips import chosen_steps
 
 from ..data.text import Alphabet
+from ..stepwise import Run, run
 from .cells import cell_view
 from .compare import compare
 from .figure import figure
 from .marks import describe, gate_blocks, marks_of
 from .overlays import OVERLAYS, Measured, measure, put
 from .playing import playback
-from .run import Run, run
 
 __all__ = ["both", "compare", "folded", "unrolled"]
 
@@ -31,6 +31,8 @@ def unrolled(
     inputs: Any,
     targets: Any = None,
     *,
+    loss: str | None = None,
+    reduction: str = "mean",
     level: str = "op",
     steps: str | Iterable[int] | None = None,
     gradients: bool = False,
@@ -43,17 +45,22 @@ def unrolled(
 ) -> Drawing:
     """The network unrolled in time, a frame for each step, with the states on straight lines.
 
-    `model` is a Sequence, ManyToOne, EncoderDecoder or a recurrent layer. `inputs` has shape (T, batch, input_size), or what
-    its embedding takes; with `targets`, (T, batch) class numbers, or real numbers like the outputs, the loss of each step is
-    drawn too, and their sum as it gathers.
+    `model` is a Sequence, ManyToOne, OneToMany, EncoderDecoder or a recurrent layer, with cells of this package or your own.
+    `inputs` has shape (T, batch, input_size), or what its embedding takes; with `targets` the loss is drawn too. A `Task`, a
+    source of data (its first batch) or a `Batch` may take the place of both.
+
+    `loss` is "cross_entropy", "mse" or "binary": by default that of the task or source, and of arrays the cross-entropy of
+    class numbers and the squared error of other numbers. As in a `Trainer` it is the mean over the steps and sequences that
+    count; with ``reduction="sum"`` it is the sum over the steps of the mean over sequences. L[t] is the share of step t:
+    the shares add up to the loss.
 
     `level` says how much is in a frame: every "op"; the ops of each "gate" as one box; or one box for a "cell". Of more than
     eight `steps` the first and the last three are drawn, and a strip for the others, coloured by the gradient of each;
     ``steps="all"``, ``"0-3,48-49"`` or a list of numbers chooses others.
 
     ``gradients=True`` colours each state by the norm of the gradient that reaches it, dL/dh[t], and each recurrent arrow
-    by that of the part which comes back along it from the next step, on a logarithmic scale; it needs targets. The loss is
-    the sum of the losses of the steps. `overlay` colours by something else: the "activation" (mean size), its "saturation", or
+    by that of the part which comes back along it from the next step, on a logarithmic scale; it needs targets.
+    `overlay` colours by something else: the "activation" (mean size), its "saturation", or
     each step's "share" of a parameter's gradient. ``scale=(low, high)`` fixes the colours, to compare pictures.
 
     `chunk` cuts the states every so many steps, as truncated backpropagation does; a pair of scissors says where. `symbols`
@@ -69,11 +76,15 @@ def unrolled(
     """
     if level not in LEVELS:
         raise ValueError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
-    kind = asked(gradients, overlay, targets)
-    made = run(model, inputs, targets, chunk)
+    kind = asked(gradients, overlay)
+    made = recorded(model, inputs, targets, loss=loss, reduction=reduction, chunk=chunk)
+    if kind in ("gradient", "share") and made.loss is None:
+        raise ValueError("a gradient begins at a loss: give targets too")
     graph = Graph(made.roots)
     marks = marks_of(made, graph, symbols)
-    words = f"{describe(model)} unrolled over {made.columns} step{'s' * (made.columns != 1)}"
+    words = f"{describe(model)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{told(made)}"
+    if chunk is not None:
+        words += f"  |  truncated: the states are cut every {chunk} step{'s' * (chunk != 1)}"
     found, on = None, None
     if kind or made.loss is not None:
         found = measure(kind or "gradient", made, graph)
@@ -93,7 +104,7 @@ def unrolled(
         picture = cell_view(made, marks, words, found if kind else None, on)
     else:
         if level == "gate":
-            marks.blocks = gate_blocks(graph)
+            marks.blocks = gate_blocks(made, graph)
             marks.shapes = False
         picture = unroll(graph, marks, words)
         if found is not None and found.totals:
@@ -101,16 +112,27 @@ def unrolled(
     return drawn(picture, graph, limit, advice, playback(model, made, graph, marks, picture))
 
 
-def asked(gradients: bool, overlay: str | None, targets: Any) -> str:
+def asked(gradients: bool, overlay: str | None) -> str:
     """The overlay that was asked for, or ""."""
     if gradients and overlay not in (None, "gradient"):
         raise ValueError(f"a picture has one colouring: gradients=True or overlay={overlay!r}")
     kind = "gradient" if gradients else overlay or ""
     if kind and kind not in OVERLAYS:
         raise ValueError(f"overlay is one of {', '.join(OVERLAYS)}, not {overlay!r}")
-    if kind in ("gradient", "share") and targets is None:
-        raise ValueError("a gradient begins at a loss: give targets too")
     return kind
+
+
+def recorded(model: Any, inputs: Any, targets: Any, **options: Any) -> Run:
+    """The run that is drawn."""
+    made = run(model, inputs, targets, **options)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("nothing here was recorded: no parameter of this model requires grad")
+    return made
+
+
+def told(made: Run) -> str:
+    """What a title says of the loss."""
+    return f"  |  loss: {made.words}" if made.words else ""
 
 
 def turning_points(made: Run, steps: Any) -> tuple[int, ...]:
@@ -132,10 +154,18 @@ def add_totals(picture: Picture, found: Measured) -> None:
     picture.groups.append(Group("totals", "sum over the steps", boxes))
 
 
-def folded(model: Any, inputs: Any, targets: Any = None, *, title: str | None = None) -> Drawing:
+def folded(
+    model: Any,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    loss: str | None = None,
+    reduction: str = "mean",
+    title: str | None = None,
+) -> Drawing:
     """The network folded: one step for all, with the state led back from its end to its beginning.
 
-    `inputs` and `targets` as for `unrolled`; each parameter is drawn once, with how often it is used.
+    `inputs`, `targets`, `loss` and `reduction` are as for `unrolled`; each parameter is drawn once, with how often it is used.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()
@@ -143,24 +173,33 @@ def folded(model: Any, inputs: Any, targets: Any = None, *, title: str | None = 
     >>> "used x6" in rnn.draw.folded(model, task.inputs, task.targets).source
     True
     """
-    made = run(model, inputs, targets)
+    made = recorded(model, inputs, targets, loss=loss, reduction=reduction)
     if made.source_steps:
         raise ValueError("an encoder and a decoder are two networks: draw model.encoder and model.decoder folded, or unrolled")
     graph = Graph(made.roots if made.loss is None else made.loss)
     marks = marks_of(made, graph, None)
     marks.notes = {}
-    words = f"{describe(model)} folded: the same cell at each of {made.columns} steps"
+    words = f"{describe(model)} folded: the same cell at each of {made.columns} steps{told(made)}"
     picture = fold(graph, marks, words if title is None else title)
     return drawn(picture, graph, None, "", playback(model, made, graph, marks, picture, folded=True))
 
 
 def both(
-    model: Any, inputs: Any, targets: Any = None, *, steps: str | Iterable[int] | None = None, title: str | None = None
+    model: Any,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    loss: str | None = None,
+    reduction: str = "mean",
+    steps: str | Iterable[int] | None = None,
+    title: str | None = None,
 ) -> Drawing:
     """The textbook's figure of this network: folded on the left, unfolded on the right, with U, W and V for its parameters.
 
-    x is the input, h the state, o the output, y the target, L the loss. Of more than five `steps` the first two and the last
-    two are drawn. For a Sequence or a recurrent layer that reads forwards.
+    x is the input, h the state, o the output, y the target, L the loss; with an embedding e is the row that stands for x, and a
+    cell with several states, such as an LSTM, has a circle for each. `inputs`, `targets`, `loss` and `reduction` are as for
+    `unrolled`. Of more than five `steps` the first two and the last two are drawn. For what reads forwards: not a bidirectional
+    layer, nor an EncoderDecoder, for which it raises ValueError.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()
@@ -168,12 +207,12 @@ def both(
     >>> "U = weight_ih_l0" in rnn.draw.both(model, task.inputs, task.targets).source
     True
     """
-    made = run(model, inputs, targets)
+    made = recorded(model, inputs, targets, loss=loss, reduction=reduction)
     if made.source_steps or any(line.reverse for line in made.states):
         raise ValueError("both() is for a network that reads forwards, without a decoder; draw this one unrolled")
     count = made.columns
     shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
-    words = f"{describe(model)}: folded, and unfolded over {count} step{'s' * (count != 1)}"
+    words = f"{describe(model)}: folded, and unfolded over {count} step{'s' * (count != 1)}{told(made)}"
     graph = Graph(made.roots)
-    picture = figure(model, made, shown, words if title is None else title)
+    picture = figure(model, made, graph, shown, words if title is None else title)
     return drawn(picture, graph, None, "", playback(model, made, graph, marks_of(made, graph, None), picture))

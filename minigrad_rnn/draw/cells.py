@@ -7,9 +7,9 @@ from minigrad.pictures.board import Marks, runs
 from minigrad.pictures.picture import Arrow, Box, Picture, Place
 from minigrad.pictures.strips import strip
 
-from .marks import state_name
-from .overlays import Measured, Scale, number
-from .run import Line, Run
+from ..stepwise import Line, Run
+from .marks import state_name, track_name
+from .overlays import Measured, Scale
 
 __all__ = ["cell_view"]
 
@@ -117,12 +117,9 @@ class CellView:
         return frame
 
     def note(self, node: Node | None) -> list[str]:
-        if self.found is None or node is None or self.found.kind == "share":
+        if self.found is None or self.found.kind == "share":
             return []
-        size = self.found.sizes.get(node)
-        if self.found.kind == "gradient":
-            return [number(size)]
-        return [] if size is None else [f"{size:.2f}" if self.found.kind == "activation" else f"{size:.0%}"]
+        return [self.found.text(None if node is None else self.found.sizes.get(node))]
 
     def share(self, leaf: Node | None, t: int, place: Place) -> str:
         note, heat = self.marks.uses.get((leaf, t), ("-", None)) if leaf is not None else ("-", None)
@@ -157,10 +154,12 @@ class CellView:
     def fold(self, first: int, last: int) -> None:
         """The strips for steps without boxes of their own."""
         for line, steps in self.made.states.items():
-            for name, part in zip(self.made.cells[line].state_names, steps.get(first, ()), strict=False):
-                values = self.marks.pieces.get(self.marks.track(part._node), {}) if part._node is not None else {}
+            for name in self.made.cells[line].state_names if first in steps else ():
+                track = track_name(line, name)
+                values = self.marks.pieces.get(track, {})
                 stem = state_name(self.made, line, name, 0, self.layers).split("[")[0]
-                box = strip(f"strip{name}{line.layer}{'r' * line.reverse}_{first}", stem, first, last, values)
+                id = f"strip{name}{line.layer}{'r' * line.reverse}_{first}"
+                box = strip(id, stem, first, last, values, self.marks.cut_steps(track))
                 self.picture.boxes.append(box)
                 column = self.columns[first] + (1 if self.both else 0)
                 box.at = Place(column, self.row[line._replace(part=""), name])
@@ -190,21 +189,18 @@ class CellView:
             node: Node | None = None
             if line.part == "decoder":
                 node = self.made.states[line._replace(part="encoder")][self.made.source_steps - 1][i]._node
+            cuts = self.marks.cut_steps(track_name(line, name))
             for t in order:
                 target = f"strip{name}{ending}{folded[t]}" if t in folded else f"cell{ending}{t}"
                 if target != before:
-                    self.picture.arrows.append(self.recurrent(before, target, node, t, line))
+                    self.picture.arrows.append(self.recurrent(before, target, node, t in cuts))
                 before, node = box(t), steps[t][i]._node
 
-    def recurrent(self, source: str, target: str, node: Node | None, t: int, line: Line) -> Arrow:
-        cut = node is not None and node in self.made.cuts.values() and self.cut_before(t)
+    def recurrent(self, source: str, target: str, node: Node | None, cut: bool) -> Arrow:
         arrow = Arrow(source, target, "cut" if cut else "recurrent")
         if self.found is not None and self.scale is not None and node in self.found.returns:
             arrow.heat = self.scale.heat(self.found.returns[node])
         return arrow
-
-    def cut_before(self, t: int) -> bool:
-        return any(self.marks.step(node) == t - 1 for node in self.made.cuts.values())
 
     def losses(self) -> None:
         """The losses of the steps, added up to the right."""

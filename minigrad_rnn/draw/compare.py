@@ -10,9 +10,9 @@ from minigrad.pictures.board import runs, shortened
 from minigrad.pictures.picture import Arrow, Box, Picture, Piece, Place
 from minigrad.pictures.strips import chosen_steps, strip
 
+from ..stepwise import Run, run
 from .marks import marks_of
-from .overlays import Measured, Scale, measure, number, put
-from .run import Run, run
+from .overlays import Measured, Scale, measure, put
 
 __all__ = ["compare"]
 
@@ -20,8 +20,10 @@ __all__ = ["compare"]
 def compare(
     models: Mapping[str, Any],
     inputs: Any,
-    targets: Any,
+    targets: Any = None,
     *,
+    loss: str | None = None,
+    reduction: str = "mean",
     steps: str | Iterable[int] | None = None,
     overlay: str = "gradient",
     scale: tuple[float, float] | None = None,
@@ -30,6 +32,7 @@ def compare(
     """Networks of one layer, by name, run over the same sequence: the states of each in a row, all on one colour scale.
 
     The states are coloured by the norm of dL/dh[t] (and dL/dc[t]), or by the "activation" or "saturation", as `unrolled` does.
+    `inputs`, `targets`, `loss` and `reduction` are as for `unrolled`.
     A ManyToOne has its loss at the end only, so that its row shows what the network carries back from there.
 
     >>> import numpy as np, minigrad_rnn as rnn
@@ -43,8 +46,10 @@ def compare(
         raise ValueError("there is nothing to compare: give models by name, {'RNN': ..., 'LSTM': ...}")
     if overlay not in ("gradient", "activation", "saturation"):
         raise ValueError(f"overlay is gradient, activation or saturation, not {overlay!r}")
-    runs_made = {name: run(model, inputs, targets) for name, model in models.items()}
+    runs_made = {name: run(model, inputs, targets, loss=loss, reduction=reduction) for name, model in models.items()}
     for name, made in runs_made.items():
+        if overlay == "gradient" and made.loss is None:
+            raise ValueError("a gradient begins at a loss: give targets too")
         if len(made.states) != 1:
             raise ValueError(f"{name} has more than one row of states; compare networks of one layer that read forwards")
     graphs = {name: Graph(made.roots) for name, made in runs_made.items()}
@@ -56,32 +61,32 @@ def compare(
     count = next(iter(runs_made.values())).columns
     shown = chosen_steps(steps, count)
     picture = Picture()
-    words = ""
+    words, rows = "", max(len(cell.state_names) for made in runs_made.values() for cell in made.cells.values())
     for i, (name, made) in enumerate(reversed(runs_made.items())):
         marks = marks_of(made, graphs[name], None)
         words = put(found[name], marks, made, on)
-        add_row(picture, name, made, marks.pieces, found[name], on, shown, i)
+        add_row(picture, name, made, marks.pieces, found[name], on, shown, 1 + rows * i)
     add_legend(picture, on)
-    picture.title = f"{len(models)} networks over the same {count} steps  |  {words}" if title is None else title
+    of_loss = f"  |  loss: {made.words}" if made.words else ""
+    picture.title = f"{len(models)} networks over the same {count} steps{of_loss}  |  {words}" if title is None else title
     return drawn(picture, graphs[next(iter(graphs))], None, "")
 
 
 def add_row(
-    picture: Picture, name: str, made: Run, pieces: Any, found: Measured, scale: Scale, shown: set[int], number: int
+    picture: Picture, name: str, made: Run, pieces: Any, found: Measured, scale: Scale, shown: set[int], base: int
 ) -> None:
     """One network: a frame with the states in full at both ends, and strips between."""
     ((line, steps),) = made.states.items()
     cell = made.cells[line]
-    base = 1 + 2 * number
     places = sorted([*((t, t) for t in shown), *runs(set(range(made.columns)) - shown)])
     picture.boxes.append(
-        Box(f"frame{number}", "cell", [shortened(name)], name, at=Place(1, base, len(places), len(cell.state_names)))
+        Box(f"frame{base}", "cell", [shortened(name)], name, at=Place(1, base, len(places), len(cell.state_names)))
     )
     for k, state in enumerate(cell.state_names):
-        row = base + (0 if state == "c" else len(cell.state_names) - 1)
+        row = base + len(cell.state_names) - 1 - k  # the output on top
         before = ""
         for column, (first, last) in enumerate(places, 1):
-            id = f"{state}{number}_{first}"
+            id = f"{state}{base}_{first}"
             node = steps[last][k]._node
             if first != last:
                 values = [v for track, v in pieces.items() if track.startswith(f"{state} ")]
@@ -90,7 +95,7 @@ def add_row(
             else:
                 size = found.sizes.get(node) if node is not None else None
                 heat = None if size is None else scale.heat(size)
-                box = Box(id, "state", [f"{state}[{first}]", number_text(found.kind, size)], heat=heat)
+                box = Box(id, "state", [f"{state}[{first}]", found.text(size)], heat=heat)
             box.at = Place(column, row)
             picture.boxes.append(box)
             if before:
@@ -98,16 +103,10 @@ def add_row(
                 size = found.returns.get(previous) if previous is not None else None
                 picture.arrows.append(Arrow(before, id, "recurrent", heat=None if size is None else scale.heat(size)))
             before = id
-        if state == "h" and made.loss is not None:
-            loss = Box(f"loss{number}", "loss", ["loss", f"{made.loss.item():.3g}"], at=Place(len(places) + 1, row))
+        if not k and made.loss is not None:
+            loss = Box(f"loss{base}", "loss", ["loss", f"{made.loss.item():.3g}"], at=Place(len(places) + 1, row))
             picture.boxes.append(loss)
             picture.arrows.append(Arrow(before, loss.id))
-
-
-def number_text(kind: str, size: float | None) -> str:
-    if kind == "gradient" or size is None:
-        return number(size)
-    return f"{size:.2f}" if kind == "activation" else f"{size:.0%}"
 
 
 def add_legend(picture: Picture, scale: Scale) -> None:

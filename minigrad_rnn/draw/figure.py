@@ -5,114 +5,169 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from minigrad.pictures import Graph
 from minigrad.pictures.board import shortened
 from minigrad.pictures.picture import Arrow, Box, Picture, Place
 
-from ..recurrent import Recurrent
-from .run import Line, Run
+from ..module import Parameter
+from ..stepwise import Line, Run, node_of
+from .marks import state_name
 
 __all__ = ["figure"]
 
-
-def figure(model: Any, made: Run, shown: set[int], title: str) -> Picture:
-    """x, h, o, L and y one above the other: once for all steps, with a loop, then for each step, with arrows along time."""
-    layers = len(made.states)
-    legend, letters = parameters(model, made)
-    picture = Picture(f"{title}\n{legend}")
-    column_of(picture, made, letters, 0, None)
-    picture.boxes.append(Box("equals", "words", ["="], "the same network", at=Place(1, 1 + (layers - 1) // 2)))
-    picture.boxes[-1].role = "sign"
-    column = 2
-    before: list[str] = []
-    for k, line in enumerate(made.states):
-        name = "h" if layers == 1 else f"h{k}"
-        names = ", ".join(n.replace("h", name) if n == "h" else n for n in made.cells[line].state_names)
-        picture.boxes.append(
-            Box(f"begin{k}", "initial", [f"{name}[-1]"], f"{names} before the first step", at=Place(column, 1 + k))
-        )
-        before.append(f"begin{k}")
-    losses: list[str] = []
-    for t, following in pairwise([*sorted(shown), made.columns]):
-        column += 1
-        column_of(picture, made, letters, column, t)
-        if t in made.shares:
-            losses.append(f"L{column}")
-        before = lead(picture, before, [f"h{k}_{column}" for k in range(layers)], letters)
-        if following > t + 1:
-            column += 1
-            dots = [f"dots{k}_{column}" for k in range(layers)]
-            last = following == made.columns
-            words = f"steps {t + 1} to {following - 1}"
-            picture.boxes += [Box(id, "words", ["..."], words, at=Place(column, 1 + k)) for k, id in enumerate(dots)]
-            before = lead(picture, before, dots, letters)
-            if made.shares and not last:
-                picture.boxes.append(Box(f"Ldots{column}", "words", ["..."], words, at=Place(column, layers + 2)))
-                losses.append(f"Ldots{column}")
-    if made.loss is not None and len(made.shares) > 1:
-        lines = ["loss", f"{made.loss.item():.3g}"]
-        picture.boxes.append(Box("loss", "loss", lines, "the sum of the losses of all steps", at=Place(column + 1, layers + 2)))
-        losses.append("loss")
-    picture.arrows += [Arrow(one, other, "gathered") for one, other in pairwise(losses)]
-    return picture
+Letters = dict[tuple[str, int], str]  # of U, W, V and E, and the number of a layer, what is written at the arrows
 
 
-def lead(picture: Picture, before: list[str], after: list[str], letters: dict[tuple[str, int], str]) -> list[str]:
-    """The arrows along time."""
-    for k, (one, other) in enumerate(zip(before, after, strict=True)):
-        picture.arrows.append(Arrow(one, other, "recurrent", letters["W", k]))
-    return after
+def figure(model: Any, made: Run, graph: Graph, shown: set[int], title: str) -> Picture:
+    """x, the states, o, L and y one above the other: once for all steps, with a loop, then for each step, in a row."""
+    return Figure(model, made, graph, shown, title).picture
 
 
-def column_of(picture: Picture, made: Run, letters: dict[tuple[str, int], str], column: int, t: int | None) -> None:
-    """One step, from x up to y; with `t` None the folded one."""
-    layers = len(made.states)
-    time = "t" if t is None else str(t)
+class Figure:
+    """The table being filled."""
 
-    def add(what: str, role: str, row: int, value: str = "") -> str:
-        id = f"{what}_{column}" if what[0] == "h" else f"{what}{column}"
-        picture.boxes.append(Box(id, role, [f"{what}[{time}]", *([value] if value else [])], at=Place(column, row)))
+    def __init__(self, model: Any, made: Run, graph: Graph, shown: set[int], title: str) -> None:
+        self.made = made
+        self.letters, legend = letters_of(model, made, graph)
+        self.picture = Picture(f"{title}\n{legend}")
+        self.layers = len(made.states)
+        self.rows: dict[tuple[Line, str], int] = {}  # from the bottom: the input, the states of each layer, o, L and y
+        row = 2 if made.numbers else 1
+        for line, cell in made.cells.items():
+            for name in reversed(cell.state_names):
+                self.rows[line, name] = row
+                row += 1
+        self.above = row
+        self.only = next(iter(made.outputs)) if len(made.outputs) == 1 < made.columns else None  # the one answer's step
+        self.column(0, None)
+        middle = sum(self.rows.values()) // len(self.rows)
+        sign = Box("equals", "sign", ["="], "the same network", at=Place(1, middle))
+        self.picture.boxes.append(sign)
+        self.unfold(shown)
+
+    def add(self, id: str, role: str, lines: list[str], column: int, row: int, tooltip: str = "") -> str:
+        self.picture.boxes.append(Box(id, role, [line for line in lines if line], tooltip, at=Place(column, row)))
         return id
 
-    below = add("x", "input", 0)
-    for k, line in enumerate(made.states):
-        add(f"h{k}", "unit", 1 + k)
-        box = picture.boxes[-1]
-        name = "h" if layers == 1 else f"h{k}"
-        box.lines = [f"{name}[{time}]"]
-        box.tooltip = inside(made, line)
-        picture.arrows.append(Arrow(below, box.id, label=letters["U", k]))
-        if t is None:
-            picture.arrows.append(Arrow(box.id, box.id, "loop", letters["W", k]))
-        below = box.id
-    has_output = ("V", 0) in letters and (t is None or t in made.outputs)
-    if has_output:
-        output = add("o", "output", layers + 1)
-        picture.arrows.append(Arrow(below, output, label=letters["V", 0]))
-        below = output
-    if made.shares and (t is None or t in made.shares):
-        loss = add("L", "loss", layers + 2, "" if t is None else f"{made.shares[t].item():.3g}")
-        target = add("y", "target", layers + 3)
-        picture.arrows += [Arrow(below, loss), Arrow(target, loss)]
+    def arrow(self, source: str, target: str, role: str = "flow", label: str = "") -> None:
+        self.picture.arrows.append(Arrow(source, target, role, label))
+
+    def unfold(self, shown: set[int]) -> None:
+        """A column for each step that is shown, dots for the others, the states led along, the losses added up."""
+        made, column = self.made, 2
+        before = {
+            (line, name): self.add(f"begin{row}", "initial", [state_name(made, line, name, -1, self.layers)], column, row)
+            for (line, name), row in self.rows.items()
+        }
+        losses: list[str] = []
+        for t, following in pairwise([*sorted(shown), made.columns]):
+            column += 1
+            self.lead(before, self.column(column, t))
+            before = {place: f"s{row}_{column}" for place, row in self.rows.items()}
+            if t in made.shares:
+                losses.append(f"L{column}")
+            if following > t + 1:
+                column += 1
+                words = f"steps {t + 1} to {following - 1}"
+                dots = {
+                    place: self.add(f"dots{row}_{column}", "words", ["..."], column, row, words)
+                    for place, row in self.rows.items()
+                }
+                self.lead(before, dots)
+                before = dots
+                if any(t < s < following for s in made.shares) and following < made.columns:
+                    losses.append(self.add(f"Ldots{column}", "words", ["..."], column, self.above + 1, words))
+        if made.loss is not None and len(made.shares) > 1:
+            lines = ["loss", f"{made.loss.item():.3g}"]
+            losses.append(self.add("loss", "loss", lines, column + 1, self.above + 1, made.words))
+        for one, other in pairwise(losses):
+            self.arrow(one, other, "gathered")
+
+    def lead(self, before: dict[tuple[Line, str], str], after: dict[tuple[Line, str], str]) -> None:
+        """The arrows along time."""
+        for (line, name), source in before.items():
+            self.arrow(source, after[line, name], "recurrent", self.recurrent_letter(line, name))
+
+    def recurrent_letter(self, line: Line, name: str) -> str:
+        """W, where the matrix acts on this state: the first, which is the output."""
+        first = name == self.made.cells[line].state_names[0]
+        return self.letters.get(("W", line.layer), "") if first else ""
+
+    def column(self, column: int, t: int | None) -> dict[tuple[Line, str], str]:
+        """One step, from x up to y; with `t` None the folded one. Returns where the arrows of the states before it lead to."""
+        made = self.made
+        time = "t" if t is None else str(t)
+        number = made.numbers.get(t) if t is not None else None
+        word = f"x[{time}] = {int(number[0])}" if number is not None and number.size == 1 else f"x[{time}]"
+        below = self.add(f"x{column}", "input", [word], column, 0)
+        if made.numbers:
+            below = self.embedded(below, column, time)
+        into = {}
+        for line, cell in made.cells.items():
+            rows = [self.rows[line, name] for name in cell.state_names]
+            frame = f"cell{line.layer}_{column}"
+            if len(rows) > 1:  # a frame for the cell: its states are computed together
+                place, kind = Place(column, min(rows), 1, len(rows)), type(cell).__name__.removesuffix("Cell")
+                self.picture.boxes.append(Box(frame, "cell", [kind], self.inside(line), at=place))
+            for name, row in zip(cell.state_names, rows, strict=True):
+                words = state_name(made, line, name, 0, self.layers).split("[")[0]
+                unit = self.add(f"s{row}_{column}", "unit", [f"{words}[{time}]"], column, row, self.inside(line))
+                into[line, name] = frame if len(rows) > 1 else unit
+                if t is None:
+                    self.arrow(unit, unit, "loop", self.recurrent_letter(line, name))
+            self.arrow(below, into[line, cell.state_names[0]], label=self.letters.get(("U", line.layer), ""))
+            below = f"s{rows[0]}_{column}"
+        self.answer(below, column, t)
+        return into
+
+    def embedded(self, below: str, column: int, time: str) -> str:
+        vector = self.add(f"e{column}", "op", [f"e[{time}]"], column, 1, "the row of the embedding")
+        self.arrow(below, vector, label=self.letters.get(("E", 0), ""))
+        return vector
+
+    def answer(self, below: str, column: int, t: int | None) -> None:
+        """The output, its loss and its target, where a step has them; folded what one step at least has."""
+        made = self.made
+        once = t is None and self.only is not None
+        time = "" if once else "[t]" if t is None else f"[{t}]"
+        if ("V", 0) in self.letters and (t is None or t in made.outputs):
+            output = self.add(f"o{column}", "output", [f"o{time}"], column, self.above)
+            label = self.letters["V", 0]
+            self.arrow(below, output, "first" if once else "flow", f"{label}, t = {self.only}" if once else label)
+            if t in made.shares or (t is None and made.shares):
+                value = "" if t is None else f"{made.shares[t].item():.3g}"
+                words = "loss" if len(made.shares) == 1 else f"L{time}"
+                loss = self.add(f"L{column}", "loss", [words, value], column, self.above + 1, made.words)
+                target = self.add(f"y{column}", "target", [f"y{time}"], column, self.above + 2)
+                self.arrow(output, loss)
+                self.arrow(target, loss)
+
+    def inside(self, line: Line) -> str:
+        """What a circle stands for, as its tooltip."""
+        cell = self.made.cells[line]
+        return f"{type(cell).__name__}: {', '.join(f'{name} {tuple(p.shape)}' for name, p in cell.named_parameters())}"
 
 
-def inside(made: Run, line: Line) -> str:
-    """What a circle stands for, as its tooltip."""
-    cell = made.cells[line]
-    kind = type(cell).__name__
-    return f"{kind}: {', '.join(f'{name} {tuple(p.shape)}' for name, p in cell.named_parameters())}"
-
-
-def parameters(model: Any, made: Run) -> tuple[str, dict[tuple[str, int], str]]:
-    """The letters of the weights, and the line that tells what they are called here."""
-    letters: dict[tuple[str, int], str] = {}
+def letters_of(model: Any, made: Run, graph: Graph) -> tuple[Letters, str]:
+    """The letters of the weights that were used, and the line that tells what they are called here."""
+    letters: Letters = {}
     words = []
-    for k, (_line, cell) in enumerate(made.cells.items()):
-        number = str(k) if len(made.cells) > 1 else ""
-        for letter, p in (("U", cell.weight_ih), ("W", cell.weight_hh)):
-            letters[letter, k] = letter + number
-            words.append(f"{letter}{number} = {shortened(p.name or '')} {str(p.shape).replace(' ', '')}")
-    if not isinstance(model, Recurrent):
-        letters["V", 0] = "V"
-        weights = [p for _, p in model.readout.named_parameters() if p.ndim > 1]
-        words += [f"V = {shortened(p.name or '')} {str(p.shape).replace(' ', '')}" for p in weights[:1]] or ["V = the readout"]
-    return ";  ".join(words), letters
+
+    def say(letter: str, layer: int, number: str, p: Any, part: str = "") -> None:
+        if isinstance(p, Parameter) and node_of(p) in graph.index:
+            letters[letter, layer] = letter + number
+            name = shortened(part + (p.name or ""))
+            words.append(f"{letter}{number} = {name} {str(p.shape).replace(' ', '')}")
+
+    for line, cell in made.cells.items():
+        number = str(line.layer) if len(made.cells) > 1 else ""
+        say("U", line.layer, number, getattr(cell, "weight_ih", None))
+        say("W", line.layer, number, getattr(cell, "weight_hh", None))
+    if readout := getattr(model, "readout", None):
+        say("V", 0, "", next((p for _, p in readout.named_parameters() if p.ndim > 1), None))
+        if ("V", 0) not in letters:
+            letters["V", 0] = "V"
+            words.append("V = the readout")
+    if made.numbers:
+        say("E", 0, "", next(iter(model.embedding.parameters()), None), "embedding.")
+    return letters, ";  ".join(words)

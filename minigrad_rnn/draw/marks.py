@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,47 +11,35 @@ from minigrad.pictures import Block, Graph, Marks
 from minigrad.pictures.board import default_role
 
 from ..data.text import Alphabet
-from .run import Line, Run, column, line_of
+from ..recurrent import Recurrent
+from ..stepwise import Line, Run, column, line_of, node_of
 
-__all__ = ["GATES", "describe", "gate_blocks", "marks_of", "role"]
-
-GATES = ("i", "f", "g", "o", "r", "z", "n")
-FIXED = {"x": "input", "y": "target", "h0": "initial", "c0": "initial"}
+__all__ = ["describe", "gate_blocks", "marks_of", "role"]
 
 
-def role(node: Node) -> str:
+def role(made: Run, node: Node) -> str:
     """What a node of a recurrent network is."""
-    place = node.scope
-    if node.name in ("h", "c") and place is not None and "layer" in place:
-        return "state"
-    if node.name == "o" and place is not None and "readout" in place:
-        return "output"
-    if node.name in ("L", "loss") and place is not None and "loss" in place:
-        return "loss"
-    if node.name in FIXED and not node.requires_grad:
-        return FIXED[node.name]
-    if node.name == "x" and node.op is not None:
-        return "input"
-    return "op" if node.op is not None else default_role(node)
+    return made.roles.get(node) or ("op" if node.op is not None else default_role(node))
 
 
 def marks_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Marks:
     """The marks that every picture of an unrolled network has."""
-    tracked = tracks(made, graph)
+    tracked = tracks(made)
+    totals = made.sums | {node_of(part) for part in (*made.shares.values(), made.loss) if part is not None}
     back = any(line.reverse for line in made.states)
     marks = Marks(
-        role=role,
-        sums={"sum", "loss"},
-        names=names(made, graph, symbols),
+        role=lambda node: role(made, node),
+        sums=totals,
+        names=names(made, symbols),
         step=lambda node: column(made, node),
         step_name=lambda t: column_name(made, t),
-        track=lambda node: tracked.get(node) or ("sum" if node.name in ("L", "sum", "loss") else ""),
+        track=lambda node: tracked.get(node) or ("sum" if node in totals else ""),
         back=(lambda node: node.scope is not None and node.scope.get("direction") == "reverse") if back else lambda node: False,
         cuts=made.cuts,
     )
     for part in (*made.shares.values(), made.loss):
-        if part is not None and part._node is not None:
-            marks.notes[part._node] = f"{part.item():.3g}"
+        if part is not None:
+            marks.notes[node_of(part)] = f"{part.item():.3g}"
     return marks
 
 
@@ -66,47 +53,28 @@ def track_name(line: Line, name: str) -> str:
     return f"{name} {line.layer}{' reverse' * line.reverse}"
 
 
-def tracks(made: Run, graph: Graph) -> dict[Node, str]:
+def tracks(made: Run) -> dict[Node, str]:
     """The straight line that each state stands on: of an encoder and a decoder the same."""
-    found = {node: track_name(line_of(user), node.name[0]) for node, user in beginnings(graph) if node.name}
-    for line, steps in made.states.items():
-        for state in steps.values():
-            for name, part in zip(made.cells[line].state_names, state, strict=True):
-                if part._node is not None:
-                    found[part._node] = track_name(line, name)
-    return found
+    found = {node: track_name(line, name) for node, (line, name) in made.initial.items()}
+    return found | {node: track_name(line, name) for node, (line, name, _) in made.places.items()}
 
 
-def names(made: Run, graph: Graph, symbols: Alphabet | None) -> dict[Node, str]:
+def names(made: Run, symbols: Alphabet | None) -> dict[Node, str]:
     """Names other than the nodes' own: initial states, deep layers' states, the total loss, and the symbols that went in."""
-    found: dict[Node, str] = {}
     layers = len({line.layer for line in made.states})
-    for line, steps in made.states.items():
-        for t, state in steps.items():
-            for name, part in zip(made.cells[line].state_names, state, strict=True):
-                if part._node is not None:
-                    found[part._node] = state_name(made, line, name, t, layers)
-    for node, user in beginnings(graph):
-        line = line_of(user)._replace(part="")
-        found[node] = state_name(made, line, (node.name or "h")[0], made.columns if line.reverse else -1, layers)
-    if made.loss is not None and made.loss._node is not None and len(made.shares) > 1:
-        found[made.loss._node] = "loss"
+    found = {node: state_name(made, line, name, t, layers) for node, (line, name, t) in made.places.items()}
+    for node, (line, name) in made.initial.items():
+        found[node] = state_name(made, line._replace(part=""), name, made.columns if line.reverse else -1, layers)
+    if made.loss is not None and len(made.shares) > 1:
+        found[node_of(made.loss)] = "loss"
     if symbols is not None:
         for t, x in made.inputs.items():
             if (made.source_steps == 0) and x.ndim == 2 and x.shape[1] == len(symbols):
-                found[x._node or x._constant()] = f"x[{t}] = {symbols.decode([int(np.argmax(x.data[0]))])!r}"
+                found[node_of(x)] = f"x[{t}] = {symbols.decode([int(np.argmax(x.data[0]))])!r}"
         for t, y in made.targets.items():
-            if y.ndim == 1:
-                found[y._node or y._constant()] = f"y[{t - made.source_steps}] = {symbols.decode([int(y.data[0])])!r}"
+            if y.ndim == 1 and y.data[0] >= 0:
+                found[node_of(y)] = f"y[{t - made.source_steps}] = {symbols.decode([int(y.data[0])])!r}"
     return found
-
-
-def beginnings(graph: Graph) -> Iterator[tuple[Node, Node]]:
-    """Each initial state, and an op of the cell that reads it."""
-    for user in graph:
-        for node in user.parents:
-            if role(node) == "initial":
-                yield node, user
 
 
 def state_name(made: Run, line: Line, name: str, t: int, layers: int) -> str:
@@ -115,7 +83,7 @@ def state_name(made: Run, line: Line, name: str, t: int, layers: int) -> str:
     return f"{name}{layer}{'_rev' * line.reverse}[{t}]"
 
 
-def gate_blocks(graph: Graph) -> dict[Node, Block]:
+def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
     """The ops between two gates, or between the inputs of a cell and its gates, as one box for each step.
 
     What leads to several gates is the affine map of the cell; what leads to one belongs to it.
@@ -126,11 +94,12 @@ def gate_blocks(graph: Graph) -> dict[Node, Block]:
         for operand in node.parents:
             users.setdefault(operand, []).append(node)
     places = {node: str(node.scope) for node in inside}
+    said = {node: made.cells[line_of(node)].gate_names.get(node.name or "") for node in inside if line_of(node) in made.cells}
     goals: dict[Node, set[Node]] = {}
     for node in reversed(inside):
-        if node.name in GATES:
+        if said.get(node):
             goals[node] = {node}
-        elif role(node) != "state":
+        elif role(made, node) != "state":
             after = [goals.get(user, set()) if places.get(user) == places[node] else set() for user in users.get(node, [])]
             if after and all(after):
                 goals[node] = set().union(*after)
@@ -138,10 +107,7 @@ def gate_blocks(graph: Graph) -> dict[Node, Block]:
     for node, gates in goals.items():
         if len(gates) == 1:
             (gate,) = gates
-            kind = {"i": "input", "f": "forget", "o": "output", "r": "reset", "z": "update"}.get(gate.name or "", "candidate")
-            blocks[node] = Block(
-                f"g{graph.index[gate]}", (f"{gate.name}", gate.op.name, f"{kind}{' gate' * (kind != 'candidate')}")
-            )
+            blocks[node] = Block(f"g{graph.index[gate]}", (f"{gate.name}", gate.op.name, f"{said[gate]}"))
         else:
             where = "".join(c for c in places[node] if c.isalnum())
             blocks[node] = Block(f"a_{where}", ("U x + W h + b",))
@@ -150,7 +116,7 @@ def gate_blocks(graph: Graph) -> dict[Node, Block]:
 
 def describe(model: Any) -> str:
     layer = getattr(model, "recurrent", None) or getattr(model, "encoder", None) or model
-    kind = type(layer).__name__
+    kind = type(layer.cell if type(layer) is Recurrent else layer).__name__
     nonlinearity = getattr(layer.cell, "nonlinearity", None)
     words = f"{kind}({nonlinearity})" if nonlinearity else kind
     if len(layer.cells) > 1:

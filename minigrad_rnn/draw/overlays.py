@@ -13,14 +13,13 @@ from minigrad.graph import Leaf, Node, reverse, unbroadcast
 from minigrad.norms import norm
 from minigrad.pictures import Graph, Marks
 
-from .run import Run, column
+from ..saturation import saturated, saturates
+from ..stepwise import Run, column, column_of_use, node_of
 
 __all__ = ["OVERLAYS", "Measured", "Scale", "measure", "number", "put"]
 
 MOST_DECADES = 8  # of the colour scale
 OVERLAYS = ("gradient", "activation", "saturation", "share")
-SATURATED = 0.1  # of its largest slope, the slope below which a unit counts as saturated
-SLOPES = {"tanh": lambda out: 1 - out * out, "sigmoid": lambda out: 4 * out * (1 - out), "relu": lambda out: (out > 0) * 1.0}
 
 
 class Scale(NamedTuple):
@@ -68,12 +67,18 @@ class Measured:
         return Scale(high / 10**decades, high)
 
     def note(self, node: Node) -> str:
-        size = self.sizes.get(node)
-        if self.kind == "gradient":
-            return f"|dL/d{node.name}| {number(size)}"
-        if size is None:
+        text = self.text(self.sizes.get(node))
+        if self.kind == "share":
             return ""
-        return f"mean |{node.name}| {size:.2f}" if self.kind == "activation" else f"{size:.0%} saturated"
+        if self.kind == "gradient":
+            return f"|dL/d{node.name}| {text}"
+        return f"mean |{node.name}| {text}" if self.kind == "activation" else f"{text} saturated"
+
+    def text(self, size: float | None) -> str:
+        """A number of this kind: a dash where nothing was measured."""
+        if size is None or self.kind in ("gradient", "share"):
+            return number(size)
+        return f"{size:.2f}" if self.kind == "activation" else f"{size:.0%}"
 
 
 def number(size: float | None) -> str:
@@ -93,15 +98,11 @@ def measure(kind: str, made: Run, graph: Graph) -> Measured:
     return activations(kind, made, graph)
 
 
-def states_of(made: Run) -> list[Node]:
-    return [p._node for line in made.states.values() for s in line.values() for p in s if p._node is not None]
-
-
 def gradients(made: Run, graph: Graph) -> Measured:
     """The norm of dL/dstate for every state, and of what comes back along every arrow to the next step."""
     assert made.loss is not None
     root = made.loss._differentiable()
-    states = set(states_of(made))
+    states = set(made.places)
     crossings = [
         (node, i, operand)
         for node in graph
@@ -110,7 +111,7 @@ def gradients(made: Run, graph: Graph) -> Measured:
     ]
     wanted = {*states, *(node for node, _, _ in crossings)}
     cotangents = reverse(root, np.ones(root.shape, root.dtype), wanted, retain=True)
-    found = Measured("gradient", {node: norm(cotangents[node]) for node in states if node in cotangents})
+    found = Measured("gradient", {node: norm(cotangents.get(node, 0.0)) for node in states})
     parts: dict[Node, np.ndarray] = {}
     for node, i, operand in crossings:
         if node in cotangents:
@@ -134,10 +135,9 @@ def shares(made: Run, graph: Graph) -> Measured:
     cotangents = reverse(root, np.ones(root.shape, root.dtype), {node for node, _, _ in uses}, retain=True)
     parts: dict[tuple[Node, int], np.ndarray] = {}
     for node, i, leaf in uses:
-        t = column(made, node)
         if node in cotangents:
             part = sent(node, i, leaf, cotangents[node])
-            key = (leaf, -1 if t is None else t)
+            key = (leaf, column_of_use(made, node))
             parts[key] = part + parts[key] if key in parts else part
     found = Measured("share", uses={key: norm(part) for key, part in parts.items()})
     sums: dict[Node, np.ndarray] = {}
@@ -148,42 +148,34 @@ def shares(made: Run, graph: Graph) -> Measured:
 
 
 def activations(kind: str, made: Run, graph: Graph) -> Measured:
-    """Of each state the mean size of its elements; or of each activation, and of h those of its cell, the saturated share."""
-    values = {p._node: p.data for line in made.states.values() for s in line.values() for p in s if p._node is not None}
+    """Of each state the mean size of its elements; or the saturated share of each activation, and of a cell's output."""
     if kind == "activation":
-        return Measured(kind, {node: float(np.mean(np.abs(data))) for node, data in values.items()})
+        parts = [part for steps in made.states.values() for state in steps.values() for part in state]
+        return Measured(kind, {node_of(part): float(np.mean(np.abs(part.data), dtype=float)) for part in parts})
     found = Measured(kind)
     cells: dict[str, list[float]] = {}
     for node in graph:
-        slope = SLOPES.get(node.op.name) if node.op is not None else None
-        if slope is None or node.scope is None or "layer" not in node.scope:
-            continue
-        saved = node.recall()[0]
-        out = values.get(node, saved)
-        if out is not None:
-            found.sizes[node] = float(np.mean(slope(out) < SATURATED))
+        if node.op is not None and saturates(node.op.name) and node.scope is not None and "layer" in node.scope:
+            found.sizes[node] = saturated(node.op.name, node.recall()[0])
             cells.setdefault(str(node.scope), []).append(found.sizes[node])
-    for node in values:
-        if node.name == "h" and (inside := cells.get(str(node.scope))):
+    for node, (line, name, _) in made.places.items():
+        if name == made.cells[line].state_names[0] and (inside := cells.get(str(node.scope))):
             found.sizes[node] = float(np.mean(inside))
     return found
 
 
 def put(found: Measured, marks: Marks, made: Run, scale: Scale) -> str:
     """Write and colour what was measured; returns what the title says of it."""
-    for node in states_of(made) if found.kind == "gradient" else found.sizes:
-        if note := found.note(node):
-            marks.notes[node] = note
+    for node in {**made.places, **found.sizes} if found.kind != "share" else ():
+        marks.notes[node] = found.note(node)
         if node in found.sizes and (heat := scale.heat(found.sizes[node])) is not None:
             marks.heat[node] = heat
     marks.flow |= {pair: heat for pair, size in found.flows.items() if (heat := scale.heat(size)) is not None}
     for key, size in found.uses.items():
         marks.uses[key] = (number(size), scale.heat(size))
     pieces: dict[str, dict[int, tuple[str, float | None]]] = {}
-    for node in states_of(made):
-        t = column(made, node)
-        if t is not None:
-            pieces.setdefault(marks.track(node), {})[t] = (found.note(node), marks.heat.get(node))
+    for node, (_, _, t) in made.places.items():
+        pieces.setdefault(marks.track(node), {})[t] = (found.note(node), marks.heat.get(node))
     marks.pieces = pieces
     form = ".1e" if scale.logarithmic else ".2g"
     ends = f"from {scale.high:{form}} (dark) down to {scale.low:{form}} (light)" + ", log scale" * scale.logarithmic

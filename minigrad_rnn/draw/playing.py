@@ -9,8 +9,8 @@ from minigrad.pictures import Graph, Marks, Playback, Shown
 from minigrad.pictures.details import values_at_hand
 from minigrad.pictures.picture import Box, Picture
 
+from ..stepwise import Run, column, line_of
 from .marks import gate_blocks, role
-from .run import Run, column, line_of
 
 __all__ = ["playback"]
 
@@ -28,7 +28,7 @@ def playback(model: Any, made: Run, graph: Graph, marks: Marks, picture: Picture
         twins = like_in_picture(graph, marks, picture) if folded else {}
         finder = Finder(picture, graph, marks, made)
         where = {node: finder.boxes(twins.get(node, node), named) for node in graph}
-        return Shown(where, named, gates(graph, marks, picture))
+        return Shown(where, named, gates(made, graph, marks, picture))
 
     return Playback(graph, roots, known, shown, notes)
 
@@ -37,15 +37,15 @@ def name_of(node: Node, made: Run, marks: Marks) -> str:
     """What the pictures call it: h[3]."""
     t = column(made, node)
     own = node.name or ""
-    if own and t is not None and role(node) not in ("op", "parameter"):
+    if own and t is not None and role(made, node) not in ("op", "parameter"):
         own = f"{own}[{t - made.source_steps * (t >= made.source_steps > 0)}]"
     return marks.names.get(node) or own
 
 
-def gates(graph: Graph, marks: Marks, picture: Picture) -> dict[Node, tuple[str, str]]:
+def gates(made: Run, graph: Graph, marks: Marks, picture: Picture) -> dict[Node, tuple[str, str]]:
     """What can be folded of a step where its ops are drawn: each gate, and the affine map before them."""
     ids = {box.id for box in picture.all_boxes()}
-    blocks = {} if marks.blocks else gate_blocks(graph)
+    blocks = {} if marks.blocks else gate_blocks(made, graph)
     return {
         node: (block.id, " ".join(dict.fromkeys((block.lines[-1], block.lines[0]))))
         for node, block in blocks.items()
@@ -108,7 +108,8 @@ class Finder:
         texts = [named.get(node, "")]
         if place is not None:
             short = t - self.made.source_steps * (t >= self.made.source_steps > 0)
-            texts += [f"h[{short}]", f"h{line.layer}[{short}]"] * inside
+            output = self.made.cells[line].state_names[0] if line in self.made.cells else ""
+            texts += [f"{output}[{short}]", f"{output}{line.layer}[{short}]"] * inside
             texts += [f"o[{short}]"] * ("readout" in place) + [f"L[{short}]"] * ("loss" in place)
         candidates = [f"{node.name}{frame}", frame] if inside else []
         candidates += [self.texts[text] for text in texts if text in self.texts]

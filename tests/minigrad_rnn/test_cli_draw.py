@@ -151,9 +151,14 @@ def test_every_suffix_of_a_drawing_and_the_default_name(here, capsys):
     assert Path("adding-both.svg").exists()
 
 
-def test_the_loss_that_is_drawn_is_named_where_it_is_another(here, capsys):
-    drawn("draw parity --length 3")
-    assert "The loss in the picture is the squared error" in capsys.readouterr().out
+def test_the_loss_that_is_drawn_is_that_of_the_task(here):
+    about = building.load("hello.safetensors")[0] | {"task": "parity", "text": None, "length": 3, "seed": 0, "hidden": 4}
+    model, data = building.build(about).eval(), rnn.tasks.parity(3).data(1, 1, 0).batch(0)
+    total, steps = rnn.sequence_loss("binary", model(data.inputs), data.targets)
+    source = drawn("draw parity --length 3 --hidden 4 --cell rnn")
+    assert "the mean of the binary cross-entropy of 3 answers" in source
+    assert f'"loss\\n{total.item():.3g}"' in source
+    assert all(f'"L[{t}]\\n{share:.3g}"' in source for t, share in enumerate(steps))
 
 
 def test_without_a_renderer_the_dot_text_is_saved_with_the_reason(here, no_renderer, capsys):
@@ -254,6 +259,13 @@ def test_of_many_steps_the_decay_is_measured_when_asked_for(here, monkeypatch, c
     assert not Path("new.svg").exists()
 
 
+def test_gradflow_follows_the_gradient_from_the_decoder_into_the_encoder(here, capsys):
+    assert run("gradflow digits_to_letters.safetensors") == 0
+    out = capsys.readouterr().out
+    assert "layer 0: LSTMCell, T=4" in out
+    assert "encoder.weight_hh_l0" in out
+
+
 @pytest.mark.parametrize("options", ["", " --cells rnn,lstm"])
 def test_a_figure_is_saved(options, here, capsys):
     pytest.importorskip("matplotlib")
@@ -340,7 +352,6 @@ WRONG = [
     (1, "cannot write into the folder no: No such file", "draw hello --out no/new.svg"),
     (2, "cells are rnn, lstm, gru, relu, sigmoid, separated by commas, not 'elman'", "gradflow hello --cells rnn,elman"),
     (2, "cells are rnn, lstm, gru, relu, sigmoid, separated by commas, not ''", "gradflow hello --cells rnn,"),
-    (2, "gradflow measures one network that reads forwards", "gradflow digits_to_letters.safetensors"),
     (2, "the task hello has no length to choose", "gradflow hello --length 7"),
     (2, "was trained with --layers 1; leave out --layers", f"gradflow {HELLO} --layers 2"),
 ]

@@ -1,6 +1,7 @@
 """The pictures of recurrent networks: their structure, their numbers, and where the renderer puts the states."""
 
 import re
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import minigrad as mg
 import minigrad_rnn as rnn
 from minigrad.pictures import Graph, renderers
 from minigrad.pictures.frames import framed
 from minigrad.pictures.picture import Box
 from minigrad.pictures.table import placed
 from minigrad_rnn.draw.overlays import shares
-from minigrad_rnn.draw.run import run
+from minigrad_rnn.stepwise import run
 
 TASK = rnn.tasks.hello()
 SVG = "{http://www.w3.org/2000/svg}"
@@ -102,10 +104,12 @@ def test_symbols_are_written_at_inputs_and_targets():
     assert [re.search(rf"y\[{t}\] = '(.)'", source).group(1) for t in range(6)] == list("ihello")
 
 
-def test_the_losses_are_written_at_their_steps():
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_losses_are_written_at_their_steps(reduction):
     model = network()
-    source = rnn.draw.unrolled(model, TASK.inputs, TASK.targets).source
-    total, steps = rnn.sequence_cross_entropy(model(TASK.inputs), TASK.targets, reduction="sum")
+    source = rnn.draw.unrolled(model, TASK.inputs, TASK.targets, reduction=reduction).source
+    total, steps = rnn.sequence_cross_entropy(model(TASK.inputs), TASK.targets, reduction=reduction)
+    assert f"loss: the {reduction} of the cross-entropy" in source
     for t in range(6):
         assert f'label="L[{t}]\\n{steps[t]:.3g}"' in source
     assert f'label="loss\\n{total.item():.3g}"' in source
@@ -115,7 +119,7 @@ def test_the_losses_are_written_at_their_steps():
 def test_gradients_are_those_of_backpropagation_by_hand(T):
     model = network()
     x, y = sequence(T)
-    source = rnn.draw.unrolled(model, x, y, gradients=True, steps="all").source
+    source = rnn.draw.unrolled(model, x, y, gradients=True, steps="all", reduction="sum").source
     shown = re.findall(r"label=\"h\[(\d+)\]\\n\(1,5\)\\n\|dL/dh\| ([\d.e+-]+)\"", source)
     assert [int(t) for t, _ in shown] == list(range(T))
     assert [text for _, text in shown] == [f"{norm:.1e}" for norm in states_by_hand(model, x, y)]
@@ -134,7 +138,7 @@ def test_the_larger_gradient_is_the_darker():
 def test_colours_and_widths_stand_on_the_scale_that_the_title_tells():
     model = network()
     x, y = sequence(12)
-    source = rnn.draw.unrolled(model, x, y, gradients=True, steps="all").source
+    source = rnn.draw.unrolled(model, x, y, gradients=True, steps="all", reduction="sum").source
     high, low = (float(s) for s in re.search(r"from (\S+) \(dark\) down to (\S+) \(light\)", source).groups())
     by_hand = gradients_by_hand(model, x, y)
     assert high == pytest.approx(max(max(pair) for pair in by_hand), rel=0.05)
@@ -246,7 +250,7 @@ def arrows(drawing, role: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("level", ["op", "gate", "cell"])
 def test_of_many_steps_three_at_each_end_are_shown_and_a_strip(level):
     x, y = sequence(50)
-    drawing = rnn.draw.unrolled(network(), x, y, level=level, gradients=True)
+    drawing = rnn.draw.unrolled(network(), x, y, level=level, gradients=True, reduction="sum")
     shown = [box.lines[0] for box in boxes(drawing, "state").values()]
     assert sorted(shown) == sorted(f"h[{t}]" for t in (0, 1, 2, 47, 48, 49))
     (strip,) = (box for box in boxes(drawing, "strip").values() if box.pieces)
@@ -348,6 +352,21 @@ def test_a_many_to_one_has_its_loss_at_the_end():
     assert loss.at.column == last.at.column
 
 
+@pytest.mark.parametrize("level", ["op", "gate", "cell"])
+@pytest.mark.parametrize(
+    ("chunk", "drawn", "within"), [(4, [], 5), (3, ["c[2]", "c[3] ... c[20]", "h[2]", "h[3] ... h[20]"], 5)]
+)
+def test_scissors_of_folded_steps_are_on_the_strip(level, chunk, drawn, within):
+    x, y = sequence(24)
+    drawing = rnn.draw.unrolled(network("LSTM"), x, y, level=level, gradients=True, chunk=chunk)
+    assert sorted({source for source, _ in arrows(drawing, "cut")}) == drawn
+    strips = [box for box in boxes(drawing, "strip").values() if box.pieces]
+    assert [box.lines[-1] for box in strips] == [f"✂ x{within}"] * 2
+    cut = [piece.tooltip.split("[")[1].split("]")[0] for piece in strips[0].pieces if "✂" in piece.tooltip]
+    assert cut == [str(t) for t in range(4, 21) if t % chunk == 0]
+    assert f"the states are cut every {chunk} steps" in drawing.source
+
+
 @pytest.mark.parametrize("level", ["op", "cell"])
 def test_scissors_are_where_the_states_are_cut(level):
     drawing = rnn.draw.unrolled(network(), TASK.inputs, TASK.targets, level=level, gradients=True, chunk=2)
@@ -427,6 +446,139 @@ def test_both_of_a_long_sequence_leaves_out_the_middle():
     shown = [box.lines[0] for box in boxes(rnn.draw.both(network("GRU"), x, y)).values()]
     assert [text for text in shown if text.startswith("h[")] == ["h[t]", "h[-1]", "h[0]", "h[1]", "h[38]", "h[39]"]
     assert shown.count("...") == 2
+
+
+def test_both_of_many_to_one_has_one_loss():
+    x, y = sequence(4)
+    drawing = rnn.draw.both(last_only(), x, y[0])
+    shown = [box.lines for box in boxes(drawing).values()]
+    assert [lines[0] for lines in shown if re.match(r"o|y|L|loss", lines[0])] == ["o", "loss", "y", "o[3]", "loss", "y[3]"]
+    assert arrows(drawing, "first") == [("h[t]", "o")]  # the state of the last step only
+    assert arrows(drawing, "gathered") == []
+    assert sorted(arrows(drawing, "flow")) == sorted(
+        [
+            *((f"x[{t}]", f"h[{t}]") for t in "t0123"),
+            ("h[3]", "o[3]"),
+            ("o[3]", "loss"),
+            ("y[3]", "loss"),
+            ("o", "loss"),
+            ("y", "loss"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_both_has_a_circle_for_each_state(layers):
+    x, y = sequence(3)
+    drawing = rnn.draw.both(network("LSTM", num_layers=layers), x, y)
+    numbers = [""] if layers == 1 else ["0", "1"]
+    for name in [f"{state}{k}" for k in numbers for state in "hc"]:
+        assert (f"{name}[t]", f"{name}[t]") in arrows(drawing, "loop")
+        assert [a for a, _ in arrows(drawing, "recurrent") if a.startswith(f"{name}[")] == [f"{name}[{t}]" for t in (-1, 0, 1)]
+    assert len(arrows(drawing, "loop")) == 2 * layers
+
+
+def test_both_shows_the_embedding():
+    model = rnn.Sequence(rnn.RNN(3, 5, rng=0), rnn.Linear(5, 5, rng=1), embedding=rnn.Embedding(5, 3, rng=2))
+    numbers = np.array([[2], [0], [4]])
+    drawing = rnn.draw.both(model, numbers, numbers)
+    assert "E = embedding.weight (5,3)" in drawing.source
+    for t, x in enumerate(numbers[:, 0]):
+        assert (f"x[{t}] = {x}", f"e[{t}]") in arrows(drawing, "flow")
+        assert (f"e[{t}]", f"h[{t}]") in arrows(drawing, "flow")
+
+
+def test_what_both_cannot_draw_is_refused_with_words():
+    translator = rnn.EncoderDecoder(rnn.GRU(3, 8, rng=0), rnn.GRU(5, 8, rng=1), rnn.Linear(8, 5, rng=2), start=4)
+    for model, x, y in ((translator, np.ones((4, 1, 3)), [[0], [1]]), (both_ways(), TASK.inputs, TASK.targets)):
+        with pytest.raises(ValueError, match="reads forwards, without a decoder; draw this one unrolled"):
+            rnn.draw.both(model, x, y)
+
+
+def test_a_model_that_computes_something_else_is_not_drawn_as_if_it_did_not():
+    class Doubled(rnn.Sequence):
+        def run(self, x, state=None, lengths=None):
+            output, state = super().run(x, state, lengths)
+            return 2 * output, state
+
+    class Same(rnn.Sequence):
+        def run(self, x, state=None, lengths=None):
+            return super().run(x, state, lengths)
+
+    parts = rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1)
+    for draw in (rnn.draw.unrolled, rnn.draw.folded, rnn.draw.both, rnn.gradient_flow):
+        with pytest.raises(ValueError, match=r"Doubled.run gives other outputs than the layers of the model"):
+            draw(Doubled(*parts), TASK)
+        draw(Same(*parts), TASK)
+
+
+# Cells of one's own.
+
+
+class Leaky(rnn.Cell):
+    """A state that is no h, and a sigmoid called z that is no gate."""
+
+    state_names = ("s",)
+
+    def step(self, x, state):
+        (s,) = state
+        z = mg.sigmoid(self.affine(x, s))
+        z.name = "z"
+        return (0.5 * s + z * mg.tanh(x @ self.weight_ih.T),)
+
+
+class TwoStates(rnn.Cell):
+    state_names = ("s", "m")
+    gate_names: ClassVar = {"k": "keep gate"}
+
+    def step(self, x, state):
+        s, m = state
+        a = self.affine(x, s)
+        k = mg.sigmoid(a)
+        k.name = "k"
+        m = k * m + (1 - k) * mg.tanh(a)
+        return mg.tanh(m), m
+
+
+def own(cell: type[rnn.Cell]) -> rnn.Sequence:
+    return rnn.Sequence(rnn.Recurrent(cell(5, 5, dtype=np.float64, rng=0)), rnn.Linear(5, 5, dtype=np.float64, rng=1))
+
+
+@pytest.mark.parametrize(("cell", "states"), [(Leaky, "s"), (TwoStates, "sm")])
+def test_the_states_of_a_cell_of_ones_own_are_states_in_every_view(cell, states):
+    drawing = rnn.draw.folded(own(cell), TASK)
+    looped = {label.split("[")[0] for label in (a.label for a in drawing.picture.all_arrows() if a.role == "loop")}
+    assert looped == set(states)
+    expected = sorted(f"{name}[{t}]" for name in states for t in range(6))
+    for level in ("op", "gate", "cell"):
+        drawing = rnn.draw.unrolled(own(cell), TASK, level=level, gradients=True)
+        found = boxes(drawing, "state").values()
+        assert sorted(box.lines[0] for box in found) == expected
+        assert all(box.heat is not None and re.search(r"\d\.\de", box.lines[-1]) for box in found)
+        assert {box.lines[0] for box in boxes(drawing, "initial").values()} >= {f"{name}[-1]" for name in states}
+        sources = {source for source, _ in arrows(drawing, "recurrent")}
+        assert sources >= {f"{name}[{t}]" for name in states for t in range(5)}
+    loops = arrows(rnn.draw.both(own(cell), TASK), "loop")
+    assert sorted(loops) == sorted((f"{name}[t]", f"{name}[t]") for name in states)
+
+
+@needs_renderer
+@pytest.mark.parametrize("level", ["op", "cell"])
+def test_the_states_of_a_cell_of_ones_own_stand_on_a_line(level):
+    places = positions(rnn.draw.unrolled(own(TwoStates), TASK, level=level))
+    for name in "sm":
+        assert len({places[f"{name}[{t}]"][1] for t in range(6)}) == 1
+
+
+def test_a_gate_is_what_the_cell_says():
+    def blocks(cell):
+        drawing = rnn.draw.unrolled(own(cell), TASK, level="gate")
+        return {tuple(box.lines) for box in boxes(drawing, "block").values()}
+
+    assert blocks(Leaky) == set()
+    assert ("k", "sigmoid", "keep gate") in blocks(TwoStates)
+    assert rnn.gradient_flow(own(Leaky), TASK).gates.keys() == set()
+    assert rnn.gradient_flow(own(TwoStates), TASK).gates.keys() == {"k"}
 
 
 # Folded.
@@ -527,18 +679,3 @@ def test_no_two_boxes_overlap_and_no_line_of_states_crosses_a_box(level, model, 
                 for id, (u, v, _, h) in places.items():
                     crossed = min(a, b) < u < max(a, b) and abs(v - y1) < h / 2
                     assert not crossed or id in (arrow.source, arrow.target)
-
-
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
-def test_the_norms_in_the_picture_are_those_of_gradient_flow(kind):
-    rng = np.random.default_rng(0)
-    x, y = np.eye(5)[rng.integers(5, size=(50, 2))], rng.integers(5, size=(50, 2))
-    model = rnn.Sequence(kind(5, 4, rng=0, dtype=float), rnn.Linear(4, 5, rng=1, dtype=float))
-    picture = rnn.draw.unrolled(model, x, y, level="cell", gradients=True, steps="all").picture
-    assert picture is not None
-    flow = rnn.gradient_flow(model, x, y, reduction="sum")
-    drawn = {box.lines[0]: float(box.lines[1]) for box in picture.all_boxes() if box.role == "state"}
-    expected = {f"{state}[{t}]": norms[0, t] for state, norms in flow.norms.items() for t in range(50)}
-    assert drawn.keys() == expected.keys()
-    for name, norm in expected.items():
-        assert drawn[name] == pytest.approx(norm, rel=0.051), name  # two digits are written

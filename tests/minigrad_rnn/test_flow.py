@@ -176,7 +176,7 @@ def test_gates_and_saturation(kind):
             elif kind == "relu":
                 expected = np.mean(v == 0)
             else:
-                expected = np.mean((v < 0.05) | (v > 0.95))
+                expected = np.mean(4 * v * (1 - v) < 0.1)  # of its largest slope, 1/4
             assert flow.saturation[name][0, t] == pytest.approx(expected)
             seen += expected
             if name not in ("h", "tanh(c)"):
@@ -472,6 +472,22 @@ def test_frozen_layers_are_measured_and_have_no_shares():
     assert set(frozen.shares) == {"readout.weight", "readout.bias"}
 
 
+def test_numbers_are_found_by_short_names_and_parameters():
+    model = network("LSTM", num_layers=2)
+    flow = gradient_flow(model, *sequences(5), gradients=True)
+    np.testing.assert_array_equal(flow.gain("total", layer=0), flow.gains["total"][0, 1:])
+    assert np.isfinite(flow.gain()).all()
+    shares = flow.shares
+    for key in ("weight_hh_l1", model.recurrent.cells[1][0].weight_hh):
+        assert shares[key] is shares["recurrent.weight_hh_l1"]
+    assert flow.gradients[model.readout.bias] is flow.gradients["readout.bias"]
+    assert gradient_flow(network("GRU"), *sequences(5)).shares["weight_hh"].shape == (5,)
+    with pytest.raises(KeyError, match=r"one of recurrent.weight_hh_l0, recurrent.weight_hh_l1"):
+        shares["weight_hh"]
+    with pytest.raises(KeyError, match=r"'weight_xx' is none of recurrent.weight_ih_l0"):
+        shares["weight_xx"]
+
+
 def test_layers_of_different_cells_have_nan_where_a_state_is_missing():
     model = rnn.Sequence(
         rnn.Recurrent(rnn.LSTMCell(SYMBOLS, H, dtype=np.float64, rng=0), rnn.RNNCell(H, 5, dtype=np.float64, rng=1)),
@@ -508,6 +524,10 @@ def test_tables_hold_the_numbers():
     assert gradient_flow(network("tanh"), *sequences(1)).table()
     both = compare({"tanh": flow, "short": gradient_flow(network("LSTM"), *sequences(4))})
     rows = both.table(hops=[1, 10]).splitlines()
+    assert rows[0].split() == ["1", "step", "back", "10", "steps", "back", "half-life"]
+    assert repr(both) == both.table()
+    assert repr(flow) == flow.table(rows=6)
+    assert repr(compare({"none": gradient_flow(network("tanh"), *sequences(4), matrix=False)}))
     assert rows[1].split() == ["tanh", *(f"{flow.decay()[d]:.3g}" for d in (1, 10)), f"{flow.half_life():.3g}"]
     assert rows[2].split()[2] == "nan"
 
@@ -551,15 +571,20 @@ def test_the_recorder_measures_every_so_many_updates():
         (lambda m, x, y: gradient_flow(m, x[:0], y[:0]), ValueError, r"shape \(0, 2, 3\); expected \(T, batch, I\)"),
         (lambda m, x, y: gradient_flow(m, x[:, 0], y), ValueError, r"shape \(4, 3\); expected \(T, batch, I\)"),
         (lambda m, x, y: gradient_flow(m, x[..., :2], y), ValueError, r"\(2, 2\); expected \(batch, input_size=3\)"),
-        (lambda m, x, y: gradient_flow(m, x, y[1:]), ValueError, r"targets have shape \(3, 2\); expected \(4, 2\)"),
-        (lambda m, x, y: gradient_flow(m, x, y, loss="mse"), ValueError, "unless classes an axis of outputs"),
+        (
+            lambda m, x, y: gradient_flow(m, x, y[1:]),
+            ValueError,
+            r"targets have shape \(3, 2\); expected \(T, batch\) = \(4, 2\)",
+        ),
+        (lambda m, x, y: gradient_flow(m, x, y, loss="mse"), ValueError, r"expected \(T, batch, outputs\) = \(4, 2, 3\)"),
         (lambda m, x, y: gradient_flow(m, x, y * 0 - 100), ValueError, "every target is IGNORED"),
         (lambda m, x, y: gradient_flow(m, x, y, loss="hinge"), ValueError, "one of cross_entropy, mse, binary"),
         (lambda m, x, y: gradient_flow(m, x, y, reduction="max"), ValueError, "a reduction mean or sum"),
         (lambda m, x, y: mg.no_grad()(gradient_flow)(m, x, y), ValueError, r"outside of no_grad\(\)"),
         (lambda m, x, y: gradient_flow(m, x, y, matrix=False).decay(), ValueError, "was it made with matrix=False"),
         (lambda m, x, y: gradient_flow(m, x, y).decay("c"), ValueError, "no matrix of 'c', but of \\['h'\\]"),
-        (lambda m, x, y: gradient_flow(m, rnn.Batch(x, y, np.array([4, 2]))), ValueError, "the padding would be measured"),
+        (lambda m, x, y: gradient_flow(m, rnn.Batch(x, y), y), ValueError, "leave out the other targets"),
+        (lambda m, x, y: gradient_flow(m, x, y).gain("h"), ValueError, "one of total, activation, weight, carry, not 'h'"),
         (lambda m, x, y: GradientRecorder(m, x, y, every=0), ValueError, "at least 1"),
     ],
 )
