@@ -138,7 +138,7 @@ class GradientFlow:
             hops = [(node, part) for node, part in parts if place(node) == (k, t + 1)]
             arrived[k, t].append(sum((part for node, part in parts if place(node) != (k, t)), np.zeros(())))
             crossed[k, t + 1].append(sum((part for _, part in hops), np.zeros(())))
-            self.norms[name][k, t] = norm(g)
+            self.norms[name][k, t] = norm(g) if state in found else math.nan
             after = states.get((name, k, t + 1))
             direct = carriers(after) if after is not None and after in found else ()
             if kept := [part for node, part in hops if node in direct]:

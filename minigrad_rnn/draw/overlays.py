@@ -111,7 +111,7 @@ def gradients(made: Run, graph: Graph) -> Measured:
     ]
     wanted = {*states, *(node for node, _, _ in crossings)}
     cotangents = reverse(root, np.ones(root.shape, root.dtype), wanted, retain=True)
-    found = Measured("gradient", {node: norm(cotangents.get(node, 0.0)) for node in states})
+    found = Measured("gradient", {node: norm(cotangents[node]) for node in states if node in cotangents})
     parts: dict[Node, np.ndarray] = {}
     for node, i, operand in crossings:
         if node in cotangents:

@@ -36,8 +36,8 @@ def network(kind=rnn.LSTM, hidden=3):
 
 
 def gradients(model, inputs, targets):
-    """By name, of the sum over the steps of the losses, computed without the drawing."""
-    total, _ = rnn.sequence_cross_entropy(model(inputs), targets, reduction="sum")
+    """By name, of the mean loss, computed without the drawing."""
+    total, _ = rnn.sequence_cross_entropy(model(inputs), targets)
     parameters = list(model.parameters())
     return {p.name: g for p, g in zip(parameters, mg.grad(total, parameters), strict=True)}
 
