@@ -6,8 +6,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from .arrays import array_of
 from .ops.kinds import REAL, Domain, Rule, from_signature
 from .standin import primitive
+from .tensor import Tensor
+from .trees import leaves
 
 __all__ = ["custom_op"]
 
@@ -26,7 +31,11 @@ def custom_op(
     differentiated. Rules are NumPy code: on Tensors they record themselves, and so the op has derivatives of any order,
     forward and backward, and `minigrad.check_grads` can check it.
 
-    Raises TypeError if a rule asks for what there is not, or if the number of rules is not that of the operands.
+    What the function and its rules return is copied, so it may be a buffer that they use again.
+
+    Raises TypeError if a rule asks for what there is not, or if the number of rules is not that of the operands; when the op is
+    called, LeavesGraphError if an operand without a rule or an option requires grad; in the backward pass TypeError if a rule
+    returns complex numbers.
 
     >>> import numpy as np, minigrad
     >>> @minigrad.custom_op(lambda g, x, k: g * k * np.cos(k * x))
@@ -40,9 +49,11 @@ def custom_op(
         raise TypeError(f"kind is one of {KINDS}, not {kind!r}")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        op = from_signature(function.__name__, kind, primitive(function), rules, domain=domain)
+        op = from_signature(function.__name__, kind, primitive(copying(function)), rules, domain=domain)
         if op.variadic:
             raise TypeError(f"{op.name} takes any number of operands; a custom op has a fixed number, with a rule for each")
+        if kind != "elementwise":  # there the engine multiplies by g, into an array of its own
+            op.pullbacks = tuple(rule and copying(rule) for rule in op.pullbacks)
         defaults = function.__kwdefaults__ or {}
 
         @functools.wraps(function)
@@ -50,9 +61,27 @@ def custom_op(
             given = {**defaults, **options}
             if given.keys() != set(op.options) or len(operands) != len(op.operands):
                 return function(*operands, **options)  # which says in Python's own words what is wrong
+            for name, option in options.items():
+                for x in leaves(option):
+                    if isinstance(x, Tensor):
+                        x._stays(
+                            f"giving it to {op.name} as the option {name}, by which it is not differentiated (a positional "
+                            "parameter with a rule is),"
+                        )
             return op.run(*operands, given) if op.options else op.run(*operands)
 
         public.op = op  # type: ignore[attr-defined]
         return public
 
     return decorate
+
+
+def copying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, its result a new array: what it returned might be written to again."""
+
+    @functools.wraps(function)
+    def copied(*args: Any, **options: Any) -> Any:
+        result = function(*args, **options)
+        return np.array(array_of(result)) if isinstance(result, np.ndarray) else result
+
+    return copied
