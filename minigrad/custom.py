@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from sys import getrefcount, version_info
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def custom_op(
     differentiated. Rules are NumPy code: on Tensors they record themselves, and so the op has derivatives of any order,
     forward and backward, and `minigrad.check_grads` can check it.
 
-    What the function and its rules return is copied, so it may be a buffer that they use again.
+    What the function and its rules return may be a buffer that they use again: it is copied.
 
     Raises TypeError if a rule asks for what there is not, or if the number of rules is not that of the operands; when the op is
     called, LeavesGraphError if an operand without a rule or an option requires grad; in the backward pass TypeError if a rule
@@ -54,12 +55,12 @@ def custom_op(
             raise TypeError(f"{op.name} takes any number of operands; a custom op has a fixed number, with a rule for each")
         if kind != "elementwise":  # there the engine multiplies by g, into an array of its own
             op.pullbacks = tuple(rule and copying(rule) for rule in op.pullbacks)
-        defaults = function.__kwdefaults__ or {}
+        defaults, options_known = function.__kwdefaults__ or {}, set(op.options)
 
         @functools.wraps(function)
         def public(*operands: Any, **options: Any) -> Any:
             given = {**defaults, **options}
-            if given.keys() != set(op.options) or len(operands) != len(op.operands):
+            if given.keys() != options_known or len(operands) != len(op.operands):
                 return function(*operands, **options)  # which says in Python's own words what is wrong
             for name, option in options.items():
                 for x in leaves(option):
@@ -76,12 +77,19 @@ def custom_op(
     return decorate
 
 
+ndarray = np.ndarray
+# What `sys.getrefcount` says of an array that only one local variable has; since Python 3.14 the call itself does not count.
+ONE_REFERENCE = 2 if version_info < (3, 14) else 1
+
+
 def copying(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, its result a new array: what it returned might be written to again."""
+    """The function, its result a copy if somebody else has the array, who might write to it again."""
 
     @functools.wraps(function)
     def copied(*args: Any, **options: Any) -> Any:
         result = function(*args, **options)
-        return np.array(array_of(result)) if isinstance(result, np.ndarray) else result
+        if type(result) is ndarray and result.base is None and getrefcount(result) <= ONE_REFERENCE:
+            return result  # copied as well, an array of 2 MB would make the op slower by a third
+        return np.array(array_of(result)) if isinstance(result, ndarray) else result
 
     return copied

@@ -163,7 +163,8 @@ class Tensor:
     def data(self) -> np.ndarray:
         """The values, as a read-only array. Assigning puts a copy of the new values in their place (leaves only).
 
-        ``w.data -= lr * w.grad`` does that, too. Graphs that were recorded before keep the values they were computed with.
+        ``w.data -= lr * w.grad`` does that, too. Of a tensor only the values are taken. Graphs that were recorded before keep
+        the values they were computed with.
         """
         if RECORDER.get() is not None:
             return plain(self)  # type: ignore[no-any-return]

@@ -21,7 +21,8 @@ A rule's parameter names say what it needs, and so what is kept until the backwa
 ``shapes``     their shapes only
 =============  ==================================================================
 
-``None`` in place of a rule marks an operand that is not differentiated: a condition, class indices.
+``None`` in place of a rule marks an operand that is not differentiated: a condition, class indices. There a tensor that
+requires grad is an error.
 A rule is plain NumPy code and runs on arrays and on Tensors alike; on Tensors it records itself, and so there are
 derivatives of any order. Un-broadcasting and dtypes are not its business: the sweep sees to both.
 """
@@ -243,7 +244,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             arrays.append(x)
             nodes.append(None)
         else:
-            array = x if x is None or (op.weak and isinstance(x, SCALARS)) else array_of(x)
+            array = x if type(x) is ndarray or x is None or (op.weak and isinstance(x, SCALARS)) else array_of(x)
             arrays.append(array if recorder is None else known(array))
             nodes.append(None)
     try:

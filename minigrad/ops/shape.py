@@ -239,7 +239,10 @@ def own_index(i: Any) -> Any:
     """Index arrays are copied: what the backward pass will use must not change."""
     if (isinstance(i, int | slice) and not isinstance(i, Standin)) or i is None or i is Ellipsis:
         return i
-    array = plain(i).as_array() if isinstance(plain(i), Standin) else np.array(array_of(plain(i)))
+    given = plain(i)
+    array = (
+        given.as_array() if isinstance(given, Standin) else np.array(given if type(given) is np.ndarray else array_of(given))
+    )
     if array.size == 0 and isinstance(i, list):
         array = array.astype(np.intp)
     if array.dtype.kind not in "biu":

@@ -1,5 +1,7 @@
 """A user's op is an op like any other."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,17 @@ def test_what_it_returns_may_be_a_buffer_that_it_uses_again(forward, kind, insid
     np.testing.assert_array_equal(twice.data, np.exp(2 * V))
     (once.sum() + twice.sum()).backward()
     np.testing.assert_allclose(x.grad, np.exp(V) + 2 * np.exp(2 * V), rtol=1e-14)
+
+
+def test_a_new_array_is_not_copied():
+    made = []
+
+    def exp(x):
+        made.append(weakref.ref(y := np.exp(x)))
+        return y
+
+    y = mg.custom_op(lambda g, out: g * out)(exp)(mg.tensor(V))
+    assert made[0]() is not None, y
 
 
 @pytest.mark.parametrize("recorded", [False, True])
