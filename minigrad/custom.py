@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from sys import getrefcount, version_info
 from typing import Any
 
+import numpy as np
+
+from .arrays import array_of
 from .ops.kinds import REAL, Domain, Rule, from_signature
 from .standin import primitive
+from .tensor import Tensor
+from .trees import leaves
 
 __all__ = ["custom_op"]
 
@@ -26,7 +32,11 @@ def custom_op(
     differentiated. Rules are NumPy code: on Tensors they record themselves, and so the op has derivatives of any order,
     forward and backward, and `minigrad.check_grads` can check it.
 
-    Raises TypeError if a rule asks for what there is not, or if the number of rules is not that of the operands.
+    What the function and its rules return may be a buffer that they use again: it is copied.
+
+    Raises TypeError if a rule asks for what there is not, or if the number of rules is not that of the operands; when the op is
+    called, LeavesGraphError if an operand without a rule or an option requires grad; in the backward pass TypeError if a rule
+    returns complex numbers.
 
     >>> import numpy as np, minigrad
     >>> @minigrad.custom_op(lambda g, x, k: g * k * np.cos(k * x))
@@ -40,19 +50,46 @@ def custom_op(
         raise TypeError(f"kind is one of {KINDS}, not {kind!r}")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        op = from_signature(function.__name__, kind, primitive(function), rules, domain=domain)
+        op = from_signature(function.__name__, kind, primitive(copying(function)), rules, domain=domain)
         if op.variadic:
             raise TypeError(f"{op.name} takes any number of operands; a custom op has a fixed number, with a rule for each")
-        defaults = function.__kwdefaults__ or {}
+        if kind != "elementwise":  # there the engine multiplies by g, into an array of its own
+            op.pullbacks = tuple(rule and copying(rule) for rule in op.pullbacks)
+        defaults, options_known = function.__kwdefaults__ or {}, set(op.options)
 
         @functools.wraps(function)
         def public(*operands: Any, **options: Any) -> Any:
             given = {**defaults, **options}
-            if given.keys() != set(op.options) or len(operands) != len(op.operands):
+            if given.keys() != options_known or len(operands) != len(op.operands):
                 return function(*operands, **options)  # which says in Python's own words what is wrong
+            for name, option in options.items():
+                for x in leaves(option):
+                    if isinstance(x, Tensor):
+                        x._stays(
+                            f"giving it to {op.name} as the option {name}, by which it is not differentiated (a positional "
+                            "parameter with a rule is),"
+                        )
             return op.run(*operands, given) if op.options else op.run(*operands)
 
         public.op = op  # type: ignore[attr-defined]
         return public
 
     return decorate
+
+
+ndarray = np.ndarray
+# What `sys.getrefcount` says of an array that only one local variable has; since Python 3.14 the call itself does not count.
+ONE_REFERENCE = 2 if version_info < (3, 14) else 1
+
+
+def copying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, its result a copy if somebody else has the array, who might write to it again."""
+
+    @functools.wraps(function)
+    def copied(*args: Any, **options: Any) -> Any:
+        result = function(*args, **options)
+        if type(result) is ndarray and result.base is None and getrefcount(result) <= ONE_REFERENCE:
+            return result  # copied as well, an array of 2 MB would make the op slower by a third
+        return np.array(array_of(result)) if isinstance(result, ndarray) else result
+
+    return copied

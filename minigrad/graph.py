@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from .arrays import array_of
 from .errors import GraphFreedError
 from .standin import Standin, known
 
@@ -322,7 +323,7 @@ def reverse(
         if g.shape != node.shape:
             g = unbroadcast(g, node.shape)
         if g.dtype is not node.dtype and g.dtype != node.dtype:
-            g = g.astype(node.dtype)
+            g = converted(g, node)
         have = cotangents.get(node)
         if have is None:
             cotangents[node] = g
@@ -431,7 +432,7 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
             total = parts[0]
             for part in parts[1:]:
                 total = total + part
-            found[node] = total.astype(node.dtype) if total.dtype != node.dtype else total
+            found[node] = converted(total, node) if total.dtype != node.dtype else total
     return {node: found[node] for node in outputs if node in found}
 
 
@@ -447,16 +448,26 @@ def hooked(node: Node, g: Any, lift: Lift | None) -> Any:
         if isinstance(new, Standin):
             pass
         elif lift is None:
-            new = np.array(new)
+            new = np.array(array_of(new))
         elif not hasattr(new, "requires_grad"):
-            new = lift(np.array(new), None)
+            new = lift(np.array(array_of(new)), None)
         if new.shape != node.shape:
             raise ValueError(
                 f"a hook was given the gradient, of shape {node.shape}, and returned one of shape {new.shape}; it returns one "
                 "of the same shape to go on with, or None to leave it as it is"
             )
-        g = new.astype(node.dtype)
+        g = converted(new, node)
     return g
+
+
+def converted(g: Any, node: Node) -> Any:
+    """A cotangent or tangent in the dtype of its node."""
+    if g.dtype.kind == "c":
+        raise TypeError(
+            f"a rule or a hook gave {g.dtype} for the gradient of a tensor of {node.dtype}, and its imaginary part would be "
+            "lost; gradients are real: return g.real if that is what you mean"
+        )
+    return g.astype(node.dtype)
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:

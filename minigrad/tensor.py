@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from .arrays import array_of
 from .data import Data
 from .errors import LeavesGraphError
 from .graph import CURRENT, DEBUG, HOOKS, Leaf, Node, Scope, reverse
@@ -162,7 +163,8 @@ class Tensor:
     def data(self) -> np.ndarray:
         """The values, as a read-only array. Assigning puts a copy of the new values in their place (leaves only).
 
-        ``w.data -= lr * w.grad`` does that, too. Graphs that were recorded before keep the values they were computed with.
+        ``w.data -= lr * w.grad`` does that, too. Of a tensor only the values are taken. Graphs that were recorded before keep
+        the values they were computed with.
         """
         if RECORDER.get() is not None:
             return plain(self)  # type: ignore[no-any-return]
@@ -178,7 +180,7 @@ class Tensor:
         if isinstance(new, Data) and new.is_current(self):
             return
         new = plain(new)
-        array = new if isinstance(new, Standin) else np.array(new)
+        array = new if isinstance(new, Standin) else np.array(array_of(new))
         if array.shape != self.shape:
             raise ValueError(f"new data has shape {array.shape}, this tensor has {self.shape}; they must be equal")
         self._rebind(as_dtype(array, self.dtype))
@@ -249,7 +251,7 @@ class Tensor:
         if not isinstance(self._node, Leaf):
             raise ValueError("only a leaf that requires grad has a .grad to set")
         if new is not None:
-            array = new if isinstance(new, Standin) else np.array(new)
+            array = new if isinstance(new, Standin) else np.array(array_of(new))
             if array.shape != self.shape:
                 raise ValueError(
                     f"a gradient has its tensor's shape {self.shape}, this one has {array.shape}; "
@@ -262,8 +264,9 @@ class Tensor:
         """Compute the gradient of this tensor with respect to every leaf it depends on, and add it to their ``.grad``.
 
         A tensor of more than one element needs a `seed` of its shape (the cotangent to start from; PyTorch calls it
-        ``gradient``). What the graph had saved is freed on the way, so a second call raises `GraphFreedError`,
-        unless this one is given ``retain_graph=True``.
+        ``gradient``). ``.grad`` is an array, so a seed that requires grad raises LeavesGraphError: `minigrad.grad` with
+        ``create_graph=True`` differentiates it. What the graph had saved is freed on the way, so a second call raises
+        `GraphFreedError`, unless this one is given ``retain_graph=True``.
 
         >>> import minigrad
         >>> w = minigrad.tensor([1.0, 2.0], requires_grad=True)
@@ -272,6 +275,8 @@ class Tensor:
         array([2., 4.])
         """
         node = self._differentiable()
+        if isinstance(seed, Tensor):
+            seed._stays("a seed of backward(), whose gradients are arrays (see minigrad.grad with create_graph=True),")
         found = reverse(node, self._seed(seed), None, retain=retain_graph)
         recorder = RECORDER.get()
         with GATHERING:
@@ -362,6 +367,12 @@ class Tensor:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         self._stays("turning it into a NumPy array (np.asarray, np.array, a[...] = t, a list of tensors)")
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    @property
+    def _mask(self) -> Any:
+        """What `numpy.ma` looks for. It takes the values by itself, past ``__array__``."""
+        self._stays("an operation with a masked array")
+        return np.ma.nomask
 
     # -- Python's protocols ----------------------------------------------------------------------------------
 
@@ -627,7 +638,7 @@ class Hook:
 
 def owned_array(data: Any, dtype: Any) -> np.ndarray:
     """A copy that nobody can write to, of real numbers."""
-    given = np.asarray(data)
+    given = array_of(data)
     if given.dtype.kind in "biuf":
         array = np.array(given, dtype=dtype)
     if given.dtype.kind not in "biuf" or array.dtype.kind not in "biuf":
@@ -686,7 +697,7 @@ def plain(x: Any) -> Any:
 def values(x: Any) -> Any:
     """The array of a Tensor, a stand-in as it is, anything else made an array."""
     x = plain(x)
-    return x.as_array() if isinstance(x, Standin) else np.asarray(x)
+    return x.as_array() if isinstance(x, Standin) else array_of(x)
 
 
 def as_dtype(array: Any, dtype: Any) -> Any:

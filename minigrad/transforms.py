@@ -61,7 +61,8 @@ def grad(
     containers (tuples, lists, dicts) of them, and the gradient comes in the same containers.
 
     Raises ValueError if `y` or one of `xs` does not require grad, if `y` is not a single number and there is no seed, or if
-    the seed does not fit; TypeError if an argument to differentiate by is not of floating-point numbers.
+    the seed does not fit; LeavesGraphError if the seed requires grad and there is no `create_graph`; TypeError if an argument
+    to differentiate by is not of floating-point numbers.
 
     >>> import numpy as np, minigrad
     >>> x = minigrad.tensor(2.0, requires_grad=True)
@@ -84,6 +85,8 @@ def grad(
             what = f"is of type {type(x).__name__}" if not isinstance(x, Tensor) else "does not require grad"
             where = "x" if single else f"xs[{i}]"
             raise ValueError(f"grad(y, {where}): {where} {what}; make it with minigrad.tensor(..., requires_grad=True)")
+    if isinstance(seed, Tensor) and not create_graph:
+        seed._stays("the seed of a gradient that is not recorded (give create_graph=True if it should be)")
     answers = swept_back(y, inputs, seed, create_graph, create_graph if retain_graph is None else retain_graph)
     return answers[0] if single else answers
 

@@ -31,7 +31,7 @@ from .reduce import (
 )  # fmt: skip
 from .shape import (
     append, array_split, atleast_1d, atleast_2d, atleast_3d, broadcast_to, choose, column_stack, concat, concatenate,
-    diag, diagonal, dstack, expand_dims, flip, fliplr, flipud, getitem, hsplit, hstack, kron, matrix_transpose,
+    diag, diagonal, dstack, expand_dims, flip, fliplr, flipud, full_like, getitem, hsplit, hstack, kron, matrix_transpose,
     moveaxis, pad, partition, permute_dims, ravel, repeat, reshape, roll, rollaxis, rot90, select, sort, split, squeeze,
     stack, swapaxes, take, take_along_axis, tile, trace, transpose, tril, triu, vsplit, vstack,
 )  # fmt: skip
@@ -62,7 +62,7 @@ PLAIN: set[Callable[..., Any]] = {
     np.all, np.any, np.argmax, np.argmin, np.argsort, np.argpartition, np.argwhere, np.nonzero, np.flatnonzero,
     np.count_nonzero, np.searchsorted, np.digitize, np.isclose, np.allclose, np.array_equal, np.array_equiv,
     np.isposinf, np.isneginf, np.isreal, np.iscomplex, np.round,
-    np.shape, np.ndim, np.size, np.result_type, np.zeros_like, np.ones_like, np.empty_like, np.full_like,
+    np.shape, np.ndim, np.size, np.result_type, np.zeros_like, np.ones_like, np.empty_like,
     np.array_repr, np.array_str, np.array2string, np.shares_memory, np.may_share_memory,
 }  # fmt: skip
 
@@ -72,7 +72,7 @@ __all__ = [  # noqa: RUF022
     "array_split", "astype", "atleast_1d", "atleast_2d", "atleast_3d", "average", "broadcast_to", "cbrt", "choose",
     "clip", "column_stack", "concat", "concatenate", "cos", "cosh", "cross", "cross_entropy", "cumprod", "cumsum",
     "deg2rad", "diag", "diagonal", "diff", "divide", "dot", "dstack", "einsum", "erf", "erfc", "exp", "exp2",
-    "expand_dims", "expm1", "fabs", "flip", "fliplr", "flipud", "float_power", "fmax", "fmin", "fmod", "gelu",
+    "expand_dims", "expm1", "fabs", "flip", "fliplr", "flipud", "float_power", "fmax", "fmin", "fmod", "full_like", "gelu",
     "getitem", "hsplit", "hstack", "hypot", "inner", "kron", "linear", "log", "log10", "log1p", "log2", "log_softmax",
     "logaddexp", "logaddexp2", "logsumexp", "masked_multiply", "matmul", "matrix_transpose", "max", "maximum", "mean",
     "median", "min", "minimum", "mod", "moveaxis", "multiply", "nan_to_num", "negative", "outer", "pad", "partition",

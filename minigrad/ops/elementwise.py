@@ -340,6 +340,8 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         condition = condition.data
     if x is None and y is None:
         return np.nonzero(condition)
+    if x is None or y is None:
+        raise ValueError("where takes a condition with both x and y, or alone")
     return where_op.run(condition, x, y)
 
 

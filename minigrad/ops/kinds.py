@@ -21,7 +21,8 @@ A rule's parameter names say what it needs, and so what is kept until the backwa
 ``shapes``     their shapes only
 =============  ==================================================================
 
-``None`` in place of a rule marks an operand that is not differentiated: a condition, class indices.
+``None`` in place of a rule marks an operand that is not differentiated: a condition, class indices. There a tensor that
+requires grad is an error.
 A rule is plain NumPy code and runs on arrays and on Tensors alike; on Tensors it records itself, and so there are
 derivatives of any order. Un-broadcasting and dtypes are not its business: the sweep sees to both.
 """
@@ -36,6 +37,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..arrays import array_of
+from ..errors import LeavesGraphError
 from ..graph import CURRENT, DEBUG, NO_OPTIONS, RECORDING, WATCH, Gather, Leaf, Node, add_note, next_number, reverse
 from ..standin import RECORDER, Standin, decide, known
 from ..tensor import Tensor, lifted, wrap
@@ -143,6 +146,11 @@ class Op:
         """`kept`, and the function (out, arrays) -> what is kept, with None in the place of what is not."""
         found = self._keepers.get(wants)
         if found is None:
+            for operand, rule, want in zip(self.operands, self.rules, wants, strict=False):
+                if want and rule is None:
+                    raise LeavesGraphError(
+                        f"{self.name} has no derivative by {operand}, which requires grad here; give it {operand}.detach()"
+                    )
             mask = self.kept(wants)
             kept = ["out" if mask[0] else "None", *(f"arrays[{i}]" if k else "None" for i, k in enumerate(mask[1:]))]
             found = self._keepers[wants] = mask, eval(f"lambda out, arrays: ({', '.join(kept)})")
@@ -236,7 +244,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             arrays.append(x)
             nodes.append(None)
         else:
-            array = x if x is None or (op.weak and isinstance(x, SCALARS)) else np.asarray(x)
+            array = x if type(x) is ndarray or x is None or (op.weak and isinstance(x, SCALARS)) else array_of(x)
             arrays.append(array if recorder is None else known(array))
             nodes.append(None)
     try:
@@ -339,7 +347,7 @@ def written_out(op: Op) -> Callable[..., Any]:
         all_tensors=" and ".join(f"isinstance({x}, Tensor)" for x in names),
         all_arrays=" and ".join(f"type({x}) is ndarray" for x in names),
         take_nodes="; ".join(f"{x}_node = {x}._node" for x in names),
-        all_recorded=" and ".join(f"{x}_node is not None" for x in names),
+        all_recorded=str(None not in op.rules and " and ".join(f"{x}_node is not None" for x in names)),
         none_recorded=" and ".join(f"{x}_node is None" for x in names),
         wants=", ".join(f"{x}_node is not None" for x in names),
         take_constants="; ".join(f"{x}_node = {x}_node or {x}._leaf or {x}._constant()" for x in names),

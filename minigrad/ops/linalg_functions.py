@@ -84,6 +84,9 @@ def norm(x: Any, ord: Any = None, axis: Axes = None, keepdims: bool = False) -> 
     >>> y.item(), x.grad
     (5.0, array([0.6, 0.8]))
     """
+    if isinstance(ord, Tensor):
+        ord._stays("giving it as ord, by which norm is not differentiated,")
+        ord = ord.item()
     x = as_array(x)
     if x.dtype.kind != "f":
         x = x.astype(float)

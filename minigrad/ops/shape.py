@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from ..arrays import array_of
 from ..graph import Piece
 from ..standin import Standin, primitive
 from ..tensor import Tensor, plain, wrap
@@ -146,6 +147,23 @@ def broadcast_to(x: Any, shape: Shape) -> Any:
     return broadcast_to_op.run(x, {"shape": as_tuple(shape)})
 
 
+def full_like(x: Any, fill_value: Any, dtype: Any = None, *, shape: Shape | None = None) -> Any:
+    """`fill_value`, broadcast to the shape and in the dtype of x, or those given. As ``np.full_like``.
+
+    The gradient flows to `fill_value`; of x only shape and dtype count. A plain array unless `fill_value` is a Tensor.
+
+    >>> import minigrad
+    >>> value = minigrad.tensor(2.0, requires_grad=True)
+    >>> minigrad.full_like(minigrad.tensor([0.0, 0.0, 0.0]), value).sum().backward()
+    >>> value.grad
+    array(3.)
+    """
+    x = as_array(plain(x))
+    if not isinstance(fill_value, Tensor):
+        return np.full_like(x, fill_value, dtype, shape=shape)
+    return broadcast_to(fill_value.astype(dtype or x.dtype), x.shape if shape is None else shape)
+
+
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     """Arrays joined along an axis they have; flattened first if `axis` is None. As ``np.concatenate``.
 
@@ -221,7 +239,10 @@ def own_index(i: Any) -> Any:
     """Index arrays are copied: what the backward pass will use must not change."""
     if (isinstance(i, int | slice) and not isinstance(i, Standin)) or i is None or i is Ellipsis:
         return i
-    array = plain(i).as_array() if isinstance(plain(i), Standin) else np.array(plain(i))
+    given = plain(i)
+    array = (
+        given.as_array() if isinstance(given, Standin) else np.array(given if type(given) is np.ndarray else array_of(given))
+    )
     if array.size == 0 and isinstance(i, list):
         array = array.astype(np.intp)
     if array.dtype.kind not in "biu":
@@ -240,17 +261,20 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     if axis is None or not shape_of(x):
         axis = axis if axis is None else normalize_axis_index(axis, 1)  # NumPy takes a number for an array of one
         x, axis = reshape(x, -1), 0
-    return getitem(x, (slice(None),) * normalize_axis_index(axis, len(shape_of(x))) + (plain_array(indices),))
+    index = plain_array(indices)
+    if index.dtype.kind == "b":
+        index = index.astype(np.intp)  # numbers, as NumPy has them here, and no mask
+    return getitem(x, (slice(None),) * normalize_axis_index(axis, len(shape_of(x))) + (index,))
 
 
 def plain_array(x: Any) -> Any:
     """Anything but a tensor that requires grad as an array: indices, conditions."""
-    return plain(x) if isinstance(plain(x), Standin) else np.asarray(x)
+    return plain(x) if isinstance(plain(x), Standin) else array_of(x)
 
 
 def as_array(x: Any) -> Any:
     """A Tensor as it is, anything else as an array."""
-    return x if isinstance(x, Tensor | Standin) else np.asarray(x)
+    return x if isinstance(x, Tensor | Standin) else array_of(x)
 
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
@@ -771,6 +795,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.squeeze: squeeze,
     np.expand_dims: expand_dims,
     np.broadcast_to: broadcast_to,
+    np.full_like: full_like,
     np.concatenate: concatenate,
     np.stack: stack,
     np.split: split,

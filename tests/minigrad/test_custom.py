@@ -1,5 +1,7 @@
 """A user's op is an op like any other."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,91 @@ def test_an_elementwise_rule_does_not_get_the_cotangent_nor_any_other_the_number
         mg.custom_op(lambda g, x: g * 2 * x, kind="elementwise")(lambda x: x * x)
     with pytest.raises(TypeError, match="a rule asks for 'i'"):
         mg.custom_op(lambda g, i: g)(lambda x: x)
+
+
+# -- buffers and complex numbers -------------------------------------------------------------------------------
+
+BUFFER = np.empty(3)
+V = np.array([0.0, 1.0, -0.5])
+BUFFERED = {
+    "the buffer": lambda x: np.exp(x, out=BUFFER),
+    "a view of it": lambda x: np.exp(x, out=BUFFER)[:],
+    "another view": lambda x: np.exp(x[::-1], out=BUFFER)[::-1],
+    "read-only": lambda x: np.broadcast_to(np.exp(x, out=BUFFER), 3),
+    "a new array": lambda x: np.exp(x),
+}
+
+
+@pytest.mark.parametrize("forward", BUFFERED)
+@pytest.mark.parametrize("kind", ["general", "elementwise"])
+@pytest.mark.parametrize("inside", [lambda f: f, mg.checkpoint], ids=["", "checkpoint"])
+def test_what_it_returns_may_be_a_buffer_that_it_uses_again(forward, kind, inside):
+    exp = mg.custom_op((lambda g, out: g * out) if kind == "general" else (lambda out: out), kind=kind)(BUFFERED[forward])
+    x = mg.tensor(V, requires_grad=True)
+    once, twice = inside(exp)(x), inside(exp)(2 * x)
+    np.testing.assert_array_equal(once.data, np.exp(V))
+    np.testing.assert_array_equal(twice.data, np.exp(2 * V))
+    (once.sum() + twice.sum()).backward()
+    np.testing.assert_allclose(x.grad, np.exp(V) + 2 * np.exp(2 * V), rtol=1e-14)
+
+
+def test_a_new_array_is_not_copied():
+    made = []
+
+    def exp(x):
+        made.append(weakref.ref(y := np.exp(x)))
+        return y
+
+    y = mg.custom_op(lambda g, out: g * out)(exp)(mg.tensor(V))
+    assert made[0]() is not None, y
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_what_a_rule_returns_may_be_a_buffer_that_it_uses_again(recorded):
+    def rule(g, out):
+        g, out = (x.detach().numpy() if recorded else x for x in (g, out))
+        return np.multiply(g, out, out=BUFFER)
+
+    exp = mg.custom_op(rule)(lambda x: np.exp(x))
+    x, y = mg.tensor(V, requires_grad=True), mg.tensor(2 * V, requires_grad=True)
+    by_x, by_y = mg.grad(exp(x).sum() + exp(y).sum(), [x, y], create_graph=recorded)
+    np.testing.assert_array_equal(by_x.data, np.exp(V))
+    np.testing.assert_array_equal(by_y.data, np.exp(2 * V))
+
+
+def test_a_buffer_in_forward_mode():
+    scaled = mg.custom_op(lambda g: np.multiply(g, 2.0, out=BUFFER) if type(g) is np.ndarray else 2.0 * g)(lambda x: 2.0 * x)
+    x, y = mg.jvp(lambda x, y: (scaled(x), scaled(y)), (V, V), (V, 3 * V))[1]
+    np.testing.assert_array_equal((x, y), (2 * V, 6 * V))
+
+
+COMPLEX = {
+    "general": (lambda g: g * (1 + 2j), {}),
+    "linear": (lambda g: g * (1 + 2j), {"kind": "linear"}),
+    "elementwise": (lambda x: x * (1 + 2j), {"kind": "elementwise"}),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_the_imaginary_part_of_a_rule_is_not_dropped(name):
+    rule, options = COMPLEX[name]
+    f = mg.custom_op(rule, **options)(lambda x: x * 1.0)
+    with pytest.raises(TypeError, match=r"complex128.*imaginary part would be lost.*return g\.real"):
+        f(mg.tensor(V, requires_grad=True)).sum().backward()
+    with pytest.raises(TypeError, match="complex"):
+        mg.jvp(f, (V,), (V,))
+    with pytest.raises(TypeError, match="complex"):
+        mg.grad(lambda x: mg.grad(lambda x: f(x).sum())(x).sum())(V)
+
+
+def test_complex_numbers_are_refused_on_their_way_in_and_out():
+    x = mg.tensor(V, requires_grad=True)
+    for call in (
+        lambda: mg.tensor([1j]), lambda: x * 1j, lambda: mg.custom_op(lambda g: g)(lambda x: x * 1j)(x),
+        lambda: (x * 1).backward(V * 1j), lambda: mg.jvp(np.sin, (V,), (V * 1j,)), lambda: setattr(x, "grad", V * 1j),
+        lambda: setattr(x, "data", V * 1j), lambda: x.astype(complex), lambda: mg.grad(np.sum)(V * 1j),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=r"complex"):
+            call()
+    with x.register_hook(lambda g: g * 1j), pytest.raises(TypeError, match="a hook gave complex128"):
+        (x * 1).sum().backward()

@@ -475,3 +475,77 @@ def test_every_function_of_numpy_is_tried() -> None:
     elsewhere = {*shape.FUNCTIONS, *linalg.FUNCTIONS, *linalg_functions.FUNCTIONS}
     found = {f.__name__ for f in FUNCTIONS if f not in elsewhere}
     assert found - {"amax", "amin"} <= tried | in_test_more_ops
+
+
+@pytest.mark.parametrize("fill", [2.5, np.array([1.0, 2.0, 3.0, 4.0]), [[1], [2], [3]]])
+@pytest.mark.parametrize("options", [{}, {"dtype": "float32"}, {"shape": (5, 3, 4)}, {"dtype": int}])
+def test_full_like_is_numpys(fill: Any, options: dict[str, Any]) -> None:
+    expected = np.full_like(B, fill, **options)
+    for f in (np.full_like, minigrad.full_like):
+        assert_same(f(leaf(B), fill, **options), expected)
+        assert_same(f(leaf(B), minigrad.tensor(fill), **options), expected)
+
+
+def test_take_has_booleans_as_numbers() -> None:
+    assert_same(np.take(leaf(B), [True, False, True], 0), np.take(B, [True, False, True], 0))
+
+
+def test_where_takes_both_or_neither() -> None:
+    with pytest.raises(ValueError, match="with both x and y, or alone"):
+        minigrad.where(A > 1, leaf(A))
+
+
+def test_linear_takes_a_matrix() -> None:
+    with pytest.raises(ValueError, match=r"W of shape \(out, in\)"):
+        minigrad.linear(leaf(2.0), leaf(3.0))
+
+
+# -- arrays that would mean something else ---------------------------------------------------------------------
+
+MASKED = np.ma.array([[1.0, 2.0], [3.0, 4.0]], mask=[[True, False], [False, False]])
+WAYS_IN = {
+    "tensor": minigrad.tensor,
+    "t.data": lambda x: setattr(leaf(np.zeros((2, 2))), "data", x),
+    "t.grad": lambda x: setattr(leaf(np.zeros((2, 2))), "grad", x),
+    "seed": lambda x: leaf(np.zeros((2, 2))).copy().backward(x),
+    "tangent": lambda x: minigrad.jvp(np.sin, (np.zeros((2, 2)),), (x,)),
+    "grad of a function": minigrad.grad(np.sum),
+    "hook": lambda x: hooked(lambda g: x),
+    "t * x": lambda x: leaf(2.0) * x,
+    "t @ x": lambda x: leaf(np.ones((2, 2))) @ x,
+    "np.concatenate": lambda x: np.concatenate([leaf(np.ones((2, 2))), x]),
+    "np.where": lambda x: np.where(x, leaf(2.0), 0.0),
+    "t[x]": lambda x: leaf(np.ones((2, 2)))[x > 2],
+    "np.take": lambda x: np.take(leaf(np.ones(5)), x.astype(int)),
+    "einsum": lambda x: np.einsum("ij,ij", leaf(np.ones((2, 2))), x),
+    "solve": lambda x: np.linalg.solve(leaf(np.eye(2)), x),
+    "cross_entropy": lambda x: minigrad.cross_entropy(leaf(np.ones((2, 2, 5))), x.astype(int)),
+    "linear": lambda x: minigrad.linear(x, leaf(np.eye(2))),
+    "no tensor": minigrad.tanh,
+}
+
+
+def hooked(hook: Any) -> None:
+    t = leaf(np.ones((2, 2)))
+    t.register_hook(hook)
+    np.sum(t).backward()
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_a_masked_array_does_not_lose_its_mask(way: str) -> None:
+    with pytest.raises(TypeError, match=r"a masked array would lose its mask; give x\.filled\(value\)"):
+        WAYS_IN[way](MASKED)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_an_np_matrix_does_not_lose_its_product(way: str) -> None:
+    with pytest.raises(TypeError, match=r"would no longer be the matrix product; give np\.asarray\(x\), and write x @ y"):
+        WAYS_IN[way](np.matrix([[1.0, 2.0], [3.0, 4.0]]))
+
+
+def test_a_masked_array_on_the_left_keeps_its_mask() -> None:
+    product = MASKED * minigrad.tensor(2.0)
+    np.testing.assert_array_equal(product.mask, MASKED.mask)
+    with pytest.raises(minigrad.LeavesGraphError, match="a masked array"):
+        MASKED * leaf(2.0)

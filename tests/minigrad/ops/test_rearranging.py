@@ -108,6 +108,7 @@ def test_value_and_gradient_are_those_of_the_places(name: str, x: np.ndarray, ar
 def test_every_function_of_this_file_is_tried() -> None:
     in_test_public = {
         "reshape", "transpose", "swapaxes", "squeeze", "expand_dims", "broadcast_to", "concatenate", "stack", "split", "take",
+        "full_like",
     }  # fmt: skip
     here = {name for name, *_ in CALLS} | {"trace", "partition", "select", "choose"}
     assert {f.__name__ for f in shape.FUNCTIONS} - in_test_public <= here
