@@ -138,7 +138,8 @@ class Compiled(RecordsItself):
                 continue
             self.last = recorded
             self.credit += 1
-            self.programs.move_to_end(key)
+            if len(self.programs) > 1:
+                self.programs.move_to_end(key)
             if known[0] is not recorded:  # type: ignore[index]
                 known.remove(recorded)  # type: ignore[union-attr]
                 known.insert(0, recorded)  # type: ignore[union-attr]

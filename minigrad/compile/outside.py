@@ -130,9 +130,9 @@ class Elements(Watch):
     def text(self, name: str) -> tuple[str, dict[str, Any]]:
         both = self.attributes or isinstance(self.holder, dict)
         x = f"{name}.__dict__" if self.attributes else name
-        now = f"chain({x}, {x}.values())" if both else x
         count = len(self.saved) // (2 if both else 1)
-        text = f"len({x}) == {count} and all(map(is_, {now}, {name}_held))" if count else f"not {x}"
+        now = "chain(found, found.values())" if both else "found"
+        text = f"len(found := {x}) == {count} and all(map(is_, {now}, {name}_held))" if count else f"not {x}"
         return text, {name: self.holder, f"{name}_held": self.saved}
 
 
@@ -158,15 +158,13 @@ class Watches:
 
     def __init__(self) -> None:
         self.all: list[Watch] = []
+        self.same: Callable[[], bool] = self._write  # whether all places hold the objects that they held
         self._space: dict[str, Any] = {}
 
     def changed(self) -> str:
         """A place that does not hold any more what it held, in words; otherwise an empty text."""
-        try:
-            if (self._space or self._written())["same"]():
-                return ""
-        except (KeyError, AttributeError, ValueError):  # a place that is not there any more
-            pass
+        if self.same():
+            return ""
         for watch in self.all:
             if not watch.same():
                 return watch.differing()
@@ -174,14 +172,17 @@ class Watches:
             self._space |= watch.text(f"x{i}")[1]
         return ""
 
-    def _written(self) -> dict[str, Any]:
-        texts, self._space = [], {"is_": is_, "chain": chain, "attribute": attribute}
+    def _write(self) -> bool:
+        texts, self._space = ["True"], {"is_": is_, "chain": chain, "attribute": attribute}
         for i, watch in enumerate(self.all):
             text, space = watch.text(f"x{i}")
-            texts.append(text or "True")
+            texts += [text] if text else []
             self._space |= space
-        exec(f"def same(): return {' and '.join(texts) or True}", self._space)
-        return self._space
+        look = " and ".join(texts)
+        gone = "(KeyError, AttributeError, ValueError)"  # a place that is not there any more
+        exec(f"def same():\n try: return {look}\n except {gone}: return False", self._space)
+        self.same = self._space["same"]
+        return self.same()
 
 
 def attribute(x: Any, name: str) -> Any:
@@ -239,15 +240,13 @@ class Outside:
 
     def changed(self) -> str:
         """What is not any more as it was, in words; otherwise an empty text."""
-        if Counted.changes[0] != self._count:
-            if changed := self.counted.changed():
-                return changed
-            self._count = Counted.changes[0]
-        if changed := self.watches.changed():
+        if Counted.changes[0] == self._count and self.watches.same() and not HOOKS:
+            return ""
+        count = Counted.changes[0]
+        if changed := self.counted.changed() or self.watches.changed():
             return changed
-        if len(HOOKS) and not all(hooks_of(tensor) == hooks for tensor, hooks in self.hooks):
-            return "a hook"
-        return ""
+        self._count = count
+        return "" if all(hooks_of(tensor) == hooks for tensor, hooks in self.hooks) else "a hook"
 
     def undo(self) -> str:
         """Put everything back as it was before the recording; returns what was changed in words."""
@@ -326,8 +325,8 @@ class Outside:
         if not trusted(f.__globals__.get("__name__")):
             self._globals_of(code, f.__globals__)
             self._attributes(f, path)
-            parts = [(f, name) for name in ("__defaults__", "__kwdefaults__", "__code__")]
-            self._watch(Places([f"the defaults or the code of {path}"] * 3, parts, setattr))
+            held = ["__code__", *(name for name in ("__defaults__", "__kwdefaults__") if getattr(f, name))]
+            self._watch(Places([f"the defaults or the code of {path}"] * len(held), [(f, name) for name in held], setattr))
 
     def _globals_of(self, code: CodeType, space: dict[str, Any]) -> None:
         looked_up, attributes = names_in(code)
