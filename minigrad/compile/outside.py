@@ -31,6 +31,7 @@ __all__ = ["Outside"]
 
 OWN = ("numpy", "minigrad", "minigrad_rnn")  # whose functions read nothing that a user changes
 PLAIN = (bool, int, float, complex, str, bytes, np.generic, np.dtype, range, slice, enum.Enum, type(None), type(...))
+CONTAINERS = (list, tuple, set, frozenset, deque, dict, bytearray)
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 UNCHANGING = (  # pieces of classes: what is written in C, the fields of named tuples, the register of abstract classes
     types.CodeType, types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType,
@@ -199,14 +200,16 @@ def alike(a: Any, b: Any) -> bool:
         return True
     if type(a) is not type(b):
         return False
+    if isinstance(a, MethodType):
+        return a.__func__ is b.__func__ and a.__self__ is b.__self__
+    if hasattr(a, "__dict__"):
+        return False
     if isinstance(a, float | np.floating):
         return bool(a == b or (a != a and b != b)) and np.signbit(a) == np.signbit(b)
     if isinstance(a, PLAIN):
         return bool(a == b)
     if isinstance(a, tuple | frozenset):
         return len(a) == len(b) and all(map(alike, a, b)) if isinstance(a, tuple) else bool(a == b)
-    if isinstance(a, MethodType):
-        return a.__func__ is b.__func__ and a.__self__ is b.__self__
     return by_value(a) and bool(a == b)
 
 
@@ -269,7 +272,7 @@ class Outside:
     # -- looking around --------------------------------------------------------------------------------------
 
     def _look(self, x: Any, path: str) -> None:
-        if isinstance(x, PLAIN) or id(x) in self._seen:
+        if id(x) in self._seen or (isinstance(x, PLAIN) and not hasattr(x, "__dict__")):
             return
         self._seen[id(x)] = x
         if isinstance(x, Tensor):
@@ -301,7 +304,7 @@ class Outside:
         elif isinstance(x, RecordsItself):
             self._class(type(x), path)
             self._ahead.append((getattr(x, "__wrapped__", None), path))  # of a compiled function, the function
-        elif isinstance(x, list | tuple | set | frozenset | deque | dict | bytearray):
+        elif isinstance(x, CONTAINERS):
             self._container(x, path)
         elif hasattr(x, "__next__"):
             raise CompileError(
@@ -310,6 +313,8 @@ class Outside:
             )
         else:
             self._object(x, path)
+        if isinstance(x, (Tensor, np.ndarray, *GENERATORS, *CONTAINERS)) and not trusted(type(x).__module__):
+            self._object(x, path)  # of a class that is a user's
 
     def _all(self, values: Iterable[Any], path: str) -> None:
         self._ahead += [(value, path) for value in values]
@@ -366,8 +371,6 @@ class Outside:
             self._watch(Elements([*names, *names] or [path], x))
         else:
             self._watch(Elements([f"{path}[{i}]" for i in range(len(x))] or [path], x))
-        if not trusted(type(x).__module__) and type(x).__module__ != "builtins":
-            self._class(type(x), path)
 
     def _object(self, x: Any, path: str) -> None:
         kind = type(x)
@@ -376,7 +379,9 @@ class Outside:
         if slots and not trusted(kind.__module__):
             self._watch(Places([f"{path}.{n}" for n in slots], [(x, n) for n in slots], object.__setattr__))
         if hasattr(x, "__dict__"):
-            self._attributes(x, path, isinstance(x, Counted))
+            counted = isinstance(x, Counted)
+            self._watch(Places([f"the class of {path}"], [(x, "__class__")], object.__setattr__), counted)
+            self._attributes(x, path, counted)
         elif not slots and not by_value(x) and kind is not object:
             raise CompileError(
                 f"{path}, which the function reads from outside, is a {kind.__module__}.{kind.__name__}, and whether it has "
