@@ -11,7 +11,6 @@ import contextvars
 import dataclasses
 import enum
 import functools
-import itertools
 import operator
 import random
 import threading
@@ -75,26 +74,26 @@ class Abstract(Base, Attribute):
 
 class OnClass:
     def __init__(self, value):
-        self.kind = type("Own", (), {"value": value, "read": lambda self: self.value})
+        self.kind = type("Own", (), {"value": (value,), "read": lambda self: self.value[0]})
         self.own = self.kind()
 
     def read(self):
         return self.own.read()
 
     def write(self, value):
-        self.kind.value = value
+        self.kind.value = (value,)
 
 
 class OnMeta:
     def __init__(self, value):
-        self.meta = type("Meta", (type,), {"value": value})
+        self.meta = type("Meta", (type,), {"value": (value,)})
         self.kind = self.meta("Own", (), {})
 
     def read(self):
-        return self.kind.value
+        return self.kind.value[0]
 
     def write(self, value):
-        self.meta.value = value
+        self.meta.value = (value,)
 
 
 class Property(Attribute):
@@ -183,10 +182,10 @@ class OtherClass(rnn.Module):
         self.write(value)
 
     def read(self):
-        return self.of_class
+        return self.of_class[0]
 
     def write(self, value):
-        self.__class__ = type("Other", (OtherClass,), {"of_class": value})
+        self.__class__ = type("Other", (OtherClass,), {"of_class": (value,)})
 
 
 class PlainOtherClass:
@@ -194,10 +193,10 @@ class PlainOtherClass:
         self.write(value)
 
     def read(self):
-        return self.of_class
+        return self.of_class[0]
 
     def write(self, value):
-        self.__class__ = type("Other", (PlainOtherClass,), {"of_class": value})
+        self.__class__ = type("Other", (PlainOtherClass,), {"of_class": (value,)})
 
 
 class OtherDict(Attribute):
@@ -352,7 +351,7 @@ class InnerFunction:
         held = [value]
 
         def read():
-            return [x for x in (held[i] for i in range(1))][0]
+            return next(x for x in (held[i] for i in range(1)))
 
         self.read, self.write = read, functools.partial(operator.setitem, held, 0)
 
@@ -584,8 +583,8 @@ PLACES = [
     Attribute, InModule, Slot, Abstract, OnClass, OnMeta, Property, Described, Dynamic, Named, InstanceMethod, BoundMethod,
     OtherClass, PlainOtherClass, OtherDict, CalledObject, InList, InDeque, InUserList, InTuple, InNamedTuple, InDict,
     InOrderedDict, InDefaultDict, InUserDict, InChainMap, InNamespace, InNested, FirstKey, Closure, InnerFunction, Default,
-    NamedDefault, FunctionAttribute, Code, Global, OfModule, Partial, Decorated, Cached, CachedProperty, Frozen, OfEnum, Context,
-    Weak, WeakTable, OfThread, OfBuiltins,
+    NamedDefault, FunctionAttribute, Code, Global, OfModule, Partial, Decorated, Cached, CachedProperty, Frozen, OfEnum,
+    Context, Weak, WeakTable, OfThread, OfBuiltins,
 ]  # fmt: skip
 
 
