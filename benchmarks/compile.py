@@ -105,10 +105,11 @@ SIZES = {
 def naive_step(case: Case) -> tuple[rnn.Model, Callable[[np.ndarray, np.ndarray], mg.Tensor]]:
     model = case.model()
     optimizer = rnn.SGD(model.parameters(), lr=LR)
+    last = case.last
 
     def step(x: np.ndarray, y: np.ndarray) -> mg.Tensor:
         optimizer.zero_grad()
-        loss = rnn.mse_loss(model(x), y) if case.last else rnn.sequence_cross_entropy(model(x), y).total
+        loss = rnn.mse_loss(model(x), y) if last else rnn.sequence_cross_entropy(model(x), y).total
         loss.backward()
         optimizer.step()
         return loss

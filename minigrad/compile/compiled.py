@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data import Data
 from ..graph import CURRENT, DEBUG
 from ..standin import RecordsItself
 from ..tensor import Tensor
@@ -28,6 +29,7 @@ MOST_VARIANTS = 8  # programs for one signature, of functions whose conditions o
 MOST_SIGNATURES = 32  # kept; the one that was not used for longest is forgotten
 COST = 40  # runs of a program that it takes to earn what a recording costs
 AT_ONCE = 8  # recordings before any run
+ARRAYS = {np.ndarray, Data}  # which are treated alike
 
 Place = int | str  # of an argument: its position or its name
 
@@ -138,7 +140,8 @@ class Compiled(RecordsItself):
                 continue
             self.last = recorded
             self.credit += 1
-            self.programs.move_to_end(key)
+            if len(self.programs) > 1:
+                self.programs.move_to_end(key)
             if known[0] is not recorded:  # type: ignore[index]
                 known.remove(recorded)  # type: ignore[union-attr]
                 known.insert(0, recorded)  # type: ignore[union-attr]
@@ -279,7 +282,7 @@ class Compiled(RecordsItself):
 
     def signature(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """What two calls must have in common for the same program to serve both."""
-        if not options and not self.static and all(type(x) is np.ndarray for x in args):
+        if not options and not self.static and ARRAYS.issuperset(map(type, args)):
             return (CURRENT.get()[0], *[(x.shape, x.dtype) for x in args])
         places: list[tuple[Place, Any]] = [*enumerate(args), *sorted(options.items())]
         return (CURRENT.get()[0], *((place, kind_of(x, self.is_static(place, x))) for place, x in places))
@@ -315,7 +318,7 @@ def kind_of(x: Any, static: bool) -> Any:
     if isinstance(x, Tensor):
         return ("tensor", x.shape, x.dtype.str, x.requires_grad)
     if isinstance(x, np.ndarray | np.generic):
-        return ("array", x.shape, x.dtype.str)
+        return (np.ndarray if type(x) in ARRAYS else type(x), x.shape, x.dtype.str)
     return type(x)
 
 

@@ -15,7 +15,8 @@ import types
 from abc import ABC
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from operator import is_
+from itertools import chain
+from operator import is_, setitem
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ __all__ = ["Outside"]
 
 OWN = ("numpy", "minigrad", "minigrad_rnn")  # whose functions read nothing that a user changes
 PLAIN = (bool, int, float, complex, str, bytes, np.generic, np.dtype, range, slice, enum.Enum, type(None), type(...))
+CONTAINERS = (list, tuple, set, frozenset, deque, dict, bytearray)
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 UNCHANGING = (  # pieces of classes: what is written in C, the fields of named tuples, the register of abstract classes
     types.CodeType, types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType,
@@ -43,55 +45,153 @@ ABSENT = object()
 class Watch:
     """Some places that hold values, and what they held."""
 
-    __slots__ = ("bytes", "fetch", "names", "put_back", "saved")
-
-    def __init__(
-        self, names: Callable[[], Iterable[str]], fetch: Callable[[], Iterable[Any]], put_back: Callable[[list[Any]], None]
-    ) -> None:
+    def __init__(self, names: list[str]) -> None:
         self.names = names
-        self.fetch = fetch
-        self.put_back = put_back
-        self.saved = list(fetch())
+        self.saved = self.look()
+
+    def look(self) -> list[Any]:
+        """What the places hold now."""
+        raise NotImplementedError
+
+    def restore(self) -> None:
+        """Put back what they held."""
+        raise NotImplementedError
+
+    def text(self, name: str) -> tuple[str, dict[str, Any]]:
+        """An expression that is true if they hold the same objects, and what its names stand for; all begin with `name`."""
+        raise NotImplementedError
 
     def same(self) -> bool:
-        now = list(self.fetch())
-        if len(now) != len(self.saved):
-            return False
-        if all(map(is_, now, self.saved)):
-            return True
-        if not all(map(alike, now, self.saved)):
+        now = self.look()
+        if len(now) != len(self.saved) or not all(map(alike, now, self.saved)):
             return False
         self.saved = now  # equal values in other objects: the next look is short again
         return True
 
     def differing(self) -> str:
-        now, names = list(self.fetch()), list(self.names())
-        for i, (a, b) in enumerate(zip(now, self.saved, strict=False)):
-            if a is not b and not alike(a, b):
-                return names[i] if i < len(names) else names[-1]
-        return names[0] if names else "a container"
+        for i, (a, b) in enumerate(zip(self.look(), self.saved, strict=False)):
+            if not alike(a, b):
+                return self.names[i] if i < len(self.names) else self.names[-1]
+        return self.names[0] if self.names else "a container"
+
+
+class Places(Watch):
+    """Attributes of objects that are written in C, or of slots; with `items` the values of a dict at some keys."""
+
+    def __init__(
+        self, names: list[str], places: list[tuple[Any, str]], put: Callable[[Any, str, Any], None], items: bool = False
+    ) -> None:
+        self.places = places
+        self.put = put
+        self.items = items
+        super().__init__(names)
+
+    def look(self) -> list[Any]:
+        if self.items:
+            return [holder.get(key, ABSENT) for holder, key in self.places]
+        return [attribute(holder, key) for holder, key in self.places]
 
     def restore(self) -> None:
-        self.put_back(self.saved)
+        for (holder, key), now, value in zip(self.places, self.look(), self.saved, strict=True):
+            if now is not value and value is not ABSENT:
+                self.put(holder, key, value)
+
+    def text(self, name: str) -> tuple[str, dict[str, Any]]:
+        space: dict[str, Any] = {}
+        parts = []
+        for i, ((holder, key), value) in enumerate(zip(self.places, self.saved, strict=True)):
+            here, held = f"{name}_{i}", f"{name}_{i}_held"
+            space |= {here: holder, held: value}
+            now = f"{here}[{key!r}]" if self.items else f"attribute({here}, {key!r})" if value is ABSENT else f"{here}.{key}"
+            parts.append(f"{now} is {held}")
+        return " and ".join(parts), space
+
+
+class Elements(Watch):
+    """All elements of a container, or all attributes of an object."""
+
+    def __init__(self, names: list[str], holder: Any, attributes: bool = False) -> None:
+        self.holder = holder
+        self.attributes = attributes
+        super().__init__(names)
+
+    def look(self) -> list[Any]:
+        x = vars(self.holder) if self.attributes else self.holder
+        return [*x, *x.values()] if isinstance(x, dict) else list(x)
+
+    def restore(self) -> None:
+        x = vars(self.holder) if self.attributes else self.holder
+        x.clear()
+        if isinstance(x, dict):
+            half = len(self.saved) // 2
+            x.update(zip(self.saved[:half], self.saved[half:], strict=True))
+        else:
+            x.update(self.saved) if isinstance(x, set) else x.extend(self.saved)
+
+    def text(self, name: str) -> tuple[str, dict[str, Any]]:
+        both = self.attributes or isinstance(self.holder, dict)
+        x = f"{name}.__dict__" if self.attributes else name
+        count = len(self.saved) // (2 if both else 1)
+        now = "chain(found, found.values())" if both else "found"
+        text = f"len(found := {x}) == {count} and all(map(is_, {now}, {name}_held))" if count else f"not {x}"
+        return text, {name: self.holder, f"{name}_held": self.saved}
 
 
 class Contents(Watch):
     """The elements of an array that somebody may write to."""
 
     def __init__(self, name: str, array: np.ndarray) -> None:
-        self.bytes = array.tobytes()
-        super().__init__(lambda: [name], lambda: [array], lambda _: None)
+        self.array = array
+        super().__init__([name])
 
-    def same(self) -> bool:
-        array: np.ndarray = self.saved[0]
-        return array.tobytes() == self.bytes
-
-    def differing(self) -> str:
-        return next(iter(self.names()))
+    def look(self) -> list[Any]:
+        return [self.array.tobytes()]
 
     def restore(self) -> None:
-        array: np.ndarray = self.saved[0]
-        array[...] = np.frombuffer(self.bytes, array.dtype).reshape(array.shape)
+        self.array[...] = np.frombuffer(self.saved[0], self.array.dtype).reshape(self.array.shape)
+
+    def text(self, name: str) -> tuple[str, dict[str, Any]]:
+        return f"{name}.tobytes() == {name}_held", {name: self.array, f"{name}_held": self.saved[0]}
+
+
+class Watches:
+    """Looks at many places at once, by code of its own: 20 ns for each instead of 200."""
+
+    def __init__(self) -> None:
+        self.all: list[Watch] = []
+        self.same: Callable[[], bool] = self._write  # whether all places hold the objects that they held
+        self._space: dict[str, Any] = {}
+
+    def changed(self) -> str:
+        """A place that does not hold any more what it held, in words; otherwise an empty text."""
+        if self.same():
+            return ""
+        for watch in self.all:
+            if not watch.same():
+                return watch.differing()
+        for i, watch in enumerate(self.all):
+            self._space |= watch.text(f"x{i}")[1]
+        return ""
+
+    def _write(self) -> bool:
+        texts, self._space = ["True"], {"is_": is_, "chain": chain, "attribute": attribute}
+        for i, watch in enumerate(self.all):
+            text, space = watch.text(f"x{i}")
+            texts += [text] if text else []
+            self._space |= space
+        look = " and ".join(texts)
+        gone = "(KeyError, AttributeError, ValueError)"  # a place that is not there any more
+        exec(f"def same():\n try: return {look}\n except {gone}: return False", self._space)
+        self.same = self._space["same"]
+        return self.same()
+
+
+def attribute(x: Any, name: str) -> Any:
+    """An attribute, the content of a closure's cell among them, or ABSENT."""
+    try:
+        return getattr(x, name)
+    except (AttributeError, ValueError):
+        return ABSENT
 
 
 def alike(a: Any, b: Any) -> bool:
@@ -100,14 +200,16 @@ def alike(a: Any, b: Any) -> bool:
         return True
     if type(a) is not type(b):
         return False
+    if isinstance(a, MethodType):
+        return a.__func__ is b.__func__ and a.__self__ is b.__self__
+    if hasattr(a, "__dict__"):
+        return False
     if isinstance(a, float | np.floating):
         return bool(a == b or (a != a and b != b)) and np.signbit(a) == np.signbit(b)
     if isinstance(a, PLAIN):
         return bool(a == b)
     if isinstance(a, tuple | frozenset):
         return len(a) == len(b) and all(map(alike, a, b)) if isinstance(a, tuple) else bool(a == b)
-    if isinstance(a, MethodType):
-        return a.__func__ is b.__func__ and a.__self__ is b.__self__
     return by_value(a) and bool(a == b)
 
 
@@ -121,8 +223,8 @@ class Outside:
     """All that a function may read from outside. Look before recording, ask `changed` before each run."""
 
     def __init__(self, f: Any, others: Iterable[Any] = ()) -> None:
-        self.watches: list[Watch] = []
-        self.counted: list[Watch] = []  # attributes, that are looked at only if one has been set
+        self.watches = Watches()
+        self.counted = Watches()  # attributes, that are looked at only if one has been set
         self.generators: list[tuple[str, Any]] = []
         self.hooks: list[tuple[Any, tuple[Any, ...]]] = []
         self._seen: dict[int, Any] = {}
@@ -141,22 +243,18 @@ class Outside:
 
     def changed(self) -> str:
         """What is not any more as it was, in words; otherwise an empty text."""
-        if Counted.changes[0] != self._count:
-            for watch in self.counted:
-                if not watch.same():
-                    return watch.differing()
-            self._count = Counted.changes[0]
-        for watch in self.watches:
-            if not watch.same():
-                return watch.differing()
-        if len(HOOKS) and not all(hooks_of(tensor) == hooks for tensor, hooks in self.hooks):
-            return "a hook"
-        return ""
+        if Counted.changes[0] == self._count and self.watches.same() and not HOOKS:
+            return ""
+        count = Counted.changes[0]
+        if changed := self.counted.changed() or self.watches.changed():
+            return changed
+        self._count = count
+        return "" if all(hooks_of(tensor) == hooks for tensor, hooks in self.hooks) else "a hook"
 
     def undo(self) -> str:
         """Put everything back as it was before the recording; returns what was changed in words."""
         found = ""
-        for watch in (*self.counted, *self.watches):
+        for watch in (*self.counted.all, *self.watches.all):
             if not watch.same():
                 found = found or watch.differing()
                 watch.restore()
@@ -174,7 +272,7 @@ class Outside:
     # -- looking around --------------------------------------------------------------------------------------
 
     def _look(self, x: Any, path: str) -> None:
-        if isinstance(x, PLAIN) or id(x) in self._seen:
+        if id(x) in self._seen or (isinstance(x, PLAIN) and not hasattr(x, "__dict__")):
             return
         self._seen[id(x)] = x
         if isinstance(x, Tensor):
@@ -184,7 +282,7 @@ class Outside:
             if writeable(x):
                 if x.dtype.hasobject:
                     raise CompileError(f"{path} is an array of Python objects, whose contents cannot be compared; use numbers")
-                self.watches.append(Contents(f"the contents of {path}", x))
+                self.watches.all.append(Contents(f"the contents of {path}", x))
         elif isinstance(x, FunctionType):
             self._function(x, path)
         elif isinstance(x, MethodType):
@@ -206,7 +304,7 @@ class Outside:
         elif isinstance(x, RecordsItself):
             self._class(type(x), path)
             self._ahead.append((getattr(x, "__wrapped__", None), path))  # of a compiled function, the function
-        elif isinstance(x, list | tuple | set | frozenset | deque | dict | bytearray):
+        elif isinstance(x, CONTAINERS):
             self._container(x, path)
         elif hasattr(x, "__next__"):
             raise CompileError(
@@ -215,35 +313,25 @@ class Outside:
             )
         else:
             self._object(x, path)
+        if isinstance(x, (Tensor, np.ndarray, *GENERATORS, *CONTAINERS)) and not trusted(type(x).__module__):
+            self._object(x, path)  # of a class that is a user's
 
     def _all(self, values: Iterable[Any], path: str) -> None:
         self._ahead += [(value, path) for value in values]
 
-    def _watch(self, names: list[str], fetch: Any, put_back: Any, counted: bool = False) -> None:
-        watch = Watch(lambda: names, fetch, put_back)
-        (self.counted if counted else self.watches).append(watch)
-        self._ahead += zip(watch.saved, names, strict=False)
+    def _watch(self, watch: Watch, counted: bool = False) -> None:
+        (self.counted if counted else self.watches).all.append(watch)
+        self._ahead += zip(watch.saved, watch.names, strict=False)
 
     def _function(self, f: FunctionType, path: str) -> None:
         code = f.__code__
         if f.__closure__:
-            cells = f.__closure__
-
-            def put_cells(values: list[Any]) -> None:
-                for cell, value in zip(cells, values, strict=True):
-                    if value is not ABSENT:
-                        cell.cell_contents = value
-
-            self._watch(list(code.co_freevars), lambda: map(content, cells), put_cells)
+            self._watch(Places(list(code.co_freevars), [(cell, "cell_contents") for cell in f.__closure__], setattr))
         if not trusted(f.__globals__.get("__name__")):
             self._globals_of(code, f.__globals__)
             self._attributes(f, path)
-
-        def put_back(values: list[Any]) -> None:
-            f.__defaults__, f.__kwdefaults__, f.__code__ = values
-
-        own = f"the defaults or the code of {path}"
-        self._watch([own, own, own], lambda: (f.__defaults__, f.__kwdefaults__, f.__code__), put_back)
+            held = ["__code__", *(name for name in ("__defaults__", "__kwdefaults__") if getattr(f, name))]
+            self._watch(Places([f"the defaults or the code of {path}"] * len(held), [(f, name) for name in held], setattr))
 
     def _globals_of(self, code: CodeType, space: dict[str, Any]) -> None:
         looked_up, attributes = names_in(code)
@@ -256,10 +344,7 @@ class Outside:
                 self._globals(vars(module), [n for n in attributes if n in vars(module)], f"{name}.")
 
     def _globals(self, space: dict[str, Any], names: list[str], prefix: str = "") -> None:
-        def put_back(values: list[Any]) -> None:
-            space.update((n, v) for n, v in zip(names, values, strict=True) if v is not ABSENT)
-
-        self._watch([prefix + n for n in names], lambda: [space.get(n, ABSENT) for n in names], put_back)
+        self._watch(Places([prefix + n for n in names], [(space, n) for n in names], setitem, items=True))
 
     def _class(self, kind: type, path: str) -> None:
         for base in kind.__mro__:
@@ -268,63 +353,35 @@ class Outside:
             self._seen[id(base)] = base
             names = [name for name in vars(base) if not name.startswith("__") or callable(vars(base)[name])]
 
-            def fetch(base: type = base, names: list[str] = names) -> list[Any]:
-                return [vars(base).get(name, ABSENT) for name in names]
+            def put(_: Any, name: str, value: Any, base: type = base) -> None:
+                setattr(base, name, value)
 
-            def put_back(values: list[Any], base: type = base, names: list[str] = names) -> None:
-                for name, value in zip(names, values, strict=True):
-                    if vars(base).get(name, ABSENT) is not value:
-                        setattr(base, name, value)
-
-            self._watch([f"{base.__name__}.{name}" for name in names], fetch, put_back)
+            places = [(vars(base), name) for name in names]
+            self._watch(Places([f"{base.__name__}.{name}" for name in names], places, put, items=True))
 
     def _attributes(self, x: Any, path: str, counted: bool = False) -> None:
-        held = vars(x)
-
-        def put_back(values: list[Any]) -> None:
-            half = len(values) // 2
-            held.clear()
-            held.update(zip(values[:half], values[half:], strict=True))
-
-        names = [f"{path}.{name}" for name in held]
-        self._watch([*names, *names] or [path], lambda: (*held.keys(), *held.values()), put_back, counted)
+        names = [f"{path}.{name}" for name in vars(x)]
+        self._watch(Elements([*names, *names] or [path], x, attributes=True), counted)
 
     def _container(self, x: Any, path: str) -> None:
         if isinstance(x, tuple | frozenset):
             self._all(x, path)
         elif isinstance(x, dict):
-
-            def put_items(values: list[Any]) -> None:
-                half = len(values) // 2
-                x.clear()
-                x.update(zip(values[:half], values[half:], strict=True))
-
             names = [f"{path}[{key!r}]" for key in x]
-            self._watch([*names, *names] or [path], lambda: (*x.keys(), *x.values()), put_items)
+            self._watch(Elements([*names, *names] or [path], x))
         else:
-
-            def put_elements(values: list[Any]) -> None:
-                x.clear()
-                x.update(values) if isinstance(x, set) else x.extend(values)
-
-            self._watch([f"{path}[{i}]" for i in range(len(x))] or [path], lambda: x, put_elements)
-        if not trusted(type(x).__module__) and type(x).__module__ != "builtins":
-            self._class(type(x), path)
+            self._watch(Elements([f"{path}[{i}]" for i in range(len(x))] or [path], x))
 
     def _object(self, x: Any, path: str) -> None:
         kind = type(x)
         self._class(kind, path)
         slots = [name for base in kind.__mro__ for name in names_of_slots(base)]
         if slots and not trusted(kind.__module__):
-
-            def put_slots(values: list[Any]) -> None:
-                for name, value in zip(slots, values, strict=True):
-                    if value is not ABSENT:
-                        object.__setattr__(x, name, value)
-
-            self._watch([f"{path}.{n}" for n in slots], lambda: [getattr(x, n, ABSENT) for n in slots], put_slots)
+            self._watch(Places([f"{path}.{n}" for n in slots], [(x, n) for n in slots], object.__setattr__))
         if hasattr(x, "__dict__"):
-            self._attributes(x, path, isinstance(x, Counted))
+            counted = isinstance(x, Counted)
+            self._watch(Places([f"the class of {path}"], [(x, "__class__")], object.__setattr__), counted)
+            self._attributes(x, path, counted)
         elif not slots and not by_value(x) and kind is not object:
             raise CompileError(
                 f"{path}, which the function reads from outside, is a {kind.__module__}.{kind.__name__}, and whether it has "
@@ -356,13 +413,6 @@ def names_of_slots(kind: type) -> Iterator[str]:
     for name in (slots,) if isinstance(slots, str) else slots:
         if name not in ("__dict__", "__weakref__"):
             yield f"_{kind.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
-
-
-def content(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # nothing in it yet
-        return ABSENT
 
 
 def writeable(array: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import LeavesGraphError
-from ..graph import CURRENT, RECORDING, Leaf
+from ..graph import CURRENT, NO_OPTIONS, RECORDING, Leaf, next_number
 from ..standin import RECORDER, Standin
 from ..tensor import Tensor, wrap
 from ..trees import leaves, mapped
@@ -494,6 +494,11 @@ class Cut(Leaf):
 
     __slots__ = ()
 
+    def __init__(self, array: np.ndarray) -> None:  # what Leaf's does, in half the time, for each result of each run
+        self.op = self.saved = self.scope = self.name = self.grad = self.thawed = None
+        self.operands, self.options, self.number = (), NO_OPTIONS, next_number()
+        self.shape, self.dtype = array.shape, array.dtype
+
     @property
     def requires_grad(self) -> bool:
         raise LeavesGraphError(
@@ -509,7 +514,7 @@ class Cut(Leaf):
 
 def cut(array: np.ndarray) -> Tensor:
     made = wrap(array)
-    made._leaf = Cut(array, requires_grad=False)
+    made._leaf = Cut(array)
     return made
 
 

@@ -657,7 +657,7 @@ class Recorder:
             var = self.var(value, source="input")
             self.inputs.append((where, var))
             return Number(self, var)
-        array = np.array(value)
+        array = np.array(plain_array(value))
         var = self.var(array, source="input")
         var.kind = kind_of(value)
         self.inputs.append((where, var))
@@ -867,11 +867,7 @@ class Recorder:
                 raise CompileError("a value of another recording has leaked into this one")
             return x.stands_for
         if isinstance(x, np.ndarray):
-            if isinstance(x, np.matrix | np.ma.MaskedArray):
-                raise CompileError(
-                    f"a {type(x).__name__} meets a recorded array, which is a plain one; give np.asarray(x), and the mask alone"
-                )
-            return self.constant(x)
+            return self.constant(plain_array(x))
         if isinstance(x, list):
             return [self.plain(y) for y in x]
         if isinstance(x, tuple):
@@ -886,6 +882,16 @@ class Recorder:
         outcome = bool(var.value)
         self.guards.append((var, outcome))
         return outcome
+
+
+def plain_array(x: Any) -> Any:
+    """The array itself, unless it is of a class that computes in another way."""
+    if isinstance(x, np.matrix | np.ma.MaskedArray):
+        raise CompileError(
+            f"a {type(x).__name__} is given to a compiled function or meets an array of it, and these are plain ones: give "
+            "np.asarray(x), and the mask alone"
+        )
+    return x
 
 
 def leaves_of(tree: Any) -> list[Any]:

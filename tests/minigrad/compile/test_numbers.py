@@ -209,3 +209,16 @@ def test_transforms_of_functions_that_end_in_a_plain_array(name):
         for x in (X, X + 0.3, X[::-1] / 7):
             for a, b in zip(leaves(compiled(x)), leaves(transform(x)), strict=True):
                 assert np.array_equal(a, b)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_classes_of_arrays_given_as_arguments():
+    compiled = mg.compile(lambda x: x * x)
+    for x in (X, mg.tensor(X).data, X + 1):
+        assert np.array_equal(compiled(x), np.asarray(x) ** 2)
+    assert len(compiled.programs) == 1  # what a tensor gives as its data is an array like others
+    for other in (np.matrix([X.tolist()]), np.ma.array(X)):
+        with pytest.raises(mg.CompileError, match=r"give np\.asarray"):
+            compiled(other)
+    number = mg.compile(lambda k: 1.0 if isinstance(k, float) else 2.0)
+    assert [number(np.float64(3)), number(np.array(3.0)), number(np.float64(4))] == [1, 2, 1]
