@@ -28,21 +28,20 @@ def one_over(y: Any) -> Any:
 
 add = elementwise(np.add, 1, 1, domain=REAL, symbol="+", doc="Sum, x + y.")
 subtract = elementwise(np.subtract, 1, -1, domain=REAL, symbol="-", doc="Difference, x - y.")
-multiply = elementwise(np.multiply, lambda y: y, lambda x: x, domain=REAL, symbol="*", doc="Product, x * y.")
+multiply = elementwise(np.multiply, lambda y: y, lambda x: x, domain=REAL, symbol="*", multilinear=True, doc="Product, x * y.")
 divide = elementwise(
     np.divide,
     lambda y: one_over(y),
     lambda out, y: -out / y,
     domain=POSITIVE,
-    singular=True,
     symbol="/",
     doc="Quotient, x / y.",
 )
 negative = elementwise(np.negative, -1, domain=REAL, symbol="neg", doc="Negative, -x.")
 positive = elementwise(np.positive, 1, domain=REAL, symbol="pos", doc="Itself, +x.")
-reciprocal = elementwise(np.reciprocal, lambda out: -out * out, domain=POSITIVE, singular=True, doc="Reciprocal, 1 / x.")
+reciprocal = elementwise(np.reciprocal, lambda out: -out * out, domain=POSITIVE, doc="Reciprocal, 1 / x.")
 square = elementwise(np.square, lambda x: 2 * x, domain=REAL, doc="Square, x * x.")
-sqrt = elementwise(np.sqrt, lambda out: 0.5 / out, domain=POSITIVE, singular=True, doc="Square root.")
+sqrt = elementwise(np.sqrt, lambda out: 0.5 / out, domain=POSITIVE, doc="Square root.")
 absolute = elementwise(
     np.absolute, lambda x: np.sign(x), domain=Domain(kinks=(0.0,)), analytic=False, symbol="abs",
     doc="Absolute value, abs(x). Its derivative at 0 is taken as 0.",
@@ -52,7 +51,7 @@ fabs = elementwise(
     doc="Absolute value of real numbers, always floating. Its derivative at 0 is taken as 0.",
 )  # fmt: skip
 cbrt = elementwise(
-    np.cbrt, lambda out: 1 / (3 * out * out), domain=POSITIVE, analytic=False, singular=True,
+    np.cbrt, lambda out: 1 / (3 * out * out), domain=POSITIVE, analytic=False,
     doc="Cube root, also of negative numbers. Its derivative at 0 is infinite.",
 )  # fmt: skip
 
@@ -72,11 +71,11 @@ def power_by_y(out: Any, x: Any) -> Any:
 
 
 power = elementwise(
-    np.power, power_by_x, power_by_y, domain=POSITIVE, singular=True, symbol="**",
+    np.power, power_by_x, power_by_y, domain=POSITIVE, symbol="**",
     doc="Power, x ** y. The derivative by y is given for x >= 0; at x = 0 it is taken as 0.",
 )  # fmt: skip
 float_power = elementwise(
-    np.float_power, power_by_x, power_by_y, domain=POSITIVE, singular=True,
+    np.float_power, power_by_x, power_by_y, domain=POSITIVE,
     doc="Power, x ** y, computed in double precision at least. Its derivatives are those of `power`.",
 )  # fmt: skip
 
@@ -110,13 +109,11 @@ hypot = elementwise(
 
 exp = elementwise(np.exp, lambda out: out, domain=REAL, doc="Exponential, e^x.")
 expm1 = elementwise(np.expm1, lambda out: out + 1, domain=REAL, doc="e^x - 1, exact for small x.")
-log = elementwise(np.log, lambda x: 1 / x, domain=POSITIVE, singular=True, doc="Natural logarithm.")
-log1p = elementwise(
-    np.log1p, lambda x: 1 / (1 + x), domain=Domain(low=-1.0), singular=True, doc="log(1 + x), exact for small x."
-)
+log = elementwise(np.log, lambda x: 1 / x, domain=POSITIVE, doc="Natural logarithm.")
+log1p = elementwise(np.log1p, lambda x: 1 / (1 + x), domain=Domain(low=-1.0), doc="log(1 + x), exact for small x.")
 exp2 = elementwise(np.exp2, lambda out: LN2 * out, domain=REAL, doc="2^x.")
-log2 = elementwise(np.log2, lambda x: 1 / (LN2 * x), domain=POSITIVE, singular=True, doc="Logarithm to the base 2.")
-log10 = elementwise(np.log10, lambda x: 1 / (LN10 * x), domain=POSITIVE, singular=True, doc="Logarithm to the base 10.")
+log2 = elementwise(np.log2, lambda x: 1 / (LN2 * x), domain=POSITIVE, doc="Logarithm to the base 2.")
+log10 = elementwise(np.log10, lambda x: 1 / (LN10 * x), domain=POSITIVE, doc="Logarithm to the base 10.")
 
 
 def log_share(x: Any, y: Any) -> Any:
@@ -155,11 +152,11 @@ def one_minus_square(x: Any) -> Any:
 
 
 arcsin = elementwise(
-    np.arcsin, lambda x: 1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0), singular=True,
+    np.arcsin, lambda x: 1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0),
     doc="Inverse sine, in radians from -pi/2 to pi/2. Its derivative at -1 and 1 is infinite.",
 )  # fmt: skip
 arccos = elementwise(
-    np.arccos, lambda x: -1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0), singular=True,
+    np.arccos, lambda x: -1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0),
     doc="Inverse cosine, in radians from 0 to pi. Its derivative at -1 and 1 is infinite.",
 )  # fmt: skip
 arctan = elementwise(np.arctan, lambda x: 1 / (1 + x * x), domain=REAL, doc="Inverse tangent, in radians from -pi/2 to pi/2.")
@@ -206,11 +203,10 @@ arccosh = elementwise(
     np.arccosh,
     lambda x: 1 / np.sqrt(0 - one_minus_square(x)),  # 0 - 0, for 1 / sqrt(-0) is -inf
     domain=Domain(low=1.0),
-    singular=True,
     doc="Inverse hyperbolic cosine, for x >= 1. Its derivative at 1 is infinite.",
 )
 arctanh = elementwise(
-    np.arctanh, lambda x: 1 / one_minus_square(x), domain=Domain(low=-1.0, high=1.0), singular=True,
+    np.arctanh, lambda x: 1 / one_minus_square(x), domain=Domain(low=-1.0, high=1.0),
     doc="Inverse hyperbolic tangent, for -1 <= x <= 1.",
 )  # fmt: skip
 
@@ -232,8 +228,8 @@ sigmoid = elementwise(
     doc="Logistic sigmoid, 1 / (1 + e^-x), between 0 and 1; its derivative is at most 1/4.",
 )  # fmt: skip
 relu = elementwise(
-    lambda x: np.maximum(x, 0), lambda out: np.greater(out, 0), domain=Domain(kinks=(0.0,)), name="relu", analytic=False,
-    doc="Rectified linear unit, max(x, 0). Its derivative at 0 is taken as 0.",
+    lambda x: np.maximum(x, 0), lambda out: np.sign(out), domain=Domain(kinks=(0.0,)), name="relu", analytic=False,
+    selects=True, doc="Rectified linear unit, max(x, 0). Its derivative at 0 is taken as 0.",
 )  # fmt: skip
 softplus = elementwise(
     lambda x: np.logaddexp(x, 0), lambda x: sigmoid(x), domain=REAL, name="softplus", analytic=False,
@@ -282,34 +278,37 @@ silu = elementwise(
 # -- choosing --------------------------------------------------------------------------------------------------
 
 
-def share(chosen: Any, other: Any) -> Any:
-    # 1 where chosen, half where both are equal.
-    return np.greater(chosen, other) + 0.5 * np.equal(chosen, other)
+def share(out: Any, x: Any, y: Any) -> Any:
+    # x's: 1 where it is the result, half where y is, too. NaN, which equals nothing, comes out as 0 / 0.
+    mine, other = np.equal(x, out), np.equal(y, out)
+    return mine / np.add(mine, other, dtype=out.dtype)
 
 
 maximum = elementwise(
-    np.maximum, lambda x, y: share(x, y), lambda x, y: share(y, x), domain=Domain(ties=True), analytic=False,
-    doc="The larger of x and y. Where they are equal each gets half of the gradient.",
+    np.maximum, lambda out, x, y: share(out, x, y), lambda out, x, y: share(out, y, x), domain=Domain(ties=True),
+    analytic=False, selects=True,
+    doc="The larger of x and y. Where they are equal each gets half of the gradient; where the result is NaN, NaN.",
 )  # fmt: skip
 minimum = elementwise(
-    np.minimum, lambda x, y: share(y, x), lambda x, y: share(x, y), domain=Domain(ties=True), analytic=False,
-    doc="The smaller of x and y. Where they are equal each gets half of the gradient.",
+    np.minimum, lambda out, x, y: share(out, x, y), lambda out, x, y: share(out, y, x), domain=Domain(ties=True),
+    analytic=False, selects=True,
+    doc="The smaller of x and y. Where they are equal each gets half of the gradient; where the result is NaN, NaN.",
 )  # fmt: skip
 
 
 def share_of_numbers(x: Any, y: Any, larger: Any, smaller: Any) -> Any:
     # A number is chosen over NaN; of two NaN each gets half. A comparison with NaN is false, a share of 0.
-    return share(larger, smaller) + np.isnan(y) * (1 - 0.5 * np.isnan(x))
+    return np.greater(larger, smaller) + 0.5 * np.equal(x, y) + np.isnan(y) * (1 - 0.5 * np.isnan(x))
 
 
 fmax = elementwise(
     np.fmax, lambda x, y: share_of_numbers(x, y, x, y), lambda x, y: share_of_numbers(y, x, y, x),
-    domain=Domain(ties=True), analytic=False,
+    domain=Domain(ties=True), analytic=False, selects=True,
     doc="The larger of x and y, or the one that is not NaN. Where they are equal each gets half of the gradient.",
 )  # fmt: skip
 fmin = elementwise(
     np.fmin, lambda x, y: share_of_numbers(x, y, y, x), lambda x, y: share_of_numbers(y, x, x, y),
-    domain=Domain(ties=True), analytic=False,
+    domain=Domain(ties=True), analytic=False, selects=True,
     doc="The smaller of x and y, or the one that is not NaN. Where they are equal each gets half of the gradient.",
 )  # fmt: skip
 where_op = linear(
@@ -326,8 +325,8 @@ where_op = linear(
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """x where `condition` is true, y elsewhere, broadcast against each other, as ``np.where``.
 
-    The branch not taken gets a gradient of exactly 0, and so does all that elementwise functions made it of, also where
-    their values or derivatives are not finite. With the condition alone: where it is true, as ``np.nonzero``.
+    The branch not taken gets a gradient of exactly 0, and so does all that it was computed from, also where values or
+    derivatives there are not finite. With the condition alone: where it is true, as ``np.nonzero``.
 
     >>> import numpy as np, minigrad
     >>> x = minigrad.tensor([0.0, 4.0], requires_grad=True)
@@ -352,6 +351,11 @@ def inside(x: Any, low: Any, high: Any) -> Any:
     return within
 
 
+def chosen(choice: Any, out: Any) -> Any:
+    # NaN where the result is, for there a comparison is false, whatever was chosen.
+    return np.where(np.isnan(out), np.nan, choice)
+
+
 def clipped(x: Any, low: Any, high: Any) -> Any:
     return np.positive(x) if low is None and high is None else np.clip(x, low, high)  # which NumPy 2.0 refuses
 
@@ -361,13 +365,14 @@ clip_op = Op(
     "elementwise",
     clipped,
     [
-        lambda x, low, high: inside(x, low, high),
-        lambda x, low, high: np.less(x, low) & (True if high is None else np.less_equal(low, high)),
-        lambda x, low, high: np.greater(x, high) | (False if low is None else np.greater(low, high)),
+        lambda out, x, low, high: chosen(inside(x, low, high), out),
+        lambda out, x, low, high: chosen(np.less(x, low) & (True if high is None else np.less_equal(low, high)), out),
+        lambda out, x, low, high: chosen(np.greater(x, high) | (False if low is None else np.greater(low, high)), out),
     ],
     operands=("x", "low", "high"),
     domain=Domain(ties=True),
     analytic=False,
+    selects=True,
 )
 
 
@@ -375,7 +380,7 @@ def clip(x: Any, min: Any = None, max: Any = None, *, a_min: Any = None, a_max: 
     """x, but not less than `min` and not more than `max` (either may be None), as ``np.clip``.
 
     The derivative by x is 1 inside and at the bounds, 0 outside; a bound that is a Tensor gets the gradient of the
-    elements it replaced.
+    elements it replaced. Where the result is NaN, so are they.
 
     >>> import minigrad
     >>> x = minigrad.tensor([-2.0, 0.5, 1.0], requires_grad=True)
