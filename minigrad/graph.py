@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from .asked import Marks, all_finite, meets_zeros, unbroadcast
+from .asked import Marks, all_finite, leaves_out, unbroadcast, values
 from .errors import GraphFreedError
 from .standin import Standin, decide, known
 
@@ -314,9 +314,9 @@ def reverse(
     Some ops gather: what their many uses send to one operand (the slices of an array, a weight at every time step) is
     held back and computed at once.
 
-    If something may not be asked for, and a gradient comes out infinite or NaN, the sweep runs again with marks of what was
-    asked for (`minigrad.asked`). It has them from the start if it is recorded, since a further derivative may not be
-    finite, and if somebody looks on; never without `mark`.
+    If something may be left out (`minigrad.asked`), and a gradient comes out infinite or NaN, the sweep runs again with marks
+    of what counts. If somebody looks on it has them from the start; so it has if it is recorded and a further derivative may
+    be infinite. Without `mark` it never has them.
     """
     order = ancestors([root])
     live = set(order) if wanted is None else leading_to(order, wanted)
@@ -331,8 +331,10 @@ def reverse(
     placing = lift is not None or state >= RECORDING
     watching = [*watch, *(WATCH if DEBUG <= state < RECORDING else ())]
     passed: list[Node] = []
-    shown = lift is not None or len(watching) > 0 or (hooks is not None and any(node in hooks for node in order))
-    twice = mark and not shown and leaves_out(order, seed)  # if need be
+    singular = any([op is not None and op.singular for op in {node.op for node in order}])
+    marked = mark and leaves_out(order, seed, singular)
+    shown = len(watching) > 0 or (hooks is not None and any(node in hooks for node in order))
+    twice = marked and not shown and not (lift is not None and singular)  # if need be
     # What may be needed twice is freed at the end, or forgotten again.
     forgotten = {node: node.saved for node in order if isinstance(node.saved, Forgotten)} if twice and not retain else {}
 
@@ -434,36 +436,23 @@ def reverse(
                 add_note(error, f"in the backward pass of {op.name}{line}", node.operands, node.scope)
                 raise
             if not retain:
-                node.saved = forgotten.get(node, saved) if twice else None
-                passed.append(node)
+                if twice:
+                    node.saved = forgotten.get(node, saved)
+                    passed.append(node)
+                else:
+                    node.saved = None
         return found
 
     # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
     with np.errstate(all="ignore"), same_place():
-        found = sweep(Marks() if mark and shown else None)
-        if twice and not decide(all_finite(*found.values())):
+        found = sweep(Marks() if marked and not twice else None)
+        if twice and not decide(all_finite(*map(values, found.values()))):
             owned.clear()
             found = sweep(Marks())
     if twice:
         for node in reversed(passed):
             node.saved = None
     return found
-
-
-def leaves_out(order: list[Node], seed: Any) -> bool:
-    """Whether anything may not be asked for. Slices of one array that together are all of it leave nothing out."""
-    if isinstance(seed, Standin) or not np.all(seed):
-        return True
-    slices: dict[tuple[Node, Any], list[Node]] = {}
-    for node in order:
-        op = node.op
-        if op is None:
-            continue
-        if callable(op.selects):
-            slices.setdefault((node.operands[0], op.selects), []).append(node)
-        elif op.selects or (op.multilinear and meets_zeros(node)):
-            return True
-    return any(selects(operand.shape, nodes) for (operand, selects), nodes in slices.items() if operand.op is not None)
 
 
 def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = None) -> dict[Node, Any]:
@@ -503,7 +492,7 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
         if lift is not None:
             return sweep(Marks())
         found = sweep(None)
-        return found if decide(all_finite(*found.values())) else sweep(Marks())
+        return found if decide(all_finite(*map(values, found.values()))) else sweep(Marks())
 
 
 def hooked(node: Node, g: Any, lift: Lift | None) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..standin import Standin, decide, primitive
 from ..tensor import Tensor
-from .kinds import POSITIVE, REAL, Domain, Op, elementwise, floating, linear, masked_multiply, shape_of
+from .kinds import POSITIVE, REAL, Domain, Op, elementwise, floating, linear, shape_of
 
 LN2, LN10 = math.log(2), math.log(10)
 
@@ -34,14 +34,15 @@ divide = elementwise(
     lambda y: one_over(y),
     lambda out, y: -out / y,
     domain=POSITIVE,
+    singular=True,
     symbol="/",
     doc="Quotient, x / y.",
 )
 negative = elementwise(np.negative, -1, domain=REAL, symbol="neg", doc="Negative, -x.")
 positive = elementwise(np.positive, 1, domain=REAL, symbol="pos", doc="Itself, +x.")
-reciprocal = elementwise(np.reciprocal, lambda out: -out * out, domain=POSITIVE, doc="Reciprocal, 1 / x.")
+reciprocal = elementwise(np.reciprocal, lambda out: -out * out, domain=POSITIVE, singular=True, doc="Reciprocal, 1 / x.")
 square = elementwise(np.square, lambda x: 2 * x, domain=REAL, doc="Square, x * x.")
-sqrt = elementwise(np.sqrt, lambda out: 0.5 / out, domain=POSITIVE, doc="Square root.")
+sqrt = elementwise(np.sqrt, lambda out: 0.5 / out, domain=POSITIVE, singular=True, doc="Square root.")
 absolute = elementwise(
     np.absolute, lambda x: np.sign(x), domain=Domain(kinks=(0.0,)), analytic=False, symbol="abs",
     doc="Absolute value, abs(x). Its derivative at 0 is taken as 0.",
@@ -51,7 +52,7 @@ fabs = elementwise(
     doc="Absolute value of real numbers, always floating. Its derivative at 0 is taken as 0.",
 )  # fmt: skip
 cbrt = elementwise(
-    np.cbrt, lambda out: 1 / (3 * out * out), domain=POSITIVE, analytic=False,
+    np.cbrt, lambda out: 1 / (3 * out * out), domain=POSITIVE, analytic=False, singular=True,
     doc="Cube root, also of negative numbers. Its derivative at 0 is infinite.",
 )  # fmt: skip
 
@@ -71,11 +72,11 @@ def power_by_y(out: Any, x: Any) -> Any:
 
 
 power = elementwise(
-    np.power, power_by_x, power_by_y, domain=POSITIVE, symbol="**",
+    np.power, power_by_x, power_by_y, domain=POSITIVE, singular=True, symbol="**",
     doc="Power, x ** y. The derivative by y is given for x >= 0; at x = 0 it is taken as 0.",
 )  # fmt: skip
 float_power = elementwise(
-    np.float_power, power_by_x, power_by_y, domain=POSITIVE,
+    np.float_power, power_by_x, power_by_y, domain=POSITIVE, singular=True,
     doc="Power, x ** y, computed in double precision at least. Its derivatives are those of `power`.",
 )  # fmt: skip
 
@@ -109,11 +110,13 @@ hypot = elementwise(
 
 exp = elementwise(np.exp, lambda out: out, domain=REAL, doc="Exponential, e^x.")
 expm1 = elementwise(np.expm1, lambda out: out + 1, domain=REAL, doc="e^x - 1, exact for small x.")
-log = elementwise(np.log, lambda x: 1 / x, domain=POSITIVE, doc="Natural logarithm.")
-log1p = elementwise(np.log1p, lambda x: 1 / (1 + x), domain=Domain(low=-1.0), doc="log(1 + x), exact for small x.")
+log = elementwise(np.log, lambda x: 1 / x, domain=POSITIVE, singular=True, doc="Natural logarithm.")
+log1p = elementwise(
+    np.log1p, lambda x: 1 / (1 + x), domain=Domain(low=-1.0), singular=True, doc="log(1 + x), exact for small x."
+)
 exp2 = elementwise(np.exp2, lambda out: LN2 * out, domain=REAL, doc="2^x.")
-log2 = elementwise(np.log2, lambda x: 1 / (LN2 * x), domain=POSITIVE, doc="Logarithm to the base 2.")
-log10 = elementwise(np.log10, lambda x: 1 / (LN10 * x), domain=POSITIVE, doc="Logarithm to the base 10.")
+log2 = elementwise(np.log2, lambda x: 1 / (LN2 * x), domain=POSITIVE, singular=True, doc="Logarithm to the base 2.")
+log10 = elementwise(np.log10, lambda x: 1 / (LN10 * x), domain=POSITIVE, singular=True, doc="Logarithm to the base 10.")
 
 
 def log_share(x: Any, y: Any) -> Any:
@@ -152,11 +155,11 @@ def one_minus_square(x: Any) -> Any:
 
 
 arcsin = elementwise(
-    np.arcsin, lambda x: 1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0),
+    np.arcsin, lambda x: 1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0), singular=True,
     doc="Inverse sine, in radians from -pi/2 to pi/2. Its derivative at -1 and 1 is infinite.",
 )  # fmt: skip
 arccos = elementwise(
-    np.arccos, lambda x: -1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0),
+    np.arccos, lambda x: -1 / np.sqrt(one_minus_square(x)), domain=Domain(low=-1.0, high=1.0), singular=True,
     doc="Inverse cosine, in radians from 0 to pi. Its derivative at -1 and 1 is infinite.",
 )  # fmt: skip
 arctan = elementwise(np.arctan, lambda x: 1 / (1 + x * x), domain=REAL, doc="Inverse tangent, in radians from -pi/2 to pi/2.")
@@ -203,10 +206,11 @@ arccosh = elementwise(
     np.arccosh,
     lambda x: 1 / np.sqrt(0 - one_minus_square(x)),  # 0 - 0, for 1 / sqrt(-0) is -inf
     domain=Domain(low=1.0),
+    singular=True,
     doc="Inverse hyperbolic cosine, for x >= 1. Its derivative at 1 is infinite.",
 )
 arctanh = elementwise(
-    np.arctanh, lambda x: 1 / one_minus_square(x), domain=Domain(low=-1.0, high=1.0),
+    np.arctanh, lambda x: 1 / one_minus_square(x), domain=Domain(low=-1.0, high=1.0), singular=True,
     doc="Inverse hyperbolic tangent, for -1 <= x <= 1.",
 )  # fmt: skip
 
@@ -465,7 +469,6 @@ OPS = [
     *(f.op for f in (fabs, cbrt, float_power, remainder, fmod, hypot, exp2, log2, log10, logaddexp, logaddexp2, sinc)),
     *(f.op for f in (tan, arcsin, arccos, arctan, arctan2, deg2rad, rad2deg, sinh, cosh, arcsinh, arccosh, arctanh)),
     *(f.op for f in (erf, erfc, gelu, silu, fmax, fmin)),
-    masked_multiply.op,
     where_op,
     clip_op,
     astype_op,

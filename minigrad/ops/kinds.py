@@ -88,6 +88,7 @@ class Op:
         "rules",
         "run",
         "selects",
+        "singular",
         "symbol",
         "variadic",
         "weak",
@@ -108,7 +109,8 @@ class Op:
         symbol: str | None = None,
         gathers: dict[int, Gather] | None = None,
         gather_limit: int | None = None,
-        selects: bool | Callable[[tuple[int, ...], list[Node]], bool] = False,
+        singular: bool = False,
+        selects: bool | Callable[[Node], Any] = False,
         multilinear: bool | None = None,
         core: tuple[int, int] | None = None,
         weak: bool | None = None,
@@ -127,7 +129,8 @@ class Op:
         self.symbol = symbol or name
         self.gathers = gathers or {}  # by operand: what its many uses in this op send it, computed at once
         self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
-        self.selects = selects  # some of its cotangents are 0 because nothing is asked for; or whether, of many uses together
+        self.singular = singular  # a derivative of some order may be infinite where the function is not
+        self.selects = selects  # some of its cotangents are 0 because nothing is asked for; or the index of all others
         self.multilinear = kind == "linear" if multilinear is None else multilinear  # its rules are products with operands
         self.core = core  # how many trailing axes of an operand and of the result it mixes; None: all, or those of `axis`
         # Whether Python numbers stay such, and so do not promote.
@@ -418,17 +421,19 @@ def elementwise(
     name: str | None = None,
     analytic: bool = True,
     symbol: str | None = None,
+    singular: bool = False,
     selects: bool = False,
     multilinear: bool = False,
 ) -> Elementwise:
     """Make an elementwise op of one or two operands; returns its public function.
 
-    `partials` are the partial derivatives.
+    `partials` are the partial derivatives; `singular` if they, or theirs, may be infinite where the function is not.
     """
     names = ("x", "y")[: len(partials)]
     op = Op(
         name or ufunc.__name__, "elementwise", ufunc, partials,
-        operands=names, domain=domain, analytic=analytic, symbol=symbol, selects=selects, multilinear=multilinear,
+        operands=names, domain=domain, analytic=analytic, symbol=symbol, singular=singular, selects=selects,
+        multilinear=multilinear,
     )  # fmt: skip
     function: Any = op.run
     function.__name__ = function.__qualname__ = op.name
@@ -482,21 +487,3 @@ def describe(op: Op, doc: str) -> str:
     >>> y.shape, y.dtype, y.requires_grad
     ((2,), dtype('float64'), True)
     """
-
-
-def quiet_product(x: Any, y: Any) -> Any:
-    with np.errstate(invalid="ignore"):
-        return np.where(np.equal(x, 0), 0, np.multiply(x, y))
-
-
-masked_multiply = elementwise(
-    quiet_product,
-    lambda x, y: np.where(np.equal(x, 0) & ~np.isfinite(y), 0, y),
-    lambda x: x,
-    name="masked_multiply",
-    selects=True,
-    domain=REAL,
-    analytic=False,
-    symbol="*",
-    doc="x * y, and 0 where x is 0 even if y is infinite: a cotangent that asks for nothing gets nothing.",
-)

@@ -335,8 +335,8 @@ def svd_vjp(g: Any, out: Any, x_shape: tuple[int, ...], asked: Any) -> Any:
     return found
 
 
-eigh_op = general("eigh", packed_eigh, eigh_vjp, domain=REAL, analytic=False, core=(2, 2))
-svd_op = general("svd", packed_svd, svd_vjp, domain=REAL, analytic=False, core=(2, 2))
+eigh_op = general("eigh", packed_eigh, eigh_vjp, domain=REAL, analytic=False, core=(2, 2), singular=True)
+svd_op = general("svd", packed_svd, svd_vjp, domain=REAL, analytic=False, core=(2, 2), singular=True)
 
 
 class EighResult(NamedTuple):

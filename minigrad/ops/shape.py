@@ -45,15 +45,10 @@ def gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
     return scatter([g for g, _, _ in pieces], [node.options["index"] for _, node, _ in pieces], shape)
 
 
-def leaves_out(shape: tuple[int, ...], nodes: list[Any]) -> bool:
-    """Whether slices of one array leave elements of it out."""
-    indices = [node.options["index"] for node in nodes]
-    if any(isinstance(i, Standin) for index in indices for i in index):
-        return True
-    left = np.ones(shape, bool)
-    for index in indices:
-        left[index] = False
-    return bool(left.any())
+def taken(node: Any) -> Any:
+    """The index of the elements that a slice takes, None if it is not the same at each run."""
+    index = node.options["index"]
+    return None if any(isinstance(i, Standin) for i in index) else index
 
 
 def scatter(cotangents: Sequence[Any], indices: Sequence[Any], shape: tuple[int, ...]) -> Any:
@@ -85,7 +80,7 @@ concatenate_op = linear(
 stack_op = linear("stack", stacked, lambda g, i, axis: g[(slice(None),) * axis + (i,)])
 getitem_op = linear(
     "getitem", lambda x, *, index: x[index], lambda g, x_shape, index: scatter([g], [index], x_shape),
-    gathers={0: gathered}, selects=leaves_out,
+    gathers={0: gathered}, selects=taken,
 )  # fmt: skip
 scatter_op = linear("scatter", scattered, lambda g, i, indices: g[indices[i]])
 
