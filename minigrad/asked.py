@@ -8,7 +8,7 @@ sweep that comes out infinite or NaN runs again with marks: which elements of ea
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,11 @@ from .standin import Standin, known, primitive
 
 if TYPE_CHECKING:
     from .graph import Gather, Node, Piece
+    from .ops.kinds import Op
 
 __all__ = ["Marks", "all_finite", "leaves_out", "unbroadcast", "values"]
+
+ARRAYS = (np.ndarray, np.generic)
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
@@ -41,32 +44,44 @@ def all_finite(*arrays: Any) -> np.bool:
     return np.True_
 
 
-def leaves_out(order: list[Node], seed: Any, singular: bool) -> bool:
-    """Whether anything that is not finite may meet a zero of a selection in a sweep over these nodes.
+def leaves_out(order: list[Node], seed: Any, ops: Collection[Op], singular: bool) -> bool:
+    """Whether a zero of a selection may meet what is not finite, in a sweep over these nodes, of these ops.
 
     A constant factor of 0 hides no value, as `where` does: NaN * 0 is NaN. It matters only if a slope may be infinite where
     the value is finite (`singular`). Slices of one array that together are all of it leave nothing out.
     """
-    if isinstance(seed, np.ndarray | np.generic) and (isinstance(seed, Standin) or not seed.all()):
+    if isinstance(seed, ARRAYS) and (isinstance(seed, Standin) or not (seed.all() if seed.shape else seed)):
         return True
-    taken: dict[Node, np.ndarray] = {}
-    for node in order:
-        op = node.op
-        if op is None:
-            continue
-        if callable(op.selects):
-            operand = node.operands[0]
-            if operand.op is None:
-                continue
-            if operand not in taken:
-                taken[operand] = np.zeros(operand.shape, bool)
-            index = op.selects(node)
-            if index is None:
-                return True
-            taken[operand][index] = True
-        elif op.selects or (singular and op.multilinear and meets_zeros(node)):
+    slicing = None
+    for op in ops:
+        if op.selects is True:
             return True
-    return any(b"\0" in elements.tobytes() for elements in taken.values())  # a fifth of the time of np.all
+        if isinstance(op.selects, str):
+            slicing, option = op, op.selects
+    if singular and any(node.op and node.op.multilinear and meets_zeros(node) for node in order):
+        return True
+    return slicing is not None and incomplete([node for node in order if node.op is slicing], option)
+
+
+def incomplete(nodes: list[Node], option: str) -> bool:
+    """Whether slices, all those of some arrays, leave elements out. `split` has the same indices each time: once is enough."""
+    slices: dict[Node, list[Any]] = {}
+    for node in nodes:
+        slices.setdefault(node.operands[0], []).append(node.options[option])
+    seen = set()
+    for operand, indices in slices.items():
+        key = operand.shape, *map(id, indices)
+        if key in seen or operand.op is None:
+            continue
+        seen.add(key)
+        left = np.ones(operand.shape, bool)
+        for index in indices:
+            if any(isinstance(i, Standin) for i in index):  # another one at each run
+                return True
+            left[index] = False
+        if left.any():
+            return True
+    return False
 
 
 class Marks:
@@ -77,7 +92,7 @@ class Marks:
 
     def start(self, node: Node, values: Any) -> None:
         """Zeros that a sweep starts from are a choice, such as those of one row of a Jacobian."""
-        if isinstance(values, np.ndarray | np.generic):
+        if isinstance(values, ARRAYS):
             self.add(node, unless_all(np.not_equal(values, 0)), first=True)
 
     def add(self, node: Node, mark: Any, first: bool) -> None:

@@ -331,8 +331,9 @@ def reverse(
     placing = lift is not None or state >= RECORDING
     watching = [*watch, *(WATCH if DEBUG <= state < RECORDING else ())]
     passed: list[Node] = []
-    singular = any([op is not None and op.singular for op in {node.op for node in order}])
-    marked = mark and leaves_out(order, seed, singular)
+    ops = {node.op for node in order} - {None}
+    singular = any(op.singular for op in ops)
+    marked = mark and leaves_out(order, seed, ops, singular)
     shown = len(watching) > 0 or (hooks is not None and any(node in hooks for node in order))
     twice = marked and not shown and not (lift is not None and singular)  # if need be
     # What may be needed twice is freed at the end, or forgotten again.

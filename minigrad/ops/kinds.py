@@ -110,7 +110,7 @@ class Op:
         gathers: dict[int, Gather] | None = None,
         gather_limit: int | None = None,
         singular: bool = False,
-        selects: bool | Callable[[Node], Any] = False,
+        selects: bool | str = False,
         multilinear: bool | None = None,
         core: tuple[int, int] | None = None,
         weak: bool | None = None,
@@ -130,7 +130,7 @@ class Op:
         self.gathers = gathers or {}  # by operand: what its many uses in this op send it, computed at once
         self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
         self.singular = singular  # a derivative of some order may be infinite where the function is not
-        self.selects = selects  # some of its cotangents are 0 because nothing is asked for; or the index of all others
+        self.selects = selects  # it leaves something out; or the option that is the index of what it takes
         self.multilinear = kind == "linear" if multilinear is None else multilinear  # its rules are products with operands
         self.core = core  # how many trailing axes of an operand and of the result it mixes; None: all, or those of `axis`
         # Whether Python numbers stay such, and so do not promote.
@@ -196,9 +196,9 @@ class Op:
         if rule is None:
             return None
         if rule == 1:
-            return lambda g, *_: g
+            return lambda g, node, saved, i, asked=None: g
         if rule == -1:
-            return lambda g, *_: -g
+            return lambda g, node, saved, i, asked=None: -g
         where = {"out": "saved[0]"} if self.kind == "elementwise" else {"g": "g", "out": "saved[0]"}
         if self.variadic:
             where["i"] = "i"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.ops import TABLE
 
 Function = Callable[[Any], Any]
 quiet = np.errstate(all="ignore")
@@ -151,6 +152,33 @@ def test_nothing_comes_back_to_rows_that_are_padding(f: Function, value: float) 
     for create_graph in (False, True):
         for found, expected in zip(gradients(filled, create_graph), gradients(inside, create_graph), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+POINTS = np.array([-2.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 2.0])
+SMOOTH = [op for op in TABLE.values() if op.kind == "elementwise" and not op.singular and len(op.operands) < 3]
+
+
+@quiet
+@pytest.mark.parametrize("op", SMOOTH, ids=lambda op: op.name)
+def test_slopes_of_ops_that_are_not_singular_are_finite(op: Any) -> None:
+    """So that nothing has to be looked for beyond a constant factor of 0."""
+    xs = [mg.tensor(x, requires_grad=True) for x in np.meshgrid(*[POINTS] * len(op.operands))]
+    y = op.run(*xs)
+    finite = np.isfinite(y.data)
+    for slope in mg.grad(y, xs, seed=np.ones(y.shape), create_graph=True):
+        assert np.isfinite(slope.data[finite]).all()
+        if slope.requires_grad:
+            for g in mg.grad(slope, xs, seed=np.ones(y.shape), retain_graph=True):
+                assert np.isfinite(g.data[finite]).all()
+
+
+@quiet
+@pytest.mark.parametrize("f", [np.tanh, mg.sigmoid, np.exp, mg.relu, lambda x: mg.softmax(x), lambda x: x @ W])
+@pytest.mark.parametrize("mode", ["reverse", "recorded"])
+def test_zero_factors_cost_nothing_where_slopes_are_finite(f: Function, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the state that a recurrent network starts from: no sweep has marks."""
+    monkeypatch.setattr(mg.graph, "Marks", None)
+    assert np.isfinite(FIRST[mode](lambda x: f(x) * np.array([0.0, 1.0]), np.array([0.5, 4.0]))).all()
 
 
 def test_a_hook_asks_for_what_it_fills_in() -> None:
