@@ -17,8 +17,8 @@ print("cotangent times slope:", np.array([0.0, 1.0]) * (0.5 / np.sqrt(x.data)), 
 print("where selects:", mg.ops.TABLE["where"].selects, "sqrt is singular:", mg.ops.TABLE["sqrt"].singular)
 
 # %% [markdown]
-# The cotangent of the branch not taken is 0, and 0 times infinity is NaN. The engine reads such a 0 as "nothing was asked for",
-# and passes nothing on through elementwise functions. Elsewhere choose twice: give sqrt a harmless operand, too.
+# The cotangent of the branch not taken is 0, and 0 times infinity is NaN. The engine finds out which zeros `where`, an index, a
+# maximum or a mask made, and sends nothing back from there. You can also choose twice: give sqrt a harmless operand, too.
 
 # %%
 x = mg.tensor([-1.0, 0.0, 4.0], requires_grad=True, name="x")

@@ -83,7 +83,7 @@ class Watcher(Watch):
                 f"pass; the op was run in {origin.line}"
             )
 
-    def sent(self, node: Node, g: Any, part: Any) -> None:
+    def sent(self, node: Node, i: int, g: Any, part: Any) -> None:
         part, g = (x.data if hasattr(x, "backward") else x for x in (part, g))
         if odd(part) and not odd(g):
             raise FloatingPointError(

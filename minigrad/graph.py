@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from itertools import count
 from operator import attrgetter
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 import numpy as np
 
 from .arrays import array_of
+from .asked import Marks, all_finite, leaves_out, unbroadcast, values
 from .errors import GraphFreedError
-from .standin import Standin, known
+from .standin import Standin, decide, known
 
-__all__ = ["Leaf", "Node", "Scope", "ancestors", "no_grad", "reverse", "scope"]
+__all__ = ["Leaf", "Node", "Scope", "ancestors", "no_grad", "reverse", "scope", "unbroadcast"]
 
 next_number = count().__next__
 NO_OPTIONS: dict[str, Any] = {}
@@ -31,8 +32,9 @@ NO_OPTIONS: dict[str, Any] = {}
 class Node:
     """One recorded op: what it was, what it was computed from, and what its rules need."""
 
-    __slots__ = ("__weakref__", "dtype", "name", "number", "op", "operands", "options", "saved", "scope", "shape")
+    __slots__ = ("__weakref__", "dtype", "hooks", "name", "number", "op", "operands", "options", "saved", "scope", "shape")
     requires_grad = True
+    hooks: list[Callable[[Any], Any]]  # what its cotangent goes through; set for those in HOOKS only
 
     def __init__(
         self,
@@ -163,8 +165,8 @@ class Watch:
     def entering(self, node: Node) -> None:
         """The reverse sweep is at a node."""
 
-    def sent(self, node: Node, g: Any, part: Any) -> None:
-        """A rule turned g into the part of an operand."""
+    def sent(self, node: Node, i: int, g: Any, part: Any) -> None:
+        """A rule turned the cotangent g of a node into the part of its operand i."""
 
     def origin(self, node: Node) -> str:
         """The line that ran a node's op, in words."""
@@ -174,8 +176,9 @@ class Watch:
 WATCH: list[Watch] = []
 
 
-# What `Tensor.register_hook` was given: for each node, the functions that its cotangent goes through.
-HOOKS: WeakKeyDictionary[Node, list[Callable[[Any], Any]]] = WeakKeyDictionary()
+# The nodes whose cotangents go through functions, `Node.hooks`, which `Tensor.register_hook` was given. The node has them, so
+# that a hook that mentions its tensor, and so the node, is garbage together with it.
+HOOKS: WeakSet[Node] = WeakSet()
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -293,31 +296,49 @@ Gather = Callable[[tuple[int, ...], list[Piece]], Any]
 
 
 def reverse(
-    root: Node, seed: Any, wanted: Collection[Node] | None, *, retain: bool, lift: Lift | None = None
+    root: Node,
+    seed: Any,
+    wanted: Collection[Node] | None,
+    *,
+    retain: bool,
+    lift: Lift | None = None,
+    watch: Sequence[Watch] = (),
+    mark: bool = True,
 ) -> dict[Node, Any]:
     """The reverse sweep: from `root` back, newest node first, each rule turning a cotangent into its operands'.
 
     Returns the cotangents of the `wanted` nodes, or of all leaves. Without `lift` the rules run on plain arrays.
     With it they run on Tensors, `lift(array, node)` making them from what was saved, and so the backward pass
-    is itself recorded, each node of it in the scope of the op it belongs to. Saved values are freed as the sweep passes
-    unless `retain`.
+    is itself recorded, each node of it in the scope of the op it belongs to. Saved values are freed unless `retain`.
+    Each of `watch` is told what every rule sends; then nothing is gathered.
 
     Some ops gather: what their many uses send to one operand (the slices of an array, a weight at every time step) is
     held back and computed at once.
+
+    If something may be left out (`minigrad.asked`), and a gradient comes out infinite or NaN, the sweep runs again with marks
+    of what counts. If somebody looks on it has them from the start; so it has if it is recorded and a further derivative may
+    be infinite. Without `mark` it never has them.
     """
     order = ancestors([root])
     live = set(order) if wanted is None else leading_to(order, wanted)
     if root not in live:
         return {}
     order.reverse()
-    cotangents: dict[Node, Any] = {root: seed if lift is not None else known(seed)}
+    cotangents: dict[Node, Any] = {}
     owned: set[Node] = set()  # whose cotangent is a buffer of the sweep's own, so that it may be added to in place
     pending: dict[Node, dict[Gather, list[Piece]]] = {}
-    found: dict[Node, Any] = {}
     hooks = HOOKS if len(HOOKS) else None
-    placing = lift is not None or CURRENT.get()[0] >= RECORDING
-    watching = WATCH if DEBUG <= CURRENT.get()[0] < RECORDING else []
-    careful = False  # beyond a `where`, a cotangent of 0 stays 0 also where it meets a derivative that is not finite
+    state = CURRENT.get()[0]
+    placing = lift is not None or state >= RECORDING
+    watching = [*watch, *(WATCH if DEBUG <= state < RECORDING else ())]
+    passed: list[Node] = []
+    ops = {node.op for node in order} - {None}
+    singular = any(op.singular for op in ops)
+    marked = mark and leaves_out(order, seed, ops, singular)
+    shown = len(watching) > 0 or (hooks is not None and any(node in hooks for node in order))
+    twice = marked and not shown and not (lift is not None and singular)  # if need be
+    # What may be needed twice is freed at the end, or forgotten again.
+    forgotten = {node: node.saved for node in order if isinstance(node.saved, Forgotten)} if twice and not retain else {}
 
     def receive(node: Node, g: Any) -> None:
         if g.shape != node.shape:
@@ -335,52 +356,66 @@ def reverse(
             if not placing:
                 owned.add(node)
 
-    # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
-    with np.errstate(all="ignore"), same_place():
+    def receive_gathered(node: Node, gather: Gather, pieces: list[Piece], marks: Marks | None) -> None:
+        user = pieces[-1][1]
+        try:
+            if marks is not None and node.op is not None:
+                marks.add(node, marks.gathered(gather, node.shape, pieces), first=node not in cotangents)
+            receive(node, gather(node.shape, pieces))
+        except Exception as error:
+            add_note(error, f"in the backward pass of {user.op.name}", user.operands, user.scope)
+            raise
+
+    def sweep(marks: Marks | None) -> dict[Node, Any]:
+        found: dict[Node, Any] = {}
+        cotangents[root] = seed if lift is not None else known(seed)
+        if marks is not None:
+            marks.start(root, seed)
         for node in order:
             if placing:
                 CURRENT.set((CURRENT.get()[0], node.scope))
             if node in pending:
                 for gather, pieces in pending.pop(node).items():
-                    user = pieces[-1][1]
-                    try:
-                        receive(node, gather(node.shape, pieces))
-                    except Exception as error:
-                        add_note(error, f"in the backward pass of {user.op.name}", user.operands, user.scope)
-                        raise
+                    receive_gathered(node, gather, pieces, marks)
                 if not placing:
                     owned.add(node)
             g = cotangents.pop(node, None)
             if g is None:
                 continue
             if hooks is not None and node in hooks:
-                g = hooked(node, g, lift)
+                before, g = g, hooked(node, g, lift)
                 owned.discard(node)
+                if marks is not None and g is not before:
+                    marks.of.pop(node, None)
             op = node.op
             if op is None or (wanted is not None and node in wanted):
                 found[node] = g.copy() if lift is None and node not in owned else g
                 if op is None or not any(operand in live for operand in node.operands):
                     continue  # nothing behind it was asked for; its own graph is left as it is
-            saved = node.saved
+            saved: Any = node.saved
             if type(saved) is not tuple:
                 saved = node.recall()
             if lift is not None:
                 saved = tuple(map(lift, saved, (node, *node.operands)))
-            for watch in watching:
-                watch.entering(node)
-            careful = careful or op.selects
-            gathers = op.gathers
+            for each in watching:
+                each.entering(node)
+            gathers = op.gathers if not watch else {}
             pullbacks = op.pullbacks * len(node.operands) if op.variadic else op.pullbacks
             try:
+                if marks is not None:
+                    saved = marks.cleaned(node, saved)
                 for i, parent in enumerate(node.operands):
                     if parent not in live:  # a constant, a number, or nothing that was asked for
                         continue
                     if i not in gathers:
-                        part = pullbacks[i](g, node, saved, i)
-                        if careful and op.kind == "elementwise":
-                            part = np.where(np.equal(g, 0) & ~np.isfinite(part), 0, part)
-                        for watch in watching:
-                            watch.sent(node, g, part)
+                        if marks is None:
+                            part = pullbacks[i](g, node, saved, i)
+                        else:
+                            part = pullbacks[i](g, node, saved, i, marks.of.get(node))
+                            part, mark = marks.sent(node, i, part, saved)
+                            marks.add(parent, mark, first=parent not in cotangents)
+                        for each in watching:
+                            each.sent(node, i, g, part)
                         if parent not in cotangents and part.shape == parent.shape and part.dtype is parent.dtype:
                             cotangents[parent] = part  # what `receive` would do, without the call
                         else:
@@ -397,13 +432,28 @@ def reverse(
                     others.append((g, node, saved))
                     if len(others) == op.gather_limit:
                         del groups[gather]
-                        receive(parent, gather(parent.shape, others))
+                        receive_gathered(parent, gather, others, marks)
             except Exception as error:
-                line = "".join(watch.origin(node) for watch in watching)
+                line = "".join(each.origin(node) for each in watching)
                 add_note(error, f"in the backward pass of {op.name}{line}", node.operands, node.scope)
                 raise
             if not retain:
-                node.saved = None
+                if twice:
+                    node.saved = forgotten.get(node, saved)
+                    passed.append(node)
+                else:
+                    node.saved = None
+        return found
+
+    # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
+    with np.errstate(all="ignore"), same_place():
+        found = sweep(Marks() if marked and not twice else None)
+        if twice and not decide(all_finite(*map(values, found.values()))):
+            owned.clear()
+            found = sweep(Marks())
+    if twice:
+        for node in reversed(passed):
+            node.saved = None
     return found
 
 
@@ -415,34 +465,46 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
     """
     order = ancestors(outputs)
     live = leading_to(order, tangents)
-    found = dict(tangents) if lift is not None else {node: known(t) for node, t in tangents.items()}
-    with np.errstate(all="ignore"), same_place():
+
+    def sweep(marks: Marks | None) -> dict[Node, Any]:
+        found = dict(tangents) if lift is not None else {node: known(t) for node, t in tangents.items()}
+        if marks is not None:
+            for node, t in tangents.items():
+                marks.start(node, t)
         for node in order:
             if node in found or node not in live:
                 continue
-            saved = node.recall()
+            saved: Any = node.recall()
+            raw = saved
             if lift is not None:
                 CURRENT.set((CURRENT.get()[0], node.scope))
                 saved = tuple(map(lift, saved, (node, *node.operands)))
-            parts = [
-                node.op.pushforward(i, found[operand], node, saved)
-                for i, operand in enumerate(node.operands)
-                if operand in live
-            ]
-            total = parts[0]
-            for part in parts[1:]:
-                total = total + part
+            total: Any = None
+            for i, operand in enumerate(node.operands):
+                if operand in live:
+                    part = node.op.pushforward(i, found[operand], node, saved)
+                    if marks is not None:
+                        part, mark = marks.moved(node, i, part, raw)
+                        marks.add(node, mark, first=total is None)
+                    total = part if total is None else total + part
             found[node] = converted(total, node) if total.dtype != node.dtype else total
-    return {node: found[node] for node in outputs if node in found}
+        return {node: found[node] for node in outputs if node in found}
+
+    with np.errstate(all="ignore"), same_place():
+        if lift is not None:
+            return sweep(Marks())
+        found = sweep(None)
+        return found if decide(all_finite(*map(values, found.values()))) else sweep(Marks())
 
 
 def hooked(node: Node, g: Any, lift: Lift | None) -> Any:
     """A cotangent after the hooks of its node."""
-    for hook in tuple(HOOKS[node]):
+    for hook in tuple(node.hooks):
+        shown = g
         if lift is None and not isinstance(g, Standin):
-            g = np.asarray(g).view()
-            g.flags.writeable = False
-        new = hook(g)
+            shown = np.asarray(g).view()
+            shown.flags.writeable = False
+        new = hook(shown)
         if new is None:
             continue
         if isinstance(new, Standin):
@@ -468,15 +530,6 @@ def converted(g: Any, node: Node) -> Any:
             "lost; gradients are real: return g.real if that is what you mean"
         )
     return g.astype(node.dtype)
-
-
-def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
-    """Sum `g` over the axes along which an operand of this shape was broadcast: the transpose of broadcasting."""
-    lead = len(g.shape) - len(shape)
-    axes = (*range(lead), *(i for i, n in enumerate(shape, lead) if n == 1 and g.shape[i] != 1))
-    if all(g.shape[i] == 1 for i in axes):
-        return g.reshape(shape)
-    return np.add.reduce(g, axis=axes).reshape(shape)
 
 
 # -- words for errors ------------------------------------------------------------------------------------------

@@ -305,9 +305,12 @@ class Tensor:
         """
         if not callable(hook):
             raise TypeError(f"a hook is a function of the gradient, not {type(hook).__name__}")
-        hooks = HOOKS.setdefault(self._differentiable(), [])
-        hooks.append(hook)
-        return Hook(hooks, hook)
+        node = self._differentiable()
+        if node not in HOOKS:
+            node.hooks = []
+            HOOKS.add(node)
+        node.hooks.append(hook)
+        return Hook(node.hooks, hook)
 
     def _differentiable(self) -> Node:
         if self._node is None:

@@ -29,11 +29,11 @@ class OnlyTestsOf:
 
 
 def broken(rule, how, others):
-    """A rule of the form (g, node, saved, i) -> cotangent, spoilt."""
+    """A rule of the form (g, node, saved, i, ...) -> cotangent, spoilt."""
     if how == "sign":
-        return lambda g, node, saved, i: -rule(g, node, saved, i)
+        return lambda *args: -rule(*args)
     if how == "factor":
-        return lambda g, node, saved, i: rule(g, node, saved, i) * 1.001
+        return lambda *args: rule(*args) * 1.001
     return others if how == "swapped" else rule
 
 

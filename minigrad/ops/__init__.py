@@ -21,7 +21,7 @@ from .elementwise import (
     reciprocal, relu, remainder, sigmoid, sign, silu, sin, sinc, sinh, softplus, sqrt, square, subtract, tan, tanh,
     where,
 )  # fmt: skip
-from .kinds import Op, masked_multiply
+from .kinds import Op
 from .linalg import (
     cross, dot, einsum, inner, matmul, outer, tensordot, vdot, vecdot,
 )  # fmt: skip
@@ -74,7 +74,7 @@ __all__ = [  # noqa: RUF022
     "deg2rad", "diag", "diagonal", "diff", "divide", "dot", "dstack", "einsum", "erf", "erfc", "exp", "exp2",
     "expand_dims", "expm1", "fabs", "flip", "fliplr", "flipud", "float_power", "fmax", "fmin", "fmod", "full_like", "gelu",
     "getitem", "hsplit", "hstack", "hypot", "inner", "kron", "linear", "log", "log10", "log1p", "log2", "log_softmax",
-    "logaddexp", "logaddexp2", "logsumexp", "masked_multiply", "matmul", "matrix_transpose", "max", "maximum", "mean",
+    "logaddexp", "logaddexp2", "logsumexp", "matmul", "matrix_transpose", "max", "maximum", "mean",
     "median", "min", "minimum", "mod", "moveaxis", "multiply", "nan_to_num", "negative", "outer", "pad", "partition",
     "permute_dims", "positive", "power", "prod", "ptp", "rad2deg", "ravel", "reciprocal", "relu", "remainder", "repeat",
     "reshape", "roll", "rollaxis", "rot90", "select", "sigmoid", "sign", "silu", "sin", "sinc", "sinh", "softmax",

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..standin import Standin, decide, primitive
 from ..tensor import Tensor
-from .kinds import POSITIVE, REAL, Domain, Op, elementwise, floating, linear, masked_multiply, shape_of
+from .kinds import POSITIVE, REAL, Domain, Op, elementwise, floating, linear, shape_of
 
 LN2, LN10 = math.log(2), math.log(10)
 
@@ -28,7 +28,7 @@ def one_over(y: Any) -> Any:
 
 add = elementwise(np.add, 1, 1, domain=REAL, symbol="+", doc="Sum, x + y.")
 subtract = elementwise(np.subtract, 1, -1, domain=REAL, symbol="-", doc="Difference, x - y.")
-multiply = elementwise(np.multiply, lambda y: y, lambda x: x, domain=REAL, symbol="*", doc="Product, x * y.")
+multiply = elementwise(np.multiply, lambda y: y, lambda x: x, domain=REAL, symbol="*", multilinear=True, doc="Product, x * y.")
 divide = elementwise(
     np.divide,
     lambda y: one_over(y),
@@ -232,8 +232,8 @@ sigmoid = elementwise(
     doc="Logistic sigmoid, 1 / (1 + e^-x), between 0 and 1; its derivative is at most 1/4.",
 )  # fmt: skip
 relu = elementwise(
-    lambda x: np.maximum(x, 0), lambda out: np.greater(out, 0), domain=Domain(kinks=(0.0,)), name="relu", analytic=False,
-    doc="Rectified linear unit, max(x, 0). Its derivative at 0 is taken as 0.",
+    lambda x: np.maximum(x, 0), lambda out: np.sign(out), domain=Domain(kinks=(0.0,)), name="relu", analytic=False,
+    selects=True, doc="Rectified linear unit, max(x, 0). Its derivative at 0 is taken as 0.",
 )  # fmt: skip
 softplus = elementwise(
     lambda x: np.logaddexp(x, 0), lambda x: sigmoid(x), domain=REAL, name="softplus", analytic=False,
@@ -282,34 +282,37 @@ silu = elementwise(
 # -- choosing --------------------------------------------------------------------------------------------------
 
 
-def share(chosen: Any, other: Any) -> Any:
-    # 1 where chosen, half where both are equal.
-    return np.greater(chosen, other) + 0.5 * np.equal(chosen, other)
+def share(out: Any, x: Any, y: Any) -> Any:
+    # x's: 1 where it is the result, half where y is, too. NaN, which equals nothing, comes out as 0 / 0.
+    mine, other = np.equal(x, out), np.equal(y, out)
+    return mine / np.add(mine, other, dtype=out.dtype)
 
 
 maximum = elementwise(
-    np.maximum, lambda x, y: share(x, y), lambda x, y: share(y, x), domain=Domain(ties=True), analytic=False,
-    doc="The larger of x and y. Where they are equal each gets half of the gradient.",
+    np.maximum, lambda out, x, y: share(out, x, y), lambda out, x, y: share(out, y, x), domain=Domain(ties=True),
+    analytic=False, selects=True,
+    doc="The larger of x and y. Where they are equal each gets half of the gradient; where the result is NaN, NaN.",
 )  # fmt: skip
 minimum = elementwise(
-    np.minimum, lambda x, y: share(y, x), lambda x, y: share(x, y), domain=Domain(ties=True), analytic=False,
-    doc="The smaller of x and y. Where they are equal each gets half of the gradient.",
+    np.minimum, lambda out, x, y: share(out, x, y), lambda out, x, y: share(out, y, x), domain=Domain(ties=True),
+    analytic=False, selects=True,
+    doc="The smaller of x and y. Where they are equal each gets half of the gradient; where the result is NaN, NaN.",
 )  # fmt: skip
 
 
 def share_of_numbers(x: Any, y: Any, larger: Any, smaller: Any) -> Any:
     # A number is chosen over NaN; of two NaN each gets half. A comparison with NaN is false, a share of 0.
-    return share(larger, smaller) + np.isnan(y) * (1 - 0.5 * np.isnan(x))
+    return np.greater(larger, smaller) + 0.5 * np.equal(x, y) + np.isnan(y) * (1 - 0.5 * np.isnan(x))
 
 
 fmax = elementwise(
     np.fmax, lambda x, y: share_of_numbers(x, y, x, y), lambda x, y: share_of_numbers(y, x, y, x),
-    domain=Domain(ties=True), analytic=False,
+    domain=Domain(ties=True), analytic=False, selects=True,
     doc="The larger of x and y, or the one that is not NaN. Where they are equal each gets half of the gradient.",
 )  # fmt: skip
 fmin = elementwise(
     np.fmin, lambda x, y: share_of_numbers(x, y, y, x), lambda x, y: share_of_numbers(y, x, x, y),
-    domain=Domain(ties=True), analytic=False,
+    domain=Domain(ties=True), analytic=False, selects=True,
     doc="The smaller of x and y, or the one that is not NaN. Where they are equal each gets half of the gradient.",
 )  # fmt: skip
 where_op = linear(
@@ -326,8 +329,8 @@ where_op = linear(
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """x where `condition` is true, y elsewhere, broadcast against each other, as ``np.where``.
 
-    The branch not taken gets a gradient of exactly 0, and so does all that elementwise functions made it of, also where
-    their values or derivatives are not finite. With the condition alone: where it is true, as ``np.nonzero``.
+    The branch not taken gets a gradient of exactly 0, and so does all that it was computed from, also where values or
+    derivatives there are not finite. With the condition alone: where it is true, as ``np.nonzero``.
 
     >>> import numpy as np, minigrad
     >>> x = minigrad.tensor([0.0, 4.0], requires_grad=True)
@@ -354,6 +357,11 @@ def inside(x: Any, low: Any, high: Any) -> Any:
     return within
 
 
+def chosen(choice: Any, out: Any) -> Any:
+    # NaN where the result is, for there a comparison is false, whatever was chosen.
+    return np.where(np.isnan(out), np.nan, choice)
+
+
 def clipped(x: Any, low: Any, high: Any) -> Any:
     return np.positive(x) if low is None and high is None else np.clip(x, low, high)  # which NumPy 2.0 refuses
 
@@ -363,13 +371,14 @@ clip_op = Op(
     "elementwise",
     clipped,
     [
-        lambda x, low, high: inside(x, low, high),
-        lambda x, low, high: np.less(x, low) & (True if high is None else np.less_equal(low, high)),
-        lambda x, low, high: np.greater(x, high) | (False if low is None else np.greater(low, high)),
+        lambda out, x, low, high: chosen(inside(x, low, high), out),
+        lambda out, x, low, high: chosen(np.less(x, low) & (True if high is None else np.less_equal(low, high)), out),
+        lambda out, x, low, high: chosen(np.greater(x, high) | (False if low is None else np.greater(low, high)), out),
     ],
     operands=("x", "low", "high"),
     domain=Domain(ties=True),
     analytic=False,
+    selects=True,
 )
 
 
@@ -377,7 +386,7 @@ def clip(x: Any, min: Any = None, max: Any = None, *, a_min: Any = None, a_max: 
     """x, but not less than `min` and not more than `max` (either may be None), as ``np.clip``.
 
     The derivative by x is 1 inside and at the bounds, 0 outside; a bound that is a Tensor gets the gradient of the
-    elements it replaced.
+    elements it replaced. Where the result is NaN, so are they.
 
     >>> import minigrad
     >>> x = minigrad.tensor([-2.0, 0.5, 1.0], requires_grad=True)
@@ -462,7 +471,6 @@ OPS = [
     *(f.op for f in (fabs, cbrt, float_power, remainder, fmod, hypot, exp2, log2, log10, logaddexp, logaddexp2, sinc)),
     *(f.op for f in (tan, arcsin, arccos, arctan, arctan2, deg2rad, rad2deg, sinh, cosh, arcsinh, arccosh, arctanh)),
     *(f.op for f in (erf, erfc, gelu, silu, fmax, fmin)),
-    masked_multiply.op,
     where_op,
     clip_op,
     astype_op,

@@ -12,6 +12,7 @@ A rule's parameter names say what it needs, and so what is kept until the backwa
 
 =============  ==================================================================
 ``g``          the cotangent of the result (transposes and vector-Jacobian products)
+``asked``      which of its elements were asked for, None for all (see `minigrad.asked`)
 ``out``        the result
 ``x``          the operand of that name in the forward function
 ``x_shape``    its shape only: the array is not kept
@@ -40,7 +41,7 @@ import numpy as np
 from ..arrays import array_of
 from ..errors import LeavesGraphError
 from ..graph import CURRENT, DEBUG, NO_OPTIONS, RECORDING, WATCH, Gather, Leaf, Node, add_note, next_number, reverse
-from ..standin import RECORDER, Standin, decide, known
+from ..standin import RECORDER, Standin, known
 from ..tensor import Tensor, lifted, wrap
 
 __all__ = ["POSITIVE", "REAL", "Domain", "Op", "apply", "elementwise", "general", "linear"]
@@ -54,7 +55,7 @@ UNCHANGED = contextlib.nullcontext()
 Rule = Callable[..., Any]
 Keeper = Callable[[Any, Sequence[Any]], tuple[Any, ...]]
 Run = Callable[..., Any]
-Pullback = Callable[[Any, Node, tuple[Any, ...], int], Any]
+Pullback = Callable[..., Any]  # of g, node, saved, i, and what is asked of g
 
 
 class Domain(NamedTuple):
@@ -76,11 +77,13 @@ class Op:
     __slots__ = (
         "_keepers",
         "analytic",
+        "core",
         "domain",
         "forward",
         "gather_limit",
         "gathers",
         "kind",
+        "multilinear",
         "name",
         "operands",
         "options",
@@ -106,11 +109,13 @@ class Op:
         variadic: bool = False,
         domain: Domain,
         analytic: bool = True,
-        singular: bool = False,
         symbol: str | None = None,
         gathers: dict[int, Gather] | None = None,
         gather_limit: int | None = None,
-        selects: bool = False,
+        singular: bool = False,
+        selects: bool | str = False,
+        multilinear: bool | None = None,
+        core: tuple[int, int] | None = None,
         weak: bool | None = None,
     ) -> None:
         if len(rules) != len(operands):
@@ -124,11 +129,13 @@ class Op:
         self.variadic = variadic
         self.domain = domain
         self.analytic = analytic  # the complex step may check it
-        self.singular = singular  # a partial derivative may be infinite where the function is not
         self.symbol = symbol or name
         self.gathers = gathers or {}  # by operand: what its many uses in this op send it, computed at once
         self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
-        self.selects = selects  # some of its cotangents are 0 because nothing was asked for
+        self.singular = singular  # a derivative of some order may be infinite where the function is not
+        self.selects = selects  # it leaves something out; or the option that is the index of what it takes
+        self.multilinear = kind == "linear" if multilinear is None else multilinear  # its rules are products with operands
+        self.core = core  # how many trailing axes of an operand and of the result it mixes; None: all, or those of `axis`
         # Whether Python numbers stay such, and so do not promote.
         self.weak = kind == "elementwise" and len(operands) > 1 if weak is None else weak
         self.pullbacks: tuple[Pullback | None, ...] = tuple(self._bind(rule) for rule in self.rules)
@@ -158,19 +165,11 @@ class Op:
 
     def pushforward(self, i: int, t: Any, node: Node, saved: tuple[Any, ...]) -> Any:
         """What the tangent `t` of operand i adds to that of the result: the partial derivative, or the transposed rule."""
-        rule = self.rules[0 if self.variadic else i]
         pullback = self.pullbacks[0 if self.variadic else i]
         if pullback is None:
             raise TypeError(f"{self.name} is not differentiated by its operand {i + 1}")
         if self.kind == "elementwise":
-            t = np.broadcast_to(t, node.shape)
-            if not callable(rule):
-                return t if rule == 1 else -t
-            part = pullback(t, node, saved, i)
-            if decide(np.all(np.isfinite(t))):
-                return part
-            partial = pullback(np.ones(node.shape, node.dtype), node, saved, i)  # where it is 0, infinity does not pass
-            return np.where(np.equal(partial, 0) & ~np.isfinite(t), 0, part)
+            return pullback(np.broadcast_to(t, node.shape), node, saved, i)
         g = Tensor(np.zeros(node.shape, node.dtype), requires_grad=True)
         record = isinstance(t, Tensor) or any(isinstance(x, Tensor) for x in saved)
         c = pullback(
@@ -180,17 +179,34 @@ class Op:
             return np.zeros(node.shape, node.dtype)
         seed = np.broadcast_to(t, c.shape)
         lift = lifted if record else None
-        found = reverse(c._node, seed, {g._node}, retain=record, lift=lift)  # type: ignore[arg-type]
+        # Without marks, to which the partial derivatives would be constant factors, and their zeros masks.
+        found = reverse(c._node, seed, {g._node}, retain=record, lift=lift, mark=False)  # type: ignore[arg-type]
         return found[g._node] if g._node in found else np.zeros(node.shape, node.dtype)
 
+    def mixed(self, own: Any, x_shape: tuple[int, ...], options: dict[str, Any]) -> Any:
+        """The elements of an operand of this shape that meet one of the result for which `own` is true."""
+        ndim = len(x_shape)
+        if self.core is not None:
+            here, there = self.core
+            own = np.any(own, axis=tuple(range(own.ndim - there, own.ndim)))[(..., *(None,) * here)]
+        elif "axis" in options:
+            axis = options["axis"]
+            axes = np.lib.array_utils.normalize_axis_tuple(range(ndim) if axis is None else axis, ndim)
+            if own.ndim < ndim:
+                own = np.expand_dims(own, axes)
+            own = np.any(own, axis=axes, keepdims=True)
+        else:
+            own = np.any(own)
+        return np.broadcast_to(own, np.broadcast_shapes(own.shape, x_shape))
+
     def _bind(self, rule: Rule | int | None) -> Pullback | None:
-        """Turn a rule into a function of (g, node, saved, i), looking up what its parameter names ask for."""
+        """Turn a rule into a function of (g, node, saved, i, asked), looking up what its parameter names ask for."""
         if rule is None:
             return None
         if rule == 1:
-            return lambda g, node, saved, i: g
+            return lambda g, node, saved, i, asked=None: g
         if rule == -1:
-            return lambda g, node, saved, i: -g
+            return lambda g, node, saved, i, asked=None: -g
         where = {"out": "saved[0]"} if self.kind == "elementwise" else {"g": "g", "out": "saved[0]"}
         if self.variadic:
             where["i"] = "i"
@@ -201,16 +217,17 @@ class Op:
             where["shapes"] = "[x.shape for x in node.operands]"
         for name in self.options:
             where[name] = f"node.options[{name!r}]"
+        if self.kind != "elementwise":
+            where["asked"] = "asked"
         names = needed_names(rule)
         unknown = [name for name in names if name not in where]
         if unknown:
             raise TypeError(f"op {self.name}: a rule asks for {unknown[0]!r}; it may ask for {', '.join(where)}")
         call = f"rule({', '.join(where[name] for name in names)})"
         if self.kind == "elementwise":
-            call = f"masked_multiply(g, {call})" if self.singular else f"g * {call}"
+            call = f"g * {call}"
         # Compiled once an op: it costs half of what looking the names up at each call would.
-        scope = {"rule": rule, "masked_multiply": masked_multiply} if self.singular else {"rule": rule}
-        return eval(f"lambda g, node, saved, i: {call}", scope)  # type: ignore[no-any-return]
+        return eval(f"lambda g, node, saved, i, asked=None: {call}", {"rule": rule})  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<Op {self.name}: {self.kind}>"
@@ -411,17 +428,20 @@ def elementwise(
     domain: Domain,
     name: str | None = None,
     analytic: bool = True,
-    singular: bool = False,
     symbol: str | None = None,
+    singular: bool = False,
+    selects: bool = False,
+    multilinear: bool = False,
 ) -> Elementwise:
     """Make an elementwise op of one or two operands; returns its public function.
 
-    `partials` are the partial derivatives; `singular` if one of them may be infinite where the function is not.
+    `partials` are the partial derivatives; `singular` if they, or theirs, may be infinite where the function is not.
     """
     names = ("x", "y")[: len(partials)]
     op = Op(
         name or ufunc.__name__, "elementwise", ufunc, partials,
-        operands=names, domain=domain, analytic=analytic, singular=singular, symbol=symbol,
+        operands=names, domain=domain, analytic=analytic, symbol=symbol, singular=singular, selects=selects,
+        multilinear=multilinear,
     )  # fmt: skip
     function: Any = op.run
     function.__name__ = function.__qualname__ = op.name
@@ -475,24 +495,3 @@ def describe(op: Op, doc: str) -> str:
     >>> y.shape, y.dtype, y.requires_grad
     ((2,), dtype('float64'), True)
     """
-
-
-def zero_times_infinity(x: Any, y: Any) -> Any:
-    return np.equal(x, 0) & ~np.isfinite(y)
-
-
-def quiet_product(x: Any, y: Any) -> Any:
-    with np.errstate(invalid="ignore"):
-        return np.where(np.equal(x, 0), 0, np.multiply(x, y))
-
-
-masked_multiply = elementwise(
-    quiet_product,
-    lambda x, y: np.where(zero_times_infinity(x, y), 0, y),
-    lambda x: x,
-    name="masked_multiply",
-    domain=REAL,
-    analytic=False,
-    symbol="*",
-    doc="x * y, and 0 where x is 0 even if y is infinite: a cotangent that asks for nothing gets nothing.",
-)

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import LeavesGraphError
 from ..standin import decide
 from ..tensor import Tensor
-from .kinds import POSITIVE, REAL, Domain, Op, general, shape_of
+from .kinds import REAL, Domain, general, shape_of
 from .linalg import swapped
 from .reduce import normalized, restored
 from .shape import as_array
@@ -168,14 +168,21 @@ def pinv_vjp(g: Any, out: Any, x: Any) -> Any:
     return down - x @ (out @ down) + across - across @ out @ x - P @ g @ P
 
 
-inv_op = general("inv", lambda x: np.linalg.inv(computable(x)), lambda g, out: -(swapped(out) @ g @ swapped(out)), domain=REAL)
-det_op = general("det", lambda x: np.linalg.det(computable(x)), det_vjp, domain=REAL)
+inv_op = general(
+    "inv",
+    lambda x: np.linalg.inv(computable(x)),
+    lambda g, out: -(swapped(out) @ g @ swapped(out)),
+    domain=REAL,
+    core=(2, 2),
+)
+det_op = general("det", lambda x: np.linalg.det(computable(x)), det_vjp, domain=REAL, core=(2, 0))
 logabsdet_op = general(
     "logabsdet",
     lambda x: np.linalg.slogdet(computable(x))[1],
     lambda g, x: g[..., None, None] * swapped(inv(x)),
     domain=REAL,
     analytic=False,
+    core=(2, 0),
 )
 solve_op = general(
     "solve",
@@ -183,6 +190,7 @@ solve_op = general(
     solve_by_a,
     lambda g, a: solve(swapped(a), g),
     domain=REAL,
+    core=(2, 2),
 )
 cholesky_op = general(
     "cholesky",
@@ -190,6 +198,7 @@ cholesky_op = general(
     cholesky_vjp,
     domain=REAL,
     analytic=False,
+    core=(2, 2),
 )
 pinv_op = general(
     "pinv",
@@ -197,6 +206,7 @@ pinv_op = general(
     pinv_vjp,
     domain=REAL,
     analytic=False,
+    core=(2, 2),
 )
 
 
@@ -286,21 +296,11 @@ def cholesky(x: Any, *, upper: bool = False) -> Any:
 # Both ops give their factors packed into one array, which the public functions take apart.
 
 
-def quotient(x: Any, y: Any) -> Any:
-    none = np.equal(y, 0)
-    return np.where(none & np.not_equal(x, 0), np.nan, x / np.where(none, 1, y))
-
-
-# Vectors turn into each other by the difference of their values, which may be none. Where nothing is asked of them this is
-# no matter; else there is no derivative. Not masked_multiply: its own derivative is 0 there, and a second one would be wrong.
-quotient_op: Op = general(
-    "quotient",
-    quotient,
-    lambda g, y: quotient_op.run(g, y),
-    lambda g, out, y: -quotient_op.run(g * out, y),
-    domain=POSITIVE,
-    analytic=False,
-)
+def turning(x: Any, gaps: Any, asked: Any) -> Any:
+    # Vectors turn into each other by the difference of their values. Where there is none, there is no derivative, unless
+    # nothing is asked of these vectors.
+    turned = x / np.where(np.equal(gaps, 0), np.nan, gaps)
+    return turned if asked is None else np.where(np.any(asked, axis=-2, keepdims=True), turned, 0)
 
 
 def packed_eigh(x: Any) -> Any:
@@ -308,12 +308,12 @@ def packed_eigh(x: Any) -> Any:
     return np.concatenate([values[..., None], vectors], -1)
 
 
-def eigh_vjp(g: Any, out: Any) -> Any:
+def eigh_vjp(g: Any, out: Any, asked: Any) -> Any:
     w, V = out[..., 0], out[..., 1:]
     eye = np.eye(w.shape[-1], dtype=bool)
     gaps = np.where(eye, 1, w[..., None, :] - w[..., :, None])
-    inner = np.where(eye, g[..., None, :, 0], swapped(V) @ g[..., 1:])
-    return symmetric(V @ quotient_op.run(inner, gaps) @ swapped(V))
+    turned = turning(swapped(V) @ g[..., 1:], gaps, None if asked is None else asked[..., 1:])
+    return symmetric(V @ np.where(eye, g[..., None, :, 0], turned) @ swapped(V))
 
 
 def packed_svd(x: Any) -> Any:
@@ -321,24 +321,25 @@ def packed_svd(x: Any) -> Any:
     return np.concatenate([U, s[..., None, :], swapped(Vh)], -2)
 
 
-def svd_vjp(g: Any, out: Any, x_shape: tuple[int, ...]) -> Any:
+def svd_vjp(g: Any, out: Any, x_shape: tuple[int, ...], asked: Any) -> Any:
     m, n = x_shape[-2:]
     (U, s, V), (gU, gs, gV) = ((t[..., :m, :], t[..., m : m + 1, :], t[..., m + 1 :, :]) for t in (out, g))
+    asked_U, asked_V = (None, None) if asked is None else (asked[..., :m, :], asked[..., m + 1 :, :])
     eye = np.eye(min(m, n), dtype=bool)
     gaps = np.where(eye, 1, (s - swapped(s)) * (s + swapped(s)))
     by_U, by_V = swapped(U) @ gU, swapped(V) @ gV
-    turn_U, turn_V = quotient_op.run(by_U, gaps), quotient_op.run(by_V, gaps)
+    turn_U, turn_V = turning(by_U, gaps, asked_U), turning(by_V, gaps, asked_V)
     inner = (turn_U + swapped(turn_U)) * s + swapped(s) * (turn_V + swapped(turn_V))
     found = U @ np.where(eye, gs, inner) @ swapped(V)
     if m > n:
-        found = found + quotient_op.run(gU - U @ by_U, s) @ swapped(V)
+        found = found + turning(gU - U @ by_U, s, asked_U) @ swapped(V)
     if n > m:
-        found = found + U @ swapped(quotient_op.run(gV - V @ by_V, s))
+        found = found + U @ swapped(turning(gV - V @ by_V, s, asked_V))
     return found
 
 
-eigh_op = general("eigh", packed_eigh, eigh_vjp, domain=REAL, analytic=False)
-svd_op = general("svd", packed_svd, svd_vjp, domain=REAL, analytic=False)
+eigh_op = general("eigh", packed_eigh, eigh_vjp, domain=REAL, analytic=False, core=(2, 2), singular=True)
+svd_op = general("svd", packed_svd, svd_vjp, domain=REAL, analytic=False, core=(2, 2), singular=True)
 
 
 class EighResult(NamedTuple):
@@ -475,7 +476,7 @@ def pinv(x: Any, rcond: Any = None) -> Any:
 
 
 OPS = [
-    length_op, p_norm_op, inv_op, det_op, logabsdet_op, solve_op, cholesky_op, pinv_op, quotient_op, eigh_op, svd_op,
+    length_op, p_norm_op, inv_op, det_op, logabsdet_op, solve_op, cholesky_op, pinv_op, eigh_op, svd_op,
 ]  # fmt: skip
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.linalg.norm: norm, np.linalg.inv: inv, np.linalg.det: det, np.linalg.slogdet: slogdet, np.linalg.solve: solve,

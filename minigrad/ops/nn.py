@@ -107,12 +107,13 @@ linear_op = general(
     domain=REAL,
     gathers={1: weight_gathered, 2: bias_gathered},
     gather_limit=64,
+    multilinear=True,
 )
 logsumexp_op = general("logsumexp", log_sum_exp, log_sum_exp_vjp, domain=REAL, analytic=False)
 softmax_op = general("softmax", soft_max, soft_max_vjp, domain=REAL, analytic=False)
 log_softmax_op = general("log_softmax", log_soft_max, log_soft_max_vjp, domain=REAL, analytic=False)
 cross_entropy_op = general(
-    "cross_entropy", negative_log_likelihood, negative_log_likelihood_vjp, None, domain=REAL, analytic=False
+    "cross_entropy", negative_log_likelihood, negative_log_likelihood_vjp, None, domain=REAL, analytic=False, core=(1, 0)
 )
 
 

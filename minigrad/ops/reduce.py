@@ -52,10 +52,11 @@ def reduced_size(x_shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
 
 
 def shared(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """The elements equal to the extreme value share its cotangent equally."""
+    """The elements equal to the extreme value share its cotangent equally. NaN equals nothing: 0 / 0, a share of NaN."""
     g, out = restored(g, shape_of(x), axis, keepdims), restored(out, shape_of(x), axis, keepdims)
     chosen = np.equal(x, out)
-    return g * (chosen / np.sum(chosen, axis=axis, keepdims=True))
+    share = chosen / np.sum(chosen, axis=axis, keepdims=True)
+    return np.where(np.equal(share, 0), 0, g * share)
 
 
 def mean_of(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -139,7 +140,8 @@ def median_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) 
     below = np.equal(x, np.max(np.where(np.less_equal(x, out), x, -np.inf), axis=axis, keepdims=True))
     above = np.equal(x, np.min(np.where(np.greater_equal(x, out), x, np.inf), axis=axis, keepdims=True))
     shares = [chosen / np.sum(chosen, axis=axis, keepdims=True) for chosen in (below, above)]
-    return g * (0.5 * (shares[0] + shares[1]))
+    share = 0.5 * (shares[0] + shares[1])
+    return np.where(np.equal(share, 0), 0, g * share)
 
 
 sum_op = linear(
@@ -158,6 +160,7 @@ max_op = general(
     lambda g, out, x, axis, keepdims: shared(g, out, x, axis, keepdims),
     domain=Domain(ties=True),
     analytic=False,
+    selects=True,
 )
 min_op = general(
     "min",
@@ -165,6 +168,7 @@ min_op = general(
     lambda g, out, x, axis, keepdims: shared(g, out, x, axis, keepdims),
     domain=Domain(ties=True),
     analytic=False,
+    selects=True,
 )
 prod_op = general(
     "prod", lambda x, *, axis, keepdims: np.multiply.reduce(x, axis=axis, keepdims=keepdims), prod_vjp, domain=REAL
@@ -191,6 +195,7 @@ median_op = general(
     median_vjp,
     domain=Domain(ties=True),
     analytic=False,
+    selects=True,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -75,7 +76,7 @@ concatenate_op = linear(
 stack_op = linear("stack", stacked, lambda g, i, axis: g[(slice(None),) * axis + (i,)])
 getitem_op = linear(
     "getitem", lambda x, *, index: x[index], lambda g, x_shape, index: scatter([g], [index], x_shape),
-    gathers={0: gathered},
+    gathers={0: gathered}, selects="index",
 )  # fmt: skip
 scatter_op = linear("scatter", scattered, lambda g, i, indices: g[indices[i]])
 
@@ -205,12 +206,20 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     if isinstance(indices_or_sections, int | np.integer):
         if indices_or_sections <= 0 or length % indices_or_sections:
             raise ValueError(f"an axis of length {length} cannot be split into {indices_or_sections} equal parts")
-        step = length // indices_or_sections
-        places = [step * i for i in range(1, indices_or_sections)]
-    else:
-        places = list(indices_or_sections)
-    lead = (slice(None),) * axis
-    return [x[(*lead, slice(a, b))] for a, b in zip([0, *places], [*places, length], strict=True)]
+        return [x[index] for index in equal_parts(axis, length, int(indices_or_sections))]
+    places = list(indices_or_sections)
+    return [x[along(axis, slice(a, b))] for a, b in zip([0, *places], [*places, length], strict=True)]
+
+
+@functools.lru_cache(maxsize=1024)
+def equal_parts(axis: int, length: int, number: int) -> list[tuple[slice, ...]]:
+    """The indices of equal parts along an axis; the same objects each time, which is how `leaves_out` meets them again."""
+    step = length // number
+    return [along(axis, slice(step * i, step * (i + 1))) for i in range(number)]
+
+
+def along(axis: int, part: slice) -> tuple[slice, ...]:
+    return (*(slice(None),) * axis, part)
 
 
 def getitem(x: Any, index: Any) -> Any:

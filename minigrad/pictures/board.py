@@ -15,7 +15,6 @@ __all__ = ["Block", "Board", "Marks", "default_role", "step_of"]
 UNNUMBERED = {
     "add",
     "multiply",
-    "masked_multiply",
     "maximum",
     "minimum",
     "linear",

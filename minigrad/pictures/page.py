@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import GraphFreedError, RendererMissing, RenderError
 from ..explain import rule_text
-from ..graph import HOOKS, Leaf, Node, ancestors, reverse, unbroadcast
+from ..graph import HOOKS, Leaf, Node, Watch, ancestors, reverse, unbroadcast
 from ..norms import norm
 from ..snapshot import Graph
 from .details import values_saved, values_that_follow
@@ -134,10 +134,21 @@ def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> d
     return {"nodes": nodes, "back": back, "rules": list(rules)}
 
 
+class Sent(Watch):
+    """What every rule of a sweep sends."""
+
+    def __init__(self) -> None:
+        self.parts: dict[tuple[Node, int], Any] = {}
+
+    def sent(self, node: Node, i: int, g: Any, part: Any) -> None:
+        self.parts[node, i] = part
+
+
 def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any]]:
     """The reverse sweep from `root`, in the order in which the engine came to the nodes, with what each rule sent."""
     every = set(ancestors([root]))
-    found = reverse(root, np.ones(root.shape, root.dtype), every, retain=True)  # in that order
+    sent = Sent()
+    found = reverse(root, np.ones(root.shape, root.dtype), every, retain=True, watch=[sent])  # in that order
     uses: dict[Node, int] = {}
     for node in found:
         for operand in node.operands:
@@ -146,20 +157,14 @@ def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any
     sums: dict[Node, Any] = {}
     texts: dict[tuple[Any, int], int] = {}
     steps = []
-    careful = False
     with np.errstate(all="ignore"):
         for node, g in found.items():
             parts = []
-            saved = node.recall() if node.op is not None else ()
-            careful = careful or (node.op is not None and node.op.selects)
             for i, operand in enumerate(node.operands):
                 if operand not in every:
                     continue
                 which = 0 if node.op.variadic else i
-                part = node.op.pullbacks[which](g, node, saved, i)
-                if careful and node.op.kind == "elementwise":  # as in `reverse`
-                    part = np.where(np.equal(g, 0) & ~np.isfinite(part), 0, part)
-                part = unbroadcast(np.asarray(part), operand.shape).astype(operand.dtype)
+                part = unbroadcast(np.asarray(sent.parts[node, i]), operand.shape).astype(operand.dtype)
                 if (node.op, which) not in texts:
                     texts[node.op, which] = rules.setdefault(rule_text(node, i), len(rules))
                 said = {"to": graph.index[operand], "rule": texts[node.op, which], "sent": packed(part)}

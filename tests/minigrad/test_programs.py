@@ -493,7 +493,7 @@ STEPS: dict[str, Step] = {
     "rearranged": partial(one_that_fits, REARRANGED, 1), "a product": partial(one_that_fits, PRODUCTS, 2),
 }  # fmt: skip
 ELEMENTWISE: dict[str, Step] = {op.name: partial(elementwise, op) for op in TABLE.values() if op.kind == "elementwise"}
-IN_GRADIENTS = {"scatter", "quotient"}  # have no function: they are what becomes of getitem, and of eigh and svd
+IN_GRADIENTS = {"scatter"}  # has no function: it is what becomes of getitem
 
 
 @st.composite

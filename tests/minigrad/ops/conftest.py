@@ -395,7 +395,7 @@ STRATEGIES: dict[str, Callable[[Op], st.SearchStrategy[Case]]] = {
     "softmax": along_an_axis, "log_softmax": along_an_axis, "cross_entropy": cross_entropy,
     "einsum": einsum, "inv": of_matrices, "det": of_matrices, "logabsdet": of_matrices, "cholesky": of_matrices,
     "solve": solve, "norm": norm, "p_norm": norm,
-    "eigh": spectrum, "svd": spectrum, "pinv": spectrum, "quotient": elementwise,
+    "eigh": spectrum, "svd": spectrum, "pinv": spectrum,
 }  # fmt: skip
 
 

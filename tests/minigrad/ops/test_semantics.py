@@ -103,15 +103,6 @@ def test_derivatives_that_are_infinite_are_infinite() -> None:
     assert gradient(lambda x: x**0.5, 0.0) == np.inf
 
 
-def test_masked_multiply_is_0_where_its_first_operand_is() -> None:
-    x, y = leaf([0.0, 2.0]), leaf([np.inf, 3.0])
-    z = minigrad.masked_multiply(x, y)
-    np.testing.assert_array_equal(z.data, [0, 6])
-    gx, gy = minigrad.grad(z.sum(), [x, y])
-    np.testing.assert_array_equal(gx.data, [0, 3])
-    np.testing.assert_array_equal(gy.data, [0, 2])
-
-
 # -- powers ----------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,218 @@
+"""Zeros that mean "not asked": where `np.where`, an index, a maximum or a mask leaves an element out, nothing goes back to it.
+
+A derivative beyond such a zero may be infinite or NaN, and 0 * inf is NaN. The zero of a selection blocks it; a zero that the
+chain rule made, such as the derivative of x ** 2 at 0, is a number like any other. Values do not tell the two apart. So a
+sweep that comes out infinite or NaN runs again with marks: which elements of each cotangent (or tangent) count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .standin import Standin, known, primitive
+
+if TYPE_CHECKING:
+    from .graph import Gather, Node, Piece
+    from .ops.kinds import Op
+
+__all__ = ["Marks", "all_finite", "leaves_out", "unbroadcast", "values"]
+
+ARRAYS = (np.ndarray, np.generic)
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum `g` over the axes along which an operand of this shape was broadcast: the transpose of broadcasting."""
+    lead = len(g.shape) - len(shape)
+    axes = (*range(lead), *(i for i, n in enumerate(shape, lead) if n == 1 and g.shape[i] != 1))
+    if all(g.shape[i] == 1 for i in axes):
+        return g.reshape(shape)
+    return np.add.reduce(g, axis=axes).reshape(shape)
+
+
+@primitive
+def all_finite(*arrays: Any) -> np.bool:
+    """Whether none of these has a NaN or an infinity."""
+    for x in arrays:
+        # The sum of squares takes 0.7 µs where np.isfinite(x).all() takes 2. Where it overflows, the elements decide.
+        flat = x.ravel("K")
+        if not math.isfinite(flat.dot(flat)) and not np.isfinite(x).all():
+            return np.False_
+    return np.True_
+
+
+def leaves_out(order: list[Node], seed: Any, ops: Collection[Op], singular: bool) -> bool:
+    """Whether a zero of a selection may meet what is not finite, in a sweep over these nodes, of these ops.
+
+    A constant factor of 0 hides no value, as `where` does: NaN * 0 is NaN. It matters only if a slope may be infinite where
+    the value is finite (`singular`). Slices of one array that together are all of it leave nothing out.
+    """
+    if isinstance(seed, ARRAYS) and (isinstance(seed, Standin) or not (seed.all() if seed.shape else seed)):
+        return True
+    slicing = None
+    for op in ops:
+        if op.selects is True:
+            return True
+        if isinstance(op.selects, str):
+            slicing, option = op, op.selects
+    if singular and any(node.op and node.op.multilinear and meets_zeros(node) for node in order):
+        return True
+    return slicing is not None and incomplete([node for node in order if node.op is slicing], option)
+
+
+def incomplete(nodes: list[Node], option: str) -> bool:
+    """Whether slices, all those of some arrays, leave elements out. `split` has the same indices each time: once is enough."""
+    slices: dict[Node, list[Any]] = {}
+    for node in nodes:
+        slices.setdefault(node.operands[0], []).append(node.options[option])
+    seen = set()
+    for operand, indices in slices.items():
+        key = operand.shape, *map(id, indices)
+        if key in seen or operand.op is None:
+            continue
+        seen.add(key)
+        left = np.ones(operand.shape, bool)
+        for index in indices:
+            if any(isinstance(i, Standin) for i in index):  # another one at each run
+                return True
+            left[index] = False
+        if left.any():
+            return True
+    return False
+
+
+class Marks:
+    """Of the nodes of a graph, the elements that count: a boolean array for each, and all elements where there is none."""
+
+    def __init__(self) -> None:
+        self.of: dict[Node, Any] = {}
+
+    def start(self, node: Node, values: Any) -> None:
+        """Zeros that a sweep starts from are a choice, such as those of one row of a Jacobian."""
+        if isinstance(values, ARRAYS):
+            self.add(node, unless_all(np.not_equal(values, 0)), first=True)
+
+    def add(self, node: Node, mark: Any, first: bool) -> None:
+        """One more use of a node: an element counts if it does in one of them."""
+        if first and mark is not None:
+            self.of[node] = mark
+        elif node in self.of:
+            mark = None if mark is None else unless_all(self.of[node] | mark)
+            if mark is None:
+                del self.of[node]
+            else:
+                self.of[node] = mark
+
+    def sent(self, node: Node, i: int, part: Any, saved: Sequence[Any]) -> tuple[Any, Any]:
+        """What goes back to operand i, with zeros where nothing does, and the mark of the operand."""
+        own = self.of.get(node)
+        if own is None and not may_leave_out(node):
+            return part, None
+        mark = unless_all(np.not_equal(counted(node, i, own, saved), 0))
+        if mark is None:
+            return part, None
+        part = np.where(mark, part, 0)
+        return part, unless_all(np.not_equal(unbroadcast(mark.astype(float), node.operands[i].shape), 0))
+
+    def gathered(self, gather: Gather, shape: tuple[int, ...], pieces: list[Piece]) -> Any:
+        """The mark of an operand whose many uses are computed at once."""
+        if not any(node in self.of or may_leave_out(node) for _, node, _ in pieces):
+            return None
+        asked = [(ones(node, self.of.get(node)), node, presence(node, saved)) for _, node, saved in pieces]
+        return unless_all(np.not_equal(gather(shape, asked), 0))
+
+    def cleaned(self, node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What a product saved, with zeros for factors that only meet elements that do not count: NaN in padding."""
+        own = self.of.get(node)
+        if own is None or not node.op.multilinear or all(x is None or finite(x) for x in saved):
+            return saved
+        rules = node.op.pullbacks * len(node.operands) if node.op.variadic else node.op.pullbacks
+        new = [saved[0]]
+        for i, (x, rule) in enumerate(zip(saved[1:], rules, strict=True)):
+            mark = None if x is None or rule is None else unless_all(np.not_equal(counted(node, i, own, saved), 0))
+            if mark is not None:
+                x = np.where(unbroadcast(mark.astype(float), x.shape) > 0, x, 0)
+            new.append(x)
+        return tuple(new)
+
+    def moved(self, node: Node, i: int, part: Any, saved: Sequence[Any]) -> tuple[Any, Any]:
+        """What goes forward from operand i, with zeros where it does not move the result, and its mark of the result."""
+        op = node.op
+        own: Any = self.of.get(node.operands[i])
+        if own is None and not (may_leave_out(node) and op.kind == "elementwise"):
+            return part, None
+        if op.kind == "elementwise":
+            mark = np.not_equal(counted(node, i, None if own is None else np.broadcast_to(own, node.shape), saved), 0)
+        elif op.multilinear or op.selects:
+            mark = np.not_equal(op.pushforward(i, own.astype(float), node, presence(node, saved)), 0)
+        else:
+            mark = np.broadcast_to(np.any(own), node.shape)
+        mark = unless_all(mark)
+        return (part, None) if mark is None else (np.where(mark, part, 0), mark)
+
+
+def unless_all(mark: Any) -> Any:
+    """None for a mark that is true everywhere."""
+    return mark if isinstance(mark, Standin) or not np.all(mark) else None
+
+
+def finite(x: Any) -> bool:
+    x = values(x)
+    return not isinstance(x, Standin) and bool(all_finite(np.asarray(x)))
+
+
+def values(x: Any) -> Any:
+    return getattr(x, "_data", x)
+
+
+def ones(node: Node, own: Any) -> Any:
+    return known(np.ones(node.shape)) if own is None else own.astype(float)
+
+
+def may_leave_out(node: Node) -> bool:
+    """Whether something does not go back, because the op chooses, or because a constant factor has zeros, as a mask has."""
+    return bool(node.op.selects) or (node.op.multilinear and meets_zeros(node))
+
+
+def meets_zeros(node: Node) -> bool:
+    """Whether a product of something computed has a constant factor with zeros."""
+    operands = node.operands
+    if not any(getattr(operand, "op", None) for operand in operands):
+        return False
+    factors = zip(map(values, node.recall()[1:]), operands, strict=True)
+    fixed = [x for x, operand in factors if x is not None and not getattr(operand, "requires_grad", False)]
+    return any(isinstance(x, Standin) or not np.all(x) for x in fixed)
+
+
+def presence(node: Node, saved: Sequence[Any]) -> tuple[Any, ...]:
+    """In the place of factors 1, of constants 0 where they are 0; so products of them count, and do not cancel."""
+    op = node.op
+    if not op.multilinear:
+        return tuple(map(values, saved))
+    rules = op.rules * len(node.operands) if op.variadic else op.rules
+    found = [values(saved[0])]
+    for x, operand, rule in zip(map(values, saved[1:]), node.operands, rules, strict=True):
+        if rule is None or operand is None:
+            found.append(x)
+        elif x is None or getattr(operand, "requires_grad", False):
+            found.append(known(np.broadcast_to(1.0, getattr(operand, "shape", ()))))
+        else:
+            found.append(np.not_equal(x, 0).astype(float))
+    return tuple(found)
+
+
+def counted(node: Node, i: int, own: Any, saved: Sequence[Any]) -> Any:
+    """For each element of operand i, how many elements of the result count that it went into (or some number above 0)."""
+    op = node.op
+    rule = op.pullbacks[0 if op.variadic else i]
+    if op.multilinear:
+        return rule(ones(node, own), node, presence(node, saved), i)
+    if own is not None and op.kind != "elementwise":
+        own = op.mixed(own, node.operands[i].shape, node.options)
+    if op.selects:
+        chosen = np.not_equal(rule(ones(node, None), node, presence(node, saved), i), 0)
+        own = chosen if own is None else chosen & own
+    return known(np.ones(node.shape)) if own is None else own.astype(float)
