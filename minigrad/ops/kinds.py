@@ -46,6 +46,7 @@ ndarray = np.ndarray
 ARRAYS = (Tensor, ndarray, Standin)
 SCALARS = (float, int, type(None))  # kept in a node as they are
 current = CURRENT.get
+HALF = np.dtype(np.float16)
 UNCHANGED = contextlib.nullcontext()
 
 Rule = Callable[..., Any]
@@ -163,7 +164,7 @@ class Op:
                 return part
             partial = pullback(np.ones(node.shape, node.dtype), node, saved, i)  # where it is 0, infinity does not pass
             return np.where(np.equal(partial, 0) & ~np.isfinite(t), 0, part)
-        g = Tensor(np.zeros(node.shape, node.dtype), requires_grad=True)
+        g = Tensor(np.zeros(node.shape, np.float32 if node.dtype is HALF else node.dtype), requires_grad=True)
         record = isinstance(t, Tensor) or any(isinstance(x, Tensor) for x in saved)
         c = pullback(
             g, node, tuple(wrap(x) if isinstance(x, ndarray | Standin) and not isinstance(x, Tensor) else x for x in saved), i
@@ -202,10 +203,20 @@ class Op:
             call = f"masked_multiply(g, {call})" if self.singular else f"g * {call}"
         # Compiled once an op: it costs half of what looking the names up at each call would.
         scope = {"rule": rule, "masked_multiply": masked_multiply} if self.singular else {"rule": rule}
-        return eval(f"lambda g, node, saved, i: {call}", scope)  # type: ignore[no-any-return]
+        scope |= {"HALF": HALF, "in_single": in_single, "plain": eval(f"lambda g, node, saved, i: {call}", scope)}
+        return eval(  # type: ignore[no-any-return]
+            f"lambda g, node, saved, i: {call} if node.dtype is not HALF else in_single(plain, g, node, saved, i)", scope
+        )
 
     def __repr__(self) -> str:
         return f"<Op {self.name}: {self.kind}>"
+
+
+def in_single(pullback: Pullback, g: Any, node: Node, *rest: Any) -> Any:
+    """The rule of a float16 result, in float32: squares, counts and reciprocals soon leave the range of float16. The sweep
+    casts what comes out."""
+    g, saved = g.astype(np.float32), rest[0]
+    return pullback(g, node, tuple([x.astype(np.float32) if hasattr(x, "dtype") and x.dtype is HALF else x for x in saved]), *rest[1:])
 
 
 def needed_names(rule: Rule | int | None) -> tuple[str, ...]:
