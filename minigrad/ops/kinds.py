@@ -29,6 +29,7 @@ derivatives of any order. Un-broadcasting and dtypes are not its business: the s
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import linecache
 from collections.abc import Callable, Sequence
@@ -212,11 +213,11 @@ class Op:
         return f"<Op {self.name}: {self.kind}>"
 
 
-def in_single(pullback: Pullback, g: Any, node: Node, *rest: Any) -> Any:
+def in_single(pullback: Pullback, g: Any, node: Node, saved: tuple[Any, ...], *rest: Any) -> Any:
     """The rule of a float16 result, in float32: squares, counts and reciprocals soon leave the range of float16. The sweep
     casts what comes out."""
-    g, saved = g.astype(np.float32), rest[0]
-    return pullback(g, node, tuple([x.astype(np.float32) if hasattr(x, "dtype") and x.dtype is HALF else x for x in saved]), *rest[1:])
+    saved = tuple([None if x is None else at_least_single(x) for x in saved])
+    return pullback(at_least_single(g), node, saved, *rest)
 
 
 def needed_names(rule: Rule | int | None) -> tuple[str, ...]:
@@ -383,6 +384,23 @@ def shape_of(x: Any) -> tuple[int, ...]:
 def floating(x: Any) -> Any:
     """An array of integers or booleans as one of floats, others as they are."""
     return x if x.dtype.kind == "f" else x.astype(float)
+
+
+def at_least_single(x: Any) -> Any:
+    """An array of float16 as one of float32, anything else as it is."""
+    return x.astype(np.float32) if getattr(x, "dtype", None) == HALF else x
+
+
+def by_way_of_single(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A forward function that adds up on the way: of float16 computed in float32, and the result cast."""
+
+    @functools.wraps(forward)
+    def run(x: Any, *others: Any, **options: Any) -> Any:
+        if x.dtype is not HALF:
+            return forward(x, *others, **options)
+        return forward(x.astype(np.float32), *others, **options).astype(HALF)
+
+    return run
 
 
 def not_real(op: Op, dtype: np.dtype[Any]) -> str:
