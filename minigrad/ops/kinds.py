@@ -23,7 +23,8 @@ A rule's parameter names say what it needs, and so what is kept until the backwa
 
 ``None`` in place of a rule marks an operand that is not differentiated: a condition, class indices.
 A rule is plain NumPy code and runs on arrays and on Tensors alike; on Tensors it records itself, and so there are
-derivatives of any order. Un-broadcasting and dtypes are not its business: the sweep sees to both.
+derivatives of any order. Un-broadcasting and dtypes are not its business: the sweep sees to both. Of a float16 result it
+runs in float32 (`in_single`).
 """
 
 from __future__ import annotations

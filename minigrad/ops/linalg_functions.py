@@ -31,40 +31,39 @@ def plain(x: Any) -> Any:
 def length_vjp(g: Any, out: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
     # The direction of x, and 0 where x is 0: there no further derivative may divide by the length either.
     axes = normalized(axis, len(shape_of(x)))
-    g, out = restored(g, x.shape, axes, keepdims), restored(out, x.shape, axes, keepdims)
-    return over_length(g, out) * x
+    return restored(over_length(g, out), x.shape, axes, keepdims) * x
 
 
 def p_norm_vjp(g: Any, out: Any, x: Any, p: float, axis: int, keepdims: bool) -> Any:
     # Of |x| relative to the norm, so that no power overflows.
-    axes = normalized(axis, len(shape_of(x)))
-    g, out = restored(g, x.shape, axes, keepdims), restored(out, x.shape, axes, keepdims)
+    g, out = restored(g, x.shape, (axis,), keepdims), restored(out, x.shape, (axis,), keepdims)
     zero = np.equal(x, 0)
     relative = (np.abs(x) + zero) / (out + np.equal(out, 0))
     return g * np.where(zero, 0, np.sign(plain(x)) * np.power(relative, p - 1))
 
 
+@in_range
 def length(x: Any, *, axis: Any, keepdims: Any) -> Any:
     if axis is not None:
         return np.sqrt(np.add.reduce(x * x, axis=axis, keepdims=keepdims))
     flat = x.ravel("K")
     total = flat.dot(flat)
-    if not 1e-30 < total < np.inf and np.any(flat):  # where `in_range` ends; BLAS does not tell it
-        raise FloatingPointError
+    if not 1e-30 < total < np.inf and np.any(flat):
+        raise FloatingPointError  # as ufuncs do in `in_range`; BLAS does not
     found = np.sqrt(total)
     return found.reshape((1,) * x.ndim) if keepdims else found
 
 
 length_op = general(
     "norm",
-    lambda x, *, axis, keepdims: in_range(length, x, axis=axis, keepdims=keepdims),
+    length,
     length_vjp,
     domain=REAL,
     analytic=False,
 )
 p_norm_op = general(
     "p_norm",
-    lambda x, *, p, axis, keepdims: in_range(np.linalg.norm, x, ord=p, axis=axis, keepdims=keepdims),
+    in_range(lambda x, *, p, axis, keepdims: np.linalg.norm(x, p, axis, keepdims)),
     p_norm_vjp,
     domain=Domain(kinks=(0.0,)),
     analytic=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -118,26 +119,31 @@ def deviation(x: Any, axis: tuple[int, ...]) -> Any:
     return x - mean(x, axis, keepdims=True) if 0 not in x.shape else x
 
 
-@primitive
-def in_range(function: Callable[..., Any], x: Any, *, axis: Axis, **options: Any) -> Any:
-    """A norm of x, or the like: a `function` of degree 1 that adds up powers of the elements, squares if there is no `ord`.
+def in_range(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A norm, or the like: a function of degree 1 that adds up powers of the elements, squares if it has no option `p`.
 
     Where these leave the range of the dtype, it is computed again in units of the largest element.
     """
-    if x.dtype.char == "e":
-        return function(x.astype(np.float32), axis=axis, **options).astype(np.float16)
-    try:
-        if axis is None:
-            return function(x, axis=axis, **options)
-        with np.errstate(over="raise", under="raise"):
-            return function(x, axis=axis, **options)
-    except FloatingPointError:
-        largest = np.max if options.get("ord", 2) > 0 else np.min  # of negative powers the smallest has the largest
-        units = largest(np.abs(x), axis=axis, keepdims=True)
-    units = np.where((units > 0) & np.isfinite(units), units, 1)
-    with np.errstate(under="ignore"):
-        found = function(x / units, axis=axis, **options)
-    return found * units.reshape(np.shape(found))
+
+    @primitive
+    @functools.wraps(function)
+    def run(x: Any, *, axis: Any, **options: Any) -> Any:
+        if x.dtype.char == "e":
+            return function(x.astype(np.float32), axis=axis, **options).astype(np.float16)
+        try:
+            if axis is None:  # `length` finds out itself
+                return function(x, axis=axis, **options)
+            with np.errstate(over="raise", under="raise"):
+                return function(x, axis=axis, **options)
+        except FloatingPointError:
+            largest = np.max if options.get("p", 2) > 0 else np.min  # of negative powers the smallest has the largest
+            units = largest(np.abs(x), axis=axis, keepdims=True)
+        units = np.where((units > 0) & np.isfinite(units), units, 1)
+        with np.errstate(under="ignore"):
+            found = function(x / units, axis=axis, **options)
+        return found * units.reshape(np.shape(found))
+
+    return run
 
 
 def var_vjp(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool, ddof: float) -> Any:
@@ -202,7 +208,7 @@ var_op = general(
 )
 std_op = general(
     "std",
-    lambda x, *, axis, keepdims, ddof: in_range(np.std, x, axis=axis, keepdims=keepdims, ddof=ddof),
+    in_range(lambda x, *, axis, keepdims, ddof: np.std(x, axis=axis, keepdims=keepdims, ddof=ddof)),
     std_vjp,
     domain=Domain(ties=True),
     analytic=False,
