@@ -30,6 +30,8 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     axes = (*range(lead), *(i for i, n in enumerate(shape, lead) if n == 1 and g.shape[i] != 1))
     if all(g.shape[i] == 1 for i in axes):
         return g.reshape(shape)
+    if g.dtype == np.float16:
+        g = g.astype(np.float32)  # in which many small parts are not rounded away
     return np.add.reduce(g, axis=axes).reshape(shape)
 
 

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.ops.nn import class_losses, mean_scale
+from minigrad.ops.kinds import at_least_single
+from minigrad.ops.nn import class_losses, mean_scale, scaled_mean
 from minigrad.standin import decide
 from minigrad.tensor import values
 
@@ -76,13 +77,12 @@ def gathered(losses: Tensor, reduction: str, scale: Any) -> SequenceLoss:
     all count; the losses that do not are 0."""
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction is 'mean' or 'sum', not {reduction!r}")
-    # Means and a factor, not sums and a count: either might be too large for float16.
-    total, steps, T = losses.mean(), losses._data.mean(axis=tuple(range(1, losses.ndim))), len(losses)
-    if reduction == "sum":
-        return SequenceLoss(total * float(T), steps)
-    if scale is None:
-        return SequenceLoss(total, steps / T)
-    return SequenceLoss(total * scale, steps * (values(scale) / T))
+    T = len(losses)
+    factor = float(T) if reduction == "sum" else scale
+    total = losses.mean() if factor is None else scaled_mean(losses, factor)
+    steps = at_least_single(losses._data).mean(axis=tuple(range(1, losses.ndim)))
+    steps = steps / T if factor is None else steps * (values(factor) / T)
+    return SequenceLoss(total, steps.astype(losses.dtype, copy=False))
 
 
 def sequence_cross_entropy(
@@ -200,7 +200,7 @@ def reduced(losses: Tensor, reduction: str, mask: np.ndarray | None) -> Tensor:
     if mask is not None:
         losses = mg.where(mask, losses, 0.0)
     if reduction == "mean":
-        return losses.mean() if mask is None else losses.mean() * float(mask.size / np.count_nonzero(mask))
+        return losses.mean() if mask is None else scaled_mean(losses, float(mask.size / np.count_nonzero(mask)))
     return losses if reduction == "none" else losses.sum()
 
 

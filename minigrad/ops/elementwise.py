@@ -71,12 +71,17 @@ def power_by_y(out: Any, x: Any) -> Any:
     return np.where(zero, 0, out * np.log(np.where(zero, 1, x)))
 
 
+def double(x: Any) -> Any:
+    return x.astype(np.promote_types(x.dtype, float)) if hasattr(x, "dtype") else x
+
+
 power = elementwise(
     np.power, power_by_x, power_by_y, domain=POSITIVE, singular=True, symbol="**",
     doc="Power, x ** y. The derivative by y is given for x >= 0; at x = 0 it is taken as 0.",
 )  # fmt: skip
 float_power = elementwise(
-    np.float_power, power_by_x, power_by_y, domain=POSITIVE, singular=True,
+    np.float_power, lambda x, y: power_by_x(double(x), double(y)), lambda out, x: power_by_y(out, double(x)),
+    domain=POSITIVE, singular=True,
     doc="Power, x ** y, computed in double precision at least. Its derivatives are those of `power`.",
 )  # fmt: skip
 
@@ -192,7 +197,8 @@ def sinc_slope(x: Any) -> Any:
     series = 0 * squared + SINC_SERIES[-1]
     for coefficient in SINC_SERIES[-2::-1]:
         series = series * squared + coefficient
-    return inner * series + far * (np.cos(math.pi * outer) - np.sinc(outer)) / outer
+    turns = math.pi * np.remainder(outer, 2)  # not pi times outer, which is off by more than a turn where outer is large
+    return inner * series + far * (np.cos(turns) - np.sin(turns) / (math.pi * outer)) / outer
 
 
 sinc = elementwise(np.sinc, lambda x: sinc_slope(x), domain=REAL, doc="sin(pi x) / (pi x), and 1 at x = 0, as ``np.sinc``.")
@@ -204,7 +210,7 @@ cosh = elementwise(np.cosh, lambda x: np.sinh(x), domain=REAL, doc="Hyperbolic c
 arcsinh = elementwise(np.arcsinh, lambda x: 1 / np.hypot(x, 1), domain=REAL, doc="Inverse hyperbolic sine.")
 arccosh = elementwise(
     np.arccosh,
-    lambda x: 1 / np.sqrt(0 - one_minus_square(x)),  # 0 - 0, for 1 / sqrt(-0) is -inf
+    lambda x: 1 / np.sqrt(x - 1) / np.sqrt(x + 1),  # not of their product, which is too large for float16 from 257 on
     domain=Domain(low=1.0),
     singular=True,
     doc="Inverse hyperbolic cosine, for x >= 1. Its derivative at 1 is infinite.",

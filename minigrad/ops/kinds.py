@@ -25,12 +25,14 @@ A rule's parameter names say what it needs, and so what is kept until the backwa
 ``None`` in place of a rule marks an operand that is not differentiated: a condition, class indices. There a tensor that
 requires grad is an error.
 A rule is plain NumPy code and runs on arrays and on Tensors alike; on Tensors it records itself, and so there are
-derivatives of any order. Un-broadcasting and dtypes are not its business: the sweep sees to both.
+derivatives of any order. Un-broadcasting and dtypes are not its business: the sweep sees to both. Of a float16 result it
+runs in float32 (`in_single`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import linecache
 from collections.abc import Callable, Sequence
@@ -50,6 +52,7 @@ ndarray = np.ndarray
 ARRAYS = (Tensor, ndarray, Standin)
 SCALARS = (float, int, type(None))  # kept in a node as they are
 current = CURRENT.get
+HALF = np.dtype(np.float16)
 UNCHANGED = contextlib.nullcontext()
 
 Rule = Callable[..., Any]
@@ -170,7 +173,7 @@ class Op:
             raise TypeError(f"{self.name} is not differentiated by its operand {i + 1}")
         if self.kind == "elementwise":
             return pullback(np.broadcast_to(t, node.shape), node, saved, i)
-        g = Tensor(np.zeros(node.shape, node.dtype), requires_grad=True)
+        g = Tensor(np.zeros(node.shape, np.float32 if node.dtype is HALF else node.dtype), requires_grad=True)
         record = isinstance(t, Tensor) or any(isinstance(x, Tensor) for x in saved)
         c = pullback(
             g, node, tuple(wrap(x) if isinstance(x, ndarray | Standin) and not isinstance(x, Tensor) else x for x in saved), i
@@ -227,10 +230,23 @@ class Op:
         if self.kind == "elementwise":
             call = f"g * {call}"
         # Compiled once an op: it costs half of what looking the names up at each call would.
-        return eval(f"lambda g, node, saved, i, asked=None: {call}", {"rule": rule})  # type: ignore[no-any-return]
+        plain = eval(f"lambda g, node, saved, i, asked: {call}", {"rule": rule})
+        scope = {"rule": rule, "HALF": HALF, "in_single": in_single, "plain": plain}
+        return eval(  # type: ignore[no-any-return]
+            f"lambda g, node, saved, i, asked=None: {call} if node.dtype is not HALF "
+            "else in_single(plain, g, node, saved, i, asked)",
+            scope,
+        )
 
     def __repr__(self) -> str:
         return f"<Op {self.name}: {self.kind}>"
+
+
+def in_single(pullback: Pullback, g: Any, node: Node, saved: tuple[Any, ...], *rest: Any) -> Any:
+    """The rule of a float16 result, in float32: squares, counts and reciprocals soon leave the range of float16. The sweep
+    casts what comes out."""
+    saved = tuple([None if x is None else at_least_single(x) for x in saved])
+    return pullback(at_least_single(g), node, saved, *rest)
 
 
 def needed_names(rule: Rule | int | None) -> tuple[str, ...]:
@@ -397,6 +413,23 @@ def shape_of(x: Any) -> tuple[int, ...]:
 def floating(x: Any) -> Any:
     """An array of integers or booleans as one of floats, others as they are."""
     return x if x.dtype.kind == "f" else x.astype(float)
+
+
+def at_least_single(x: Any) -> Any:
+    """An array of float16 as one of float32, anything else as it is."""
+    return x.astype(np.float32) if getattr(x, "dtype", None) == HALF else x
+
+
+def by_way_of_single(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A forward function that adds up on the way: of float16 computed in float32, and the result cast."""
+
+    @functools.wraps(forward)
+    def run(x: Any, *others: Any, **options: Any) -> Any:
+        if x.dtype is not HALF:
+            return forward(x, *others, **options)
+        return forward(x.astype(np.float32), *others, **options).astype(HALF)
+
+    return run
 
 
 def not_real(op: Op, dtype: np.dtype[Any]) -> str:

@@ -10,18 +10,15 @@ import numpy as np
 from ..errors import LeavesGraphError
 from ..standin import decide
 from ..tensor import Tensor
+from .elementwise import over_length
 from .kinds import REAL, Domain, general, shape_of
+from .kinds import at_least_single as computable  # LAPACK has no half precision
 from .linalg import swapped
-from .reduce import normalized, restored
+from .reduce import in_range, normalized, restored
 from .shape import as_array
 
 Axes = int | tuple[int, ...] | None
 SPECTRAL: dict[Any, Callable[..., Any]] = {2: np.max, -2: np.min, "nuc": np.sum}
-
-
-def computable(x: Any) -> Any:
-    # LAPACK has no half precision.
-    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 def plain(x: Any) -> Any:
@@ -34,30 +31,39 @@ def plain(x: Any) -> Any:
 def length_vjp(g: Any, out: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
     # The direction of x, and 0 where x is 0: there no further derivative may divide by the length either.
     axes = normalized(axis, len(shape_of(x)))
-    g, out = restored(g, x.shape, axes, keepdims), restored(out, x.shape, axes, keepdims)
-    zero = np.equal(out, 0)
-    return np.where(zero, 0, g / np.where(zero, 1, out)) * x
+    return restored(over_length(g, out), x.shape, axes, keepdims) * x
 
 
 def p_norm_vjp(g: Any, out: Any, x: Any, p: float, axis: int, keepdims: bool) -> Any:
     # Of |x| relative to the norm, so that no power overflows.
-    axes = normalized(axis, len(shape_of(x)))
-    g, out = restored(g, x.shape, axes, keepdims), restored(out, x.shape, axes, keepdims)
+    g, out = restored(g, x.shape, (axis,), keepdims), restored(out, x.shape, (axis,), keepdims)
     zero = np.equal(x, 0)
-    relative = np.where(zero, 1, np.abs(x)) / np.where(np.equal(out, 0), 1, out)
+    relative = (np.abs(x) + zero) / (out + np.equal(out, 0))
     return g * np.where(zero, 0, np.sign(plain(x)) * np.power(relative, p - 1))
+
+
+@in_range
+def length(x: Any, *, axis: Any, keepdims: Any) -> Any:
+    if axis is not None:
+        return np.sqrt(np.add.reduce(x * x, axis=axis, keepdims=keepdims))
+    flat = x.ravel("K")
+    total = flat.dot(flat)
+    if not 1e-30 < total < np.inf and np.any(flat):
+        raise FloatingPointError  # as ufuncs do in `in_range`; BLAS does not
+    found = np.sqrt(total)
+    return found.reshape((1,) * x.ndim) if keepdims else found
 
 
 length_op = general(
     "norm",
-    lambda x, *, axis, keepdims: np.linalg.norm(x, axis=axis, keepdims=keepdims),
+    length,
     length_vjp,
     domain=REAL,
     analytic=False,
 )
 p_norm_op = general(
     "p_norm",
-    lambda x, *, p, axis, keepdims: np.linalg.norm(x, p, axis, keepdims),
+    in_range(lambda x, *, p, axis, keepdims: np.linalg.norm(x, p, axis, keepdims)),
     p_norm_vjp,
     domain=Domain(kinks=(0.0,)),
     analytic=False,
@@ -165,7 +171,7 @@ def cholesky_vjp(g: Any, out: Any) -> Any:
 def pinv_vjp(g: Any, out: Any, x: Any) -> Any:
     P, G = swapped(out), swapped(g)
     down, across = G @ out @ P, P @ out @ G
-    return down - x @ (out @ down) + across - across @ out @ x - P @ g @ P
+    return down - x @ out @ down + across - across @ (out @ x) - P @ g @ P  # x @ out is of no scale
 
 
 inv_op = general(
@@ -326,10 +332,11 @@ def svd_vjp(g: Any, out: Any, x_shape: tuple[int, ...], asked: Any) -> Any:
     (U, s, V), (gU, gs, gV) = ((t[..., :m, :], t[..., m : m + 1, :], t[..., m + 1 :, :]) for t in (out, g))
     asked_U, asked_V = (None, None) if asked is None else (asked[..., :m, :], asked[..., m + 1 :, :])
     eye = np.eye(min(m, n), dtype=bool)
-    gaps = np.where(eye, 1, (s - swapped(s)) * (s + swapped(s)))
+    gaps, total = np.where(eye, 1, s - swapped(s)), s + swapped(s)
+    share = s / np.where(np.equal(total, 0), 1, total)
     by_U, by_V = swapped(U) @ gU, swapped(V) @ gV
     turn_U, turn_V = turning(by_U, gaps, asked_U), turning(by_V, gaps, asked_V)
-    inner = (turn_U + swapped(turn_U)) * s + swapped(s) * (turn_V + swapped(turn_V))
+    inner = (turn_U + swapped(turn_U)) * share + swapped(share) * (turn_V + swapped(turn_V))
     found = U @ np.where(eye, gs, inner) @ swapped(V)
     if m > n:
         found = found + turning(gU - U @ by_U, s, asked_U) @ swapped(V)

@@ -9,7 +9,7 @@ import numpy as np
 from ..graph import Piece
 from ..standin import Standin, decide, known, number
 from ..tensor import Tensor, values
-from .kinds import REAL, apply, floating, general, shape_of
+from .kinds import REAL, apply, at_least_single, by_way_of_single, floating, general, shape_of
 from .linalg import rows, rowwise
 from .reduce import Axis, mean, normalized, restored, sum
 
@@ -109,11 +109,17 @@ linear_op = general(
     gather_limit=64,
     multilinear=True,
 )
-logsumexp_op = general("logsumexp", log_sum_exp, log_sum_exp_vjp, domain=REAL, analytic=False)
-softmax_op = general("softmax", soft_max, soft_max_vjp, domain=REAL, analytic=False)
-log_softmax_op = general("log_softmax", log_soft_max, log_soft_max_vjp, domain=REAL, analytic=False)
+logsumexp_op = general("logsumexp", by_way_of_single(log_sum_exp), log_sum_exp_vjp, domain=REAL, analytic=False)
+softmax_op = general("softmax", by_way_of_single(soft_max), soft_max_vjp, domain=REAL, analytic=False)
+log_softmax_op = general("log_softmax", by_way_of_single(log_soft_max), log_soft_max_vjp, domain=REAL, analytic=False)
 cross_entropy_op = general(
-    "cross_entropy", negative_log_likelihood, negative_log_likelihood_vjp, None, domain=REAL, analytic=False, core=(1, 0)
+    "cross_entropy",
+    by_way_of_single(negative_log_likelihood),
+    negative_log_likelihood_vjp,
+    None,
+    domain=REAL,
+    analytic=False,
+    core=(1, 0),
 )
 
 
@@ -182,7 +188,7 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_
     losses, factors = class_losses(logits, targets, ignore_index, weight)
     if reduction != "mean":
         return losses if reduction == "none" else sum(losses)
-    return mean(losses) if factors is None else mean(losses) * mean_scale(losses, factors)
+    return mean(losses) if factors is None else scaled_mean(losses, mean_scale(losses, factors))
 
 
 def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> tuple[Any, Any]:
@@ -229,14 +235,20 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> t
 
 
 def mean_scale(losses: Any, factors: Any) -> Any:
-    """The mean over what counts, divided by the mean over all: a number, or a Tensor if the factors require grad. As a sum
-    and a count, either might be too large for float16."""
+    """The mean over what counts, divided by the mean over all: a number, or a Tensor if the factors require grad."""
     total = factors.astype(float).sum()
     if not decide(values(total) > 0):
         raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
     if isinstance(total, Tensor):
-        return (losses.size / total).astype(losses.dtype)
+        return (losses.size / total).astype(np.promote_types(losses.dtype, np.float32))
     return number(losses.size / total)
+
+
+def scaled_mean(losses: Any, scale: Any) -> Any:
+    """mean(losses) * scale, of float16 by way of float32: of few that count among many the one is too small, the other too
+    large for it."""
+    found = mean(at_least_single(losses)) * scale
+    return found if found.dtype == losses.dtype else found.astype(losses.dtype)
 
 
 def outside(classes: np.ndarray, count: int) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..standin import Standin, decide
+from ..standin import Standin, decide, primitive
 from ..tensor import Tensor
 from .elementwise import divide, multiply, subtract
-from .kinds import REAL, Domain, general, linear, shape_of
+from .kinds import REAL, Domain, by_way_of_single, general, linear, shape_of
 from .shape import as_array, concatenate, reshape, transpose
 
 Axis = int | tuple[int, ...] | None
@@ -116,7 +117,34 @@ def freedom(x_shape: tuple[int, ...], axis: tuple[int, ...], ddof: float) -> flo
 
 
 def deviation(x: Any, axis: tuple[int, ...]) -> Any:
-    return x - np.mean(x, axis=axis, keepdims=True) if 0 not in x.shape else x
+    return x - mean(x, axis, keepdims=True) if 0 not in x.shape else x
+
+
+def in_range(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A norm, or the like: a function of degree 1 that adds up powers of the elements, squares if it has no option `p`.
+
+    Where these leave the range of the dtype, it is computed again in units of the largest element.
+    """
+
+    @primitive
+    @functools.wraps(function)
+    def run(x: Any, *, axis: Any, **options: Any) -> Any:
+        if x.dtype.char == "e":
+            return function(x.astype(np.float32), axis=axis, **options).astype(np.float16)
+        try:
+            if axis is None:  # `length` finds out itself
+                return function(x, axis=axis, **options)
+            with np.errstate(over="raise", under="raise"):
+                return function(x, axis=axis, **options)
+        except FloatingPointError:
+            largest = np.max if options.get("p", 2) > 0 else np.min  # of negative powers the smallest has the largest
+            units = largest(np.abs(x), axis=axis, keepdims=True)
+        units = np.where((units > 0) & np.isfinite(units), units, 1)
+        with np.errstate(under="ignore"):
+            found = function(x / units, axis=axis, **options)
+        return found * units.reshape(np.shape(found))
+
+    return run
 
 
 def var_vjp(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool, ddof: float) -> Any:
@@ -129,7 +157,7 @@ def std_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool, ddo
     first = x[tuple([slice(1) if i in axis else slice(None) for i in range(x.ndim)])]
     constant = np.all(np.equal(x, first), axis=axis, keepdims=True) | np.equal(out, 0)
     scale = g * ~constant / (out + constant)
-    return scale * deviation(x, axis) / freedom(x.shape, axis, ddof)
+    return scale / freedom(x.shape, axis, ddof) * deviation(x, axis)
 
 
 def median_vjp(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -177,14 +205,14 @@ cumsum_op = linear("cumsum", lambda x, *, axis: np.cumsum(x, axis), lambda g, ax
 cumprod_op = general("cumprod", lambda x, *, axis: np.cumprod(x, axis), cumprod_vjp, domain=REAL)
 var_op = general(
     "var",
-    lambda x, *, axis, keepdims, ddof: np.var(x, axis=axis, keepdims=keepdims, ddof=ddof),
+    by_way_of_single(lambda x, *, axis, keepdims, ddof: np.var(x, axis=axis, keepdims=keepdims, ddof=ddof)),
     var_vjp,
     domain=REAL,
     analytic=False,
 )
 std_op = general(
     "std",
-    lambda x, *, axis, keepdims, ddof: np.std(x, axis=axis, keepdims=keepdims, ddof=ddof),
+    in_range(lambda x, *, axis, keepdims, ddof: np.std(x, axis=axis, keepdims=keepdims, ddof=ddof)),
     std_vjp,
     domain=Domain(ties=True),
     analytic=False,

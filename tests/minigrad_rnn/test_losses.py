@@ -376,3 +376,25 @@ def test_one_hot_targets_and_classes_that_are_floats_are_told_what_to_do() -> No
                 loss(logits, np.zeros((3, 2, 4), dtype))
         with pytest.raises(TypeError, match=re.escape("these are float64; use targets.astype(int)")):
             loss(logits, np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("kind", ["cross_entropy", "mse", "binary"])
+def test_more_elements_than_float16_can_count(kind: str, few: bool) -> None:
+    """The loss, its steps and its gradients, of 70,000 elements, also where only two of these count."""
+    shape = (70_000, 1, 2)
+    outputs = np.random.default_rng(0).normal(size=shape).astype("float16")
+    targets = np.zeros(shape[:2], int) if kind == "cross_entropy" else np.zeros(shape, "float16")
+    lengths = [2] if few else None
+
+    def found(outputs: np.ndarray, targets: np.ndarray) -> tuple[Any, ...]:
+        x = mg.tensor(outputs, requires_grad=True)
+        loss = rnn.sequence_loss(kind, x, targets, lengths)
+        loss.backward()
+        tangent = mg.jvp(lambda x: rnn.sequence_loss(kind, x, targets, lengths).total, (outputs,), (outputs,))[1]
+        assert loss.total.dtype == loss.steps.dtype == outputs.dtype
+        return loss.total.data, loss.steps, x.grad, tangent
+
+    exact = found(outputs.astype(float), targets.astype(float) if kind != "cross_entropy" else targets)
+    for half, double in zip(found(outputs, targets), exact, strict=True):
+        np.testing.assert_allclose(half, double, rtol=8e-3, atol=max(6e-8, 2e-3 * np.max(np.abs(double))))
