@@ -161,6 +161,7 @@ max_op = general(
     domain=Domain(ties=True),
     analytic=False,
     selects=True,
+    nan_wins=True,
 )
 min_op = general(
     "min",
@@ -169,6 +170,7 @@ min_op = general(
     domain=Domain(ties=True),
     analytic=False,
     selects=True,
+    nan_wins=True,
 )
 prod_op = general(
     "prod", lambda x, *, axis, keepdims: np.multiply.reduce(x, axis=axis, keepdims=keepdims), prod_vjp, domain=REAL
@@ -196,6 +198,7 @@ median_op = general(
     domain=Domain(ties=True),
     analytic=False,
     selects=True,
+    nan_wins=True,
 )
 
 
