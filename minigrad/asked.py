@@ -49,14 +49,14 @@ def all_finite(*arrays: Any) -> np.bool:
 def leaves_out(order: list[Node], seed: Any, ops: Collection[Op], singular: bool) -> bool:
     """Whether a zero of a selection may meet what is not finite, in a sweep over these nodes, of these ops.
 
-    A constant factor of 0 hides no value, as `where` does: NaN * 0 is NaN. It matters only if a slope may be infinite where
+    A factor of 0 or a maximum hides no NaN, as `where` does: NaN * 0 is NaN. They matter only if a slope may be infinite where
     the value is finite (`singular`). Slices of one array that together are all of it leave nothing out.
     """
     if isinstance(seed, ARRAYS) and (isinstance(seed, Standin) or not (seed.all() if seed.shape else seed)):
         return True
     slicing = None
     for op in ops:
-        if op.selects is True:
+        if op.selects is True and (singular or not op.nan_wins):
             return True
         if isinstance(op.selects, str):
             slicing, option = op, op.selects

@@ -267,9 +267,9 @@ class same_place:
 def ancestors(roots: Iterable[Node], constants: bool = False, since: int = 0) -> list[Node]:
     """Every node that `roots` were computed from, themselves included, oldest first; only those numbered `since` or later."""
     seen = {root for root in roots if root.number >= since}
-    stack = list(seen)
-    while stack:
-        for operand in stack.pop().operands:
+    found = list(seen)
+    for node in found:  # which grows meanwhile
+        for operand in node.operands:
             if (
                 operand not in seen
                 and isinstance(operand, Node)
@@ -277,8 +277,9 @@ def ancestors(roots: Iterable[Node], constants: bool = False, since: int = 0) ->
                 and operand.number >= since
             ):
                 seen.add(operand)
-                stack.append(operand)
-    return sorted(seen, key=attrgetter("number"))
+                found.append(operand)
+    found.sort(key=attrgetter("number"))
+    return found
 
 
 def leading_to(order: list[Node], wanted: Collection[Node]) -> set[Node]:
@@ -397,9 +398,11 @@ def reverse(
                 saved = node.recall()
             if lift is not None:
                 saved = tuple(map(lift, saved, (node, *node.operands)))
-            for each in watching:
-                each.entering(node)
-            gathers = op.gathers if not watch else {}
+            gathers = op.gathers
+            if watching:
+                gathers = gathers if not watch else {}
+                for each in watching:
+                    each.entering(node)
             pullbacks = op.pullbacks * len(node.operands) if op.variadic else op.pullbacks
             try:
                 if marks is not None:
@@ -414,8 +417,9 @@ def reverse(
                             part = pullbacks[i](g, node, saved, i, marks.of.get(node))
                             part, mark = marks.sent(node, i, part, saved)
                             marks.add(parent, mark, first=parent not in cotangents)
-                        for each in watching:
-                            each.sent(node, i, g, part)
+                        if watching:
+                            for each in watching:
+                                each.sent(node, i, g, part)
                         if parent not in cotangents and part.shape == parent.shape and part.dtype is parent.dtype:
                             cotangents[parent] = part  # what `receive` would do, without the call
                         else:

@@ -239,7 +239,7 @@ sigmoid = elementwise(
 )  # fmt: skip
 relu = elementwise(
     lambda x: np.maximum(x, 0), lambda out: np.sign(out), domain=Domain(kinks=(0.0,)), name="relu", analytic=False,
-    selects=True, doc="Rectified linear unit, max(x, 0). Its derivative at 0 is taken as 0.",
+    selects=True, nan_wins=True, doc="Rectified linear unit, max(x, 0). Its derivative at 0 is taken as 0.",
 )  # fmt: skip
 softplus = elementwise(
     lambda x: np.logaddexp(x, 0), lambda x: sigmoid(x), domain=REAL, name="softplus", analytic=False,
@@ -296,12 +296,12 @@ def share(out: Any, x: Any, y: Any) -> Any:
 
 maximum = elementwise(
     np.maximum, lambda out, x, y: share(out, x, y), lambda out, x, y: share(out, y, x), domain=Domain(ties=True),
-    analytic=False, selects=True,
+    analytic=False, selects=True, nan_wins=True,
     doc="The larger of x and y. Where they are equal each gets half of the gradient; where the result is NaN, NaN.",
 )  # fmt: skip
 minimum = elementwise(
     np.minimum, lambda out, x, y: share(out, x, y), lambda out, x, y: share(out, y, x), domain=Domain(ties=True),
-    analytic=False, selects=True,
+    analytic=False, selects=True, nan_wins=True,
     doc="The smaller of x and y. Where they are equal each gets half of the gradient; where the result is NaN, NaN.",
 )  # fmt: skip
 
@@ -385,6 +385,7 @@ clip_op = Op(
     domain=Domain(ties=True),
     analytic=False,
     selects=True,
+    nan_wins=True,
 )
 
 

@@ -88,6 +88,7 @@ class Op:
         "kind",
         "multilinear",
         "name",
+        "nan_wins",
         "operands",
         "options",
         "pullbacks",
@@ -117,6 +118,7 @@ class Op:
         gather_limit: int | None = None,
         singular: bool = False,
         selects: bool | str = False,
+        nan_wins: bool = False,
         multilinear: bool | None = None,
         core: tuple[int, int] | None = None,
         weak: bool | None = None,
@@ -137,6 +139,7 @@ class Op:
         self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
         self.singular = singular  # a derivative of some order may be infinite where the function is not
         self.selects = selects  # it leaves something out; or the option that is the index of what it takes
+        self.nan_wins = nan_wins  # what it leaves out is a number: a NaN is the result
         self.multilinear = kind == "linear" if multilinear is None else multilinear  # its rules are products with operands
         self.core = core  # how many trailing axes of an operand and of the result it mixes; None: all, or those of `axis`
         # Whether Python numbers stay such, and so do not promote.
@@ -464,6 +467,7 @@ def elementwise(
     symbol: str | None = None,
     singular: bool = False,
     selects: bool = False,
+    nan_wins: bool = False,
     multilinear: bool = False,
 ) -> Elementwise:
     """Make an elementwise op of one or two operands; returns its public function.
@@ -474,7 +478,7 @@ def elementwise(
     op = Op(
         name or ufunc.__name__, "elementwise", ufunc, partials,
         operands=names, domain=domain, analytic=analytic, symbol=symbol, singular=singular, selects=selects,
-        multilinear=multilinear,
+        nan_wins=nan_wins, multilinear=multilinear,
     )  # fmt: skip
     function: Any = op.run
     function.__name__ = function.__qualname__ = op.name

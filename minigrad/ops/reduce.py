@@ -189,6 +189,7 @@ max_op = general(
     domain=Domain(ties=True),
     analytic=False,
     selects=True,
+    nan_wins=True,
 )
 min_op = general(
     "min",
@@ -197,6 +198,7 @@ min_op = general(
     domain=Domain(ties=True),
     analytic=False,
     selects=True,
+    nan_wins=True,
 )
 prod_op = general(
     "prod", lambda x, *, axis, keepdims: np.multiply.reduce(x, axis=axis, keepdims=keepdims), prod_vjp, domain=REAL
@@ -224,6 +226,7 @@ median_op = general(
     domain=Domain(ties=True),
     analytic=False,
     selects=True,
+    nan_wins=True,
 )
 
 

@@ -212,10 +212,10 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 
 
 @functools.lru_cache(maxsize=1024)
-def equal_parts(axis: int, length: int, number: int) -> list[tuple[slice, ...]]:
+def equal_parts(axis: int, length: int, number: int) -> tuple[tuple[slice, ...], ...]:
     """The indices of equal parts along an axis; the same objects each time, which is how `leaves_out` meets them again."""
     step = length // number
-    return [along(axis, slice(step * i, step * (i + 1))) for i in range(number)]
+    return tuple([along(axis, slice(step * i, step * (i + 1))) for i in range(number)])
 
 
 def along(axis: int, part: slice) -> tuple[slice, ...]:

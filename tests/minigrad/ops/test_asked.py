@@ -173,7 +173,17 @@ def test_slopes_of_ops_that_are_not_singular_are_finite(op: Any) -> None:
 
 
 @quiet
-@pytest.mark.parametrize("f", [np.tanh, mg.sigmoid, np.exp, mg.relu, lambda x: mg.softmax(x), lambda x: x @ W])
+@pytest.mark.parametrize("op", [op for op in TABLE.values() if op.kind == "elementwise" and op.selects], ids=lambda op: op.name)
+def test_where_nan_wins_it_is_the_result_whatever_the_others_are(op: Any) -> None:
+    xs = np.meshgrid(*[[np.nan, -1.0, 0.0, 1.0, 2.0]] * len(op.operands))
+    with_nan = np.any(np.isnan(xs), axis=0)
+    assert np.isnan(op.run(*xs))[with_nan].all() == op.nan_wins
+
+
+@quiet
+@pytest.mark.parametrize(
+    "f", [np.tanh, mg.sigmoid, np.exp, mg.relu, np.max, mg.softmax, lambda x: np.clip(x, 0, 1), lambda x: x @ W]
+)
 @pytest.mark.parametrize("mode", ["reverse", "recorded"])
 def test_zero_factors_cost_nothing_where_slopes_are_finite(f: Function, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the state that a recurrent network starts from: no sweep has marks."""
