@@ -11,7 +11,7 @@ import numpy as np
 
 from .arrays import array_of
 from .ops.kinds import REAL, Domain, Rule, from_signature
-from .standin import primitive
+from .standin import Standin, primitive
 from .tensor import Tensor
 from .trees import leaves
 
@@ -90,6 +90,6 @@ def copying(function: Callable[..., Any]) -> Callable[..., Any]:
         result = function(*args, **options)
         if type(result) is ndarray and result.base is None and getrefcount(result) <= ONE_REFERENCE:
             return result  # copied as well, an array of 2 MB would make the op slower by a third
-        return np.array(array_of(result)) if isinstance(result, ndarray) else result
+        return np.array(array_of(result)) if isinstance(result, ndarray) and not isinstance(result, Standin) else result
 
     return copied
