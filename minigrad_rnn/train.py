@@ -253,9 +253,9 @@ class Trainer:
         """Learn from the next `count` batches: the mean loss, the norm of the gradient, and how many steps were read."""
         lr = self.optimizer.lr
         try:
-            with self._all_or_nothing():
+            with self._all_or_nothing() as learnt:
                 with np.errstate(all="ignore"):  # what is not finite is told with its place
-                    loss, steps, state, read = self._gradient(source, kind, count)
+                    loss, steps, state, read = self._gradient(source, kind, count, learnt)
                     norm = clip_grad_norm(self.optimizer.parameters, math.inf if self.clip_norm is None else self.clip_norm)
                 if not math.isfinite(loss) or not math.isfinite(norm):
                     what = f"loss is {loss}" if not math.isfinite(loss) else f"norm of the gradient is {norm}"
@@ -275,15 +275,16 @@ class Trainer:
         return loss, norm, read
 
     @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """If anything is raised inside, the trainer, model, optimizer, schedule and random states are as they were before."""
+    def _all_or_nothing(self) -> Iterator[bytes]:
+        """If anything is raised inside, the trainer, model, optimizer, schedule and random states are as they were before.
+        It gives which parameters require grad."""
         draws = [(rng, rng.bit_generator.state) for rng in self.model.generators()]
         weights = [(p, p.data) for p in self.model.parameters()]  # arrays that nobody can write to
         attributes = [(x, dict(vars(x))) for x in (self, self.optimizer, self.schedule) if x is not None]
-        compiled = self._program.history()
+        compiled = self._program.state()
         self.optimizer.states = list(self.optimizer.states)  # an update changes this list
         try:
-            yield
+            yield bytes(p.requires_grad for p, _ in weights)
         except BaseException:
             for rng, drawn in draws:
                 rng.bit_generator.state = drawn
@@ -292,17 +293,19 @@ class Trainer:
             for x, before in attributes:
                 vars(x).clear()
                 vars(x).update(before)
-            self._program.resume(compiled)
+            self._program.restore(compiled)
             raise
 
-    def _gradient(self, source: Source, kind: str, count: int) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None, int]:
+    def _gradient(
+        self, source: Source, kind: str, count: int, learnt: bytes
+    ) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None, int]:
         """The mean loss of the next `count` batches, its gradient in each ``.grad``, the share of each time step, the state
         afterwards, and how many steps were read."""
         self.optimizer.zero_grad()
         total, shares, state, read = 0.0, [], self._carried, 0
         for i in range(self.batches, self.batches + count):
             batch = source.batch(i)
-            loss, share, state = self._learn(batch, None if source.begins(i) else state, kind, count)
+            loss, share, state = self._learn(batch, None if source.begins(i) else state, kind, count, learnt)
             total += loss
             shares.append(share)
             read += int(np.prod(batch.inputs.shape[:2]))
@@ -311,13 +314,14 @@ class Trainer:
             steps[: len(share)] += share / count
         return total / count, steps, state if source.stateful else None, read
 
-    def _learn(self, batch: Batch, state: Any, kind: str, count: int) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None]:
+    def _learn(
+        self, batch: Batch, state: Any, kind: str, count: int, learnt: bytes
+    ) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None]:
         """Add the gradient of a `count`-th of the loss to each ``.grad``: the loss, the share of each time step, the state
         afterwards, detached. Nothing of the graph is left."""
         if batch.lengths is not None:  # asked of each batch, so that a resumed run does what the other did
             self.not_compiled = self.not_compiled or "the batches have lengths"
         elif self._compiles and CURRENT.get()[0] < DEBUG:
-            learnt = tuple(p.requires_grad for p in self.model.parameters())
             try:
                 loss, share, after = self._program(batch.inputs, batch.targets, state, kind, count, learnt)
                 self.not_compiled = self._program.not_compiled
@@ -341,10 +345,10 @@ class Trainer:
             advice = ", before any update: look at the initial weights, the learning rate, and at how large the inputs are"
         spoilt += [name for name, p in self.model.named_parameters() if not np.isfinite(p.data).all()]
         where = f"\nNot finite already: {', '.join(spoilt)}" if spoilt else ""
-        with self._all_or_nothing():
+        with self._all_or_nothing() as learnt:
             try:
                 with mg.debug(), np.errstate(all="ignore"):
-                    self._gradient(source, kind, count)
+                    self._gradient(source, kind, count, learnt)
             except FloatingPointError as found:
                 where += f"\nIt began here: {found}"
             raise FloatingPointError(f"{error} in epoch {self.batches // len(source)}{advice}{where}") from error
@@ -512,7 +516,7 @@ def learn(
     state: Any,
     kind: str,
     count: int,
-    learnt: tuple[bool, ...] = (),
+    learnt: bytes = b"",
     lengths: Any = None,
 ) -> tuple[Tensor, Any, Any]:
     """See `Trainer._learn`. `learnt`, which parameters require grad, tells programs apart."""

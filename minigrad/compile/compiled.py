@@ -27,7 +27,7 @@ __all__ = ["Compiled", "compile"]
 
 MOST_VARIANTS = 8  # programs for one signature, of functions whose conditions on values come out differently
 MOST_SIGNATURES = 32  # kept; the one that was not used for longest is forgotten
-COST = 40  # runs of a program that it takes to earn what a recording costs
+COST = 80  # runs of a program that it takes to earn what a recording costs, and as much again: the next may be longer
 AT_ONCE = 8  # recordings before any run
 ARRAYS = {np.ndarray, Data}  # which are treated alike
 
@@ -193,6 +193,15 @@ class Compiled(RecordsItself):
             "credit": self.credit, "seen": dict(sorted(self._seen.items())), "gave_up": self.gave_up,
             "not_compiled": self.not_compiled, "programs": dict(sorted(programs.items())),
         }  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        """All that a call changes, as `restore` takes it; 3 µs, where `history` takes 50."""
+        copies = {"_seen": dict(self._seen), "_expected": dict(self._expected)}
+        return vars(self) | copies | {"programs": OrderedDict((key, list(known)) for key, known in self.programs.items())}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be what it was when it had this `state`."""
+        vars(self).update(state)
 
     def resume(self, history: dict[str, Any]) -> None:
         """Decide from now on as a function with this `history` would."""

@@ -19,6 +19,8 @@ class Model(rnn.Module):
         self.activation = np.tanh
         self.mask = np.ones(6, np.float32)
         self.rng = np.random.default_rng(3)
+        self.teaching, self.averages = 1.0, False
+        self.mean = np.zeros(6, np.float32)
 
     def forward(self, x):
         h, _ = self.layer(x)
@@ -28,6 +30,11 @@ class Model(rnn.Module):
             h = h * (1 + 0.1 * self.count)
         if self.noisy:
             h = h + self.rng.normal(scale=0.1, size=h.shape).astype(np.float32)
+        if self.teaching < 1 and self.rng.random() > self.teaching:
+            h = h * 0.5
+        if self.averages:
+            self.mean = 0.9 * self.mean + 0.1 * h.data.mean(axis=(0, 1))
+            h = h - self.mean
         return self.readout(-h if self.flag else h)
 
 
@@ -91,9 +98,23 @@ def replaces_a_generator(model, k):
         model.dropout.rng = np.random.default_rng(11)
 
 
+def prunes(model, k):
+    weight = model.readout.weight.data
+    model.readout.weight.data = np.where(np.abs(weight) < np.quantile(np.abs(weight), k / 20), 0, weight)
+
+
+def samples_as_scheduled(model, k):
+    model.teaching = 1 - k / 12
+
+
+def keeps_a_running_mean(model, k):
+    model.averages = k > 1
+
+
 CHANGES = [
     anneals, flips, drops_less, counts, makes_noise, appends, masks_in_place, masks_anew, activates_otherwise,
     replaces_a_layer, replaces_a_parameter, hooks, changes_a_global, replaces_a_generator,
+    prunes, samples_as_scheduled, keeps_a_running_mean,
 ]  # fmt: skip
 
 
@@ -114,7 +135,7 @@ def test_a_model_that_changes_while_it_trains(change):
     np.testing.assert_allclose(compiled.history.loss, plain.history.loss, rtol=1e-4)
     for a, b in zip(compiled.model.parameters(), plain.model.parameters(), strict=True):
         np.testing.assert_allclose(a.data, b.data, rtol=1e-3, atol=1e-5)
-    if change in (counts, makes_noise):
+    if change in (counts, makes_noise, samples_as_scheduled, keeps_a_running_mean):
         assert compiled.not_compiled
 
 
