@@ -195,6 +195,8 @@ class Recorded:
         self.call = self.written()
         self.program.forget()
         self.now = []
+        dtypes = {v.dtype for v in recorder.vars if v.dtype is not None and v.dtype.kind in "fc"}
+        self.epsilon = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)  # of the coarsest values
         recorder.forget()
 
     def improved(self, outs: list[Var], batch: bool) -> Calls:
@@ -424,7 +426,7 @@ class Recorded:
         pairs = [(x.expected, np.asarray(space[where] if isinstance(where, str) else where)) for x, where in self.expected]
         largest = max((size_of(expected) for expected, _ in pairs), default=0.0)
         for expected, found in pairs:
-            if not agree(found, expected, largest):
+            if not agree(found, expected, largest, self.epsilon):
                 raise CompileError(
                     "the program does not give what the function gave on the same values (does it use something that is not "
                     "an argument, or is it so sensitive that the order of a sum matters?); compile(f, batch=False) leaves "
@@ -476,11 +478,11 @@ def size_of(array: np.ndarray) -> float:
     return float(finite.max(initial=0))
 
 
-def agree(found: np.ndarray, expected: np.ndarray, largest: float) -> bool:
-    """Equal but for rounding, which is relative to the largest element of an array, and of all of them."""
+def agree(found: np.ndarray, expected: np.ndarray, largest: float, epsilon: float) -> bool:
+    """Equal but for rounding, which is relative to the largest element of an array, and of all of them. It is that of the
+    coarsest values on the way: a sum in float64 of float32 numbers is no better than they are."""
     if found.shape != expected.shape or found.dtype != expected.dtype or expected.dtype.kind not in "fc":
         return bool(np.array_equal(found, expected))
-    epsilon = float(np.finfo(expected.dtype).eps)
     near = epsilon**0.5 * size_of(expected) + 64 * epsilon * largest
     return bool(np.allclose(found, expected, rtol=0, atol=near, equal_nan=True))
 

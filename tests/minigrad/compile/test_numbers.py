@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+import minigrad_rnn as rnn
 from minigrad.trees import leaves
 
 X = np.arange(1.0, 4.0)
@@ -222,3 +223,17 @@ def test_classes_of_arrays_given_as_arguments():
             compiled(other)
     number = mg.compile(lambda k: 1.0 if isinstance(k, float) else 2.0)
     assert [number(np.float64(3)), number(np.array(3.0)), number(np.float64(4))] == [1, 2, 1]
+
+
+def test_a_sum_in_float64_of_float32_values_is_as_exact_as_they_are():
+    """The first run of a program is compared with the function; that it sums in another order is no difference."""
+    layer = rnn.LSTM(9, 6, rng=0)
+
+    def steps(x):
+        return np.mean(layer(x)[0], axis=(1, 2)).astype(float)
+
+    for seed in range(20):
+        x = np.random.default_rng(seed).standard_normal((3, 4, 9)).astype(np.float32)
+        found = mg.compile(steps)(x)
+        assert found.dtype == np.float64
+        assert np.allclose(found.data, steps(x).data, rtol=1e-5, atol=1e-6)
