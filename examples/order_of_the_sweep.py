@@ -29,7 +29,7 @@ class Sweep(Watch):  # in debug mode the engine tells everyone in WATCH what it 
     def entering(self, node):
         self.visits.append(f"{node.op.name} ({sum(other.saved is not None for other in self.graph)})")
 
-    def sent(self, node, g, part):
+    def sent(self, node, i, g, part):
         self.calls += 1
 
 
