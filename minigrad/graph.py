@@ -311,10 +311,10 @@ def reverse(
     Returns the cotangents of the `wanted` nodes, or of all leaves. Without `lift` the rules run on plain arrays.
     With it they run on Tensors, `lift(array, node)` making them from what was saved, and so the backward pass
     is itself recorded, each node of it in the scope of the op it belongs to. Saved values are freed unless `retain`.
-    Each of `watch` is told what every rule sends; then nothing is gathered.
+    Each of `watch` is told what every rule sends.
 
     Some ops gather: what their many uses send to one operand (the slices of an array, a weight at every time step) is
-    held back and computed at once.
+    held back and computed at once; a watcher is told the parts all the same.
 
     If something may be left out (`minigrad.asked`), and a gradient comes out infinite or NaN, the sweep runs again with marks
     of what counts. If somebody looks on it has them from the start; so it has if it is recorded and a further derivative may
@@ -400,7 +400,6 @@ def reverse(
                 saved = tuple(map(lift, saved, (node, *node.operands)))
             gathers = op.gathers
             if watching:
-                gathers = gathers if not watch else {}
                 for each in watching:
                     each.entering(node)
             pullbacks = op.pullbacks * len(node.operands) if op.variadic else op.pullbacks
@@ -410,16 +409,19 @@ def reverse(
                 for i, parent in enumerate(node.operands):
                     if parent not in live:  # a constant, a number, or nothing that was asked for
                         continue
-                    if i not in gathers:
+                    gather = gathers.get(i)
+                    if gather is None or watch:
                         if marks is None:
                             part = pullbacks[i](g, node, saved, i)
                         else:
                             part = pullbacks[i](g, node, saved, i, marks.of.get(node))
                             part, mark = marks.sent(node, i, part, saved)
-                            marks.add(parent, mark, first=parent not in cotangents)
+                            if gather is None:
+                                marks.add(parent, mark, first=parent not in cotangents)
                         if watching:
                             for each in watching:
                                 each.sent(node, i, g, part)
+                    if gather is None:
                         if parent not in cotangents and part.shape == parent.shape and part.dtype is parent.dtype:
                             cotangents[parent] = part  # what `receive` would do, without the call
                         else:
@@ -428,7 +430,6 @@ def reverse(
                     groups = pending.get(parent)
                     if groups is None:
                         groups = pending[parent] = {}
-                    gather = gathers[i]
                     others = groups.get(gather)
                     if others is None:
                         groups[gather] = [(g, node, saved)]
