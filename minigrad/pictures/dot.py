@@ -219,6 +219,7 @@ def tooltip(text: str) -> str:
 
 def text(lines: list[str], align: str = "n") -> str:
     """Lines as a DOT label, centred or with "l" at the left: nothing in them is taken for markup or an escape."""
-    escaped = [graphviz.escape(printable(line)) for line in lines]
+    blank = " " * (len(lines) > 1)  # Graphviz may crash on a label whose first line is empty
+    escaped = [graphviz.escape(printable(line)) or blank for line in lines]
     joined: str = graphviz.nohtml("\\n".join(escaped) if align == "n" else "".join(f"{line}\\l" for line in escaped))
     return joined

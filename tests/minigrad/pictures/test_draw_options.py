@@ -313,3 +313,10 @@ def test_any_text_is_drawn_the_same_twice(text):
         assert one.source == other.source
         root = ElementTree.fromstring(one.svg())
         assert not [e for e in root.iter() if e.tag.endswith("script") or any(k.endswith("href") and v for k, v in e.items())]
+
+
+def test_no_label_begins_with_an_empty_line():  # on which Graphviz may crash
+    x = mg.tensor([1.0, 2.0], requires_grad=True, name=" ")
+    source = mg.draw((x * x).sum(), show=("shape", "value"), names={"": x}).source
+    assert 'label=" \\n' in source
+    assert 'label="\\n' not in source
