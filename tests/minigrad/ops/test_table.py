@@ -339,6 +339,7 @@ MIXED = [
 
 @for_every_op
 @pytest.mark.parametrize("create_graph", [False, True], ids=["plain", "recorded"])
+@few_examples
 @given_data
 def test_gradient_has_its_operands_shape_and_dtype(op: Op, cases: Any, data: st.DataObject, create_graph: bool) -> None:
     dtypes = data.draw(st.sampled_from(MIXED))
@@ -366,6 +367,7 @@ def test_value_is_that_of_the_bare_function_bit_for_bit(op: Op, cases: Any, data
 
 @for_every_op
 @pytest.mark.parametrize("create_graph", [False, True], ids=["plain", "recorded"])
+@few_examples
 @given_data
 def test_nothing_given_is_changed(op: Op, cases: Any, data: st.DataObject, create_graph: bool) -> None:
     case = data.draw(cases(op))
