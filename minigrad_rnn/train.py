@@ -322,6 +322,9 @@ class Trainer:
         if batch.lengths is not None:  # asked of each batch, so that a resumed run does what the other did
             self.not_compiled = self.not_compiled or "the batches have lengths"
         elif self._compiles and CURRENT.get()[0] < DEBUG:
+            learner: Any = self._program.f
+            if learner.args[0] is not self.model:  # somebody has put another in its place
+                self._program = program_of(self.model)
             try:
                 loss, share, after = self._program(batch.inputs, batch.targets, state, kind, count, learnt)
                 self.not_compiled = self._program.not_compiled

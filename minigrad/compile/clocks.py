@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from .outside import has_dict, trusted
 from .trace import CompileError
 
 __all__ = ["unrepeatable_refused"]
@@ -91,9 +92,9 @@ def unrepeatable_refused(f: Any) -> Iterator[None]:
     time``, or that of a class that tells the time, all calls of builtins are looked at; that takes twice as long.
     """
     found: list[str] = []
+    profiled = sys.getprofile() is None and reaches_a_clock(f)
     token = listening.set(found)
     install()
-    profiled = sys.getprofile() is None and reaches_a_clock(f)
 
     def watch(_: Any, event: str, called: Any) -> None:
         if event == "c_call" and (label := label_of(called)):
@@ -114,10 +115,12 @@ def unrepeatable_refused(f: Any) -> Iterator[None]:
 
 def label_of(called: Any) -> str:
     """What a builtin reads, in words."""
-    of = getattr(called, "__self__", None)
+    if not isinstance(called, BuiltinFunctionType):
+        return ""
+    of = called.__self__
     if isinstance(of, type) and issubclass(of, datetime.date) and called.__name__ in NOW:
         return f"{of.__name__}.{called.__name__}"
-    return BUILTINS.get(called, "") if isinstance(called, BuiltinFunctionType) else ""
+    return BUILTINS.get(called, "")
 
 
 def reaches_a_clock(f: Any) -> bool:
@@ -142,9 +145,9 @@ def reaches_a_clock(f: Any) -> bool:
             ahead += [getattr(x, name, None) for name in ("fget", "func", "__func__")]
         elif isinstance(x, list | tuple | dict):
             ahead += x.values() if isinstance(x, dict) else x
-        elif not isinstance(x, ModuleType) and not of_libraries(type(x).__module__):
-            ahead += [value for kind in type(x).__mro__ if not of_libraries(kind.__module__) for value in vars(kind).values()]
-            ahead += getattr(x, "__dict__", {}).values()
+        elif not isinstance(x, ModuleType) and not trusted(type(x).__module__):
+            ahead += [value for kind in type(x).__mro__ if not trusted(kind.__module__) for value in vars(kind).values()]
+            ahead += vars(x).values() if has_dict(x) else ()
     return False
 
 
@@ -158,11 +161,11 @@ def found_by(f: FunctionType, names: set[str]) -> Iterator[Any]:
     for cell in f.__closure__ or ():
         with contextlib.suppress(ValueError):  # it may be empty yet
             yield cell.cell_contents
-    if of_libraries(f.__module__):
+    if trusted(f.__module__):
         return
     for name in names & f.__globals__.keys():
         found = f.__globals__[name]
-        if isinstance(found, ModuleType) and not of_libraries(found.__name__):
+        if isinstance(found, ModuleType) and not trusted(found.__name__):
             yield from (vars(found)[n] for n in names & vars(found).keys())
         yield found
 
@@ -170,8 +173,3 @@ def found_by(f: FunctionType, names: set[str]) -> Iterator[Any]:
 def names_in(code: CodeType) -> set[str]:
     inner = (names_in(x) for x in code.co_consts if isinstance(x, CodeType))
     return {*code.co_names}.union(*inner)
-
-
-def of_libraries(module: str | None) -> bool:
-    top = (module or "").partition(".")[0]
-    return top in ("numpy", "minigrad", "minigrad_rnn") or top in sys.stdlib_module_names

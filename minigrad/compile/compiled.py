@@ -16,6 +16,7 @@ from ..graph import CURRENT, DEBUG
 from ..standin import RecordsItself
 from ..tensor import Tensor
 from ..trees import leaves, mapped
+from .outside import PLAIN
 from .program import OtherWay
 from .recorded import CHANGING, Recorded
 from .trace import CompileError
@@ -184,6 +185,13 @@ class Compiled(RecordsItself):
             self.not_compiled = self.not_compiled or "some calls have shapes that are too rare to record a program for them"
         return False
 
+    def __reduce__(self) -> Any:
+        """Copies and pickles have the function and the history, and record anew."""
+        return Compiled, (self.f, self.static, self.check, self.batch), self.history()
+
+    def __setstate__(self, history: dict[str, Any]) -> None:
+        self.resume(history)
+
     def history(self) -> dict[str, Any]:
         """What `_may_record` has to know to decide the same after `resume`, as JSON has it."""
         programs = dict(self._expected)
@@ -307,6 +315,19 @@ def is_fixed(x: Any) -> bool:
     return x is None or isinstance(x, bool) or not isinstance(x, (*CHANGING, list, tuple, dict))
 
 
+class Identity:
+    """An object that is taken for the same only if it is, whatever its class says: two that are equal may differ elsewhere."""
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identity) and self.x is other.x
+
+    def __hash__(self) -> int:
+        return id(self.x)
+
+
 def kind_of(x: Any, static: bool) -> Any:
     """What two arguments must have in common for the same program to serve both."""
     if static:
@@ -319,7 +340,11 @@ def kind_of(x: Any, static: bool) -> Any:
                 f"a {type(x).__name__} is taken for the same at each call, and it may change (it has no hash): give numbers, "
                 "texts or tuples of them, or close over it"
             ) from None
-        return (type(x), x)
+        if isinstance(x, float | np.floating | complex):
+            return (type(x), repr(x))  # 0.0 is not -0.0
+        equal: Any = type(x).__eq__
+        own = equal is not object.__eq__ and not isinstance(x, PLAIN)
+        return (type(x), Identity(x) if own else x)
     if isinstance(x, dict):
         return ("dict", *((key, kind_of(y, is_fixed(y))) for key, y in x.items()))
     if isinstance(x, list | tuple):

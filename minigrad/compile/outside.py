@@ -9,20 +9,25 @@ from __future__ import annotations
 import dis
 import enum
 import functools
+import inspect
+import os
 import random
 import sys
+import sysconfig
 import types
+import weakref
 from abc import ABC
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from operator import is_, setitem
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..graph import HOOKS
+from ..ops.kinds import Op
 from ..standin import Counted, RecordsItself
 from ..tensor import Tensor
 from .trace import CompileError
@@ -38,6 +43,7 @@ UNCHANGING = (  # pieces of classes: what is written in C, the fields of named t
     types.GetSetDescriptorType, types.MemberDescriptorType,
     type(vars(NamedTuple("_Pair", [("first", int)]))["first"]), type(vars(ABC)["_abc_impl"]),
 )  # fmt: skip
+STANDARD = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 MOST = 20_000  # values that are looked at before each run
 ABSENT = object()
 
@@ -93,8 +99,12 @@ class Places(Watch):
 
     def restore(self) -> None:
         for (holder, key), now, value in zip(self.places, self.look(), self.saved, strict=True):
-            if now is not value and value is not ABSENT:
+            if now is value:
+                continue
+            if value is not ABSENT:
                 self.put(holder, key, value)
+            elif self.items:
+                del holder[key]
 
     def text(self, name: str) -> tuple[str, dict[str, Any]]:
         space: dict[str, Any] = {}
@@ -102,13 +112,16 @@ class Places(Watch):
         for i, ((holder, key), value) in enumerate(zip(self.places, self.saved, strict=True)):
             here, held = f"{name}_{i}", f"{name}_{i}_held"
             space |= {here: holder, held: value}
+            if self.items and value is ABSENT:
+                parts.append(f"{key!r} not in {here}")
+                continue
             now = f"{here}[{key!r}]" if self.items else f"attribute({here}, {key!r})" if value is ABSENT else f"{here}.{key}"
             parts.append(f"{now} is {held}")
         return " and ".join(parts), space
 
 
 class Elements(Watch):
-    """All elements of a container, or all attributes of an object."""
+    """All elements of a container, or all attributes of an object or a class."""
 
     def __init__(self, names: list[str], holder: Any, attributes: bool = False) -> None:
         self.holder = holder
@@ -117,10 +130,19 @@ class Elements(Watch):
 
     def look(self) -> list[Any]:
         x = vars(self.holder) if self.attributes else self.holder
-        return [*x, *x.values()] if isinstance(x, dict) else list(x)
+        return [*x, *x.values()] if isinstance(x, dict | MappingProxyType) else list(x)
 
     def restore(self) -> None:
         x = vars(self.holder) if self.attributes else self.holder
+        if isinstance(x, MappingProxyType):
+            half = len(self.saved) // 2
+            before = dict(zip(self.saved[:half], self.saved[half:], strict=True))
+            for name in [name for name in x if name not in before]:
+                delattr(self.holder, name)
+            for name, value in before.items():
+                if x.get(name, ABSENT) is not value:
+                    setattr(self.holder, name, value)
+            return
         x.clear()
         if isinstance(x, dict):
             half = len(self.saved) // 2
@@ -145,13 +167,16 @@ class Contents(Watch):
         super().__init__([name])
 
     def look(self) -> list[Any]:
-        return [self.array.tobytes()]
+        return [self.array.tobytes(), self.array.shape, self.array.dtype]
 
     def restore(self) -> None:
+        setattr(self.array, "dtype", self.saved[2])  # noqa: B010  which types do not know of
+        self.array.shape = self.saved[1]
         self.array[...] = np.frombuffer(self.saved[0], self.array.dtype).reshape(self.array.shape)
 
     def text(self, name: str) -> tuple[str, dict[str, Any]]:
-        return f"{name}.tobytes() == {name}_held", {name: self.array, f"{name}_held": self.saved[0]}
+        parts = (f"{name}.{part} == {name}_{i}" for i, part in enumerate(("tobytes()", "shape", "dtype")))
+        return " and ".join(parts), {name: self.array, **{f"{name}_{i}": held for i, held in enumerate(self.saved)}}
 
 
 class Watches:
@@ -202,7 +227,7 @@ def alike(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, MethodType):
         return a.__func__ is b.__func__ and a.__self__ is b.__self__
-    if hasattr(a, "__dict__"):
+    if has_dict(a):
         return False
     if isinstance(a, float | np.floating):
         return bool(a == b or (a != a and b != b)) and np.signbit(a) == np.signbit(b)
@@ -216,7 +241,7 @@ def alike(a: Any, b: Any) -> bool:
 def by_value(x: Any) -> bool:
     """Whether its type compares values that cannot change: paths, dates, fractions, patterns."""
     kind: Any = type(x)
-    return kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__) and not hasattr(x, "__dict__")
+    return kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__) and not has_dict(x)
 
 
 class Outside:
@@ -228,8 +253,11 @@ class Outside:
         self.generators: list[tuple[str, Any]] = []
         self.hooks: list[tuple[Any, tuple[Any, ...]]] = []
         self._seen: dict[int, Any] = {}
-        self._ahead: list[tuple[Any, str]] = [(x, getattr(x, "__name__", type(x).__name__)) for x in (f, *others)]
-        while self._ahead:
+        self._modules: list[ModuleType] = []
+        self._words: set[str] = set()  # what the functions may read of modules
+        self._read: set[tuple[int, str]] = set()  # what is looked at of which
+        self._ahead: list[tuple[Any, str]] = [(x, name_of(x)) for x in (f, *others)]
+        while self._ahead or self._of_modules():
             self._look(*self._ahead.pop())
             if len(self._seen) > MOST:
                 raise CompileError(
@@ -272,7 +300,7 @@ class Outside:
     # -- looking around --------------------------------------------------------------------------------------
 
     def _look(self, x: Any, path: str) -> None:
-        if id(x) in self._seen or (isinstance(x, PLAIN) and not hasattr(x, "__dict__")):
+        if id(x) in self._seen or (isinstance(x, PLAIN) and not has_dict(x)):
             return
         self._seen[id(x)] = x
         if isinstance(x, Tensor):
@@ -288,16 +316,24 @@ class Outside:
         elif isinstance(x, MethodType):
             self._all((x.__func__, x.__self__), path)
         elif isinstance(x, functools.partial):
-            self._all((x.func, *x.args, *x.keywords.values()), path)
+            self._all((x.func, x.keywords), path)
+            self._ahead += zip(x.args, parameters_of(x.func, path), strict=False)
         elif isinstance(x, classmethod | staticmethod):
             self._ahead.append((x.__func__, path))
         elif isinstance(x, property):
             self._all((x.fget, x.fset), path)
         elif isinstance(x, GENERATORS):
             self.generators.append((path, x))
-        elif isinstance(x, (ModuleType, np.ufunc, *UNCHANGING)):
+        elif isinstance(x, ModuleType):
+            if not trusted(x.__name__):
+                self._modules.append(x)
+        elif isinstance(x, (np.ufunc, *UNCHANGING)):
             pass
-        elif isinstance(x, types.BuiltinFunctionType | types.MethodWrapperType):
+        elif isinstance(x, Op):
+            self._all(x.rules, f"a rule of {path}")
+        elif isinstance(x, weakref.ReferenceType):
+            self._ahead.append((x(), path))
+        elif isinstance(x, BuiltinFunctionType | types.MethodWrapperType):
             self._ahead.append((x.__self__, path))
         elif isinstance(x, type):
             self._class(x, path)
@@ -306,7 +342,7 @@ class Outside:
             self._ahead.append((getattr(x, "__wrapped__", None), path))  # of a compiled function, the function
         elif isinstance(x, CONTAINERS):
             self._container(x, path)
-        elif hasattr(x, "__next__"):
+        elif hasattr(type(x), "__next__"):
             raise CompileError(
                 f"{path}, which the function reads from outside, is used up when it is read (a {type(x).__name__}): give its "
                 "next value as an argument"
@@ -334,30 +370,39 @@ class Outside:
             self._watch(Places([f"the defaults or the code of {path}"] * len(held), [(f, name) for name in held], setattr))
 
     def _globals_of(self, code: CodeType, space: dict[str, Any]) -> None:
-        looked_up, attributes = names_in(code)
-        names = [name for name in looked_up if name in space]
-        if names:
-            self._globals(space, names)
-        for name in names:
-            module = space[name]
-            if isinstance(module, ModuleType) and not trusted(module.__name__):
-                self._globals(vars(module), [n for n in attributes if n in vars(module)], f"{name}.")
+        looked_up, attributes, imported = names_in(code)
+        self._words.update(attributes, imported)
+        if looked_up:
+            self._globals(space, list(looked_up))
+        package = f"{space.get('__package__')}."
+        self._ahead += [(sys.modules.get(name), name) for top in imported for name in (top, package + top)]
 
     def _globals(self, space: dict[str, Any], names: list[str], prefix: str = "") -> None:
         self._watch(Places([prefix + n for n in names], [(space, n) for n in names], setitem, items=True))
 
+    def _of_modules(self) -> bool:
+        """Look at what the functions found so far may read of the modules found so far; whether there is something new."""
+        for module in self._modules:
+            names = [n for n in self._words & vars(module).keys() if (id(module), n) not in self._read]
+            self._read.update((id(module), n) for n in names)
+            if names:
+                self._globals(vars(module), sorted(names), f"{module.__name__}.")
+        return bool(self._ahead)
+
     def _class(self, kind: type, path: str) -> None:
-        for base in kind.__mro__:
-            if trusted(base.__module__) or (base is not kind and id(base) in self._seen):
+        metaclass: type = type(kind)
+        for base in [*kind.__mro__, *metaclass.__mro__]:
+            module: Any = base.__module__  # of some metaclasses in C a descriptor
+            if not isinstance(module, str) or trusted(module) or (base is not kind and id(base) in self._seen):
                 continue
             self._seen[id(base)] = base
-            names = [name for name in vars(base) if not name.startswith("__") or callable(vars(base)[name])]
-
-            def put(_: Any, name: str, value: Any, base: type = base) -> None:
-                setattr(base, name, value)
-
-            places = [(vars(base), name) for name in names]
-            self._watch(Places([f"{base.__name__}.{name}" for name in names], places, put, items=True))
+            names = [f"{base.__name__}.{name}" for name in vars(base)]
+            self.watches.all.append(Elements([*names, *names], base, attributes=True))  # also what is added later
+            self._ahead += [
+                (value, f"{base.__name__}.{name}")
+                for name, value in vars(base).items()
+                if not name.startswith("__") or callable(value)
+            ]
 
     def _attributes(self, x: Any, path: str, counted: bool = False) -> None:
         names = [f"{path}.{name}" for name in vars(x)]
@@ -367,6 +412,8 @@ class Outside:
         if isinstance(x, tuple | frozenset):
             self._all(x, path)
         elif isinstance(x, dict):
+            if isinstance(x, defaultdict):
+                self._watch(Places([f"the default of {path}"], [(x, "default_factory")], setattr))
             names = [f"{path}[{key!r}]" for key in x]
             self._watch(Elements([*names, *names] or [path], x))
         else:
@@ -378,7 +425,7 @@ class Outside:
         slots = [name for base in kind.__mro__ for name in names_of_slots(base)]
         if slots and not trusted(kind.__module__):
             self._watch(Places([f"{path}.{n}" for n in slots], [(x, n) for n in slots], object.__setattr__))
-        if hasattr(x, "__dict__"):
+        if has_dict(x):
             counted = isinstance(x, Counted)
             self._watch(Places([f"the class of {path}"], [(x, "__class__")], object.__setattr__), counted)
             self._attributes(x, path, counted)
@@ -389,23 +436,50 @@ class Outside:
             )
 
 
-def trusted(module: str | None) -> bool:
-    """Whether what is defined there reads nothing that a user changes."""
-    top = (module or "").partition(".")[0]
-    return top in OWN or top in sys.stdlib_module_names
+def has_dict(x: Any) -> bool:
+    """Whether an object has attributes of its own; its ``__getattr__`` is not asked."""
+    return any("__dict__" in vars(base) for base in type(x).__mro__)
+
+
+def name_of(x: Any) -> str:
+    named = isinstance(x, FunctionType | BuiltinFunctionType | MethodType | type)
+    return str(x.__name__) if named else type(x).__name__
+
+
+def parameters_of(f: Any, path: str) -> Iterator[str]:
+    """The names of the positional parameters of a function, and then `path` for ever."""
+    if isinstance(f, FunctionType):
+        yield from inspect.signature(f).parameters
+    while True:
+        yield path
 
 
 @functools.lru_cache(maxsize=4096)
-def names_in(code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The globals that a function and those defined in it look up, and the attributes."""
-    looked_up = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    attributes = set(code.co_names) - looked_up
+def trusted(module: str | None) -> bool:
+    """Whether what is defined there reads nothing that a user changes. A user's own code.py is not the library's."""
+    top = (module or "").partition(".")[0]
+    if top in OWN:
+        return True
+    file = getattr(sys.modules.get(top), "__file__", None)
+    return top in sys.stdlib_module_names and (file is None or file.startswith(STANDARD))
+
+
+@functools.lru_cache(maxsize=4096)
+def names_in(code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The globals that a function and those defined in it look up, what else it names (attributes, texts), its imports."""
+    looked_up: set[str] = set()
+    imported: set[str] = set()
+    for i in dis.get_instructions(code):
+        if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            looked_up.add(i.argval)
+        elif i.opname == "IMPORT_NAME":
+            imported.update((i.argval, i.argval.partition(".")[0]))
+    named = {*code.co_names, *(x for x in code.co_consts if isinstance(x, str) and x.isidentifier())} - looked_up
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
-            more, others = names_in(inner)
-            looked_up.update(more)
-            attributes.update(others)
-    return tuple(sorted(looked_up)), tuple(sorted(attributes))
+            for found, more in zip((looked_up, named, imported), names_in(inner), strict=True):
+                found.update(more)
+    return tuple(sorted(looked_up)), tuple(sorted(named)), tuple(sorted(imported))
 
 
 def names_of_slots(kind: type) -> Iterator[str]:

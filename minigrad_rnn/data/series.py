@@ -157,7 +157,9 @@ def found_delimiter(text: str, comment: str) -> str:
     for delimiter, widths in counts.items():
         if len(widths) == 1 and widths != {1}:
             return delimiter
-    if all(widths == {1} for widths in counts.values()) and lines[1:] and all(len(line.split()) > 1 for line in lines[:2]):
+    words = [line.split() for line in lines[:2]]
+    apart = all(len(line) > 1 for line in words) and (len(words) > 1 or all(map(is_number, words[0] if words else [""])))
+    if all(widths == {1} for widths in counts.values()) and apart:
         return " "
     return next((d for d in ";\t," if lines and d in lines[0]), ",")
 

@@ -1,10 +1,19 @@
 """What Python reads from outside while a function is recorded, and changes afterwards: as without compiling."""
 
 import abc
+import collections
+import contextlib
+import copy
+import dataclasses
 import enum
 import functools
+import math
+import pickle
+import sys
+import time
 import types
 import typing
+import weakref
 
 import numpy as np
 import pytest
@@ -208,3 +217,134 @@ def test_named_tuples_enums_and_abstract_classes_may_be_read():
     for x in (1.0, 2.0, 3.0):
         assert f(np.array(x)) == 2 * x + 1
     assert f.source
+
+
+# -- what is not there yet, is reached in another way, or changes without a sign -----------------------------------------
+
+module = types.ModuleType("module_of_this_test")
+module.scale = 2.0
+sys.modules[module.__name__] = module
+rule = {"slope": 2.0}
+
+
+@mg.custom_op(lambda x: rule["slope"] * x, kind="elementwise")
+def with_a_rule(x):
+    return x * x
+
+
+class Base:
+    scale = 2.0
+
+
+class Later(Base):
+    pass
+
+
+class Meta(type):
+    scale = 2.0
+
+
+class OfMeta(metaclass=Meta):
+    pass
+
+
+class Keys(dict):
+    __getattr__ = dict.__getitem__
+
+
+class Asking:
+    def __init__(self):
+        self.inside = {"k": 2.0}
+
+    def __getattr__(self, name):
+        return self.inside[name]
+
+
+def imported(x):
+    import module_of_this_test
+
+    return x * module_of_this_test.scale
+
+
+def imported_from(x):
+    from module_of_this_test import scale
+
+    return x * scale
+
+
+def shadowed(x):
+    return x * abs(-2.0)
+
+
+def times(x, k):
+    return x * k
+
+
+odd, weak, column = {"keys": Keys(k=2.0), "asking": Asking()}, Base(), np.ones((3, 1))
+reference = weakref.ref(weak)
+default = collections.defaultdict(lambda: 2.0)
+holder = types.SimpleNamespace(module=module)
+part = functools.partial(times, k=2.0)
+own_later = Later()
+
+
+CHANGES = {
+    "a name added to a class": (lambda x: x * own_later.scale, lambda: setattr(Later, "scale", 3.0)),
+    "an import": (imported, lambda: setattr(module, "scale", 3.0)),
+    "a name from an import": (imported_from, lambda: setattr(module, "scale", 4.0)),
+    "a module in an object": (lambda x: x * holder.module.scale, lambda: setattr(module, "scale", 5.0)),
+    "getattr of a module": (lambda x: x * getattr(holder.module, "scale"), lambda: setattr(module, "scale", 6.0)),  # noqa: B009
+    "a rule": (lambda x: mg.grad(lambda v: with_a_rule(v).sum())(x), lambda: rule.update(slope=3.0)),
+    "keywords of a partial": (part, lambda: part.keywords.update(k=3.0)),
+    "a weak reference": (lambda x: x * reference().scale, lambda: setattr(weak, "scale", 3.0)),
+    "a shape": (lambda x: (x + column).sum(), lambda: setattr(column, "shape", (1, 3))),
+    "a default": (lambda x: x * default.default_factory(), lambda: setattr(default, "default_factory", lambda: 3.0)),
+    "a metaclass": (lambda x: x * type(OfMeta).scale, lambda: setattr(Meta, "scale", 3.0)),
+    "a global that hides a builtin": (shadowed, lambda: globals().update(abs=lambda x: 7.0)),
+    "a dict of attributes": (lambda x: x * odd["keys"].k, lambda: odd["keys"].update(k=3.0)),
+    "an object that is asked": (lambda x: x * odd["asking"].k, lambda: odd["asking"].inside.update(k=3.0)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_is_reached_in_other_ways_is_seen(name):
+    f, change = CHANGES[name]
+    compiled = mg.compile(f)
+    for _ in range(2):
+        assert np.array_equal(compiled(X), f(X))
+    before = f(X)
+    change()
+    assert np.array_equal(compiled(X), f(X))
+    assert not np.array_equal(f(X), before)
+    globals().pop("abs", None)
+
+
+def test_static_arguments_that_are_equal_and_yet_differ():
+    @dataclasses.dataclass(frozen=True)
+    class Setting:
+        a: float
+        k: float = dataclasses.field(default=2.0, compare=False)
+
+    f = mg.compile(lambda x, c: x * c.k)
+    assert [f(X, Setting(1.0)).tolist(), f(X, Setting(1.0, 3.0)).tolist()] == [(2 * X).tolist(), (3 * X).tolist()]
+    g = mg.compile(lambda x, s: x * math.copysign(1, s), static=1)
+    assert [g(X, 0.0).tolist(), g(X, -0.0).tolist()] == [X.tolist(), (-X).tolist()]
+
+
+def test_a_recording_that_fails_leaves_the_clocks_alone():
+    class Broken:
+        @property
+        def __dict__(self):
+            raise KeyError("whatever")
+
+    broken = Broken()
+    with contextlib.suppress(Exception):
+        mg.compile(lambda x: x * len([broken]))(X)
+    assert time.perf_counter() > 0
+
+
+def test_a_compiled_function_can_be_copied_and_pickled():
+    compiled = mg.compile(shadowed)
+    assert np.array_equal(compiled(X), 2 * X)
+    for other in (copy.deepcopy(compiled), pickle.loads(pickle.dumps(compiled))):
+        assert np.array_equal(other(X), 2 * X)

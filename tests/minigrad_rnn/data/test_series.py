@@ -192,6 +192,10 @@ def test_any_delimiter_is_found_and_comments_are_skipped(table: np.ndarray, deli
     np.testing.assert_array_equal(values, table)
 
 
+def test_one_line_of_numbers_apart_by_blanks() -> None:
+    assert parse("0.5 -1  2e3", header=False).values.tolist() == [[0.5, -1.0, 2000.0]]
+
+
 def test_the_names_may_stand_in_a_comment() -> None:
     rows = "828.65,833.45,828.34,1247700,831.65\n823.02,828.07,821.65,1597800,828.07"
     text = f"# a stock, by day\n# Open,High,Low,Volume,Close\n{rows}"
