@@ -114,8 +114,10 @@ class GradientFlow:
         named = dict(model.named_parameters())
         parameters = {p._node: name for name, p in reversed(list(named.items())) if p._node is not None}
         uses: dict[Any, list[tuple[Node, int]]] = {node: [] for node in (*places, *parameters)}
+        next_to: dict[Any, list[Node]] = defaultdict(list)
         for node in order:
             for i, operand in enumerate(node.operands):
+                next_to[operand].append(node)
                 if operand in uses:
                     uses[operand].append((node, i))
         found: dict[Any, np.ndarray] = reverse(
@@ -133,10 +135,17 @@ class GradientFlow:
         crossed: dict[Any, list[Any]] = defaultdict(list)  # from a layer and step to its states of the step before
         carried: dict[Any, list[Any]] = defaultdict(list)  # of those what came without a weight, and what arrived there
         states: dict[Any, Any] = {place: state for state, place in places.items()}
+        within = set[Node]()  # nodes of a layer's step that lead to a state of the same step
+        for node in reversed(order):
+            users = next_to.get(node, ())
+            if node in places or any(user in within and place(user) == place(node) for user in users):
+                within.add(node)
         for state, (name, k, t) in places.items():
             g, parts = found.get(state, np.zeros(())), list(sends[state])
             hops = [(node, part) for node, part in parts if place(node) == (k, t + 1)]
-            arrived[k, t].append(sum((part for node, part in parts if place(node) != (k, t)), np.zeros(())))
+            arrived[k, t].append(
+                sum((part for node, part in parts if place(node) != (k, t) or node not in within), np.zeros(()))
+            )
             crossed[k, t + 1].append(sum((part for _, part in hops), np.zeros(())))
             self.norms[name][k, t] = norm(g) if state in found else math.nan
             after = states.get((name, k, t + 1))

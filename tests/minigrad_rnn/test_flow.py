@@ -591,3 +591,15 @@ def test_the_recorder_measures_every_so_many_updates():
 def test_what_cannot_be_measured_is_refused_with_words(call, error, words):
     with pytest.raises(error, match=words):
         call(network("tanh"), *sequences(4))
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+def test_sequences_that_have_ended_do_not_change_the_gain(kind):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((5, 2, 2)), rng.integers(4, size=(5, 2))
+    model = rnn.Sequence(kind(2, 4, rng=0, dtype=float), rnn.Linear(4, 4, rng=1, dtype=float))
+    alone = rnn.gradient_flow(model, x[:, :1], y[:, :1]).gain()
+    np.testing.assert_allclose(rnn.gradient_flow(model, rnn.Batch(x, y, np.array([5, 1]))).gain(), alone, rtol=1e-12)
+    short = rnn.gradient_flow(model, rnn.Batch(x, y, np.array([3, 1]))).gain()
+    assert np.isfinite(short[:2]).all()
+    assert np.isnan(short[2:]).all()  # nothing arrives there
