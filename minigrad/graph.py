@@ -98,6 +98,10 @@ class Leaf(Node):
         self.thawed = thawed  # of a frozen tensor: the leaf it has when it requires grad
         self.name = name
 
+    def of(self, result: np.ndarray) -> Leaf | None:
+        """What stands for the result of an op on constants, this among them: in general nothing."""
+        return None
+
 
 # -- where we are: the scope, and whether ops are recorded -----------------------------------------------------
 

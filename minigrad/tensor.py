@@ -314,6 +314,8 @@ class Tensor:
 
     def _differentiable(self) -> Node:
         if self._node is None:
+            if self._leaf is not None and self._leaf.requires_grad:  # where that is an error, it says which
+                return self._leaf
             raise ValueError(
                 "this tensor does not depend on any tensor with requires_grad=True (or was computed under no_grad, "
                 "or detached), so there is nothing to differentiate"

@@ -513,6 +513,9 @@ class Cut(Leaf):
     def requires_grad(self, wanted: bool) -> None:
         pass
 
+    def of(self, result: np.ndarray) -> Leaf | None:
+        return Cut(result)
+
 
 def cut(array: np.ndarray) -> Tensor:
     made = wrap(array)

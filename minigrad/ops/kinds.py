@@ -297,7 +297,10 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
     if out.dtype.kind != "f" and (recorded or out.dtype.kind not in "biu"):
         raise TypeError(not_real(op, out.dtype))
     if paused % DEBUG or not recorded:
-        return watched(op, arrays, wrap(out)) if DEBUG <= paused < RECORDING else wrap(out)
+        made = wrap(out)
+        if not paused % DEBUG:
+            made._leaf = inherited(operands, made._data)
+        return watched(op, arrays, made) if DEBUG <= paused < RECORDING else made
 
     keep, keeper = op.keeper(tuple([node is not None for node in nodes]))
     for i, x in enumerate(operands):
@@ -317,6 +320,14 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
     if recorder is not None:
         recorder.note(made._node, out)
     return watched(op, arrays, made) if DEBUG <= paused < RECORDING else made
+
+
+def inherited(operands: Sequence[Any], out: np.ndarray) -> Leaf | None:
+    """What stands for the result of an op on constants: whatever says that there was a graph, and is none."""
+    for x in operands:
+        if isinstance(x, Tensor) and x._leaf is not None and (leaf := x._leaf.of(out)) is not None:
+            return leaf
+    return None
 
 
 def watched(op: Op, arrays: list[Any], made: Tensor) -> Tensor:
@@ -353,6 +364,8 @@ def run({names}{options}):
             if {all_recorded}:
                 saved = ({saved},)
             elif {none_recorded}:
+                if {a_leaf}:
+                    made._leaf = inherited(({names},), out)
                 return made
             else:
                 saved = op.keeper(({wants},))[1](out, ({arrays},))
@@ -385,6 +398,7 @@ def written_out(op: Op) -> Callable[..., Any]:
         take_nodes="; ".join(f"{x}_node = {x}._node" for x in names),
         all_recorded=str(None not in op.rules and " and ".join(f"{x}_node is not None" for x in names)),
         none_recorded=" and ".join(f"{x}_node is None" for x in names),
+        a_leaf=" or ".join(f"{x}._leaf is not None" for x in names),
         wants=", ".join(f"{x}_node is not None" for x in names),
         take_constants="; ".join(f"{x}_node = {x}_node or {x}._leaf or {x}._constant()" for x in names),
         take_arrays="; ".join(f"{x}_array = {x}._data" for x in names),
@@ -400,7 +414,7 @@ def written_out(op: Op) -> Callable[..., Any]:
         "op": op, "forward": op.forward, "apply": apply, "add_note": add_note, "not_real": not_real, "current": CURRENT.get,
         "Tensor": Tensor, "new": Tensor.__new__, "Node": Node, "new_node": Node.__new__, "next_number": next_number,
         "ndarray": ndarray, "asarray": np.asarray, "NO_OPTIONS": NO_OPTIONS, "DEBUG": DEBUG,
-        "__name__": __name__,
+        "inherited": inherited, "__name__": __name__,
     }  # fmt: skip
     filename = f"<minigrad {op.name}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)  # for tracebacks

@@ -121,6 +121,12 @@ def test_a_result_in_a_graph_that_is_differentiated_is_an_error():
     loss = forward(np.ones(2)) + 0.1 * (w * w).sum()
     with pytest.raises(mg.LeavesGraphError, match="compiled function"):
         loss.backward()
+    results = mg.compile(lambda x: w * x)
+    for from_it in (lambda y: y.sum(), lambda y: np.stack([2 * y[:1], y[1:]]).sum(), lambda y: mg.tensor(1.0) - (y @ y)):
+        with pytest.raises(mg.LeavesGraphError, match="compiled function"):
+            (from_it(results(np.ones(2))) + (w * w).sum()).backward()
+        with pytest.raises(mg.LeavesGraphError, match="compiled function"):
+            from_it(results(np.ones(2))).backward()
     (forward(np.ones(2)).detach() + (w * w).sum()).backward()
     assert np.array_equal(w.grad, [2.0, 4.0])
 
