@@ -256,10 +256,13 @@ class Outside:
         self._modules: list[ModuleType] = []
         self._words: set[str] = set()  # what the functions may read of modules
         self._read: set[tuple[int, str]] = set()  # what is looked at of which
+        self._guessing = False
         self._ahead: list[tuple[Any, str]] = [(x, name_of(x)) for x in (f, *others)]
         while self._ahead or self._of_modules():
             self._look(*self._ahead.pop())
             if len(self._seen) > MOST:
+                if self._guessing:
+                    break
                 raise CompileError(
                     f"the function can read more than {MOST:,} values from outside, too many to look at before each run; "
                     "give it what it needs as arguments"
@@ -302,6 +305,8 @@ class Outside:
     def _look(self, x: Any, path: str) -> None:
         if id(x) in self._seen or (isinstance(x, PLAIN) and not has_dict(x)):
             return
+        if self._guessing and (isinstance(x, FunctionType | MethodType | type) or installed(x)):
+            return
         self._seen[id(x)] = x
         if isinstance(x, Tensor):
             self.hooks.append((x, hooks_of(x)))
@@ -309,6 +314,8 @@ class Outside:
         elif isinstance(x, np.ndarray):
             if writeable(x):
                 if x.dtype.hasobject:
+                    if self._guessing:
+                        return
                     raise CompileError(f"{path} is an array of Python objects, whose contents cannot be compared; use numbers")
                 self.watches.all.append(Contents(f"the contents of {path}", x))
         elif isinstance(x, FunctionType):
@@ -343,6 +350,8 @@ class Outside:
         elif isinstance(x, CONTAINERS):
             self._container(x, path)
         elif hasattr(type(x), "__next__"):
+            if self._guessing:
+                return
             raise CompileError(
                 f"{path}, which the function reads from outside, is used up when it is read (a {type(x).__name__}): give its "
                 "next value as an argument"
@@ -374,6 +383,10 @@ class Outside:
         self._words.update(attributes, imported)
         if looked_up:
             self._globals(space, list(looked_up))
+        for name in looked_up:
+            module = space.get(name)
+            if isinstance(module, ModuleType) and not trusted(module.__name__):
+                self._of_module(module, attributes)
         package = f"{space.get('__package__')}."
         self._ahead += [(sys.modules.get(name), name) for top in imported for name in (top, package + top)]
 
@@ -381,13 +394,21 @@ class Outside:
         self._watch(Places([prefix + n for n in names], [(space, n) for n in names], setitem, items=True))
 
     def _of_modules(self) -> bool:
-        """Look at what the functions found so far may read of the modules found so far; whether there is something new."""
+        """Look at what the functions found so far may read of the modules found so far; whether there is something new.
+
+        That they do is a guess, by names and texts that they have. So from here on what cannot be looked at is no error, and
+        functions, classes and installed modules are only compared with what they were.
+        """
+        self._guessing = True
         for module in self._modules:
-            names = [n for n in self._words & vars(module).keys() if (id(module), n) not in self._read]
-            self._read.update((id(module), n) for n in names)
-            if names:
-                self._globals(vars(module), sorted(names), f"{module.__name__}.")
+            self._of_module(module, self._words)
         return bool(self._ahead)
+
+    def _of_module(self, module: ModuleType, words: Iterable[str]) -> None:
+        names = [n for n in sorted(words) if n in vars(module) and (id(module), n) not in self._read]
+        self._read.update((id(module), n) for n in names)
+        if names:
+            self._globals(vars(module), names, f"{module.__name__}.")
 
     def _class(self, kind: type, path: str) -> None:
         metaclass: type = type(kind)
@@ -429,7 +450,7 @@ class Outside:
             counted = isinstance(x, Counted)
             self._watch(Places([f"the class of {path}"], [(x, "__class__")], object.__setattr__), counted)
             self._attributes(x, path, counted)
-        elif not slots and not by_value(x) and kind is not object:
+        elif not slots and not by_value(x) and kind is not object and not self._guessing:
             raise CompileError(
                 f"{path}, which the function reads from outside, is a {kind.__module__}.{kind.__name__}, and whether it has "
                 "changed cannot be seen: give what it is needed for as an argument"
@@ -439,6 +460,11 @@ class Outside:
 def has_dict(x: Any) -> bool:
     """Whether an object has attributes of its own; its ``__getattr__`` is not asked."""
     return any("__dict__" in vars(base) for base in type(x).__mro__)
+
+
+def installed(x: Any) -> bool:
+    """Whether it is a module that was installed, and not one of the user's own."""
+    return isinstance(x, ModuleType) and "site-packages" in (getattr(x, "__file__", None) or "")
 
 
 def name_of(x: Any) -> str:
