@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from minigrad import Tensor
-from minigrad.graph import Leaf, Node, ancestors, reverse, unbroadcast
+from minigrad.graph import Leaf, Node, ancestors, reverse
 from minigrad.norms import norm
 
 from .cells import Cell, RNNCell
 from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
 from .saturation import saturated, saturates
-from .stepwise import Run, column, column_of_use, line_of, run
+from .stepwise import Run, column, column_of_use, line_of, run, sent
 from .train import Path_, Trainer
 
 __all__ = ["Comparison", "GradientFlow", "GradientRecorder", "compare", "gradient_flow"]
@@ -386,12 +386,6 @@ def carriers(state: Node) -> set[Node]:
             continue
         found.add(node)
     return found
-
-
-def sent(node: Node, i: int, g: np.ndarray) -> np.ndarray:
-    """What a node of cotangent g sends to its operand i, by its rule."""
-    part = node.op.pullbacks[0 if node.op.variadic else i](g, node, node.recall(), i)
-    return np.asarray(unbroadcast(part, node.operands[i].shape))
 
 
 def blank(width: float, height: float, panels: int) -> tuple[Any, Any]:

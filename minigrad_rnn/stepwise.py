@@ -12,7 +12,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.graph import Node
+from minigrad.graph import Node, unbroadcast
 from minigrad.pictures.board import step_of
 from minigrad.tensor import values
 
@@ -24,7 +24,7 @@ from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
 from .module import mode
 from .recurrent import Recurrent, last_output, masked_step, masks_of
 
-__all__ = ["Line", "Run", "column", "column_of_use", "line_of", "node_of", "run"]
+__all__ = ["Line", "Run", "column", "column_of_use", "line_of", "node_of", "run", "sent"]
 
 Drawable = Sequence | ManyToOne | OneToMany | EncoderDecoder | Recurrent
 OVERRIDES = ("forward", "run", "step", "answer", "embedded", "initial_state", "output_of")
@@ -414,3 +414,9 @@ def column_of_use(made: Run, node: Node) -> int:
     if t is None:
         return made.columns - 1 if node.scope is not None and "readout" in node.scope else 0
     return t
+
+
+def sent(node: Node, i: int, g: np.ndarray) -> np.ndarray:
+    """What a node of cotangent g sends to its operand i, by its rule."""
+    part = node.op.pullbacks[0 if node.op.variadic else i](g, node, node.recall(), i)
+    return np.asarray(unbroadcast(part, node.operands[i].shape))

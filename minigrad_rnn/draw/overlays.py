@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.graph import Leaf, Node, reverse, unbroadcast
+from minigrad.graph import Leaf, Node, reverse
 from minigrad.norms import norm
 from minigrad.pictures import Graph, Marks
 
 from ..saturation import saturated, saturates
-from ..stepwise import Run, column, column_of_use, node_of
+from ..stepwise import Run, column, column_of_use, node_of, sent
 
 __all__ = ["OVERLAYS", "Measured", "Scale", "measure", "number", "put"]
 
@@ -115,7 +115,7 @@ def gradients(made: Run, graph: Graph) -> Measured:
     parts: dict[Node, np.ndarray] = {}
     for node, i, operand in crossings:
         if node in cotangents:
-            part = sent(node, i, operand, cotangents[node])
+            part = sent(node, i, cotangents[node])
             found.flows[operand, node] = norm(part)
             parts[operand] = part + parts[operand] if operand in parts else part
     found.returns = {node: norm(part) for node, part in parts.items()}
@@ -136,7 +136,7 @@ def shares(made: Run, graph: Graph) -> Measured:
     parts: dict[tuple[Node, int], np.ndarray] = {}
     for node, i, leaf in uses:
         if node in cotangents:
-            part = sent(node, i, leaf, cotangents[node])
+            part = sent(node, i, cotangents[node])
             key = (leaf, column_of_use(made, node))
             parts[key] = part + parts[key] if key in parts else part
     found = Measured("share", uses={key: norm(part) for key, part in parts.items()})
@@ -185,10 +185,3 @@ def put(found: Measured, marks: Marks, made: Run, scale: Scale) -> str:
         "saturation": "blue: the share of units where the slope is less than a tenth of its largest, ",
         "share": "blue: each step's share of a parameter's gradient, ",
     }[found.kind] + ends
-
-
-def sent(node: Node, i: int, operand: Node, g: np.ndarray) -> np.ndarray:
-    """What the rule of an op sends back to its operand number i."""
-    pullback = node.op.pullbacks[0 if node.op.variadic else i]
-    part: np.ndarray = unbroadcast(pullback(g, node, node.recall(), i), operand.shape)
-    return part
