@@ -13,10 +13,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType
 from typing import Any
 
-from .outside import has_dict, trusted
+from .outside import Outside
 from .trace import CompileError
 
 __all__ = ["unrepeatable_refused"]
@@ -85,14 +85,14 @@ def remove() -> None:
 
 
 @contextlib.contextmanager
-def unrepeatable_refused(f: Any) -> Iterator[None]:
+def unrepeatable_refused(outside: Outside) -> Iterator[None]:
     """Raise CompileError if a clock or a source of chance is read in this thread, also if its error is caught.
 
     Functions of modules are replaced for that time. Where a function bears one of their names, as after ``from time import
     time``, or that of a class that tells the time, all calls of builtins are looked at; that takes twice as long.
     """
     found: list[str] = []
-    profiled = sys.getprofile() is None and reaches_a_clock(f)
+    profiled = sys.getprofile() is None and reaches_a_clock(outside)
     token = listening.set(found)
     install()
 
@@ -123,53 +123,8 @@ def label_of(called: Any) -> str:
     return BUILTINS.get(called, "")
 
 
-def reaches_a_clock(f: Any) -> bool:
-    """Whether a function, or what it can find in closures, globals and objects, has a clock under a name of its own."""
-    seen: dict[int, Any] = {}
-    ahead = [f]
-    while ahead and len(seen) < MOST:
-        x = ahead.pop()
-        if id(x) in seen:
-            continue
-        seen[id(x)] = x
-        if label_of(x) or (isinstance(x, type) and issubclass(x, datetime.date)):
-            return True
-        if isinstance(x, FunctionType):
-            names = names_in(x.__code__)
-            if not WORDS.isdisjoint(names):
-                return True
-            ahead += list(found_by(x, names))
-        elif isinstance(x, MethodType):
-            ahead += [x.__func__, x.__self__]
-        elif isinstance(x, property | functools.partial | staticmethod | classmethod):
-            ahead += [getattr(x, name, None) for name in ("fget", "func", "__func__")]
-        elif isinstance(x, list | tuple | dict):
-            ahead += x.values() if isinstance(x, dict) else x
-        elif not isinstance(x, ModuleType) and not trusted(type(x).__module__):
-            ahead += [value for kind in type(x).__mro__ if not trusted(kind.__module__) for value in vars(kind).values()]
-            ahead += vars(x).values() if has_dict(x) else ()
-    return False
-
-
-MOST = 5000  # objects looked at
-
-
-def found_by(f: FunctionType, names: set[str]) -> Iterator[Any]:
-    """What a function can look up."""
-    yield getattr(f, "__wrapped__", None)
-    yield from f.__defaults__ or ()
-    for cell in f.__closure__ or ():
-        with contextlib.suppress(ValueError):  # it may be empty yet
-            yield cell.cell_contents
-    if trusted(f.__module__):
-        return
-    for name in names & f.__globals__.keys():
-        found = f.__globals__[name]
-        if isinstance(found, ModuleType) and not trusted(found.__name__):
-            yield from (vars(found)[n] for n in names & vars(found).keys())
-        yield found
-
-
-def names_in(code: CodeType) -> set[str]:
-    inner = (names_in(x) for x in code.co_consts if isinstance(x, CodeType))
-    return {*code.co_names}.union(*inner)
+def reaches_a_clock(outside: Outside) -> bool:
+    """Whether what a function can read from outside has a clock under a name of its own."""
+    return not WORDS.isdisjoint(outside.words) or any(
+        label_of(x) or (isinstance(x, type) and issubclass(x, datetime.date)) for x in outside.seen.values()
+    )

@@ -252,15 +252,15 @@ class Outside:
         self.counted = Watches()  # attributes, that are looked at only if one has been set
         self.generators: list[tuple[str, Any]] = []
         self.hooks: list[tuple[Any, tuple[Any, ...]]] = []
-        self._seen: dict[int, Any] = {}
+        self.seen: dict[int, Any] = {}  # by id, all that was looked at
         self._modules: list[ModuleType] = []
-        self._words: set[str] = set()  # what the functions may read of modules
+        self.words: set[str] = set()  # the names and texts in its functions
         self._read: set[tuple[int, str]] = set()  # what is looked at of which
         self._guessing = False
         self._ahead: list[tuple[Any, str]] = [(x, name_of(x)) for x in (f, *others)]
         while self._ahead or self._of_modules():
             self._look(*self._ahead.pop())
-            if len(self._seen) > MOST:
+            if len(self.seen) > MOST:
                 if self._guessing:
                     break
                 raise CompileError(
@@ -303,11 +303,11 @@ class Outside:
     # -- looking around --------------------------------------------------------------------------------------
 
     def _look(self, x: Any, path: str) -> None:
-        if id(x) in self._seen or (isinstance(x, PLAIN) and not has_dict(x)):
+        if id(x) in self.seen or (isinstance(x, PLAIN) and not has_dict(x)):
             return
         if self._guessing and (isinstance(x, FunctionType | MethodType | type) or installed(x)):
             return
-        self._seen[id(x)] = x
+        self.seen[id(x)] = x
         if isinstance(x, Tensor):
             self.hooks.append((x, hooks_of(x)))
             self._all(hooks_of(x), f"a hook of {path}")
@@ -380,7 +380,7 @@ class Outside:
 
     def _globals_of(self, code: CodeType, space: dict[str, Any]) -> None:
         looked_up, attributes, imported = names_in(code)
-        self._words.update(attributes, imported)
+        self.words.update(looked_up, attributes, imported)
         if looked_up:
             self._globals(space, list(looked_up))
         for name in looked_up:
@@ -401,7 +401,7 @@ class Outside:
         """
         self._guessing = True
         for module in self._modules:
-            self._of_module(module, self._words)
+            self._of_module(module, self.words)
         return bool(self._ahead)
 
     def _of_module(self, module: ModuleType, words: Iterable[str]) -> None:
@@ -414,9 +414,9 @@ class Outside:
         metaclass: type = type(kind)
         for base in [*kind.__mro__, *metaclass.__mro__]:
             module: Any = base.__module__  # of some metaclasses in C a descriptor
-            if not isinstance(module, str) or trusted(module) or (base is not kind and id(base) in self._seen):
+            if not isinstance(module, str) or trusted(module) or (base is not kind and id(base) in self.seen):
                 continue
-            self._seen[id(base)] = base
+            self.seen[id(base)] = base
             names = [f"{base.__name__}.{name}" for name in vars(base)]
             self.watches.all.append(Elements([*names, *names], base, attributes=True))  # also what is added later
             self._ahead += [

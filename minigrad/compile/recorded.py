@@ -152,7 +152,7 @@ class Recorded:
         token, mark = RECORDER.set(recorder), CURRENT.get()
         CURRENT.set((mark[0] + RECORDING, mark[1]))
         try:
-            with unrepeatable_refused(f):
+            with unrepeatable_refused(self.outside):
                 self.result = mapped(self.as_var, f(*given, **named))
         finally:
             RECORDER.reset(token)
