@@ -531,7 +531,7 @@ def learn(
 
 
 def program_of(model: Module) -> Compiled:
-    return Compiled(functools.partial(learn, model), static=(3, 4, 5), at_once=4)
+    return Compiled(functools.partial(learn, model), static=(3, 4, 5), at_once=1)
 
 
 @contextmanager

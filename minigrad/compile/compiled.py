@@ -29,7 +29,7 @@ __all__ = ["Compiled", "compile"]
 MOST_VARIANTS = 8  # programs for one signature, of functions whose conditions on values come out differently
 MOST_SIGNATURES = 32  # kept; the one that was not used for longest is forgotten
 COST = 80  # runs of a program that it takes to earn what a recording costs, and as much again: the next may be longer
-AT_ONCE = 8  # recordings before any run
+AT_ONCE = 8  # recordings before any run, and how many shapes that have no program may come in turn, to call it soon again
 ARRAYS = {np.ndarray, Data}  # which are treated alike
 
 Place = int | str  # of an argument: its position or its name
@@ -103,7 +103,8 @@ class Compiled(RecordsItself):
         self.check = check
         self.batch = batch
         self.programs: OrderedDict[Any, list[Recorded]] = OrderedDict()  # the one used last at the end
-        self.credit = at_once * COST
+        self.at_once = at_once  # signatures that are recorded at the first call: later ones if they come again soon
+        self.credit = AT_ONCE * COST
         self.gave_up = False  # it runs the function itself from now on
         self.not_compiled = ""  # why it runs the function itself, now and then or always
         self._seen: dict[str, int] = {}
@@ -157,6 +158,8 @@ class Compiled(RecordsItself):
         self.programs.move_to_end(key)
         if len(self.programs) > MOST_SIGNATURES:
             self.programs.popitem(last=False)
+        if self.not_compiled and {*map(repr, self.programs)}.issuperset(self._seen):
+            self.not_compiled = ""
         self.last = made
         return result
 
@@ -170,10 +173,11 @@ class Compiled(RecordsItself):
         if again and not self.gave_up:  # before the training was resumed there was a program, which would be run now
             self.credit += 1
             return True
-        self._seen[text] = self._seen.get(text, 0) + 1
+        soon = text in [*self._seen][-AT_ONCE:]
+        self._seen[text] = self._seen.pop(text, 0) + 1  # the one that came last at the end
         if self.gave_up:
             return False
-        if self.credit >= COST:
+        if self.credit >= COST and (soon or key in self.programs or len(self._seen) <= self.at_once):
             self.credit -= COST
             return True
         if changed:
@@ -187,7 +191,7 @@ class Compiled(RecordsItself):
 
     def __reduce__(self) -> Any:
         """Copies and pickles have the function and the history, and record anew."""
-        return Compiled, (self.f, self.static, self.check, self.batch), self.history()
+        return Compiled, (self.f, self.static, self.check, self.batch, self.at_once), self.history()
 
     def __setstate__(self, history: dict[str, Any]) -> None:
         self.resume(history)
@@ -198,7 +202,7 @@ class Compiled(RecordsItself):
         for key, known in self.programs.items():
             programs[repr(key)] = programs.get(repr(key), 0) + len(known)
         return {
-            "credit": self.credit, "seen": dict(sorted(self._seen.items())), "gave_up": self.gave_up,
+            "credit": self.credit, "seen": dict(self._seen), "gave_up": self.gave_up,
             "not_compiled": self.not_compiled, "programs": dict(sorted(programs.items())),
         }  # fmt: skip
 

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.compile import Compiled
 import minigrad_rnn as rnn
 from minigrad.standin import Counted
 
@@ -164,6 +165,16 @@ def test_many_shapes_are_recorded_only_where_they_recur():
     for n in [*range(1, 60)] * 3:
         assert np.isclose(compiled(np.ones(n)), n * np.tanh(1.0))
     assert len(compiled.programs) <= 32
+    assert "too rare" in compiled.not_compiled
+
+
+@pytest.mark.parametrize(("together", "programs"), [(1, 1), (2, 2), (8, 8), (20, 1)])
+def test_a_training_records_shapes_that_come_again_soon(together, programs):
+    """All the shapes in turn, or first so many of them in turn."""
+    compiled = Compiled(lambda x: np.tanh(x).sum(), at_once=1)
+    for n in [*range(1, together + 1)] * 2 + [*range(1, 21)] * 3:
+        assert np.isclose(compiled(np.ones(n)), n * np.tanh(1.0))
+    assert len(compiled.programs) == programs, compiled
     assert "too rare" in compiled.not_compiled
 
 
