@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.compile import Compiled
 import minigrad_rnn as rnn
+from minigrad.compile import Compiled
 from minigrad.standin import Counted
 
 X = np.arange(3.0)
