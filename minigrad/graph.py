@@ -403,6 +403,8 @@ def reverse(
             if lift is not None:
                 saved = tuple(map(lift, saved, (node, *node.operands)))
             gathers = op.gathers
+            if type(gathers) is not dict:
+                gathers = gathers(node)
             if watching:
                 for each in watching:
                     each.entering(node)

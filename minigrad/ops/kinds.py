@@ -114,7 +114,7 @@ class Op:
         domain: Domain,
         analytic: bool = True,
         symbol: str | None = None,
-        gathers: dict[int, Gather] | None = None,
+        gathers: dict[int, Gather] | Callable[[Node], dict[int, Gather]] | None = None,
         gather_limit: int | None = None,
         singular: bool = False,
         selects: bool | str = False,
@@ -135,7 +135,8 @@ class Op:
         self.domain = domain
         self.analytic = analytic  # the complex step may check it
         self.symbol = symbol or name
-        self.gathers = gathers or {}  # by operand: what its many uses in this op send it, computed at once
+        # By operand: what its many uses in this op send it, computed at once. Or a function of a node, for what pays.
+        self.gathers = gathers or {}
         self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
         self.singular = singular  # a derivative of some order may be infinite where the function is not
         self.selects = selects  # it leaves something out; or the option that is the index of what it takes

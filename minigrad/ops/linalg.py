@@ -6,12 +6,14 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..graph import Gather, Node, Piece
 from ..standin import Standin
 from .elementwise import multiply
 from .kinds import apply, linear, shape_of
@@ -55,11 +57,49 @@ def matmul_by_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     return product(swapped(x), g)
 
 
+# A matrix that is used at every time step gets one product of the stacked steps, not the sum of many outer products.
+
+
+def stacked(arrays: list[Any]) -> Any:
+    """One below the other. The pieces come newest first; stacked oldest first, they lie as the forward pass went."""
+    tall = [x if x.ndim == 2 else rows(x) for x in reversed(arrays)]
+    return tall[0] if len(tall) == 1 else np.concatenate(tall)
+
+
+def side_by_side(arrays: list[Any]) -> Any:
+    """Matrices of the same height, and vectors as columns, as one wide matrix."""
+    return stacked([x.T if x.ndim == 2 else x[None] for x in arrays]).T
+
+
+def left_gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
+    return side_by_side([g for g, _, _ in pieces]).dot(side_by_side([saved[2] for _, _, saved in pieces]).T)
+
+
+def right_gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
+    return stacked([saved[1] for _, _, saved in pieces]).T.dot(stacked([g for g, _, _ in pieces]))
+
+
+def weight_gathered(node: Node) -> dict[int, Gather]:
+    """For a matrix that is multiplied by at most an eighth as many rows as it has columns: for more it does not pay."""
+    left, right = node.operands
+    x, y = left.shape, right.shape
+    if len(y) == 2 and len(x) <= 2 and (x[0] if len(x) == 2 else 1) * 8 <= y[1]:
+        return RIGHT
+    if len(x) == 2 and len(y) <= 2 and (y[1] if len(y) == 2 else 1) * 8 <= x[0]:
+        return LEFT
+    return NEITHER
+
+
+LEFT: dict[int, Gather] = {0: left_gathered}
+RIGHT: dict[int, Gather] = {1: right_gathered}
+NEITHER: dict[int, Gather] = {}
+
+
 def matrix_product(x: Any, y: Any) -> Any:
     return product(x, y) if isinstance(x, np.ndarray | Standin) and isinstance(y, np.ndarray | Standin) else np.matmul(x, y)
 
 
-matmul_op = linear("matmul", matrix_product, matmul_by_x, matmul_by_y, symbol="@")
+matmul_op = linear("matmul", matrix_product, matmul_by_x, matmul_by_y, symbol="@", gathers=weight_gathered, gather_limit=32)
 
 
 def matmul(x: Any, y: Any) -> Any:
@@ -122,10 +162,36 @@ def einsum_vjp(g: Any, arrays: Sequence[Any], i: int, shapes: Sequence[Any], sub
     return scatter([found], [tuple(mesh[c] for c in own)], x_shape)
 
 
+@cache
+def einsum_gathered(i: int, subscripts: str) -> Gather:
+    """What many uses send to operand i: one einsum of all cotangents and other operands stacked, summed over the uses too."""
+    inputs, output = subscripts.split("->")
+    use = next(c for c in ascii_letters if c not in subscripts)
+    labels = [label if k == i else use + label for k, label in enumerate(inputs.split(","))]
+    stacked = f"{','.join(labels)}->{use}{output}"
+
+    def gather(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
+        pieces = pieces[::-1]
+        many = zip(*(saved[1:] for _, _, saved in pieces), strict=True)
+        arrays = [arrays[0] if k == i else np.stack(arrays) for k, arrays in enumerate(many)]
+        return einsum_vjp(np.stack([g for g, _, _ in pieces]), arrays, i, [shape] * len(arrays), stacked, True)
+
+    return gather
+
+
+def outweighing_gathered(node: Node) -> dict[int, Gather]:
+    """Of the operand that is at least eight times as large as all others together, if there is one."""
+    sizes = [math.prod(operand.shape) for operand in node.operands]
+    subscripts = node.options["subscripts"]
+    return {i: einsum_gathered(i, subscripts) for i, size in enumerate(sizes) if 9 * size >= 8 * sum(sizes) > 8 * size}
+
+
 einsum_op = linear(
     "einsum",
     lambda *arrays, subscripts, optimize: np.einsum(subscripts, *arrays, optimize=optimize),
     einsum_vjp,
+    gathers=outweighing_gathered,
+    gather_limit=32,
 )
 
 
@@ -228,9 +294,15 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     x_rest, y_rest = ([i for i in range(z.ndim) if i not in of] for z, of in ((x, of_x), (y, of_y)))
     left, right = [x.shape[i] for i in x_rest], [y.shape[i] for i in y_rest]
     size = math.prod(summed)
-    tall = reshape(transpose(x, (*x_rest, *of_x)), (math.prod(left), size))
-    wide = reshape(transpose(y, (*of_y, *y_rest)), (size, math.prod(right)))
+    tall = matrix(x, (*x_rest, *of_x), (math.prod(left), size))
+    wide = matrix(y, (*of_y, *y_rest), (size, math.prod(right)))
     return reshape(matmul(tall, wide), (*left, *right))
+
+
+def matrix(x: Any, axes: tuple[int, ...], shape: tuple[int, int]) -> Any:
+    """x with its axes in this order, in this shape; x itself if it has both, so that all uses of a weight are uses of one."""
+    x = x if axes == tuple(range(x.ndim)) else transpose(x, axes)
+    return x if x.shape == shape else reshape(x, shape)
 
 
 def inner(x: Any, y: Any) -> Any:

@@ -10,7 +10,7 @@ from ..graph import Piece
 from ..standin import Standin, decide, known, number
 from ..tensor import Tensor, values
 from .kinds import REAL, apply, at_least_single, by_way_of_single, floating, general, shape_of
-from .linalg import rows, rowwise
+from .linalg import rows, rowwise, stacked
 from .reduce import Axis, mean, normalized, restored, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.
@@ -81,13 +81,6 @@ def affine(x: Any, W: Any, b: Any) -> Any:
 
 # The weights of a recurrent network are used at every time step. Stacked, the cotangents and inputs of all steps make one
 # product instead of many outer products and sums: half of the time of a whole training step of 25 steps, batch 1.
-
-
-def stacked(arrays: list[Any]) -> Any:
-    """One below the other. The pieces come newest first; stacked oldest first, they lie as the forward pass went."""
-    if len(arrays) == 1:
-        return rows(arrays[0])
-    return np.concatenate([x if x.ndim == 2 else rows(x) for x in reversed(arrays)])
 
 
 def weight_gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
