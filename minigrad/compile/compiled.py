@@ -132,7 +132,7 @@ class Compiled(RecordsItself):
         key = self.signature(args, options)
         known = self.programs.get(key)
         changed = ""
-        for recorded in () if known is None or self.gave_up else tuple(known):
+        for recorded in () if known is None or self.gave_up else known:  # until one of them returns
             changed = recorded.outside.changed()
             if changed:
                 continue

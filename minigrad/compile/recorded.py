@@ -388,7 +388,8 @@ class Recorded:
         text += [f"    {line}" for line in (*inside, *self.running(space, kept), *values, *after, "return result")]
         space["space"] = program.space
         exec("\n".join(text), space)
-        return space["call"]  # type: ignore[no-any-return]
+        call: Callable[..., Any] = space["call"]
+        return np.errstate(all="ignore")(call)  # in half the time of `with np.errstate` at each run
 
     def running(self, space: dict[str, Any], kept: list[str]) -> list[str]:
         """The line that runs the program, and what to do where it does not come to its end: it may have written the new values
@@ -449,8 +450,7 @@ class Recorded:
                 for x in leaves(tree)
                 if isinstance(x, CHANGING) and not isinstance(x, bool)
             ]
-        with np.errstate(all="ignore"):
-            return self.call(*now)
+        return self.call(*now)
 
 
 class Silent:
