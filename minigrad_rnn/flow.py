@@ -21,7 +21,7 @@ from minigrad.norms import norm
 from .cells import Cell, RNNCell
 from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
 from .saturation import saturated, saturates
-from .stepwise import Run, column, column_of_use, line_of, run, sent
+from .stepwise import Backward, Run, column, line_of, run
 from .train import Path_, Trainer
 
 __all__ = ["Comparison", "GradientFlow", "GradientRecorder", "compare", "gradient_flow"]
@@ -109,26 +109,20 @@ class GradientFlow:
         self.kinds = [" and ".join(dict.fromkeys(map(kind_of, cells))) for cells in stack.values()]
         nothing = np.full((len(stack), T), math.nan)
         places = {node: (name, line.layer, t) for node, (line, name, t) in made.places.items()}
-        root = made.loss._differentiable()
         order = ancestors([tensor._differentiable() for tensor in made.roots])
         named = dict(model.named_parameters())
         parameters = {p._node: name for name, p in reversed(list(named.items())) if p._node is not None}
-        uses: dict[Any, list[tuple[Node, int]]] = {node: [] for node in (*places, *parameters)}
         next_to: dict[Any, list[Node]] = defaultdict(list)
         for node in order:
-            for i, operand in enumerate(node.operands):
+            for operand in node.operands:
                 next_to[operand].append(node)
-                if operand in uses:
-                    uses[operand].append((node, i))
-        found: dict[Any, np.ndarray] = reverse(
-            root, np.ones((), root.dtype), {*places, *(node for users in uses.values() for node, _ in users)}, retain=True
-        )
+        back = Backward(made, keep=gradients)
+        found: dict[Any, np.ndarray] = back.cotangents
 
         def place(node: Node) -> tuple[int | None, int | None]:
             """The layer that a node belongs to, None outside of the layers, and its step."""
             return (line_of(node).layer if node.scope is not None and "layer" in node.scope else None), column(made, node)
 
-        sends = {x: ((n, sent(n, i, found[n])) for n, i in users if n in found) for x, users in uses.items()}  # one at a time
         self.norms = {name: nothing.copy() for name, _, _ in places.values()}
         self.gains = {kind: nothing.copy() for kind in ("total", "activation", "weight", "carry")}
         arrived: dict[Any, list[Any]] = defaultdict(list)  # at the states of a layer and step, from outside of that step
@@ -141,7 +135,7 @@ class GradientFlow:
             if node in places or any(user in within and place(user) == place(node) for user in users):
                 within.add(node)
         for state, (name, k, t) in places.items():
-            g, parts = found.get(state, np.zeros(())), list(sends[state])
+            g, parts = found.get(state, np.zeros(())), back.parts[state]
             hops = [(node, part) for node, part in parts if place(node) == (k, t + 1)]
             arrived[k, t].append(
                 sum((part for node, part in parts if place(node) != (k, t) or node not in within), np.zeros(()))
@@ -154,7 +148,7 @@ class GradientFlow:
                 carried[k, t + 1].append((sum(kept[1:], kept[0]), found[after]))
             kind: Any = made.cells[made.places[state][0]]
             if t and type(kind).step is RNNCell.step and state.op.name == kind.nonlinearity:  # h' = f(W_hh h + ...), no more
-                delta = sent(state, 0, g)
+                delta = back.through.get(state, np.zeros(()))
                 self.gains["activation"][k, t] = norm(delta) / norm(g)
                 self.gains["weight"][k, t] = norm(*crossed[k, t]) / norm(delta)
         for k, t in arrived:
@@ -164,12 +158,10 @@ class GradientFlow:
         self.gates, self.saturation = dict[str, np.ndarray](), dict[str, np.ndarray]()
         self.shares, self.gradients = ByParameter(named), ByParameter(named)
         for p, name in reversed(parameters.items()):
-            by_step = np.zeros((T, *p.shape), p.dtype)
-            for node, part in sends[p]:
-                by_step[column_of_use(made, node)] += part
-            self.shares[name] = np.array([norm(part) for part in by_step])
+            self.shares[name] = np.array([back.shares.get((p, t), 0.0) for t in range(T)])
             if gradients:
-                self.gradients[name] = by_step
+                nothing_sent = np.zeros(p.shape, p.dtype)
+                self.gradients[name] = np.stack([back.gradients.get((p, t), nothing_sent) for t in range(T)])
         for node in order:
             if node.op is not None and saturates(node.op.name) and place(node)[0] is not None:
                 operand, y = getattr(node.operands[0], "name", None), node.recall()[0]

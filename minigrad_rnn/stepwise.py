@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,8 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.graph import Node, unbroadcast
+from minigrad.graph import Leaf, Node, Watch, ancestors, reverse, unbroadcast
+from minigrad.norms import norm
 from minigrad.pictures.board import step_of
 from minigrad.tensor import values
 
@@ -24,7 +26,7 @@ from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
 from .module import mode
 from .recurrent import Recurrent, last_output, masked_step, masks_of
 
-__all__ = ["Line", "Run", "column", "column_of_use", "line_of", "node_of", "run", "sent"]
+__all__ = ["Backward", "Line", "Run", "column", "column_of_use", "line_of", "node_of", "run"]
 
 Drawable = Sequence | ManyToOne | OneToMany | EncoderDecoder | Recurrent
 OVERRIDES = ("forward", "run", "step", "answer", "embedded", "initial_state", "output_of")
@@ -416,7 +418,44 @@ def column_of_use(made: Run, node: Node) -> int:
     return t
 
 
-def sent(node: Node, i: int, g: np.ndarray) -> np.ndarray:
-    """What a node of cotangent g sends to its operand i, by its rule."""
-    part = node.op.pullbacks[0 if node.op.variadic else i](g, node, node.recall(), i)
-    return np.asarray(unbroadcast(part, node.operands[i].shape))
+# -- the backward pass ---------------------------------------------------------------------------------------------------
+
+
+class Backward(Watch):
+    """One sweep back from the loss of a run, watched: what arrives at each state, and what each use of it sends; and the part
+    of each parameter's gradient that comes from each column. `keep` keeps these parts, and not only their norms."""
+
+    def __init__(self, made: Run, keep: bool = False) -> None:
+        assert made.loss is not None
+        self.pictured, self.keep = made, keep
+        self.parts: dict[Node, list[tuple[Node, np.ndarray]]] = {state: [] for state in made.places}
+        self.through: dict[Node, np.ndarray] = {}  # from the op that made a state to its first operand
+        self.shares: dict[tuple[Node, int], float] = {}
+        self.gradients: dict[tuple[Node, int], np.ndarray] = {}
+        root = made.loss._differentiable()
+        order = ancestors([root])
+        learnt = {node for node in order if isinstance(node, Leaf)}
+        self.waiting = Counter(self.place(x, node) for node in order for x in node.operands if x in learnt)
+        seed = np.ones(root.shape, root.dtype)
+        self.cotangents: dict[Node, np.ndarray] = reverse(root, seed, {*made.places, *learnt}, retain=True, watch=[self])
+
+    def place(self, leaf: Node, user: Node) -> tuple[Node, int]:
+        return leaf, column_of_use(self.pictured, user)
+
+    def sent(self, node: Node, i: int, g: Any, part: Any) -> None:
+        operand = node.operands[i]
+        if operand in self.parts:
+            self.parts[operand].append((node, np.asarray(unbroadcast(part, operand.shape))))
+        elif isinstance(operand, Leaf):
+            self.add(self.place(operand, node), np.asarray(unbroadcast(part, operand.shape)))
+        if i == 0 and node in self.parts:
+            self.through[node] = np.asarray(part)
+
+    def add(self, place: tuple[Node, int], part: np.ndarray) -> None:
+        """One use of a parameter in a column; after the last one the sum is measured."""
+        self.gradients[place] = self.gradients[place] + part if place in self.gradients else part
+        self.waiting[place] -= 1
+        if not self.waiting[place]:
+            self.shares[place] = norm(self.gradients[place])
+            if not self.keep:
+                del self.gradients[place]

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.graph import Leaf, Node, reverse
+from minigrad.graph import Node
 from minigrad.norms import norm
 from minigrad.pictures import Graph, Marks
 
 from ..saturation import saturated, saturates
-from ..stepwise import Run, column, column_of_use, node_of, sent
+from ..stepwise import Backward, Run, column, node_of
 
 __all__ = ["OVERLAYS", "Measured", "Scale", "measure", "number", "put"]
 
@@ -92,59 +92,29 @@ def finite(numbers: Iterable[float]) -> list[float]:
 
 def measure(kind: str, made: Run, graph: Graph) -> Measured:
     if kind == "gradient":
-        return gradients(made, graph)
+        return gradients(made)
     if kind == "share":
-        return shares(made, graph)
+        return shares(made)
     return activations(kind, made, graph)
 
 
-def gradients(made: Run, graph: Graph) -> Measured:
+def gradients(made: Run) -> Measured:
     """The norm of dL/dstate for every state, and of what comes back along every arrow to the next step."""
-    assert made.loss is not None
-    root = made.loss._differentiable()
-    states = set(made.places)
-    crossings = [
-        (node, i, operand)
-        for node in graph
-        for i, operand in enumerate(node.operands)
-        if isinstance(operand, Node) and operand in states and column(made, operand) != column(made, node)
-    ]
-    wanted = {*states, *(node for node, _, _ in crossings)}
-    cotangents = reverse(root, np.ones(root.shape, root.dtype), wanted, retain=True)
-    found = Measured("gradient", {node: norm(cotangents[node]) for node in states if node in cotangents})
-    parts: dict[Node, np.ndarray] = {}
-    for node, i, operand in crossings:
-        if node in cotangents:
-            part = sent(node, i, cotangents[node])
-            found.flows[operand, node] = norm(part)
-            parts[operand] = part + parts[operand] if operand in parts else part
-    found.returns = {node: norm(part) for node, part in parts.items()}
+    back = Backward(made)
+    found = Measured("gradient", {node: norm(g) for node, g in back.cotangents.items() if node in made.places})
+    for state, parts in back.parts.items():
+        crossing = [(node, part) for node, part in parts if column(made, node) != column(made, state)]
+        found.flows |= {(state, node): norm(part) for node, part in crossing}
+        if crossing:
+            found.returns[state] = norm(sum(part for _, part in crossing))
     return found
 
 
-def shares(made: Run, graph: Graph) -> Measured:
+def shares(made: Run) -> Measured:
     """The norm of the part of each parameter's gradient that comes from each step, and of their sum."""
-    assert made.loss is not None
-    root = made.loss._differentiable()
-    uses = [
-        (node, i, operand)
-        for node in graph
-        for i, operand in enumerate(node.operands)
-        if isinstance(operand, Leaf) and operand.requires_grad
-    ]
-    cotangents = reverse(root, np.ones(root.shape, root.dtype), {node for node, _, _ in uses}, retain=True)
-    parts: dict[tuple[Node, int], np.ndarray] = {}
-    for node, i, leaf in uses:
-        if node in cotangents:
-            part = sent(node, i, cotangents[node])
-            key = (leaf, column_of_use(made, node))
-            parts[key] = part + parts[key] if key in parts else part
-    found = Measured("share", uses={key: norm(part) for key, part in parts.items()})
-    sums: dict[Node, np.ndarray] = {}
-    for (parameter, _), part in parts.items():
-        sums[parameter] = sums[parameter] + part if parameter in sums else part
-    found.totals = {leaf: norm(part) for leaf, part in sums.items()}
-    return found
+    back = Backward(made)
+    totals = {leaf: norm(back.cotangents[leaf]) for leaf, _ in back.waiting if leaf in back.cotangents}  # as they are used
+    return Measured("share", uses=back.shares, totals=totals)
 
 
 def activations(kind: str, made: Run, graph: Graph) -> Measured:

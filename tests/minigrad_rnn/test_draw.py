@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.pictures import Graph, renderers
+from minigrad.pictures import renderers
 from minigrad.pictures.frames import framed
 from minigrad.pictures.picture import Box
 from minigrad.pictures.table import placed
@@ -381,7 +381,7 @@ def test_the_shares_of_the_steps_add_up_to_the_gradient():
     model = network()
     x, y = sequence(6)
     made = run(model, x, y)
-    found = shares(made, Graph(made.roots))
+    found = shares(made)
     made.loss.backward()
     for p in model.parameters():
         assert found.totals[p._node] == pytest.approx(np.linalg.norm(p.grad))

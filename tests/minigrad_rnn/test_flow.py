@@ -379,15 +379,16 @@ def test_the_sweep_of_a_step_is_linear_in_its_number(kind):
 
 
 def test_the_matrix_takes_a_sweep_for_each_step(monkeypatch):
-    module = importlib.import_module("minigrad_rnn.flow")
+    modules = [importlib.import_module(name) for name in ("minigrad_rnn.flow", "minigrad_rnn.stepwise")]
     calls = Counter()
 
     def counting(*args, **options):
         calls["sweeps"] += 1
         return original(*args, **options)
 
-    original = module.reverse
-    monkeypatch.setattr(module, "reverse", counting)
+    original = modules[0].reverse
+    for module in modules:
+        monkeypatch.setattr(module, "reverse", counting)
     gradient_flow(network("tanh"), *sequences(9))
     assert calls["sweeps"] == 1 + 9
     gradient_flow(network("tanh"), *sequences(9), matrix=False)
