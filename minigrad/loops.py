@@ -437,7 +437,23 @@ class Record:
             self.taken[rows[rows >= 0]] = 1 + carries
             found.append((rows, carries))
         kept = [rows if carries else longest(rows, (self.taken[rows] == 1).all(1)) for rows, carries in found]
-        return [(self.tables(rows), rows) for rows in sorted(kept, key=np.max) if len(rows) >= LEAST]
+        loops = [(self.tables(rows), rows) for rows in sorted(kept, key=np.max) if len(rows) >= LEAST]
+        self.collect(loops)
+        return loops
+
+    def collect(self, loops: list[tuple[Loop, np.ndarray]]) -> None:
+        """Tell each loop which of its results are read outside of it, or by nobody: results of the whole."""
+        of, slot, turn = (np.full(self.n, -1) for _ in range(3))
+        for number, (_, rows) in enumerate(loops):
+            turns, slots = np.nonzero(rows >= 0)
+            at = rows[turns, slots]
+            of[at], slot[at], turn[at] = number, slots, turns
+        made, reader = self.reads[self.reads >= 0], self.owner[self.reads >= 0]
+        unread = np.ones(self.n, bool)
+        unread[made] = False
+        unread[made[of[made] != of[reader]]] = True
+        for op in np.flatnonzero(unread & (of >= 0)).tolist():
+            loops[of[op]][0].collected.setdefault(int(slot[op]), []).append(int(turn[op]))
 
     def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
         """A stretch as iterations: begun at a new t, else where fewest values go from one iteration to the next."""
