@@ -359,6 +359,7 @@ class Record:
                 else:
                     reads.append(~known.setdefault((type(x), repr(x)), len(known)))
                     firm.append(False)
+        self.trainable = {~number for x, number in known.items() if isinstance(x, Node) and x.requires_grad}
         self.words, self.reads, self.firm = np.array(words, int), np.array(reads, int), np.array(firm, bool)
         self.starts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
         self.owner = np.repeat(np.arange(self.n), np.array(counts, int))
@@ -639,6 +640,7 @@ class Growth:
         self.shared = {what[0] for kind, *what in sources.values() if kind == INVARIANT and what[0] < 0}
         self.trial: dict[int, int] = {}  # op -> slot, in an iteration that is tried
         self.most = 2 * self.p + 16 if self.p > 2 else 0  # further slots
+        self.lag = max(what[1] for each in self.expects for kind, *what in each if kind == CARRIED)
         self.sort()
 
     def sort(self) -> None:
@@ -771,13 +773,27 @@ class Growth:
         most_of_it = 3 * known >= self.p and 3 * further <= known
         if not most_of_it and (5 * known < 4 * self.p or further > 3 * known):
             return False
+        if any(slot is None and self.other_weights(op, trial) for op, slot in trial.found):
+            return False
         reader = n + (n == self.low)
         ops = self.step(reader)
-        reads, starts = self.record.reads, self.record.starts
-        linked = any(
-            self.start <= x < min(ops.values()) for op in ops.values() for x in reads[starts[op] : starts[op + 1]].tolist()
-        )
+        earliest = min(self.step(max(reader - 1 - self.lag, self.low)).values())
+        reads, starts, begin = self.record.reads, self.record.starts, min(ops.values())
+        read = [
+            x for op in (*ops.values(), *(op for op, _ in trial.found)) for x in reads[starts[op] : starts[op + 1]].tolist()
+        ]
+        linked = any(self.start <= x < begin for x in read) and not any(self.start <= x < earliest for x in read)
         return linked and all(self.fits(op, slot, reader) for slot, op in ops.items())
+
+    def other_weights(self, op: int, trial: Trial) -> bool:
+        """Whether an op does with a weight what a slot without an op does with another: this is another layer."""
+        record = self.record
+        reads = record.reads[record.starts[op] : record.starts[op + 1]].tolist()
+        for slot in self.alike.get(int(record.words[op]), ()):
+            for x, (kind, *what) in zip(reads, self.expects[slot], strict=True) if slot not in trial.step else ():
+                if kind == INVARIANT and x != what[0] and x in record.trainable and what[0] in record.trainable:
+                    return True
+        return False
 
     def put(self, n: int, trial: Trial, behind: bool) -> None:
         """Keep a trial as iteration n. Further ops at its beginning belong to the iteration before, unless t is that of n."""
@@ -806,10 +822,8 @@ class Growth:
             x = int(record.reads[k])
             inside = x - int(self.core[0, 0])
             at = divmod(inside, self.p) if 0 <= inside < self.core.size else self.home.get(x)
-            weight = x < 0 and record.firm[k]
-            expects.append(
-                (CARRIED, at[1], n - at[0]) if at else (INVARIANT, x) if weight else (PER_STEP,) if x < 0 else (ANY,)
-            )
+            initial = (INVARIANT, x) if x in record.trainable else (PER_STEP,) if x < 0 else (ANY,)
+            expects.append((CARRIED, at[1], n - at[0]) if at else initial)
         self.expects.append(expects)
         self.sort()
         return slot
@@ -886,13 +900,13 @@ class Growth:
 
     def rows(self) -> np.ndarray:
         """The rows of the loop when it has grown as far as it can."""
+        while self.take(self.low - 1, self.starts(), self.start):
+            self.low -= self.leap(self.low)
         self.finish(self.high - 1)
         while self.end < self.record.n and self.take(self.high, [self.end], None):
             self.finish(self.high)
             self.high += 1 + self.leap(self.high)
             self.finish(self.high - 1)
-        while self.take(self.low - 1, self.starts(), self.start):
-            self.low -= self.leap(self.low)
         rows = np.full((self.high - self.low, len(self.order)), -1)
         rows[-self.low : self.times - self.low, [self.rank[slot] for slot in range(self.p)]] = self.core
         for n, step in self.steps.items():
