@@ -685,7 +685,8 @@ class Growth:
                     return False
             elif (made := self.op(n - what[1], what[0])) is None:  # an initial value, or what stands in for it
                 initial, shape = record.ops[op].operands[k], record.ops[self.like[slot]].operands[k].shape
-                if (x < self.start and n - what[1] >= self.low < n) or getattr(initial, "shape", ()) != shape:
+                old = x < self.start or x < min(self.step(max(n - what[1] - 1, self.low)).values(), default=0)
+                if (old and n - what[1] >= self.low < n) or getattr(initial, "shape", ()) != shape:
                     return False
             elif x != made and not (x > made and self.further(x)):
                 return False
@@ -779,10 +780,12 @@ class Growth:
         ops = self.step(reader)
         earliest = min(self.step(max(reader - 1 - self.lag, self.low)).values())
         reads, starts, begin = self.record.reads, self.record.starts, min(ops.values())
-        read = [
-            x for op in (*ops.values(), *(op for op, _ in trial.found)) for x in reads[starts[op] : starts[op + 1]].tolist()
-        ]
-        linked = any(self.start <= x < begin for x in read) and not any(self.start <= x < earliest for x in read)
+        linked = False
+        for op in (*ops.values(), *(op for op, _ in trial.found)):
+            read = [x for x in reads[starts[op] : starts[op + 1]].tolist() if x >= self.start]
+            linked = linked or any(x < begin for x in read)
+            if read and max(read) < earliest:
+                return False  # of an iteration long ago, such as the output of one layer in another
         return linked and all(self.fits(op, slot, reader) for slot, op in ops.items())
 
     def other_weights(self, op: int, trial: Trial) -> bool:
