@@ -15,6 +15,7 @@ from .debugging import debug
 from .errors import GraphFreedError, LeavesGraphError, RendererMissing, RenderError, RenderTimeout
 from .explain import explain
 from .graph import no_grad, scope
+from .loops import Loop, loops
 from .ops import *  # noqa: F403 the functions of the table
 from .pictures import Drawing, draw
 from .snapshot import Graph
@@ -23,8 +24,9 @@ from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, val
 __version__ = "0.1.0"
 
 __all__ = [
-    "CompileError", "Drawing", "GradientError", "Graph", "GraphFreedError", "LeavesGraphError", "RenderError", "RenderTimeout",
-    "RendererMissing", "Tensor", "check_grads", "checkpoint", "compile", "custom_op", "debug", "draw", "elementwise_grad",
-    "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "linalg", "no_grad", "scope", "tensor", "value_and_grad", "vjp",
+    "CompileError", "Drawing", "GradientError", "Graph", "GraphFreedError", "LeavesGraphError", "Loop", "RenderError",
+    "RenderTimeout", "RendererMissing", "Tensor", "check_grads", "checkpoint", "compile", "custom_op", "debug", "draw",
+    "elementwise_grad", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "linalg", "loops", "no_grad", "scope",
+    "tensor", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__

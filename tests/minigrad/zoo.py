@@ -1,0 +1,520 @@
+"""Programs with loops, for `test_loops.py`: each builds a graph of T steps and returns its root.
+
+`ZOO[name]` is (build, expected): `expected(T)` are the loops that a reader of the program finds in its forward pass, as
+(iterations, values carried), or None where only the law is tested. `LAYERS` are those of the package's own layers.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import minigrad as mg
+import minigrad_rnn as rnn
+
+B, D, H, O = 2, 3, 4, 3  # noqa: E741 batch, inputs, hidden, outputs
+Expected = Callable[[int], list[tuple[int, int]] | None]
+ZOO: dict[str, tuple[Callable[[int], Any], Expected]] = {}
+
+
+def once(carried: int) -> Expected:
+    return lambda T: [(T, carried)]
+
+
+def irregular(carried: int) -> Expected:
+    """Of a loop some iterations of which have other ops: three alike in a row show it."""
+    return lambda T: [(T, carried)] if T > 5 else None
+
+
+def unknown(T: int) -> None:
+    return None
+
+
+def program(expected: Expected) -> Callable[[Callable[[int], Any]], Callable[[int], Any]]:
+    def keep(build: Callable[[int], Any]) -> Callable[[int], Any]:
+        ZOO[build.__name__] = build, expected
+        return build
+
+    return keep
+
+
+def weight(*shape: int, seed: int = 0) -> mg.Tensor:
+    return mg.tensor(np.random.default_rng(seed + sum(shape)).normal(size=shape) * 0.5, requires_grad=True)
+
+
+def inputs(T: int, requires_grad: bool = False) -> mg.Tensor:
+    return mg.tensor(np.random.default_rng(1).normal(size=(T, B, D)), requires_grad=requires_grad)
+
+
+def weights() -> tuple[mg.Tensor, mg.Tensor, mg.Tensor, mg.Tensor]:
+    return weight(D, H, seed=1), weight(H, H, seed=2), weight(H, seed=3), weight(H, O, seed=4)
+
+
+def start() -> np.ndarray:
+    return np.zeros((B, H))
+
+
+# -- recurrent networks by hand --------------------------------------------------------------------------------
+
+
+@program(once(2))
+def rnn_with_the_loss_inside(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(once(2))
+def rnn_of_a_trainable_x(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T, True), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(once(2))
+def rnn_of_trainable_items(T):
+    (W, U, b, V), h, loss = weights(), start(), 0
+    for x in [mg.tensor(each.numpy(), requires_grad=True) for each in inputs(T)]:
+        h = np.tanh(x @ W + h @ U + b)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(once(1))
+def rnn_with_append_and_stack(T):
+    (W, U, b, V), x, h, hs = weights(), inputs(T), start(), []
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        hs.append(h)
+    return ((np.stack(hs) @ V) ** 2).mean()
+
+
+@program(once(1))
+def rnn_with_a_readout_of_the_last_h(T):
+    (W, U, b, V), x, h = weights(), inputs(T), start()
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+    return ((h @ V) ** 2).sum()
+
+
+@program(irregular(2))
+def a_first_step_of_its_own(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T, True), None, None
+    for t in range(T):
+        h = np.tanh(x[t] @ W + b) if h is None else np.tanh(x[t] @ W + h @ U + b)
+        error = ((h @ V) ** 2).sum()
+        loss = error if loss is None else loss + error
+    return loss
+
+
+@program(irregular(2))
+def no_readout_at_the_last_step(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        if t < T - 1:
+            loss = loss + ((h @ V) ** 2).sum()
+    return loss + h.sum()
+
+
+@program(irregular(2))
+def an_op_more_at_two_steps(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        loss = loss + ((h @ V) ** 2).sum()
+        if t in (T // 2, T - 2):
+            loss = loss + (h * h).sum()
+    return loss
+
+
+@program(irregular(2))
+def a_state_halved_at_two_steps(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        if t in (T // 2, T - 2):
+            h = h / 2
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(once(2))
+def min_char_rnn(T):
+    Wxh, Whh, Why = weight(H, O, seed=1), weight(H, H, seed=2), weight(O, H, seed=3)
+    bh, by = weight(H, 1, seed=4), weight(O, 1, seed=5)
+    targets = np.random.default_rng(6).integers(0, O, T)
+    loss, hs = 0, {-1: np.zeros((H, 1))}
+    for t in range(T):
+        x = np.eye(O)[:, [t % O]]
+        hs[t] = np.tanh(Wxh @ x + Whh @ hs[t - 1] + bh)
+        y = Why @ hs[t] + by
+        p = np.exp(y) / np.sum(np.exp(y))
+        loss = loss - np.log(p[targets[t], 0])
+    return loss
+
+
+@program(once(3))
+def lstm_with_four_matrices(T):
+    w = {g: (weight(D, H, seed=10 + k), weight(H, H, seed=20 + k), weight(H, seed=30 + k)) for k, g in enumerate("ifog")}
+    V, x, loss = weight(H, O), inputs(T), 0
+    h = c = start()
+    for t in range(T):
+        i, f, o, g = (x[t] @ w[k][0] + h @ w[k][1] + w[k][2] for k in "ifog")
+        c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        h = np.tanh(c) / (1 + np.exp(-o))
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(once(3))
+def two_layers_in_one_loop(T):
+    (W, U, b, V), x, h, g, loss = weights(), inputs(T), start(), start(), 0
+    W2, U2, b2 = weight(H, H, seed=7), weight(H, H, seed=8), weight(H, seed=9)
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        g = np.tanh(h @ W2 + g @ U2 + b2)
+        loss = loss + ((g @ V) ** 2).sum()
+    return loss
+
+
+@program(lambda T: [(T, 1)] * 3)
+def three_layers_outside_time(T):
+    sequence = list(inputs(T))
+    for layer in range(3):
+        W, U, b = weight(H if layer else D, H, seed=17 + layer), weight(H, H, seed=27 + layer), weight(H, seed=37 + layer)
+        h, outputs = start(), []
+        for x in sequence:
+            h = np.tanh(x @ W + h @ U + b)
+            outputs.append(h)
+        sequence = outputs
+    return (np.stack(sequence) @ weight(H, O)).sum()
+
+
+@program(lambda T: [(T, 1), (T, 1)])
+def both_directions(T):
+    W, U, b, V = weights()
+    x, halves = inputs(T), []
+    for order, (A, C) in ((range(T), (W, U)), (reversed(range(T)), (weight(D, H, seed=41), weight(H, H, seed=42)))):
+        h, outputs = start(), {}
+        for t in order:
+            h = outputs[t] = np.tanh(x[t] @ A + h @ C + b)
+        halves.append(np.stack([outputs[t] for t in range(T)]))
+    return ((halves[0] + halves[1]) @ V).sum()
+
+
+@program(irregular(1))  # the output is a function of h
+def outputs_fed_back(T):
+    (W, U, b, V), h, loss = weights(), start(), 0
+    x = mg.tensor(np.ones((B, D)), requires_grad=True)
+    for _ in range(T):
+        h = np.tanh(x @ W + h @ U + b)
+        x = h @ V
+    return loss + (x**2).sum()
+
+
+@program(lambda T: [(T // 2, 2)] if T > 5 else None)  # two steps make an iteration
+def every_other_step_another(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b) if t % 2 else np.sin(h @ U)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(once(2))
+def weights_in_turns(T):
+    (W, U, b, V), U2, x, h, loss = weights(), weight(H, H, seed=8), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ (U2 if t % 2 else U) + b)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(once(2))  # where h begins anew, h @ U is a constant: the op lacks
+def detached_every_five(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        loss = loss + ((h @ V) ** 2).sum()
+        if t % 5 == 4:
+            h = h.detach()
+    return loss
+
+
+@program(once(2))
+def two_steps_back(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), [start(), start()], 0
+    for t in range(T):
+        h.append(np.tanh(x[t] @ W + h[-1] @ U + h[-2] @ U + b))
+        loss = loss + ((h[-1] @ V) ** 2).sum()
+    return loss
+
+
+@program(once(2))
+def embedded_tokens(T):
+    (W, U, b, V), E, h, loss = weights(), weight(5, D, seed=3), np.zeros(H), 0
+    tokens = np.random.default_rng(0).integers(0, 5, T)
+    for token in tokens.tolist():
+        h = np.tanh(E[token] @ W + h @ U + b)
+        loss = loss - mg.log_softmax(h @ V)[token % O]
+    return loss
+
+
+@program(once(2))
+def an_inner_loop(T):
+    (W, U, b, V), Q, x, h, loss = weights(), weight(H, H, seed=6), inputs(T), start(), 0
+    for t in range(T):
+        z = x[t] @ W + b
+        for _ in range(3):
+            h = np.tanh(z + h @ U)
+            h = h + 0.1 * np.sin(h @ Q)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(lambda T: [(T, 1)])
+def sequences_in_an_outer_loop(T):
+    (W, U, b, V), loss = weights(), 0
+    for n in range(T):
+        h = start()
+        for x in np.random.default_rng(n).normal(size=(4, B, D)):
+            h = np.tanh(x @ W + h @ U + b)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(unknown)
+def an_inner_loop_of_one_two_three(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), start(), 0
+    for t in range(T):
+        z = x[t] @ W + b
+        for _ in range(1 + t % 3):
+            h = np.tanh(z + h @ U)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+# -- other recurrences -----------------------------------------------------------------------------------------
+
+
+@program(once(1))
+def power_iteration(T):
+    A, v = weight(H, H), np.ones(H)
+    for _ in range(T):
+        v = A @ v
+        v = v / np.sqrt((v * v).sum())
+    return v @ (A @ v)
+
+
+@program(once(1))
+def newton(T):
+    a, x = mg.tensor(2.0, requires_grad=True), mg.tensor(1.0, requires_grad=True)
+    for _ in range(T):
+        x = x - (x * x - a) / (2 * x)
+    return x
+
+
+@program(once(1))
+def descent_through_grad(T):
+    X, y = np.random.default_rng(0).normal(size=(5, 3)), np.random.default_rng(1).normal(size=5)
+    w, rate = mg.tensor(np.zeros(3), requires_grad=True), mg.tensor(0.1, requires_grad=True)
+
+    def loss(w):
+        return ((X @ w - y) ** 2).mean()
+
+    for _ in range(T):
+        w = w - rate * mg.grad(loss)(w)
+    return loss(w)
+
+
+@program(irregular(2))
+def momentum(T):
+    w, velocity, rate = weight(3), np.zeros(3), mg.tensor(0.1, requires_grad=True)
+    for _ in range(T):
+        velocity = 0.9 * velocity - rate * np.sin(w)
+        w = w + velocity
+    return w.sum()
+
+
+@program(once(1))
+def horner(T):
+    x, total = mg.tensor(0.5, requires_grad=True), mg.tensor(1.0, requires_grad=True)
+    for coefficient in np.linspace(-1, 1, T):
+        total = total * x + float(coefficient)
+    return total
+
+
+@program(once(1))
+def one_op_again_and_again(T):
+    x = weight(3)
+    for _ in range(T):
+        x = np.sin(x)
+    return x.sum()
+
+
+@program(lambda T: [(T, 2)] if T > 6 else None)
+def fibonacci(T):
+    a, b = mg.tensor(1.0, requires_grad=True), mg.tensor(2.0, requires_grad=True)
+    for _ in range(T):
+        a, b = b * 0.5, a + b
+    return b
+
+
+@program(once(2))
+def oscillator(T):
+    position, speed, k = weight(3), weight(3, seed=1), mg.tensor(0.3, requires_grad=True)
+    for _ in range(T):
+        speed = speed - 0.1 * (k * position)
+        position = position + 0.1 * speed
+    return (position * speed).sum()
+
+
+@program(once(1))
+def a_running_maximum(T):
+    x, best = inputs(T, True), mg.tensor(np.full((B, D), -9.0), requires_grad=True)
+    for t in range(T):
+        best = np.maximum(best, x[t] * 2)
+    return best.sum()
+
+
+@program(once(1))
+def a_sum_of_losses(T):
+    w, total = weight(3), 0
+    for x in np.random.default_rng(2).normal(size=(T, 3)):
+        total = total + ((x - w) ** 2).sum()
+    return total
+
+
+# -- no recurrence ---------------------------------------------------------------------------------------------
+
+
+@program(lambda T: [])
+def attention_over_the_past(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), mg.tensor(start(), requires_grad=True), 0
+    past = [h]
+    for t in range(T):
+        K = np.stack(past)
+        p = np.exp((K * h).sum(-1))
+        p = p / p.sum(0)
+        h = np.tanh(x[t] @ W + (p[..., None] * K).sum(0) @ U + b)
+        past.append(h)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(lambda T: [])
+def mlp(T):
+    h = inputs(1)[0]
+    sizes = [D, *[H] * min(T, 30), O]
+    for k, (a, b) in enumerate(itertools.pairwise(sizes)):
+        h = np.tanh(h @ weight(a, b, seed=k) + weight(b, seed=100 + k))
+    return (h**2).sum()
+
+
+@program(lambda T: [])
+def mlp_of_smaller_and_smaller_widths(T):
+    h = mg.tensor(np.ones((B, T + 3)), requires_grad=True)
+    for k in range(T):
+        h = np.tanh(h @ weight(T + 3 - k, T + 2 - k, seed=k) + weight(T + 2 - k, seed=100 + k))
+    return (h**2).sum()
+
+
+@program(lambda T: [])
+def resnet(T):
+    h = weight(B, H)
+    for k in range(T):
+        h = h + np.tanh(h @ weight(H, H, seed=2 * k)) @ weight(H, H, seed=2 * k + 1)
+    return (h**2).sum()
+
+
+@program(lambda T: [])
+def transformer_blocks(T):
+    x = weight(5, H)
+    for k in range(T):
+        q, key, v, o = (x @ weight(H, H, seed=4 * k + i) for i in range(4))
+        x = np.tanh(x + (mg.softmax(q @ key.T) @ v) * o)
+        x = x + np.maximum(x @ weight(H, 2 * H, seed=900 + k), 0) @ weight(2 * H, H, seed=950 + k)
+    return x.sum()
+
+
+@program(lambda T: [])
+def heads(T):
+    x, outputs = weight(5, H), []
+    for k in range(T):
+        q, key, v = (x @ weight(H, O, seed=3 * k + i) for i in range(3))
+        outputs.append(mg.softmax(q @ key.T) @ v)
+    return np.concatenate(outputs, axis=-1).sum()
+
+
+@program(lambda T: [])
+def examples_one_by_one(T):
+    W, V, outputs = weight(D, H), weight(H, O), []
+    for x in np.random.default_rng(3).normal(size=(T, D)):
+        outputs.append(np.tanh(x @ W) @ V)
+    return np.stack(outputs).sum()
+
+
+@program(lambda T: [])
+def no_loop_at_all(T):
+    W, U, b, V = weights()
+    return (np.tanh(inputs(1)[0] @ W + b) @ U @ V).sum()
+
+
+# -- the package's own layers ----------------------------------------------------------------------------------
+
+
+def sequence(T: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(T, B, D))
+
+
+def layer(make: Callable[[], Any], **kwargs: Callable[[int], Any]) -> Callable[[int], Any]:
+    def build(T: int) -> Any:
+        outputs, _ = make()(sequence(T), **{key: value(T) for key, value in kwargs.items()})
+        return (outputs**2).sum()
+
+    return build
+
+
+class OneState(rnn.Cell):
+    state_names = ("s",)
+
+    def step(self, x, state):
+        return (mg.tanh(self.affine(x, state[0])),)
+
+
+def sequence_with_loss(T):
+    model = rnn.Sequence(rnn.LSTM(D, H, rng=0), rnn.Linear(H, O, rng=1))
+    return mg.cross_entropy(mg.reshape(model(sequence(T)), (T * B, O)), np.random.default_rng(3).integers(0, O, T * B))
+
+
+def encoder_decoder(T):
+    model = rnn.EncoderDecoder(rnn.GRU(D, H, rng=0), rnn.GRU(D, H, rng=1), rnn.Linear(H, D, rng=2), start=0)
+    return (model(sequence(T), np.random.default_rng(3).integers(0, D, (T, B))) ** 2).sum()
+
+
+LAYERS: dict[str, tuple[Callable[[int], Any], Expected]] = {
+    "RNN": (layer(lambda: rnn.RNN(D, H, rng=0)), once(1)),
+    "LSTM": (layer(lambda: rnn.LSTM(D, H, rng=0)), once(2)),
+    "GRU": (layer(lambda: rnn.GRU(D, H, rng=0)), once(1)),
+    "LSTM with peepholes": (layer(lambda: rnn.LSTM(D, H, rng=0, peepholes=True)), once(2)),
+    "GRU, reset before": (layer(lambda: rnn.GRU(D, H, rng=0, reset_after=False)), once(1)),
+    "RNN of two layers": (layer(lambda: rnn.RNN(D, H, 2, rng=0)), lambda T: [(T, 1)] * 2),
+    "LSTM of three layers": (layer(lambda: rnn.LSTM(D, H, 3, rng=0)), lambda T: [(T, 2)] * 3),
+    "GRU in both directions": (layer(lambda: rnn.GRU(D, H, bidirectional=True, rng=0)), lambda T: [(T, 1)] * 2),
+    "LSTM with lengths": (layer(lambda: rnn.LSTM(D, H, rng=0), lengths=lambda T: [T, max(T - 3, 1)]), irregular(2)),
+    "LSTM in both directions with lengths": (
+        layer(lambda: rnn.LSTM(D, H, rng=0, bidirectional=True), lengths=lambda T: [T, max(T // 2, 1)]),
+        lambda T: [(T, 2)] * 2 if T > 5 else None,
+    ),
+    "LSTM of two layers with dropout": (layer(lambda: rnn.LSTM(D, H, 2, dropout=0.5, rng=0)), lambda T: [(T, 2)] * 2),
+    "Sequence and loss": (sequence_with_loss, once(2)),
+    "EncoderDecoder": (encoder_decoder, lambda T: [(T, 1)] * 2),
+    "a cell of one's own": (layer(lambda: rnn.Recurrent(OneState(D, H, rng=0))), once(1)),
+}
+ZOO |= LAYERS
