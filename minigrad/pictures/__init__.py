@@ -19,9 +19,11 @@ from .details import marks_for, values_at_hand
 from .dot import to_dot
 from .drawing import Drawing, drawn, keep_within
 from .fold import fold
+from .fold import fold as folded
 from .page import Playback, Shown, own_boxes
 from .render import render, renderers
 from .scopes import nested
+from .timeline import Timeline
 from .unroll import unroll
 
 __all__ = [
@@ -48,6 +50,8 @@ def draw(
     show: Iterable[str] = ("shape",),
     order: bool = False,
     names: Mapping[str, Any] | None = None,
+    fold: bool = False,
+    steps: str | Iterable[int] | None = None,
     depth: int | None = None,
     highlight: tuple[Tensor, Tensor] | None = None,
     backward: bool = False,
@@ -56,14 +60,18 @@ def draw(
 ) -> Drawing:
     """A picture of the graph that led to `result`: ops as ellipses, leaves and named tensors as boxes.
 
-    What was made inside ``scope("t", ...)`` stands in a frame for its time step; with `depth` instead every scope is a frame
-    in that of its parent, as deep as that. Save it with ``.save("graph.svg")`` (also .png, .pdf, .dot); in a notebook it shows
+    Loops are found (see `loops`), and each iteration stands in a frame for its time step, with the parameters that it shares
+    with others drawn small in each; so does what was made inside ``scope("t", ...)``. Of more than eight steps the first and the
+    last three are drawn; ``steps="all"``, ``"0-3,48-49"`` or a list of numbers chooses others. ``fold=True`` draws each loop
+    once, with an arrow back for what it carries. With `depth` instead every scope is a frame in that of its parent, as deep as
+    that. Save it with ``.save("graph.svg")`` (also .png, .pdf, .dot); in a notebook it shows
     itself. As .html it is a page that plays the forward and the backward pass, with the values and gradients.
 
     `show` is what is written at the nodes: "shape", "dtype", "value" and "grad", small arrays in full, others as least, mean
     and greatest element. A value is known if the backward pass needs it, if `names` has its tensor, or if it follows from
     such values; a dash stands for one that is not, and the title says how to get it. ``order=True`` numbers the ops as the
-    backward pass comes to them. `names` gives names to tensors that have none: a dict, such as ``locals()``.
+    backward pass comes to them. `names` gives names to tensors that have none: a dict, such as ``locals()``; in a loop
+    h is then h[0], h[1] and so on.
     ``highlight=(loss, W)`` makes all ways from W to loss stand out. ``backward=True`` draws the backward pass too. The tooltip
     of an op says its rule. A tensor that no op made, or that was not recorded, is a box.
 
@@ -78,11 +86,17 @@ def draw(
     """
     outputs = tensors_in(result)
     graph = Graph(outputs, backward=backward, constants=True)
+    timeline = Timeline(graph)
+    marks, legend = marks_for(graph, outputs, show, order, names, highlight, timeline)
+    marks.shown = timeline.shown(steps, marks)
     advice = "a part of it (an earlier tensor, or fewer steps)"
-    keep_within(sum(node.op is not None for node in graph), limit, advice)
-    marks, legend = marks_for(graph, outputs, show, order, names, highlight)
+    if not fold:
+        keep_within(sum(node.op is not None and marks.in_full(node) for node in graph), limit, advice)
     title = "\n".join(line for line in (title, *legend) if line)
-    picture = unroll(graph, marks, title) if depth is None else nested(graph, marks, title, depth)
+    if depth is not None:
+        picture = nested(graph, marks, title, depth)
+    else:
+        picture = folded(graph, marks, title, timeline) if fold else unroll(graph, marks, title)
     hand = [*outputs, *(t for t in (names or {}).values() if isinstance(t, Tensor))]
     known = values_at_hand(graph, hand)
     playback = Playback(graph, known=known, shown=lambda: Shown(own_boxes(graph, picture), marks.names))

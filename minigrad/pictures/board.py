@@ -74,6 +74,10 @@ class Marks:
     path: set[Node] | None = None  # the nodes that stand out
     backward: set[Node] = field(default_factory=set)  # the nodes of a backward pass
 
+    def in_full(self, node: Node) -> bool:
+        """Whether it stands in a step that is drawn in full, or in none."""
+        return self.shown is None or (t := self.step(node)) is None or t in self.shown
+
     def cut_steps(self, track: str) -> set[int]:
         """The steps at which what is handed on along a track was cut off from the step before."""
         cut = {self.step(node) for node in self.cuts.values() if self.track(node) == track}

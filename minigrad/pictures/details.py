@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from ..explain import rule_text
 from ..graph import Leaf, Node, ancestors, leading_to, reverse
 from ..snapshot import Graph
 from ..tensor import Tensor
-from .board import Marks, default_role, step_of
+from .board import Marks, default_role
+from .timeline import Timeline
 
 __all__ = ["marks_for"]
 
@@ -37,23 +38,24 @@ def marks_for(
     order: bool,
     names: Mapping[str, Any] | None,
     highlight: tuple[Tensor, Tensor] | None,
+    timeline: Timeline,
 ) -> tuple[Marks, list[str]]:
     """What the picture says at the nodes, and the lines of the title that tell of what is missing."""
     show = (show,) if isinstance(show, str) else tuple(show)
     unknown = [what for what in show if what not in SHOWN]
     if unknown:
         raise ValueError(f"show takes {', '.join(SHOWN)}, not {unknown[0]!r}")
-    named = {name: t for name, t in (names or {}).items() if isinstance(t, Tensor) and not name.startswith("_")}
+    named = dict(named_tensors(names or {}))
     backward = after_seed(graph)
-    marks = Marks(shapes="shape" in show, dtypes="dtype" in show, backward=backward)
+    marks = Marks(shapes="shape" in show, dtypes="dtype" in show, backward=backward, step=timeline.step)
     for name, t in named.items():
         for node in (t._node, t._leaf):
             if node in graph.index and not node.name:
-                marks.names.setdefault(node, name)
+                marks.names |= {each: text for each, text in timeline.named(node, name) if each not in marks.names}
     gradients = {g: leaf for leaf, g in graph.gradients.items()}
     for g, leaf in gradients.items():
         marks.names[g] = f"grad {marks.names.get(leaf) or leaf.name or f'%{graph.index[leaf]}'}"
-    marks.role = lambda node: role(node, marks, gradients)
+    marks.role = lambda node: role(node, marks, gradients, timeline)
     known: dict[tuple[Any, int], str] = {}
     marks.tooltips = {node: rules(graph, node, known) for node in graph if node.op is not None}
     marks.tooltips |= {node: UNRECORDED for node in graph.outputs if not node.requires_grad}
@@ -79,39 +81,29 @@ def marks_for(
     if highlight is not None:
         marks.path = path(graph, *highlight)
     if backward:
-        put_aside(graph, marks)
-    tracks = handed_on(graph, marks)
-    marks.track = lambda node: tracks.get(node, "")
+        put_aside(marks, timeline)
+    marks.track = timeline.track
     freed = any(node.op is not None and node.saved is None for node in graph)
     return marks, (FREED if freed else NOT_KEPT) if missing else []
 
 
-def handed_on(graph: Graph, marks: Marks) -> dict[Node, str]:
-    """The straight line of each node that another step reads: by its name, or its op, and its place."""
-    read = set()
-    for user in graph:
-        for node in user.parents:
-            here, there = marks.step(node), marks.step(user)
-            if here is not None and there is not None and abs(here - there) == 1 and not marks.apart(node, user):
-                read.add(likeness(node, marks))
-    return {
-        node: key
-        for node in graph
-        if node.op is not None and marks.step(node) is not None and (key := likeness(node, marks)) in read
-    }
+def named_tensors(names: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a dict, such as ``locals()``, those of lists as well."""
+    for name, x in names.items():
+        if isinstance(x, Tensor) and not name.startswith("_"):
+            yield name, x
+    for name, x in names.items():
+        if isinstance(x, list | tuple) and not name.startswith("_"):
+            yield from ((f"{name}[{i}]", t) for i, t in enumerate(x) if isinstance(t, Tensor))
 
 
-def likeness(node: Node, marks: Marks) -> str:
-    place = "/".join(f"{s.name}={s.value}" for s in node.scope or () if s.name != "t")
-    name = node.name or (f"{node.op.name} op" if node.op is not None else "")
-    return f"{place} {name}{' backward' * (node in marks.backward)}"
-
-
-def role(node: Node, marks: Marks, gradients: Mapping[Node, Node]) -> str:
+def role(node: Node, marks: Marks, gradients: Mapping[Node, Node], timeline: Timeline) -> str:
     if node in gradients:
         return "gradient"
     if node.name == "seed" and node in marks.backward:
         return "gradient"
+    if node in timeline.initial and isinstance(node, Leaf) and not node.requires_grad:
+        return "initial"
     if node in marks.names and isinstance(node, Leaf) and not node.requires_grad:
         return "input"
     return "tensor" if node in marks.names and node.op is not None else default_role(node)
@@ -122,15 +114,14 @@ def after_seed(graph: Graph) -> set[Node]:
     return set() if graph.seed is None else set(graph.nodes[graph.index[graph.seed] :])
 
 
-def put_aside(graph: Graph, marks: Marks) -> None:
+def put_aside(marks: Marks, timeline: Timeline) -> None:
     """The steps of the backward pass after those of the forward pass, the last step first."""
-    times = [t for node in graph if (t := step_of(node)) is not None]
-    if not times:
+    if not timeline.steps:
         return
-    turn = 2 * max(times) + 1
+    turn = 2 * max(timeline.steps.values()) + 1
 
     def step(node: Node) -> int | None:
-        t = step_of(node)
+        t = timeline.step(node)
         return turn - t if t is not None and node in marks.backward else t
 
     marks.step = step

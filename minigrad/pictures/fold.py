@@ -1,114 +1,145 @@
-"""The folded view: one time step for all, with arrows that lead from its end back to its beginning."""
+"""The folded view: each loop of a graph once, with arrows that lead from the end of an iteration back to its beginning."""
 
 from __future__ import annotations
 
 from ..graph import Leaf, Node
+from ..loops import Loop
 from ..snapshot import Graph
-from .board import Board, Marks, operand_nodes, step_of
+from .board import Board, Marks, operand_nodes
 from .picture import Arrow, Group, Picture
+from .timeline import Timeline
 
 __all__ = ["fold"]
 
 
-def fold(graph: Graph, marks: Marks, title: str = "") -> Picture:
-    """The picture of a graph whose time steps repeat the same ops, with the steps folded into one.
+def fold(graph: Graph, marks: Marks, title: str = "", timeline: Timeline | None = None) -> Picture:
+    """The picture of a graph with its loops folded: what `minigrad.loops` finds, those of the same time steps in one frame.
 
-    What the steps have in common is read from the scopes: the nodes of step t in the order in which they were made. The
-    first step may differ (it begins from initial states), so the second stands for all.
-    Raises ValueError if there are no steps, or if they differ.
+    Raises ValueError if the graph has no loop.
     """
-    steps: dict[int, list[Node]] = {}
-    for node in graph:
-        t = step_of(node)
-        if t is not None and not isinstance(node, Leaf):
-            steps.setdefault(t, []).append(node)
-    if not steps:
-        raise ValueError("nothing to fold: no node of this graph has a scope ('t', ...)")
-    times = sorted(steps)
-    model = times[min(1, len(times) - 1)]
-    for t in times[2:]:
-        if [n.op.name for n in steps[t]] != [n.op.name for n in steps[model]]:
-            raise ValueError(f"cannot fold: the ops of step {t} are not those of step {model}; draw it unrolled")
-    return Folding(graph, marks, title, steps, model).picture
+    timeline = timeline or Timeline(graph)
+    if not timeline.folded.home:
+        raise ValueError(
+            "nothing to fold: this graph has no loop (the same ops three times or more, or scopes ('t', ...)); draw it unrolled"
+        )
+    return Folding(graph, marks, title, timeline).picture
 
 
 class Folding(Board):
     """The board of the folded view."""
 
-    def __init__(self, graph: Graph, marks: Marks, title: str, steps: dict[int, list[Node]], model: int) -> None:
+    def __init__(self, graph: Graph, marks: Marks, title: str, timeline: Timeline) -> None:
         super().__init__(graph, marks, title)
-        first, last = min(steps), max(steps)
-        many = len(steps) > 1
-        title = f"one step, repeated {len(steps)} times  (t = {first} ... {last})" if many else f"the only step, t = {first}"
-        self.cell = Group("cell", title, repeated=many)
-        self.picture.groups.append(self.cell)
-        self.model = model
+        self.timeline, self.home = timeline, timeline.folded.home
+        self.groups: dict[tuple[int, int], Group] = {}  # by the first and the last step
         self.uses: dict[Node, int] = {}
+        self.sums = {loop: {i for places in loop.sums().values() for i, _ in places} for loop in self.loops()}
         for node in graph:
             for operand in dict.fromkeys(x for _, x in operand_nodes(node)):
                 self.uses[operand] = self.uses.get(operand, 0) + 1
-
-        for node in steps[model]:
-            self.add_result(node, self.cell)
-        twins = {kind(node): node for node in steps[model] if node.name}
-        for node in steps[model]:
-            for i, operand in operand_nodes(node):
-                t = step_of(operand)
-                number = self.operand_number(node, i)
-                if t is not None and t != model:  # what the step before hands over
-                    again = twins.get(kind(operand))
-                    if again is not None and self.marks.role(operand) == "state":
-                        label = f"{self.stem(again)}[t{t - model:+}]"
-                        arrow = Arrow(self.exits[again], self.ellipse(node), "loop", label)
-                    else:
-                        arrow = Arrow(self.exits[node], self.ellipse(node), "sum loop", "sum so far")
-                    self.connect(arrow)
-                else:
-                    self.connect(Arrow(self.source(operand), self.ellipse(node), operand=number))
-        for t in dict.fromkeys((first, last)):
-            if t != model:
-                self.draw_first(steps[t], steps[model], t)
-        for node, again in zip(steps[last], steps[model], strict=False):
-            if self.marks.role(node) != "op" and self.marks.role(again) == "op":  # the total, which the last step has
-                box = self.add(self.value_box(node, self.marks.role(node)), None)
-                self.connect(Arrow(self.exits[again], box, "first", f"t = {last}"))
         for node in graph:
-            if step_of(node) is None and not isinstance(node, Leaf):
-                self.draw_outside(node, steps)
+            if not isinstance(node, Leaf) and self.stand_in(node) is node:
+                self.add_result(node, self.group(node))
+        self.drawn: set[tuple[str, str]] = set()
+        for node in graph:
+            if isinstance(node, Leaf) or self.stand_in(node) is not node:
+                continue
+            if node in self.home:
+                self.lead(node)
+            else:
+                for i, operand in operand_nodes(node):
+                    self.join(Arrow(self.source(operand), self.ellipse(node), operand=self.operand_number(node, i)))
+        for node in graph:  # such as the total, which the last iteration has
+            like = self.stand_in(node)
+            if like is not node and self.marks.role(node) != "op" and self.marks.role(like) == "op":
+                box = self.add(self.value_box(node, self.marks.role(node)), None)
+                self.connect(Arrow(self.exits[like], box, "first", f"t = {self.timeline.steps[node]}"))
+        self.add_leaves(self.group)
+
+    def loops(self) -> list[Loop]:
+        return [*self.timeline.folded.loops, *self.timeline.folded.maps]
+
+    def stand_in(self, node: Node) -> Node:
+        """The node that stands for it: of an op in a loop that of one iteration."""
+        if node not in self.home:
+            return node
+        loop, _, i = self.home[node]
+        return loop.body[i]
+
+    def group(self, node: Node) -> Group | None:
+        """The frame of the loops of the same steps."""
+        if node not in self.home:
+            return None
+        loop = self.home[node][0]
+        steps = [self.timeline.steps[next(iter(step.values()))] for step in loop.iterations]
+        first, last = min(steps), max(steps)
+        if (first, last) not in self.groups:
+            times = last - first + 1
+            title = (
+                f"one step, repeated {times} times  (t = {first} ... {last})" if times > 1 else f"the only step, t = {first}"
+            )
+            group = self.groups[first, last] = Group(f"loop{len(self.groups)}", title, repeated=times > 1)
+            self.picture.groups.append(group)
+        return self.groups[first, last]
 
     def ellipse(self, node: Node) -> str:
         return f"n{self.graph.index[node]}"
 
     def source(self, operand: Node) -> str:
         """The box of an operand; leaves get theirs when they are first used."""
+        operand = self.stand_in(operand)
         if operand not in self.exits:
-            inside = step_of(operand) is not None
-            self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), self.cell if inside else None)
+            self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), None)
         return self.exits[operand]
 
-    def draw_first(self, first: list[Node], model: list[Node], t: int) -> None:
-        """What enters the first step only, or the last if it runs backwards: initial states."""
-        for node, again in zip(first, model, strict=False):
-            if node.op is not again.op:
-                break
-            for _, operand in operand_nodes(node):
-                if step_of(operand) is None and self.marks.role(operand) == "initial":
-                    self.connect(Arrow(self.source(operand), self.ellipse(again), "first", f"t = {t}"))
+    def join(self, arrow: Arrow) -> None:
+        """An arrow; where many would be the same, one."""
+        if (arrow.source, arrow.target) not in self.drawn:
+            self.drawn.add((arrow.source, arrow.target))
+            self.connect(arrow)
 
-    def draw_outside(self, node: Node, steps: dict[int, list[Node]]) -> None:
-        """A node that belongs to no step, such as a loss over all of them."""
-        op = self.add_result(node, None)
-        same = {old: new for t in steps for old, new in zip(steps[t], steps[self.model], strict=False)}
-        seen = set()
-        for _, operand in operand_nodes(node):
-            origin = self.source(same.get(operand, operand))
-            if origin not in seen:
-                self.connect(Arrow(origin, op))
-            seen.add(origin)
+    def lead(self, node: Node) -> None:
+        """The arrows to an op of a loop, from whatever its tables say that it reads."""
+        loop, _, i = self.home[node]
+        op = self.ellipse(node)
+        for k, operand in operand_nodes(node):
+            place, number = (i, k), self.operand_number(node, k)
+            for j in loop.inside.get(place, ()):
+                self.connect(Arrow(self.exits[loop.body[j]], op, operand=number))
+            if place in loop.invariant:
+                self.connect(Arrow(self.source(operand), op, operand=number))
+            if place in loop.per_step:
+                self.enter(list(loop.per_step[place].values()), operand, op, number)
+            if place in loop.carried:
+                self.lead_back(loop, place, op)
+
+    def enter(self, each: list[Node], operand: Node, op: str, number: str) -> None:
+        """What comes from outside, another node in each iteration: of another loop its op, of leaves one box for all."""
+        if isinstance(operand, Leaf) and operand not in self.exits:
+            self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), None)
+        for source in dict.fromkeys(self.stand_in(x) for x in each if not isinstance(x, Leaf)) or {operand: None}:
+            self.join(Arrow(self.source(source), op, operand=number))
+
+    def lead_back(self, loop: Loop, place: tuple[int, int], op: str) -> None:
+        """What is carried: from the end of the iteration before; and what the first one reads in its place."""
+        entry = loop.carried[place]
+        for j in entry.ops:
+            source = self.exits[loop.body[j]]
+            if place[0] in self.sums[loop]:
+                self.connect(Arrow(source, op, "sum loop", "sum so far"))
+            else:
+                back = "" if entry.lag == 1 else f"t-{entry.lag}" if entry.lag else "t"
+                stem = self.stem(loop.body[j])
+                self.connect(Arrow(source, op, "loop", f"{stem}[{back or 't-1'}]" if stem else back))
+        for n, x in entry.first.items():
+            if isinstance(x, Node):
+                self.join(Arrow(self.source(x), op, "first", f"t = {self.timeline.steps[loop.iterations[n][place[0]]]}"))
 
     def name(self, node: Node) -> str:
-        plain = step_of(node) is None or not node.name or self.marks.role(node) == "op"
-        return super().name(node) if plain or self.stem(node) == self.marks.names.get(node) else f"{self.stem(node)}[t]"
+        inside = node in self.home or (node in self.timeline.steps and isinstance(node, Leaf))
+        if not inside or self.marks.role(node) == "op" or not self.stem(node):
+            return super().name(node)
+        return f"{self.stem(node)}[t]" if self.stand_in(node) is node else super().name(node)
 
     def stem(self, node: Node) -> str:
         """Its name without the step."""
@@ -121,7 +152,12 @@ class Folding(Board):
             lines.append(f"used x{self.uses[node]}")
         return lines
 
-
-def kind(node: Node) -> tuple[object, ...]:
-    """What a node has in common with its like in other steps: its name, and its place but for the step."""
-    return node.name, *((place.name, place.value) for place in node.scope or () if place.name != "t")
+    def op_lines(self, node: Node, role: str) -> list[str]:
+        """The op; where only some iterations have it, how many."""
+        lines = super().op_lines(node, role)
+        if node in self.home:
+            loop, _, i = self.home[node]
+            times = sum(i in step for step in loop.iterations)
+            if times < len(loop.iterations):
+                lines.append(f"in {times} of {len(loop.iterations)}")
+        return lines
