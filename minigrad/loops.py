@@ -58,7 +58,8 @@ class Loop:
     ``iterations[n][i]`` is the node of op i of the body in iteration n. An op that only some iterations have is missing in
     the others. Operand k of op i is in one of four tables, at the key (i, k):
 
-    - `inside`: (j,), op j of the same iteration; (j1, j2): the last of several that the iteration has;
+    - `inside`: (j,), op j of the same iteration; (j1, j2): the last of several that the iteration has; iterations that read
+      something else are in `per_step`, too;
     - `carried`: an op of an earlier iteration, see `Carried`. A loop without is a map;
     - `invariant`: one node or number, the same in all iterations, such as a weight;
     - `per_step`: {n: node} from outside the loop, such as ``x[t]``.
@@ -115,13 +116,13 @@ class Loop:
     def operand(self, n: int, i: int, k: int) -> Any:
         """Operand k of op i in iteration n, from the tables alone."""
         place = (i, k)
+        if place in self.per_step and n in self.per_step[place]:
+            return self.per_step[place][n]
         if place in self.inside:
             step = self.iterations[n]
             return step[max(j for j in self.inside[place] if j in step)]
         if place in self.invariant:
             return self.invariant[place]
-        if place in self.per_step:
-            return self.per_step[place][n]
         ops, lag, first = self.carried[place]
         if n in first:
             return first[n]
@@ -417,8 +418,9 @@ class Record:
 
     # -- the search --------------------------------------------------------------------------------------------
 
-    def loops(self) -> list[tuple[Loop, np.ndarray]]:
-        """Loops that do not overlap, with their rows, those that fold most first. A map gives way where a loop grows."""
+    def loops(self, scopes: bool = True) -> list[tuple[Loop, np.ndarray]]:
+        """Loops that do not overlap, with their rows, those that fold most first. A map gives way where a loop grows. With
+        `scopes` also those of fewer iterations that scopes tell."""
         heap = [(p - (end - start) // p * p, p, start, end) for p in self.periods() for start, end in self.stretches(p)]
         heapq.heapify(heap)
         found: list[tuple[np.ndarray, bool]] = []
@@ -438,9 +440,31 @@ class Record:
             self.taken[rows[rows >= 0]] = 1 + carries
             found.append((rows, carries))
         kept = [rows if carries else longest(rows, (self.taken[rows] == 1).all(1)) for rows, carries in found]
-        loops = [(self.tables(rows), rows) for rows in sorted(kept, key=np.max) if len(rows) >= LEAST]
+        kept = [rows for rows in kept if len(rows) >= LEAST] + (self.few() if scopes else [])
+        loops = [(self.tables(rows), rows) for rows in sorted(kept, key=np.max)]
         self.collect(loops)
         return loops
+
+    def few(self) -> list[np.ndarray]:
+        """The iterations of one time step, or two, by their scopes."""
+        turns: dict[Any, dict[Scope, list[int]]] = {}
+        for op in np.flatnonzero(self.taken == 0).tolist():
+            t = step_of(self.ops[op])
+            if t is not None:
+                turns.setdefault(timeless(self.ops[op].scope), {}).setdefault(t, []).append(op)
+        found = []
+        for each in turns.values():
+            steps = list(each.values())
+            words = [self.words[step].tolist() for step in steps]
+            longest = max(words, key=len)
+            rows = [positions(some, longest) for some in words]
+            if len(steps) < LEAST and all(places is not None for places in rows):
+                table = np.full((len(steps), len(longest)), -1)
+                for n, places in enumerate(rows):
+                    table[n, places] = steps[n]
+                if self.sources(table, strict=False) is not None:
+                    found.append(table)
+        return found
 
     def collect(self, loops: list[tuple[Loop, np.ndarray]]) -> None:
         """Tell each loop which of its results are read outside of it, or by nobody: results of the whole."""
@@ -534,7 +558,7 @@ class Record:
                     found[i, k] = (PER_STEP,)
                     own |= weight
         carried = [source[3] for source in found.values() if source[0] == CARRIED]
-        once = bool(carried) and all(len(others) >= len(rows) - 1 for others in carried)  # by chance
+        once = bool(carried) and len(rows) >= LEAST and all(len(others) >= len(rows) - 1 for others in carried)  # by chance
         return None if once or (own and not shared) else found
 
     def newest(self, rows: np.ndarray, reader: Any, read: Any, made: Any, strict: bool) -> tuple[Any, ...] | None:
@@ -557,7 +581,7 @@ class Record:
         wrong, lag, others = best
         if wrong and strict:
             return None
-        return (CARRIED if others or back.any() else INSIDE), tuple(ops.tolist()), lag, others
+        return (CARRIED if back.any() else INSIDE), tuple(ops.tolist()), lag, others
 
     def tables(self, rows: np.ndarray) -> Loop:
         """The loop whose iterations are these rows."""
@@ -569,6 +593,8 @@ class Record:
         for (i, k), (kind, *what) in sources.items():
             if kind == INSIDE:
                 loop.inside[i, k] = what[0]
+                if what[2]:
+                    loop.per_step[i, k] = {n: steps[n][i].operands[k] for n in what[2]}
             elif kind == INVARIANT:
                 loop.invariant[i, k] = loop.body[i].operands[k]
             elif kind == PER_STEP:
@@ -590,7 +616,7 @@ class Record:
         ops = fullest[fullest >= 0]
         if len(ops) < 2 * LEAST:
             return []
-        return [(loop, np.where(at >= 0, ops[at], -1)) for loop, at in Record([self.ops[i] for i in ops]).loops()]
+        return [(loop, np.where(at >= 0, ops[at], -1)) for loop, at in Record([self.ops[i] for i in ops]).loops(scopes=False)]
 
     # -- growing -----------------------------------------------------------------------------------------------
 
@@ -962,6 +988,17 @@ def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The longest run of rows that a mask allows."""
     a, b = max(runs(mask), key=lambda run: run[1] - run[0], default=(0, 0))
     return rows[a:b]
+
+
+def positions(some: list[int], all: list[int]) -> list[int] | None:
+    """Where the words of one list stand in another, in order; None if one of them does not."""
+    found: list[int] = []
+    for word in some:
+        try:
+            found.append(all.index(word, found[-1] + 1 if found else 0))
+        except ValueError:
+            return None
+    return found
 
 
 def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:

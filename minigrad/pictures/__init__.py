@@ -61,11 +61,11 @@ def draw(
     """A picture of the graph that led to `result`: ops as ellipses, leaves and named tensors as boxes.
 
     Loops are found (see `loops`), and each iteration stands in a frame for its time step, with the parameters that it shares
-    with others drawn small in each; so does what was made inside ``scope("t", ...)``. Of more than eight steps the first and the
-    last three are drawn; ``steps="all"``, ``"0-3,48-49"`` or a list of numbers chooses others. ``fold=True`` draws each loop
-    once, with an arrow back for what it carries. With `depth` instead every scope is a frame in that of its parent, as deep as
-    that. Save it with ``.save("graph.svg")`` (also .png, .pdf, .dot); in a notebook it shows
-    itself. As .html it is a page that plays the forward and the backward pass, with the values and gradients.
+    with others drawn small in each; so does what was made inside ``scope("t", ...)``. Of more than eight steps the first and
+    the last three are drawn; ``steps="all"``, ``"0-3,48-49"`` or a list of numbers chooses others. ``fold=True`` draws each
+    loop once, with an arrow back for what it carries. With `depth` instead every scope is a frame in that of its parent, as
+    deep as that. Save it with ``.save("graph.svg")`` (also .png, .pdf, .dot); in a notebook it shows itself. As .html it is a
+    page that plays the forward and the backward pass, with the values and gradients.
 
     `show` is what is written at the nodes: "shape", "dtype", "value" and "grad", small arrays in full, others as least, mean
     and greatest element. A value is known if the backward pass needs it, if `names` has its tensor, or if it follows from

@@ -20,7 +20,8 @@ def fold(graph: Graph, marks: Marks, title: str = "", timeline: Timeline | None 
     timeline = timeline or Timeline(graph)
     if not timeline.folded.home:
         raise ValueError(
-            "nothing to fold: this graph has no loop (the same ops three times or more, or scopes ('t', ...)); draw it unrolled"
+            "nothing to fold: this graph has no loop (the same ops three times or more), and no node of this graph has a scope "
+            "('t', ...); draw it unrolled"
         )
     return Folding(graph, marks, title, timeline).picture
 
@@ -75,9 +76,8 @@ class Folding(Board):
         first, last = min(steps), max(steps)
         if (first, last) not in self.groups:
             times = last - first + 1
-            title = (
-                f"one step, repeated {times} times  (t = {first} ... {last})" if times > 1 else f"the only step, t = {first}"
-            )
+            title = f"one step, repeated {times} times  (t = {first} ... {last})"
+            title = title if times > 1 else f"the only step, t = {first}"
             group = self.groups[first, last] = Group(f"loop{len(self.groups)}", title, repeated=times > 1)
             self.picture.groups.append(group)
         return self.groups[first, last]
@@ -108,32 +108,35 @@ class Folding(Board):
                 self.connect(Arrow(self.exits[loop.body[j]], op, operand=number))
             if place in loop.invariant:
                 self.connect(Arrow(self.source(operand), op, operand=number))
-            if place in loop.per_step:
-                self.enter(list(loop.per_step[place].values()), operand, op, number)
+            if place in loop.per_step and place not in loop.inside:
+                self.enter(list(loop.per_step[place].values()), node, operand, number)
             if place in loop.carried:
                 self.lead_back(loop, place, op)
+            others = loop.carried[place].first if place in loop.carried else {}
+            others = loop.per_step[place] if place in loop.per_step and place in loop.inside else others
+            for n, x in others.items():
+                if isinstance(x, Node):
+                    self.join(Arrow(self.source(x), op, "first", f"t = {self.timeline.steps[loop.iterations[n][i]]}"))
 
-    def enter(self, each: list[Node], operand: Node, op: str, number: str) -> None:
+    def enter(self, each: list[Node], node: Node, operand: Node, number: str) -> None:
         """What comes from outside, another node in each iteration: of another loop its op, of leaves one box for all."""
         if isinstance(operand, Leaf) and operand not in self.exits:
-            self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), None)
+            self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), self.group(node))
         for source in dict.fromkeys(self.stand_in(x) for x in each if not isinstance(x, Leaf)) or {operand: None}:
-            self.join(Arrow(self.source(source), op, operand=number))
+            self.join(Arrow(self.source(source), self.ellipse(node), operand=number))
 
     def lead_back(self, loop: Loop, place: tuple[int, int], op: str) -> None:
-        """What is carried: from the end of the iteration before; and what the first one reads in its place."""
+        """What is carried: from the end of the iteration before."""
         entry = loop.carried[place]
         for j in entry.ops:
             source = self.exits[loop.body[j]]
             if place[0] in self.sums[loop]:
-                self.connect(Arrow(source, op, "sum loop", "sum so far"))
+                if j == max(entry.ops):
+                    self.connect(Arrow(source, op, "sum loop", "sum so far"))
             else:
-                back = "" if entry.lag == 1 else f"t-{entry.lag}" if entry.lag else "t"
-                stem = self.stem(loop.body[j])
-                self.connect(Arrow(source, op, "loop", f"{stem}[{back or 't-1'}]" if stem else back))
-        for n, x in entry.first.items():
-            if isinstance(x, Node):
-                self.join(Arrow(self.source(x), op, "first", f"t = {self.timeline.steps[loop.iterations[n][place[0]]]}"))
+                stem, sign = self.stem(loop.body[j]), "+" if loop in self.timeline.backwards else "-"
+                back = f"t{sign}{entry.lag}" if entry.lag else "t"
+                self.connect(Arrow(source, op, "loop", f"{stem}[{back}]" if stem else back if entry.lag > 1 else ""))
 
     def name(self, node: Node) -> str:
         inside = node in self.home or (node in self.timeline.steps and isinstance(node, Leaf))
@@ -158,6 +161,6 @@ class Folding(Board):
         if node in self.home:
             loop, _, i = self.home[node]
             times = sum(i in step for step in loop.iterations)
-            if times < len(loop.iterations):
+            if times < len(loop.iterations) and i not in self.sums[loop]:
                 lines.append(f"in {times} of {len(loop.iterations)}")
         return lines

@@ -27,12 +27,15 @@ class Timeline:
         self.tracks: dict[Node, str] = {}
         self.initial: dict[Node, str] = {}  # and the track that it begins
         every = sorted((*self.folded.loops, *self.folded.maps), key=lambda loop: next(iter(loop.iterations[0].values())).number)
+        self.backwards: set[Loop] = set()  # those that go from the last step to the first
         for number, loop in enumerate(every):
             sign, start = self.aligned(loop)
+            if sign < 0:
+                self.backwards.add(loop)
             for n, step in enumerate(loop.iterations):
                 for node in step.values():
                     self.steps.setdefault(node, start + sign * n)
-            for k, entry in enumerate(loop.carried.values()):
+            for entry in loop.carried.values():
                 track = f"loop{number}.{entry.ops[-1]}"
                 self.tracks |= {step[j]: track for step in loop.iterations for j in entry.ops if j in step}
                 self.initial |= {x: track for x in entry.first.values() if isinstance(x, Node) and x not in self.steps}

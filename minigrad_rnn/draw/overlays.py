@@ -113,7 +113,9 @@ def gradients(made: Run) -> Measured:
 def shares(made: Run) -> Measured:
     """The norm of the part of each parameter's gradient that comes from each step, and of their sum."""
     back = Backward(made)
-    totals = {leaf: norm(back.cotangents[leaf]) for leaf, _ in back.waiting if leaf in back.cotangents}  # as they are used
+    totals: dict[Node, float] = {
+        leaf: norm(back.cotangents[leaf]) for leaf, _ in back.waiting if leaf in back.cotangents
+    }  # as they are used
     return Measured("share", uses=back.shares, totals=totals)
 
 
