@@ -31,6 +31,7 @@ from .tensor import Tensor
 __all__ = ["Carried", "Folded", "Growing", "Loop", "loops"]
 
 LEAST = 3  # iterations in a row that make a loop
+FEWEST = 7  # ops that a loop spares
 PERIODS = 48  # how many periods are tried
 STARTS, WIDTH, WIDE, LEAP = 4, 8, 200, 128  # how many beginnings of a first iteration are tried
 INSIDE, CARRIED, INVARIANT, PER_STEP, ANY = "inside", "carried", "invariant", "per step", "any"
@@ -43,12 +44,10 @@ class Carried(NamedTuple):
     """An operand that an earlier iteration made: the newest result of `ops` in iterations up to n - `lag`.
 
     With `lag` 0, results made before the reader in the same iteration count as well: ``h`` after ``if t in (4, 9): h = h / 2``.
-    `first` says what iterations read for which there is no such result: the initial value, {0: h0}.
     """
 
     ops: tuple[int, ...]
     lag: int
-    first: Steps
 
 
 @dataclass(eq=False, repr=False)
@@ -63,6 +62,7 @@ class Loop:
     - `invariant`: one node or number, the same in all iterations, such as a weight;
     - `per_step`: {n: node} from outside the loop, such as ``x[t]``.
 
+    `first` tells where iterations read something else: {(i, k): {n: node}}, such as the initial value, {(2, 0): {0: h0}}.
     `options` are the options that differ, {(i, key): {n: value}}. `collected` are the ops that are read outside, and in
     which iterations. `inner` are the loops within the fullest iteration.
 
@@ -84,6 +84,7 @@ class Loop:
     carried: dict[Place, Carried] = field(default_factory=dict)
     invariant: dict[Place, Any] = field(default_factory=dict)
     per_step: dict[Place, Steps] = field(default_factory=dict)
+    first: dict[Place, Steps] = field(default_factory=dict)
     options: dict[tuple[int, str], Steps] = field(default_factory=dict)
     collected: dict[int, list[int]] = field(default_factory=dict)
     inner: list[Loop] = field(default_factory=list)
@@ -115,6 +116,8 @@ class Loop:
     def operand(self, n: int, i: int, k: int) -> Any:
         """Operand k of op i in iteration n, from the tables alone."""
         place = (i, k)
+        if n in self.first.get(place, ()):
+            return self.first[place][n]
         if place in self.inside:
             step = self.iterations[n]
             return step[max(j for j in self.inside[place] if j in step)]
@@ -122,9 +125,7 @@ class Loop:
             return self.invariant[place]
         if place in self.per_step:
             return self.per_step[place][n]
-        ops, lag, first = self.carried[place]
-        if n in first:
-            return first[n]
+        ops, lag = self.carried[place]
         for m in range(n - lag, -1, -1):
             made = [j for j in ops if j in self.iterations[m] and (m < n or j < i)]
             if made:
@@ -196,34 +197,32 @@ class Loop:
         return f"<Loop: {self}>"
 
     def __str__(self) -> str:
+        states = {entry.ops[-1]: called(self.body[entry.ops[-1]]) for entry in self.carried.values()}
+        for place, entry in self.carried.items():
+            names = [x.name for x in self.first.get(place, {}).values() if isinstance(x, Node) and x.name]
+            states |= dict.fromkeys(entry.ops[-1:], *names[:1]) if names else {}
         moving = {i for i, key in self.options if key == "index"}
-        initial = {place: entry.first for place, entry in self.carried.items()}
-        states = [
-            next((x for (place, first) in initial.items() if j in self.carried[place].ops for x in first.values()), None)
-            for j in self.state
-        ]
-        names = [
-            x.name if isinstance(x, Node) and x.name else called(self.body[j]) for j, x in zip(self.state, states, strict=True)
-        ]
-        enter = [called(self.body[i], "[t]") for i in sorted({i for i, _ in self.per_step})]
-        shared: list[str] = []
-        for (i, _), x in self.invariant.items():
-            if isinstance(x, Node):
-                (enter if i in moving else shared).append(f"{called(x)}[t]" if i in moving else called(x))
-        parts = [f"{len(self)} times: {counted(len(self.body), 'op')}" + (f", carries {listed(names)}" if names else "")]
+        weights = [(i, x) for (i, _), x in self.invariant.items() if isinstance(x, Node)]
+        each = [x for i, x in weights if i in moving] + [next(iter(steps.values())) for steps in self.per_step.values()]
+        enter = [called(x).removesuffix("[t]") + "[t]" for x in each if isinstance(x, Node)]
+        shared = [called(x) for i, x in weights if i not in moving]
+        parts = [f"{len(self)} times: {counted(len(self.body), 'op')}"]
+        parts[0] += f", carries {listed(states[j] for j in self.state)}" if states else ""
         parts += [f"{listed(enter)} enter{'s' * (len(set(enter)) == 1)}"] if enter else []
         parts += [f"{listed(shared)} {'is' if len(set(shared)) == 1 else 'are'} shared"] if shared else []
-        some: dict[int, list[Node]] = {}
+        some: dict[int, list[str]] = {}
         for i, steps in self.optional.items():
-            some.setdefault(len(steps), []).append(self.body[i])
-        parts += [f"{listed(node.op.name for node in nodes)} only in {count} of {len(self)}" for count, nodes in some.items()]
-        parts += [f"within: {inner}" for inner in self.inner]
-        return "; ".join(parts)
+            some.setdefault(len(steps), []).append(self.body[i].op.name)
+        parts += [f"{listed(names)} only in {count} of {len(self)}" for count, names in some.items()]
+        return "; ".join([*parts, *(f"within: {inner}" for inner in self.inner)])
 
 
-def called(node: Node, index: str = "") -> str:
-    kind = node.op.name if node.op is not None else "weight" if node.requires_grad else "constant"
-    return node.name or f"{kind} {node.shape}"
+def called(x: Node) -> str:
+    """A node by its name, as x[t], or by its op and shape."""
+    if x.name or x.op is None:
+        return x.name or f"{'weight' if x.requires_grad else 'constant'} {x.shape}"
+    of = x.operands[0]
+    return f"{of.name}[t]" if x.op.name == "getitem" and of.name else f"{x.op.name} {x.shape}"
 
 
 def counted(number: int, what: str) -> str:
@@ -433,6 +432,8 @@ class Record:
             if sources is None:
                 continue
             carries = any(kind == CARRIED for kind, *_ in sources.values())
+            if carries and (len(rows) - 1) * p < FEWEST:
+                continue
             if carries:
                 rows = self.flat(rows, sources)
             self.taken[rows[rows >= 0]] = 1 + carries
@@ -557,7 +558,7 @@ class Record:
         wrong, lag, others = best
         if wrong and strict:
             return None
-        return (CARRIED if others or back.any() else INSIDE), tuple(ops.tolist()), lag, others
+        return (CARRIED if back.any() else INSIDE), tuple(ops.tolist()), lag, others
 
     def tables(self, rows: np.ndarray) -> Loop:
         """The loop whose iterations are these rows."""
@@ -568,14 +569,15 @@ class Record:
         assert sources is not None
         for (i, k), (kind, *what) in sources.items():
             if kind == INSIDE:
-                loop.inside[i, k] = what[0]
+                loop.inside[i, k], others = what[0], what[2]
             elif kind == INVARIANT:
                 loop.invariant[i, k] = loop.body[i].operands[k]
             elif kind == PER_STEP:
                 loop.per_step[i, k] = {n: step[i].operands[k] for n, step in enumerate(steps) if i in step}
             else:
-                made, lag, others = what
-                loop.carried[i, k] = Carried(made, lag, {n: steps[n][i].operands[k] for n in others})
+                loop.carried[i, k], others = Carried(*what[:2]), what[2]
+            if kind in (INSIDE, CARRIED) and others:
+                loop.first[i, k] = {n: steps[n][i].operands[k] for n in others}
         for i, like in enumerate(loop.body):
             for key, x in like.options.items():
                 each = {n: step[i].options[key] for n, step in enumerate(steps) if i in step}
