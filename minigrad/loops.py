@@ -17,6 +17,7 @@ Scopes help where they exist (a new t begins an iteration), and no step depends 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -541,8 +542,11 @@ class Record:
     def newest(self, rows: np.ndarray, reader: Any, read: Any, made: Any, strict: bool) -> tuple[Any, ...] | None:
         """An operand made within the loop as INSIDE or CARRIED: by which ops, how late, and where iterations read others."""
         (i, there), (x, within), (slots, turns) = reader, read, made
-        ops = np.unique(slots)
         back = there[within] - turns
+        lag = int(back[0])
+        if (slots == slots[0]).all() and (back == lag).all() and there[~within].max(initial=-1) < lag:  # as in most loops
+            return (CARRIED if lag else INSIDE), (int(slots[0]),), lag, there[~within].tolist()
+        ops = np.unique(slots)
         results = np.maximum.accumulate(rows[:, ops].max(1))
         best: tuple[Any, ...] | None = None
         for lag in np.unique(back)[:4].tolist():
@@ -621,6 +625,7 @@ class Trial(NamedTuple):
     found: tuple[tuple[int, int | None], ...] = ()
     step: dict[int, int] = {}  # slot -> op
     slots: dict[int, int] = {}  # op -> slot
+    core: int = 0  # how many of them are of the core
 
 
 class Growth:
@@ -639,6 +644,7 @@ class Growth:
             inside = kind in (INSIDE, CARRIED)
             self.expects[i].append((CARRIED, what[0][0], what[1] if kind == CARRIED else 0) if inside else (kind, *what))
         self.like = core[self.times // 2].tolist()
+        self.words = Counter(record.words[core[0]].tolist())
         self.shared = {what[0] for kind, *what in sources.values() if kind == INVARIANT and what[0] < 0}
         self.trial: dict[int, int] = {}  # op -> slot, in an iteration that is tried
         self.most = 2 * self.p + 16 if self.p > 2 else 0  # further slots
@@ -714,6 +720,11 @@ class Growth:
             )
         )
 
+    def possible(self, start: int, stop: int | None) -> bool:
+        """Whether the words of the ops from `start` on are enough for an iteration."""
+        words = Counter(self.record.words[start : start + self.p + self.most if stop is None else stop].tolist())
+        return 3 * sum(min(count, words[word]) for word, count in self.words.items()) >= self.p
+
     def read(self, n: int, start: int, stop: int | None, width: int) -> Trial:
         """The best reading of the ops from `start` on (up to `stop` if there is one) as iteration n: a beam search."""
         trials, best = [Trial()], Trial(-self.record.n)
@@ -725,7 +736,7 @@ class Growth:
             trials = sorted(one_a_rank.values(), key=lambda t: (-t.score, t.rank))[:width]
             for trial in trials:
                 if trial.found[-1][1] is not None if stop is None else op + 1 == stop:
-                    best = max(best, trial._replace(score=trial.score - self.p + self.core_of(trial)), key=lambda t: t.score)
+                    best = max(best, trial._replace(score=trial.score - self.p + trial.core), key=lambda t: t.score)
         self.steps.pop(n, None)
         return best
 
@@ -735,7 +746,8 @@ class Growth:
         slots = self.matches(op, n, trial.rank)
         for slot in slots[:width]:
             found = (*trial.found, (op, slot))
-            yield Trial(trial.score + 2, self.rank[slot], found, trial.step | {slot: op}, trial.slots | {op: slot})
+            core = trial.core + (slot < self.p)
+            yield Trial(trial.score + 2, self.rank[slot], found, trial.step | {slot: op}, trial.slots | {op: slot}, core)
         if not slots and stop is None and trial.step and self.matches(op, n + 1, -1):
             return
         if (not slots or width > 1) and len(trial.found) - len(trial.step) < self.most + self.p - len(self.order):
@@ -745,13 +757,14 @@ class Growth:
         """Make the ops from one of `starts` on iteration n, if they fit."""
         before = self.low, self.start
         trials = []
+        starts = [start for start in starts if self.possible(start, stop)]
         neighbour = self.step(n + 1 if n < 0 else n - 1).keys()
         for start in starts:
             self.low, self.start = min(n, before[0]), min(start, before[1])
             trial = self.read(n, start, stop, 1)
             trials.append((trial, start))
             further = len(trial.found) - len(trial.step)
-            if not further and (trial.step.keys() == neighbour or self.core_of(trial) == self.p):
+            if not further and (trial.step.keys() == neighbour or trial.core == self.p):
                 trials = trials[-1:]
                 break
         else:
@@ -771,7 +784,7 @@ class Growth:
 
     def holds(self, n: int, trial: Trial) -> bool:
         """Whether iteration n has enough of the body and is linked with its neighbour, and the later of both fits."""
-        known = self.core_of(trial)
+        known = trial.core
         further = len(trial.found) - len(trial.step)
         most_of_it = 3 * known >= self.p and 3 * further <= known
         if not most_of_it and (5 * known < 4 * self.p or further > 3 * known):
@@ -832,10 +845,6 @@ class Growth:
         self.expects.append(expects)
         self.sort()
         return slot
-
-    def core_of(self, trial: Trial) -> int:
-        """How many ops of the core a trial has."""
-        return sum(slot < self.p for slot in trial.step)
 
     def leap(self, n: int) -> int:
         """Take at once the iterations after n (before it, if it is below zero) that do as n did, which did as its neighbour."""
@@ -1013,7 +1022,9 @@ def signature(x: Any, moves: bool = False) -> Any:
     """The part of options that belongs to a word: not the integers of an index, nor the numbers in an array."""
     if isinstance(x, dict):
         return tuple((key, signature(y, key in ("index", "indices"))) for key, y in x.items())
-    if isinstance(x, tuple | list):
+    if isinstance(x, list):  # of indices or bounds
+        return len(x)
+    if isinstance(x, tuple):
         return tuple(signature(y, moves) for y in x)
     if isinstance(x, slice):
         return "slice", signature((x.start, x.stop, x.step), moves)

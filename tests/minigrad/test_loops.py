@@ -135,8 +135,8 @@ def test_the_law_sees_each_change_of_a_table(name):
 
 
 BODIES = [
-    "np.tanh(a @ W + b)", "np.sin(a * b)", "a + b", "a - b * 0.5", "np.sin(a @ U)", "a @ W", "np.maximum(a, b)", "x[t] + a", "x[t] * b",
-    "a / (1 + b * b)",
+    "np.tanh(a @ W + b)", "np.sin(a * b)", "a + b", "a - b * 0.5", "np.sin(a @ U)", "a @ W", "np.maximum(a, b)", "x[t] + a",
+    "x[t] * b", "a / (1 + b * b)",
 ]  # fmt: skip
 
 
