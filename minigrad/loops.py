@@ -758,13 +758,11 @@ class Growth:
         before = self.low, self.start
         trials = []
         starts = [start for start in starts if self.possible(start, stop)]
-        neighbour = self.step(n + 1 if n < 0 else n - 1).keys()
         for start in starts:
             self.low, self.start = min(n, before[0]), min(start, before[1])
             trial = self.read(n, start, stop, 1)
             trials.append((trial, start))
-            further = len(trial.found) - len(trial.step)
-            if not further and (trial.step.keys() == neighbour or trial.core == self.p):
+            if len(trial.found) == len(trial.step) and 2 * trial.core >= self.p:
                 trials = trials[-1:]
                 break
         else:
