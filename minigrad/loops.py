@@ -645,7 +645,7 @@ class Growth:
             self.expects[i].append((CARRIED, what[0][0], what[1] if kind == CARRIED else 0) if inside else (kind, *what))
         self.like = core[self.times // 2].tolist()
         self.words = Counter(record.words[core[0]].tolist())
-        self.shared = {what[0] for kind, *what in sources.values() if kind == INVARIANT and what[0] < 0}
+        self.shared = {what[0] for kind, *what in sources.values() if kind == INVARIANT} & record.trainable
         self.trial: dict[int, int] = {}  # op -> slot, in an iteration that is tried
         self.most = 2 * self.p + 16 if self.p > 2 else 0  # further slots
         self.lag = max(what[1] for each in self.expects for kind, *what in each if kind == CARRIED)
@@ -762,7 +762,7 @@ class Growth:
             self.low, self.start = min(n, before[0]), min(start, before[1])
             trial = self.read(n, start, stop, 1)
             trials.append((trial, start))
-            if len(trial.found) == len(trial.step) and 2 * trial.core >= self.p:
+            if len(trial.found) == len(trial.step) and 2 * trial.core >= (self.p if len(starts) == 1 else 2 * self.p):
                 trials = trials[-1:]
                 break
         else:
