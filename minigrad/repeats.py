@@ -416,26 +416,23 @@ class Growth:
     def take(self, n: int, starts: list[int], stop: int | None) -> bool:
         """Make the ops from one of `starts` on iteration n, if they fit."""
         before = self.low, self.start
-        trials = []
         starts = [start for start in starts if self.possible(start, stop)]
-        for start in starts:
-            self.low, self.start = min(n, before[0]), min(start, before[1])
-            trial = self.read(n, start, stop, 1)
-            trials.append((trial, start))
-            if len(trial.found) == len(trial.step) and 2 * trial.core >= (self.p if len(starts) == 1 else 2 * self.p):
-                trials = trials[-1:]
-                break
-        else:
-            for _, start in sorted(trials, key=lambda t: -t[0].score)[:STARTS] if self.p <= WIDE else ():
+        for width in (1, WIDTH) if self.p <= WIDE else (1,):  # a wide search where the narrow one finds too little
+            trials = []
+            for start in starts:
                 self.low, self.start = min(n, before[0]), min(start, before[1])
-                trials.append((self.read(n, start, stop, WIDTH), start))
-        for trial, start in sorted(trials, key=lambda t: -t[0].score)[:STARTS]:
-            self.low, self.start = min(n, before[0]), min(start, before[1])
-            self.steps[n], self.trial = dict(trial.step), trial.slots
-            if self.holds(n, trial):
-                self.put(n, trial, behind=stop is None)
-                return True
-            del self.steps[n]
+                trials.append((self.read(n, start, stop, width), start))
+                if trials[-1][0].core == len(trials[-1][0].found) == self.p:
+                    break
+            trials.sort(key=lambda each: -each[0].score)
+            starts = [start for _, start in trials[:STARTS]]
+            for trial, start in trials[:STARTS]:
+                self.low, self.start = min(n, before[0]), min(start, before[1])
+                self.steps[n], self.trial = dict(trial.step), trial.slots
+                if 4 * trial.core >= 3 * self.p * (width == 1) and self.holds(n, trial):
+                    self.put(n, trial, behind=stop is None)
+                    return True
+                del self.steps[n]
         self.low, self.start = before
         self.trial = {}
         return False
