@@ -307,11 +307,11 @@ def recorded(what: Any) -> list[Node]:
     wanted = "give a Tensor, a Graph (for several tensors: mg.Graph([a, b])), or an iterable of Nodes"
     if isinstance(what, str | bytes | dict | np.ndarray) or not isinstance(what, Iterable):
         raise TypeError(f"loops() finds loops in a recorded graph and was given {type(what).__name__}; {wanted}")
-    nodes = list(dict.fromkeys(what))
+    nodes = list(what)
     for i, node in enumerate(nodes):
         if not isinstance(node, Node):
             raise TypeError(f"loops() was given an iterable with {type(node).__name__} as item {i}; {wanted}")
-    return sorted(nodes, key=attrgetter("number"))
+    return sorted(dict.fromkeys(nodes), key=attrgetter("number"))
 
 
 # -- from numbers to tables ---------------------------------------------------------------------------------

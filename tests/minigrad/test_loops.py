@@ -363,6 +363,7 @@ def test_nodes_may_come_in_any_order_and_from_a_generator():
         ("x", "str"),
         (np.ones(3), "ndarray"),
         ([1], "int as item 0"),
+        ([[]], "list as item 0"),
         ([mg.tensor(1.0)], "Tensor as item 0"),
     ],
 )
