@@ -108,13 +108,11 @@ class Folding(Board):
                 self.connect(Arrow(self.exits[loop.body[j]], op, operand=number))
             if place in loop.invariant:
                 self.connect(Arrow(self.source(operand), op, operand=number))
-            if place in loop.per_step and place not in loop.inside:
+            if place in loop.per_step:
                 self.enter(list(loop.per_step[place].values()), node, operand, number)
             if place in loop.carried:
                 self.lead_back(loop, place, op)
-            others = loop.carried[place].first if place in loop.carried else {}
-            others = loop.per_step[place] if place in loop.per_step and place in loop.inside else others
-            for n, x in others.items():
+            for n, x in loop.first.get(place, {}).items():
                 if isinstance(x, Node):
                     self.join(Arrow(self.source(x), op, "first", f"t = {self.timeline.steps[loop.iterations[n][i]]}"))
 

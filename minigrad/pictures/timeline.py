@@ -35,10 +35,12 @@ class Timeline:
             for n, step in enumerate(loop.iterations):
                 for node in step.values():
                     self.steps.setdefault(node, start + sign * n)
-            for entry in loop.carried.values():
+            for place, entry in loop.carried.items():
                 track = f"loop{number}.{entry.ops[-1]}"
                 self.tracks |= {step[j]: track for step in loop.iterations for j in entry.ops if j in step}
-                self.initial |= {x: track for x in entry.first.values() if isinstance(x, Node) and x not in self.steps}
+                self.initial |= {
+                    x: track for x in loop.first.get(place, {}).values() if isinstance(x, Node) and x not in self.steps
+                }
         users: dict[Node, set[int | None]] = {}
         for node in graph:
             for x in node.operands:

@@ -342,7 +342,7 @@ def momentum(T):
     return w.sum()
 
 
-@program(once(1))
+@program(lambda T: [(T, 1)] if T > 4 else [])
 def horner(T):
     x, total = mg.tensor(0.5, requires_grad=True), mg.tensor(1.0, requires_grad=True)
     for coefficient in np.linspace(-1, 1, T):
@@ -350,7 +350,7 @@ def horner(T):
     return total
 
 
-@program(once(1))
+@program(lambda T: [(T, 1)] if T > 7 else [])
 def one_op_again_and_again(T):
     x = weight(3)
     for _ in range(T):
@@ -375,7 +375,7 @@ def oscillator(T):
     return (position * speed).sum()
 
 
-@program(once(1))
+@program(irregular(1))
 def a_running_maximum(T):
     x, best = inputs(T, True), mg.tensor(np.full((B, D), -9.0), requires_grad=True)
     for t in range(T):
