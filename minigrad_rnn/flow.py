@@ -10,6 +10,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Sequence_
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,11 @@ from minigrad import Tensor
 from minigrad.graph import Leaf, Node, ancestors, reverse
 from minigrad.norms import norm
 
-from .cells import Cell, RNNCell
+from .cells import RNNCell
 from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
+from .reading import Body, Reading
 from .saturation import saturated, saturates
-from .stepwise import Backward, Run, column, line_of, run
+from .stepwise import Backward, Run, run
 from .train import Path_, Trainer
 
 __all__ = ["Comparison", "GradientFlow", "GradientRecorder", "compare", "gradient_flow"]
@@ -38,7 +40,7 @@ class ByParameter(dict[str, np.ndarray]):
 
     def __missing__(self, key: Any) -> np.ndarray:
         if isinstance(key, Tensor):
-            matching = [name for name, p in self.parameters.items() if p is key]
+            matching = [name for name, p in self.parameters.items() if p is key or p is key._node]
         else:
             matching = [name for name in self if key in endings(name)]
         if len(matching) == 1:
@@ -46,7 +48,7 @@ class ByParameter(dict[str, np.ndarray]):
         few = f"is one of {', '.join(matching)}: say which" if matching else f"is none of {', '.join(self)}"
         raise KeyError(f"{getattr(key, 'name', key)!r} {few}")
 
-    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
         self.parameters = parameters
 
 
@@ -99,55 +101,60 @@ class GradientFlow:
     """
 
     @np.errstate(all="ignore")  # 0/0 is NaN: where nothing arrived
-    def __init__(self, model: Model, made: Run, matrix: bool, gradients: bool) -> None:
-        assert made.loss is not None
-        T, stack = made.columns, defaultdict[int, list[Cell]](list)  # the cells of each layer, of an encoder and a decoder both
+    def __init__(self, parameters: Mapping[str, Any], made: Run, matrix: bool, gradients: bool) -> None:
+        stack = defaultdict[int, list[Any]](list)  # the cells of each layer, of an encoder and a decoder both
         for line, cell in made.cells.items():
             stack[line.layer].append(cell)
         self.cells: list[Any] = [cells[-1] for cells in stack.values()]
-        self.losses = np.array([made.shares[t].item() if t in made.shares else 0.0 for t in range(T)])
         self.kinds = [" and ".join(dict.fromkeys(map(kind_of, cells))) for cells in stack.values()]
-        nothing = np.full((len(stack), T), math.nan)
-        places = {node: (name, line.layer, t) for node, (line, name, t) in made.places.items()}
-        order = ancestors([tensor._differentiable() for tensor in made.roots])
-        named = dict(model.named_parameters())
-        parameters = {p._node: name for name, p in reversed(list(named.items())) if p._node is not None}
-        next_to: dict[Any, list[Node]] = defaultdict(list)
-        for node in order:
-            for operand in node.operands:
-                next_to[operand].append(node)
+        self._nothing = np.full((len(stack), made.columns), math.nan)
+        self._dtype = made.roots[0].dtype
         back = Backward(made, keep=gradients)
-        found: dict[Any, np.ndarray] = back.cotangents
+        order = ancestors([tensor._differentiable() for tensor in made.roots])
+        self.losses = made.losses(back)
+        self._measure_states(made, back, order)
+        self._measure_activations(made, order)
+        self.shares, self.gradients = ByParameter(parameters), ByParameter(parameters)
+        self._measure_parameters(made, back, parameters)
+        absent = {name: np.where(np.isnan(a), math.nan, 0.0) for name, a in self.norms.items() if matrix}
+        self.matrix = {name: np.repeat(zeros[:, None], made.columns, axis=1) for name, zeros in absent.items()}
+        if matrix:
+            self._measure_matrix(made, back)
+        blocks = [[W for cell in cells for W in blocks_of(cell)] for cells in stack.values()]
+        self.singular_values = [np.array([np.linalg.svd(W, compute_uv=False) for W in Ws]) for Ws in blocks]
+        self.spectral_radius = [
+            np.array([abs(np.linalg.eigvals(W)).max() if W.shape[0] == W.shape[1] else math.nan for W in Ws]) for Ws in blocks
+        ]
+        gammas = [max(GAMMA.get(activation_of(cell), math.nan) for cell in cells) for cells in stack.values()]
+        self.bound = np.array([gamma * s.max(initial=0.0) for gamma, s in zip(gammas, self.singular_values, strict=True)])
 
-        def place(node: Node) -> tuple[int | None, int | None]:
-            """The layer that a node belongs to, None outside of the layers, and its step."""
-            return (line_of(node).layer if node.scope is not None and "layer" in node.scope else None), column(made, node)
-
-        self.norms = {name: nothing.copy() for name, _, _ in places.values()}
-        self.gains = {kind: nothing.copy() for kind in ("total", "activation", "weight", "carry")}
+    def _measure_states(self, made: Run, back: Backward, order: list[Node]) -> None:
+        """The norms, and the gains: what arrives at the states of a layer and step, and what comes back from there."""
+        places = {node: (name, line.layer, t) for node, (line, name, t) in made.places.items()}
+        at = {node: (line and line.layer, made.column(node)) for node in order for line in [made.line(node)]}
+        self.norms = {name: self._nothing.copy() for name, _, _ in places.values()}
+        self.gains = {kind: self._nothing.copy() for kind in ("total", "activation", "weight", "carry")}
         arrived: dict[Any, list[Any]] = defaultdict(list)  # at the states of a layer and step, from outside of that step
         crossed: dict[Any, list[Any]] = defaultdict(list)  # from a layer and step to its states of the step before
         carried: dict[Any, list[Any]] = defaultdict(list)  # of those what came without a weight, and what arrived there
-        states: dict[Any, Any] = {place: state for state, place in places.items()}
+        states = {place: state for state, place in places.items()}
         within = set[Node]()  # nodes of a layer's step that lead to a state of the same step
         for node in reversed(order):
-            users = next_to.get(node, ())
-            if node in places or any(user in within and place(user) == place(node) for user in users):
+            if node in places or node in within:
                 within.add(node)
+                within.update(x for x in node.parents if at.get(x) == at[node])
         for state, (name, k, t) in places.items():
-            g, parts = found.get(state, np.zeros(())), back.parts[state]
-            hops = [(node, part) for node, part in parts if place(node) == (k, t + 1)]
-            arrived[k, t].append(
-                sum((part for node, part in parts if place(node) != (k, t) or node not in within), np.zeros(()))
-            )
+            g, parts = back.cotangents.get(state, np.zeros(())), back.parts[state]
+            hops = [(node, part) for node, part in parts if at[node] == (k, t + 1) and node in within]
+            inside = {node for node, _ in parts if at[node] == (k, t) and node in within}
+            arrived[k, t].append(sum((part for node, part in parts if node not in inside), np.zeros(())))
             crossed[k, t + 1].append(sum((part for _, part in hops), np.zeros(())))
-            self.norms[name][k, t] = norm(g) if state in found else math.nan
+            self.norms[name][k, t] = norm(g) if state in back.cotangents else math.nan
             after = states.get((name, k, t + 1))
-            direct = carriers(after) if after is not None and after in found else ()
+            direct = carriers(after, at) if after is not None and after in back.cotangents else ()
             if kept := [part for node, part in hops if node in direct]:
-                carried[k, t + 1].append((sum(kept[1:], kept[0]), found[after]))
-            kind: Any = made.cells[made.places[state][0]]
-            if t and type(kind).step is RNNCell.step and state.op.name == kind.nonlinearity:  # h' = f(W_hh h + ...), no more
+                carried[k, t + 1].append((sum(kept[1:], kept[0]), back.cotangents[after]))  # type: ignore[index]
+            if t and state.op.name == activation_of(made.cells[made.places[state][0]]):
                 delta = back.through.get(state, np.zeros(()))
                 self.gains["activation"][k, t] = norm(delta) / norm(g)
                 self.gains["weight"][k, t] = norm(*crossed[k, t]) / norm(delta)
@@ -155,35 +162,45 @@ class GradientFlow:
             self.gains["total"][k, t] = norm(*crossed[k, t]) / norm(*arrived[k, t]) if t else math.nan
         for (k, t), pairs in carried.items():
             self.gains["carry"][k, t] = norm(*(part for part, _ in pairs)) / norm(*(g for _, g in pairs))
+
+    def _measure_activations(self, made: Run, order: list[Node]) -> None:
+        """Saturation, and the means of the gates."""
         self.gates, self.saturation = dict[str, np.ndarray](), dict[str, np.ndarray]()
-        self.shares, self.gradients = ByParameter(named), ByParameter(named)
-        for p, name in reversed(parameters.items()):
-            self.shares[name] = np.array([back.shares.get((p, t), 0.0) for t in range(T)])
-            if gradients:
-                nothing_sent = np.zeros(p.shape, p.dtype)
-                self.gradients[name] = np.stack([back.gradients.get((p, t), nothing_sent) for t in range(T)])
         for node in order:
-            if node.op is not None and saturates(node.op.name) and place(node)[0] is not None:
+            line, t = made.line(node), made.column(node)
+            if node.op is not None and saturates(node.op.name) and line is not None and t is not None:
+                place = line.layer, t
                 operand, y = getattr(node.operands[0], "name", None), node.recall()[0]
                 name = node.name or (f"{node.op.name}({operand})" if operand else node.op.name)
-                while not np.isnan(self.saturation.setdefault(name, nothing.copy())[place(node)]):
+                while not np.isnan(self.saturation.setdefault(name, self._nothing.copy())[place]):
                     name += "'"  # the second of that name in a step
-                self.saturation[name][place(node)] = saturated(node.op.name, y)
-                if node.name in made.cells[line_of(node)].gate_names:
-                    self.gates.setdefault(name, nothing.copy())[place(node)] = y.mean(dtype=float)
-        absent = {name: np.where(np.isnan(a), math.nan, 0.0) for name, a in self.norms.items() if matrix}
-        self.matrix = {name: np.repeat(zeros[:, None], T, axis=1) for name, zeros in absent.items()}
-        for t, step in made.shares.items() if matrix else ():
-            for state, g in reverse(step._differentiable(), np.ones((), step.dtype), places, retain=True).items():
-                name, k, before = places[state]
-                self.matrix[name][k, t, before] = norm(g)
-        blocks = [[W for cell in cells for W in blocks_of(cell)] for cells in stack.values()]
-        self.singular_values = [np.array([np.linalg.svd(W, compute_uv=False) for W in Ws]) for Ws in blocks]
-        self.spectral_radius = [
-            np.array([abs(np.linalg.eigvals(W)).max() if W.shape[0] == W.shape[1] else math.nan for W in Ws]) for Ws in blocks
-        ]
-        gammas = [max(map(greatest_slope, cells)) if cells else math.nan for cells in stack.values()]
-        self.bound = np.array([gamma * s.max(initial=0.0) for gamma, s in zip(gammas, self.singular_values, strict=True)])
+                self.saturation[name][place] = saturated(node.op.name, y)
+                if node.name in made.cells[line].gate_names:
+                    self.gates.setdefault(name, self._nothing.copy())[place] = y.mean(dtype=float)
+
+    def _measure_parameters(self, made: Run, back: Backward, parameters: Mapping[str, Any]) -> None:
+        """The part of each parameter's gradient that comes from each step."""
+        known = set[Any]()
+        for name, p in parameters.items():
+            node = p._node if isinstance(p, Tensor) else p
+            if node is None or node in known:  # frozen, or the same as another
+                continue
+            known.add(node)
+            self.shares[name] = np.array([back.shares.get((node, t), 0.0) for t in range(made.columns)])
+            if back.keep:
+                nothing = np.zeros(p.shape, p.dtype)
+                self.gradients[name] = np.stack([back.gradients.get((node, t), nothing) for t in range(made.columns)])
+
+    def _measure_matrix(self, made: Run, back: Backward) -> None:
+        """What the loss of each step says to the states before it: a sweep for each."""
+        for t, ends in made.ends(back).items():
+            said: dict[Node, np.ndarray] = {}
+            for node, seed in ends:
+                for state, g in reverse(node, seed, made.places, retain=True).items():
+                    said[state] = said[state] + g if state in said else g
+            for state, g in said.items():
+                line, name, before = made.places[state]
+                self.matrix[name][line.layer, t, before] = norm(g)
 
     def __repr__(self) -> str:
         return self.table(rows=6)
@@ -214,7 +231,7 @@ class GradientFlow:
         """The number of hops that halve the gradient: -1/slope of the line fitted to log2 of `decay` by least squares, where it
         is not too small for the dtype. Infinite where it does not fall, NaN with fewer than two points."""
         left = self.decay(state, layer)
-        hops = np.flatnonzero((left > 1e3 * np.finfo(self.cells[layer].weight_hh.dtype).tiny) & np.isfinite(left))
+        hops = np.flatnonzero((left > 1e3 * np.finfo(self._dtype).tiny) & np.isfinite(left))
         slope = float(np.polyfit(hops, np.log2(left[hops]), 1)[0]) if len(hops) > 1 else math.nan
         return math.inf if slope > -1e-12 else -1 / slope
 
@@ -254,10 +271,27 @@ class GradientFlow:
 
 
 def gradient_flow(
-    model: Model, inputs: Any, targets: Any = None, *, loss: str | None = None, reduction: str = "mean",
-    matrix: bool = True, gradients: bool = False,
+    model: Model | Tensor, inputs: Any = None, targets: Any = None, *, loss: str | None = None, reduction: str = "mean",
+    matrix: bool = True, gradients: bool = False, names: Mapping[str, Any] | None = None,
 ) -> GradientFlow:  # fmt: skip
-    """Run a model on some sequences and measure the gradient on its way back. No ``.grad`` is touched.
+    """Measure the gradient on its way back through time: of a model on some sequences, or of a loss. No ``.grad`` is touched.
+
+    ``gradient_flow(loss)`` takes the graph that your own code recorded, such as an RNN written as a Python loop. Its layers are
+    the loops that `minigrad.loops` finds, its states what they carry, its steps their iterations, and what of the loss is said
+    at step t is what leaves the loop there: then `losses` are NaN where they are not known, `shares` are those of the uses
+    within the steps, and `activation` and `weight` gains are those of loops h = f(W h + ...). ``names=locals()`` names states
+    and parameters that have no name. Raises ValueError if the graph has no loop, or was freed by ``backward()``.
+
+    >>> import numpy as np, minigrad as mg, minigrad_rnn as rnn
+    >>> rng = np.random.default_rng(0)
+    >>> x, U, W = rng.normal(size=(6, 3)), *(mg.tensor(rng.normal(size=(n, 4)) / 2, requires_grad=True) for n in (3, 4))
+    >>> h, loss = mg.tensor(np.zeros(4)), 0.0
+    >>> for t in range(6):
+    ...     h = np.tanh(x[t] @ U + h @ W)
+    ...     loss = loss + (h * h).mean()
+    >>> flow = rnn.gradient_flow(loss, names=locals())
+    >>> flow.norms["h"].shape, flow.shares["W"].shape, bool((flow.gain("total") <= flow.bound).all())
+    ((1, 6), (6,), True)
 
     The model is a `Sequence`, a `ManyToOne` (whose only L_t is that of the last step), a `OneToMany` (told the targets) or an
     `EncoderDecoder`, with any cells in one direction, yours too, run in evaluation mode. Then come inputs (T, batch, I) and
@@ -275,10 +309,12 @@ def gradient_flow(
     >>> bool((flow.gains["total"][0, 1:] <= flow.bound).all()), bool((flow.decay() <= flow.bound ** np.arange(6)).all())
     (True, True)
     """
+    if isinstance(model, Tensor):
+        return flow_of(model, (inputs, targets, loss), names, matrix, gradients)
     if not isinstance(model, Model):
         raise TypeError(
-            "give a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of this package or your own, as "
-            f"rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}"
+            "give a loss that your own code recorded, or a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of this "
+            f"package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}"
         )
     if any(getattr(model, part).bidirectional for part in ("recurrent", "encoder") if hasattr(model, part)):
         raise ValueError("a bidirectional layer has no one way back through time; measure a model with bidirectional=False")
@@ -287,7 +323,23 @@ def gradient_flow(
         raise ValueError("a gradient begins at a loss: give targets after the inputs, or a task or batch in their place")
     if not made.places or not made.loss.requires_grad:
         raise ValueError("no state was recorded: measure outside of no_grad(), a model whose parameters require grad")
-    return GradientFlow(model, made, matrix, gradients)
+    return GradientFlow(dict(model.named_parameters()), made, matrix, gradients)
+
+
+def flow_of(loss: Tensor, others: Sequence_[Any], names: Any, matrix: bool, gradients: bool) -> GradientFlow:
+    """See `gradient_flow`."""
+    if any(x is not None for x in others):
+        raise TypeError("gradient_flow(loss) takes a loss alone; inputs, targets and loss= go with a model")
+    if loss.shape or not loss.requires_grad:
+        what = f"has shape {loss.shape}" if loss.shape else "was not recorded: it depends on nothing that requires grad"
+        raise ValueError(f"a gradient flows back from one number, a loss; this tensor {what}")
+    made = Reading(loss, names)
+    if not made.places:
+        raise ValueError(
+            "this graph has no loop that carries a state: the same ops three times or more, each reading what the one before "
+            "has made. print(minigrad.loops(loss)) says what was found"
+        )
+    return GradientFlow(made.parameters, made, matrix, gradients)
 
 
 class GradientRecorder:
@@ -350,27 +402,31 @@ compare = Comparison
 
 
 def kind_of(cell: Any) -> str:
-    return f"{type(cell).__name__} {getattr(cell, 'nonlinearity', '')}".rstrip()
+    kind = f"a loop of {len(cell.loop.body)} ops," if isinstance(cell, Body) else type(cell).__name__
+    return f"{kind} {getattr(cell, 'nonlinearity', '')}".rstrip(", ")
 
 
 def blocks_of(cell: Any) -> list[np.ndarray]:
     """The block of W_hh of each gate; none where the cell has no such matrix."""
+    if isinstance(cell, Body):
+        return cell.weights
     W = cell.weight_hh.data.astype(float)
     return np.split(W, cell.gates) if W.ndim == 2 and len(W) % cell.gates == 0 else []
 
 
-def greatest_slope(cell: Any) -> float:
-    """Of the activation of an RNN cell; NaN of other cells, which have more ways than one."""
-    return GAMMA[cell.nonlinearity] if type(cell).step is RNNCell.step else math.nan
+def activation_of(cell: Any) -> str:
+    """f, of a cell that is h' = f(W h + ...) and no more: other ones have more ways than one."""
+    plain = isinstance(cell, Body) or type(cell).step is RNNCell.step
+    return cell.nonlinearity if plain else ""
 
 
-def carriers(state: Node) -> set[Node]:
+def carriers(state: Node, at: Mapping[Node, Any]) -> set[Node]:
     """The ops that lead to a state without a weight or an activation: sums, choices, and products with what is not a parameter,
     such as f * c of an LSTM and z * h of a GRU."""
     found, queue = set[Node](), [state]
     while queue:
         node = queue.pop()
-        if node.op is None or node in found or (node.scope is not state.scope and str(node.scope) != str(state.scope)):
+        if node.op is None or node in found or at.get(node) != at[state]:
             continue
         if node.op.name in ("add", "subtract", "where"):
             queue += node.parents

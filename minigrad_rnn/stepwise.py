@@ -26,7 +26,7 @@ from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
 from .module import mode
 from .recurrent import Recurrent, last_output, masked_step, masks_of
 
-__all__ = ["Backward", "Line", "Run", "column", "column_of_use", "line_of", "node_of", "run"]
+__all__ = ["Backward", "Line", "Run", "node_of", "run"]
 
 Drawable = Sequence | ManyToOne | OneToMany | EncoderDecoder | Recurrent
 OVERRIDES = ("forward", "run", "step", "answer", "embedded", "initial_state", "output_of")
@@ -88,6 +88,42 @@ class Run:
         found = {node_of(tensor): kind for kind, by_column in kinds.items() for tensor in by_column.values()}
         found |= dict.fromkeys(self.initial, "initial") | dict.fromkeys(self.places, "state")
         return found if self.loss is None else found | {node_of(self.loss): "loss"}
+
+    # -- where a node belongs --------------------------------------------------------------------------------------------
+
+    def line(self, node: Node) -> Line | None:
+        """The cell that a node belongs to."""
+        place = node.scope
+        if place is None or "layer" not in place:
+            return None
+        part = "encoder" if "encoder" in place else "decoder" if "decoder" in place else ""
+        return Line(part, place.get("layer", 0), place.get("direction") == "reverse")
+
+    def column(self, node: Node) -> int | None:
+        """The column that a node stands in."""
+        t = step_of(node)
+        return None if t is None else t + self.source_steps * ("decoder" in node.scope if node.scope else False)
+
+    def column_of_use(self, node: Node) -> int | None:
+        """The column that a use of a parameter counts in: of a readout of the last state the last, of a learned state the
+        first."""
+        t = self.column(node)
+        if t is None:
+            return self.columns - 1 if node.scope is not None and "readout" in node.scope else 0
+        return t
+
+    def leaves(self, node: Node, user: Node) -> bool:
+        """Whether a node leaves the steps at this use, and its part of the loss counts in its step."""
+        return False
+
+    def losses(self, back: Backward) -> np.ndarray:
+        """L_t, (T,)."""
+        return np.array([self.shares[t].item() if t in self.shares else 0.0 for t in range(self.columns)])
+
+    def ends(self, back: Backward) -> dict[int, list[tuple[Node, Any]]]:
+        """By column the nodes that L_t goes back from, and the gradient that each begins with."""
+        nodes = {t: share._differentiable() for t, share in self.shares.items()}
+        return {t: [(node, np.ones((), node.dtype))] for t, node in nodes.items()}
 
 
 def node_of(tensor: Tensor) -> Node:
@@ -392,32 +428,6 @@ def fixed(targets: Any) -> np.ndarray:
     return values(targets)  # type: ignore[no-any-return]
 
 
-# -- where a node belongs ------------------------------------------------------------------------------------------------
-
-
-def line_of(node: Node) -> Line:
-    """The cell that a node of a recurrent layer belongs to, by its scope."""
-    place = node.scope
-    if place is None:
-        return Line("", 0, False)
-    part = "encoder" if "encoder" in place else "decoder" if "decoder" in place else ""
-    return Line(part, place.get("layer", 0), place.get("direction") == "reverse")
-
-
-def column(made: Run, node: Node) -> int | None:
-    """The column that a node stands in."""
-    t = step_of(node)
-    return None if t is None else t + made.source_steps * ("decoder" in node.scope if node.scope else False)
-
-
-def column_of_use(made: Run, node: Node) -> int:
-    """The column that a use of a parameter counts in: of a readout of the last state the last, of a learned state the first."""
-    t = column(made, node)
-    if t is None:
-        return made.columns - 1 if node.scope is not None and "readout" in node.scope else 0
-    return t
-
-
 # -- the backward pass ---------------------------------------------------------------------------------------------------
 
 
@@ -435,19 +445,25 @@ class Backward(Watch):
         root = made.loss._differentiable()
         order = ancestors([root])
         learnt = {node for node in order if isinstance(node, Leaf)}
-        self.waiting = Counter(self.place(x, node) for node in order for x in node.operands if x in learnt)
+        uses = (self.place(x, node) for node in order for x in node.operands if x in learnt)
+        self.waiting = Counter(place for place in uses if place is not None)
+        self.seeds: dict[Node, np.ndarray] = {}  # what comes to a node from where it leaves the steps
         seed = np.ones(root.shape, root.dtype)
         self.cotangents: dict[Node, np.ndarray] = reverse(root, seed, {*made.places, *learnt}, retain=True, watch=[self])
 
-    def place(self, leaf: Node, user: Node) -> tuple[Node, int]:
-        return leaf, column_of_use(self.pictured, user)
+    def place(self, leaf: Node, user: Node) -> tuple[Node, int] | None:
+        t = self.pictured.column_of_use(user)
+        return None if t is None else (leaf, t)
 
     def sent(self, node: Node, i: int, g: Any, part: Any) -> None:
         operand = node.operands[i]
+        arrived = np.asarray(unbroadcast(part, operand.shape))
         if operand in self.parts:
-            self.parts[operand].append((node, np.asarray(unbroadcast(part, operand.shape))))
-        elif isinstance(operand, Leaf):
-            self.add(self.place(operand, node), np.asarray(unbroadcast(part, operand.shape)))
+            self.parts[operand].append((node, arrived))
+        elif isinstance(operand, Leaf) and (place := self.place(operand, node)) is not None:
+            self.add(place, arrived)
+        if self.pictured.leaves(operand, node):
+            self.seeds[operand] = self.seeds[operand] + arrived if operand in self.seeds else arrived
         if i == 0 and node in self.parts:
             self.through[node] = np.asarray(part)
 

@@ -12,7 +12,7 @@ from minigrad.pictures.board import default_role
 
 from ..data.text import Alphabet
 from ..recurrent import Recurrent
-from ..stepwise import Line, Run, column, line_of, node_of
+from ..stepwise import Line, Run, node_of
 
 __all__ = ["describe", "gate_blocks", "marks_of", "role"]
 
@@ -31,7 +31,7 @@ def marks_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Marks:
         role=lambda node: role(made, node),
         sums=totals,
         names=names(made, symbols),
-        step=lambda node: column(made, node),
+        step=made.column,
         step_name=lambda t: column_name(made, t),
         track=lambda node: tracked.get(node) or ("sum" if node in totals else ""),
         back=(lambda node: node.scope is not None and node.scope.get("direction") == "reverse") if back else lambda node: False,
@@ -94,7 +94,8 @@ def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
         for operand in node.parents:
             users.setdefault(operand, []).append(node)
     places = {node: str(node.scope) for node in inside}
-    said = {node: made.cells[line_of(node)].gate_names.get(node.name or "") for node in inside if line_of(node) in made.cells}
+    lines = {node: line for node in inside if (line := made.line(node)) in made.cells and line is not None}
+    said = {node: made.cells[line].gate_names.get(node.name or "") for node, line in lines.items()}
     goals: dict[Node, set[Node]] = {}
     for node in reversed(inside):
         if said.get(node):

@@ -14,7 +14,7 @@ from minigrad.norms import norm
 from minigrad.pictures import Graph, Marks
 
 from ..saturation import saturated, saturates
-from ..stepwise import Backward, Run, column, node_of
+from ..stepwise import Backward, Run, node_of
 
 __all__ = ["OVERLAYS", "Measured", "Scale", "measure", "number", "put"]
 
@@ -103,7 +103,7 @@ def gradients(made: Run) -> Measured:
     back = Backward(made)
     found = Measured("gradient", {node: norm(g) for node, g in back.cotangents.items() if node in made.places})
     for state, parts in back.parts.items():
-        crossing = [(node, part) for node, part in parts if column(made, node) != column(made, state)]
+        crossing = [(node, part) for node, part in parts if made.column(node) != made.column(state)]
         found.flows |= {(state, node): norm(part) for node, part in crossing}
         if crossing:
             found.returns[state] = norm(sum(part for _, part in crossing))

@@ -9,7 +9,7 @@ from minigrad.pictures import Graph, Marks, Playback, Shown
 from minigrad.pictures.details import values_at_hand
 from minigrad.pictures.picture import Box, Picture
 
-from ..stepwise import Run, column, line_of
+from ..stepwise import Line, Run
 from .marks import gate_blocks, role
 
 __all__ = ["playback"]
@@ -35,7 +35,7 @@ def playback(model: Any, made: Run, graph: Graph, marks: Marks, picture: Picture
 
 def name_of(node: Node, made: Run, marks: Marks) -> str:
     """What the pictures call it: h[3]."""
-    t = column(made, node)
+    t = made.column(node)
     own = node.name or ""
     if own and t is not None and role(made, node) not in ("op", "parameter"):
         own = f"{own}[{t - made.source_steps * (t >= made.source_steps > 0)}]"
@@ -102,8 +102,8 @@ class Finder:
         t = self.marks.step(node)
         if own or t is None:
             return own or [self.texts[text] for text in [named.get(node, "")] if text in self.texts]
-        line, place = line_of(node), node.scope
-        inside = place is not None and "layer" in place
+        line, place = self.made.line(node) or Line("", 0, False), node.scope
+        inside = self.made.line(node) is not None
         frame = f"cell{line.layer}{'r' * line.reverse}_{t}"
         texts = [named.get(node, "")]
         if place is not None:

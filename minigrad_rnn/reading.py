@@ -1,0 +1,153 @@
+"""A recorded loss read as a run in time: its loops are the layers, what they carry are the states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minigrad import Loop, Tensor
+from minigrad.graph import Leaf, Node
+from minigrad.pictures.details import named_tensors, values_saved, values_that_follow
+from minigrad.pictures.timeline import Timeline
+from minigrad.snapshot import Graph
+
+from .stepwise import Backward, Line, Run
+
+__all__ = ["Body", "Reading"]
+
+PRODUCTS = ("matmul", "linear")
+SUMS = ("add", "subtract")
+
+
+@dataclass
+class Body:
+    """What stands for a cell: the body of a loop."""
+
+    loop: Loop
+    states: dict[str, tuple[int, ...]]  # by name the ops that make it
+    gate_names: ClassVar[dict[str, str]] = {}
+    weights: list[np.ndarray] = field(default_factory=list)  # the square matrices that a state is multiplied by
+    nonlinearity: str = ""  # of a state h = f(W h + ...)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        return tuple(self.states)
+
+
+class Reading(Run):
+    """The run of a loss that somebody's own code recorded. `names` gives names to tensors that have none, as in `draw`."""
+
+    def __init__(self, loss: Tensor, names: Mapping[str, Any] | None) -> None:
+        super().__init__(loss=loss)
+        self.graph = Graph(loss, constants=True)
+        self.timeline = Timeline(self.graph)
+        home = self.timeline.folded.home
+        self.names = {
+            node: name for name, t in named_tensors(names or {}) for node in (t._node, t._leaf) if node in self.graph.index
+        }
+        self.body_names = {(home[node][0], home[node][2]): name for node, name in self.names.items() if node in home}
+        self.sums = {
+            step[i]
+            for loop in self.timeline.folded.loops
+            for places in loop.sums().values()
+            for i, _ in places
+            for step in loop.iterations
+            if i in step
+        }
+        self.between = set[
+            Node
+        ]()  # outside of the steps, and on a way to one: such as a stack of all states, for the next layer
+        for node in reversed(self.graph.nodes):
+            if node in self.timeline.steps or node in self.between:
+                self.between.update(x for x in node.parents if x not in self.timeline.steps)
+        self.columns = 1 + max(self.timeline.steps.values(), default=-1)
+        self.lines: dict[Loop, Line] = {}
+        self.places = {}
+        for loop in self.timeline.folded.loops:
+            if states := self.states_of(loop):
+                line = self.lines[loop] = Line("", len(self.lines), loop in self.timeline.backwards)
+                body: Any = Body(loop, states)
+                self.cells[line] = body
+                for name, ops in states.items():
+                    for step in loop.iterations:
+                        if made := [step[j] for j in ops if j in step]:
+                            self.places[made[-1]] = line, name, self.timeline.steps[made[-1]]
+                read_form(body)
+
+    def states_of(self, loop: Loop) -> dict[str, tuple[int, ...]]:
+        """What a loop carries that is no sum, by its name: one that was given, that of the initial value, or of the op."""
+        ops: dict[int, set[int]] = {}
+        initial: dict[int, str] = {}
+        for place, entry in loop.carried.items():
+            last = loop.body[entry.ops[-1]]
+            if last not in self.sums and last.requires_grad:
+                ops.setdefault(entry.ops[-1], set()).update(entry.ops)
+                named = [x.name for x in loop.first.get(place, {}).values() if isinstance(x, Node) and x.name]
+                initial.setdefault(entry.ops[-1], next(iter(named), ""))
+        found: dict[str, tuple[int, ...]] = {}
+        for j, those in ops.items():
+            stem = self.body_names.get((loop, j)) or loop.body[j].name or initial[j] or loop.body[j].op.name
+            name = stem = stem.partition("[")[0]
+            while name in found:
+                name += "'"
+            found[name] = tuple(sorted(those))
+        return found
+
+    @property
+    def parameters(self) -> dict[str, Node]:
+        """The leaves that require grad and are used within steps, by their names, or by their numbers in the graph."""
+        used = {x for node in self.timeline.steps for x in node.operands}
+        leaves = [node for node in self.graph if isinstance(node, Leaf) and node.requires_grad and node in used]
+        return {self.names.get(node) or node.name or f"%{self.graph.index[node]}": node for node in leaves}
+
+    # -- where a node belongs ------------------------------------------------------------------------------------------------
+
+    def line(self, node: Node) -> Line | None:
+        place = self.timeline.folded.home.get(node)
+        return None if place is None else self.lines.get(place[0])
+
+    def column(self, node: Node) -> int | None:
+        return self.timeline.steps.get(node)
+
+    def column_of_use(self, node: Node) -> int | None:
+        return self.column(node)
+
+    def leaves(self, node: Node, user: Node) -> bool:
+        inside = node.op is not None and node not in self.sums and self.column(node) is not None
+        return inside and (user in self.sums or (self.column(user) is None and user not in self.between))
+
+    def losses(self, back: Backward) -> np.ndarray:
+        """L_t, where the loss is a sum over the steps whose parts are known, otherwise NaN."""
+        added = {x for node in self.sums for x in node.operands}
+        parts = [(node, seed) for node, seed in back.seeds.items() if node in added and not node.shape]
+        values = values_that_follow(self.graph, values_saved(self.graph)) if parts else {}
+        found = np.full(self.columns, np.nan)
+        for node, seed in parts:
+            if node in values:
+                t = self.timeline.steps[node]
+                found[t] = np.nan_to_num(found[t]) + float(seed) * float(values[node])
+        return found
+
+    def ends(self, back: Backward) -> dict[int, list[tuple[Node, Any]]]:
+        found: dict[int, list[tuple[Node, Any]]] = {}
+        for node, seed in back.seeds.items():
+            found.setdefault(self.timeline.steps[node], []).append((node, seed))
+        return found
+
+
+def read_form(body: Body) -> None:
+    """Find the matrices that states are multiplied by, and whether a body is h = f(W h + ...) and no more."""
+    loop, states = body.loop, {j for ops in body.states.values() for j in ops}
+    for (i, k), entry in loop.carried.items():
+        node, weight = loop.body[i], loop.invariant.get((i, 1 - k))
+        if states & set(entry.ops) and node.op.name in PRODUCTS and isinstance(weight, Leaf) and len(weight.shape) == 2:
+            value = node.recall()[2 - k]
+            if value is not None and value.shape[0] == value.shape[1]:
+                body.weights.append(np.asarray(value, float))
+    kinds = [loop.body[i].op.name for i in loop.recurrence() - states]
+    once = sum(kind in PRODUCTS for kind in kinds) == 1
+    if len(states) == 1 and once and all(kind in (*PRODUCTS, *SUMS) for kind in kinds):
+        body.nonlinearity = loop.body[next(iter(states))].op.name
