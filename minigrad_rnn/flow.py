@@ -235,6 +235,35 @@ class GradientFlow:
         slope = float(np.polyfit(hops, np.log2(left[hops]), 1)[0]) if len(hops) > 1 else math.nan
         return math.inf if slope > -1e-12 else -1 / slope
 
+    @np.errstate(all="ignore")
+    def verdict(self, layer: int = -1) -> str:
+        """What happens to the gradient of a layer, in a sentence: the geometric means of its gains, and what follows from them.
+
+        >>> import minigrad_rnn as rnn
+        >>> model = rnn.Sequence(rnn.RNN(5, 4, rng=0), rnn.Linear(4, 5, rng=1))
+        >>> print(rnn.gradient_flow(model, rnn.tasks.hello()).verdict())
+        W_hh shrinks the gradient by 0.5 a step and tanh by 0.8: half is gone every 0.76 steps
+        """
+        gains = {kind: a[layer][np.isfinite(a[layer]) & (a[layer] > 0)] for kind, a in self.gains.items()}
+        means = {kind: float(np.exp(np.log(a).mean())) for kind, a in gains.items() if len(a)}
+        if "total" not in means:
+            return "nothing comes back from one step to the one before"
+        total = means["total"]
+        if {"weight", "activation"} <= means.keys():
+            weight, activation = means["weight"], means["activation"]
+            f = self.cells[layer].nonlinearity
+            verb, other = ("shrinks" if x < 1 else "stretches" for x in (weight, activation))
+            cause = (
+                f"W_hh {verb} the gradient by {weight:.2g} a step and {f}{f' {other} it' * (verb != other)} by {activation:.2g}"
+            )
+        else:
+            cause = f"a step multiplies the gradient by {total:.2g}"
+            cause += f", and the path without weights by {means['carry']:.2g}" if "carry" in means else ""
+        steps = math.log(2) / abs(math.log(total)) if total != 1 else math.inf
+        if steps > 100:
+            return f"{cause}: it stays as it is"
+        return f"{cause}: {'half is gone' if total < 1 else 'it doubles'} every {steps:.2g} steps"
+
     @np.errstate(over="ignore")
     def table(self, rows: int = 20) -> str:
         """The numbers as text, with at most so many time steps, evenly spread. `left` is the `decay` after t hops."""
@@ -248,6 +277,7 @@ class GradientFlow:
             lines += [f"layer {k}: {self.kinds[k]}, T={T}", "   t" + "".join(f"{title:>13}" for title in columns)]
             for t in np.unique(np.linspace(0, T - 1, min(T, rows)).astype(int)):
                 lines.append(f"{t:>4}" + "".join(f"{a[t]:>13.3g}" for a in columns.values()))
+            lines.append(self.verdict(k))
             largest, radius = self.singular_values[k][:, 0].round(3).tolist(), np.round(self.spectral_radius[k], 3).tolist()
             lines.append(f"W_hh: largest singular value {largest}, spectral radius {radius}")
             lines += [f"half-life: {self.half_life(layer=k):.3g} steps"] if self.matrix else []
@@ -313,8 +343,8 @@ def gradient_flow(
         return flow_of(model, (inputs, targets, loss), names, matrix, gradients)
     if not isinstance(model, Model):
         raise TypeError(
-            "give a loss that your own code recorded, or a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of this "
-            f"package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}"
+            "give a loss that your own code recorded, or a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of "
+            f"this package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}"
         )
     if any(getattr(model, part).bidirectional for part in ("recurrent", "encoder") if hasattr(model, part)):
         raise ValueError("a bidirectional layer has no one way back through time; measure a model with bidirectional=False")

@@ -45,10 +45,10 @@ class Reading(Run):
         self.graph = Graph(loss, constants=True)
         self.timeline = Timeline(self.graph)
         home = self.timeline.folded.home
-        self.names = {
-            node: name for name, t in named_tensors(names or {}) for node in (t._node, t._leaf) if node in self.graph.index
-        }
-        self.body_names = {(home[node][0], home[node][2]): name for node, name in self.names.items() if node in home}
+        self.names: dict[Node, str] = {}
+        for name, t in named_tensors(names or {}):  # the first of several
+            self.names |= {node: name for node in (t._node, t._leaf) if node in self.graph.index and node not in self.names}
+        self.body_names = {(home[node][0], home[node][2]): name for node, name in reversed(self.names.items()) if node in home}
         self.sums = {
             step[i]
             for loop in self.timeline.folded.loops
@@ -120,15 +120,21 @@ class Reading(Run):
         return inside and (user in self.sums or (self.column(user) is None and user not in self.between))
 
     def losses(self, back: Backward) -> np.ndarray:
-        """L_t, where the loss is a sum over the steps whose parts are known, otherwise NaN."""
-        added = {x for node in self.sums for x in node.operands}
-        parts = [(node, seed) for node, seed in back.seeds.items() if node in added and not node.shape]
-        values = values_that_follow(self.graph, values_saved(self.graph)) if parts else {}
+        """L_t, where the loss is a sum or a mean of what single steps say, and that is known; otherwise NaN."""
         found = np.full(self.columns, np.nan)
-        for node, seed in parts:
-            if node in values:
-                t = self.timeline.steps[node]
-                found[t] = np.nan_to_num(found[t]) + float(seed) * float(values[node])
+        way = set(back.seeds)
+        for node in self.graph:
+            if node not in self.timeline.steps or node in self.sums:
+                on_it = [k for k, x in enumerate(node.operands) if x in way]
+                if on_it and not affine(node, on_it):
+                    return found
+                way.update([node] if on_it else ())
+        values = values_that_follow(self.graph, values_saved(self.graph))
+        for node, seed in back.seeds.items():
+            if node not in values:
+                return np.full(self.columns, np.nan)
+            t = self.timeline.steps[node]
+            found[t] = np.nan_to_num(found[t]) + float((seed * values[node]).sum(dtype=float))
         return found
 
     def ends(self, back: Backward) -> dict[int, list[tuple[Node, Any]]]:
@@ -136,6 +142,14 @@ class Reading(Run):
         for node, seed in back.seeds.items():
             found.setdefault(self.timeline.steps[node], []).append((node, seed))
         return found
+
+
+def affine(node: Node, places: list[int]) -> bool:
+    """Whether a node is a sum of these operands, each times a constant."""
+    if node.op.name in (*SUMS, "negative") or node.op.variadic:
+        return node.op.kind in ("linear", "elementwise")
+    alone = node.op.kind == "linear" or node.op.name == "multiply" or (node.op.name == "divide" and places == [0])
+    return alone and len(places) == 1
 
 
 def read_form(body: Body) -> None:
