@@ -19,9 +19,10 @@ from minigrad import Tensor
 from minigrad.graph import Leaf, Node, ancestors, reverse
 from minigrad.norms import norm
 
+from . import models
 from .cells import RNNCell
 from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
-from .reading import Body, Reading
+from .reading import Body, Reading, read
 from .saturation import saturated, saturates
 from .stepwise import Backward, Run, run
 from .train import Path_, Trainer
@@ -278,8 +279,9 @@ class GradientFlow:
             for t in np.unique(np.linspace(0, T - 1, min(T, rows)).astype(int)):
                 lines.append(f"{t:>4}" + "".join(f"{a[t]:>13.3g}" for a in columns.values()))
             lines.append(self.verdict(k))
-            largest, radius = self.singular_values[k][:, 0].round(3).tolist(), np.round(self.spectral_radius[k], 3).tolist()
-            lines.append(f"W_hh: largest singular value {largest}, spectral radius {radius}")
+            if len(self.singular_values[k]):
+                largest, radius = self.singular_values[k][:, 0].round(3).tolist(), self.spectral_radius[k].round(3).tolist()
+                lines.append(f"W_hh: largest singular value {largest}, spectral radius {radius}")
             lines += [f"half-life: {self.half_life(layer=k):.3g} steps"] if self.matrix else []
         return "\n".join(lines)
 
@@ -341,6 +343,11 @@ def gradient_flow(
     """
     if isinstance(model, Tensor):
         return flow_of(model, (inputs, targets, loss), names, matrix, gradients)
+    if isinstance(model, models.Model) and not isinstance(model, Model):
+        own = read(model, inputs, targets, names, loss=loss, reduction=reduction)
+        if own.loss is None:
+            raise ValueError("a gradient begins at a loss: give targets after the inputs, or a task or batch in their place")
+        return GradientFlow(own.parameters, own, matrix, gradients)
     if not isinstance(model, Model):
         raise TypeError(
             "give a loss that your own code recorded, or a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of "
@@ -364,11 +371,7 @@ def flow_of(loss: Tensor, others: Sequence_[Any], names: Any, matrix: bool, grad
         what = f"has shape {loss.shape}" if loss.shape else "was not recorded: it depends on nothing that requires grad"
         raise ValueError(f"a gradient flows back from one number, a loss; this tensor {what}")
     made = Reading(loss, names)
-    if not made.places:
-        raise ValueError(
-            "this graph has no loop that carries a state: the same ops three times or more, each reading what the one before "
-            "has made. print(minigrad.loops(loss)) says what was found"
-        )
+    made.check()
     return GradientFlow(made.parameters, made, matrix, gradients)
 
 

@@ -13,10 +13,16 @@ from minigrad.graph import Leaf, Node
 from minigrad.pictures.details import named_tensors, values_saved, values_that_follow
 from minigrad.pictures.timeline import Timeline
 from minigrad.snapshot import Graph
+from minigrad.tensor import values
 
+from .data.batch import Batch, Source
+from .data.tasks import Task
+from .losses import sequence_loss
+from .models import Model
+from .module import Module, mode
 from .stepwise import Backward, Line, Run
 
-__all__ = ["Body", "Reading"]
+__all__ = ["Body", "Reading", "read"]
 
 PRODUCTS = ("matmul", "linear")
 SUMS = ("add", "subtract")
@@ -40,9 +46,10 @@ class Body:
 class Reading(Run):
     """The run of a loss that somebody's own code recorded. `names` gives names to tensors that have none, as in `draw`."""
 
-    def __init__(self, loss: Tensor, names: Mapping[str, Any] | None) -> None:
-        super().__init__(loss=loss)
-        self.graph = Graph(loss, constants=True)
+    def __init__(self, root: Tensor, names: Mapping[str, Any] | None = None) -> None:
+        super().__init__(loss=None if root.shape else root)
+        self.root = root
+        self.graph = Graph(root, constants=True)
         self.timeline = Timeline(self.graph)
         home = self.timeline.folded.home
         self.names: dict[Node, str] = {}
@@ -75,7 +82,19 @@ class Reading(Run):
                     for step in loop.iterations:
                         if made := [step[j] for j in ops if j in step]:
                             self.places[made[-1]] = line, name, self.timeline.steps[made[-1]]
+                self.initial |= self.before_the_first(loop, states)
                 read_form(body)
+
+    def before_the_first(self, loop: Loop, states: dict[str, tuple[int, ...]]) -> dict[Node, tuple[Line, str]]:
+        """The constants that iterations read in the place of a state."""
+        return {
+            x: (self.lines[loop], name)
+            for name, ops in states.items()
+            for place, entry in loop.carried.items()
+            if entry.ops[-1] == ops[-1]
+            for x in loop.first.get(place, {}).values()
+            if isinstance(x, Leaf) and not x.requires_grad
+        }
 
     def states_of(self, loop: Loop) -> dict[str, tuple[int, ...]]:
         """What a loop carries that is no sum, by its name: one that was given, that of the initial value, or of the op."""
@@ -97,11 +116,23 @@ class Reading(Run):
         return found
 
     @property
+    def roots(self) -> list[Tensor]:
+        return [self.root]
+
+    @property
     def parameters(self) -> dict[str, Node]:
         """The leaves that require grad and are used within steps, by their names, or by their numbers in the graph."""
         used = {x for node in self.timeline.steps for x in node.operands}
         leaves = [node for node in self.graph if isinstance(node, Leaf) and node.requires_grad and node in used]
         return {self.names.get(node) or node.name or f"%{self.graph.index[node]}": node for node in leaves}
+
+    def check(self) -> None:
+        """Raise ValueError if there is nothing that is carried through time."""
+        if not self.places:
+            raise ValueError(
+                "this graph has no loop that carries a state: the same ops three times or more, each reading what the one "
+                "before has made. print(minigrad.loops(loss)) says what was found"
+            )
 
     # -- where a node belongs ------------------------------------------------------------------------------------------------
 
@@ -118,6 +149,10 @@ class Reading(Run):
     def leaves(self, node: Node, user: Node) -> bool:
         inside = node.op is not None and node not in self.sums and self.column(node) is not None
         return inside and (user in self.sums or (self.column(user) is None and user not in self.between))
+
+    def values(self) -> dict[Node, np.ndarray]:
+        known = values_that_follow(self.graph, values_saved(self.graph))
+        return {node: known[node] for node in self.places if node in known}
 
     def losses(self, back: Backward) -> np.ndarray:
         """L_t, where the loss is a sum or a mean of what single steps say, and that is known; otherwise NaN."""
@@ -144,6 +179,41 @@ class Reading(Run):
         return found
 
 
+def read(
+    model: Tensor | Module, inputs: Any, targets: Any, names: Any, *, loss: str | None, reduction: str, chunk: int | None = None
+) -> Reading:
+    """The run of a loss, or of what a module of one's own says of a batch: its loss if there are targets."""
+    if chunk is not None:
+        raise ValueError("chunk is for the models of this package; code of one's own detaches its states itself")
+    if isinstance(model, Tensor):
+        if inputs is not None or targets is not None:
+            raise TypeError("a loss that was recorded is drawn alone; inputs and targets go with a model")
+        root = model
+    else:
+        root = answered(model, inputs, targets, loss, reduction)
+    if not root.requires_grad:
+        raise ValueError("nothing here was recorded: no parameter of this model requires grad")
+    found = Reading(root, names)
+    found.check()
+    return found
+
+
+def answered(model: Module, inputs: Any, targets: Any, loss: str | None, reduction: str) -> Tensor:
+    """The loss of a module, or what it says of inputs without targets."""
+    if isinstance(inputs, Task):
+        inputs, loss = inputs.data(), loss or inputs.loss
+    if isinstance(inputs, Source):
+        inputs, loss = inputs.batch(0), loss or inputs.loss
+    batch = inputs if isinstance(inputs, Batch) else Batch(inputs, targets)
+    with mode(model, training=False):
+        outputs: Tensor = model.answer(batch)[0] if isinstance(model, Model) else model(batch.inputs)
+    if batch.targets is None:
+        return outputs
+    kind = loss or ("cross_entropy" if values(batch.targets).dtype.kind in "iu" else "mse")
+    lengths = model.output_lengths(batch) if isinstance(model, Model) else batch.lengths
+    return sequence_loss(kind, outputs, batch.targets, lengths, reduction=reduction).total
+
+
 def affine(node: Node, places: list[int]) -> bool:
     """Whether a node is a sum of these operands, each times a constant."""
     if node.op.name in (*SUMS, "negative") or node.op.variadic:
@@ -159,8 +229,9 @@ def read_form(body: Body) -> None:
         node, weight = loop.body[i], loop.invariant.get((i, 1 - k))
         if states & set(entry.ops) and node.op.name in PRODUCTS and isinstance(weight, Leaf) and len(weight.shape) == 2:
             value = node.recall()[2 - k]
-            if value is not None and value.shape[0] == value.shape[1]:
-                body.weights.append(np.asarray(value, float))
+            if value is not None and max(value.shape) % min(value.shape) == 0:  # a square block for each gate
+                along = int(np.argmax(value.shape))
+                body.weights += np.split(np.asarray(value, float), value.shape[along] // value.shape[1 - along], along)
     kinds = [loop.body[i].op.name for i in loop.recurrence() - states]
     once = sum(kind in PRODUCTS for kind in kinds) == 1
     if len(states) == 1 and once and all(kind in (*PRODUCTS, *SUMS) for kind in kinds):

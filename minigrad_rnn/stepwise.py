@@ -116,6 +116,11 @@ class Run:
         """Whether a node leaves the steps at this use, and its part of the loss counts in its step."""
         return False
 
+    def values(self) -> dict[Node, np.ndarray]:
+        """Those of the states."""
+        parts = [part for steps in self.states.values() for state in steps.values() for part in state]
+        return {node_of(part): part.data for part in parts}
+
     def losses(self, back: Backward) -> np.ndarray:
         """L_t, (T,)."""
         return np.array([self.shares[t].item() if t in self.shares else 0.0 for t in range(self.columns)])

@@ -5,15 +5,18 @@ Saved as ``.html`` a picture becomes a page that plays the forward and the backw
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from minigrad import Tensor
 from minigrad.pictures import Drawing, Graph, drawn, fold, keep_within, unroll
 from minigrad.pictures.picture import Box, Group, Picture
 from minigrad.pictures.strips import chosen_steps
 
 from ..data.text import Alphabet
-from ..stepwise import Run, run
+from ..module import Module
+from ..reading import Reading, read
+from ..stepwise import Drawable, Run, run
 from .cells import cell_view
 from .compare import compare
 from .figure import figure
@@ -28,7 +31,7 @@ LEVELS = ("op", "gate", "cell")
 
 def unrolled(
     model: Any,
-    inputs: Any,
+    inputs: Any = None,
     targets: Any = None,
     *,
     loss: str | None = None,
@@ -40,6 +43,7 @@ def unrolled(
     scale: tuple[float, float] | None = None,
     chunk: int | None = None,
     symbols: Alphabet | None = None,
+    names: Mapping[str, Any] | None = None,
     title: str | None = None,
     limit: int | None = 20_000,
 ) -> Drawing:
@@ -47,7 +51,8 @@ def unrolled(
 
     `model` is a Sequence, ManyToOne, OneToMany, EncoderDecoder or a recurrent layer, with cells of this package or your own.
     `inputs` has shape (T, batch, input_size), or what its embedding takes; with `targets` the loss is drawn too. A `Task`, a
-    source of data (its first batch) or a `Batch` may take the place of both.
+    source of data (its first batch) or a `Batch` may take the place of both. Any other `Module` is drawn as it runs, and so is
+    a loss that your own code recorded, ``unrolled(loss, names=locals())``: its loops are what `minigrad.loops` finds.
 
     `loss` is "cross_entropy", "mse" or "binary": by default that of the task or source, and of arrays the cross-entropy of
     class numbers and the squared error of other numbers. As in a `Trainer` it is the mean over the steps and sequences that
@@ -77,12 +82,14 @@ def unrolled(
     if level not in LEVELS:
         raise ValueError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
     kind = asked(gradients, overlay)
-    made = recorded(model, inputs, targets, loss=loss, reduction=reduction, chunk=chunk)
+    made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction, chunk=chunk)
+    if isinstance(made, Reading) and level != "op":
+        raise ValueError(f"level={level!r} is for the models of this package; of code of one's own every op is drawn")
     if kind in ("gradient", "share") and made.loss is None:
         raise ValueError("a gradient begins at a loss: give targets too")
-    graph = Graph(made.roots)
+    graph = graph_of(made)
     marks = marks_of(made, graph, symbols)
-    words = f"{describe(model)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{told(made)}"
+    words = f"{describe(model, made)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{told(made)}"
     if chunk is not None:
         words += f"  |  truncated: the states are cut every {chunk} step{'s' * (chunk != 1)}"
     found, on = None, None
@@ -122,8 +129,14 @@ def asked(gradients: bool, overlay: str | None) -> str:
     return kind
 
 
-def recorded(model: Any, inputs: Any, targets: Any, **options: Any) -> Run:
+def graph_of(made: Run) -> Graph:
+    return made.graph if isinstance(made, Reading) else Graph(made.roots)
+
+
+def recorded(model: Any, inputs: Any, targets: Any, names: Any = None, **options: Any) -> Run:
     """The run that is drawn."""
+    if isinstance(model, Tensor) or (isinstance(model, Module) and not isinstance(model, Drawable)):
+        return read(model, inputs, targets, names, **options)
     made = run(model, inputs, targets, **options)
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("nothing here was recorded: no parameter of this model requires grad")
@@ -156,11 +169,12 @@ def add_totals(picture: Picture, found: Measured) -> None:
 
 def folded(
     model: Any,
-    inputs: Any,
+    inputs: Any = None,
     targets: Any = None,
     *,
     loss: str | None = None,
     reduction: str = "mean",
+    names: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> Drawing:
     """The network folded: one step for all, with the state led back from its end to its beginning.
@@ -173,14 +187,15 @@ def folded(
     >>> "used x6" in rnn.draw.folded(model, task.inputs, task.targets).source
     True
     """
-    made = recorded(model, inputs, targets, loss=loss, reduction=reduction)
+    made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction)
     if made.source_steps:
         raise ValueError("an encoder and a decoder are two networks: draw model.encoder and model.decoder folded, or unrolled")
-    graph = Graph(made.roots if made.loss is None else made.loss)
+    graph = Graph(made.loss) if made.loss is not None and not isinstance(made, Reading) else graph_of(made)
     marks = marks_of(made, graph, None)
     marks.notes = {}
-    words = f"{describe(model)} folded: the same cell at each of {made.columns} steps{told(made)}"
-    picture = fold(graph, marks, words if title is None else title)
+    words = f"{describe(model, made)} folded: the same cell at each of {made.columns} steps{told(made)}"
+    timeline = made.timeline if isinstance(made, Reading) else None
+    picture = fold(graph, marks, words if title is None else title, timeline)
     return drawn(picture, graph, None, "", playback(model, made, graph, marks, picture, folded=True))
 
 
@@ -208,11 +223,13 @@ def both(
     True
     """
     made = recorded(model, inputs, targets, loss=loss, reduction=reduction)
+    if isinstance(made, Reading):
+        raise ValueError("both() is for the models of this package; draw this one unrolled or folded")
     if made.source_steps or any(line.reverse for line in made.states):
         raise ValueError("both() is for a network that reads forwards, without a decoder; draw this one unrolled")
     count = made.columns
     shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
-    words = f"{describe(model)}: folded, and unfolded over {count} step{'s' * (count != 1)}{told(made)}"
+    words = f"{describe(model, made)}: folded, and unfolded over {count} step{'s' * (count != 1)}{told(made)}"
     graph = Graph(made.roots)
     picture = figure(model, made, graph, shown, words if title is None else title)
     return drawn(picture, graph, None, "", playback(model, made, graph, marks_of(made, graph, None), picture))

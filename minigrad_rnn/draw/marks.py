@@ -11,6 +11,8 @@ from minigrad.pictures import Block, Graph, Marks
 from minigrad.pictures.board import default_role
 
 from ..data.text import Alphabet
+from ..module import Module
+from ..reading import Reading
 from ..recurrent import Recurrent
 from ..stepwise import Line, Run, node_of
 
@@ -26,7 +28,7 @@ def marks_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Marks:
     """The marks that every picture of an unrolled network has."""
     tracked = tracks(made)
     totals = made.sums | {node_of(part) for part in (*made.shares.values(), made.loss) if part is not None}
-    back = any(line.reverse for line in made.states)
+    back = any(line.reverse for line in made.cells)
     marks = Marks(
         role=lambda node: role(made, node),
         sums=totals,
@@ -34,7 +36,7 @@ def marks_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Marks:
         step=made.column,
         step_name=lambda t: column_name(made, t),
         track=lambda node: tracked.get(node) or ("sum" if node in totals else ""),
-        back=(lambda node: node.scope is not None and node.scope.get("direction") == "reverse") if back else lambda node: False,
+        back=(lambda node: (line := made.line(node)) is not None and line.reverse) if back else lambda node: False,
         cuts=made.cuts,
     )
     for part in (*made.shares.values(), made.loss):
@@ -61,12 +63,13 @@ def tracks(made: Run) -> dict[Node, str]:
 
 def names(made: Run, symbols: Alphabet | None) -> dict[Node, str]:
     """Names other than the nodes' own: initial states, deep layers' states, the total loss, and the symbols that went in."""
-    layers = len({line.layer for line in made.states})
-    found = {node: state_name(made, line, name, t, layers) for node, (line, name, t) in made.places.items()}
+    layers = len({line.layer for line in made.cells})
+    found = dict(made.names) if isinstance(made, Reading) else {}
+    found |= {node: state_name(made, line, name, t, layers) for node, (line, name, t) in made.places.items()}
     for node, (line, name) in made.initial.items():
         found[node] = state_name(made, line._replace(part=""), name, made.columns if line.reverse else -1, layers)
-    if made.loss is not None and len(made.shares) > 1:
-        found[node_of(made.loss)] = "loss"
+    if made.loss is not None and (len(made.shares) > 1 or isinstance(made, Reading)):
+        found.setdefault(node_of(made.loss), "loss")
     if symbols is not None:
         for t, x in made.inputs.items():
             if (made.source_steps == 0) and x.ndim == 2 and x.shape[1] == len(symbols):
@@ -115,7 +118,10 @@ def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
     return blocks
 
 
-def describe(model: Any) -> str:
+def describe(model: Any, made: Run) -> str:
+    if isinstance(made, Reading):
+        own = type(model).__name__ if isinstance(model, Module) else "a loss"
+        return f"{own}, {' and '.join(f'a loop of {len(loop.body)} ops' for loop in made.lines)},"
     layer = getattr(model, "recurrent", None) or getattr(model, "encoder", None) or model
     kind = type(layer.cell if type(layer) is Recurrent else layer).__name__
     nonlinearity = getattr(layer.cell, "nonlinearity", None)

@@ -14,7 +14,7 @@ from minigrad.norms import norm
 from minigrad.pictures import Graph, Marks
 
 from ..saturation import saturated, saturates
-from ..stepwise import Backward, Run, node_of
+from ..stepwise import Backward, Line, Run
 
 __all__ = ["OVERLAYS", "Measured", "Scale", "measure", "number", "put"]
 
@@ -66,13 +66,13 @@ class Measured:
         decades = min(max(math.ceil(math.log10(high / min(numbers, default=1.0))), 1), MOST_DECADES)
         return Scale(high / 10**decades, high)
 
-    def note(self, node: Node) -> str:
+    def note(self, node: Node, name: str) -> str:
         text = self.text(self.sizes.get(node))
         if self.kind == "share":
             return ""
         if self.kind == "gradient":
-            return f"|dL/d{node.name}| {text}"
-        return f"mean |{node.name}| {text}" if self.kind == "activation" else f"{text} saturated"
+            return f"|dL/d{name}| {text}"
+        return f"mean |{name}| {text}" if self.kind == "activation" else f"{text} saturated"
 
     def text(self, size: float | None) -> str:
         """A number of this kind: a dash where nothing was measured."""
@@ -122,16 +122,16 @@ def shares(made: Run) -> Measured:
 def activations(kind: str, made: Run, graph: Graph) -> Measured:
     """Of each state the mean size of its elements; or the saturated share of each activation, and of a cell's output."""
     if kind == "activation":
-        parts = [part for steps in made.states.values() for state in steps.values() for part in state]
-        return Measured(kind, {node_of(part): float(np.mean(np.abs(part.data), dtype=float)) for part in parts})
+        values = made.values()
+        return Measured(kind, {node: float(np.mean(np.abs(x), dtype=float)) for node, x in values.items()})
     found = Measured(kind)
-    cells: dict[str, list[float]] = {}
+    cells: dict[tuple[Line, int | None], list[float]] = {}
     for node in graph:
-        if node.op is not None and saturates(node.op.name) and node.scope is not None and "layer" in node.scope:
+        if node.op is not None and saturates(node.op.name) and (line := made.line(node)) is not None:
             found.sizes[node] = saturated(node.op.name, node.recall()[0])
-            cells.setdefault(str(node.scope), []).append(found.sizes[node])
-    for node, (line, name, _) in made.places.items():
-        if name == made.cells[line].state_names[0] and (inside := cells.get(str(node.scope))):
+            cells.setdefault((line, made.column(node)), []).append(found.sizes[node])
+    for node, (line, name, t) in made.places.items():
+        if name == made.cells[line].state_names[0] and (inside := cells.get((line, t))):
             found.sizes[node] = float(np.mean(inside))
     return found
 
@@ -139,15 +139,15 @@ def activations(kind: str, made: Run, graph: Graph) -> Measured:
 def put(found: Measured, marks: Marks, made: Run, scale: Scale) -> str:
     """Write and colour what was measured; returns what the title says of it."""
     for node in {**made.places, **found.sizes} if found.kind != "share" else ():
-        marks.notes[node] = found.note(node)
+        marks.notes[node] = found.note(node, made.places[node][1] if node in made.places else node.name or "")
         if node in found.sizes and (heat := scale.heat(found.sizes[node])) is not None:
             marks.heat[node] = heat
     marks.flow |= {pair: heat for pair, size in found.flows.items() if (heat := scale.heat(size)) is not None}
     for key, size in found.uses.items():
         marks.uses[key] = (number(size), scale.heat(size))
     pieces: dict[str, dict[int, tuple[str, float | None]]] = {}
-    for node, (_, _, t) in made.places.items():
-        pieces.setdefault(marks.track(node), {})[t] = (found.note(node), marks.heat.get(node))
+    for node, (_, name, t) in made.places.items():
+        pieces.setdefault(marks.track(node), {})[t] = (found.note(node, name), marks.heat.get(node))
     marks.pieces = pieces
     form = ".1e" if scale.logarithmic else ".2g"
     ends = f"from {scale.high:{form}} (dark) down to {scale.low:{form}} (light)" + ", log scale" * scale.logarithmic

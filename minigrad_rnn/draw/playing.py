@@ -9,6 +9,7 @@ from minigrad.pictures import Graph, Marks, Playback, Shown
 from minigrad.pictures.details import values_at_hand
 from minigrad.pictures.picture import Box, Picture
 
+from ..reading import Reading
 from ..stepwise import Line, Run
 from .marks import gate_blocks, role
 
@@ -18,7 +19,7 @@ __all__ = ["playback"]
 def playback(model: Any, made: Run, graph: Graph, marks: Marks, picture: Picture, folded: bool = False) -> Playback:
     """The playback of a picture of this run; backward from the loss, if there is one."""
     run = (made.inputs, made.targets, made.outputs, made.shares)
-    tensors = [*model.parameters(), *(t for part in run for t in part.values())]
+    tensors = [*(() if isinstance(made, Reading) else model.parameters()), *(t for part in run for t in part.values())]
     known = values_at_hand(graph, tensors)
     roots = [made.loss._node] if made.loss is not None and made.loss._node is not None else []
     notes = () if roots else ("Without targets there is no loss, and no backward pass: only the forward pass is played.",)
