@@ -185,8 +185,7 @@ class Record:
 
     def aligned(self, start: int, end: int, p: int) -> tuple[int, int]:
         """Where the first iteration begins, and how many there are: at a new t, or after a first one that lacks some ops."""
-        t = [step_of(node) for node in self.ops[max(start - 1, 0) : start + p]]
-        t = t if start else [None, *t]
+        t = [step_of(node) for node in self.ops[start + p - 1 : start + 2 * p]]  # of the second period: the first may lack ops
         turns = [start + i for i in range(p) if t[i + 1] is not t[i]]
         if t[-1] is not None and len(turns) == 1:
             times = (end - turns[0]) // p

@@ -370,3 +370,11 @@ def test_nodes_may_come_in_any_order_and_from_a_generator():
 def test_what_is_no_graph_is_refused(what, message):
     with pytest.raises(TypeError, match=f"{message}.*Graph"):
         mg.loops(what)
+
+
+@pytest.mark.parametrize("T", [6, 20])
+@pytest.mark.parametrize("name", LAYERS)
+def test_with_scopes_an_iteration_is_one_time_step(name, T):
+    for loop in folded(name, T).loops:
+        for step in loop.iterations:
+            assert len({node.scope and node.scope.get("t") for node in step.values()}) == 1
