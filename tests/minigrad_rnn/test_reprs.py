@@ -94,6 +94,8 @@ OF_THE_ENGINE: dict[str, Any] = {
     "Tensor": lambda: mg.tensor(np.ones((300, 300))),
     "Graph": lambda: mg.Graph(leaf() * 2),
     "Drawing": lambda: mg.draw(leaf() * 2),
+    "Loop": lambda: newton().loops[0],
+    "Folded": lambda: newton(),
     "no_grad": mg.no_grad,
     "debug": mg.debug,
     "scope": lambda: mg.scope("t", 3),
@@ -106,6 +108,13 @@ OF_THE_ENGINE: dict[str, Any] = {
 
 def leaf() -> mg.Tensor:
     return mg.tensor(1.0, requires_grad=True)
+
+
+def newton() -> Any:
+    x = leaf()
+    for _ in range(5):
+        x = x - (x * x - 2.0) / (2 * x)
+    return mg.loops(x)
 
 
 def test_the_tables_have_every_public_class() -> None:
