@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -183,27 +184,38 @@ class Recurrent(Module):
             raise ValueError("the input has T=0 steps: a sequence of no steps has no output")
         masks = masks_of(lengths, T, batch)
         x = cleared(x, lengths)  # lest a NaN in the padding get into the weights' gradients
-        before = iter(self._checked(self.initial_state(batch) if state is None else state, batch))
+        steps, after = self.steps(x, self.initial_state(batch) if state is None else state, masks)
+        return mg.stack(steps), after
+
+    def steps(
+        self, x: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], first: int = 0, seen: Seen | None = None
+    ) -> tuple[list[Tensor], State]:
+        """The outputs of the steps, in a list, and the final state. The first step is called `first`, and `seen`, if there is
+        one, is told the states: (layer, whether backwards, t, state)."""
+        T, batch = len(x), x[0].shape[0]
+        before = iter(self._checked(state, batch))
         after: list[Tensor] = []
         steps: Any = x
         with mg.scope(self._scope_name()):
             for k, layer in enumerate(self.cells):
+                ahead_seen, back_seen = (seen and partial(seen, k, reverse) for reverse in (False, True))
                 with mg.scope("layer", k):
                     if len(layer) == 1:
-                        steps, final = run_cell(layer[0], steps, next(before), masks, range(T))
+                        steps, final = run_cell(layer[0], steps, next(before), masks, range(T), first, ahead_seen)
                         after.extend(final)
                     else:
                         with mg.scope("direction", "forward"):
-                            ahead, final = run_cell(layer[0], steps, next(before), masks, range(T))
+                            ahead, final = run_cell(layer[0], steps, next(before), masks, range(T), first, ahead_seen)
                         with mg.scope("direction", "reverse"):
-                            back, final_back = run_cell(layer[1], steps, next(before), masks, range(T - 1, -1, -1))
+                            order = range(T - 1, -1, -1)
+                            back, final_back = run_cell(layer[1], steps, next(before), masks, order, first, back_seen)
                         after.extend((*final, *final_back))
                         steps = list(zip(ahead, back, strict=True))
                         for t in range(T):
-                            with mg.scope("t", t):
+                            with mg.scope("t", first + t):
                                 steps[t] = mg.concatenate(steps[t], -1)
                     steps = [self._dropped(h, k) for h in steps] if self.dropout else steps
-        return mg.stack(steps), tuple(after)
+        return steps, tuple(after)
 
     def forward(self, x: Any, state: Any = None, lengths: ArrayLike | None = None) -> tuple[Tensor, Any]:
         single = np.ndim(x) == 2
@@ -279,6 +291,9 @@ class Recurrent(Module):
         return tuple(part for parts_of_a_cell in zip(*parts, strict=True) for part in parts_of_a_cell)
 
 
+Seen = Callable[[int, bool, int, State], None]
+
+
 def tagged_step(cell: Cell, x: Tensor, state: State) -> State:
     state = checked_step(cell, x, state)
     for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
@@ -299,17 +314,20 @@ def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) ->
 
 
 def run_cell(
-    cell: Cell, xs: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], order: Sequence[int]
-) -> tuple[list[Tensor], State]:
+    cell: Cell, xs: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], order: Sequence[int],
+    first: int = 0, seen: Callable[[int, State], None] | None = None,
+) -> tuple[list[Tensor], State]:  # fmt: skip
     """A cell over the steps of a sequence in this order: its outputs, each at its place in time, and the final state."""
     outputs: list[Any] = [None] * len(order)
     bottom = isinstance(xs, Tensor)
     for t in order:
-        with mg.scope("t", t):
+        with mg.scope("t", first + t):
             x = xs[t]
             if bottom:
                 x.name = "x"
             outputs[t], state = masked_step(cell, x, state, masks[t])
+        if seen is not None:
+            seen(first + t, state)
     return outputs, state
 
 

@@ -24,7 +24,7 @@ from .data.tasks import Task
 from .losses import LOSSES
 from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
 from .module import mode
-from .recurrent import Recurrent, last_output, masked_step, masks_of
+from .recurrent import Recurrent, last_output, masks_of
 
 __all__ = ["Backward", "Line", "Run", "node_of", "run"]
 
@@ -187,10 +187,7 @@ def read_forwards(made: Run, model: Any, batch: Batch, chunk: int | None) -> Non
     if recurrent.bidirectional and chunk is not None:
         raise ValueError("a bidirectional layer reads to both ends of the sequence; it is not trained in chunks")
     x, masks = as_steps(made, getattr(model, "embedding", None), recurrent, batch.inputs, batch.lengths)
-    if recurrent.bidirectional:
-        steps = both_ways(made, recurrent, x, masks)
-    else:
-        steps = forwards(made, "", recurrent, x, masks, None, chunk)
+    steps, _ = through(made, "", recurrent, x, masks, chunk=chunk)
     if isinstance(model, Recurrent):
         made.outputs = dict(enumerate(steps))
     elif isinstance(model, ManyToOne):
@@ -221,7 +218,7 @@ def one_to_many(made: Run, model: OneToMany, batch: Batch, chunk: int | None) ->
             f"not {first.shape} and {told.shape}"
         )
     x, masks = as_steps(made, None, model.recurrent, np.concatenate([first[None], told[:-1]]), None)
-    read_each(made, model.readout, forwards(made, "", model.recurrent, x, masks, None, chunk))
+    read_each(made, model.readout, through(made, "", model.recurrent, x, masks, chunk=chunk)[0])
 
 
 def encode_and_decode(made: Run, model: EncoderDecoder, batch: Batch, chunk: int | None) -> None:
@@ -237,13 +234,12 @@ def encode_and_decode(made: Run, model: EncoderDecoder, batch: Batch, chunk: int
         raise ValueError(f"targets are class numbers (T, batch), T at least 1, not {numbers.dtype} of shape {numbers.shape}")
     with mg.scope("encoder"):
         x, masks = as_steps(made, None, model.encoder, batch.inputs, batch.lengths)
-        forwards(made, "encoder", model.encoder, x, masks, None, None)
+        _, state = through(made, "encoder", model.encoder, x, masks)
     made.source_steps = made.columns
-    state = tuple(part for line in made.states for part in made.states[line][made.columns - 1])
     told = np.concatenate([np.full((1, numbers.shape[1]), model.start), numbers[:-1]])
     with mg.scope("decoder"):
         x, masks = as_steps(made, None, model.decoder, model.one_hot(told), None)
-        read_each(made, model.readout, forwards(made, "decoder", model.decoder, x, masks, state, None))
+        read_each(made, model.readout, through(made, "decoder", model.decoder, x, masks, state)[0])
 
 
 def as_steps(
@@ -277,61 +273,39 @@ def as_steps(
     return steps, masks
 
 
-def begin(made: Run, line: Line, cell: Cell, batch: int) -> State:
-    """The initial state of a cell."""
-    state = cell.initial_state(batch)
-    for name, part in zip(cell.state_names, state, strict=True):
-        if part._node is None:
-            made.initial[part._constant()] = line, name
-    made.cells[line], made.states[line] = cell, {}
-    return state
+def through(
+    made: Run,
+    part: str,
+    recurrent: Recurrent,
+    x: list[Tensor],
+    masks: Masks,
+    state: State | None = None,
+    chunk: int | None = None,
+) -> tuple[list[Tensor], State]:
+    """The outputs of a recurrent layer, step by step, and the final state; `state` is that of an encoder."""
+    pairs = [(k, reverse, cell) for k, cells in enumerate(recurrent.cells) for reverse, cell in enumerate(cells)]
+    lines = {Line(part, k, reverse > 0): cell for k, reverse, cell in pairs}
+    if state is None:
+        state = recurrent.initial_state(x[0].shape[0])
+        places = [(line, name) for line, cell in lines.items() for name in cell.state_names]
+        made.initial |= {s._constant(): place for s, place in zip(state, places, strict=True) if s._node is None}
+    made.cells |= lines
+    made.states |= {line: {} for line in lines}
 
+    def seen(k: int, reverse: bool, t: int, new: State) -> None:
+        made.states[Line(part, k, reverse)][made.columns + t] = new
 
-def forwards(
-    made: Run, part: str, recurrent: Recurrent, x: list[Tensor], masks: Masks, state: State | None, chunk: int | None
-) -> list[Tensor]:
-    """The outputs of the last layer, step by step; `state` is that of an encoder."""
-    lines = {Line(part, k, False): cell for k, (cell,) in enumerate(recurrent.cells)}
-    states = {line: begin(made, line, cell, x[0].shape[0]) for line, cell in lines.items()}
-    if state is not None:
-        made.initial = {node: place for node, place in made.initial.items() if place[0] not in lines}
-        rest = iter(state)
-        states = {line: tuple(next(rest) for _ in cell.state_names) for line, cell in lines.items()}
-    outputs = []
-    for t, now in enumerate(x):
-        for line, cell in lines.items():
-            if chunk and t and t % chunk == 0:
-                whole, states[line] = states[line], tuple(s.detach() for s in states[line])
-                pairs = zip(whole, states[line], strict=True)
-                made.cuts |= {cut._constant(): s._node for s, cut in pairs if s._node is not None}
-            with mg.scope(recurrent._scope_name()), mg.scope("layer", line.layer), mg.scope("t", t):
-                now, states[line] = masked_step(cell, now, states[line], masks[t])
-            made.states[line][made.columns + t] = states[line]
-        outputs.append(now)
+    outputs: list[Tensor] = []
+    size = chunk or len(x)
+    for first in range(0, len(x), size):
+        if first:
+            whole, state = state, tuple(s.detach() for s in state)
+            made.cuts |= {cut._constant(): s._node for s, cut in zip(whole, state, strict=True) if s._node is not None}
+        piece = slice(first, first + size)
+        more, state = recurrent.steps(x[piece], state, list(masks[piece]), first, seen)
+        outputs += more
     made.columns += len(x)
-    return outputs
-
-
-def both_ways(made: Run, recurrent: Recurrent, x: list[Tensor], masks: Masks) -> list[Tensor]:
-    """The outputs of the last layer, both directions' side by side."""
-    T, steps = len(x), list(x)
-    with mg.scope(recurrent._scope_name()):
-        for k, layer in enumerate(recurrent.cells):
-            sides: list[dict[int, Tensor]] = []
-            for cell, name, order in zip(layer, ("forward", "reverse"), (range(T), range(T - 1, -1, -1)), strict=True):
-                line = Line("", k, name == "reverse")
-                state = begin(made, line, cell, x[0].shape[0])
-                outputs = {}
-                for t in order:
-                    with mg.scope("layer", k), mg.scope("direction", name), mg.scope("t", t):
-                        outputs[t], state = masked_step(cell, steps[t], state, masks[t])
-                    made.states[line][t] = state
-                sides.append(outputs)
-            for t in range(T):
-                with mg.scope("layer", k), mg.scope("t", t):
-                    steps[t] = mg.concatenate([side[t] for side in sides], -1)
-    made.columns = T
-    return steps
+    return outputs, state
 
 
 def read_each(made: Run, readout: Any, steps: list[Tensor]) -> None:
