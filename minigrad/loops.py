@@ -151,6 +151,14 @@ class Loop:
                 late.add(i)
         return late
 
+    def leading_to(self, ops: Iterable[int]) -> set[int]:
+        """The ops that are read, by whatever way, by `ops` within the iteration, themselves included."""
+        found = set(ops)
+        for i in reversed(range(len(self.body))):
+            if i in found:
+                found |= self.reads(i)
+        return found
+
     def waits(self) -> set[int]:
         """The ops that need an earlier iteration. All others can be computed for all iterations at once."""
         return self.reaches({i for i, _ in self.carried})
@@ -180,10 +188,7 @@ class Loop:
         summing = {i for places in sums.values() for i, _ in places}
         late = self.reaches({i for i, _ in self.carried} - summing)
         needed = {j for (i, _), entry in self.carried.items() if i not in summing for j in entry.ops}
-        for i in reversed(range(len(self.body))):
-            if i in needed:
-                needed |= self.reads(i)
-        return (late & needed) - summing
+        return (late & self.leading_to(needed)) - summing
 
     # -- in words ----------------------------------------------------------------------------------------------
 

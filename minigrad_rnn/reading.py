@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -149,6 +149,38 @@ class Reading(Run):
     def leaves(self, node: Node, user: Node) -> bool:
         inside = node.op is not None and node not in self.sums and self.column(node) is not None
         return inside and (user in self.sums or (self.column(user) is None and user not in self.between))
+
+    def step_losses(self) -> dict[int, float]:
+        losses = () if self.loss is None else self.losses(Backward(self))
+        return {t: float(x) for t, x in enumerate(losses) if np.isfinite(x)}
+
+    def products(self) -> Iterator[tuple[str, Line, int, Node]]:
+        """Each weight that is multiplied within a loop: of what enters (U), of a state of the step before (W), or of one of the
+        same step, for what no state reads (V); with its loop's line and the op."""
+        for loop, line in self.lines.items():
+            body: Any = self.cells[line]
+            states = {j for ops in body.states.values() for j in ops}
+            leading = loop.leading_to(states)
+            for (i, k), weight in loop.invariant.items():
+                other = i, 1 - k
+                if loop.body[i].op.name in PRODUCTS and isinstance(weight, Leaf) and weight.requires_grad:
+                    letter = "W" if other in loop.carried else "U" if i in leading else "V"
+                    yield letter, line, i, weight
+
+    def letters(self) -> tuple[dict[tuple[str, int], str], str]:
+        """What is written at the arrows of the figure, and the line that tells what it stands for."""
+        found: dict[tuple[str, int], list[str]] = {}
+        names = {node: name for name, node in self.parameters.items()}
+        for letter, line, _, weight in self.products():
+            found.setdefault((letter, 0 if letter == "V" else line.layer), []).append(names[weight])
+        number = {key: f"{key[0]}{key[1] if len(self.cells) > 1 and key[0] != 'V' else ''}" for key in found}
+        words = [f"{number[key]} = {', '.join(dict.fromkeys(each))}" for key, each in found.items()]
+        return number, ";  ".join(words)
+
+    def read_out(self) -> set[int]:
+        places = {(line, i) for letter, line, i, _ in self.products() if letter == "V"}
+        home = self.timeline.folded.home
+        return {self.timeline.steps[node] for node, (loop, _, i) in home.items() if (self.lines.get(loop), i) in places}
 
     def values(self) -> dict[Node, np.ndarray]:
         known = values_that_follow(self.graph, values_saved(self.graph))

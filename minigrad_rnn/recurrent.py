@@ -198,7 +198,7 @@ class Recurrent(Module):
         steps: Any = x
         with mg.scope(self._scope_name()):
             for k, layer in enumerate(self.cells):
-                ahead_seen, back_seen = (seen and partial(seen, k, reverse) for reverse in (False, True))
+                ahead_seen, back_seen = (None, None) if seen is None else (partial(seen, k, False), partial(seen, k, True))
                 with mg.scope("layer", k):
                     if len(layer) == 1:
                         steps, final = run_cell(layer[0], steps, next(before), masks, range(T), first, ahead_seen)

@@ -116,6 +116,14 @@ class Run:
         """Whether a node leaves the steps at this use, and its part of the loss counts in its step."""
         return False
 
+    def step_losses(self) -> dict[int, float]:
+        """The L[t] that are known."""
+        return {t: share.item() for t, share in self.shares.items()}
+
+    def read_out(self) -> set[int]:
+        """The columns in which an output is read from a state."""
+        return set(self.outputs)
+
     def values(self) -> dict[Node, np.ndarray]:
         """Those of the states."""
         parts = [part for steps in self.states.values() for state in steps.values() for part in state]

@@ -201,19 +201,21 @@ def folded(
 
 def both(
     model: Any,
-    inputs: Any,
+    inputs: Any = None,
     targets: Any = None,
     *,
     loss: str | None = None,
     reduction: str = "mean",
     steps: str | Iterable[int] | None = None,
+    names: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> Drawing:
     """The textbook's figure of this network: folded on the left, unfolded on the right, with U, W and V for its parameters.
 
     x is the input, h the state, o the output, y the target, L the loss; with an embedding e is the row that stands for x, and a
     cell with several states, such as an LSTM, has a circle for each. `inputs`, `targets`, `loss` and `reduction` are as for
-    `unrolled`. Of more than five `steps` the first two and the last two are drawn. For what reads forwards: not a bidirectional
+    `unrolled`; so is a loss alone, whose U, W and V are what its loop multiplies x[t], h[t-1] and h[t] by. Of more than five
+    `steps` the first two and the last two are drawn. For what reads forwards: not a bidirectional
     layer, nor an EncoderDecoder, for which it raises ValueError.
 
     >>> import minigrad_rnn as rnn
@@ -222,14 +224,12 @@ def both(
     >>> "U = weight_ih_l0" in rnn.draw.both(model, task.inputs, task.targets).source
     True
     """
-    made = recorded(model, inputs, targets, loss=loss, reduction=reduction)
-    if isinstance(made, Reading):
-        raise ValueError("both() is for the models of this package; draw this one unrolled or folded")
-    if made.source_steps or any(line.reverse for line in made.states):
+    made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction)
+    if made.source_steps or any(line.reverse for line in made.cells):
         raise ValueError("both() is for a network that reads forwards, without a decoder; draw this one unrolled")
     count = made.columns
     shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
     words = f"{describe(model, made)}: folded, and unfolded over {count} step{'s' * (count != 1)}{told(made)}"
-    graph = Graph(made.roots)
+    graph = graph_of(made)
     picture = figure(model, made, graph, shown, words if title is None else title)
     return drawn(picture, graph, None, "", playback(model, made, graph, marks_of(made, graph, None), picture))

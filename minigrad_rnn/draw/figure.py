@@ -10,6 +10,7 @@ from minigrad.pictures.board import shortened
 from minigrad.pictures.picture import Arrow, Box, Picture, Place
 
 from ..module import Parameter
+from ..reading import Body, Reading
 from ..stepwise import Line, Run, node_of
 from .marks import state_name
 
@@ -30,7 +31,9 @@ class Figure:
         self.made = made
         self.letters, legend = letters_of(model, made, graph)
         self.picture = Picture(f"{title}\n{legend}")
-        self.layers = len(made.states)
+        self.layers = len(made.cells)
+        self.losses = made.step_losses()
+        self.outputs = set(made.outputs) or made.read_out()
         self.rows: dict[tuple[Line, str], int] = {}  # from the bottom: the input, the states of each layer, o, L and y
         row = 2 if made.numbers else 1
         for line, cell in made.cells.items():
@@ -38,7 +41,7 @@ class Figure:
                 self.rows[line, name] = row
                 row += 1
         self.above = row
-        self.only = next(iter(made.outputs)) if len(made.outputs) == 1 < made.columns else None  # the one answer's step
+        self.only = next(iter(self.outputs)) if len(self.outputs) == 1 < made.columns else None  # the one answer's step
         self.column(0, None)
         middle = sum(self.rows.values()) // len(self.rows)
         sign = Box("equals", "sign", ["="], "the same network", at=Place(1, middle))
@@ -64,7 +67,7 @@ class Figure:
             column += 1
             self.lead(before, self.column(column, t))
             before = {place: f"s{row}_{column}" for place, row in self.rows.items()}
-            if t in made.shares:
+            if t in self.losses:
                 losses.append(f"L{column}")
             if following > t + 1:
                 column += 1
@@ -75,9 +78,9 @@ class Figure:
                 }
                 self.lead(before, dots)
                 before = dots
-                if any(t < s < following for s in made.shares) and following < made.columns:
+                if any(t < s < following for s in self.losses) and following < made.columns:
                     losses.append(self.add(f"Ldots{column}", "words", ["..."], column, self.above + 1, words))
-        if made.loss is not None and len(made.shares) > 1:
+        if made.loss is not None and len(self.losses) > 1:
             lines = ["loss", f"{made.loss.item():.3g}"]
             losses.append(self.add("loss", "loss", lines, column + 1, self.above + 1, made.words))
         for one, other in pairwise(losses):
@@ -107,7 +110,8 @@ class Figure:
             rows = [self.rows[line, name] for name in cell.state_names]
             frame = f"cell{line.layer}_{column}"
             if len(rows) > 1:  # a frame for the cell: its states are computed together
-                place, kind = Place(column, min(rows), 1, len(rows)), type(cell).__name__.removesuffix("Cell")
+                kind = "loop" if isinstance(cell, Body) else type(cell).__name__.removesuffix("Cell")
+                place = Place(column, min(rows), 1, len(rows))
                 self.picture.boxes.append(Box(frame, "cell", [kind], self.inside(line), at=place))
             for name, row in zip(cell.state_names, rows, strict=True):
                 words = state_name(made, line, name, 0, self.layers).split("[")[0]
@@ -130,26 +134,32 @@ class Figure:
         made = self.made
         once = t is None and self.only is not None
         time = "" if once else "[t]" if t is None else f"[{t}]"
-        if ("V", 0) in self.letters and (t is None or t in made.outputs):
+        if ("V", 0) in self.letters and (t is None or t in self.outputs):
             output = self.add(f"o{column}", "output", [f"o{time}"], column, self.above)
             label = self.letters["V", 0]
             self.arrow(below, output, "first" if once else "flow", f"{label}, t = {self.only}" if once else label)
-            if t in made.shares or (t is None and made.shares):
-                value = "" if t is None else f"{made.shares[t].item():.3g}"
-                words = "loss" if len(made.shares) == 1 else f"L{time}"
-                loss = self.add(f"L{column}", "loss", [words, value], column, self.above + 1, made.words)
+            below = output
+        if t in self.losses or (t is None and self.losses):
+            value = "" if t is None else f"{self.losses[t]:.3g}"
+            words = "loss" if len(self.losses) == 1 else f"L{time}"
+            loss = self.add(f"L{column}", "loss", [words, value], column, self.above + 1, made.words)
+            self.arrow(below, loss)
+            if made.targets:
                 target = self.add(f"y{column}", "target", [f"y{time}"], column, self.above + 2)
-                self.arrow(output, loss)
                 self.arrow(target, loss)
 
     def inside(self, line: Line) -> str:
         """What a circle stands for, as its tooltip."""
-        cell = self.made.cells[line]
+        cell: Any = self.made.cells[line]
+        if isinstance(cell, Body):
+            return str(cell.loop)
         return f"{type(cell).__name__}: {', '.join(f'{name} {tuple(p.shape)}' for name, p in cell.named_parameters())}"
 
 
 def letters_of(model: Any, made: Run, graph: Graph) -> tuple[Letters, str]:
     """The letters of the weights that were used, and the line that tells what they are called here."""
+    if isinstance(made, Reading):
+        return made.letters()
     letters: Letters = {}
     words = []
 

@@ -120,8 +120,8 @@ def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
 
 def describe(model: Any, made: Run) -> str:
     if isinstance(made, Reading):
-        own = type(model).__name__ if isinstance(model, Module) else "a loss"
-        return f"{own}, {' and '.join(f'a loop of {len(loop.body)} ops' for loop in made.lines)},"
+        words = " and ".join(f"a loop of {len(loop.body)} ops" for loop in made.lines)
+        return f"{type(model).__name__} ({words})" if isinstance(model, Module) else words
     layer = getattr(model, "recurrent", None) or getattr(model, "encoder", None) or model
     kind = type(layer.cell if type(layer) is Recurrent else layer).__name__
     nonlinearity = getattr(layer.cell, "nonlinearity", None)

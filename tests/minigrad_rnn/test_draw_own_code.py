@@ -109,12 +109,25 @@ def test_both_directions_lengths_and_an_embedding():
     assert boxes(drawing, "state").keys() == {f"h[{t}]" for t in range(6)}
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_figure_of_the_textbooks(program):
+    loss, losses, states, names = program(6)
+    drawing = rnn.draw.both(loss, names=names, steps="all")
+    assert boxes(drawing, "unit").keys() == {f"{name}[{t}]" for name in states for t in ("t", *range(6))}
+    shown = {box.lines[0]: box.lines[-1] for box in drawing.picture.all_boxes() if box.role == "loss"}
+    assert shown == {"L[t]": "L[t]", "loss": f"{loss.item():.3g}"} | {
+        f"L[{t}]": f"{x.item():.3g}" for t, x in enumerate(losses)
+    }
+    assert boxes(drawing, "output").keys() == {f"o[{t}]" for t in ("t", *range(6))}
+    legend = drawing.picture.title.split("\n")[-1]
+    assert "V = V" in legend
+    assert "W = " in legend
+
+
 def test_what_cannot_be_drawn_is_refused():
     loss, *_ = elman(6)
     with pytest.raises(ValueError, match="level='cell' is for the models of this package"):
         rnn.draw.unrolled(loss, level="cell")
-    with pytest.raises(ValueError, match=r"both\(\) is for the models of this package"):
-        rnn.draw.both(loss, None)
     with pytest.raises(TypeError, match="is drawn alone"):
         rnn.draw.unrolled(loss, np.ones(3))
     with pytest.raises(ValueError, match="no loop that carries a state"):
