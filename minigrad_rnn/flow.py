@@ -145,22 +145,24 @@ class GradientFlow:
                 within.add(node)
                 within.update(x for x in node.parents if at.get(x) == at[node])
         for state, (name, k, t) in places.items():
+            line = made.places[state][0]
+            later = t - 1 if line.reverse else t + 1
             g, parts = back.cotangents.get(state, np.zeros(())), back.parts[state]
-            hops = [(node, part) for node, part in parts if at[node] == (k, t + 1) and node in within]
+            hops = [(node, part) for node, part in parts if at[node] == (k, later) and node in within]
             inside = {node for node, _ in parts if at[node] == (k, t) and node in within}
             arrived[k, t].append(sum((part for node, part in parts if node not in inside), np.zeros(())))
-            crossed[k, t + 1].append(sum((part for _, part in hops), np.zeros(())))
+            crossed[k, later].append(sum((part for _, part in hops), np.zeros(())))
             self.norms[name][k, t] = norm(g) if state in back.cotangents else math.nan
-            after = states.get((name, k, t + 1))
+            after = states.get((name, k, later))
             direct = carriers(after, at) if after is not None and after in back.cotangents else ()
             if kept := [part for node, part in hops if node in direct]:
-                carried[k, t + 1].append((sum(kept[1:], kept[0]), back.cotangents[after]))  # type: ignore[index]
-            if t and state.op.name == activation_of(made.cells[made.places[state][0]]):
+                carried[k, later].append((sum(kept[1:], kept[0]), back.cotangents[after]))  # type: ignore[index]
+            if (k, t) in crossed and state.op.name == activation_of(made.cells[line]):
                 delta = back.through.get(state, np.zeros(()))
                 self.gains["activation"][k, t] = norm(delta) / norm(g)
                 self.gains["weight"][k, t] = norm(*crossed[k, t]) / norm(delta)
         for k, t in arrived:
-            self.gains["total"][k, t] = norm(*crossed[k, t]) / norm(*arrived[k, t]) if t else math.nan
+            self.gains["total"][k, t] = norm(*crossed[k, t]) / norm(*arrived[k, t]) if (k, t) in crossed else math.nan
         for (k, t), pairs in carried.items():
             self.gains["carry"][k, t] = norm(*(part for part, _ in pairs)) / norm(*(g for _, g in pairs))
 

@@ -71,6 +71,25 @@ def test_gains_are_those_of_the_jacobian(nonlinearity):
     assert (flow.gain("total") <= flow.bound * (1 + 1e-12)).all()
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_loop_may_go_from_the_last_step_to_the_first(backwards):
+    T = 7
+    (x, U, W) = weights((T, BATCH, IN), (IN, HIDDEN), (HIDDEN, HIDDEN))
+    h, loss, states = mg.tensor(np.zeros((BATCH, HIDDEN))), 0.0, {}
+    for t in reversed(range(T)) if backwards else range(T):
+        h = states[t] = np.tanh(x[t] @ U + h @ W)
+        loss = loss + (h * np.cos(t)).sum()
+    flow = gradient_flow(loss, names={"h": h, "W": W})
+    gs = dict(zip(states, mg.grad(loss, list(states.values()), retain_graph=True), strict=True))
+    first = T - 1 if backwards else 0
+    for t in range(T):
+        np.testing.assert_allclose(flow.norms["h"][0, t], np.linalg.norm(gs[t].data), rtol=1e-12)
+        np.testing.assert_allclose(flow.losses[t], (states[t].data * np.cos(t)).sum(), rtol=1e-12)
+        back = ((1 - states[t].data ** 2) * gs[t].data) @ W.data.T
+        expected = np.nan if t == first else np.linalg.norm(back) / np.linalg.norm(gs[t].data)
+        np.testing.assert_allclose(flow.gains["total"][0, t], expected, rtol=1e-12)
+
+
 class Leaky(rnn.Cell):
     state_names = ("s",)
 
