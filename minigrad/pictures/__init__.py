@@ -15,7 +15,7 @@ import numpy as np
 from ..snapshot import Graph
 from ..tensor import Tensor
 from .board import Block, Marks
-from .details import marks_for, values_at_hand
+from .details import marks_for, named_sequences, values_at_hand, values_saved
 from .dot import to_dot
 from .drawing import Drawing, drawn, keep_within
 from .fold import fold
@@ -86,7 +86,8 @@ def draw(
     """
     outputs = tensors_in(result)
     graph = Graph(outputs, backward=backward, constants=True)
-    timeline = Timeline(graph)
+    saved = values_saved(graph) if names else {}
+    timeline = Timeline(graph, named_sequences(names or {}), saved)
     marks, legend = marks_for(graph, outputs, show, order, names, highlight, timeline)
     marks.shown = timeline.shown(steps, marks)
     advice = "a part of it (an earlier tensor, or fewer steps)"

@@ -159,15 +159,22 @@ class Board:
         return "backward" if node in self.marks.backward else "flow"
 
     def op_lines(self, node: Node, role: str) -> list[str]:
-        symbol = self.graph.index_text(node) if "index" in node.options else node.op.symbol
+        symbol = self.index_text(node) if "index" in node.options else node.op.symbol
         first = next((i for i, x in enumerate(node.operands) if isinstance(x, Node)), 0)
-        literals = [(i, f"{x:g}") for i, x in enumerate(node.operands) if isinstance(x, int | float)]
+        literals = [(i, self.literal(node, i)) for i, x in enumerate(node.operands) if isinstance(x, int | float)]
         before, after = ([text for i, text in literals if (i < first) is side] for side in (True, False))
         lines = [" ".join([*before, symbol, *after])]
         if role != "op":
             return lines
         name = self.name(node)
         return [*lines, *([shortened(name)] if name else []), *self.notes(node)]
+
+    def index_text(self, node: Node) -> str:
+        return self.graph.index_text(node)
+
+    def literal(self, node: Node, i: int) -> str:
+        """An operand that is a number."""
+        return f"{node.operands[i]:g}"
 
     def name(self, node: Node) -> str:
         t = step_of(node)
