@@ -62,8 +62,8 @@ def marks_for(
         marks.names[g] = f"grad {marks.names.get(leaf) or leaf.name or f'%{graph.index[leaf]}'}"
     marks.role = lambda node: role(node, marks, gradients, timeline)
     known: dict[tuple[Any, int], str] = {}
-    marks.tooltips = {node: rules(graph, node, known) for node in graph if node.op is not None}
-    marks.tooltips |= {node: UNRECORDED for node in graph.outputs if not node.requires_grad}
+    unrecorded = {node for node in graph.outputs if not node.requires_grad}
+    marks.tooltip = lambda node: UNRECORDED if node in unrecorded else rules(graph, node, known)
     notes: dict[Node, list[str]] = {node: [] for node in graph}
     missing = False
     if order:

@@ -124,6 +124,7 @@ class Folding(Board):
     def enter(self, loop: Loop, each: dict[int, Any], node: Node, number: str) -> None:
         """What comes from outside, another node in each iteration: of other loops their ops; one box for all leaves that are
         read once, such as x[t], and boxes of their own for a few that are read again and again, such as weights in turns."""
+        each = {n: x for n, x in each.items() if isinstance(x, Node)}
         kinds = list(dict.fromkeys(each.values()))
         several = len(kinds) < min(len(each), MOST_KINDS + 1)
         together = [x for x in kinds if isinstance(x, Leaf) and x not in self.exits and not several]
