@@ -11,7 +11,7 @@ from .board import Board, Marks, operand_nodes
 from .picture import Arrow, Group, Picture
 from .timeline import Timeline
 
-__all__ = ["fold"]
+__all__ = ["drawn_as", "fold"]
 
 MOST_KINDS = 8  # of leaves that a loop reads in turns, drawn one by one
 
@@ -28,6 +28,19 @@ def fold(graph: Graph, marks: Marks, title: str = "", timeline: Timeline | None 
             "('t', ...); draw it unrolled"
         )
     return Folding(graph, marks, title, timeline).picture
+
+
+def drawn_as(graph: Graph, picture: Picture, timeline: Timeline) -> dict[Node, Node]:
+    """For each op of a loop, and each leaf that one iteration reads, the node whose box stands for it in the folded picture."""
+    ids = {box.id for box in picture.all_boxes()}
+    found: dict[Node, Node] = {node: loop.body[i] for node, (loop, _, i) in timeline.folded.home.items()}
+    for loop in (*timeline.folded.loops, *timeline.folded.maps):
+        for each in loop.per_step.values():
+            leaves = [x for x in each.values() if isinstance(x, Leaf)]
+            shown = next((x for x in leaves if f"v{graph.index[x]}" in ids), None)
+            if shown is not None:
+                found |= {x: shown for x in leaves if f"v{graph.index[x]}" not in ids}
+    return found
 
 
 class Folding(Board):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from minigrad.pictures import Drawing, Graph, drawn, fold, keep_within, unroll
+from minigrad.pictures import Drawing, Graph, Timeline, drawn, fold, keep_within, unroll
 from minigrad.pictures.picture import Box, Group, Picture
 from minigrad.pictures.strips import chosen_steps
 
@@ -180,8 +180,9 @@ def folded(
     marks = marks_of(made, graph, None)
     marks.notes = {}
     words = f"{describe(model)} folded: the same cell at each of {made.columns} steps{told(made)}"
-    picture = fold(graph, marks, words if title is None else title)
-    return drawn(picture, graph, None, "", playback(model, made, graph, marks, picture, folded=True))
+    timeline = Timeline(graph)
+    picture = fold(graph, marks, words if title is None else title, timeline)
+    return drawn(picture, graph, None, "", playback(model, made, graph, marks, picture, timeline))
 
 
 def both(

@@ -2,6 +2,8 @@
 
 import functools
 import itertools
+import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -163,7 +165,7 @@ def test_folded_an_op_reads_what_the_tables_say(name, T):
             if isinstance(x, mg.graph.Node):
                 x = found.home[x][0].body[found.home[x][2]] if x in found.home else x
                 assert (exits(shown, graph, x), boxes[i]) in arrows
-        for (i, _), each in loop.per_step.items():
+        for each in loop.per_step.values():
             kinds = {x for x in each.values() if isinstance(x, mg.graph.Node)}
             if kinds and len(kinds) < min(len(each), 9):  # in turns: each has a box
                 assert {f"v{graph.index[x]}" for x in kinds if isinstance(x, Leaf)} <= frames.keys()
@@ -171,11 +173,14 @@ def test_folded_an_op_reads_what_the_tables_say(name, T):
     assert len(set(both)) == len(both)
 
 
-BOTH = """rnn_with_the_loss_inside rnn_of_trainable_items rnn_with_append_and_stack a_first_step_of_its_own
-both_directions weights_in_turns detached_every_five newton descent_through_grad momentum""".split()
+BOTH = [
+    "rnn_with_the_loss_inside", "rnn_of_trainable_items", "rnn_with_append_and_stack", "a_first_step_of_its_own",
+    "both_directions", "weights_in_turns", "detached_every_five", "newton", "descent_through_grad", "momentum",
+    "LSTM with lengths",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ZOO if thorough else [*BOTH, "LSTM with lengths"])
+@pytest.mark.parametrize("name", ZOO if thorough else BOTH)
 def test_both_passes_are_drawn(name):
     root, _, _ = program(name, 6)
     if mg.loops(mg.Graph(root, backward=True)).home:
@@ -272,6 +277,31 @@ def test_numbers_that_differ_are_not_given_as_those_of_one_iteration():
     assert [box.lines for box in folded.groups[0].boxes if box.role == "op"] == [["*"], ["+ c[t]"]]
 
 
+# -- the page ----------------------------------------------------------------------------------------------------
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+@pytest.mark.parametrize("name", ["rnn_with_the_loss_inside", "lstm_with_four_matrices", "weights_in_turns", "RNN"])
+def test_folded_every_node_plays_in_the_box_of_its_like(name):
+    root, graph, found = program(name, 6)
+    drawing = mg.draw(root, fold=True)
+    ids = {box.id for box in drawing.picture.all_boxes()}
+    data = data_of(drawing.html())
+    nodes = data["nodes"]
+    assert len(nodes) == len(graph.nodes)
+    for node, entry in zip(graph, nodes, strict=True):
+        assert entry["boxes"]
+        assert set(entry["boxes"]) <= ids
+        if node in found.home:
+            loop, n, i = found.home[node]
+            assert entry["t"] == n
+            assert f"n{graph.index[loop.body[i]]}" in entry["boxes"]
+    assert len(data["back"]) == sum(node.requires_grad for node in graph)
+
+
 # -- work ------------------------------------------------------------------------------------------------------
 
 
@@ -297,12 +327,11 @@ def calls(work):
 )
 @pytest.mark.parametrize("named", [False, True])
 def test_the_work_is_in_proportion_to_the_steps(options, named):
-    counts = []
-    for T in (60, 120, 240) if thorough or not options else (40, 80):
+    counts, lengths = [], (60, 120, 240) if thorough or not options else (40, 80)
+    for T in lengths:
         loss, names = hand(T)
-        counts.append(
-            calls(lambda loss=loss, names=names: mg.draw(loss, names=names if named else None, limit=None, **options))
-        )
+        draw = functools.partial(mg.draw, loss, names=names if named else None, limit=None, **options)
+        counts.append(calls(draw))
     assert all(twice < 2.3 * once for once, twice in itertools.pairwise(counts))
 
 
