@@ -16,6 +16,8 @@ from .strips import chosen_steps
 
 __all__ = ["Timeline"]
 
+MOST_TRIED = 8  # of elements that are equal, as the first that a loop reads
+
 
 class Timeline:
     """Where the nodes of a graph are in time. `steps` has the step of each node that belongs to one; `tracks`, of each value
@@ -134,18 +136,41 @@ class Timeline:
 
     def recognise(self, loop: Loop, arrays: Mapping[str, Sequence[Any]], values: Mapping[Node, np.ndarray]) -> None:
         """Find the leaves that a loop reads, another in each iteration, among the elements of the arrays."""
-        places: dict[str, dict[tuple[tuple[int, ...], bytes], int]] = {}
+        elements: dict[str, list[tuple[Any, ...]]] = {}
         for each in loop.per_step.values():
-            leaves = [x for x in each.values() if isinstance(x, Leaf)]
-            if len(leaves) < len(each) or any(x.name or x.requires_grad or x not in values for x in leaves):
+            leaves = {n: x for n, x in each.items() if isinstance(x, Leaf)}
+            if len(leaves) < len(each) or any(x.name or x.requires_grad or x not in values for x in leaves.values()):
                 continue
+            read = {n: content(values[x]) for n, x in leaves.items()}
             for name, array in arrays.items():
-                if name not in places:
-                    places[name] = {(np.shape(x), np.asarray(x, float).tobytes()): k for k, x in enumerate(array)}
-                found = [places[name].get((x.shape, values[x].astype(float).tobytes())) for x in leaves]
-                if all(k is not None for k in found):
-                    self.elements |= {x: (name, k) for x, k in zip(leaves, found, strict=True) if k is not None}
+                if name not in elements:
+                    elements[name] = list(map(content, array))
+                found = places_of(read, elements[name])
+                if found:
+                    self.elements |= {leaves[n]: (name, k) for n, k in found.items()}
                     break
+
+
+def content(x: Any) -> tuple[Any, ...]:
+    """What an array is, to be compared."""
+    return np.shape(x), np.asarray(x, float).tobytes()
+
+
+def places_of(read: Mapping[int, Any], elements: Sequence[Any]) -> dict[int, int] | None:
+    """Which element each iteration reads. Where several are equal, such as letters, those that follow one another; None if that
+    leaves a doubt."""
+    every: dict[Any, list[int]] = {}
+    for k, x in enumerate(elements):
+        every.setdefault(x, []).append(k)
+    if any(x not in every for x in read.values()):
+        return None
+    begin, first = next(iter(read.items()))
+    for sign in (1, -1):
+        for place in every[first][:MOST_TRIED]:
+            found = {n: place + sign * (n - begin) for n in read}
+            if all(0 <= k < len(elements) and elements[k] == read[n] for n, k in found.items()):
+                return found
+    return {n: every[x][0] for n, x in read.items()} if all(len(every[x]) == 1 for x in read.values()) else None
 
 
 def first_of(index: Any, length: int) -> int | None:

@@ -227,6 +227,29 @@ def test_a_name_is_that_of_all_iterations(T, numpy):
     assert [titled(folded, role) for role in ("tensor", "input", "initial")] == [["h[t]", "loss[t]"], ["x[t]"], ["h[-1]"]]
 
 
+@pytest.mark.parametrize("order", [range(6), range(5, -1, -1)])
+def test_letters_that_come_twice_are_told_apart_by_their_order(order):
+    x = np.eye(4)[[0, 1, 0, 2, 3, 3]]  # "hihell"
+    W, U = (mg.tensor(np.ones((4, 4)), requires_grad=True) for _ in "WU")
+    h = np.zeros(4)
+    for t in order:
+        h = np.tanh(x[t] @ W + h @ U)
+    shown = mg.draw(h.sum(), names=locals()).picture
+    frames = {group.title: [line for box in group.boxes for line in box.lines] for group in shown.groups}
+    assert all({f"x[{t}]", f"h[{t}]"} <= set(frames[f"t = {t}"]) for t in range(6))
+
+
+def test_elements_in_no_order_that_are_equal_stay_without_a_name():
+    x = np.eye(4)[[0, 1, 0, 2, 3, 3]]
+    W, U = (mg.tensor(np.ones((4, 4)), requires_grad=True) for _ in "WU")
+    h = np.zeros(4)
+    for t in (3, 5, 1, 0, 2, 4):
+        h = np.tanh(x[t] @ W + h @ U)
+    assert not [box for box in mg.draw(h.sum(), names=locals()).picture.all_boxes() if "x[" in "".join(box.lines)]
+    folded = mg.draw(h.sum(), names=locals(), fold=True).picture
+    assert "[t]" in [box.lines[0] for box in folded.all_boxes()]
+
+
 def test_tensors_in_dicts_and_lists_have_names():
     w = {"i": [mg.tensor([1.0], requires_grad=True)], "o": (mg.tensor([2.0], requires_grad=True),)}
     loss = (w["i"][0] * w["o"][0]).sum()
