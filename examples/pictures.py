@@ -99,6 +99,28 @@ drawings["encoder_decoder"] = rnn.draw.unrolled(
 )
 
 # %% [markdown]
+# ## Your own loop
+#
+# An LSTM, written as a loop without any annotation.
+
+# %%
+inputs, normal = x.astype(float), np.random.default_rng(0).normal
+
+
+def loop_of_your_own():
+    W, U = (mg.tensor(normal(size=(5, 20)), requires_grad=True) for _ in "WU")
+    h, c, loss = np.zeros((1, 5)), np.zeros((1, 5)), 0
+    for t in range(6):
+        i, f, o, g = np.split(inputs[t] @ W + h @ U, 4, axis=1)
+        c = mg.sigmoid(f) * c + mg.sigmoid(i) * np.tanh(g)
+        h = mg.sigmoid(o) * np.tanh(c)
+        loss = loss + (h**2).sum()
+    return mg.draw(loss, names={**locals(), "x": inputs}, fold=True)
+
+
+drawings["own_loop"] = loop_of_your_own()
+
+# %% [markdown]
 # ## Any graph
 #
 # With values and gradients at the nodes, the order of the backward sweep, and the ways from a parameter to the loss; then with

@@ -182,10 +182,13 @@ class Loop:
                 found[max(chain)] = [(j, 1 - k) for j, k in sorted(places)]
         return found
 
+    def adds(self) -> set[int]:
+        """The ops that add to these sums."""
+        return {i for places in self.sums().values() for i, _ in places}
+
     def recurrence(self) -> set[int]:
         """The ops between what is carried in and what is carried out, without sums: these have to run one after another."""
-        sums = self.sums()
-        summing = {i for places in sums.values() for i, _ in places}
+        summing = self.adds()
         late = self.reaches({i for i, _ in self.carried} - summing)
         needed = {j for (i, _), entry in self.carried.items() if i not in summing for j in entry.ops}
         return (late & self.leading_to(needed)) - summing

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad import Loop, Tensor
 from minigrad.graph import Leaf, Node
-from minigrad.pictures.details import named_tensors, values_saved, values_that_follow
+from minigrad.pictures.details import named_sequences, named_tensors, values_saved, values_that_follow
 from minigrad.pictures.timeline import Timeline
 from minigrad.snapshot import Graph
 from minigrad.tensor import values
@@ -50,11 +50,12 @@ class Reading(Run):
         super().__init__(loss=None if root.shape else root)
         self.root = root
         self.graph = Graph(root, constants=True)
-        self.timeline = Timeline(self.graph)
+        self.timeline = Timeline(self.graph, named_sequences(names or {}), values_saved(self.graph))
         home = self.timeline.folded.home
         self.names: dict[Node, str] = {}
         for name, t in named_tensors(names or {}):  # the first of several
             self.names |= {node: name for node in (t._node, t._leaf) if node in self.graph.index and node not in self.names}
+        self.names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in self.timeline.elements.items() if leaf not in self.names}
         self.body_names = {(home[node][0], home[node][2]): name for node, name in reversed(self.names.items()) if node in home}
         self.sums = {
             step[i]
@@ -75,7 +76,7 @@ class Reading(Run):
         self.places = {}
         for loop in self.timeline.folded.loops:
             if states := self.states_of(loop):
-                line = self.lines[loop] = Line("", len(self.lines), loop in self.timeline.backwards)
+                line = self.lines[loop] = Line("", len(self.lines), self.timeline.ways[loop][0] < 0)
                 body: Any = Body(loop, states)
                 self.cells[line] = body
                 for name, ops in states.items():

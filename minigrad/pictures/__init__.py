@@ -15,10 +15,10 @@ import numpy as np
 from ..snapshot import Graph
 from ..tensor import Tensor
 from .board import Block, Marks
-from .details import marks_for, values_at_hand
+from .details import marks_for, named_sequences, values_at_hand, values_saved
 from .dot import to_dot
 from .drawing import Drawing, drawn, keep_within
-from .fold import fold
+from .fold import drawn_as, fold
 from .fold import fold as folded
 from .page import Playback, Shown, own_boxes
 from .render import render, renderers
@@ -33,8 +33,10 @@ __all__ = [
     "Marks",
     "Playback",
     "Shown",
+    "Timeline",
     "draw",
     "drawn",
+    "drawn_as",
     "fold",
     "keep_within",
     "render",
@@ -86,7 +88,8 @@ def draw(
     """
     outputs = tensors_in(result)
     graph = Graph(outputs, backward=backward, constants=True)
-    timeline = Timeline(graph)
+    saved = values_saved(graph) if names else {}
+    timeline = Timeline(graph, named_sequences(names or {}), saved)
     marks, legend = marks_for(graph, outputs, show, order, names, highlight, timeline)
     marks.shown = timeline.shown(steps, marks)
     advice = "a part of it (an earlier tensor, or fewer steps)"
@@ -99,7 +102,12 @@ def draw(
         picture = folded(graph, marks, title, timeline) if fold else unroll(graph, marks, title)
     hand = [*outputs, *(t for t in (names or {}).values() if isinstance(t, Tensor))]
     known = values_at_hand(graph, hand)
-    playback = Playback(graph, known=known, shown=lambda: Shown(own_boxes(graph, picture), marks.names))
+
+    def shown() -> Shown:
+        twins = drawn_as(graph, picture, timeline) if fold and depth is None else {}
+        return Shown(own_boxes(graph, picture, twins), marks.names, steps=timeline.steps)
+
+    playback = Playback(graph, known=known, shown=shown)
     return drawn(picture, graph, limit, advice, playback)
 
 

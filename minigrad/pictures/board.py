@@ -36,7 +36,7 @@ def step_of(node: Node) -> int | None:
     return t if isinstance(t, int) else None
 
 
-def no_track(node: Node) -> str:
+def nothing(node: Node) -> str:
     return ""
 
 
@@ -55,7 +55,7 @@ class Marks:
     role: Callable[[Node], str] = default_role  # one of the roles of `Box`; a result with the role "op" has no box of its own
     names: dict[Node, str] = field(default_factory=dict)  # in place of the node's own name
     notes: dict[Node, str] = field(default_factory=dict)  # a line below name and shape
-    tooltips: dict[Node, str] = field(default_factory=dict)  # lines after what a tooltip says anyway
+    tooltip: Callable[[Node], str] = nothing  # lines after what a tooltip says anyway
     heat: dict[Node, float] = field(default_factory=dict)  # of boxes, 0 to 1
     flow: dict[tuple[Node, Node], float] = field(default_factory=dict)  # of arrows from one step to the next, 0 to 1
     uses: dict[tuple[Node, int], tuple[str, float | None]] = field(default_factory=dict)  # of a parameter in a step: note, heat
@@ -64,7 +64,7 @@ class Marks:
     dtypes: bool = False
     step: Callable[[Node], int | None] = step_of  # the frame a node stands in
     step_name: Callable[[int], str] = "t = {}".format
-    track: Callable[[Node], str] = no_track  # what is handed from step to step stands on a line of this name
+    track: Callable[[Node], str] = nothing  # what is handed from step to step stands on a line of this name
     back: Callable[[Node], bool] = lambda node: False  # computed from the last step to the first
     apart: Callable[[Node, Node], bool] = lambda operand, user: False  # the operand is drawn anew at this user
     cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached leaf to the node it was cut from
@@ -159,15 +159,22 @@ class Board:
         return "backward" if node in self.marks.backward else "flow"
 
     def op_lines(self, node: Node, role: str) -> list[str]:
-        symbol = self.graph.index_text(node) if "index" in node.options else node.op.symbol
+        symbol = self.index_text(node) if "index" in node.options else node.op.symbol
         first = next((i for i, x in enumerate(node.operands) if isinstance(x, Node)), 0)
-        literals = [(i, f"{x:g}") for i, x in enumerate(node.operands) if isinstance(x, int | float)]
+        literals = [(i, self.literal(node, i)) for i, x in enumerate(node.operands) if isinstance(x, int | float)]
         before, after = ([text for i, text in literals if (i < first) is side] for side in (True, False))
         lines = [" ".join([*before, symbol, *after])]
         if role != "op":
             return lines
         name = self.name(node)
         return [*lines, *([shortened(name)] if name else []), *self.notes(node)]
+
+    def index_text(self, node: Node) -> str:
+        return self.graph.index_text(node)
+
+    def literal(self, node: Node, i: int) -> str:
+        """An operand that is a number."""
+        return f"{node.operands[i]:g}"
 
     def name(self, node: Node) -> str:
         t = step_of(node)
@@ -188,7 +195,7 @@ class Board:
     def tooltip(self, node: Node) -> str:
         where = f" in {node.scope}" if node.scope else ""
         text = f"%{self.graph.index[node]} {self.graph.expression(node)} {node.shape} {node.dtype}{where}"
-        more = self.marks.tooltips.get(node)
+        more = self.marks.tooltip(node)
         return f"{text}\n{more}" if more else text
 
     def operand_number(self, node: Node, i: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,13 +52,18 @@ def marks_for(
         for node in (t._node, t._leaf):
             if node in graph.index and not node.name:
                 marks.names |= {each: text for each, text in timeline.named(node, name) if each not in marks.names}
+    marks.names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in timeline.elements.items() if leaf not in marks.names}
+    for leaf, (_, state, before) in timeline.initial.items():
+        name = marks.names.get(state) or state.name or ""
+        if name and isinstance(leaf, Leaf) and not leaf.name and leaf not in marks.names:
+            marks.names[leaf] = f"{name.rpartition('[')[0] or name}[{before}]"
     gradients = {g: leaf for leaf, g in graph.gradients.items()}
     for g, leaf in gradients.items():
         marks.names[g] = f"grad {marks.names.get(leaf) or leaf.name or f'%{graph.index[leaf]}'}"
     marks.role = lambda node: role(node, marks, gradients, timeline)
     known: dict[tuple[Any, int], str] = {}
-    marks.tooltips = {node: rules(graph, node, known) for node in graph if node.op is not None}
-    marks.tooltips |= {node: UNRECORDED for node in graph.outputs if not node.requires_grad}
+    unrecorded = {node for node in graph.outputs if not node.requires_grad}
+    marks.tooltip = lambda node: UNRECORDED if node in unrecorded else rules(graph, node, known)
     notes: dict[Node, list[str]] = {node: [] for node in graph}
     missing = False
     if order:
@@ -83,18 +88,41 @@ def marks_for(
     if backward:
         put_aside(marks, timeline)
     marks.track = timeline.track
+    marks.back = lambda node: node in timeline.folded.home and timeline.backwards(node) != (node in marks.backward)
+    marks.sums = {step[i] for loop in timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step}
     freed = any(node.op is not None and node.saved is None for node in graph)
     return marks, (FREED if freed else NOT_KEPT) if missing else []
 
 
 def named_tensors(names: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a dict, such as ``locals()``, those of lists as well."""
+    """The tensors of a dict, such as ``locals()``, then those of lists, tuples and dicts in it."""
     for name, x in names.items():
         if isinstance(x, Tensor) and not name.startswith("_"):
             yield name, x
     for name, x in names.items():
-        if isinstance(x, list | tuple) and not name.startswith("_"):
-            yield from ((f"{name}[{i}]", t) for i, t in enumerate(x) if isinstance(t, Tensor))
+        if not name.startswith("_"):
+            yield from inside(name, x, 3)
+
+
+def inside(name: str, x: Any, depth: int) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in a list, tuple or dict, and in those in it."""
+    items = enumerate(x) if isinstance(x, list | tuple) else x.items() if isinstance(x, dict) else ()
+    for key, each in items if depth else ():
+        if isinstance(each, Tensor):
+            yield f"{name}[{key!r}]", each
+        else:
+            yield from inside(f"{name}[{key!r}]", each, depth - 1)
+
+
+def named_sequences(names: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+    """Arrays, and lists of arrays, whose elements a loop may read."""
+    found = {name: x.data if isinstance(x, Tensor) else x for name, x in names.items() if not name.startswith("_")}
+    return {
+        name: [each.data if isinstance(each, Tensor) else each for each in x]
+        for name, x in found.items()
+        if (isinstance(x, np.ndarray) and x.ndim and x.dtype.kind in "fiub")
+        or (isinstance(x, list | tuple) and x and all(isinstance(each, np.ndarray | Tensor) for each in x))
+    }
 
 
 def role(node: Node, marks: Marks, gradients: Mapping[Node, Node], timeline: Timeline) -> str:

@@ -208,12 +208,16 @@ def heat_colour(heat: float) -> str:
 
 
 def printable(line: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in " ".join(line.split()))
+    return without_controls(" ".join(line.split()))
+
+
+def without_controls(line: str) -> str:
+    return line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line)
 
 
 def tooltip(text: str) -> str:
     """A tooltip, with the blanks that code begins with."""
-    lines = ["".join(c if c.isprintable() else " " for c in line) for line in text.split("\n")]
+    lines = map(without_controls, text.split("\n"))
     return str(graphviz.nohtml("\\n".join(map(graphviz.escape, lines))))
 
 

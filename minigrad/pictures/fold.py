@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..graph import Leaf, Node
-from ..loops import Loop
-from ..snapshot import Graph
+from ..loops import Loop, alike
+from ..snapshot import Graph, brief
 from .board import Board, Marks, operand_nodes
 from .picture import Arrow, Group, Picture
 from .timeline import Timeline
 
-__all__ = ["fold"]
+__all__ = ["drawn_as", "fold"]
+
+MOST_KINDS = 8  # of leaves that a loop reads in turns, drawn one by one
 
 
 def fold(graph: Graph, marks: Marks, title: str = "", timeline: Timeline | None = None) -> Picture:
@@ -26,6 +30,19 @@ def fold(graph: Graph, marks: Marks, title: str = "", timeline: Timeline | None 
     return Folding(graph, marks, title, timeline).picture
 
 
+def drawn_as(graph: Graph, picture: Picture, timeline: Timeline) -> dict[Node, Node]:
+    """For each op of a loop, and each leaf that one iteration reads, the node whose box stands for it in the folded picture."""
+    ids = {box.id for box in picture.all_boxes()}
+    found: dict[Node, Node] = {node: loop.body[i] for node, (loop, _, i) in timeline.folded.home.items()}
+    for loop in (*timeline.folded.loops, *timeline.folded.maps):
+        for each in loop.per_step.values():
+            leaves = [x for x in each.values() if isinstance(x, Leaf)]
+            shown = next((x for x in leaves if f"v{graph.index[x]}" in ids), None)
+            if shown is not None:
+                found |= {x: shown for x in leaves if f"v{graph.index[x]}" not in ids}
+    return found
+
+
 class Folding(Board):
     """The board of the folded view."""
 
@@ -34,7 +51,8 @@ class Folding(Board):
         self.timeline, self.home = timeline, timeline.folded.home
         self.groups: dict[tuple[int, int], Group] = {}  # by the first and the last step
         self.uses: dict[Node, int] = {}
-        self.sums = {loop: {i for places in loop.sums().values() for i, _ in places} for loop in self.loops()}
+        self.called: dict[Node, str] = {}  # what differs from iteration to iteration, by t
+        self.sums = {loop: loop.adds() for loop in self.loops()}
         for node in graph:
             for operand in dict.fromkeys(x for _, x in operand_nodes(node)):
                 self.uses[operand] = self.uses.get(operand, 0) + 1
@@ -109,34 +127,69 @@ class Folding(Board):
             if place in loop.invariant:
                 self.connect(Arrow(self.source(operand), op, operand=number))
             if place in loop.per_step:
-                self.enter(list(loop.per_step[place].values()), node, operand, number)
+                self.enter(loop, loop.per_step[place], node, number)
             if place in loop.carried:
                 self.lead_back(loop, place, op)
             for n, x in loop.first.get(place, {}).items():
                 if isinstance(x, Node):
                     self.join(Arrow(self.source(x), op, "first", f"t = {self.timeline.steps[loop.iterations[n][i]]}"))
 
-    def enter(self, each: list[Node], node: Node, operand: Node, number: str) -> None:
-        """What comes from outside, another node in each iteration: of another loop its op, of leaves one box for all."""
-        if isinstance(operand, Leaf) and operand not in self.exits:
-            self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), self.group(node))
-        for source in dict.fromkeys(self.stand_in(x) for x in each if not isinstance(x, Leaf)) or {operand: None}:
-            self.join(Arrow(self.source(source), self.ellipse(node), operand=number))
+    def enter(self, loop: Loop, each: dict[int, Any], node: Node, number: str) -> None:
+        """What comes from outside, another node in each iteration: of other loops their ops; one box for all leaves that are
+        read once, such as x[t], and boxes of their own for a few that are read again and again, such as weights in turns."""
+        each = {n: x for n, x in each.items() if isinstance(x, Node)}
+        kinds = list(dict.fromkeys(each.values()))
+        several = len(kinds) < min(len(each), MOST_KINDS + 1)
+        together = [x for x in kinds if isinstance(x, Leaf) and x not in self.exits and not several]
+        for x in together[:1]:
+            box = self.value_box(self.name_by_t(loop, each, x), self.marks.role(x))
+            self.exits |= dict.fromkeys(together, self.add(box, self.group(node)))
+        for source in dict.fromkeys(map(self.source, kinds)):
+            self.join(Arrow(source, self.ellipse(node), operand=number))
+
+    def name_by_t(self, loop: Loop, each: dict[int, Any], leaf: Node) -> Node:
+        """Note what a leaf is called that stands for those of all iterations: x[t], or [t] if it has no name."""
+        elements = {n: self.timeline.elements[x][1] for n, x in each.items() if x in self.timeline.elements}
+        t = self.timeline.formula(loop, elements) if elements else "t"
+        self.called[leaf] = f"{self.stem(leaf)}[{t}]"
+        return leaf
 
     def lead_back(self, loop: Loop, place: tuple[int, int], op: str) -> None:
         """What is carried: from the end of the iteration before."""
         entry = loop.carried[place]
         for j in entry.ops:
-            source = self.exits[loop.body[j]]
+            source = op if j == place[0] else self.exits[loop.body[j]]  # what an op made itself leads around it
             if place[0] in self.sums[loop]:
                 if j == max(entry.ops):
                     self.connect(Arrow(source, op, "sum loop", "sum so far"))
             else:
-                stem, sign = self.stem(loop.body[j]), "+" if loop in self.timeline.backwards else "-"
+                stem, sign = self.stem(loop.body[j]), "+" if self.timeline.ways[loop][0] < 0 else "-"
                 back = f"t{sign}{entry.lag}" if entry.lag else "t"
                 self.connect(Arrow(source, op, "loop", f"{stem}[{back}]" if stem else back if entry.lag > 1 else ""))
 
+    def index_text(self, node: Node) -> str:
+        loop, _, i = self.home.get(node, (None, 0, 0))
+        if loop is None or (i, "index") not in loop.options:
+            return super().index_text(node)
+        indices = loop.options[i, "index"]
+        parts = [list(part) for part in zip(*indices.values(), strict=False)]
+        like = node.options["index"]
+        if any(len(index) != len(like) for index in indices.values()):
+            return "[i[t]]"
+        same = [all(x is part[0] or alike(x, part[0]) for x in part) for part in parts]
+        words = [
+            brief(x) if fixed else self.timeline.formula(loop, dict(zip(indices, part, strict=True)))
+            for x, fixed, part in zip(like, same, parts, strict=True)
+        ]
+        return f"[{', '.join(words)}]"
+
+    def literal(self, node: Node, i: int) -> str:
+        loop, _, j = self.home.get(node, (None, 0, 0))
+        return super().literal(node, i) if loop is None or (j, i) not in loop.per_step else "c[t]"
+
     def name(self, node: Node) -> str:
+        if node in self.called:
+            return self.called[node]
         inside = node in self.home or (node in self.timeline.steps and isinstance(node, Leaf))
         if not inside or self.marks.role(node) == "op" or not self.stem(node):
             return super().name(node)

@@ -21,6 +21,7 @@ GAP = 24.0  # between columns
 PADDING, TITLE, BETWEEN = 8.0, 15.0, 12.0  # of a frame, and between frames
 THIN = 4.0  # the height of a passing arrow
 FAR = 40  # an arrow over more frames keeps no place in those between: T such arrows would take T * T places
+MOST_CORNERS = 200  # of an arrow: Graphviz reads no text of more than 16384 characters
 
 
 @dataclass
@@ -213,7 +214,7 @@ def route(n: int, arrow: Arrow, boxes: dict[str, Rectangle], frames: list[Frame]
     for k, point in enumerate(points[1:-1], 1):  # on one level the line goes on; a bend is between two columns
         if point != corners[-1] and not point[1] == corners[-1][1] == points[k + 1][1]:
             corners.append(point)
-    corners.append(points[-1])
+    corners = [*corners[:: 1 + len(corners) // MOST_CORNERS], points[-1]]
     curve = [corners[0]]
     for (a_x, a_y), (b_x, b_y) in itertools.pairwise(corners):
         half = (b_x - a_x) / 2

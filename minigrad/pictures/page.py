@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from ..explain import rule_text
 from ..graph import HOOKS, Leaf, Node, Watch, ancestors, reverse, unbroadcast
 from ..norms import norm
 from ..snapshot import Graph
+from .board import step_of
 from .details import values_saved, values_that_follow
 from .dot import printable
 from .inline import compact, plain
@@ -43,6 +45,7 @@ class Shown(NamedTuple):
     where: Mapping[Node, list[str]]  # the boxes of each
     names: Mapping[Node, str]
     parts: Mapping[Node, tuple[str, str]] = {}  # what can be folded: id, and a title
+    steps: Mapping[Node, int] = {}  # in time; of others what their scope says
 
 
 @dataclass
@@ -115,14 +118,14 @@ def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> d
             f"{missing} of {len(graph)} values are not known: no rule needs them, so nothing kept them. "
             "Name the tensors, as in draw(..., names=locals()), and what follows from them is computed."
         )
-    where, names, parts = playback.shown() if playback.shown else Shown(own_boxes(graph, picture), {})
+    where, names, parts, steps = playback.shown() if playback.shown else Shown(own_boxes(graph, picture), {})
     nodes = []
     for i, node in enumerate(graph):
-        t = node.scope.get("t") if node.scope else None
+        t = steps.get(node, step_of(node))
         entry = {
             "name": node.name or "", "label": names.get(node, ""), "expr": graph.expression(node),
             "leaf": isinstance(node, Leaf), "grad": node.requires_grad, "shape": list(node.shape), "dtype": str(node.dtype),
-            "scope": str(node.scope or ""), "t": t if isinstance(t, int) else None, "boxes": where.get(node, []),
+            "scope": str(node.scope or ""), "t": t, "boxes": where.get(node, []),
             "from": [graph.index[x] for x in node.parents], "value": packed(values[node]) if node in values else None,
         }  # fmt: skip
         if isinstance(node, Leaf) and node.grad is not None and not back:
@@ -212,13 +215,16 @@ def digits(v: Any, count: int = 7) -> float | str:
     return float(f"{v:.{count}g}") if np.isfinite(v) else str(float(v))
 
 
-def own_boxes(graph: Graph, picture: Picture | None) -> dict[Node, list[str]]:
-    """The boxes that `Board` makes for each node, by their ids: n of an op, v of a value, p of a parameter in a step."""
+def own_boxes(
+    graph: Graph, picture: Picture | None, twins: Mapping[Node, Node] = MappingProxyType({})
+) -> dict[Node, list[str]]:
+    """The boxes that `Board` makes for each node, by their ids: n of an op, v of a value, p of a parameter in a step; and those
+    of its twin, the node that stands for it in a folded picture."""
     found: dict[Node, list[str]] = {}
     for box in picture.all_boxes() if picture else []:
         if number := re.match(r"[nvp](\d+)(_|$)", box.id):
             found.setdefault(graph.nodes[int(number[1])], []).append(box.id)
-    return found
+    return found | {node: [*found.get(twin, []), *found.get(node, [])] for node, twin in twins.items() if twin is not node}
 
 
 def groups(picture: Picture | None) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,31 +16,39 @@ from .strips import chosen_steps
 
 __all__ = ["Timeline"]
 
+MOST_TRIED = 8  # of elements that are equal, as the first that a loop reads
+
 
 class Timeline:
     """Where the nodes of a graph are in time. `steps` has the step of each node that belongs to one; `tracks`, of each value
-    that a loop carries, a name that is the same in all steps; `initial` what the first steps read in its place."""
+    that a loop carries, a name that is the same in all steps; `initial` what the first steps read in its place.
 
-    def __init__(self, graph: Graph) -> None:
+    `arrays` are sequences by name, whose elements are recognised by their `values` where a loop reads them: `elements`.
+    """
+
+    def __init__(
+        self, graph: Graph, arrays: Mapping[str, Sequence[Any]] | None = None, values: Mapping[Node, np.ndarray] | None = None
+    ) -> None:
         self.folded: Folded = loops(graph)
         self.steps: dict[Node, int] = {node: t for node in graph if (t := step_of(node)) is not None}
         self.tracks: dict[Node, str] = {}
-        self.initial: dict[Node, str] = {}  # and the track that it begins
+        self.initial: dict[Node, tuple[str, Node, int]] = {}  # the track that it begins, an op of it, and the step before
+        self.elements: dict[Node, tuple[str, int]] = {}  # x[3] as ("x", 3)
+        self.ways: dict[Loop, tuple[int, int]] = {}  # (sign, start): iteration n is step start + sign * n
         every = sorted((*self.folded.loops, *self.folded.maps), key=lambda loop: next(iter(loop.iterations[0].values())).number)
-        self.backwards: set[Loop] = set()  # those that go from the last step to the first
+        stacked = self.places_in_stacks(graph)
         for number, loop in enumerate(every):
-            sign, start = self.aligned(loop)
-            if sign < 0:
-                self.backwards.add(loop)
+            self.recognise(loop, arrays or {}, values or {})
+            sign, start = self.ways[loop] = self.aligned(loop, stacked.get(loop, []))
             for n, step in enumerate(loop.iterations):
                 for node in step.values():
                     self.steps.setdefault(node, start + sign * n)
             for place, entry in loop.carried.items():
-                track = f"loop{number}.{entry.ops[-1]}"
+                track, state = f"loop{number}.{entry.ops[-1]}", loop.body[entry.ops[-1]]
                 self.tracks |= {step[j]: track for step in loop.iterations for j in entry.ops if j in step}
-                self.initial |= {
-                    x: track for x in loop.first.get(place, {}).values() if isinstance(x, Node) and x not in self.steps
-                }
+                for n, x in loop.first.get(place, {}).items():
+                    if isinstance(x, Node) and x not in self.steps:
+                        self.initial.setdefault(x, (track, state, start + sign * (n - max(entry.lag, 1))))
         users: dict[Node, set[int | None]] = {}
         for node in graph:
             for x in node.operands:
@@ -52,7 +60,23 @@ class Timeline:
         return self.steps.get(node)
 
     def track(self, node: Node) -> str:
-        return self.tracks.get(node, "")
+        return self.initial[node][0] if node in self.initial else self.tracks.get(node, "")
+
+    def backwards(self, node: Node) -> bool:
+        """Whether its loop goes from the last step to the first."""
+        return node in self.folded.home and self.ways[self.folded.home[node][0]][0] < 0
+
+    def formula(self, loop: Loop, values: Mapping[int, Any]) -> str:
+        """A number that differs from iteration to iteration, in t where it is a multiple of it, or else "i[t]"."""
+        if all(isinstance(x, int | np.integer) and not isinstance(x, bool) for x in values.values()):
+            sign, start = self.ways[loop]
+            points = [(start + sign * n, int(x)) for n, x in values.items()]
+            (t, x), (last, y) = points[0], points[-1]
+            slope = (y - x) // (last - t) if last != t else 1
+            rest = x - slope * t
+            if slope and all(x == slope * t + rest for t, x in points):
+                return {1: "", -1: "-"}.get(slope, str(slope)) + "t" + (f"{rest:+}" if rest else "")
+        return "i[t]"
 
     def named(self, node: Node, name: str) -> Iterator[tuple[Node, str]]:
         """A name for a node; in a loop one for each iteration, h[0], h[1], ..."""
@@ -72,25 +96,81 @@ class Timeline:
         chosen = chosen_steps(steps, max(self.steps.values()) + 1)
         return {t for node in self.steps if self.steps[node] in chosen and (t := marks.step(node)) is not None}
 
-    def aligned(self, loop: Loop) -> tuple[int, int]:
-        """(sign, start): iteration n is step start + sign * n. So that x[t] is read at step t, and what another loop made at
-        step t as well, forwards or backwards."""
-        votes = Counter[tuple[int, int]]()
-        for n, t in self.sightings(loop):
-            votes[1, t - n] += 1
-            votes[-1, t + n] += 1
-        return max(votes, key=lambda way: (votes[way], way[0]), default=(1, 0))
+    # -- which step an iteration is ------------------------------------------------------------------------------
 
-    def sightings(self, loop: Loop) -> Iterator[tuple[int, int]]:
-        """Iterations, and steps that they read something of."""
-        for n, step in enumerate(loop.iterations):
-            yield from ((n, t) for node in step.values() if (t := step_of(node)) is not None)
+    def aligned(self, loop: Loop, stacked: list[list[tuple[int, int]]]) -> tuple[int, int]:
+        """(sign, start), so that x[t] is read at step t, and what another loop made at step t as well, forwards or backwards.
+        If nothing says so, by the order in which the results are stacked."""
+        for sightings in (self.sightings(loop), stacked):
+            votes = Counter[tuple[int, int]]()
+            for each in sightings:
+                ways = Counter(way for n, t in each for way in ((1, t - n), (-1, t + n)))
+                votes.update({way: count for way, count in ways.items() if 3 * count > 2 * len(each)})  # not at random
+            last = len(loop) - 1
+            possible = [way for way in votes if min(way[1], way[1] + way[0] * last) >= 0]
+            if possible:
+                return max(possible, key=lambda way: (votes[way], way[0]))
+        return 1, 0
+
+    def sightings(self, loop: Loop) -> Iterator[list[tuple[int, int]]]:
+        """For everything that tells of steps: iterations, and the steps that they read something of."""
+        yield [(n, t) for n, step in enumerate(loop.iterations) for node in step.values() if (t := step_of(node)) is not None]
         for each in loop.per_step.values():
-            yield from ((n, self.steps[x]) for n, x in each.items() if x in self.steps)
+            yield [(n, self.steps[x]) for n, x in each.items() if isinstance(x, Node) and x in self.steps]
+            yield [(n, self.elements[x][1]) for n, x in each.items() if isinstance(x, Node) and x in self.elements]
         for (i, key), values in loop.options.items():
             if key == "index":
                 length = loop.body[i].operands[0].shape[:1]
-                yield from ((n, t) for n, index in values.items() if (t := first_of(index, *length)) is not None)
+                yield [(n, t) for n, index in values.items() if (t := first_of(index, *length)) is not None]
+
+    def places_in_stacks(self, graph: Graph) -> dict[Loop, list[list[tuple[int, int]]]]:
+        """Of what is stacked from all iterations of a loop: iterations, and their places in the stack."""
+        found: dict[Loop, list[list[tuple[int, int]]]] = {}
+        home = self.folded.home
+        for node in graph:
+            if node.op is not None and node.op.variadic and all(x in home for x in node.operands):
+                made = [home[x] for x in node.operands]
+                if len({(loop, i) for loop, _, i in made}) == 1 and len(made) == len(made[0][0]):
+                    found.setdefault(made[0][0], []).append([(n, k) for k, (_, n, _) in enumerate(made)])
+        return found
+
+    def recognise(self, loop: Loop, arrays: Mapping[str, Sequence[Any]], values: Mapping[Node, np.ndarray]) -> None:
+        """Find the leaves that a loop reads, another in each iteration, among the elements of the arrays."""
+        elements: dict[str, list[tuple[Any, ...]]] = {}
+        for each in loop.per_step.values():
+            leaves = {n: x for n, x in each.items() if isinstance(x, Leaf)}
+            if len(leaves) < len(each) or any(x.name or x.requires_grad or x not in values for x in leaves.values()):
+                continue
+            read = {n: content(values[x]) for n, x in leaves.items()}
+            for name, array in arrays.items():
+                if name not in elements:
+                    elements[name] = list(map(content, array))
+                found = places_of(read, elements[name])
+                if found:
+                    self.elements |= {leaves[n]: (name, k) for n, k in found.items()}
+                    break
+
+
+def content(x: Any) -> tuple[Any, ...]:
+    """What an array is, to be compared."""
+    return np.shape(x), np.asarray(x, float).tobytes()
+
+
+def places_of(read: Mapping[int, Any], elements: Sequence[Any]) -> dict[int, int] | None:
+    """Which element each iteration reads. Where several are equal, such as letters, those that follow one another; None if that
+    leaves a doubt."""
+    every: dict[Any, list[int]] = {}
+    for k, x in enumerate(elements):
+        every.setdefault(x, []).append(k)
+    if any(x not in every for x in read.values()):
+        return None
+    begin, first = next(iter(read.items()))
+    for sign in (1, -1):
+        for place in every[first][:MOST_TRIED]:
+            found = {n: place + sign * (n - begin) for n in read}
+            if all(0 <= k < len(elements) and elements[k] == read[n] for n, k in found.items()):
+                return found
+    return {n: every[x][0] for n, x in read.items()} if all(len(every[x]) == 1 for x in read.values()) else None
 
 
 def first_of(index: Any, length: int) -> int | None:

@@ -78,7 +78,7 @@ class Unrolling(Board):
             for _, operand in operand_nodes(node):
                 origin = self.marks.cuts.get(operand, operand)
                 there = self.group(origin)
-                if there is not None and there is not here:
+                if there is not None and there is not here and not self.apart(operand, node):
                     source = self.source(operand, node)
                     self.lead(source, self.strip_of(origin, self.strip_track(origin), here), operand, node)
             return
@@ -142,7 +142,7 @@ class Unrolling(Board):
     # -- folded steps ----------------------------------------------------------------------------------------
 
     def strip_track(self, operand: Node) -> str:
-        return self.marks.track(operand) or f"op {operand.op.name}"
+        return self.marks.track(operand) or f"op {operand.op.name if operand.op is not None else 'leaf'}"
 
     def strip_of(self, operand: Node, track: str, group: Group | None) -> str:
         """The box that stands for one thing in a range of folded steps."""

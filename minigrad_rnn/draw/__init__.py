@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigrad import Tensor
-from minigrad.pictures import Drawing, Graph, drawn, fold, keep_within, unroll
+from minigrad.pictures import Drawing, Graph, Timeline, drawn, fold, keep_within, unroll
 from minigrad.pictures.picture import Box, Group, Picture
 from minigrad.pictures.strips import chosen_steps
 
@@ -194,9 +194,9 @@ def folded(
     marks = marks_of(made, graph, None)
     marks.notes = {}
     words = f"{describe(model, made)} folded: the same cell at each of {made.columns} steps{told(made)}"
-    timeline = made.timeline if isinstance(made, Reading) else None
+    timeline = made.timeline if isinstance(made, Reading) else Timeline(graph)
     picture = fold(graph, marks, words if title is None else title, timeline)
-    return drawn(picture, graph, None, "", playback(model, made, graph, marks, picture, folded=True))
+    return drawn(picture, graph, None, "", playback(model, made, graph, marks, picture, timeline))
 
 
 def both(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.graph import Leaf, Node
-from minigrad.pictures import Graph, Marks, Playback, Shown
+from minigrad.graph import Node
+from minigrad.pictures import Graph, Marks, Playback, Shown, Timeline, drawn_as
 from minigrad.pictures.details import values_at_hand
 from minigrad.pictures.picture import Box, Picture
 
@@ -16,8 +16,8 @@ from .marks import gate_blocks, role
 __all__ = ["playback"]
 
 
-def playback(model: Any, made: Run, graph: Graph, marks: Marks, picture: Picture, folded: bool = False) -> Playback:
-    """The playback of a picture of this run; backward from the loss, if there is one."""
+def playback(model: Any, made: Run, graph: Graph, marks: Marks, picture: Picture, folded: Timeline | None = None) -> Playback:
+    """The playback of a picture of this run, of a folded one with its loops; backward from the loss, if there is one."""
     run = (made.inputs, made.targets, made.outputs, made.shares)
     tensors = [*(() if isinstance(made, Reading) else model.parameters()), *(t for part in run for t in part.values())]
     known = values_at_hand(graph, tensors)
@@ -26,7 +26,7 @@ def playback(model: Any, made: Run, graph: Graph, marks: Marks, picture: Picture
 
     def shown() -> Shown:
         named = {node: text for node in graph if (text := name_of(node, made, marks))}
-        twins = like_in_picture(graph, marks, picture) if folded else {}
+        twins = drawn_as(graph, picture, folded) if folded else {}
         finder = Finder(picture, graph, marks, made)
         where = {node: finder.boxes(twins.get(node, node), named) for node in graph}
         return Shown(where, named, gates(made, graph, marks, picture))
@@ -52,24 +52,6 @@ def gates(made: Run, graph: Graph, marks: Marks, picture: Picture) -> dict[Node,
         for node, block in blocks.items()
         if f"n{graph.index[node]}" in ids
     }
-
-
-def like_in_picture(graph: Graph, marks: Marks, picture: Picture) -> dict[Node, Node]:
-    """In the folded view, for each node of a step the one of the step that is drawn."""
-    steps: dict[int, list[Node]] = {}
-    for node in graph:
-        if not isinstance(node, Leaf) and (t := marks.step(node)) is not None:
-            steps.setdefault(t, []).append(node)
-    ids = {box.id for box in picture.all_boxes()}
-    model = next((nodes for nodes in steps.values() if all(f"n{graph.index[node]}" in ids for node in nodes)), [])
-    found: dict[Node, Node] = {}
-    for nodes in steps.values():
-        for node, twin in zip(nodes, model, strict=False):
-            found[node] = twin
-            for one, other in zip(node.operands, twin.operands, strict=False):
-                if isinstance(one, Leaf) and isinstance(other, Node) and marks.step(one) is not None:
-                    found[one] = other
-    return found
 
 
 class Finder:

@@ -1,0 +1,367 @@
+"""Pictures of loops written by hand: what `mg.loops` finds is what is drawn, over all programs of the zoo."""
+
+import functools
+import itertools
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import minigrad as mg
+from minigrad.graph import Leaf
+from minigrad.pictures.frames import framed
+
+ZOO = runpy.run_path(str(Path(__file__).parents[1] / "zoo.py"))["ZOO"]
+thorough = settings().max_examples > 100
+LENGTHS = (6, 50) if thorough else (6,)
+UNLOOPED = {"an_inner_loop_of_one_two_three", "attention_over_the_past"}  # with no loop they are one large graph
+
+
+@functools.cache
+def program(name, T):
+    root = ZOO[name][0](T)
+    return root, mg.Graph(root, constants=True), mg.loops(root)
+
+
+@functools.cache
+def picture(name, T, **options):
+    return mg.draw(program(name, T)[0], limit=None, **options).picture
+
+
+def of_loops(found):
+    return [*found.loops, *found.maps]
+
+
+def in_boxes(shown):
+    """For each box its frame, None outside of all."""
+    return {box.id: group for group in [None, *shown.groups] for box in (shown if group is None else group).boxes}
+
+
+def exits(shown, graph, node):
+    """The box that the value of a node leaves from: its own, or the ellipse of its op."""
+    i = graph.index[node]
+    return f"v{i}" if f"v{i}" in in_boxes(shown) else f"n{i}"
+
+
+def ends(shown, *roles):
+    return [(arrow.source, arrow.target) for arrow in shown.all_arrows() if arrow.role in roles]
+
+
+def looped():
+    return [pytest.param(name, T, id=f"{name}-{T}") for name in ZOO for T in LENGTHS if T == 6 or name not in UNLOOPED]
+
+
+# -- unrolled --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "T"), looped())
+def test_each_op_has_one_box_in_the_frame_of_its_step(name, T):
+    _, graph, found = program(name, T)
+    shown = picture(name, T, steps="all" if found.home else None)
+    ids = [box.id for box in shown.all_boxes()]
+    assert len(set(ids)) == len(ids)
+    frames = in_boxes(shown)
+    assert all(f"n{graph.index[node]}" in frames for node in graph if node.op is not None)
+    order = {group.id: i for i, group in enumerate(shown.groups)}
+    for loop in of_loops(found):
+        each = [{frames[f"n{graph.index[node]}"].id for node in step.values()} for step in loop.iterations]
+        scoped = any(node.scope is not None and "t" in node.scope for node in loop.body)
+        assert scoped or all(len(frame) == 1 for frame in each)
+        places = [order[min(frame)] for frame in each]
+        assert len(set(places)) == len(loop)
+        assert places in (sorted(places), sorted(places, reverse=True))
+
+
+@pytest.mark.parametrize(("name", "T"), looped())
+def test_a_weight_is_an_alias_in_each_step_that_reads_it(name, T):
+    _, graph, found = program(name, T)
+    shown = picture(name, T, steps="all" if found.home else None)
+    frames = in_boxes(shown)
+    for loop in of_loops(found):
+        for (i, _), leaf in loop.invariant.items():
+            if isinstance(leaf, Leaf) and leaf.requires_grad:
+                for step in loop.iterations:
+                    if i in step:
+                        frame = frames[f"n{graph.index[step[i]]}"]
+                        alias = f"p{graph.index[leaf]}_{frame.id}"
+                        assert frames[alias] is frame
+                        assert (alias, f"n{graph.index[step[i]]}") in {(arrow.source, arrow.target) for arrow in frame.arrows}
+
+
+@pytest.mark.parametrize(("name", "T"), looped())
+def test_a_state_stands_on_one_track(name, T):
+    _, graph, found = program(name, T)
+    shown = picture(name, T, steps="all" if found.home else None)
+    boxes = {box.id: box for box in shown.all_boxes()}
+    for loop in found.loops:
+        for entry in loop.carried.values():
+            made = [[step[j] for j in entry.ops if j in step][-1:] for step in loop.iterations]
+            ids = [exits(shown, graph, node) for nodes in made[:-1] for node in nodes if "t" not in (node.scope or ())]
+            assert len({boxes[id].track for id in ids}) <= 1
+
+
+def test_states_and_their_beginning_are_at_one_height():
+    shown = picture("two_layers_in_one_loop", 6)
+    heights = {}
+    places = framed(shown).boxes
+    for box in shown.all_boxes():
+        if box.track:
+            heights.setdefault(box.track, set()).add(places[box.id][1])
+    assert len(heights) == 3  # h, g, the loss
+    assert all(len(each) == 1 for each in heights.values())
+    assert [box.track in heights for box in shown.groups[0].boxes] == [True, True]
+
+
+# -- folded ----------------------------------------------------------------------------------------------------
+
+
+def folds():
+    return [each for each in looped() if program(*each.values)[2].home]
+
+
+@pytest.mark.parametrize(("name", "T"), folds())
+def test_folded_the_frames_have_the_bodies_of_the_loops_and_each_op_outside_is_there_once(name, T):
+    _, graph, found = program(name, T)
+    shown = picture(name, T, fold=True)
+    frames = in_boxes(shown)
+    ops = {id: frame for id, frame in frames.items() if id.startswith("n")}
+    bodies = {f"n{graph.index[node]}" for loop in of_loops(found) for node in loop.body}
+    outside = {f"n{graph.index[node]}" for node in found.outside if node.op is not None}
+    assert {id for id, frame in ops.items() if frame is not None} == bodies
+    assert {id for id, frame in ops.items() if frame is None} == outside
+    assert len(bodies) == sum(len(loop.body) for loop in of_loops(found))
+    assert len([box for box in shown.all_boxes() if box.id.startswith("n")]) == len(ops)
+
+
+@pytest.mark.parametrize(("name", "T"), folds())
+def test_folded_what_is_carried_is_a_loop_arrow_and_nothing_else_is(name, T):
+    _, graph, found = program(name, T)
+    shown = picture(name, T, fold=True)
+    expected = set()
+    for loop in of_loops(found):
+        for (i, _), entry in loop.carried.items():
+            adds = {j for places in loop.sums().values() for j, _ in places}
+            for j in entry.ops if i not in adds else entry.ops[-1:]:
+                own = f"n{graph.index[loop.body[j]]}"
+                expected.add((own if i == j else exits(shown, graph, loop.body[j]), f"n{graph.index[loop.body[i]]}"))
+    assert set(ends(shown, "loop", "sum loop")) == expected
+
+
+@pytest.mark.parametrize(("name", "T"), folds())
+def test_folded_an_op_reads_what_the_tables_say(name, T):
+    _, graph, found = program(name, T)
+    shown = picture(name, T, fold=True)
+    arrows, frames = set(ends(shown, "flow")), in_boxes(shown)
+    for loop in of_loops(found):
+        boxes = [f"n{graph.index[node]}" for node in loop.body]
+        for (i, _), ops in loop.inside.items():
+            assert {(exits(shown, graph, loop.body[j]), boxes[i]) for j in ops} <= arrows
+        for (i, _), x in loop.invariant.items():
+            if isinstance(x, mg.graph.Node):
+                x = found.home[x][0].body[found.home[x][2]] if x in found.home else x
+                assert (exits(shown, graph, x), boxes[i]) in arrows
+        for each in loop.per_step.values():
+            kinds = {x for x in each.values() if isinstance(x, mg.graph.Node)}
+            if kinds and len(kinds) < min(len(each), 9):  # in turns: each has a box
+                assert {f"v{graph.index[x]}" for x in kinds if isinstance(x, Leaf)} <= frames.keys()
+    both = [(a.source, a.target) for a in shown.all_arrows() if a.role == "first"]
+    assert len(set(both)) == len(both)
+
+
+BOTH = [
+    "rnn_with_the_loss_inside", "rnn_of_trainable_items", "rnn_with_append_and_stack", "a_first_step_of_its_own",
+    "both_directions", "weights_in_turns", "detached_every_five", "newton", "descent_through_grad", "momentum",
+    "LSTM with lengths",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ZOO if thorough else BOTH)
+def test_both_passes_are_drawn(name):
+    root, _, _ = program(name, 6)
+    if mg.loops(mg.Graph(root, backward=True)).home:
+        for options in ({}, {"fold": True}):
+            shown = mg.draw(root, backward=True, limit=None, **options).picture
+            ids = [box.id for box in shown.all_boxes()]
+            assert len(set(ids)) == len(ids)
+
+
+# -- names, and numbers in t -----------------------------------------------------------------------------------
+
+
+def hand(T, order=lambda T: range(T), trainable=True, numpy=False):
+    """An RNN as a course writes it, and its variables."""
+    draw = np.random.default_rng(0).normal
+    W, U, b = (mg.tensor(draw(size=size), requires_grad=True) for size in ((3, 4), (4, 4), (4,)))
+    x = draw(size=(T, 2, 3)) if numpy else mg.tensor(draw(size=(T, 2, 3)), requires_grad=trainable)
+    h, hs, loss = np.zeros((2, 4)), {}, 0
+    for t in order(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        hs[t] = h
+        loss = loss + (h**2).mean()
+    return loss, {"W": W, "U": U, "b": b, "x": x, "h": h, "loss": loss}
+
+
+def titled(shown, role):
+    return sorted(box.lines[0] for box in shown.all_boxes() if box.role == role)
+
+
+@pytest.mark.parametrize("T", [6, 50])
+@pytest.mark.parametrize("numpy", [False, True])
+def test_a_name_is_that_of_all_iterations(T, numpy):
+    loss, names = hand(T, trainable=False, numpy=numpy)
+    shown = mg.draw(loss, names=names, steps="all").picture
+    every = [f"h[{t}]" for t in range(T)]
+    assert titled(shown, "tensor") == sorted([*every, *(f"loss[{t}]" for t in range(T))])
+    assert titled(shown, "input") == sorted(f"x[{t}]" for t in range(T))  # recognised by its values
+    assert titled(shown, "initial") == ["h[-1]"]
+    assert titled(shown, "alias") == sorted([*"WUb"] * T)
+    for group in shown.groups[1:]:
+        t = group.title.removeprefix("t = ")
+        assert {f"x[{t}]", f"h[{t}]", f"loss[{t}]"} <= {box.lines[0] for box in group.boxes}
+    folded = mg.draw(loss, names=names, fold=True).picture
+    assert [titled(folded, role) for role in ("tensor", "input", "initial")] == [["h[t]", "loss[t]"], ["x[t]"], ["h[-1]"]]
+
+
+@pytest.mark.parametrize("order", [range(6), range(5, -1, -1)])
+def test_letters_that_come_twice_are_told_apart_by_their_order(order):
+    x = np.eye(4)[[0, 1, 0, 2, 3, 3]]  # "hihell"
+    W, U = (mg.tensor(np.ones((4, 4)), requires_grad=True) for _ in "WU")
+    h = np.zeros(4)
+    for t in order:
+        h = np.tanh(x[t] @ W + h @ U)
+    shown = mg.draw(h.sum(), names=locals()).picture
+    frames = {group.title: [line for box in group.boxes for line in box.lines] for group in shown.groups}
+    assert all({f"x[{t}]", f"h[{t}]"} <= set(frames[f"t = {t}"]) for t in range(6))
+
+
+def test_elements_in_no_order_that_are_equal_stay_without_a_name():
+    x = np.eye(4)[[0, 1, 0, 2, 3, 3]]
+    W, U = (mg.tensor(np.ones((4, 4)), requires_grad=True) for _ in "WU")
+    h = np.zeros(4)
+    for t in (3, 5, 1, 0, 2, 4):
+        h = np.tanh(x[t] @ W + h @ U)
+    assert not [box for box in mg.draw(h.sum(), names=locals()).picture.all_boxes() if "x[" in "".join(box.lines)]
+    folded = mg.draw(h.sum(), names=locals(), fold=True).picture
+    assert "[t]" in [box.lines[0] for box in folded.all_boxes()]
+
+
+def test_tensors_in_dicts_and_lists_have_names():
+    w = {"i": [mg.tensor([1.0], requires_grad=True)], "o": (mg.tensor([2.0], requires_grad=True),)}
+    loss = (w["i"][0] * w["o"][0]).sum()
+    assert titled(mg.draw(loss, names={"w": w}).picture, "parameter") == ["w['i'][0]", "w['o'][0]"]
+
+
+@pytest.mark.parametrize(
+    ("order", "index", "titles", "back"),
+    [
+        (lambda T: range(T), "[t]", (0, 5), "h[t-1]"),
+        (lambda T: range(2, T), "[t]", (2, 5), "h[t-1]"),
+        (lambda T: reversed(range(T)), "[t]", (0, 5), "h[t+1]"),
+        (lambda T: range(0, T, 2), "[2t]", (0, 2), "h[t-1]"),
+        (lambda T: range(1, T, 2), "[2t+1]", (0, 2), "h[t-1]"),
+        (lambda T: [3, 1, 4, 1, 5, 2], "[i[t]]", (0, 5), "h[t-1]"),
+    ],
+)
+def test_an_index_is_written_in_t_and_a_loop_has_the_steps_that_it_reads(order, index, titles, back):
+    loss, names = hand(6, order)
+    first, last = titles
+    folded = mg.draw(loss, names=names, fold=True).picture
+    (group,) = folded.groups
+    assert group.title == f"one step, repeated {last - first + 1} times  (t = {first} ... {last})"
+    assert [box.lines[0] for box in group.boxes if box.lines[0].startswith("[")] == [index]
+    assert [arrow.label for arrow in folded.all_arrows() if arrow.role == "loop"] == [back]
+    unrolled = mg.draw(loss, names=names, steps="all").picture
+    assert [g.title for g in unrolled.groups if g.framed] == [f"t = {t}" for t in range(first, last + 1)]
+
+
+def test_a_loop_that_is_stacked_the_other_way_round_goes_backwards():
+    W = mg.tensor(np.eye(2) * 0.5, requires_grad=True)
+    h, outputs = np.ones(2), {}
+    for t in reversed(range(6)):
+        h = outputs[t] = np.tanh(h @ W)
+    shown = mg.draw(np.stack([outputs[t] for t in range(6)]).sum(), names={"h": h}).picture
+    frames = {group.title: group for group in shown.groups}
+    assert all(f"h[{t}]" in [line for box in frames[f"t = {t}"].boxes for line in box.lines] for t in range(6))
+    order = [group.title for group in shown.groups if group.framed]
+    assert order == [f"t = {t}" for t in range(6)]
+    assert all(arrow.back for arrow in shown.all_arrows() if arrow.role == "recurrent")
+
+
+def test_numbers_that_differ_are_not_given_as_those_of_one_iteration():
+    x, total = (mg.tensor(value, requires_grad=True) for value in (0.5, 1.0))
+    for c in (1.0, -0.5, 3.0, 2.0, 0.25, 0.75):
+        total = total * x + c
+    folded = mg.draw(total, fold=True).picture
+    assert [box.lines for box in folded.groups[0].boxes if box.role == "op"] == [["*"], ["+ c[t]"]]
+
+
+# -- the page ----------------------------------------------------------------------------------------------------
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+@pytest.mark.parametrize("name", ["rnn_with_the_loss_inside", "lstm_with_four_matrices", "weights_in_turns", "RNN"])
+def test_folded_every_node_plays_in_the_box_of_its_like(name):
+    root, graph, found = program(name, 6)
+    drawing = mg.draw(root, fold=True)
+    ids = {box.id for box in drawing.picture.all_boxes()}
+    data = data_of(drawing.html())
+    nodes = data["nodes"]
+    assert len(nodes) == len(graph.nodes)
+    for node, entry in zip(graph, nodes, strict=True):
+        assert entry["boxes"]
+        assert set(entry["boxes"]) <= ids
+        if node in found.home:
+            loop, n, i = found.home[node]
+            assert entry["t"] == n
+            assert f"n{graph.index[loop.body[i]]}" in entry["boxes"]
+    assert len(data["back"]) == sum(node.requires_grad for node in graph)
+
+
+# -- work ------------------------------------------------------------------------------------------------------
+
+
+def calls(work):
+    """How many functions of Python it calls."""
+    count = 0
+
+    def watch(frame, event, argument):
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"fold": True}, {"steps": "all"}, {"backward": True}, {"fold": True, "backward": True}], ids=str
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_the_work_is_in_proportion_to_the_steps(options, named):
+    counts, lengths = [], (60, 120, 240) if thorough or not options else (40, 80)
+    for T in lengths:
+        loss, names = hand(T)
+        draw = functools.partial(mg.draw, loss, names=names if named else None, limit=None, **options)
+        counts.append(calls(draw))
+    assert all(twice < 2.3 * once for once, twice in itertools.pairwise(counts))
+
+
+def test_a_longer_loop_has_the_same_boxes():
+    sizes = []
+    for T in (50, 100, 200):
+        loss, names = hand(T)
+        drawn = [mg.draw(loss, names=names, **options).picture for options in ({}, {"fold": True})]
+        sizes.append([(len(shown.all_boxes()), len(shown.all_arrows()), len(shown.groups)) for shown in drawn])
+    assert sizes[0] == sizes[1] == sizes[2]
