@@ -22,7 +22,7 @@ def fold(graph: Graph, marks: Marks, title: str = "", timeline: Timeline | None 
     Raises ValueError if the graph has no loop.
     """
     timeline = timeline or Timeline(graph)
-    if not timeline.folded.home:
+    if not timeline.folded.home and not timeline.turns:
         raise ValueError(
             "nothing to fold: this graph has no loop (the same ops three times or more), and no node of this graph has a scope "
             "('t', ...); draw it unrolled"
@@ -65,6 +65,8 @@ class Folding(Board):
                 continue
             if node in self.home:
                 self.lead(node)
+            elif node in self.timeline.turns:
+                self.lead_growing(node)
             else:
                 for i, operand in operand_nodes(node):
                     self.join(Arrow(self.source(operand), self.ellipse(node), operand=self.operand_number(node, i)))
@@ -79,23 +81,29 @@ class Folding(Board):
         return [*self.timeline.folded.loops, *self.timeline.folded.maps]
 
     def stand_in(self, node: Node) -> Node:
-        """The node that stands for it: of an op in a loop that of one iteration."""
+        """The node that stands for it: of an op in a loop that of one iteration, of one that grows that of the last."""
         if node not in self.home:
-            return node
+            return self.timeline.in_all_iterations(node)[-1]
         loop, _, i = self.home[node]
         return loop.body[i]
 
     def group(self, node: Node) -> Group | None:
         """The frame of the loops of the same steps."""
-        if node not in self.home:
+        if node in self.home:
+            steps = [self.timeline.steps[next(iter(step.values()))] for step in self.home[node][0].iterations]
+        elif node in self.timeline.turns:
+            steps = [self.timeline.steps[x] for x in self.timeline.in_all_iterations(node)]
+        else:
             return None
-        loop = self.home[node][0]
-        steps = [self.timeline.steps[next(iter(step.values()))] for step in loop.iterations]
         first, last = min(steps), max(steps)
         if (first, last) not in self.groups:
             times = last - first + 1
             title = f"one step, repeated {times} times  (t = {first} ... {last})"
             title = title if times > 1 else f"the only step, t = {first}"
+            if node in self.timeline.turns:
+                growing, _ = self.timeline.turns[node]
+                by = ", ".join(self.stem(growing.iterations[-1][i]) or growing.iterations[-1][i].op.name for i in growing.by)
+                title += f", as it is at t = {last}: it grows by {by}"
             group = self.groups[first, last] = Group(f"loop{len(self.groups)}", title, repeated=times > 1)
             self.picture.groups.append(group)
         return self.groups[first, last]
@@ -153,6 +161,18 @@ class Folding(Board):
         t = self.timeline.formula(loop, elements) if elements else "t"
         self.called[leaf] = f"{self.stem(leaf)}[{t}]"
         return leaf
+
+    def lead_growing(self, node: Node) -> None:
+        """The arrows to an op of what grows: what earlier iterations made comes back, all of it or the last."""
+        op, steps = self.ellipse(node), self.timeline.steps
+        for k, operand in operand_nodes(node):
+            if operand in self.timeline.turns and steps[operand] < steps[node]:
+                every = sum(x in self.timeline.turns for x in node.operands) > 1 and node.op.variadic
+                stem = self.stem(self.stand_in(operand)) or operand.op.name
+                label = f"all {stem}[s], s < t" if every else f"{stem}[t-{steps[node] - steps[operand]}]"
+                self.join(Arrow(self.source(operand), op, "loop", label))
+            else:
+                self.join(Arrow(self.source(operand), op, operand=self.operand_number(node, k)))
 
     def lead_back(self, loop: Loop, place: tuple[int, int], op: str) -> None:
         """What is carried: from the end of the iteration before."""

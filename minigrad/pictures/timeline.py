@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Leaf, Node
-from ..loops import Folded, Loop, loops
+from ..loops import Folded, Growing, Loop, loops
 from ..snapshot import Graph
 from .board import Marks, step_of
 from .strips import chosen_steps
@@ -49,6 +49,12 @@ class Timeline:
                 for n, x in loop.first.get(place, {}).items():
                     if isinstance(x, Node) and x not in self.steps:
                         self.initial.setdefault(x, (track, state, start + sign * (n - max(entry.lag, 1))))
+        self.turns: dict[Node, tuple[Growing, int]] = {}  # of what grows: the op of its body
+        for number, growing in enumerate(self.folded.growing):
+            for n, each in enumerate(growing.iterations):
+                self.turns |= {node: (growing, i) for i, node in enumerate(each)}
+                self.steps |= {node: n for node in each if node not in self.steps}
+                self.tracks |= {each[i]: f"growing{number}.{i}" for i in growing.by}
         users: dict[Node, set[int | None]] = {}
         for node in graph:
             for x in node.operands:
@@ -78,14 +84,21 @@ class Timeline:
                 return {1: "", -1: "-"}.get(slope, str(slope)) + "t" + (f"{rest:+}" if rest else "")
         return "i[t]"
 
+    def in_all_iterations(self, node: Node) -> list[Node]:
+        """The op that a node is of, in all iterations of its loop; of what is in none the node alone."""
+        if node in self.folded.home:
+            loop, _, i = self.folded.home[node]
+            return [step[i] for step in loop.iterations if i in step]
+        if node in self.turns:
+            growing, i = self.turns[node]
+            return [step[i] for step in growing.iterations]
+        return [node]
+
     def named(self, node: Node, name: str) -> Iterator[tuple[Node, str]]:
         """A name for a node; in a loop one for each iteration, h[0], h[1], ..."""
-        if node not in self.folded.home:
-            yield node, name
-            return
-        loop, _, i = self.folded.home[node]
-        stem = name.rpartition("[")[0] or name
-        yield from ((step[i], f"{stem}[{self.steps[step[i]]}]") for step in loop.iterations if i in step)
+        every, stem = self.in_all_iterations(node), name.rpartition("[")[0] or name
+        repeated = node in self.folded.home or node in self.turns
+        yield from ((each, f"{stem}[{self.steps[each]}]" if repeated else name) for each in every)
 
     def shown(self, steps: Any, marks: Marks) -> set[int] | None:
         """The steps that are drawn in full; of a backward pass those of the same t."""

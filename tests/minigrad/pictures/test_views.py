@@ -192,3 +192,26 @@ def test_a_number_stands_on_the_side_where_it_is():
     lines = [box.lines[0] for box in unroll(Graph(1 - x), Marks()).all_boxes() if box.role == "op"]
     assert lines == ["1 -"]
     assert [box.lines[0] for box in unroll(Graph(x - 1), Marks()).all_boxes() if box.role == "op"] == ["- 1"]
+
+
+def test_attention_over_the_past_is_drawn_as_it_grows():
+    W = mg.tensor(np.eye(3), requires_grad=True, name="W")
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    past = [mg.tensor(np.zeros(3), requires_grad=True, name="h0")]
+    for t in range(5):
+        K = np.stack(past)
+        weights = np.exp((K * past[-1]).sum(axis=1))
+        h = np.tanh(x[t] + (weights / weights.sum()) @ K @ W)
+        past.append(h)
+    drawing = mg.draw(h, names={"h": h}, fold=True)
+    (group,) = drawing.picture.groups
+    assert group.title == "one step, repeated 5 times  (t = 0 ... 4), as it is at t = 4: it grows by h"
+    ops = [box.lines[0] for box in drawing.picture.all_boxes() if box.role == "op"]
+    assert ops == [node.op.symbol for node in mg.loops(h).growing[0].iterations[-1]]
+    labels = sorted(arrow.label for arrow in drawing.picture.all_arrows() if arrow.role == "loop")
+    assert labels == ["all h[s], s < t", "h[t-1]"]
+    unrolled = mg.draw(h, names={"h": h}).picture
+    assert [box.lines[0] for box in unrolled.all_boxes() if box.lines and box.lines[0].startswith("h[")] == [
+        f"h[{t}]" for t in range(5)
+    ]
+    assert [group.title for group in unrolled.groups if group.framed] == [f"t = {t}" for t in range(5)]
