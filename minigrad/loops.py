@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .graph import Node
-from .repeats import CARRIED, INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, runs
+from .repeats import CARRIED, INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, runs
 from .snapshot import Graph
 from .tensor import Tensor
 
@@ -294,10 +294,14 @@ def loops(what: Tensor | Graph | Iterable[Node]) -> Folded:
     """
     nodes = recorded(what)
     record = Record([node for node in nodes if node.op is not None])
-    rows = [rows for rows, _ in record.loops()]
-    rows += [few for few in record.few() if record.sources(few, strict=False) is not None and tables(record, few).holds()]
-    found = [tables(record, each) for each in rows]
-    collect(record, list(zip(found, rows, strict=True)))
+    rows = record.loops()
+    found = [tables(record, *each) for each in rows]
+    for few in record.few():
+        sources = record.sources(few, strict=False)
+        if sources is not None and (loop := tables(record, few, sources)).holds():
+            rows.append((few, sources))
+            found.append(loop)
+    collect(record, list(zip(found, (few for few, _ in rows), strict=True)))
     home = {node: (loop, n, i) for loop in found for n, step in enumerate(loop.iterations) for i, node in step.items()}
     outside = [node for node in nodes if node not in home]
     return Folded(
@@ -328,13 +332,11 @@ def recorded(what: Any) -> list[Node]:
 # -- from numbers to tables ---------------------------------------------------------------------------------
 
 
-def tables(record: Record, rows: np.ndarray) -> Loop:
+def tables(record: Record, rows: np.ndarray, sources: Sources) -> Loop:
     """The loop whose iterations are these rows."""
     ops = record.ops
     steps = [{i: ops[at] for i, at in enumerate(row) if at >= 0} for row in rows.tolist()]
     loop = Loop(steps)
-    sources = record.sources(rows, strict=False)
-    assert sources is not None
     for (i, k), (kind, *what) in sources.items():
         if kind == INSIDE:
             loop.inside[i, k], others = what[0], what[2]
@@ -353,7 +355,7 @@ def tables(record: Record, rows: np.ndarray) -> Loop:
                 loop.options[i, key] = each
     if len(loop.body) >= 2 * LEAST:
         within, _ = record.within(rows)
-        loop.inner = [tables(within, inner) for inner, carries in within.loops() if carries]
+        loop.inner = [inner for each in within.loops() if (inner := tables(within, *each)).carried]
     return loop
 
 

@@ -15,9 +15,8 @@ Scopes help where they exist, and no step depends on them.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,7 @@ FEWEST = 7  # ops that a loop spares
 PERIODS = 48  # how many periods are tried
 STARTS = 4  # how many beginnings of a first iteration are tried
 WIDTH, WIDE = 8, 200  # of the search for the best reading of an iteration; bodies of more ops get none
+SKIP = 3  # what an op that is left out costs in an alignment
 LEAP = 128  # iterations taken at once
 INSIDE, CARRIED, INVARIANT, PER_STEP, ANY = "inside", "carried", "invariant", "per step", "any"
 Place = tuple[int, int]  # operand k of op i of the body
@@ -119,11 +119,11 @@ class Record:
 
     # -- the search --------------------------------------------------------------------------------------------
 
-    def loops(self) -> list[tuple[np.ndarray, bool]]:
-        """The rows of loops that do not overlap, and whether they carry something. A map gives way where a loop grows."""
+    def loops(self) -> list[tuple[np.ndarray, Sources]]:
+        """The rows of loops that do not overlap, and their sources. A map gives way where a loop grows."""
         heap = [(p - (end - start) // p * p, p, start, end) for p in self.periods() for start, end in self.stretches(p)]
         heapq.heapify(heap)
-        found: list[tuple[np.ndarray, bool]] = []
+        found: list[tuple[np.ndarray, Sources]] = []
         while heap:
             _, p, start, end = heapq.heappop(heap)
             if self.taken[start:end].any():  # what is left of it, if it is enough
@@ -132,17 +132,64 @@ class Record:
                         heapq.heappush(heap, (p - (b - a) // p * p, p, start + a, start + b))
                 continue
             rows, sources = self.cut(start, end, p)
-            if sources is None:
+            if sources is not None and carries(sources):
+                if (len(rows) - 1) * p < FEWEST:
+                    continue
+                rows, sources = self.grown(rows, sources)
+            if sources is not None:
+                self.taken[rows[rows >= 0]] = 1 + carries(sources)
+                found.append((rows, sources))
+        for number, (rows, sources) in enumerate(found):
+            if not carries(sources):
+                rows = longest(rows, (self.taken[rows] == 1).all(1))
+                found[number] = rows, self.sources(rows) or {} if len(rows) >= LEAST else {}
+        return sorted(((rows, sources) for rows, sources in found if sources), key=lambda each: int(each[0].max()))
+
+    def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
+        """A stretch as iterations: begun at a new t, else where fewest values go from one iteration to the next."""
+        sources = None
+        first, end = self.turn(start, end, p)
+        while sources is None and first < start + p and (end - first) // p >= LEAST:
+            rows = iterations(first, p, (end - first) // p)
+            sources = self.sources(rows)
+            first += 1  # the stretch may begin with an op of what was before
+        if sources is not None and step_of(self.ops[first - 1]) is None:
+            live = alive(sources, p)
+            move = int(np.argmin(live))
+            if live[move] < live[0] and (fewer := (end - first + 1 - move) // p) >= LEAST:
+                moved = iterations(first - 1 + move, p, fewer)
+                better = self.sources(moved)
+                if better is not None:
+                    return moved, better
+        return (rows, sources) if sources is not None else (np.empty((0, p), int), None)
+
+    def turn(self, start: int, end: int, p: int) -> tuple[int, int]:
+        """The stretch from a new t on, up to where the last t ends: if there is one new t in each iteration."""
+        t = [step_of(node) for node in self.ops[max(start - 1, 0) : start + p]]
+        t = t if start else [None, *t]
+        turns = [start + i for i in range(p) if t[i + 1] is not t[i]]
+        if t[-1] is None or len(turns) != 1:
+            return start, end
+        last = turns[0] + (end - turns[0]) // p * p
+        return turns[0], last - p * (last < self.n and step_of(self.ops[last]) is step_of(self.ops[last - 1]))
+
+    def grown(self, rows: np.ndarray, sources: Sources) -> tuple[np.ndarray, Sources]:
+        """A loop grown at both ends; or, where its body is little more than one inner loop that goes on from one iteration
+        to the next, that loop: a layer's backward pass, in which gradients are gathered every 64 steps."""
+        p = rows.shape[1]
+        record, ops = self.within(rows[len(rows) // 2 :][:1])
+        for at, _ in record.loops() if p >= 2 * LEAST else ():
+            inner = np.where(at >= 0, ops[at], -1)
+            usual = inner[len(inner) // 2] >= 0
+            core = longest(inner[:, usual], ((inner >= 0) == usual).all(1))
+            if len(core) < LEAST or (p - core.size) * 8 > p:
                 continue
-            carries = any(kind == CARRIED for kind, *_ in sources.values())
-            if carries and (len(rows) - 1) * p < FEWEST:
-                continue
-            if carries:
-                rows = self.flat(rows, sources)
-            self.taken[rows[rows >= 0]] = 1 + carries
-            found.append((rows, carries))
-        kept = [(rows if carries else longest(rows, (self.taken[rows] == 1).all(1)), carries) for rows, carries in found]
-        return sorted((x for x in kept if len(x[0]) >= LEAST), key=lambda x: int(x[0].max()))
+            inside = self.sources(core)
+            if inside is not None and carries(inside):
+                all_of_it, of_it = Growth(self, core, inside).rows()
+                if all_of_it[all_of_it >= 0].min() <= rows.min() and all_of_it.max() >= rows.max():
+                    return all_of_it, of_it
+        return Growth(self, rows, sources).rows()
 
     def few(self) -> Iterator[np.ndarray]:
         """The rows of one time step or two, too few to be found: as their scopes say. They may be no loop."""
@@ -164,111 +211,62 @@ class Record:
             if all((row >= 0).sum() == len(step) for row, step in zip(rows, steps, strict=True)):
                 yield rows
 
-    def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
-        """A stretch as iterations: begun at a new t, else where fewest values go from one iteration to the next."""
-        first, times = self.aligned(start, end, p)
-        rows = iterations(first, p, times)
-        sources = self.sources(rows) if times >= LEAST else None
-        while sources is None and first < start + p and (end - first - 1) // p >= LEAST:
-            first, times = first + 1, (end - first - 1) // p  # the stretch may begin with an op of what was before
-            rows = iterations(first, p, times)
-            sources = self.sources(rows)
-        if sources is not None and step_of(self.ops[first]) is None:
-            live = alive(sources, p)
-            move = int(np.argmin(live))
-            if live[move] < live[0] and (fewer := (end - first - move) // p) >= LEAST:
-                moved = iterations(first + move, p, fewer)
-                better = self.sources(moved)
-                if better is not None:
-                    return moved, better
-        return rows, sources
-
-    def aligned(self, start: int, end: int, p: int) -> tuple[int, int]:
-        """Where the first iteration begins, and how many there are: at a new t, or after a first one that lacks some ops."""
-        t = [step_of(node) for node in self.ops[max(start - 1, 0) : start + p]]
-        t = t if start else [None, *t]
-        turns = [start + i for i in range(p) if t[i + 1] is not t[i]]
-        if t[-1] is not None and len(turns) == 1:
-            times = (end - turns[0]) // p
-            last = turns[0] + times * p
-            return turns[0], times - (last < self.n and step_of(self.ops[last]) is step_of(self.ops[last - 1]))
-        j = min(self.before(start, start, p), default=0)
-        j *= (end - start) % p > 0 and (end - start - j) // p >= (end - start) // p - 1
-        return start + j, (end - start - j) // p
-
-    def before(self, stop: int, first: int, p: int) -> dict[int, int]:
-        """Ops right before `stop` that are ops of the body (the p from `first` on) in its order: position -> number."""
-        found: dict[int, int] = {}
-        place = p
-        for i in range(stop - 1, max(stop - p, -1), -1):
-            for j in range(place - 1, -1, -1) if self.taken[i] < 2 else ():
-                a, b = first + j, first + j + p
-                if self.words[i] == self.words[a]:
-                    x, y, z = (self.reads[self.starts[c] : self.starts[c + 1]] for c in (i, a, b))
-                    if (x[y == z] == y[y == z]).all():  # the same weights
-                        found[j], place = i, j
-                        break
-            else:
-                break
-        return found
-
     # -- what the operands of a body read ----------------------------------------------------------------------
 
     def sources(self, rows: np.ndarray, strict: bool = True) -> Sources | None:
         """Where each operand of the body comes from; None if rows are no loop: if an operand fits no table, or if each
         iteration has weights of its own. `strict` allows no iteration that begins anew."""
-        lo, hi = int(rows[rows >= 0].min()), int(rows.max()) + 1
+        there = rows >= 0
+        lo, hi = int(rows[there].min()), int(rows.max()) + 1
         slot, turn = np.full(hi - lo, -1), np.full(hi - lo, -1)
-        turns, slots = np.nonzero(rows >= 0)
-        slot[rows[turns, slots] - lo], turn[rows[turns, slots] - lo] = slots, turns
+        turn[rows[there] - lo], slot[rows[there] - lo] = np.nonzero(there)
+        like = rows.max(0)  # an op of each slot
+        counts = self.starts[like + 1] - self.starts[like]
+        column = np.repeat(np.arange(len(like)), counts)
+        k = np.arange(len(column)) - np.repeat(np.cumsum(counts) - counts, counts)
+        has, n = there[:, column], np.arange(len(rows))[:, None]
+        place = np.where(has, self.starts[rows[:, column]] + k, 0)
+        read = self.reads[place]
+        at = np.where(has & (read >= lo) & (read < hi), read - lo, 0)
+        inside = has & (read >= lo) & (read < hi) & (slot[at] >= 0)
+        made, lag = np.where(inside, slot[at], -1), np.where(inside, n - turn[at], -1)
+        op, late = made.max(0), lag.max(0)
+        others = has & ~inside
+        plain = (((made == op) & (lag == late)) | ~inside).all(0) & ~(others & (n >= late)).any(0)
+        within = inside.any(0)
+        first = has.argmax(0), np.arange(len(column))
+        same = ((read == read[first]) | ~has).all(0)
+        weight = ~within & self.firm[place[first]] & (read[first] < 0)
+        if (strict and (within & ~plain).any()) or ((weight & ~same).any() and not (weight & same).any()):
+            return None
         found: Sources = {}
-        own = shared = False
-        for i in range(rows.shape[1]):
-            there = np.flatnonzero(rows[:, i] >= 0)
-            first = self.starts[rows[there, i]]
-            for k in range(len(self.ops[rows[there[0], i]].operands)):
-                x = self.reads[first + k]
-                weight = bool(x[0] < 0 and self.firm[first[0] + k])
-                within = (x >= lo) & (x < hi)
-                if within.any():
-                    source = self.newest(rows, (i, there), (x, within), (slot[x[within] - lo], turn[x[within] - lo]), strict)
-                    if source is None:
-                        return None
-                    found[i, k] = source
-                elif (x == x[0]).all():
-                    found[i, k] = INVARIANT, int(x[0])
-                    shared |= weight
-                else:
-                    found[i, k] = (PER_STEP,)
-                    own |= weight
+        chance = len(rows) >= LEAST
+        every = zip(column.tolist(), k.tolist(), within.tolist(), plain.tolist(), op.tolist(), late.tolist(), same.tolist(), strict=True)
+        for c, (i, k_, internal, simple, j, back, constant) in enumerate(every):
+            if not internal:
+                found[i, k_] = (INVARIANT, int(read[first[0][c], c])) if constant else (PER_STEP,)
+            elif simple:
+                found[i, k_] = (CARRIED if back else INSIDE), (j,), back, np.flatnonzero(others[:, c]).tolist()
+            else:
+                found[i, k_] = self.newest(rows, i, read[:, c], (has[:, c], inside[:, c]), (made[:, c], lag[:, c]))
         carried = [source[3] for source in found.values() if source[0] == CARRIED]
-        once = bool(carried) and len(rows) >= LEAST and all(len(others) >= len(rows) - 1 for others in carried)  # by chance
-        return None if once or (own and not shared) else found
+        return None if carried and chance and all(len(each) >= len(rows) - 1 for each in carried) else found
 
-    def newest(self, rows: np.ndarray, reader: Any, read: Any, made: Any, strict: bool) -> tuple[Any, ...] | None:
+    def newest(self, rows: np.ndarray, i: int, read: np.ndarray, where: Any, made: Any) -> tuple[Any, ...]:
         """An operand made within the loop as INSIDE or CARRIED: by which ops, how late, and where iterations read others."""
-        (i, there), (x, within), (slots, turns) = reader, read, made
-        back = there[within] - turns
-        lag = int(back[0])
-        if (slots == slots[0]).all() and (back == lag).all() and there[~within].max(initial=-1) < lag:  # as in most loops
-            return (CARRIED if lag else INSIDE), (int(slots[0]),), lag, there[~within].tolist()
-        ops = np.unique(slots)
+        (has, inside), (slots, lags) = where, made
+        ops = np.unique(slots[inside])
         results = np.maximum.accumulate(rows[:, ops].max(1))
-        best: tuple[Any, ...] | None = None
-        for lag in np.unique(back)[:4].tolist():
+        trials = []
+        for lag in np.unique(lags[inside])[:4].tolist():
             earlier = max(lag, 1)
             expected = np.concatenate([np.full(min(earlier, len(rows)), -1), results[:-earlier]])
             if lag == 0 and (ops < i).any():
                 expected = np.maximum(expected, rows[:, ops[ops < i]].max(1))
-            expected = expected[there]
-            wrong = int((expected[within] != x[within]).sum() + (expected[~within] >= 0).sum())
-            if best is None or wrong < best[0]:
-                best = wrong, lag, there[~within | (expected != x)].tolist()
-        assert best is not None
-        wrong, lag, others = best
-        if wrong and strict:
-            return None
-        return (CARRIED if back.any() else INSIDE), tuple(ops.tolist()), lag, others
+            wrong = np.where(inside, expected != read, has & (expected >= 0))
+            trials.append((int(wrong.sum()), lag, np.flatnonzero(has & (~inside | wrong)).tolist()))
+        _, lag, others = min(trials)
+        return (CARRIED if lags[inside].any() else INSIDE), tuple(ops.tolist()), lag, others
 
     def within(self, rows: np.ndarray) -> tuple[Record, np.ndarray]:
         """The fullest iteration as a record of its own, and the numbers of its ops in this one."""
@@ -276,335 +274,191 @@ class Record:
         ops = fullest[fullest >= 0]
         return Record([self.ops[i] for i in ops]), ops
 
-    # -- growing -----------------------------------------------------------------------------------------------
+    # -- neighbours of a loop ----------------------------------------------------------------------------------
 
-    def flat(self, rows: np.ndarray, sources: Sources) -> np.ndarray:
-        """A loop grown at both ends; or, where its body is little more than one inner loop that goes on from one iteration
-        to the next, that loop: a layer's backward pass, in which gradients are gathered every 64 steps."""
-        p = rows.shape[1]
-        record, ops = self.within(rows[len(rows) // 2 :][:1])
-        for at, carries in record.loops() if p >= 2 * LEAST else ():
-            inner = np.where(at >= 0, ops[at], -1)
-            usual = inner[len(inner) // 2] >= 0
-            core = longest(inner[:, usual], ((inner >= 0) == usual).all(1))
-            if not carries or len(core) < LEAST or (p - core.size) * 8 > p:
-                continue
-            inside = self.sources(core)
-            if inside is not None:
-                grown = Growth(self, core, inside).rows()
-                if grown[grown >= 0].min() <= rows.min() and grown.max() >= rows.max():
-                    return grown
-        return Growth(self, rows, sources).rows()
+    def repeated(self, start: int, q: int, on: int, bound: int, shared: np.ndarray) -> int:
+        """How often the q ops from `start` on come again right behind (`on` = 1) or before (-1): LEAP times at most."""
+        times = min(LEAP, (self.n - start) // q - 1 if on > 0 else start // q)
+        for part in ("words", "reads"):
+            if times <= 0:
+                return 0
+            lo = start + q if on > 0 else start - times * q
+            hi, before = lo + times * q, lo - on * q
+            if part == "words":
+                right = (self.words[lo:hi] == self.words[before : before + hi - lo]) & (self.taken[lo:hi] < 2)
+            else:
+                a, b, c = (int(self.starts[x]) for x in (lo, hi, before))
+                new, old = self.reads[a:b], self.reads[c : c + b - a]
+                outside = (new < min(lo, bound)) & (old < min(lo, bound)) & ~np.isin(new, shared) & ~np.isin(old, shared)
+                right = np.ones(hi - lo, bool)
+                right[self.owner[a:b][(new - old != on * q) & (new != old) & ~outside] - lo] = False
+            wrong = np.flatnonzero(~right[::on])
+            times = int(wrong[0]) // q if len(wrong) else times
+        return times
 
+    def likeness(self, ops: np.ndarray, slots: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How well each op fits each slot (an op like it): below zero for another word or weight. And where the word is
+        the same but not the weight."""
+        a, b = self.operands(ops)[:, None], self.operands(slots)[None, :]
+        word = self.words[ops][:, None] == self.words[slots]
+        clash = word & ((a != b) & (np.isin(a, shared) | np.isin(b, shared))).any(-1)
+        return np.where(word & ~clash, 1 + (a == b).sum(-1), -self.n * 9), clash
 
-class Trial(NamedTuple):
-    """Ops tried as one iteration. `found` tells of each op its slot, None for a further op."""
-
-    score: int = 0  # 2 for each op that fits, -1 for each further op, and in the end for each op of the core that lacks
-    rank: int = -1  # of the last slot
-    found: tuple[tuple[int, int | None], ...] = ()
-    step: dict[int, int] = {}  # slot -> op
-    slots: dict[int, int] = {}  # op -> slot
-    core: int = 0  # how many of them are of the core
+    def operands(self, ops: np.ndarray) -> np.ndarray:
+        """Of four operands of each op, the leaf or the word of the op that made it."""
+        place = self.starts[ops][:, None] + np.arange(4)
+        read = np.where(place < self.starts[ops + 1][:, None], self.reads[np.minimum(place, len(self.reads) - 1)], -self.n * 9)
+        return np.where(read >= 0, self.words[np.maximum(read, 0)], read)
 
 
 class Growth:
     """A loop that grows at both ends, iteration by iteration. Slots are the ops of its body: those of the core, and more."""
 
     def __init__(self, record: Record, core: np.ndarray, sources: Sources) -> None:
-        self.record, self.core = record, core
-        self.times, self.p = map(int, core.shape)
-        self.start, self.end = int(core[0, 0]), int(core[-1, -1]) + 1  # of all iterations so far
-        self.low, self.high = 0, self.times
-        self.steps: dict[int, dict[int, int]] = {}  # iteration -> slot -> op, for all that is not in the core
-        self.home: dict[int, tuple[int, int]] = {}  # op -> iteration, slot
+        self.record, self.core, self.sources = record, core, sources
+        self.p = core.shape[1]
         self.order = list(range(self.p))  # the slots as they follow each other in the body
-        self.expects: list[list[tuple[Any, ...]]] = [[] for _ in self.order]  # of each operand of a slot
-        for (i, _), (kind, *what) in sources.items():
-            inside = kind in (INSIDE, CARRIED)
-            self.expects[i].append((CARRIED, what[0][0], what[1] if kind == CARRIED else 0) if inside else (kind, *what))
-        self.like = core[self.times // 2].tolist()
-        self.words = Counter(record.words[core[0]].tolist())
-        self.shared = {what[0] for kind, *what in sources.values() if kind == INVARIANT} & record.trainable
-        self.trial: dict[int, int] = {}  # op -> slot, in an iteration that is tried
-        self.most = 2 * self.p + 16 if self.p > 2 else 0  # further slots
-        self.lag = max(what[1] for each in self.expects for kind, *what in each if kind == CARRIED)
-        self.sort()
+        self.like = core[len(core) // 2].tolist()  # an op of each slot
+        weights = {what[0] for kind, *what in sources.values() if kind == INVARIANT}
+        self.shared = np.array(sorted(weights & record.trainable), int)
+        self.blocks = [(0, self.order[:], core)]  # iterations with the same slots: the first one, slots, ops
+        self.steps: dict[int, dict[int, int]] = {}  # of other iterations, slot -> op
+        self.last = {1: len(core) - 1, -1: 0}  # the iteration at each end, and where the loop ends there
+        self.edge = {1: int(core[-1, -1]) + 1, -1: int(core[0, 0])}
+        self.row = {1: (self.order[:], core[-1]), -1: (self.order[:], core[0])}
 
-    def sort(self) -> None:
-        """Bring ranks, and the slots of each word, up to date with `order`."""
-        self.rank = {slot: rank for rank, slot in enumerate(self.order)}
-        self.alike: dict[int, list[int]] = {}
-        for slot in self.order:
-            self.alike.setdefault(int(self.record.words[self.like[slot]]), []).append(slot)
-
-    def op(self, n: int, slot: int) -> int | None:
-        """The op of a slot in an iteration."""
-        if 0 <= n < self.times and slot < self.p:
-            return int(self.core[n, slot])
-        return self.steps.get(n, {}).get(slot)
-
-    def step(self, n: int) -> dict[int, int]:
-        """All ops of an iteration, by their slots."""
-        core = dict(enumerate(self.core[n].tolist())) if 0 <= n < self.times else {}
-        return core | self.steps.get(n, {})
-
-    def further(self, x: int) -> bool:
-        """Whether an op is none of the core's body: it is in a slot that was added, or will be."""
-        if 0 <= x - int(self.core[0, 0]) < self.core.size:
-            return False
-        return self.trial.get(x, self.home.get(x, (0, self.p))[1]) >= self.p
-
-    def fits(self, op: int, slot: int, n: int) -> bool:
-        """Whether an op reads what its slot reads, as far as that exists in iteration n and those before."""
-        record = self.record
-        first, like = record.starts[op], record.starts[self.like[slot]]
-        for k, (kind, *what) in enumerate(self.expects[slot]):
-            x = int(record.reads[first + k])
-            if kind == INVARIANT:
-                if x != what[0] and (x >= 0 or what[0] >= 0 or record.firm[first + k] or record.firm[like + k]):
-                    return False
-            elif x in self.shared:
-                return False
-            elif kind == ANY:
-                continue
-            elif kind == PER_STEP:
-                if x >= self.start:
-                    return False
-            elif (made := self.op(n - what[1], what[0])) is None:  # an initial value, or what stands in for it
-                initial, shape = record.ops[op].operands[k], record.ops[self.like[slot]].operands[k].shape
-                old = x < self.start or x < min(self.step(max(n - what[1] - 1, self.low)).values(), default=0)
-                if (old and n - what[1] >= self.low < n) or getattr(initial, "shape", ()) != shape:
-                    return False
-            elif x != made and not (x > made and self.further(x)):
-                return False
-        return True
-
-    def matches(self, op: int, n: int, rank: int) -> list[int]:
-        """The slots after a rank that an op fits in; first those whose reading from outside moves on evenly."""
-        slots = [s for s in self.alike.get(int(self.record.words[op]), ()) if self.rank[s] > rank and self.fits(op, s, n)]
-        return sorted(slots, key=lambda slot: not self.even(op, slot, n)) if len(slots) > 1 else slots
-
-    def even(self, op: int, slot: int, n: int) -> bool:
-        """Whether what an op reads from outside is as far from that of the iteration before as that was from the one before."""
-        on = -1 if n < 0 else 1
-        one, two = self.op(n - on, slot), self.op(n - 2 * on, slot)
-        starts, reads = self.record.starts, self.record.reads
-        return (
-            one is not None
-            and two is not None
-            and all(
-                bool(reads[starts[op] + k] - reads[starts[one] + k] == reads[starts[one] + k] - reads[starts[two] + k])
-                for k, (kind, *_) in enumerate(self.expects[slot])
-                if kind == PER_STEP
-            )
-        )
-
-    def possible(self, start: int, stop: int | None) -> bool:
-        """Whether the words of the ops from `start` on are enough for an iteration."""
-        words = Counter(self.record.words[start : start + self.p + self.most if stop is None else stop].tolist())
-        return 3 * sum(min(count, words[word]) for word, count in self.words.items()) >= self.p
-
-    def read(self, n: int, start: int, stop: int | None, width: int) -> Trial:
-        """The best reading of the ops from `start` on (up to `stop` if there is one) as iteration n: a beam search."""
-        trials, best = [Trial()], Trial(-self.record.n)
-        for op in range(start, self.record.n if stop is None else stop):
-            if self.record.taken[op] > 1 or not trials:
-                break
-            new = [each for trial in trials for each in self.branches(trial, op, n, stop, width)]
-            one_a_rank = {trial.rank: trial for trial in sorted(new, key=lambda t: t.score)}  # the best
-            trials = sorted(one_a_rank.values(), key=lambda t: (-t.score, t.rank))[:width]
-            for trial in trials:
-                if trial.found[-1][1] is not None if stop is None else op + 1 == stop:
-                    best = max(best, trial._replace(score=trial.score - self.p + trial.core), key=lambda t: t.score)
-        self.steps.pop(n, None)
-        return best
-
-    def branches(self, trial: Trial, op: int, n: int, stop: int | None, width: int) -> Iterator[Trial]:
-        """A trial with one op more: in a slot, or as a further op, if the next iteration does not begin here."""
-        self.steps[n], self.trial = trial.step, trial.slots
-        slots = self.matches(op, n, trial.rank)
-        for slot in slots[:width]:
-            found = (*trial.found, (op, slot))
-            core = trial.core + (slot < self.p)
-            yield Trial(trial.score + 2, self.rank[slot], found, trial.step | {slot: op}, trial.slots | {op: slot}, core)
-        if not slots and stop is None and trial.step and self.matches(op, n + 1, -1):
-            return
-        if (not slots or width > 1) and len(trial.found) - len(trial.step) < self.most + self.p - len(self.order):
-            yield trial._replace(score=trial.score - 1, found=(*trial.found, (op, None)))
-
-    def take(self, n: int, starts: list[int], stop: int | None) -> bool:
-        """Make the ops from one of `starts` on iteration n, if they fit."""
-        before = self.low, self.start
-        starts = [start for start in starts if self.possible(start, stop)]
-        for width in (1, WIDTH) if self.p <= WIDE else (1,):  # a wide search where the narrow one finds too little
-            trials = []
-            for start in starts:
-                self.low, self.start = min(n, before[0]), min(start, before[1])
-                trials.append((self.read(n, start, stop, width), start))
-                if trials[-1][0].core == len(trials[-1][0].found) == self.p:
-                    break
-            trials.sort(key=lambda each: -each[0].score)
-            starts = [start for _, start in trials[:STARTS]]
-            for trial, start in trials[:STARTS]:
-                self.low, self.start = min(n, before[0]), min(start, before[1])
-                self.steps[n], self.trial = dict(trial.step), trial.slots
-                if 4 * trial.core >= 3 * self.p * (width == 1) and self.holds(n, trial):
-                    self.put(n, trial, behind=stop is None)
-                    return True
-                del self.steps[n]
-        self.low, self.start = before
-        self.trial = {}
-        return False
-
-    def holds(self, n: int, trial: Trial) -> bool:
-        """Whether iteration n has enough of the body and is linked with its neighbour, and the later of both fits."""
-        known = trial.core
-        further = len(trial.found) - len(trial.step)
-        most_of_it = 3 * known >= self.p and 3 * further <= known
-        if not most_of_it and (5 * known < 4 * self.p or further > 3 * known):
-            return False
-        if any(slot is None and self.other_weights(op, trial) for op, slot in trial.found):
-            return False
-        reader = n + (n == self.low)
-        ops = self.step(reader)
-        earliest = min(self.step(max(reader - 1 - self.lag, self.low)).values())
-        reads, starts, begin = self.record.reads, self.record.starts, min(ops.values())
-        linked = False
-        for op in (*ops.values(), *(op for op, _ in trial.found)):
-            read = [x for x in reads[starts[op] : starts[op + 1]].tolist() if x >= self.start]
-            linked = linked or any(x < begin for x in read)
-            if read and max(read) < earliest:
-                return False  # of an iteration long ago, such as the output of one layer in another
-        return linked and all(self.fits(op, slot, reader) for slot, op in ops.items())
-
-    def other_weights(self, op: int, trial: Trial) -> bool:
-        """Whether an op does with a weight what a slot without an op does with another: this is another layer."""
-        record = self.record
-        reads = record.reads[record.starts[op] : record.starts[op + 1]].tolist()
-        for slot in self.alike.get(int(record.words[op]), ()):
-            for x, (kind, *what) in zip(reads, self.expects[slot], strict=True) if slot not in trial.step else ():
-                if kind == INVARIANT and x != what[0] and x in record.trainable and what[0] in record.trainable:
-                    return True
-        return False
-
-    def put(self, n: int, trial: Trial, behind: bool) -> None:
-        """Keep a trial as iteration n. Further ops at its beginning belong to the iteration before, unless t is that of n."""
-        self.trial = {}
-        self.home |= {op: (n, slot) for slot, op in trial.step.items()}
-        t = step_of(self.record.ops[min(trial.step.values())])
-        last: int | None = None
-        for op, slot in trial.found:
-            if slot is not None:
-                last = slot
-            elif last is None and behind and (t is None or step_of(self.record.ops[op]) is not t):
-                self.add(op, n - 1, self.order[-1])
-            else:
-                last = self.add(op, n, last)
-        self.end = max(self.end, trial.found[-1][0] + 1)
-
-    def add(self, op: int, n: int, after: int | None) -> int:
-        """Put an op into iteration n, in a new slot that follows slot `after`."""
-        record, slot = self.record, len(self.like)
-        self.steps.setdefault(n, {})[slot] = op
-        self.home[op] = n, slot
-        self.like.append(op)
-        self.order.insert(0 if after is None else self.rank[after] + 1, slot)
-        expects: list[tuple[Any, ...]] = []
-        for k in range(record.starts[op], record.starts[op + 1]):
-            x = int(record.reads[k])
-            inside = x - int(self.core[0, 0])
-            at = divmod(inside, self.p) if 0 <= inside < self.core.size else self.home.get(x)
-            initial = (INVARIANT, x) if x in record.trainable else (PER_STEP,) if x < 0 else (ANY,)
-            expects.append((CARRIED, at[1], n - at[0]) if at else initial)
-        self.expects.append(expects)
-        self.sort()
-        return slot
-
-    def leap(self, n: int) -> int:
-        """Take at once the iterations after n (before it, if it is below zero) that do as n did, which did as its neighbour."""
-        step, on = self.step(n), -1 if n < 0 else 1
-        q, first = len(step), min(step.values())
-        if step.keys() != self.step(n - on).keys() or max(step.values()) - first + 1 != q:
-            return 0
-        moves = np.array(
-            [kind != INVARIANT for _, slot in sorted((op, s) for s, op in step.items()) for kind, *_ in self.expects[slot]]
-        )
-        count = more = self.repeated(first + on * q, q, on, moves)
-        while more == LEAP:
-            more = self.repeated(first + on * q * (count + 1), q, on, moves)
-            count += more
-        for m in range(1, count + 1):
-            self.steps[n + on * m] = {slot: op + on * q * m for slot, op in step.items()}
-            self.home |= {op + on * q * m: (n + on * m, slot) for slot, op in step.items()}
-        self.start, self.end = min(self.start, first + on * q * count), max(self.end, first + q + on * q * count)
-        return count
-
-    def repeated(self, start: int, q: int, on: int, moves: np.ndarray) -> int:
-        """How many iterations of q ops, the first one at `start`, do as their neighbours: LEAP at most."""
-        record = self.record
-        lo, hi = (start, min(start + LEAP * q, record.n)) if on > 0 else (max(start + q - LEAP * q, 0), max(start + q, 0))
-        if lo >= hi:
-            return 0
-        same = (record.words[lo:hi] == record.words[lo - on * q : hi - on * q]) & (record.taken[lo:hi] < 2)
-        wrong = np.flatnonzero(~same)
-        if len(wrong):
-            lo, hi = (lo, lo + int(wrong[0])) if on > 0 else (lo + int(wrong[-1]) + 1, hi)
-        if lo >= hi:
-            return 0
-        first, last = record.starts[lo], record.starts[hi]
-        before = record.starts[lo - on * q]
-        new, old = record.reads[first:last], record.reads[before : before + last - first]
-        moves = np.tile(moves, LEAP + 1)[: len(new)] if on > 0 else np.tile(moves, LEAP + 1)[-len(new) :]
-        outside = (new < self.start) & (old < self.start)
-        fits = (new - old == on * q) & ~outside | outside & ((new == old) | moves & ((new >= 0) | ~record.firm[first:last]))
-        wrong = record.owner[first:last][~fits]
-        if len(wrong):
-            lo, hi = (lo, int(wrong[0])) if on > 0 else (int(wrong[-1]) + 1, hi)
-        return max(hi - lo, 0) // q
-
-    def finish(self, n: int) -> None:
-        """Give the last iteration the ops that follow it and that others have there."""
-        rank = max(self.rank[slot] for slot in self.step(n))
-        while self.end < self.record.n and self.record.taken[self.end] < 2:
-            self.steps.setdefault(n, {})
-            slots = self.matches(self.end, n, rank)
-            if not slots:
-                return
-            self.steps[n][slots[0]] = self.end
-            self.home[self.end] = n, slots[0]
-            rank, self.end = self.rank[slots[0]], self.end + 1
-
-    def starts(self) -> list[int]:
-        """Where an iteration before the first one may begin: at its t; else at an op that begins others, first where the
-        iteration would be as long as the next one."""
-        record, stop = self.record, self.start
-        earliest = max(stop - self.p - self.most, 0)
-        t = step_of(record.ops[stop - 1]) if stop else None
-        if t is not None:
-            return [next((i + 1 for i in range(stop - 1, earliest - 1, -1) if step_of(record.ops[i]) is not t), earliest)]
-        words = {int(record.words[self.like[slot]]) for slot in self.order[: max(3, self.p // 4)]}
-        likely = max(stop - len(self.step(self.low)), 0)
-        return [i for i in (likely, *range(earliest, stop)) if int(record.words[i]) in words] if stop else []
-
-    def rows(self) -> np.ndarray:
+    def rows(self) -> tuple[np.ndarray, Sources]:
         """The rows of the loop when it has grown as far as it can."""
-        while self.take(self.low - 1, self.starts(), self.start):
-            self.low -= self.leap(self.low)
-        self.finish(self.high - 1)
-        while self.end < self.record.n and self.take(self.high, [self.end], None):
-            self.finish(self.high)
-            self.high += 1 + self.leap(self.high)
-            self.finish(self.high - 1)
-        rows = np.full((self.high - self.low, len(self.order)), -1)
-        rows[-self.low : self.times - self.low, [self.rank[slot] for slot in range(self.p)]] = self.core
+        for on in (-1, 1):
+            while self.leap(on) or self.odd(on):
+                pass
+        rank = {slot: rank for rank, slot in enumerate(self.order)}
+        low = self.last[-1]
+        rows = np.full((self.last[1] - low + 1, len(self.order)), -1)
+        for n, slots, ops in self.blocks:
+            rows[n - low : n - low + len(ops), [rank[slot] for slot in slots]] = ops
         for n, step in self.steps.items():
             for slot, op in step.items():
-                rows[n - self.low, self.rank[slot]] = op
-        return rows if self.record.sources(rows, strict=False) is not None else self.core
+                rows[n - low, rank[slot]] = op
+        c = int((rows[0] >= 0).argmax())
+        if c and (rows[-1, c:] < 0).all() and step_of(self.record.ops[rows[0, c]]) is None:  # two parts of one iteration
+            rows = np.hstack([rows[:-1, c:], rows[1:, :c]])
+        sources = self.record.sources(rows, strict=False)
+        return (rows, sources) if sources is not None else (self.core, self.sources)
+
+    def leap(self, on: int) -> bool:
+        """Take at once the iterations that do exactly as the last one."""
+        slots, ops = self.row[on]
+        q, edge = len(ops), int(ops[-1]) + 1 if on > 0 else int(ops[0])
+        if edge != self.edge[on] or ops[-1] - ops[0] + 1 != q:
+            return False
+        times = self.record.repeated(int(ops[0]), q, on, self.edge[-1], self.shared)
+        if times:
+            more = ops + on * q * np.arange(1, times + 1)[:, None]
+            self.last[on] += on * times
+            self.edge[on] += on * times * q
+            self.blocks.append((min(self.last[on], self.last[on] - on * (times - 1)), slots, more[::on]))
+            self.row[on] = slots, more[-1]
+        return times > 0
+
+    def odd(self, on: int) -> bool:
+        """Take an iteration that has other ops than the last one, if the next ops are enough of the body."""
+        record, n, order = self.record, self.last[on], self.order[::on]
+        have = {*self.row[on][0], *self.steps.get(n, ())}
+        rest = order[1 + max(i for i, slot in enumerate(order) if slot in have) :]
+        window = self.window(on, 2 * len(order) + 16)
+        columns = rest + order + order
+        if not len(window):
+            return False
+        fit, clash = record.likeness(window, np.array([self.like[slot] for slot in columns]), self.shared)
+        pairs = {i: c for i, c in aligned(fit) if c < len(rest) + len(order)}
+        old = {i: columns[c] for i, c in pairs.items() if c < len(rest)}
+        new = {i: columns[c] for i, c in pairs.items() if c >= len(rest)}
+        if new and self.holds(on, window, old, new, clash[:, len(rest) : len(rest) + len(order)]):
+            self.put(on, window, old, new)
+            return True
+        count = next(i for i in range(len(window) + 1) if i not in old)
+        self.steps.setdefault(n, {}).update({old[i]: int(window[i]) for i in range(count)})
+        self.edge[on] += on * count
+        return False
+
+    def window(self, on: int, most: int) -> np.ndarray:
+        """The ops next to the loop that are in no other, nearest first."""
+        edge, record = self.edge[on], self.record
+        ops = np.arange(edge, min(edge + most, record.n)) if on > 0 else np.arange(edge - 1, max(edge - 1 - most, -1), -1)
+        taken = np.flatnonzero(record.taken[ops] > 1)
+        return ops[: taken[0]] if len(taken) else ops
+
+    def holds(self, on: int, window: np.ndarray, old: dict[int, int], new: dict[int, int], clash: np.ndarray) -> bool:
+        """Whether an iteration has enough of the body and is linked with its neighbour, and no weights of another layer."""
+        record, order = self.record, self.order[::on]
+        known = sum(slot < self.p for slot in new.values())
+        last = max(new)
+        extra = [i for i in range(last + 1) if i not in new and i not in old]
+        most_of_it = 3 * known >= self.p and 3 * len(extra) <= known
+        if not most_of_it and (5 * known < 4 * self.p or len(extra) > 3 * known or self.p < 3):
+            return False
+        taken = set(new.values())
+        if clash[extra][:, [c for c, slot in enumerate(order) if slot not in taken]].any():
+            return False
+        ops, row = window[list(new)], self.row[on][1]
+        later, earlier = (ops, row) if on > 0 else (row, ops)
+        reads = np.concatenate([record.reads[record.starts[op] : record.starts[op + 1]] for op in later])
+        return bool(((reads >= earlier.min()) & (reads < later.min())).any())
+
+    def put(self, on: int, window: np.ndarray, old: dict[int, int], new: dict[int, int]) -> None:
+        """Keep an iteration. Further ops between it and its neighbour belong to the earlier of both, unless t is the later's."""
+        n, m = self.last[on], self.last[on] + on
+        ops = self.record.ops
+        begin, done = min(new), max(old, default=-1)
+        later = step_of(ops[window[begin]] if on > 0 else ops[min(self.row[on][1])])
+        count = max(new) + 1
+        home = {}
+        for i in range(count):
+            between = done < i < begin
+            t = step_of(ops[window[i]]) if between else None
+            is_later = t is not None and t is later
+            home[i] = (m if is_later == (on > 0) else n) if between else (n if i < begin else m)
+        last: dict[int, int | None] = {n: (old[done] if old else self.order[-1]) if on > 0 else None, m: None}
+        for i in range(count)[::on]:
+            slot = old.get(i, new.get(i))
+            if slot is None:
+                slot = len(self.like)
+                self.like.append(int(window[i]))
+                after = last[home[i]]
+                self.order.insert(0 if after is None else self.order.index(after) + 1, slot)
+            last[home[i]] = slot
+            self.steps.setdefault(home[i], {})[slot] = int(window[i])
+        self.last[on], self.edge[on] = m, self.edge[on] + on * count
+        step = self.steps[m]
+        self.row[on] = list(step), np.array(list(step.values()))
 
 
 # -- small parts -----------------------------------------------------------------------------------------------
+
+
+def carries(sources: Sources) -> bool:
+    return any(kind == CARRIED for kind, *_ in sources.values())
+
+
+def aligned(fit: np.ndarray) -> list[tuple[int, int]]:
+    """Ops (rows) with slots (columns) so that both go on and the sum of `fit` is greatest. An op left out costs 1."""
+    best = np.zeros((fit.shape[0] + 1, fit.shape[1] + 1), int)
+    for i, row in enumerate(fit):
+        np.maximum(best[i] - SKIP, -SKIP * fit.shape[0], out=best[i + 1])
+        np.maximum(best[i + 1, 1:], best[i, :-1] + row, out=best[i + 1, 1:])
+        np.maximum.accumulate(best[i + 1], out=best[i + 1])
+    i, j = int(best[:, -1].argmax()), fit.shape[1]
+    pairs = []
+    while i and j:
+        if best[i, j] == best[i, j - 1]:
+            j -= 1
+        elif best[i, j] == best[i - 1, j] - SKIP:
+            i -= 1
+        else:
+            i, j = i - 1, j - 1
+            pairs.append((i, j))
+    return pairs[::-1]
 
 
 def iterations(first: int, p: int, times: int) -> np.ndarray:
