@@ -65,6 +65,9 @@ class Record:
         self.words, self.reads, self.firm = np.array(words, int), np.array(reads, int), np.array(firm, bool)
         self.starts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
         self.owner = np.repeat(np.arange(self.n), np.array(counts, int))
+        self.made = np.where(self.reads >= 0, self.words[np.maximum(self.reads, 0)] if self.n else 0, self.reads)
+        self.latest = np.full(self.n, -1)
+        np.maximum.at(self.latest, self.owner, self.reads)
         self.taken = np.zeros(self.n, np.int8)  # 1 by a map, 2 by a loop
 
     # -- periods and stretches ---------------------------------------------------------------------------------
@@ -299,16 +302,15 @@ class Record:
     def likeness(self, ops: np.ndarray, slots: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How well each op fits each slot (an op like it): below zero for another word or weight. And where the word is
         the same but not the weight."""
-        a, b = self.operands(ops)[:, None], self.operands(slots)[None, :]
         word = self.words[ops][:, None] == self.words[slots]
-        clash = word & ((a != b) & (np.isin(a, shared) | np.isin(b, shared))).any(-1)
-        return np.where(word & ~clash, 1 + (a == b).sum(-1), -self.n * 9), clash
+        reads, made = ([x[:, None] == y for x, y in ((self.operands(of, ops), self.operands(of, slots)),)][0] for of in (self.reads, self.made))
+        clash = word & (~reads & (np.isin(self.operands(self.reads, ops), shared)[:, None] | np.isin(self.operands(self.reads, slots), shared))).any(-1)
+        return np.where(word & ~clash, 1 + reads.sum(-1) + made.sum(-1), -self.n * 9), clash
 
-    def operands(self, ops: np.ndarray) -> np.ndarray:
-        """Of four operands of each op, the leaf or the word of the op that made it."""
+    def operands(self, of: np.ndarray, ops: np.ndarray) -> np.ndarray:
+        """What four operands of each op are."""
         place = self.starts[ops][:, None] + np.arange(4)
-        read = np.where(place < self.starts[ops + 1][:, None], self.reads[np.minimum(place, len(self.reads) - 1)], -self.n * 9)
-        return np.where(read >= 0, self.words[np.maximum(read, 0)], read)
+        return np.where(place < self.starts[ops + 1][:, None], of[np.minimum(place, len(of) - 1)], -self.n * 9)
 
 
 class Growth:
@@ -321,6 +323,7 @@ class Growth:
         self.like = core[len(core) // 2].tolist()  # an op of each slot
         weights = {what[0] for kind, *what in sources.values() if kind == INVARIANT}
         self.shared = np.array(sorted(weights & record.trainable), int)
+        self.lag = max(what[1] for kind, *what in sources.values() if kind == CARRIED)
         self.blocks = [(0, self.order[:], core)]  # iterations with the same slots: the first one, slots, ops
         self.steps: dict[int, dict[int, int]] = {}  # of other iterations, slot -> op
         self.last = {1: len(core) - 1, -1: 0}  # the iteration at each end, and where the loop ends there
@@ -340,10 +343,14 @@ class Growth:
         for n, step in self.steps.items():
             for slot, op in step.items():
                 rows[n - low, rank[slot]] = op
-        c = int((rows[0] >= 0).argmax())
-        if c and (rows[-1, c:] < 0).all() and step_of(self.record.ops[rows[0, c]]) is None:  # two parts of one iteration
-            rows = np.hstack([rows[:-1, c:], rows[1:, :c]])
         sources = self.record.sources(rows, strict=False)
+        if sources is not None and step_of(self.record.ops[self.core[0, 0]]) is None:
+            live = alive(sources, len(self.order))
+            for c in range(int((rows[0] >= 0).argmax()), 0, -1):
+                if live[c] <= live[0] and 3 * (rows[-1, c:] >= 0).sum() < self.p:  # the first and the last are one iteration
+                    rows = np.hstack([rows[:-1, c:], rows[1:, :c]])
+                    sources = self.record.sources(rows, strict=False)
+                    break
         return (rows, sources) if sources is not None else (self.core, self.sources)
 
     def leap(self, on: int) -> bool:
@@ -386,8 +393,11 @@ class Growth:
         """The ops next to the loop that are in no other, nearest first."""
         edge, record = self.edge[on], self.record
         ops = np.arange(edge, min(edge + most, record.n)) if on > 0 else np.arange(edge - 1, max(edge - 1 - most, -1), -1)
-        taken = np.flatnonzero(record.taken[ops] > 1)
-        return ops[: taken[0]] if len(taken) else ops
+        wrong = np.flatnonzero((record.taken[ops] > 1) | (record.latest[ops] >= self.edge[-1]) & (record.latest[ops] < self.oldest()))
+        return ops[: wrong[0]] if len(wrong) else ops
+
+    def oldest(self) -> int:
+        return int(self.row[1][1].min()) - len(self.order) * self.lag
 
     def holds(self, on: int, window: np.ndarray, old: dict[int, int], new: dict[int, int], clash: np.ndarray) -> bool:
         """Whether an iteration has enough of the body and is linked with its neighbour, and no weights of another layer."""
