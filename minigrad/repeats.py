@@ -27,7 +27,7 @@ FEWEST = 7  # ops that a loop spares
 PERIODS = 48  # how many periods are tried
 STARTS = 4  # how many beginnings of a first iteration are tried
 WIDTH, WIDE = 8, 200  # of the search for the best reading of an iteration; bodies of more ops get none
-SKIP = 3  # what an op that is left out costs in an alignment
+SKIP = 2  # what an op that is left out costs in an alignment
 LEAP = 128  # iterations taken at once
 INSIDE, CARRIED, INVARIANT, PER_STEP, ANY = "inside", "carried", "invariant", "per step", "any"
 Place = tuple[int, int]  # operand k of op i of the body
@@ -299,7 +299,7 @@ class Record:
             times = int(wrong[0]) // q if len(wrong) else times
         return times
 
-    def likeness(self, ops: np.ndarray, slots: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def likeness(self, ops: np.ndarray, slots: list[int], shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How well each op fits each slot (an op like it): below zero for another word or weight. And where the word is
         the same but not the weight."""
         word = self.words[ops][:, None] == self.words[slots]
@@ -307,8 +307,9 @@ class Record:
         clash = word & (~reads & (np.isin(self.operands(self.reads, ops), shared)[:, None] | np.isin(self.operands(self.reads, slots), shared))).any(-1)
         return np.where(word & ~clash, 1 + reads.sum(-1) + made.sum(-1), -self.n * 9), clash
 
-    def operands(self, of: np.ndarray, ops: np.ndarray) -> np.ndarray:
+    def operands(self, of: np.ndarray, ops: Any) -> np.ndarray:
         """What four operands of each op are."""
+        ops = np.asarray(ops, int)
         place = self.starts[ops][:, None] + np.arange(4)
         return np.where(place < self.starts[ops + 1][:, None], of[np.minimum(place, len(of) - 1)], -self.n * 9)
 
@@ -325,6 +326,7 @@ class Growth:
         self.shared = np.array(sorted(weights & record.trainable), int)
         self.lag = max(what[1] for kind, *what in sources.values() if kind == CARRIED)
         self.blocks = [(0, self.order[:], core)]  # iterations with the same slots: the first one, slots, ops
+        self.short = False  # whether the first iteration has too little of the body to be one
         self.steps: dict[int, dict[int, int]] = {}  # of other iterations, slot -> op
         self.last = {1: len(core) - 1, -1: 0}  # the iteration at each end, and where the loop ends there
         self.edge = {1: int(core[-1, -1]) + 1, -1: int(core[0, 0])}
@@ -332,7 +334,7 @@ class Growth:
 
     def rows(self) -> tuple[np.ndarray, Sources]:
         """The rows of the loop when it has grown as far as it can."""
-        for on in (-1, 1):
+        for on in (1, -1):
             while self.leap(on) or self.odd(on):
                 pass
         rank = {slot: rank for rank, slot in enumerate(self.order)}
@@ -343,15 +345,19 @@ class Growth:
         for n, step in self.steps.items():
             for slot, op in step.items():
                 rows[n - low, rank[slot]] = op
+        rows = self.joined(rows)
+        sources = self.record.sources(rows, strict=False)
+        return (rows, sources) if sources is not None else (self.core, self.sources)
+
+    def joined(self, rows: np.ndarray) -> np.ndarray:
+        """Rows begun at another op, if then the first and the last are one iteration."""
         sources = self.record.sources(rows, strict=False)
         if sources is not None and step_of(self.record.ops[self.core[0, 0]]) is None:
             live = alive(sources, len(self.order))
             for c in range(int((rows[0] >= 0).argmax()), 0, -1):
-                if live[c] <= live[0] and 3 * (rows[-1, c:] >= 0).sum() < self.p:  # the first and the last are one iteration
-                    rows = np.hstack([rows[:-1, c:], rows[1:, :c]])
-                    sources = self.record.sources(rows, strict=False)
-                    break
-        return (rows, sources) if sources is not None else (self.core, self.sources)
+                if live[c] <= live[0] and 3 * (rows[-1, c:] >= 0).sum() < self.p:
+                    return np.hstack([rows[:-1, c:], rows[1:, :c]])
+        return rows[1:] if self.short else rows
 
     def leap(self, on: int) -> bool:
         """Take at once the iterations that do exactly as the last one."""
@@ -369,79 +375,83 @@ class Growth:
         return times > 0
 
     def odd(self, on: int) -> bool:
-        """Take an iteration that has other ops than the last one, if the next ops are enough of the body."""
-        record, n, order = self.record, self.last[on], self.order[::on]
+        """Take the next ops as an iteration that has other ops than the last one, if they are enough of the body."""
+        n, order = self.last[on], self.order[::on]
         have = {*self.row[on][0], *self.steps.get(n, ())}
-        rest = order[1 + max(i for i, slot in enumerate(order) if slot in have) :]
-        window = self.window(on, 2 * len(order) + 16)
-        columns = rest + order + order
-        if not len(window):
-            return False
-        fit, clash = record.likeness(window, np.array([self.like[slot] for slot in columns]), self.shared)
-        pairs = {i: c for i, c in aligned(fit) if c < len(rest) + len(order)}
-        old = {i: columns[c] for i, c in pairs.items() if c < len(rest)}
-        new = {i: columns[c] for i, c in pairs.items() if c >= len(rest)}
-        if new and self.holds(on, window, old, new, clash[:, len(rest) : len(rest) + len(order)]):
-            self.put(on, window, old, new)
+        rest = order[1 + max(i for i, slot in enumerate(order) if slot in have) :]  # what the last iteration lacks
+        window, span = self.window(on, 2 * len(order) + 16)
+        columns, turn = rest + order + order, len(rest) + len(order)
+        fit, clash = self.record.likeness(window, [self.like[slot] for slot in columns], self.shared)
+        pairs = [(i, c) for i, c in aligned(fit, turn, self.p) if c < turn]
+        old, new = ({i: columns[c] for i, c in pairs if (c < len(rest)) == before} for before in (True, False))
+        begin = self.begin(on, window, old, new)
+        span = span or max(new, default=0) + 1
+        known = sum(slot < self.p for slot in new.values())
+        if not new or not self.holds(on, window[begin:span], known, span - len(old) - len(new)) or other_weights(clash[:, len(rest) : turn], order, new):
+            count = next(i for i in range(len(window) + 1) if i not in old)
+            self.take(n, on, window[:count], old)
+        elif begin:
+            self.take(n, on, window[:begin], old)
             return True
-        count = next(i for i in range(len(window) + 1) if i not in old)
-        self.steps.setdefault(n, {}).update({old[i]: int(window[i]) for i in range(count)})
-        self.edge[on] += on * count
+        else:
+            self.take(n + on, on, window[:span], new)
+            self.last[on], self.row[on] = n + on, (list(self.steps[n + on]), np.array(list(self.steps[n + on].values())))
+            self.short = 3 * known < self.p
+            return not self.short
         return False
 
-    def window(self, on: int, most: int) -> np.ndarray:
-        """The ops next to the loop that are in no other, nearest first."""
-        edge, record = self.edge[on], self.record
+    def window(self, on: int, most: int) -> tuple[np.ndarray, int]:
+        """The ops next to the loop that are in no other, nearest first; and how many up to the end of the next t, if the last
+        iteration has a t of its own."""
+        edge, record, row = self.edge[on], self.record, self.row[on][1]
         ops = np.arange(edge, min(edge + most, record.n)) if on > 0 else np.arange(edge - 1, max(edge - 1 - most, -1), -1)
-        wrong = np.flatnonzero((record.taken[ops] > 1) | (record.latest[ops] >= self.edge[-1]) & (record.latest[ops] < self.oldest()))
-        return ops[: wrong[0]] if len(wrong) else ops
+        oldest = int(self.row[1][1][0]) - len(self.order) * self.lag  # older are the outputs of a layer, read by another
+        old = (record.latest[ops] >= self.edge[-1]) & (record.latest[ops] < oldest)
+        wrong = np.flatnonzero((record.taken[ops] > 1) | old)
+        ops = ops[: wrong[0]] if len(wrong) else ops
+        t = [step_of(record.ops[op]) for op in (*row[[0, -1]], *ops)]
+        if t[0] is None or t[0] is not t[1]:
+            return ops, 0
+        turns = [i for i in range(len(ops)) if t[i + 2] is not t[i + 1 if i else 0]]
+        ops = ops[: turns[1]] if len(turns) > 1 else ops
+        return ops, len(ops)
 
-    def oldest(self) -> int:
-        return int(self.row[1][1].min()) - len(self.order) * self.lag
+    def begin(self, on: int, window: np.ndarray, old: dict[int, int], new: dict[int, int]) -> int:
+        """Where in the window the next iteration begins: what is in neither belongs to the earlier of both, unless it has
+        the t of the later."""
+        begin, first = max(old, default=-1) + 1, min(new, default=0)
+        later = step_of(self.record.ops[window[first] if on > 0 else self.row[on][1][0]]) if new else None
+        for i in range(begin, first):
+            t = step_of(self.record.ops[window[i]])
+            if (t is not None and t is later) == (on > 0):
+                return i
+        return max(begin, first) if on > 0 else begin
 
-    def holds(self, on: int, window: np.ndarray, old: dict[int, int], new: dict[int, int], clash: np.ndarray) -> bool:
-        """Whether an iteration has enough of the body and is linked with its neighbour, and no weights of another layer."""
-        record, order = self.record, self.order[::on]
-        known = sum(slot < self.p for slot in new.values())
-        last = max(new)
-        extra = [i for i in range(last + 1) if i not in new and i not in old]
-        most_of_it = 3 * known >= self.p and 3 * len(extra) <= known
-        if not most_of_it and (5 * known < 4 * self.p or len(extra) > 3 * known or self.p < 3):
+    def holds(self, on: int, window: np.ndarray, known: int, more: int) -> bool:
+        """Whether ops are enough of the body, `known` and not too many more, and linked with the last iteration."""
+        most_of_it = 3 * known >= self.p and 3 * more <= known
+        almost_all = 5 * known >= 4 * self.p and more <= 3 * known and self.p > 2
+        if not most_of_it and not almost_all and (on > 0 or more):
             return False
-        taken = set(new.values())
-        if clash[extra][:, [c for c, slot in enumerate(order) if slot not in taken]].any():
-            return False
-        ops, row = window[list(new)], self.row[on][1]
-        later, earlier = (ops, row) if on > 0 else (row, ops)
+        record, row = self.record, self.row[on][1]
+        later, earlier = (window, row) if on > 0 else (row, window)
         reads = np.concatenate([record.reads[record.starts[op] : record.starts[op + 1]] for op in later])
         return bool(((reads >= earlier.min()) & (reads < later.min())).any())
 
-    def put(self, on: int, window: np.ndarray, old: dict[int, int], new: dict[int, int]) -> None:
-        """Keep an iteration. Further ops between it and its neighbour belong to the earlier of both, unless t is the later's."""
-        n, m = self.last[on], self.last[on] + on
-        ops = self.record.ops
-        begin, done = min(new), max(old, default=-1)
-        later = step_of(ops[window[begin]] if on > 0 else ops[min(self.row[on][1])])
-        count = max(new) + 1
-        home = {}
-        for i in range(count):
-            between = done < i < begin
-            t = step_of(ops[window[i]]) if between else None
-            is_later = t is not None and t is later
-            home[i] = (m if is_later == (on > 0) else n) if between else (n if i < begin else m)
-        last: dict[int, int | None] = {n: (old[done] if old else self.order[-1]) if on > 0 else None, m: None}
-        for i in range(count)[::on]:
-            slot = old.get(i, new.get(i))
-            if slot is None:
-                slot = len(self.like)
+    def take(self, n: int, on: int, window: np.ndarray, slots: dict[int, int]) -> None:
+        """Put ops into iteration n, those without a slot into a new one."""
+        step = self.steps.setdefault(n, {})
+        have = {*self.row[on][0], *step} if n == self.last[on] and on > 0 else ()
+        place = max((i for i, slot in enumerate(self.order) if slot in have), default=-1)
+        for i in range(len(window))[::on]:
+            if i in slots:
+                place = self.order.index(slots[i])
+            else:
+                slots, place = slots | {i: len(self.like)}, place + 1
+                self.order.insert(place, len(self.like))
                 self.like.append(int(window[i]))
-                after = last[home[i]]
-                self.order.insert(0 if after is None else self.order.index(after) + 1, slot)
-            last[home[i]] = slot
-            self.steps.setdefault(home[i], {})[slot] = int(window[i])
-        self.last[on], self.edge[on] = m, self.edge[on] + on * count
-        step = self.steps[m]
-        self.row[on] = list(step), np.array(list(step.values()))
+            step[slots[i]] = int(window[i])
+        self.edge[on] += on * len(window)
 
 
 # -- small parts -----------------------------------------------------------------------------------------------
@@ -451,14 +461,22 @@ def carries(sources: Sources) -> bool:
     return any(kind == CARRIED for kind, *_ in sources.values())
 
 
-def aligned(fit: np.ndarray) -> list[tuple[int, int]]:
+def other_weights(clash: np.ndarray, order: list[int], new: dict[int, int]) -> bool:
+    """Whether an op does with a weight what a slot without an op does with another: this is another layer."""
+    taken = {*new.values()}
+    free = [c for c, slot in enumerate(order) if slot not in taken]
+    return bool(clash[[i for i in range(max(new)) if i not in new]][:, free].any())
+
+
+def aligned(fit: np.ndarray, turn: int, cost: int) -> list[tuple[int, int]]:
     """Ops (rows) with slots (columns) so that both go on and the sum of `fit` is greatest. An op left out costs 1."""
     best = np.zeros((fit.shape[0] + 1, fit.shape[1] + 1), int)
     for i, row in enumerate(fit):
         np.maximum(best[i] - SKIP, -SKIP * fit.shape[0], out=best[i + 1])
         np.maximum(best[i + 1, 1:], best[i, :-1] + row, out=best[i + 1, 1:])
         np.maximum.accumulate(best[i + 1], out=best[i + 1])
-    i, j = int(best[:, -1].argmax()), fit.shape[1]
+    j = fit.shape[1] if best[:, -1].max() - cost > best[:, turn].max() else turn
+    i = int(best[:, j].argmax())
     pairs = []
     while i and j:
         if best[i, j] == best[i, j - 1]:
