@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .graph import Node
-from .repeats import CARRIED, INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, runs
+from .repeats import CARRIED, INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, numbered, runs
 from .snapshot import Graph
 from .tensor import Tensor
 
@@ -293,7 +293,7 @@ def loops(what: Tensor | Graph | Iterable[Node]) -> Folded:
     (4,)
     """
     nodes = recorded(what)
-    record = Record([node for node in nodes if node.op is not None])
+    record = numbered([node for node in nodes if node.op is not None])
     rows = record.loops()
     found = [tables(record, *each) for each in rows]
     for few in record.few():
@@ -354,7 +354,7 @@ def tables(record: Record, rows: np.ndarray, sources: Sources) -> Loop:
             if not all(y is x or alike(x, y) for y in each.values()):
                 loop.options[i, key] = each
     if len(loop.body) >= 2 * LEAST:
-        within, _ = record.within(rows)
+        within = record.part(record.fullest(rows))
         loop.inner = [inner for each in within.loops() if (inner := tables(within, *each)).carried]
     return loop
 
@@ -385,7 +385,7 @@ def alike(x: Any, y: Any) -> bool:
 
 def growing(ops: list[Node]) -> list[Growing]:
     """Stretches that would be a loop if shapes did not grow: those that read the results of all earlier iterations."""
-    record = Record(ops, shapes=False)
+    record = numbered(ops, shapes=False)
     best: list[Growing] = []
     done = 0
     for p in sorted(record.periods()):

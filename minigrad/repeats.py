@@ -25,50 +25,70 @@ from .graph import Node, Scope
 LEAST = 3  # iterations in a row that make a loop
 FEWEST = 7  # ops that a loop spares
 PERIODS = 48  # how many periods are tried
-STARTS = 4  # how many beginnings of a first iteration are tried
-WIDTH, WIDE = 8, 200  # of the search for the best reading of an iteration; bodies of more ops get none
 SKIP = 2  # what an op that is left out costs in an alignment
 LEAP = 128  # iterations taken at once
-INSIDE, CARRIED, INVARIANT, PER_STEP, ANY = "inside", "carried", "invariant", "per step", "any"
+INSIDE, CARRIED, INVARIANT, PER_STEP = "inside", "carried", "invariant", "per step"
 Place = tuple[int, int]  # operand k of op i of the body
 Sources = dict[Place, tuple[Any, ...]]  # a table for each operand, in numbers of ops
 
 
+def numbered(ops: list[Node], shapes: bool = True) -> Record:
+    """Ops as numbers, or only their names and scopes where shapes do not count."""
+    at = {node: i for i, node in enumerate(ops)}
+    known: dict[Any, int] = {}
+    places: dict[Scope | None, Any] = {None: 0}
+    words, reads, counts, trainable = [], [], [], set()
+    for node in ops:
+        place = node.scope
+        kind = places[place] if place in places else timeless(place, places)
+        operands, options = node.operands, node.options
+        word: tuple[Any, ...] = (node.op, kind)
+        if shapes:
+            word = (node.op, kind, node.shape, node.dtype, len(operands), signature(options) if options else None)
+        words.append(known.setdefault(word, len(known)))
+        counts.append(len(operands))
+        for x in operands:
+            made = at.get(x)
+            if made is None:
+                leaf = isinstance(x, Node)
+                made = ~known.setdefault(x if leaf else (type(x), repr(x)), len(known))
+                if leaf and x.requires_grad:
+                    trainable.add(made)
+            reads.append(made)
+    made_by = np.array(reads, int)
+    firm = (made_by >= 0) | np.isin(made_by, list(trainable))
+    return Record(ops, np.array(words, int), np.array(counts, int), made_by, firm)
+
+
 class Record:
     """Ops as numbers: `words[i]` tells the kind of op i, and `reads[starts[i]:starts[i + 1]]` who made its operands:
-    the number of an op, or below zero that of a leaf or a Python number."""
+    the number of an op, or below zero that of a leaf or a Python number. `firm` are those that never change by chance:
+    all but constants and numbers."""
 
-    def __init__(self, ops: list[Node], shapes: bool = True) -> None:
-        self.ops, self.n = ops, len(ops)
-        at = {node: i for i, node in enumerate(ops)}
-        known: dict[Any, int] = {}
-        places: dict[Scope | None, Any] = {}
-        words, reads, firm, counts = [], [], [], []
-        for node in ops:
-            place = node.scope
-            if place not in places:
-                places[place] = timeless(place)
-            operands, options = node.operands, node.options
-            size = (node.shape, node.dtype, len(operands)) if shapes else None
-            word = (node.op, size, places[place], signature(options) if options and shapes else None)
-            words.append(known.setdefault(word, len(known)))
-            counts.append(len(operands))
-            for x in operands:
-                if isinstance(x, Node):
-                    made = at.get(x)
-                    reads.append(~known.setdefault(x, len(known)) if made is None else made)
-                    firm.append(x.requires_grad)  # a change of it is no chance
-                else:
-                    reads.append(~known.setdefault((type(x), repr(x)), len(known)))
-                    firm.append(False)
-        self.trainable = {~number for x, number in known.items() if isinstance(x, Node) and x.requires_grad}
-        self.words, self.reads, self.firm = np.array(words, int), np.array(reads, int), np.array(firm, bool)
+    def __init__(self, ops: list[Node], words: np.ndarray, counts: np.ndarray, reads: np.ndarray, firm: np.ndarray) -> None:
+        self.ops, self.n, self.words, self.reads, self.firm = ops, len(ops), words, reads, firm
         self.starts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
-        self.owner = np.repeat(np.arange(self.n), np.array(counts, int))
-        self.made = np.where(self.reads >= 0, self.words[np.maximum(self.reads, 0)] if self.n else 0, self.reads)
-        self.latest = np.full(self.n, -1)
-        np.maximum.at(self.latest, self.owner, self.reads)
+        self.owner = np.repeat(np.arange(self.n), counts)
+        self.made = np.where(reads >= 0, words[np.maximum(reads, 0)] if self.n else 0, reads)  # by which kind of op
+        self.latest = np.full(self.n, -1)  # the newest op that an op reads
+        np.maximum.at(self.latest, self.owner, reads)
         self.taken = np.zeros(self.n, np.int8)  # 1 by a map, 2 by a loop
+
+    def part(self, ops: np.ndarray) -> Record:
+        """Some of the ops, in order, as a record of their own."""
+        owner, k = self.operands(ops)
+        place = self.starts[ops][owner] + k
+        reads = self.reads[place]
+        at = np.minimum(np.searchsorted(ops, reads), len(ops) - 1)
+        outside = np.where(reads < 0, reads, self.reads.min(initial=0) - 1 - reads)
+        reads = np.where(ops[at] == reads, at, outside)
+        return Record([self.ops[i] for i in ops], self.words[ops], np.bincount(owner, minlength=len(ops)), reads, self.firm[place])
+
+    def operands(self, ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All operands of some ops: of which of them, and which operand."""
+        counts = self.starts[ops + 1] - self.starts[ops]
+        owner = np.repeat(np.arange(len(ops)), counts)
+        return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
 
     # -- periods and stretches ---------------------------------------------------------------------------------
 
@@ -77,7 +97,7 @@ class Record:
         if self.n < 2 * LEAST - 1:
             return [1] if self.n >= LEAST else []
         k = np.arange(len(self.reads)) - self.starts[self.owner]
-        made = np.where(self.reads >= 0, self.words[np.maximum(self.reads, 0)], -1)
+        made = np.where(self.reads >= 0, self.made, -1)
         mixed = (made + 2) * (2 * k + 3) * 0x9E3779B97F4A7C1  # wraps: a hash
         below = np.zeros(self.n, int)
         np.add.at(below, self.owner, mixed * (mixed >> 7))
@@ -180,8 +200,8 @@ class Record:
         """A loop grown at both ends; or, where its body is little more than one inner loop that goes on from one iteration
         to the next, that loop: a layer's backward pass, in which gradients are gathered every 64 steps."""
         p = rows.shape[1]
-        record, ops = self.within(rows[len(rows) // 2 :][:1])
-        for at, _ in record.loops() if p >= 2 * LEAST else ():
+        ops = rows[len(rows) // 2]
+        for at, _ in self.part(ops).loops() if p >= 2 * LEAST else ():
             inner = np.where(at >= 0, ops[at], -1)
             usual = inner[len(inner) // 2] >= 0
             core = longest(inner[:, usual], ((inner >= 0) == usual).all(1))
@@ -197,10 +217,11 @@ class Record:
     def few(self) -> Iterator[np.ndarray]:
         """The rows of one time step or two, too few to be found: as their scopes say. They may be no loop."""
         places: dict[Any, dict[Scope, list[int]]] = {}
+        known: dict[Scope | None, Any] = {None: 0}
         for op in np.flatnonzero(self.taken == 0).tolist():
             t = step_of(self.ops[op])
             if t is not None:
-                places.setdefault(timeless(self.ops[op].scope), {}).setdefault(t, []).append(op)
+                places.setdefault(timeless(self.ops[op].scope, known), {}).setdefault(t, []).append(op)
         for steps in (list(turns.values()) for turns in places.values() if len(turns) < LEAST):
             body = self.words[max(steps, key=len)].tolist()
             rows = np.full((len(steps), len(body)), -1)
@@ -223,10 +244,7 @@ class Record:
         lo, hi = int(rows[there].min()), int(rows.max()) + 1
         slot, turn = np.full(hi - lo, -1), np.full(hi - lo, -1)
         turn[rows[there] - lo], slot[rows[there] - lo] = np.nonzero(there)
-        like = rows.max(0)  # an op of each slot
-        counts = self.starts[like + 1] - self.starts[like]
-        column = np.repeat(np.arange(len(like)), counts)
-        k = np.arange(len(column)) - np.repeat(np.cumsum(counts) - counts, counts)
+        column, k = self.operands(rows.max(0))
         has, n = there[:, column], np.arange(len(rows))[:, None]
         place = np.where(has, self.starts[rows[:, column]] + k, 0)
         read = self.reads[place]
@@ -271,11 +289,10 @@ class Record:
         _, lag, others = min(trials)
         return (CARRIED if lags[inside].any() else INSIDE), tuple(ops.tolist()), lag, others
 
-    def within(self, rows: np.ndarray) -> tuple[Record, np.ndarray]:
-        """The fullest iteration as a record of its own, and the numbers of its ops in this one."""
-        fullest = rows[int((rows >= 0).sum(1).argmax())]
-        ops = fullest[fullest >= 0]
-        return Record([self.ops[i] for i in ops]), ops
+    def fullest(self, rows: np.ndarray) -> np.ndarray:
+        """The ops of the iteration that has the most."""
+        row = rows[int((rows >= 0).sum(1).argmax())]
+        return row[row >= 0]
 
     # -- neighbours of a loop ----------------------------------------------------------------------------------
 
@@ -303,11 +320,11 @@ class Record:
         """How well each op fits each slot (an op like it): below zero for another word or weight. And where the word is
         the same but not the weight."""
         word = self.words[ops][:, None] == self.words[slots]
-        reads, made = ([x[:, None] == y for x, y in ((self.operands(of, ops), self.operands(of, slots)),)][0] for of in (self.reads, self.made))
-        clash = word & (~reads & (np.isin(self.operands(self.reads, ops), shared)[:, None] | np.isin(self.operands(self.reads, slots), shared))).any(-1)
+        reads, made = ([x[:, None] == y for x, y in ((self.four(of, ops), self.four(of, slots)),)][0] for of in (self.reads, self.made))
+        clash = word & (~reads & (np.isin(self.four(self.reads, ops), shared)[:, None] | np.isin(self.four(self.reads, slots), shared))).any(-1)
         return np.where(word & ~clash, 1 + reads.sum(-1) + made.sum(-1), -self.n * 9), clash
 
-    def operands(self, of: np.ndarray, ops: Any) -> np.ndarray:
+    def four(self, of: np.ndarray, ops: Any) -> np.ndarray:
         """What four operands of each op are."""
         ops = np.asarray(ops, int)
         place = self.starts[ops][:, None] + np.arange(4)
@@ -322,8 +339,8 @@ class Growth:
         self.p = core.shape[1]
         self.order = list(range(self.p))  # the slots as they follow each other in the body
         self.like = core[len(core) // 2].tolist()  # an op of each slot
-        weights = {what[0] for kind, *what in sources.values() if kind == INVARIANT}
-        self.shared = np.array(sorted(weights & record.trainable), int)
+        places = [slice(record.starts[first], record.starts[first + self.p]) for first in core[:2, 0].tolist()]
+        self.shared = np.intersect1d(*(record.reads[place][record.firm[place] & (record.reads[place] < 0)] for place in places))
         self.lag = max(what[1] for kind, *what in sources.values() if kind == CARRIED)
         self.blocks = [(0, self.order[:], core)]  # iterations with the same slots: the first one, slots, ops
         self.short = False  # whether the first iteration has too little of the body to be one
@@ -537,21 +554,27 @@ def step_of(node: Node) -> Scope | None:
     return place
 
 
-def timeless(place: Scope | None) -> Any:
-    """A scope without its time step."""
-    return tuple((s.name, None if s.name == "t" else str(s.value)) for s in place) if place else None
+def timeless(place: Scope | None, places: dict[Scope | None, Any]) -> Any:
+    """A scope without its time step. `places` are those that are known."""
+    if place not in places:
+        assert place is not None
+        places[place] = (timeless(place.parent, places), place.name, None if place.name == "t" else str(place.value))
+    return places[place]
 
 
 def signature(x: Any, moves: bool = False) -> Any:
     """The part of options that belongs to a word: not the integers of an index, nor the numbers in an array."""
-    if isinstance(x, dict):
-        return tuple((key, signature(y, key in ("index", "indices"))) for key, y in x.items())
-    if isinstance(x, list):  # of indices or bounds
+    kind = type(x)
+    if kind is int or x is None:
+        return kind if moves else x
+    if kind is slice:
+        return signature(x.start, moves), signature(x.stop, moves), signature(x.step, moves)
+    if kind is tuple:
+        return tuple([signature(y, moves) for y in x])
+    if kind is dict:
+        return tuple([(key, signature(y, key == "index" or key == "indices")) for key, y in x.items()])
+    if kind is list:  # of indices or bounds
         return len(x)
-    if isinstance(x, tuple):
-        return tuple(signature(y, moves) for y in x)
-    if isinstance(x, slice):
-        return "slice", signature((x.start, x.stop, x.step), moves)
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype
-    return type(x) if (moves and isinstance(x, int | np.integer)) or x.__hash__ is None else (type(x), x)
+    return kind if (moves and isinstance(x, np.integer)) or kind.__hash__ is None else (kind, x)
