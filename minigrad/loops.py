@@ -385,8 +385,13 @@ def alike(x: Any, y: Any) -> bool:
 
 def growing(ops: list[Node]) -> list[Growing]:
     """Stretches that would be a loop if shapes did not grow: those that read the results of all earlier iterations."""
-    record = numbered(ops, shapes=False)
     best: list[Growing] = []
+    counts: dict[Any, set[int]] = {}
+    for node in ops:
+        counts.setdefault(node.op, set()).add(len(node.operands))
+    if all(len(each) < LEAST for each in counts.values()):
+        return best
+    record = numbered(ops, shapes=False)
     done = 0
     for p in sorted(record.periods()):
         same = runs(record.words[p:] == record.words[:-p])

@@ -37,27 +37,25 @@ def numbered(ops: list[Node], shapes: bool = True) -> Record:
     at = {node: i for i, node in enumerate(ops)}
     known: dict[Any, int] = {}
     places: dict[Scope | None, Any] = {None: 0}
-    words, reads, counts, trainable = [], [], [], set()
+    words = []
     for node in ops:
-        place = node.scope
-        kind = places[place] if place in places else timeless(place, places)
-        operands, options = node.operands, node.options
-        word: tuple[Any, ...] = (node.op, kind)
+        scope, options = node.scope, node.options
+        word = (node.op, places[scope] if scope in places else timeless(scope, places))
         if shapes:
-            word = (node.op, kind, node.shape, node.dtype, len(operands), signature(options) if options else None)
+            word += (node.shape, node.dtype, len(node.operands), signature(options) if options else None)
         words.append(known.setdefault(word, len(known)))
-        counts.append(len(operands))
-        for x in operands:
-            made = at.get(x)
-            if made is None:
-                leaf = isinstance(x, Node)
-                made = ~known.setdefault(x if leaf else (type(x), repr(x)), len(known))
-                if leaf and x.requires_grad:
-                    trainable.add(made)
-            reads.append(made)
+    operands = [x for node in ops for x in node.operands]
+    reads = list(map(at.get, operands))
+    trainable = set()
+    for k in [k for k, made in enumerate(reads) if made is None]:
+        x = operands[k]
+        leaf = isinstance(x, Node)
+        reads[k] = ~known.setdefault(x if leaf else (type(x), repr(x)), len(known))
+        if leaf and x.requires_grad:
+            trainable.add(reads[k])
     made_by = np.array(reads, int)
     firm = (made_by >= 0) | np.isin(made_by, list(trainable))
-    return Record(ops, np.array(words, int), np.array(counts, int), made_by, firm)
+    return Record(ops, np.array(words, int), np.array([len(node.operands) for node in ops], int), made_by, firm)
 
 
 class Record:
@@ -319,16 +317,17 @@ class Record:
     def likeness(self, ops: np.ndarray, slots: list[int], shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How well each op fits each slot (an op like it): below zero for another word or weight. And where the word is
         the same but not the weight."""
+        (a, made), (b, made_like) = self.four(ops), self.four(np.array(slots, int))
         word = self.words[ops][:, None] == self.words[slots]
-        reads, made = ([x[:, None] == y for x, y in ((self.four(of, ops), self.four(of, slots)),)][0] for of in (self.reads, self.made))
-        clash = word & (~reads & (np.isin(self.four(self.reads, ops), shared)[:, None] | np.isin(self.four(self.reads, slots), shared))).any(-1)
-        return np.where(word & ~clash, 1 + reads.sum(-1) + made.sum(-1), -self.n * 9), clash
+        same = a[:, None] == b
+        clash = word & (~same & np.isin(b, shared)).any(-1)
+        return np.where(word & ~clash, 1 + same.sum(-1) + (made[:, None] == made_like).sum(-1), -self.n * 9), clash
 
-    def four(self, of: np.ndarray, ops: Any) -> np.ndarray:
-        """What four operands of each op are."""
-        ops = np.asarray(ops, int)
+    def four(self, ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Four operands of each op, and what kinds of ops made them."""
         place = self.starts[ops][:, None] + np.arange(4)
-        return np.where(place < self.starts[ops + 1][:, None], of[np.minimum(place, len(of) - 1)], -self.n * 9)
+        there, place = place < self.starts[ops + 1][:, None], np.minimum(place, len(self.reads) - 1)
+        return np.where(there, self.reads[place], -self.n * 9), np.where(there, self.made[place], -self.n * 9)
 
 
 class Growth:
@@ -362,16 +361,17 @@ class Growth:
         for n, step in self.steps.items():
             for slot, op in step.items():
                 rows[n - low, rank[slot]] = op
-        rows = self.joined(rows)
         sources = self.record.sources(rows, strict=False)
+        if sources is not None and (joined := self.joined(rows, sources)) is not rows:
+            rows, sources = joined, self.record.sources(joined, strict=False)
         return (rows, sources) if sources is not None else (self.core, self.sources)
 
-    def joined(self, rows: np.ndarray) -> np.ndarray:
+    def joined(self, rows: np.ndarray, sources: Sources) -> np.ndarray:
         """Rows begun at another op, if then the first and the last are one iteration."""
-        sources = self.record.sources(rows, strict=False)
-        if sources is not None and step_of(self.record.ops[self.core[0, 0]]) is None:
+        first = int((rows[0] >= 0).argmax())
+        if first and step_of(self.record.ops[self.core[0, 0]]) is None:
             live = alive(sources, len(self.order))
-            for c in range(int((rows[0] >= 0).argmax()), 0, -1):
+            for c in range(first, 0, -1):
                 if live[c] <= live[0] and 3 * (rows[-1, c:] >= 0).sum() < self.p:
                     return np.hstack([rows[:-1, c:], rows[1:, :c]])
         return rows[1:] if self.short else rows
@@ -397,14 +397,17 @@ class Growth:
         have = {*self.row[on][0], *self.steps.get(n, ())}
         rest = order[1 + max(i for i, slot in enumerate(order) if slot in have) :]  # what the last iteration lacks
         window, span = self.window(on, 2 * len(order) + 16)
+        if not len(window):
+            return False
         columns, turn = rest + order + order, len(rest) + len(order)
-        fit, clash = self.record.likeness(window, [self.like[slot] for slot in columns], self.shared)
-        pairs = [(i, c) for i, c in aligned(fit, turn, self.p) if c < turn]
+        fit, clash = self.record.likeness(window, [self.like[slot] for slot in order], self.shared)
+        twice = np.hstack([fit[:, len(order) - len(rest) :], fit, fit])
+        pairs = [(i, c) for i, c in aligned(twice, turn, self.p) if c < turn]
         old, new = ({i: columns[c] for i, c in pairs if (c < len(rest)) == before} for before in (True, False))
         begin = self.begin(on, window, old, new)
         span = span or max(new, default=0) + 1
         known = sum(slot < self.p for slot in new.values())
-        if not new or not self.holds(on, window[begin:span], known, span - len(old) - len(new)) or other_weights(clash[:, len(rest) : turn], order, new):
+        if not new or not self.holds(on, window[begin:span], known, span - len(old) - len(new)) or other_weights(clash, order, new):
             count = next(i for i in range(len(window) + 1) if i not in old)
             self.take(n, on, window[:count], old)
         elif begin:
