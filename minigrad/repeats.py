@@ -25,6 +25,7 @@ from .graph import Node, Scope
 LEAST = 3  # iterations in a row that make a loop
 FEWEST = 7  # ops that a loop spares
 PERIODS = 48  # how many periods are tried
+LONG = 32  # loops that spare so many ops are searched first, so that short ones are looked for only in what is left
 SKIP = 2  # what an op that is left out costs in an alignment
 LEAP = 128  # iterations taken at once
 INSIDE, CARRIED, INVARIANT, PER_STEP = "inside", "carried", "invariant", "per step"
@@ -105,9 +106,9 @@ class Record:
         best = np.argsort(-counts * np.arange(len(counts)), kind="stable")[:PERIODS]
         return [int(p) for p in best if counts[p]]
 
-    def stretches(self, p: int) -> Iterator[tuple[int, int]]:
-        """Stretches of at least three periods that begin after whatever they read again and again."""
-        for start, end in self.repeats(p):
+    def stretches(self, p: int, spared: int) -> Iterator[tuple[int, int]]:
+        """Stretches of at least three periods that begin after whatever they read again and again, and spare some ops."""
+        for start, end in self.repeats(p, max((LEAST - 1) * p, spared)):
             lo, hi = self.starts[start], self.starts[max(end - p, start)]
             move = self.starts[min(start + p, self.n)] - lo
             old, new = self.reads[lo:hi], self.reads[lo + move : hi + move]
@@ -115,12 +116,11 @@ class Record:
             if end - start >= LEAST * p:
                 yield start, end
 
-    def repeats(self, p: int) -> Iterator[tuple[int, int]]:
+    def repeats(self, p: int, least: int) -> Iterator[tuple[int, int]]:
         """Where every op does what the op p before it did, with operands as before (1), moved on by p (2), or others (0)."""
-        for start, end in runs(self.words[p:] == self.words[:-p]):
+        free = self.taken == 0
+        for start, end in runs((self.words[p:] == self.words[:-p]) & free[p:] & free[:-p], least):
             end += p
-            if end - start < LEAST * p:
-                continue
             lo, hi = self.starts[start], self.starts[end]
             move = self.starts[start + p] - lo
             old, new = self.reads[lo : hi - move], self.reads[lo + move : hi]
@@ -141,16 +141,26 @@ class Record:
     # -- the search --------------------------------------------------------------------------------------------
 
     def loops(self) -> list[tuple[np.ndarray, Sources]]:
-        """The rows of loops that do not overlap, and their sources. A map gives way where a loop grows."""
-        heap = [(p - (end - start) // p * p, p, start, end) for p in self.periods() for start, end in self.stretches(p)]
+        """The rows of loops that do not overlap, and their sources: long ones first. A map gives way where a loop grows."""
+        periods, found = self.periods(), []
+        for spared in (LONG, 0):
+            stretches = [(p, start, end) for p in periods for start, end in self.stretches(p, spared)]
+            found += list(self.search(stretches))
+        for number, (rows, sources) in enumerate(found):
+            if not carries(sources):
+                rows = longest(rows, (self.taken[rows] == 1).all(1))
+                found[number] = rows, self.sources(rows) or {} if len(rows) >= LEAST else {}
+        return sorted(((rows, sources) for rows, sources in found if sources), key=lambda each: int(each[0].max()))
+
+    def search(self, stretches: list[tuple[int, int, int]]) -> Iterator[tuple[np.ndarray, Sources]]:
+        """The loops of stretches, the one that spares most first."""
+        heap = [(p - (end - start) // p * p, p, start, end) for p, start, end in stretches]
         heapq.heapify(heap)
-        found: list[tuple[np.ndarray, Sources]] = []
         while heap:
             _, p, start, end = heapq.heappop(heap)
             if self.taken[start:end].any():  # what is left of it, if it is enough
-                for a, b in runs(self.taken[start:end] == 0):
-                    if b - a >= LEAST * p:
-                        heapq.heappush(heap, (p - (b - a) // p * p, p, start + a, start + b))
+                for a, b in runs(self.taken[start:end] == 0, LEAST * p):
+                    heapq.heappush(heap, (p - (b - a) // p * p, p, start + a, start + b))
                 continue
             rows, sources = self.cut(start, end, p)
             if sources is not None and carries(sources):
@@ -159,12 +169,7 @@ class Record:
                 rows, sources = self.grown(rows, sources)
             if sources is not None:
                 self.taken[rows[rows >= 0]] = 1 + carries(sources)
-                found.append((rows, sources))
-        for number, (rows, sources) in enumerate(found):
-            if not carries(sources):
-                rows = longest(rows, (self.taken[rows] == 1).all(1))
-                found[number] = rows, self.sources(rows) or {} if len(rows) >= LEAST else {}
-        return sorted(((rows, sources) for rows, sources in found if sources), key=lambda each: int(each[0].max()))
+                yield rows, sources
 
     def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
         """A stretch as iterations: begun at a new t, else where fewest values go from one iteration to the next."""
@@ -513,10 +518,10 @@ def iterations(first: int, p: int, times: int) -> np.ndarray:
     return first + np.arange(p * times).reshape(times, p)
 
 
-def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Where a mask is true, as (start, end)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+def runs(mask: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
+    """Where a mask is true, as (start, end), at least so often."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).view(np.int8))).reshape(-1, 2)
+    return [(start, end) for start, end in edges[edges[:, 1] - edges[:, 0] >= least].tolist()]
 
 
 def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
