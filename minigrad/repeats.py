@@ -37,14 +37,13 @@ def numbered(ops: list[Node], shapes: bool = True) -> Record:
     """Ops as numbers, or only their names and scopes where shapes do not count."""
     at = {node: i for i, node in enumerate(ops)}
     known: dict[Any, int] = {}
-    places: dict[Scope | None, Any] = {None: 0}
+    places: dict[Any, int] = {None: 0}
     words = []
     for node in ops:
         scope, options = node.scope, node.options
-        word = (node.op, places[scope] if scope in places else timeless(scope, places))
-        if shapes:
-            word += (node.shape, node.dtype, len(node.operands), signature(options) if options else None)
-        words.append(known.setdefault(word, len(known)))
+        place = places[scope] if scope in places else timeless(scope, places)
+        size = (node.shape, node.dtype, len(node.operands), signature(options) if options else None) if shapes else None
+        words.append(known.setdefault((node.op, place, size), len(known)))
     operands = [x for node in ops for x in node.operands]
     reads = list(map(at.get, operands))
     trainable = set()
@@ -220,7 +219,7 @@ class Record:
     def few(self) -> Iterator[np.ndarray]:
         """The rows of one time step or two, too few to be found: as their scopes say. They may be no loop."""
         places: dict[Any, dict[Scope, list[int]]] = {}
-        known: dict[Scope | None, Any] = {None: 0}
+        known: dict[Any, int] = {None: 0}
         for op in np.flatnonzero(self.taken == 0).tolist():
             t = step_of(self.ops[op])
             if t is not None:
@@ -398,14 +397,16 @@ class Growth:
 
     def odd(self, on: int) -> bool:
         """Take the next ops as an iteration that has other ops than the last one, if they are enough of the body."""
-        n, order = self.last[on], self.order[::on]
+        record, n, order = self.record, self.last[on], self.order[::on]
         have = {*self.row[on][0], *self.steps.get(n, ())}
         rest = order[1 + max(i for i, slot in enumerate(order) if slot in have) :]  # what the last iteration lacks
         window, span = self.window(on, 2 * len(order) + 16)
-        if not len(window):
+        body = {*record.words[self.like].tolist()}
+        some = sum(word in body for word in record.words[window].tolist())
+        if not some or (on > 0 and not rest and 3 * some < self.p):
             return False
         columns, turn = rest + order + order, len(rest) + len(order)
-        fit, clash = self.record.likeness(window, [self.like[slot] for slot in order], self.shared)
+        fit, clash = record.likeness(window, [self.like[slot] for slot in order], self.shared)
         twice = np.hstack([fit[:, len(order) - len(rest) :], fit, fit])
         pairs = [(i, c) for i, c in aligned(twice, turn, self.p) if c < turn]
         old, new = ({i: columns[c] for i, c in pairs if (c < len(rest)) == before} for before in (True, False))
@@ -520,7 +521,7 @@ def iterations(first: int, p: int, times: int) -> np.ndarray:
 
 def runs(mask: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
     """Where a mask is true, as (start, end), at least so often."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).view(np.int8))).reshape(-1, 2)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]))).reshape(-1, 2)
     return [(start, end) for start, end in edges[edges[:, 1] - edges[:, 0] >= least].tolist()]
 
 
@@ -562,11 +563,12 @@ def step_of(node: Node) -> Scope | None:
     return place
 
 
-def timeless(place: Scope | None, places: dict[Scope | None, Any]) -> Any:
-    """A scope without its time step. `places` are those that are known."""
+def timeless(place: Scope | None, places: dict[Any, int]) -> int:
+    """The number of a scope without its time step. `places` are the numbers so far."""
     if place not in places:
         assert place is not None
-        places[place] = (timeless(place.parent, places), place.name, None if place.name == "t" else str(place.value))
+        key = timeless(place.parent, places), place.name, None if place.name == "t" else str(place.value)
+        places[place] = places.setdefault(key, len(places))
     return places[place]
 
 
