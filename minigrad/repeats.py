@@ -24,7 +24,7 @@ from .graph import Node, Scope
 
 LEAST = 3  # iterations in a row that make a loop
 FEWEST = 7  # ops that a loop spares
-PERIODS = 48  # how many periods are tried
+PERIODS = 16  # how many periods are tried
 LONG = 32  # loops that spare so many ops are searched first, so that short ones are looked for only in what is left
 SKIP = 2  # what an op that is left out costs in an alignment
 LEAP = 128  # iterations taken at once
@@ -106,19 +106,11 @@ class Record:
         return [int(p) for p in best if counts[p]]
 
     def stretches(self, p: int, spared: int) -> Iterator[tuple[int, int]]:
-        """Stretches of at least three periods that begin after whatever they read again and again, and spare some ops."""
-        for start, end in self.repeats(p, max((LEAST - 1) * p, spared)):
-            lo, hi = self.starts[start], self.starts[max(end - p, start)]
-            move = self.starts[min(start + p, self.n)] - lo
-            old, new = self.reads[lo:hi], self.reads[lo + move : hi + move]
-            start = max(start, 1 + int(old[old == new].max(initial=-1)))
-            if end - start >= LEAST * p:
-                yield start, end
-
-    def repeats(self, p: int, least: int) -> Iterator[tuple[int, int]]:
-        """Where every op does what the op p before it did, with operands as before (1), moved on by p (2), or others (0)."""
+        """Stretches of at least three periods that spare some ops: where every op does what the op p before it did, with
+        operands as before (1), moved on by p (2), or others (0)."""
+        least = (LEAST - 1) * p
         free = self.taken == 0
-        for start, end in runs((self.words[p:] == self.words[:-p]) & free[p:] & free[:-p], least):
+        for start, end in runs((self.words[p:] == self.words[:-p]) & free[p:] & free[:-p], max(least, spared)):
             end += p
             lo, hi = self.starts[start], self.starts[end]
             move = self.starts[start + p] - lo
@@ -132,10 +124,11 @@ class Record:
             for op, before, after, sure, read in zip(*(y.tolist() for y in changes), strict=True):
                 if read < begin if {before, after} == {0, 2} else not sure and 2 not in (before, after):
                     continue  # all from outside, or constants and numbers, which may come twice by chance
-                if before:
+                if before and op + p - begin >= least:
                     yield begin, op + 2 * p
                 begin = max(begin, op + 1 - p * ((before, after) == (0, 2)))  # the first iteration reads an initial value
-            yield begin, end
+            if end - p - begin >= least:
+                yield begin, end
 
     # -- the search --------------------------------------------------------------------------------------------
 
@@ -263,7 +256,6 @@ class Record:
         if (strict and (within & ~plain).any()) or ((weight & ~same).any() and not (weight & same).any()):
             return None
         found: Sources = {}
-        chance = len(rows) >= LEAST
         every = zip(column.tolist(), k.tolist(), within.tolist(), plain.tolist(), op.tolist(), late.tolist(), same.tolist(), strict=True)
         for c, (i, k_, internal, simple, j, back, constant) in enumerate(every):
             if not internal:
@@ -272,8 +264,7 @@ class Record:
                 found[i, k_] = (CARRIED if back else INSIDE), (j,), back, np.flatnonzero(others[:, c]).tolist()
             else:
                 found[i, k_] = self.newest(rows, i, read[:, c], (has[:, c], inside[:, c]), (made[:, c], lag[:, c]))
-        carried = [source[3] for source in found.values() if source[0] == CARRIED]
-        return None if carried and chance and all(len(each) >= len(rows) - 1 for each in carried) else found
+        return found
 
     def newest(self, rows: np.ndarray, i: int, read: np.ndarray, where: Any, made: Any) -> tuple[Any, ...]:
         """An operand made within the loop as INSIDE or CARRIED: by which ops, how late, and where iterations read others."""
@@ -281,7 +272,7 @@ class Record:
         ops = np.unique(slots[inside])
         results = np.maximum.accumulate(rows[:, ops].max(1))
         trials = []
-        for lag in np.unique(lags[inside])[:4].tolist():
+        for lag in np.unique(lags[inside]).tolist():
             earlier = max(lag, 1)
             expected = np.concatenate([np.full(min(earlier, len(rows)), -1), results[:-earlier]])
             if lag == 0 and (ops < i).any():
@@ -367,7 +358,8 @@ class Growth:
                 rows[n - low, rank[slot]] = op
         sources = self.record.sources(rows, strict=False)
         if sources is not None and (joined := self.joined(rows, sources)) is not rows:
-            rows, sources = joined, self.record.sources(joined, strict=False)
+            rows = joined[:, (joined >= 0).any(0)]
+            sources = self.record.sources(rows, strict=False)
         return (rows, sources) if sources is not None else (self.core, self.sources)
 
     def joined(self, rows: np.ndarray, sources: Sources) -> np.ndarray:
