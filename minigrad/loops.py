@@ -354,7 +354,8 @@ def tables(record: Record, rows: np.ndarray, sources: Sources) -> Loop:
             if not all(y is x or alike(x, y) for y in each.values()):
                 loop.options[i, key] = each
     if len(loop.body) >= 2 * LEAST:
-        within = record.part(record.fullest(rows))
+        fullest = rows[int((rows >= 0).sum(1).argmax())]
+        within = record.part(fullest[fullest >= 0])
         loop.inner = [inner for each in within.loops() if (inner := tables(within, *each)).carried]
     return loop
 

@@ -1,15 +1,17 @@
-"""What repeats in a record of ops: its iterations, as rows of numbers. `loops.py` makes tables of them.
+"""Find the loops in a record of ops. A loop is a matrix of op numbers: a row for each iteration, a column for each op of
+the body, -1 where an iteration lacks the op. `loops.py` makes tables from these rows.
 
-1. Each op becomes a number, its word: op, shape, dtype, options (but not the integers of an index), scope (but not t).
-   Each operand becomes the number of the op, or the leaf, that made it.
-2. A period is a distance at which a word reads the same operand, or follows the same words, three times in a row.
-3. A stretch is a part of the record that stays the same when it is moved by a period: the words are equal, and each
-   operand is the same node (a weight) or the node one period later (a state).
-4. A stretch is cut into iterations: at a new t, else where fewest values go from one iteration to the next.
-5. It grows at both ends, one iteration at a time: further ops are matched with the ops of the body. An iteration may lack
-   some ops, and may have ops that the body did not have yet.
+1. `numbered`: each op gets a word, a number for its op, shape, dtype, options (without the integers of an index) and scope
+   (without t). Two ops with the same word do the same kind of thing.
+2. `Record.periods`: the length of a body is a distance at which words repeat. The most frequent distances are tried.
+3. `Record.stretches`: compare the record with itself, moved by a period. In a stretch all words are equal, and each operand
+   is the same node (a weight), or the node one period later (a state).
+4. `Record.cut`: cut a stretch into iterations. These are the core of a loop: all of its rows are alike.
+5. `Growth`: extend the core at both ends, where iterations differ: the first has no state yet, some have an extra op.
+   `aligned` matches the ops next to the loop with the ops of the body, as a diff matches the lines of two texts.
+6. `Record.sources`: for each operand of the body, decide where it comes from. This also rejects what is no loop.
 
-Scopes help where they exist, and no step depends on them.
+Scopes help where they exist, but no step needs them.
 """
 
 from __future__ import annotations
@@ -22,19 +24,20 @@ import numpy as np
 
 from .graph import Node, Scope
 
-LEAST = 3  # iterations in a row that make a loop
-FEWEST = 7  # ops that a loop spares
-PERIODS = 16  # how many periods are tried
-LONG = 32  # loops that spare so many ops are searched first, so that short ones are looked for only in what is left
-SKIP = 2  # what an op that is left out costs in an alignment
-LEAP = 128  # iterations taken at once
+LEAST = 3  # equal iterations in a row that make a loop
+FEWEST = 7  # a loop with a state must replace at least so many ops
+PERIODS = 16  # the most frequent distances that are tried
+LONG = 32  # search first for loops that replace so many ops: short ones are many, and most lie within long ones
+SKIP = 2  # the cost of an op without a partner in an alignment; a pair brings 1 to 9
+LEAP = 128  # equal iterations that are compared at once
+WIDEST = 1000  # an alignment takes memory for the square of the body: longer bodies have equal iterations only
 INSIDE, CARRIED, INVARIANT, PER_STEP = "inside", "carried", "invariant", "per step"
 Place = tuple[int, int]  # operand k of op i of the body
 Sources = dict[Place, tuple[Any, ...]]  # a table for each operand, in numbers of ops
 
 
 def numbered(ops: list[Node], shapes: bool = True) -> Record:
-    """Ops as numbers, or only their names and scopes where shapes do not count."""
+    """A record of these ops. Without `shapes`, words consist of the op and its scope only."""
     at = {node: i for i, node in enumerate(ops)}
     known: dict[Any, int] = {}
     places: dict[Any, int] = {None: 0}
@@ -45,7 +48,7 @@ def numbered(ops: list[Node], shapes: bool = True) -> Record:
         size = (node.shape, node.dtype, len(node.operands), signature(options) if options else None) if shapes else None
         words.append(known.setdefault((node.op, place, size), len(known)))
     operands = [x for node in ops for x in node.operands]
-    reads = list(map(at.get, operands))
+    reads: list[Any] = list(map(at.get, operands))
     trainable = set()
     for k in [k for k, made in enumerate(reads) if made is None]:
         x = operands[k]
@@ -59,31 +62,33 @@ def numbered(ops: list[Node], shapes: bool = True) -> Record:
 
 
 class Record:
-    """Ops as numbers: `words[i]` tells the kind of op i, and `reads[starts[i]:starts[i + 1]]` who made its operands:
-    the number of an op, or below zero that of a leaf or a Python number. `firm` are those that never change by chance:
-    all but constants and numbers."""
+    """Ops as numbers. `words[i]` is the word of op i. Its operands are `reads[starts[i]:starts[i + 1]]`: the number of an
+    op, or a number below zero for a leaf or a Python number. `firm` is False for constants and Python numbers, which may
+    be equal by chance. `taken` is 1 for the ops of a map that was found, 2 for those of a loop."""
 
     def __init__(self, ops: list[Node], words: np.ndarray, counts: np.ndarray, reads: np.ndarray, firm: np.ndarray) -> None:
         self.ops, self.n, self.words, self.reads, self.firm = ops, len(ops), words, reads, firm
         self.starts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
         self.owner = np.repeat(np.arange(self.n), counts)
-        self.made = np.where(reads >= 0, words[np.maximum(reads, 0)] if self.n else 0, reads)  # by which kind of op
+        self.made = np.where(reads >= 0, words[np.maximum(reads, 0)] if self.n else 0, reads)  # the word of the maker
         self.latest = np.full(self.n, -1)  # the newest op that an op reads
         np.maximum.at(self.latest, self.owner, reads)
-        self.taken = np.zeros(self.n, np.int8)  # 1 by a map, 2 by a loop
+        self.taken = np.zeros(self.n, np.int8)
 
     def part(self, ops: np.ndarray) -> Record:
-        """Some of the ops, in order, as a record of their own."""
+        """A record of some of the ops, given in order."""
         owner, k = self.operands(ops)
         place = self.starts[ops][owner] + k
         reads = self.reads[place]
         at = np.minimum(np.searchsorted(ops, reads), len(ops) - 1)
         outside = np.where(reads < 0, reads, self.reads.min(initial=0) - 1 - reads)
         reads = np.where(ops[at] == reads, at, outside)
-        return Record([self.ops[i] for i in ops], self.words[ops], np.bincount(owner, minlength=len(ops)), reads, self.firm[place])
+        return Record(
+            [self.ops[i] for i in ops], self.words[ops], np.bincount(owner, minlength=len(ops)), reads, self.firm[place]
+        )
 
     def operands(self, ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All operands of some ops: of which of them, and which operand."""
+        """For each operand of these ops: the position of its op in `ops`, and which operand it is."""
         counts = self.starts[ops + 1] - self.starts[ops]
         owner = np.repeat(np.arange(len(ops)), counts)
         return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -91,7 +96,7 @@ class Record:
     # -- periods and stretches ---------------------------------------------------------------------------------
 
     def periods(self) -> list[int]:
-        """Distances at which a word reads the same operand, or reads the same words, three times in a row."""
+        """Distances at which, three times in a row, a word reads the same operand or operands of the same words."""
         if self.n < 2 * LEAST - 1:
             return [1] if self.n >= LEAST else []
         k = np.arange(len(self.reads)) - self.starts[self.owner]
@@ -106,8 +111,11 @@ class Record:
         return [int(p) for p in best if counts[p]]
 
     def stretches(self, p: int, spared: int) -> Iterator[tuple[int, int]]:
-        """Stretches of at least three periods that spare some ops: where every op does what the op p before it did, with
-        operands as before (1), moved on by p (2), or others (0)."""
+        """Find stretches (start, end) of at least three periods that replace `spared` ops or more.
+
+        Each operand is the same as one period earlier (1), or moved by p (2), or another (0). Where this kind changes, the
+        stretch ends: the next layer has other weights, and after `detach` the state comes from somewhere else.
+        """
         least = (LEAST - 1) * p
         free = self.taken == 0
         for start, end in runs((self.words[p:] == self.words[:-p]) & free[p:] & free[:-p], max(least, spared)):
@@ -123,17 +131,17 @@ class Record:
             changes = (self.owner[lo + x], kind[x], kind[x + move], firm, newest)
             for op, before, after, sure, read in zip(*(y.tolist() for y in changes), strict=True):
                 if read < begin if {before, after} == {0, 2} else not sure and 2 not in (before, after):
-                    continue  # all from outside, or constants and numbers, which may come twice by chance
+                    continue  # an initial value from outside, or constants that are equal by chance
                 if before and op + p - begin >= least:
                     yield begin, op + 2 * p
-                begin = max(begin, op + 1 - p * ((before, after) == (0, 2)))  # the first iteration reads an initial value
+                begin = max(begin, op + 1 - p * ((before, after) == (0, 2)))  # with an initial value
             if end - p - begin >= least:
                 yield begin, end
 
     # -- the search --------------------------------------------------------------------------------------------
 
     def loops(self) -> list[tuple[np.ndarray, Sources]]:
-        """The rows of loops that do not overlap, and their sources: long ones first. A map gives way where a loop grows."""
+        """The rows of all loops and their sources, in order. They do not overlap: a map loses the ops that a loop takes."""
         periods, found = self.periods(), []
         for spared in (LONG, 0):
             stretches = [(p, start, end) for p in periods for start, end in self.stretches(p, spared)]
@@ -145,12 +153,12 @@ class Record:
         return sorted(((rows, sources) for rows, sources in found if sources), key=lambda each: int(each[0].max()))
 
     def search(self, stretches: list[tuple[int, int, int]]) -> Iterator[tuple[np.ndarray, Sources]]:
-        """The loops of stretches, the one that spares most first."""
+        """Turn stretches (period, start, end) into loops. The one that replaces most ops comes first."""
         heap = [(p - (end - start) // p * p, p, start, end) for p, start, end in stretches]
         heapq.heapify(heap)
         while heap:
             _, p, start, end = heapq.heappop(heap)
-            if self.taken[start:end].any():  # what is left of it, if it is enough
+            if self.taken[start:end].any():  # continue with the parts that are left
                 for a, b in runs(self.taken[start:end] == 0, LEAST * p):
                     heapq.heappush(heap, (p - (b - a) // p * p, p, start + a, start + b))
                 continue
@@ -164,13 +172,13 @@ class Record:
                 yield rows, sources
 
     def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
-        """A stretch as iterations: begun at a new t, else where fewest values go from one iteration to the next."""
+        """Cut a stretch into equal iterations: where t changes, else where the fewest values pass from one to the next."""
         sources = None
         first, end = self.turn(start, end, p)
         while sources is None and first < start + p and (end - first) // p >= LEAST:
             rows = iterations(first, p, (end - first) // p)
             sources = self.sources(rows)
-            first += 1  # the stretch may begin with an op of what was before
+            first += 1  # the stretch may begin with an op of the code before the loop
         if sources is not None and step_of(self.ops[first - 1]) is None:
             live = alive(sources, p)
             move = int(np.argmin(live))
@@ -182,7 +190,7 @@ class Record:
         return (rows, sources) if sources is not None else (np.empty((0, p), int), None)
 
     def turn(self, start: int, end: int, p: int) -> tuple[int, int]:
-        """The stretch from a new t on, up to where the last t ends: if there is one new t in each iteration."""
+        """If each iteration has one t, move the ends of the stretch to where t changes."""
         t = [step_of(node) for node in self.ops[max(start - 1, 0) : start + p]]
         t = t if start else [None, *t]
         turns = [start + i for i in range(p) if t[i + 1] is not t[i]]
@@ -192,8 +200,8 @@ class Record:
         return turns[0], last - p * (last < self.n and step_of(self.ops[last]) is step_of(self.ops[last - 1]))
 
     def grown(self, rows: np.ndarray, sources: Sources) -> tuple[np.ndarray, Sources]:
-        """A loop grown at both ends; or, where its body is little more than one inner loop that goes on from one iteration
-        to the next, that loop: a layer's backward pass, in which gradients are gathered every 64 steps."""
+        """Extend a core at both ends. If its body is mostly one inner loop, and this loop covers the core when it is
+        extended, return the inner loop: a layer's backward pass gathers gradients every 64 steps, and time steps matter."""
         p = rows.shape[1]
         ops = rows[len(rows) // 2]
         for at, _ in self.part(ops).loops() if p >= 2 * LEAST else ():
@@ -204,13 +212,13 @@ class Record:
                 continue
             inside = self.sources(core)
             if inside is not None and carries(inside):
-                all_of_it, of_it = Growth(self, core, inside).rows()
-                if all_of_it[all_of_it >= 0].min() <= rows.min() and all_of_it.max() >= rows.max():
-                    return all_of_it, of_it
+                longer, its_sources = Growth(self, core, inside).rows()
+                if longer[longer >= 0].min() <= rows.min() and longer.max() >= rows.max():
+                    return longer, its_sources
         return Growth(self, rows, sources).rows()
 
     def few(self) -> Iterator[np.ndarray]:
-        """The rows of one time step or two, too few to be found: as their scopes say. They may be no loop."""
+        """Rows of one or two time steps, which are too few to repeat. Only scopes show them, and they may be no loop."""
         places: dict[Any, dict[Scope, list[int]]] = {}
         known: dict[Any, int] = {None: 0}
         for op in np.flatnonzero(self.taken == 0).tolist():
@@ -233,64 +241,46 @@ class Record:
     # -- what the operands of a body read ----------------------------------------------------------------------
 
     def sources(self, rows: np.ndarray, strict: bool = True) -> Sources | None:
-        """Where each operand of the body comes from; None if rows are no loop: if an operand fits no table, or if each
-        iteration has weights of its own. `strict` allows no iteration that begins anew."""
-        there = rows >= 0
+        """Where each operand (i, k) of the body comes from: (INSIDE or CARRIED, ops, lag, iterations that read something
+        else), (INVARIANT, node) or (PER_STEP,).
+
+        None if the rows are no loop: each iteration has weights of its own, which makes them layers; or, if `strict`, an
+        operand reads different ops in different iterations.
+        """
+        there: np.ndarray = rows >= 0
         lo, hi = int(rows[there].min()), int(rows.max()) + 1
         slot, turn = np.full(hi - lo, -1), np.full(hi - lo, -1)
         turn[rows[there] - lo], slot[rows[there] - lo] = np.nonzero(there)
         column, k = self.operands(rows.max(0))
         has, n = there[:, column], np.arange(len(rows))[:, None]
         place = np.where(has, self.starts[rows[:, column]] + k, 0)
-        read = self.reads[place]
+        read = self.reads[place]  # a row for each iteration, a column for each operand
         at = np.where(has & (read >= lo) & (read < hi), read - lo, 0)
         inside = has & (read >= lo) & (read < hi) & (slot[at] >= 0)
-        made, lag = np.where(inside, slot[at], -1), np.where(inside, n - turn[at], -1)
-        op, late = made.max(0), lag.max(0)
+        made, lags = np.where(inside, slot[at], -1), np.where(inside, n - turn[at], -1)
+        op, lag = made.max(0), lags.max(0)
+        within = np.any(inside, axis=0)
         others = has & ~inside
-        plain = (((made == op) & (lag == late)) | ~inside).all(0) & ~(others & (n >= late)).any(0)
-        within = inside.any(0)
+        plain = (((made == op) & (lags == lag)) | ~inside).all(0) & ~(others & (n >= lag)).any(0)
         first = has.argmax(0), np.arange(len(column))
         same = ((read == read[first]) | ~has).all(0)
         weight = ~within & self.firm[place[first]] & (read[first] < 0)
         if (strict and (within & ~plain).any()) or ((weight & ~same).any() and not (weight & same).any()):
             return None
         found: Sources = {}
-        every = zip(column.tolist(), k.tolist(), within.tolist(), plain.tolist(), op.tolist(), late.tolist(), same.tolist(), strict=True)
-        for c, (i, k_, internal, simple, j, back, constant) in enumerate(every):
-            if not internal:
-                found[i, k_] = (INVARIANT, int(read[first[0][c], c])) if constant else (PER_STEP,)
-            elif simple:
-                found[i, k_] = (CARRIED if back else INSIDE), (j,), back, np.flatnonzero(others[:, c]).tolist()
+        for c, (i, j) in enumerate(zip(column.tolist(), k.tolist(), strict=True)):
+            if not within[c]:
+                found[i, j] = (INVARIANT, int(read[first][c])) if same[c] else (PER_STEP,)
+            elif plain[c]:
+                found[i, j] = (CARRIED if lag[c] else INSIDE), (int(op[c]),), int(lag[c]), np.flatnonzero(others[:, c]).tolist()
             else:
-                found[i, k_] = self.newest(rows, i, read[:, c], (has[:, c], inside[:, c]), (made[:, c], lag[:, c]))
+                found[i, j] = newest(rows, i, read[:, c], has[:, c], inside[:, c], made[:, c], lags[:, c])
         return found
-
-    def newest(self, rows: np.ndarray, i: int, read: np.ndarray, where: Any, made: Any) -> tuple[Any, ...]:
-        """An operand made within the loop as INSIDE or CARRIED: by which ops, how late, and where iterations read others."""
-        (has, inside), (slots, lags) = where, made
-        ops = np.unique(slots[inside])
-        results = np.maximum.accumulate(rows[:, ops].max(1))
-        trials = []
-        for lag in np.unique(lags[inside]).tolist():
-            earlier = max(lag, 1)
-            expected = np.concatenate([np.full(min(earlier, len(rows)), -1), results[:-earlier]])
-            if lag == 0 and (ops < i).any():
-                expected = np.maximum(expected, rows[:, ops[ops < i]].max(1))
-            wrong = np.where(inside, expected != read, has & (expected >= 0))
-            trials.append((int(wrong.sum()), lag, np.flatnonzero(has & (~inside | wrong)).tolist()))
-        _, lag, others = min(trials)
-        return (CARRIED if lags[inside].any() else INSIDE), tuple(ops.tolist()), lag, others
-
-    def fullest(self, rows: np.ndarray) -> np.ndarray:
-        """The ops of the iteration that has the most."""
-        row = rows[int((rows >= 0).sum(1).argmax())]
-        return row[row >= 0]
 
     # -- neighbours of a loop ----------------------------------------------------------------------------------
 
     def repeated(self, start: int, q: int, on: int, bound: int, shared: np.ndarray) -> int:
-        """How often the q ops from `start` on come again right behind (`on` = 1) or before (-1): LEAP times at most."""
+        """How often the q ops from `start` on repeat directly after (`on` = 1) or before them (-1), at most LEAP times."""
         times = min(LEAP, (self.n - start) // q - 1 if on > 0 else start // q)
         for part in ("words", "reads"):
             if times <= 0:
@@ -310,8 +300,8 @@ class Record:
         return times
 
     def likeness(self, ops: np.ndarray, slots: list[int], shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How well each op fits each slot (an op like it): below zero for another word or weight. And where the word is
-        the same but not the weight."""
+        """How well each op fits each slot, which is given by another op in it: 1 to 9 by the number of equal operands, far
+        below zero for another word or weight. And where only the weight is another."""
         (a, made), (b, made_like) = self.four(ops), self.four(np.array(slots, int))
         word = self.words[ops][:, None] == self.words[slots]
         same = a[:, None] == b
@@ -319,32 +309,37 @@ class Record:
         return np.where(word & ~clash, 1 + same.sum(-1) + (made[:, None] == made_like).sum(-1), -self.n * 9), clash
 
     def four(self, ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Four operands of each op, and what kinds of ops made them."""
+        """The first four operands of each op, and the words of their makers."""
         place = self.starts[ops][:, None] + np.arange(4)
         there, place = place < self.starts[ops + 1][:, None], np.minimum(place, len(self.reads) - 1)
         return np.where(there, self.reads[place], -self.n * 9), np.where(there, self.made[place], -self.n * 9)
 
 
 class Growth:
-    """A loop that grows at both ends, iteration by iteration. Slots are the ops of its body: those of the core, and more."""
+    """A loop that is extended at both ends, in direction `on` = 1 (later) or -1 (earlier).
+
+    The ops of the body are slots: slots 0 to p - 1 are those of the core, and an op that only other iterations have gets a
+    new slot. `order` has the slots as they follow each other. Each iteration is in `blocks` or in `steps`.
+    """
 
     def __init__(self, record: Record, core: np.ndarray, sources: Sources) -> None:
         self.record, self.core, self.sources = record, core, sources
         self.p = core.shape[1]
-        self.order = list(range(self.p))  # the slots as they follow each other in the body
-        self.like = core[len(core) // 2].tolist()  # an op of each slot
-        places = [slice(record.starts[first], record.starts[first + self.p]) for first in core[:2, 0].tolist()]
-        self.shared = np.intersect1d(*(record.reads[place][record.firm[place] & (record.reads[place] < 0)] for place in places))
+        self.order = list(range(self.p))
+        self.like = core[len(core) // 2].tolist()  # for each slot an op
+        two = (slice(*record.starts[[first, first + self.p]]) for first in core[:2, 0])
+        one, other = (record.reads[each][record.firm[each] & (record.reads[each] < 0)] for each in two)
+        self.shared = np.intersect1d(one, other)  # weights that both read
         self.lag = max(what[1] for kind, *what in sources.values() if kind == CARRIED)
-        self.blocks = [(0, self.order[:], core)]  # iterations with the same slots: the first one, slots, ops
-        self.short = False  # whether the first iteration has too little of the body to be one
-        self.steps: dict[int, dict[int, int]] = {}  # of other iterations, slot -> op
-        self.last = {1: len(core) - 1, -1: 0}  # the iteration at each end, and where the loop ends there
-        self.edge = {1: int(core[-1, -1]) + 1, -1: int(core[0, 0])}
-        self.row = {1: (self.order[:], core[-1]), -1: (self.order[:], core[0])}
+        self.blocks = [(0, self.order[:], core)]  # of equal iterations: (number of the first, slots, ops)
+        self.short = False  # whether the first iteration is only a small part
+        self.steps: dict[int, dict[int, int]] = {}  # iteration -> slot -> op
+        self.last = {1: len(core) - 1, -1: 0}  # the iteration at each end
+        self.edge = {1: int(core[-1, -1]) + 1, -1: int(core[0, 0])}  # where the loop ends
+        self.row = {1: (self.order[:], core[-1]), -1: (self.order[:], core[0])}  # slots and ops of that iteration
 
     def rows(self) -> tuple[np.ndarray, Sources]:
-        """The rows of the loop when it has grown as far as it can."""
+        """Extend the loop as far as possible; its rows and their sources."""
         for on in (1, -1):
             while self.leap(on) or self.odd(on):
                 pass
@@ -363,7 +358,7 @@ class Growth:
         return (rows, sources) if sources is not None else (self.core, self.sources)
 
     def joined(self, rows: np.ndarray, sources: Sources) -> np.ndarray:
-        """Rows begun at another op, if then the first and the last are one iteration."""
+        """If the first row is the end of an iteration and the last row the rest of one, begin each row at a later op."""
         first = int((rows[0] >= 0).argmax())
         if first and step_of(self.record.ops[self.core[0, 0]]) is None:
             live = alive(sources, len(self.order))
@@ -373,7 +368,7 @@ class Growth:
         return rows[1:] if self.short else rows
 
     def leap(self, on: int) -> bool:
-        """Take at once the iterations that do exactly as the last one."""
+        """Take all iterations that exactly repeat the last one."""
         slots, ops = self.row[on]
         q, edge = len(ops), int(ops[-1]) + 1 if on > 0 else int(ops[0])
         if edge != self.edge[on] or ops[-1] - ops[0] + 1 != q:
@@ -388,42 +383,46 @@ class Growth:
         return times > 0
 
     def odd(self, on: int) -> bool:
-        """Take the next ops as an iteration that has other ops than the last one, if they are enough of the body."""
-        record, n, order = self.record, self.last[on], self.order[::on]
-        have = {*self.row[on][0], *self.steps.get(n, ())}
-        rest = order[1 + max(i for i, slot in enumerate(order) if slot in have) :]  # what the last iteration lacks
+        """Take one iteration with other ops than the last one, if the next ops are similar to the body."""
+        n, order, rest = self.last[on], self.order[::on], self.rest(on)
         window, span = self.window(on, 2 * len(order) + 16)
-        body = {*record.words[self.like].tolist()}
-        some = sum(word in body for word in record.words[window].tolist())
-        if not some or (on > 0 and not rest and 3 * some < self.p):
+        body = {*self.record.words[self.like].tolist()}
+        some = sum(word in body for word in self.record.words[window].tolist())
+        if not some or (on > 0 and not rest and 3 * some < self.p) or len(order) > WIDEST:
             return False
-        columns, turn = rest + order + order, len(rest) + len(order)
-        fit, clash = record.likeness(window, [self.like[slot] for slot in order], self.shared)
-        twice = np.hstack([fit[:, len(order) - len(rest) :], fit, fit])
-        pairs = [(i, c) for i, c in aligned(twice, turn, self.p) if c < turn]
-        old, new = ({i: columns[c] for i, c in pairs if (c < len(rest)) == before} for before in (True, False))
+        fit, clash = self.record.likeness(window, [self.like[slot] for slot in order], self.shared)
+        # rest of the last iteration, the next one, and one more, so that none of its ops are taken for those of the next
+        turn = len(rest) + len(order)
+        pairs = aligned(np.hstack([fit[:, len(order) - len(rest) :], fit, fit]), turn, self.p)
+        old = {i: rest[c] for i, c in pairs if c < len(rest)}
+        new = {i: order[c - len(rest)] for i, c in pairs if len(rest) <= c < turn}
         begin = self.begin(on, window, old, new)
         span = span or max(new, default=0) + 1
         known = sum(slot < self.p for slot in new.values())
-        if not new or not self.holds(on, window[begin:span], known, span - len(old) - len(new)) or other_weights(clash, order, new):
-            count = next(i for i in range(len(window) + 1) if i not in old)
-            self.take(n, on, window[:count], old)
-        elif begin:
+        enough = bool(new) and self.holds(on, window[begin:span], known, span - len(old) - len(new))
+        if not enough or other_weights(clash, order, new):
+            begin = next(i for i in range(len(window) + 1) if i not in old)
+            self.take(n, on, window[:begin], old)
+            return False
+        if begin:  # what belongs to the last iteration gets its slots first
             self.take(n, on, window[:begin], old)
             return True
-        else:
-            self.take(n + on, on, window[:span], new)
-            self.last[on], self.row[on] = n + on, (list(self.steps[n + on]), np.array(list(self.steps[n + on].values())))
-            self.short = 3 * known < self.p
-            return not self.short
-        return False
+        self.take(n + on, on, window[:span], new)
+        step = self.steps[n + on]
+        self.last[on], self.row[on], self.short = n + on, (list(step), np.array([*step.values()])), 3 * known < self.p
+        return not self.short
+
+    def rest(self, on: int) -> list[int]:
+        """The slots at the end of the body (`on` = 1) or at its beginning (-1) that the last iteration has not."""
+        have, order = {*self.row[on][0], *self.steps.get(self.last[on], ())}, self.order[::on]
+        return order[1 + max(i for i, slot in enumerate(order) if slot in have) :]
 
     def window(self, on: int, most: int) -> tuple[np.ndarray, int]:
-        """The ops next to the loop that are in no other, nearest first; and how many up to the end of the next t, if the last
-        iteration has a t of its own."""
+        """The ops next to the loop, nearest first, as far as they are free. If iterations have a t: up to where the next t
+        ends, and the number of ops up to there."""
         edge, record, row = self.edge[on], self.record, self.row[on][1]
         ops = np.arange(edge, min(edge + most, record.n)) if on > 0 else np.arange(edge - 1, max(edge - 1 - most, -1), -1)
-        oldest = int(self.row[1][1][0]) - len(self.order) * self.lag  # older are the outputs of a layer, read by another
+        oldest = int(self.row[1][1][0]) - len(self.order) * self.lag  # a layer on top reads older results
         old = (record.latest[ops] >= self.edge[-1]) & (record.latest[ops] < oldest)
         wrong = np.flatnonzero((record.taken[ops] > 1) | old)
         ops = ops[: wrong[0]] if len(wrong) else ops
@@ -435,8 +434,8 @@ class Growth:
         return ops, len(ops)
 
     def begin(self, on: int, window: np.ndarray, old: dict[int, int], new: dict[int, int]) -> int:
-        """Where in the window the next iteration begins: what is in neither belongs to the earlier of both, unless it has
-        the t of the later."""
+        """Where in the window the next iteration begins. Ops that match nothing belong to the earlier of the two iterations,
+        unless they have the t of the later."""
         begin, first = max(old, default=-1) + 1, min(new, default=0)
         later = step_of(self.record.ops[window[first] if on > 0 else self.row[on][1][0]]) if new else None
         for i in range(begin, first):
@@ -446,7 +445,8 @@ class Growth:
         return max(begin, first) if on > 0 else begin
 
     def holds(self, on: int, window: np.ndarray, known: int, more: int) -> bool:
-        """Whether ops are enough of the body, `known` and not too many more, and linked with the last iteration."""
+        """Whether enough ops are of the core and not too many others, and whether one iteration reads the other. Few ops
+        without others are accepted in front: they may be the end of a first iteration, see `joined`."""
         most_of_it = 3 * known >= self.p and 3 * more <= known
         almost_all = 5 * known >= 4 * self.p and more <= 3 * known and self.p > 2
         if not most_of_it and not almost_all and (on > 0 or more):
@@ -457,10 +457,9 @@ class Growth:
         return bool(((reads >= earlier.min()) & (reads < later.min())).any())
 
     def take(self, n: int, on: int, window: np.ndarray, slots: dict[int, int]) -> None:
-        """Put ops into iteration n, those without a slot into a new one."""
+        """Put ops into iteration n. An op without a slot gets a new one."""
         step = self.steps.setdefault(n, {})
-        have = {*self.row[on][0], *step} if n == self.last[on] and on > 0 else ()
-        place = max((i for i, slot in enumerate(self.order) if slot in have), default=-1)
+        place = len(self.order) - len(self.rest(1)) - 1 if on > 0 and n == self.last[1] else -1
         for i in range(len(window))[::on]:
             if i in slots:
                 place = self.order.index(slots[i])
@@ -472,7 +471,7 @@ class Growth:
         self.edge[on] += on * len(window)
 
 
-# -- small parts -----------------------------------------------------------------------------------------------
+# -- helpers ---------------------------------------------------------------------------------------------------
 
 
 def carries(sources: Sources) -> bool:
@@ -480,14 +479,16 @@ def carries(sources: Sources) -> bool:
 
 
 def other_weights(clash: np.ndarray, order: list[int], new: dict[int, int]) -> bool:
-    """Whether an op does with a weight what a slot without an op does with another: this is another layer."""
+    """Whether an op would fit a free slot but for its weight. Then this is another layer."""
     taken = {*new.values()}
     free = [c for c, slot in enumerate(order) if slot not in taken]
     return bool(clash[[i for i in range(max(new)) if i not in new]][:, free].any())
 
 
 def aligned(fit: np.ndarray, turn: int, cost: int) -> list[tuple[int, int]]:
-    """Ops (rows) with slots (columns) so that both go on and the sum of `fit` is greatest. An op left out costs 1."""
+    """Pairs (op, slot) in rising order with the greatest sum of `fit[op, slot]`; an op that is left out costs SKIP, a slot
+    nothing. A dynamic program, as for the longest common subsequence. Slots from `turn` on belong to the iteration after
+    the next one; entering it costs `cost`, so that no iteration is split for a slightly better fit."""
     best = np.zeros((fit.shape[0] + 1, fit.shape[1] + 1), int)
     for i, row in enumerate(fit):
         np.maximum(best[i] - SKIP, -SKIP * fit.shape[0], out=best[i + 1])
@@ -507,12 +508,30 @@ def aligned(fit: np.ndarray, turn: int, cost: int) -> list[tuple[int, int]]:
     return pairs[::-1]
 
 
+def newest(rows: np.ndarray, i: int, read: np.ndarray, *made: np.ndarray) -> tuple[Any, ...]:
+    """The source of an operand of op i that several ops of the body make: it reads the newest result, up to some lag. Take
+    the lag with the fewest exceptions."""
+    has, inside, slots, lags = made
+    ops = np.unique(slots[inside])
+    results = np.maximum.accumulate(rows[:, ops].max(1))
+    trials = []
+    for lag in np.unique(lags[inside]).tolist():
+        earlier = max(lag, 1)
+        expected = np.concatenate([np.full(min(earlier, len(rows)), -1), results[:-earlier]])
+        if lag == 0 and (ops < i).any():
+            expected = np.maximum(expected, rows[:, ops[ops < i]].max(1))
+        wrong = np.where(inside, expected != read, has & (expected >= 0))
+        trials.append((int(wrong.sum()), lag, np.flatnonzero(has & (~inside | wrong)).tolist()))
+    _, lag, others = min(trials)
+    return (CARRIED if lags[inside].any() else INSIDE), tuple(ops.tolist()), lag, others
+
+
 def iterations(first: int, p: int, times: int) -> np.ndarray:
     return first + np.arange(p * times).reshape(times, p)
 
 
 def runs(mask: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
-    """Where a mask is true, as (start, end), at least so often."""
+    """Runs (start, end) of a mask that are at least so long."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]))).reshape(-1, 2)
     return [(start, end) for start, end in edges[edges[:, 1] - edges[:, 0] >= least].tolist()]
 
@@ -524,7 +543,7 @@ def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """How often equal keys are so far apart, and so far again."""
+    """For each distance, how often equal keys are so far apart twice in a row."""
     order = np.argsort(key, kind="stable")
     key, position = key[order], position[order]
     gap = np.diff(position, prepend=0)
@@ -535,7 +554,7 @@ def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:
 
 
 def alive(sources: Sources, p: int) -> np.ndarray:
-    """How many values are still to be read where iterations would begin at op i of the body."""
+    """For each op of the body, how many values would pass to the next iteration if iterations began there."""
     until: dict[int, int] = {}
     for (i, _), (kind, *what) in sources.items():
         if kind in (INSIDE, CARRIED):
