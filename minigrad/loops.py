@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .graph import Node
-from .repeats import CARRIED, INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, runs
+from .repeats import CARRIED, INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, numbered, runs
 from .snapshot import Graph
 from .tensor import Tensor
 
@@ -301,11 +301,15 @@ def loops(what: Tensor | Graph | Iterable[Node]) -> Folded:
     (4,)
     """
     nodes = recorded(what)
-    record = Record([node for node in nodes if node.op is not None])
-    rows = [rows for rows, _ in record.loops()]
-    rows += [few for few in record.few() if record.sources(few, strict=False) is not None and tables(record, few).holds()]
-    found = [tables(record, each) for each in rows]
-    collect(record, list(zip(found, rows, strict=True)))
+    record = numbered([node for node in nodes if node.op is not None])
+    rows = record.loops()
+    found = [tables(record, *each) for each in rows]
+    for few in record.few():
+        sources = record.sources(few, strict=False)
+        if sources is not None and (loop := tables(record, few, sources)).holds():
+            rows.append((few, sources))
+            found.append(loop)
+    collect(record, list(zip(found, (few for few, _ in rows), strict=True)))
     home = {node: (loop, n, i) for loop in found for n, step in enumerate(loop.iterations) for i, node in step.items()}
     outside = [node for node in nodes if node not in home]
     return Folded(
@@ -336,13 +340,11 @@ def recorded(what: Any) -> list[Node]:
 # -- from numbers to tables ---------------------------------------------------------------------------------
 
 
-def tables(record: Record, rows: np.ndarray) -> Loop:
+def tables(record: Record, rows: np.ndarray, sources: Sources) -> Loop:
     """The loop whose iterations are these rows."""
     ops = record.ops
     steps = [{i: ops[at] for i, at in enumerate(row) if at >= 0} for row in rows.tolist()]
     loop = Loop(steps)
-    sources = record.sources(rows, strict=False)
-    assert sources is not None
     for (i, k), (kind, *what) in sources.items():
         if kind == INSIDE:
             loop.inside[i, k], others = what[0], what[2]
@@ -360,8 +362,9 @@ def tables(record: Record, rows: np.ndarray) -> Loop:
             if not all(y is x or alike(x, y) for y in each.values()):
                 loop.options[i, key] = each
     if len(loop.body) >= 2 * LEAST:
-        within, _ = record.within(rows)
-        loop.inner = [tables(within, inner) for inner, carries in within.loops() if carries]
+        fullest = rows[int((rows >= 0).sum(1).argmax())]
+        within = record.part(fullest[fullest >= 0])
+        loop.inner = [inner for each in within.loops() if (inner := tables(within, *each)).carried]
     return loop
 
 
@@ -391,8 +394,13 @@ def alike(x: Any, y: Any) -> bool:
 
 def growing(ops: list[Node]) -> list[Growing]:
     """Stretches that would be a loop if shapes did not grow: those that read the results of all earlier iterations."""
-    record = Record(ops, shapes=False)
     best: list[Growing] = []
+    counts: dict[Any, set[int]] = {}
+    for node in ops:
+        counts.setdefault(node.op, set()).add(len(node.operands))
+    if all(len(each) < LEAST for each in counts.values()):
+        return best
+    record = numbered(ops, shapes=False)
     done = 0
     for p in sorted(record.periods()):
         same = runs(record.words[p:] == record.words[:-p])

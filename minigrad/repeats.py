@@ -1,80 +1,106 @@
-"""What repeats in a record of ops: its iterations, as rows of numbers. `loops.py` makes tables of them.
+"""Find the loops in a record of ops. A loop is a matrix of op numbers: a row for each iteration, a column for each op of
+the body, -1 where an iteration lacks the op. `loops.py` makes tables from these rows.
 
-1. Each op becomes a number, its word: op, shape, dtype, options (but not the integers of an index), scope (but not t).
-   Each operand becomes the number of the op, or the leaf, that made it.
-2. A period is a distance at which a word reads the same operand, or follows the same words, three times in a row.
-3. A stretch is a part of the record that stays the same when it is moved by a period: the words are equal, and each
-   operand is the same node (a weight) or the node one period later (a state).
-4. A stretch is cut into iterations: at a new t, else where fewest values go from one iteration to the next.
-5. It grows at both ends, one iteration at a time: further ops are matched with the ops of the body. An iteration may lack
-   some ops, and may have ops that the body did not have yet.
+1. `numbered`: each op gets a word, a number for its op, shape, dtype, options (without the integers of an index) and scope
+   (without t). Two ops with the same word do the same kind of thing.
+2. `Record.periods`: the length of a body is a distance at which words repeat. The most frequent distances are tried.
+3. `Record.stretches`: compare the record with itself, moved by a period. In a stretch all words are equal, and each operand
+   is the same node (a weight), or the node one period later (a state).
+4. `Record.cut`: cut a stretch into iterations. These are the core of a loop: all of its rows are alike.
+5. `Growth`: extend the core at both ends, where iterations differ: the first has no state yet, some have an extra op.
+   `aligned` matches the ops next to the loop with the ops of the body, as a diff matches the lines of two texts.
+6. `Record.sources`: for each operand of the body, decide where it comes from. This also rejects what is no loop.
 
-Scopes help where they exist, and no step depends on them.
+Scopes help where they exist, but no step needs them.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .graph import Node, Scope
 
-LEAST = 3  # iterations in a row that make a loop
-FEWEST = 7  # ops that a loop spares
-PERIODS = 48  # how many periods are tried
-STARTS = 4  # how many beginnings of a first iteration are tried
-WIDTH, WIDE = 8, 200  # of the search for the best reading of an iteration; bodies of more ops get none
-LEAP = 128  # iterations taken at once
-INSIDE, CARRIED, INVARIANT, PER_STEP, ANY = "inside", "carried", "invariant", "per step", "any"
+LEAST = 3  # equal iterations in a row that make a loop
+FEWEST = 7  # a loop with a state must replace at least so many ops
+PERIODS = 16  # the most frequent distances that are tried
+LONG = 32  # search first for loops that replace so many ops: short ones are many, and most lie within long ones
+SKIP = 2  # the cost of an op without a partner in an alignment; a pair brings 1 to 9
+LEAP = 128  # equal iterations that are compared at once
+WIDEST = 1000  # an alignment takes memory for the square of the body: longer bodies have equal iterations only
+INSIDE, CARRIED, INVARIANT, PER_STEP = "inside", "carried", "invariant", "per step"
 Place = tuple[int, int]  # operand k of op i of the body
 Sources = dict[Place, tuple[Any, ...]]  # a table for each operand, in numbers of ops
 
 
-class Record:
-    """Ops as numbers: `words[i]` tells the kind of op i, and `reads[starts[i]:starts[i + 1]]` who made its operands:
-    the number of an op, or below zero that of a leaf or a Python number."""
+def numbered(ops: list[Node], shapes: bool = True) -> Record:
+    """A record of these ops. Without `shapes`, words consist of the op and its scope only."""
+    at = {node: i for i, node in enumerate(ops)}
+    known: dict[Any, int] = {}
+    places: dict[Any, int] = {None: 0}
+    words = []
+    for node in ops:
+        scope, options = node.scope, node.options
+        place = places[scope] if scope in places else timeless(scope, places)
+        size = (node.shape, node.dtype, len(node.operands), signature(options) if options else None) if shapes else None
+        words.append(known.setdefault((node.op, place, size), len(known)))
+    operands = [x for node in ops for x in node.operands]
+    reads: list[Any] = list(map(at.get, operands))
+    trainable = set()
+    for k in [k for k, made in enumerate(reads) if made is None]:
+        x = operands[k]
+        leaf = isinstance(x, Node)
+        reads[k] = ~known.setdefault(x if leaf else (type(x), repr(x)), len(known))
+        if leaf and x.requires_grad:
+            trainable.add(reads[k])
+    made_by = np.array(reads, int)
+    firm = (made_by >= 0) | np.isin(made_by, list(trainable))
+    return Record(ops, np.array(words, int), np.array([len(node.operands) for node in ops], int), made_by, firm)
 
-    def __init__(self, ops: list[Node], shapes: bool = True) -> None:
-        self.ops, self.n = ops, len(ops)
-        at = {node: i for i, node in enumerate(ops)}
-        known: dict[Any, int] = {}
-        places: dict[Scope | None, Any] = {}
-        words, reads, firm, counts = [], [], [], []
-        for node in ops:
-            place = node.scope
-            if place not in places:
-                places[place] = timeless(place)
-            operands, options = node.operands, node.options
-            size = (node.shape, node.dtype, len(operands)) if shapes else None
-            word = (node.op, size, places[place], signature(options) if options and shapes else None)
-            words.append(known.setdefault(word, len(known)))
-            counts.append(len(operands))
-            for x in operands:
-                if isinstance(x, Node):
-                    made = at.get(x)
-                    reads.append(~known.setdefault(x, len(known)) if made is None else made)
-                    firm.append(x.requires_grad)  # a change of it is no chance
-                else:
-                    reads.append(~known.setdefault((type(x), repr(x)), len(known)))
-                    firm.append(False)
-        self.trainable = {~number for x, number in known.items() if isinstance(x, Node) and x.requires_grad}
-        self.words, self.reads, self.firm = np.array(words, int), np.array(reads, int), np.array(firm, bool)
+
+class Record:
+    """Ops as numbers. `words[i]` is the word of op i. Its operands are `reads[starts[i]:starts[i + 1]]`: the number of an
+    op, or a number below zero for a leaf or a Python number. `firm` is False for constants and Python numbers, which may
+    be equal by chance. `taken` is 1 for the ops of a map that was found, 2 for those of a loop."""
+
+    def __init__(self, ops: list[Node], words: np.ndarray, counts: np.ndarray, reads: np.ndarray, firm: np.ndarray) -> None:
+        self.ops, self.n, self.words, self.reads, self.firm = ops, len(ops), words, reads, firm
         self.starts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
-        self.owner = np.repeat(np.arange(self.n), np.array(counts, int))
-        self.taken = np.zeros(self.n, np.int8)  # 1 by a map, 2 by a loop
+        self.owner = np.repeat(np.arange(self.n), counts)
+        self.made = np.where(reads >= 0, words[np.maximum(reads, 0)] if self.n else 0, reads)  # the word of the maker
+        self.latest = np.full(self.n, -1)  # the newest op that an op reads
+        np.maximum.at(self.latest, self.owner, reads)
+        self.taken = np.zeros(self.n, np.int8)
+
+    def part(self, ops: np.ndarray) -> Record:
+        """A record of some of the ops, given in order."""
+        owner, k = self.operands(ops)
+        place = self.starts[ops][owner] + k
+        reads = self.reads[place]
+        at = np.minimum(np.searchsorted(ops, reads), len(ops) - 1)
+        outside = np.where(reads < 0, reads, self.reads.min(initial=0) - 1 - reads)
+        reads = np.where(ops[at] == reads, at, outside)
+        return Record(
+            [self.ops[i] for i in ops], self.words[ops], np.bincount(owner, minlength=len(ops)), reads, self.firm[place]
+        )
+
+    def operands(self, ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For each operand of these ops: the position of its op in `ops`, and which operand it is."""
+        counts = self.starts[ops + 1] - self.starts[ops]
+        owner = np.repeat(np.arange(len(ops)), counts)
+        return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
 
     # -- periods and stretches ---------------------------------------------------------------------------------
 
     def periods(self) -> list[int]:
-        """Distances at which a word reads the same operand, or reads the same words, three times in a row."""
+        """Distances at which, three times in a row, a word reads the same operand or operands of the same words."""
         if self.n < 2 * LEAST - 1:
             return [1] if self.n >= LEAST else []
         k = np.arange(len(self.reads)) - self.starts[self.owner]
-        made = np.where(self.reads >= 0, self.words[np.maximum(self.reads, 0)], -1)
+        made = np.where(self.reads >= 0, self.made, -1)
         mixed = (made + 2) * (2 * k + 3) * 0x9E3779B97F4A7C1  # wraps: a hash
         below = np.zeros(self.n, int)
         np.add.at(below, self.owner, mixed * (mixed >> 7))
@@ -84,22 +110,16 @@ class Record:
         best = np.argsort(-counts * np.arange(len(counts)), kind="stable")[:PERIODS]
         return [int(p) for p in best if counts[p]]
 
-    def stretches(self, p: int) -> Iterator[tuple[int, int]]:
-        """Stretches of at least three periods that begin after whatever they read again and again."""
-        for start, end in self.repeats(p):
-            lo, hi = self.starts[start], self.starts[max(end - p, start)]
-            move = self.starts[min(start + p, self.n)] - lo
-            old, new = self.reads[lo:hi], self.reads[lo + move : hi + move]
-            start = max(start, 1 + int(old[old == new].max(initial=-1)))
-            if end - start >= LEAST * p:
-                yield start, end
+    def stretches(self, p: int, spared: int) -> Iterator[tuple[int, int]]:
+        """Find stretches (start, end) of at least three periods that replace `spared` ops or more.
 
-    def repeats(self, p: int) -> Iterator[tuple[int, int]]:
-        """Where every op does what the op p before it did, with operands as before (1), moved on by p (2), or others (0)."""
-        for start, end in runs(self.words[p:] == self.words[:-p]):
+        Each operand is the same as one period earlier (1), or moved by p (2), or another (0). Where this kind changes, the
+        stretch ends: the next layer has other weights, and after `detach` the state comes from somewhere else.
+        """
+        least = (LEAST - 1) * p
+        free = self.taken == 0
+        for start, end in runs((self.words[p:] == self.words[:-p]) & free[p:] & free[:-p], max(least, spared)):
             end += p
-            if end - start < LEAST * p:
-                continue
             lo, hi = self.starts[start], self.starts[end]
             move = self.starts[start + p] - lo
             old, new = self.reads[lo : hi - move], self.reads[lo + move : hi]
@@ -111,46 +131,100 @@ class Record:
             changes = (self.owner[lo + x], kind[x], kind[x + move], firm, newest)
             for op, before, after, sure, read in zip(*(y.tolist() for y in changes), strict=True):
                 if read < begin if {before, after} == {0, 2} else not sure and 2 not in (before, after):
-                    continue  # all from outside, or constants and numbers, which may come twice by chance
-                if before:
+                    continue  # an initial value from outside, or constants that are equal by chance
+                if before and op + p - begin >= least:
                     yield begin, op + 2 * p
-                begin = max(begin, op + 1 - p * ((before, after) == (0, 2)))  # the first iteration reads an initial value
-            yield begin, end
+                begin = max(begin, op + 1 - p * ((before, after) == (0, 2)))  # with an initial value
+            if end - p - begin >= least:
+                yield begin, end
 
     # -- the search --------------------------------------------------------------------------------------------
 
-    def loops(self) -> list[tuple[np.ndarray, bool]]:
-        """The rows of loops that do not overlap, and whether they carry something. A map gives way where a loop grows."""
-        heap = [(p - (end - start) // p * p, p, start, end) for p in self.periods() for start, end in self.stretches(p)]
+    def loops(self) -> list[tuple[np.ndarray, Sources]]:
+        """The rows of all loops and their sources, in order. They do not overlap: a map loses the ops that a loop takes."""
+        periods, found = self.periods(), []
+        for spared in (LONG, 0):
+            stretches = [(p, start, end) for p in periods for start, end in self.stretches(p, spared)]
+            found += list(self.search(stretches))
+        for number, (rows, sources) in enumerate(found):
+            if not carries(sources):
+                rows = longest(rows, (self.taken[rows] == 1).all(1))
+                found[number] = rows, self.sources(rows) or {} if len(rows) >= LEAST else {}
+        return sorted(((rows, sources) for rows, sources in found if sources), key=lambda each: int(each[0].max()))
+
+    def search(self, stretches: list[tuple[int, int, int]]) -> Iterator[tuple[np.ndarray, Sources]]:
+        """Turn stretches (period, start, end) into loops. The one that replaces most ops comes first."""
+        heap = [(p - (end - start) // p * p, p, start, end) for p, start, end in stretches]
         heapq.heapify(heap)
-        found: list[tuple[np.ndarray, bool]] = []
         while heap:
             _, p, start, end = heapq.heappop(heap)
-            if self.taken[start:end].any():  # what is left of it, if it is enough
-                for a, b in runs(self.taken[start:end] == 0):
-                    if b - a >= LEAST * p:
-                        heapq.heappush(heap, (p - (b - a) // p * p, p, start + a, start + b))
+            if self.taken[start:end].any():  # continue with the parts that are left
+                for a, b in runs(self.taken[start:end] == 0, LEAST * p):
+                    heapq.heappush(heap, (p - (b - a) // p * p, p, start + a, start + b))
                 continue
             rows, sources = self.cut(start, end, p)
-            if sources is None:
+            if sources is not None and carries(sources):
+                if (len(rows) - 1) * p < FEWEST:
+                    continue
+                rows, sources = self.grown(rows, sources)
+            if sources is not None:
+                self.taken[rows[rows >= 0]] = 1 + carries(sources)
+                yield rows, sources
+
+    def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
+        """Cut a stretch into equal iterations: where t changes, else where the fewest values pass from one to the next."""
+        sources = None
+        first, end = self.turn(start, end, p)
+        while sources is None and first < start + p and (end - first) // p >= LEAST:
+            rows = iterations(first, p, (end - first) // p)
+            sources = self.sources(rows)
+            first += 1  # the stretch may begin with an op of the code before the loop
+        if sources is not None and step_of(self.ops[first - 1]) is None:
+            live = alive(sources, p)
+            move = int(np.argmin(live))
+            if live[move] < live[0] and (fewer := (end - first + 1 - move) // p) >= LEAST:
+                moved = iterations(first - 1 + move, p, fewer)
+                better = self.sources(moved)
+                if better is not None:
+                    return moved, better
+        return (rows, sources) if sources is not None else (np.empty((0, p), int), None)
+
+    def turn(self, start: int, end: int, p: int) -> tuple[int, int]:
+        """If each iteration has one t, move the ends of the stretch to where t changes."""
+        t = [step_of(node) for node in self.ops[max(start - 1, 0) : start + p]]
+        t = t if start else [None, *t]
+        turns = [start + i for i in range(p) if t[i + 1] is not t[i]]
+        if t[-1] is None or len(turns) != 1:
+            return start, end
+        last = turns[0] + (end - turns[0]) // p * p
+        return turns[0], last - p * (last < self.n and step_of(self.ops[last]) is step_of(self.ops[last - 1]))
+
+    def grown(self, rows: np.ndarray, sources: Sources) -> tuple[np.ndarray, Sources]:
+        """Extend a core at both ends. If its body is mostly one inner loop, and this loop covers the core when it is
+        extended, return the inner loop: a layer's backward pass gathers gradients every 64 steps, and time steps matter."""
+        p = rows.shape[1]
+        ops = rows[len(rows) // 2]
+        for at, _ in self.part(ops).loops() if p >= 2 * LEAST else ():
+            inner = np.where(at >= 0, ops[at], -1)
+            usual = inner[len(inner) // 2] >= 0
+            core = longest(inner[:, usual], ((inner >= 0) == usual).all(1))
+            if len(core) < LEAST or (p - core.size) * 8 > p:
                 continue
-            carries = any(kind == CARRIED for kind, *_ in sources.values())
-            if carries and (len(rows) - 1) * p < FEWEST:
-                continue
-            if carries:
-                rows = self.flat(rows, sources)
-            self.taken[rows[rows >= 0]] = 1 + carries
-            found.append((rows, carries))
-        kept = [(rows if carries else longest(rows, (self.taken[rows] == 1).all(1)), carries) for rows, carries in found]
-        return sorted((x for x in kept if len(x[0]) >= LEAST), key=lambda x: int(x[0].max()))
+            inside = self.sources(core)
+            if inside is not None and carries(inside):
+                longer, its_sources = Growth(self, core, inside).rows()
+                if longer[longer >= 0].min() <= rows.min() and longer.max() >= rows.max():
+                    return longer, its_sources
+        return Growth(self, rows, sources).rows()
 
     def few(self) -> Iterator[np.ndarray]:
-        """The rows of one time step or two, too few to be found: as their scopes say. They may be no loop."""
+        """Rows of one or two time steps, which are too few to repeat. Only scopes show them, and they may be no loop."""
         places: dict[Any, dict[Scope, list[int]]] = {}
+        known: dict[Any, int] = {None: 0}
         for op in np.flatnonzero(self.taken == 0).tolist():
             t = step_of(self.ops[op])
             if t is not None:
-                places.setdefault(timeless(self.ops[op].scope), {}).setdefault(t, []).append(op)
+                places.setdefault(timeless(self.ops[op].scope, known), {}).setdefault(t, []).append(op)
         for steps in (list(turns.values()) for turns in places.values() if len(turns) < LEAST):
             body = self.words[max(steps, key=len)].tolist()
             rows = np.full((len(steps), len(body)), -1)
@@ -164,456 +238,302 @@ class Record:
             if all((row >= 0).sum() == len(step) for row, step in zip(rows, steps, strict=True)):
                 yield rows
 
-    def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
-        """A stretch as iterations: begun at a new t, else where fewest values go from one iteration to the next."""
-        first, times = self.aligned(start, end, p)
-        rows = iterations(first, p, times)
-        sources = self.sources(rows) if times >= LEAST else None
-        while sources is None and first < start + p and (end - first - 1) // p >= LEAST:
-            first, times = first + 1, (end - first - 1) // p  # the stretch may begin with an op of what was before
-            rows = iterations(first, p, times)
-            sources = self.sources(rows)
-        if sources is not None and step_of(self.ops[first]) is None:
-            live = alive(sources, p)
-            move = int(np.argmin(live))
-            if live[move] < live[0] and (fewer := (end - first - move) // p) >= LEAST:
-                moved = iterations(first + move, p, fewer)
-                better = self.sources(moved)
-                if better is not None:
-                    return moved, better
-        return rows, sources
-
-    def aligned(self, start: int, end: int, p: int) -> tuple[int, int]:
-        """Where the first iteration begins, and how many there are: at a new t, or after a first one that lacks some ops."""
-        t = [step_of(node) for node in self.ops[start + p - 1 : start + 2 * p]]  # of the second period: the first may lack ops
-        turns = [start + i for i in range(p) if t[i + 1] is not t[i]]
-        if t[-1] is not None and len(turns) == 1:
-            times = (end - turns[0]) // p
-            last = turns[0] + times * p
-            return turns[0], times - (last < self.n and step_of(self.ops[last]) is step_of(self.ops[last - 1]))
-        j = min(self.before(start, start, p), default=0)
-        j *= (end - start) % p > 0 and (end - start - j) // p >= (end - start) // p - 1
-        return start + j, (end - start - j) // p
-
-    def before(self, stop: int, first: int, p: int) -> dict[int, int]:
-        """Ops right before `stop` that are ops of the body (the p from `first` on) in its order: position -> number."""
-        found: dict[int, int] = {}
-        place = p
-        for i in range(stop - 1, max(stop - p, -1), -1):
-            for j in range(place - 1, -1, -1) if self.taken[i] < 2 else ():
-                a, b = first + j, first + j + p
-                if self.words[i] == self.words[a]:
-                    x, y, z = (self.reads[self.starts[c] : self.starts[c + 1]] for c in (i, a, b))
-                    if (x[y == z] == y[y == z]).all():  # the same weights
-                        found[j], place = i, j
-                        break
-            else:
-                break
-        return found
-
     # -- what the operands of a body read ----------------------------------------------------------------------
 
     def sources(self, rows: np.ndarray, strict: bool = True) -> Sources | None:
-        """Where each operand of the body comes from; None if rows are no loop: if an operand fits no table, or if each
-        iteration has weights of its own. `strict` allows no iteration that begins anew."""
-        lo, hi = int(rows[rows >= 0].min()), int(rows.max()) + 1
+        """Where each operand (i, k) of the body comes from: (INSIDE or CARRIED, ops, lag, iterations that read something
+        else), (INVARIANT, node) or (PER_STEP,).
+
+        None if the rows are no loop: each iteration has weights of its own, which makes them layers; or, if `strict`, an
+        operand reads different ops in different iterations.
+        """
+        there: np.ndarray = rows >= 0
+        lo, hi = int(rows[there].min()), int(rows.max()) + 1
         slot, turn = np.full(hi - lo, -1), np.full(hi - lo, -1)
-        turns, slots = np.nonzero(rows >= 0)
-        slot[rows[turns, slots] - lo], turn[rows[turns, slots] - lo] = slots, turns
-        found: Sources = {}
-        own = shared = False
-        for i in range(rows.shape[1]):
-            there = np.flatnonzero(rows[:, i] >= 0)
-            first = self.starts[rows[there, i]]
-            for k in range(len(self.ops[rows[there[0], i]].operands)):
-                x = self.reads[first + k]
-                weight = bool(x[0] < 0 and self.firm[first[0] + k])
-                within = (x >= lo) & (x < hi)
-                if within.any():
-                    source = self.newest(rows, (i, there), (x, within), (slot[x[within] - lo], turn[x[within] - lo]), strict)
-                    if source is None:
-                        return None
-                    found[i, k] = source
-                elif (x == x[0]).all():
-                    found[i, k] = INVARIANT, int(x[0])
-                    shared |= weight
-                else:
-                    found[i, k] = (PER_STEP,)
-                    own |= weight
-        carried = [source[3] for source in found.values() if source[0] == CARRIED]
-        once = bool(carried) and len(rows) >= LEAST and all(len(others) >= len(rows) - 1 for others in carried)  # by chance
-        return None if once or (own and not shared) else found
-
-    def newest(self, rows: np.ndarray, reader: Any, read: Any, made: Any, strict: bool) -> tuple[Any, ...] | None:
-        """An operand made within the loop as INSIDE or CARRIED: by which ops, how late, and where iterations read others."""
-        (i, there), (x, within), (slots, turns) = reader, read, made
-        back = there[within] - turns
-        lag = int(back[0])
-        if (slots == slots[0]).all() and (back == lag).all() and there[~within].max(initial=-1) < lag:  # as in most loops
-            return (CARRIED if lag else INSIDE), (int(slots[0]),), lag, there[~within].tolist()
-        ops = np.unique(slots)
-        results = np.maximum.accumulate(rows[:, ops].max(1))
-        best: tuple[Any, ...] | None = None
-        for lag in np.unique(back)[:4].tolist():
-            earlier = max(lag, 1)
-            expected = np.concatenate([np.full(min(earlier, len(rows)), -1), results[:-earlier]])
-            if lag == 0 and (ops < i).any():
-                expected = np.maximum(expected, rows[:, ops[ops < i]].max(1))
-            expected = expected[there]
-            wrong = int((expected[within] != x[within]).sum() + (expected[~within] >= 0).sum())
-            if best is None or wrong < best[0]:
-                best = wrong, lag, there[~within | (expected != x)].tolist()
-        assert best is not None
-        wrong, lag, others = best
-        if wrong and strict:
+        turn[rows[there] - lo], slot[rows[there] - lo] = np.nonzero(there)
+        column, k = self.operands(rows.max(0))
+        has, n = there[:, column], np.arange(len(rows))[:, None]
+        place = np.where(has, self.starts[rows[:, column]] + k, 0)
+        read = self.reads[place]  # a row for each iteration, a column for each operand
+        at = np.where(has & (read >= lo) & (read < hi), read - lo, 0)
+        inside = has & (read >= lo) & (read < hi) & (slot[at] >= 0)
+        made, lags = np.where(inside, slot[at], -1), np.where(inside, n - turn[at], -1)
+        op, lag = made.max(0), lags.max(0)
+        within = np.any(inside, axis=0)
+        others = has & ~inside
+        plain = (((made == op) & (lags == lag)) | ~inside).all(0) & ~(others & (n >= lag)).any(0)
+        first = has.argmax(0), np.arange(len(column))
+        same = ((read == read[first]) | ~has).all(0)
+        weight = ~within & self.firm[place[first]] & (read[first] < 0)
+        if (strict and (within & ~plain).any()) or ((weight & ~same).any() and not (weight & same).any()):
             return None
-        return (CARRIED if back.any() else INSIDE), tuple(ops.tolist()), lag, others
+        found: Sources = {}
+        for c, (i, j) in enumerate(zip(column.tolist(), k.tolist(), strict=True)):
+            if not within[c]:
+                found[i, j] = (INVARIANT, int(read[first][c])) if same[c] else (PER_STEP,)
+            elif plain[c]:
+                found[i, j] = (CARRIED if lag[c] else INSIDE), (int(op[c]),), int(lag[c]), np.flatnonzero(others[:, c]).tolist()
+            else:
+                found[i, j] = newest(rows, i, read[:, c], has[:, c], inside[:, c], made[:, c], lags[:, c])
+        return found
 
-    def within(self, rows: np.ndarray) -> tuple[Record, np.ndarray]:
-        """The fullest iteration as a record of its own, and the numbers of its ops in this one."""
-        fullest = rows[int((rows >= 0).sum(1).argmax())]
-        ops = fullest[fullest >= 0]
-        return Record([self.ops[i] for i in ops]), ops
+    # -- neighbours of a loop ----------------------------------------------------------------------------------
 
-    # -- growing -----------------------------------------------------------------------------------------------
+    def repeated(self, start: int, q: int, on: int, bound: int, shared: np.ndarray) -> int:
+        """How often the q ops from `start` on repeat directly after (`on` = 1) or before them (-1), at most LEAP times."""
+        times = min(LEAP, (self.n - start) // q - 1 if on > 0 else start // q)
+        for part in ("words", "reads"):
+            if times <= 0:
+                return 0
+            lo = start + q if on > 0 else start - times * q
+            hi, before = lo + times * q, lo - on * q
+            if part == "words":
+                right = (self.words[lo:hi] == self.words[before : before + hi - lo]) & (self.taken[lo:hi] < 2)
+            else:
+                a, b, c = (int(self.starts[x]) for x in (lo, hi, before))
+                new, old = self.reads[a:b], self.reads[c : c + b - a]
+                outside = (new < min(lo, bound)) & (old < min(lo, bound)) & ~np.isin(new, shared) & ~np.isin(old, shared)
+                right = np.ones(hi - lo, bool)
+                right[self.owner[a:b][(new - old != on * q) & (new != old) & ~outside] - lo] = False
+            wrong = np.flatnonzero(~right[::on])
+            times = int(wrong[0]) // q if len(wrong) else times
+        return times
 
-    def flat(self, rows: np.ndarray, sources: Sources) -> np.ndarray:
-        """A loop grown at both ends; or, where its body is little more than one inner loop that goes on from one iteration
-        to the next, that loop: a layer's backward pass, in which gradients are gathered every 64 steps."""
-        p = rows.shape[1]
-        record, ops = self.within(rows[len(rows) // 2 :][:1])
-        for at, carries in record.loops() if p >= 2 * LEAST else ():
-            inner = np.where(at >= 0, ops[at], -1)
-            usual = inner[len(inner) // 2] >= 0
-            core = longest(inner[:, usual], ((inner >= 0) == usual).all(1))
-            if not carries or len(core) < LEAST or (p - core.size) * 8 > p:
-                continue
-            inside = self.sources(core)
-            if inside is not None:
-                grown = Growth(self, core, inside).rows()
-                if grown[grown >= 0].min() <= rows.min() and grown.max() >= rows.max():
-                    return grown
-        return Growth(self, rows, sources).rows()
+    def likeness(self, ops: np.ndarray, slots: list[int], shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How well each op fits each slot, which is given by another op in it: 1 to 9 by the number of equal operands, far
+        below zero for another word or weight. And where only the weight is another."""
+        (a, made), (b, made_like) = self.four(ops), self.four(np.array(slots, int))
+        word = self.words[ops][:, None] == self.words[slots]
+        same = a[:, None] == b
+        clash = word & (~same & np.isin(b, shared)).any(-1)
+        return np.where(word & ~clash, 1 + same.sum(-1) + (made[:, None] == made_like).sum(-1), -self.n * 9), clash
 
-
-class Trial(NamedTuple):
-    """Ops tried as one iteration. `found` tells of each op its slot, None for a further op."""
-
-    score: int = 0  # 2 for each op that fits, -1 for each further op, and in the end for each op of the core that lacks
-    rank: int = -1  # of the last slot
-    found: tuple[tuple[int, int | None], ...] = ()
-    step: dict[int, int] = {}  # slot -> op
-    slots: dict[int, int] = {}  # op -> slot
-    core: int = 0  # how many of them are of the core
+    def four(self, ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first four operands of each op, and the words of their makers."""
+        place = self.starts[ops][:, None] + np.arange(4)
+        there, place = place < self.starts[ops + 1][:, None], np.minimum(place, len(self.reads) - 1)
+        return np.where(there, self.reads[place], -self.n * 9), np.where(there, self.made[place], -self.n * 9)
 
 
 class Growth:
-    """A loop that grows at both ends, iteration by iteration. Slots are the ops of its body: those of the core, and more."""
+    """A loop that is extended at both ends, in direction `on` = 1 (later) or -1 (earlier).
+
+    The ops of the body are slots: slots 0 to p - 1 are those of the core, and an op that only other iterations have gets a
+    new slot. `order` has the slots as they follow each other. Each iteration is in `blocks` or in `steps`.
+    """
 
     def __init__(self, record: Record, core: np.ndarray, sources: Sources) -> None:
-        self.record, self.core = record, core
-        self.times, self.p = map(int, core.shape)
-        self.start, self.end = int(core[0, 0]), int(core[-1, -1]) + 1  # of all iterations so far
-        self.low, self.high = 0, self.times
-        self.steps: dict[int, dict[int, int]] = {}  # iteration -> slot -> op, for all that is not in the core
-        self.home: dict[int, tuple[int, int]] = {}  # op -> iteration, slot
-        self.order = list(range(self.p))  # the slots as they follow each other in the body
-        self.expects: list[list[tuple[Any, ...]]] = [[] for _ in self.order]  # of each operand of a slot
-        for (i, _), (kind, *what) in sources.items():
-            inside = kind in (INSIDE, CARRIED)
-            self.expects[i].append((CARRIED, what[0][0], what[1] if kind == CARRIED else 0) if inside else (kind, *what))
-        self.like = core[self.times // 2].tolist()
-        self.words = Counter(record.words[core[0]].tolist())
-        self.shared = {what[0] for kind, *what in sources.values() if kind == INVARIANT} & record.trainable
-        self.trial: dict[int, int] = {}  # op -> slot, in an iteration that is tried
-        self.most = 2 * self.p + 16 if self.p > 2 else 0  # further slots
-        self.lag = max(what[1] for each in self.expects for kind, *what in each if kind == CARRIED)
-        self.sort()
+        self.record, self.core, self.sources = record, core, sources
+        self.p = core.shape[1]
+        self.order = list(range(self.p))
+        self.like = core[len(core) // 2].tolist()  # for each slot an op
+        two = (slice(*record.starts[[first, first + self.p]]) for first in core[:2, 0])
+        one, other = (record.reads[each][record.firm[each] & (record.reads[each] < 0)] for each in two)
+        self.shared = np.intersect1d(one, other)  # weights that both read
+        self.lag = max(what[1] for kind, *what in sources.values() if kind == CARRIED)
+        self.blocks = [(0, self.order[:], core)]  # of equal iterations: (number of the first, slots, ops)
+        self.short = False  # whether the first iteration is only a small part
+        self.steps: dict[int, dict[int, int]] = {}  # iteration -> slot -> op
+        self.last = {1: len(core) - 1, -1: 0}  # the iteration at each end
+        self.edge = {1: int(core[-1, -1]) + 1, -1: int(core[0, 0])}  # where the loop ends
+        self.row = {1: (self.order[:], core[-1]), -1: (self.order[:], core[0])}  # slots and ops of that iteration
 
-    def sort(self) -> None:
-        """Bring ranks, and the slots of each word, up to date with `order`."""
-        self.rank = {slot: rank for rank, slot in enumerate(self.order)}
-        self.alike: dict[int, list[int]] = {}
-        for slot in self.order:
-            self.alike.setdefault(int(self.record.words[self.like[slot]]), []).append(slot)
-
-    def op(self, n: int, slot: int) -> int | None:
-        """The op of a slot in an iteration."""
-        if 0 <= n < self.times and slot < self.p:
-            return int(self.core[n, slot])
-        return self.steps.get(n, {}).get(slot)
-
-    def step(self, n: int) -> dict[int, int]:
-        """All ops of an iteration, by their slots."""
-        core = dict(enumerate(self.core[n].tolist())) if 0 <= n < self.times else {}
-        return core | self.steps.get(n, {})
-
-    def further(self, x: int) -> bool:
-        """Whether an op is none of the core's body: it is in a slot that was added, or will be."""
-        if 0 <= x - int(self.core[0, 0]) < self.core.size:
-            return False
-        return self.trial.get(x, self.home.get(x, (0, self.p))[1]) >= self.p
-
-    def fits(self, op: int, slot: int, n: int) -> bool:
-        """Whether an op reads what its slot reads, as far as that exists in iteration n and those before."""
-        record = self.record
-        first, like = record.starts[op], record.starts[self.like[slot]]
-        for k, (kind, *what) in enumerate(self.expects[slot]):
-            x = int(record.reads[first + k])
-            if kind == INVARIANT:
-                if x != what[0] and (x >= 0 or what[0] >= 0 or record.firm[first + k] or record.firm[like + k]):
-                    return False
-            elif x in self.shared:
-                return False
-            elif kind == ANY:
-                continue
-            elif kind == PER_STEP:
-                if x >= self.start:
-                    return False
-            elif (made := self.op(n - what[1], what[0])) is None:  # an initial value, or what stands in for it
-                initial, shape = record.ops[op].operands[k], record.ops[self.like[slot]].operands[k].shape
-                old = x < self.start or x < min(self.step(max(n - what[1] - 1, self.low)).values(), default=0)
-                if (old and n - what[1] >= self.low < n) or getattr(initial, "shape", ()) != shape:
-                    return False
-            elif x != made and not (x > made and self.further(x)):
-                return False
-        return True
-
-    def matches(self, op: int, n: int, rank: int) -> list[int]:
-        """The slots after a rank that an op fits in; first those whose reading from outside moves on evenly."""
-        slots = [s for s in self.alike.get(int(self.record.words[op]), ()) if self.rank[s] > rank and self.fits(op, s, n)]
-        return sorted(slots, key=lambda slot: not self.even(op, slot, n)) if len(slots) > 1 else slots
-
-    def even(self, op: int, slot: int, n: int) -> bool:
-        """Whether what an op reads from outside is as far from that of the iteration before as that was from the one before."""
-        on = -1 if n < 0 else 1
-        one, two = self.op(n - on, slot), self.op(n - 2 * on, slot)
-        starts, reads = self.record.starts, self.record.reads
-        return (
-            one is not None
-            and two is not None
-            and all(
-                bool(reads[starts[op] + k] - reads[starts[one] + k] == reads[starts[one] + k] - reads[starts[two] + k])
-                for k, (kind, *_) in enumerate(self.expects[slot])
-                if kind == PER_STEP
-            )
-        )
-
-    def possible(self, start: int, stop: int | None) -> bool:
-        """Whether the words of the ops from `start` on are enough for an iteration."""
-        words = Counter(self.record.words[start : start + self.p + self.most if stop is None else stop].tolist())
-        return 3 * sum(min(count, words[word]) for word, count in self.words.items()) >= self.p
-
-    def read(self, n: int, start: int, stop: int | None, width: int) -> Trial:
-        """The best reading of the ops from `start` on (up to `stop` if there is one) as iteration n: a beam search."""
-        trials, best = [Trial()], Trial(-self.record.n)
-        for op in range(start, self.record.n if stop is None else stop):
-            if self.record.taken[op] > 1 or not trials:
-                break
-            new = [each for trial in trials for each in self.branches(trial, op, n, stop, width)]
-            one_a_rank = {trial.rank: trial for trial in sorted(new, key=lambda t: t.score)}  # the best
-            trials = sorted(one_a_rank.values(), key=lambda t: (-t.score, t.rank))[:width]
-            for trial in trials:
-                if trial.found[-1][1] is not None if stop is None else op + 1 == stop:
-                    best = max(best, trial._replace(score=trial.score - self.p + trial.core), key=lambda t: t.score)
-        self.steps.pop(n, None)
-        return best
-
-    def branches(self, trial: Trial, op: int, n: int, stop: int | None, width: int) -> Iterator[Trial]:
-        """A trial with one op more: in a slot, or as a further op, if the next iteration does not begin here."""
-        self.steps[n], self.trial = trial.step, trial.slots
-        slots = self.matches(op, n, trial.rank)
-        for slot in slots[:width]:
-            found = (*trial.found, (op, slot))
-            core = trial.core + (slot < self.p)
-            yield Trial(trial.score + 2, self.rank[slot], found, trial.step | {slot: op}, trial.slots | {op: slot}, core)
-        if not slots and stop is None and trial.step and self.matches(op, n + 1, -1):
-            return
-        if (not slots or width > 1) and len(trial.found) - len(trial.step) < self.most + self.p - len(self.order):
-            yield trial._replace(score=trial.score - 1, found=(*trial.found, (op, None)))
-
-    def take(self, n: int, starts: list[int], stop: int | None) -> bool:
-        """Make the ops from one of `starts` on iteration n, if they fit."""
-        before = self.low, self.start
-        starts = [start for start in starts if self.possible(start, stop)]
-        for width in (1, WIDTH) if self.p <= WIDE else (1,):  # a wide search where the narrow one finds too little
-            trials = []
-            for start in starts:
-                self.low, self.start = min(n, before[0]), min(start, before[1])
-                trials.append((self.read(n, start, stop, width), start))
-                if trials[-1][0].core == len(trials[-1][0].found) == self.p:
-                    break
-            trials.sort(key=lambda each: -each[0].score)
-            starts = [start for _, start in trials[:STARTS]]
-            for trial, start in trials[:STARTS]:
-                self.low, self.start = min(n, before[0]), min(start, before[1])
-                self.steps[n], self.trial = dict(trial.step), trial.slots
-                if 4 * trial.core >= 3 * self.p * (width == 1) and self.holds(n, trial):
-                    self.put(n, trial, behind=stop is None)
-                    return True
-                del self.steps[n]
-        self.low, self.start = before
-        self.trial = {}
-        return False
-
-    def holds(self, n: int, trial: Trial) -> bool:
-        """Whether iteration n has enough of the body and is linked with its neighbour, and the later of both fits."""
-        known = trial.core
-        further = len(trial.found) - len(trial.step)
-        most_of_it = 3 * known >= self.p and 3 * further <= known
-        if not most_of_it and (5 * known < 4 * self.p or further > 3 * known):
-            return False
-        if any(slot is None and self.other_weights(op, trial) for op, slot in trial.found):
-            return False
-        reader = n + (n == self.low)
-        ops = self.step(reader)
-        earliest = min(self.step(max(reader - 1 - self.lag, self.low)).values())
-        reads, starts, begin = self.record.reads, self.record.starts, min(ops.values())
-        linked = False
-        for op in (*ops.values(), *(op for op, _ in trial.found)):
-            read = [x for x in reads[starts[op] : starts[op + 1]].tolist() if x >= self.start]
-            linked = linked or any(x < begin for x in read)
-            if read and max(read) < earliest:
-                return False  # of an iteration long ago, such as the output of one layer in another
-        return linked and all(self.fits(op, slot, reader) for slot, op in ops.items())
-
-    def other_weights(self, op: int, trial: Trial) -> bool:
-        """Whether an op does with a weight what a slot without an op does with another: this is another layer."""
-        record = self.record
-        reads = record.reads[record.starts[op] : record.starts[op + 1]].tolist()
-        for slot in self.alike.get(int(record.words[op]), ()):
-            for x, (kind, *what) in zip(reads, self.expects[slot], strict=True) if slot not in trial.step else ():
-                if kind == INVARIANT and x != what[0] and x in record.trainable and what[0] in record.trainable:
-                    return True
-        return False
-
-    def put(self, n: int, trial: Trial, behind: bool) -> None:
-        """Keep a trial as iteration n. Further ops at its beginning belong to the iteration before, unless t is that of n."""
-        self.trial = {}
-        self.home |= {op: (n, slot) for slot, op in trial.step.items()}
-        t = step_of(self.record.ops[min(trial.step.values())])
-        last: int | None = None
-        for op, slot in trial.found:
-            if slot is not None:
-                last = slot
-            elif last is None and behind and (t is None or step_of(self.record.ops[op]) is not t):
-                self.add(op, n - 1, self.order[-1])
-            else:
-                last = self.add(op, n, last)
-        self.end = max(self.end, trial.found[-1][0] + 1)
-
-    def add(self, op: int, n: int, after: int | None) -> int:
-        """Put an op into iteration n, in a new slot that follows slot `after`."""
-        record, slot = self.record, len(self.like)
-        self.steps.setdefault(n, {})[slot] = op
-        self.home[op] = n, slot
-        self.like.append(op)
-        self.order.insert(0 if after is None else self.rank[after] + 1, slot)
-        expects: list[tuple[Any, ...]] = []
-        for k in range(record.starts[op], record.starts[op + 1]):
-            x = int(record.reads[k])
-            inside = x - int(self.core[0, 0])
-            at = divmod(inside, self.p) if 0 <= inside < self.core.size else self.home.get(x)
-            initial = (INVARIANT, x) if x in record.trainable else (PER_STEP,) if x < 0 else (ANY,)
-            expects.append((CARRIED, at[1], n - at[0]) if at else initial)
-        self.expects.append(expects)
-        self.sort()
-        return slot
-
-    def leap(self, n: int) -> int:
-        """Take at once the iterations after n (before it, if it is below zero) that do as n did, which did as its neighbour."""
-        step, on = self.step(n), -1 if n < 0 else 1
-        q, first = len(step), min(step.values())
-        if step.keys() != self.step(n - on).keys() or max(step.values()) - first + 1 != q:
-            return 0
-        moves = np.array(
-            [kind != INVARIANT for _, slot in sorted((op, s) for s, op in step.items()) for kind, *_ in self.expects[slot]]
-        )
-        count = more = self.repeated(first + on * q, q, on, moves)
-        while more == LEAP:
-            more = self.repeated(first + on * q * (count + 1), q, on, moves)
-            count += more
-        for m in range(1, count + 1):
-            self.steps[n + on * m] = {slot: op + on * q * m for slot, op in step.items()}
-            self.home |= {op + on * q * m: (n + on * m, slot) for slot, op in step.items()}
-        self.start, self.end = min(self.start, first + on * q * count), max(self.end, first + q + on * q * count)
-        return count
-
-    def repeated(self, start: int, q: int, on: int, moves: np.ndarray) -> int:
-        """How many iterations of q ops, the first one at `start`, do as their neighbours: LEAP at most."""
-        record = self.record
-        lo, hi = (start, min(start + LEAP * q, record.n)) if on > 0 else (max(start + q - LEAP * q, 0), max(start + q, 0))
-        if lo >= hi:
-            return 0
-        same = (record.words[lo:hi] == record.words[lo - on * q : hi - on * q]) & (record.taken[lo:hi] < 2)
-        wrong = np.flatnonzero(~same)
-        if len(wrong):
-            lo, hi = (lo, lo + int(wrong[0])) if on > 0 else (lo + int(wrong[-1]) + 1, hi)
-        if lo >= hi:
-            return 0
-        first, last = record.starts[lo], record.starts[hi]
-        before = record.starts[lo - on * q]
-        new, old = record.reads[first:last], record.reads[before : before + last - first]
-        moves = np.tile(moves, LEAP + 1)[: len(new)] if on > 0 else np.tile(moves, LEAP + 1)[-len(new) :]
-        outside = (new < self.start) & (old < self.start)
-        fits = (new - old == on * q) & ~outside | outside & ((new == old) | moves & ((new >= 0) | ~record.firm[first:last]))
-        wrong = record.owner[first:last][~fits]
-        if len(wrong):
-            lo, hi = (lo, int(wrong[0])) if on > 0 else (int(wrong[-1]) + 1, hi)
-        return max(hi - lo, 0) // q
-
-    def finish(self, n: int) -> None:
-        """Give the last iteration the ops that follow it and that others have there."""
-        rank = max(self.rank[slot] for slot in self.step(n))
-        while self.end < self.record.n and self.record.taken[self.end] < 2:
-            self.steps.setdefault(n, {})
-            slots = self.matches(self.end, n, rank)
-            if not slots:
-                return
-            self.steps[n][slots[0]] = self.end
-            self.home[self.end] = n, slots[0]
-            rank, self.end = self.rank[slots[0]], self.end + 1
-
-    def starts(self) -> list[int]:
-        """Where an iteration before the first one may begin: at its t; else at an op that begins others, first where the
-        iteration would be as long as the next one."""
-        record, stop = self.record, self.start
-        earliest = max(stop - self.p - self.most, 0)
-        t = step_of(record.ops[stop - 1]) if stop else None
-        if t is not None:
-            return [next((i + 1 for i in range(stop - 1, earliest - 1, -1) if step_of(record.ops[i]) is not t), earliest)]
-        words = {int(record.words[self.like[slot]]) for slot in self.order[: max(3, self.p // 4)]}
-        likely = max(stop - len(self.step(self.low)), 0)
-        return [i for i in (likely, *range(earliest, stop)) if int(record.words[i]) in words] if stop else []
-
-    def rows(self) -> np.ndarray:
-        """The rows of the loop when it has grown as far as it can."""
-        while self.take(self.low - 1, self.starts(), self.start):
-            self.low -= self.leap(self.low)
-        self.finish(self.high - 1)
-        while self.end < self.record.n and self.take(self.high, [self.end], None):
-            self.finish(self.high)
-            self.high += 1 + self.leap(self.high)
-            self.finish(self.high - 1)
-        rows = np.full((self.high - self.low, len(self.order)), -1)
-        rows[-self.low : self.times - self.low, [self.rank[slot] for slot in range(self.p)]] = self.core
+    def rows(self) -> tuple[np.ndarray, Sources]:
+        """Extend the loop as far as possible; its rows and their sources."""
+        for on in (1, -1):
+            while self.leap(on) or self.odd(on):
+                pass
+        rank = {slot: rank for rank, slot in enumerate(self.order)}
+        low = self.last[-1]
+        rows = np.full((self.last[1] - low + 1, len(self.order)), -1)
+        for n, slots, ops in self.blocks:
+            rows[n - low : n - low + len(ops), [rank[slot] for slot in slots]] = ops
         for n, step in self.steps.items():
             for slot, op in step.items():
-                rows[n - self.low, self.rank[slot]] = op
-        return rows if self.record.sources(rows, strict=False) is not None else self.core
+                rows[n - low, rank[slot]] = op
+        sources = self.record.sources(rows, strict=False)
+        if sources is not None and (joined := self.joined(rows, sources)) is not rows:
+            rows = joined[:, (joined >= 0).any(0)]
+            sources = self.record.sources(rows, strict=False)
+        return (rows, sources) if sources is not None else (self.core, self.sources)
+
+    def joined(self, rows: np.ndarray, sources: Sources) -> np.ndarray:
+        """If the first row is the end of an iteration and the last row the rest of one, begin each row at a later op."""
+        first = int((rows[0] >= 0).argmax())
+        if first and step_of(self.record.ops[self.core[0, 0]]) is None:
+            live = alive(sources, len(self.order))
+            for c in range(first, 0, -1):
+                if live[c] <= live[0] and 3 * (rows[-1, c:] >= 0).sum() < self.p:
+                    return np.hstack([rows[:-1, c:], rows[1:, :c]])
+        return rows[1:] if self.short else rows
+
+    def leap(self, on: int) -> bool:
+        """Take all iterations that exactly repeat the last one."""
+        slots, ops = self.row[on]
+        q, edge = len(ops), int(ops[-1]) + 1 if on > 0 else int(ops[0])
+        if edge != self.edge[on] or ops[-1] - ops[0] + 1 != q:
+            return False
+        times = self.record.repeated(int(ops[0]), q, on, self.edge[-1], self.shared)
+        if times:
+            more = ops + on * q * np.arange(1, times + 1)[:, None]
+            self.last[on] += on * times
+            self.edge[on] += on * times * q
+            self.blocks.append((min(self.last[on], self.last[on] - on * (times - 1)), slots, more[::on]))
+            self.row[on] = slots, more[-1]
+        return times > 0
+
+    def odd(self, on: int) -> bool:
+        """Take one iteration with other ops than the last one, if the next ops are similar to the body."""
+        n, order, rest = self.last[on], self.order[::on], self.rest(on)
+        window, span = self.window(on, 2 * len(order) + 16)
+        body = {*self.record.words[self.like].tolist()}
+        some = sum(word in body for word in self.record.words[window].tolist())
+        if not some or (on > 0 and not rest and 3 * some < self.p) or len(order) > WIDEST:
+            return False
+        fit, clash = self.record.likeness(window, [self.like[slot] for slot in order], self.shared)
+        # rest of the last iteration, the next one, and one more, so that none of its ops are taken for those of the next
+        turn = len(rest) + len(order)
+        pairs = aligned(np.hstack([fit[:, len(order) - len(rest) :], fit, fit]), turn, self.p)
+        old = {i: rest[c] for i, c in pairs if c < len(rest)}
+        new = {i: order[c - len(rest)] for i, c in pairs if len(rest) <= c < turn}
+        begin = self.begin(on, window, old, new)
+        span = span or max(new, default=0) + 1
+        known = sum(slot < self.p for slot in new.values())
+        enough = bool(new) and self.holds(on, window[begin:span], known, span - len(old) - len(new))
+        if not enough or other_weights(clash, order, new):
+            begin = next(i for i in range(len(window) + 1) if i not in old)
+            self.take(n, on, window[:begin], old)
+            return False
+        if begin:  # what belongs to the last iteration gets its slots first
+            self.take(n, on, window[:begin], old)
+            return True
+        self.take(n + on, on, window[:span], new)
+        step = self.steps[n + on]
+        self.last[on], self.row[on], self.short = n + on, (list(step), np.array([*step.values()])), 3 * known < self.p
+        return not self.short
+
+    def rest(self, on: int) -> list[int]:
+        """The slots at the end of the body (`on` = 1) or at its beginning (-1) that the last iteration has not."""
+        have, order = {*self.row[on][0], *self.steps.get(self.last[on], ())}, self.order[::on]
+        return order[1 + max(i for i, slot in enumerate(order) if slot in have) :]
+
+    def window(self, on: int, most: int) -> tuple[np.ndarray, int]:
+        """The ops next to the loop, nearest first, as far as they are free. If iterations have a t: up to where the next t
+        ends, and the number of ops up to there."""
+        edge, record, row = self.edge[on], self.record, self.row[on][1]
+        ops = np.arange(edge, min(edge + most, record.n)) if on > 0 else np.arange(edge - 1, max(edge - 1 - most, -1), -1)
+        oldest = int(self.row[1][1][0]) - len(self.order) * self.lag  # a layer on top reads older results
+        old = (record.latest[ops] >= self.edge[-1]) & (record.latest[ops] < oldest)
+        wrong = np.flatnonzero((record.taken[ops] > 1) | old)
+        ops = ops[: wrong[0]] if len(wrong) else ops
+        t = [step_of(record.ops[op]) for op in (*row[[0, -1]], *ops)]
+        if t[0] is None or t[0] is not t[1]:
+            return ops, 0
+        turns = [i for i in range(len(ops)) if t[i + 2] is not t[i + 1 if i else 0]]
+        ops = ops[: turns[1]] if len(turns) > 1 else ops
+        return ops, len(ops)
+
+    def begin(self, on: int, window: np.ndarray, old: dict[int, int], new: dict[int, int]) -> int:
+        """Where in the window the next iteration begins. Ops that match nothing belong to the earlier of the two iterations,
+        unless they have the t of the later."""
+        begin, first = max(old, default=-1) + 1, min(new, default=0)
+        later = step_of(self.record.ops[window[first] if on > 0 else self.row[on][1][0]]) if new else None
+        for i in range(begin, first):
+            t = step_of(self.record.ops[window[i]])
+            if (t is not None and t is later) == (on > 0):
+                return i
+        return max(begin, first) if on > 0 else begin
+
+    def holds(self, on: int, window: np.ndarray, known: int, more: int) -> bool:
+        """Whether enough ops are of the core and not too many others, and whether one iteration reads the other. Few ops
+        without others are accepted in front: they may be the end of a first iteration, see `joined`."""
+        most_of_it = 3 * known >= self.p and 3 * more <= known
+        almost_all = 5 * known >= 4 * self.p and more <= 3 * known and self.p > 2
+        if not most_of_it and not almost_all and (on > 0 or more):
+            return False
+        record, row = self.record, self.row[on][1]
+        later, earlier = (window, row) if on > 0 else (row, window)
+        reads = np.concatenate([record.reads[record.starts[op] : record.starts[op + 1]] for op in later])
+        return bool(((reads >= earlier.min()) & (reads < later.min())).any())
+
+    def take(self, n: int, on: int, window: np.ndarray, slots: dict[int, int]) -> None:
+        """Put ops into iteration n. An op without a slot gets a new one."""
+        step = self.steps.setdefault(n, {})
+        place = len(self.order) - len(self.rest(1)) - 1 if on > 0 and n == self.last[1] else -1
+        for i in range(len(window))[::on]:
+            if i in slots:
+                place = self.order.index(slots[i])
+            else:
+                slots, place = slots | {i: len(self.like)}, place + 1
+                self.order.insert(place, len(self.like))
+                self.like.append(int(window[i]))
+            step[slots[i]] = int(window[i])
+        self.edge[on] += on * len(window)
 
 
-# -- small parts -----------------------------------------------------------------------------------------------
+# -- helpers ---------------------------------------------------------------------------------------------------
+
+
+def carries(sources: Sources) -> bool:
+    return any(kind == CARRIED for kind, *_ in sources.values())
+
+
+def other_weights(clash: np.ndarray, order: list[int], new: dict[int, int]) -> bool:
+    """Whether an op would fit a free slot but for its weight. Then this is another layer."""
+    taken = {*new.values()}
+    free = [c for c, slot in enumerate(order) if slot not in taken]
+    return bool(clash[[i for i in range(max(new)) if i not in new]][:, free].any())
+
+
+def aligned(fit: np.ndarray, turn: int, cost: int) -> list[tuple[int, int]]:
+    """Pairs (op, slot) in rising order with the greatest sum of `fit[op, slot]`; an op that is left out costs SKIP, a slot
+    nothing. A dynamic program, as for the longest common subsequence. Slots from `turn` on belong to the iteration after
+    the next one; entering it costs `cost`, so that no iteration is split for a slightly better fit."""
+    best = np.zeros((fit.shape[0] + 1, fit.shape[1] + 1), int)
+    for i, row in enumerate(fit):
+        np.maximum(best[i] - SKIP, -SKIP * fit.shape[0], out=best[i + 1])
+        np.maximum(best[i + 1, 1:], best[i, :-1] + row, out=best[i + 1, 1:])
+        np.maximum.accumulate(best[i + 1], out=best[i + 1])
+    j = fit.shape[1] if best[:, -1].max() - cost > best[:, turn].max() else turn
+    i = int(best[:, j].argmax())
+    pairs = []
+    while i and j:
+        if best[i, j] == best[i, j - 1]:
+            j -= 1
+        elif best[i, j] == best[i - 1, j] - SKIP:
+            i -= 1
+        else:
+            i, j = i - 1, j - 1
+            pairs.append((i, j))
+    return pairs[::-1]
+
+
+def newest(rows: np.ndarray, i: int, read: np.ndarray, *made: np.ndarray) -> tuple[Any, ...]:
+    """The source of an operand of op i that several ops of the body make: it reads the newest result, up to some lag. Take
+    the lag with the fewest exceptions."""
+    has, inside, slots, lags = made
+    ops = np.unique(slots[inside])
+    results = np.maximum.accumulate(rows[:, ops].max(1))
+    trials = []
+    for lag in np.unique(lags[inside]).tolist():
+        earlier = max(lag, 1)
+        expected = np.concatenate([np.full(min(earlier, len(rows)), -1), results[:-earlier]])
+        if lag == 0 and (ops < i).any():
+            expected = np.maximum(expected, rows[:, ops[ops < i]].max(1))
+        wrong = np.where(inside, expected != read, has & (expected >= 0))
+        trials.append((int(wrong.sum()), lag, np.flatnonzero(has & (~inside | wrong)).tolist()))
+    _, lag, others = min(trials)
+    return (CARRIED if lags[inside].any() else INSIDE), tuple(ops.tolist()), lag, others
 
 
 def iterations(first: int, p: int, times: int) -> np.ndarray:
     return first + np.arange(p * times).reshape(times, p)
 
 
-def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Where a mask is true, as (start, end)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+def runs(mask: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
+    """Runs (start, end) of a mask that are at least so long."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]))).reshape(-1, 2)
+    return [(start, end) for start, end in edges[edges[:, 1] - edges[:, 0] >= least].tolist()]
 
 
 def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -623,7 +543,7 @@ def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """How often equal keys are so far apart, and so far again."""
+    """For each distance, how often equal keys are so far apart twice in a row."""
     order = np.argsort(key, kind="stable")
     key, position = key[order], position[order]
     gap = np.diff(position, prepend=0)
@@ -634,7 +554,7 @@ def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:
 
 
 def alive(sources: Sources, p: int) -> np.ndarray:
-    """How many values are still to be read where iterations would begin at op i of the body."""
+    """For each op of the body, how many values would pass to the next iteration if iterations began there."""
     until: dict[int, int] = {}
     for (i, _), (kind, *what) in sources.items():
         if kind in (INSIDE, CARRIED):
@@ -654,21 +574,28 @@ def step_of(node: Node) -> Scope | None:
     return place
 
 
-def timeless(place: Scope | None) -> Any:
-    """A scope without its time step."""
-    return tuple((s.name, None if s.name == "t" else str(s.value)) for s in place) if place else None
+def timeless(place: Scope | None, places: dict[Any, int]) -> int:
+    """The number of a scope without its time step. `places` are the numbers so far."""
+    if place not in places:
+        assert place is not None
+        key = timeless(place.parent, places), place.name, None if place.name == "t" else str(place.value)
+        places[place] = places.setdefault(key, len(places))
+    return places[place]
 
 
 def signature(x: Any, moves: bool = False) -> Any:
     """The part of options that belongs to a word: not the integers of an index, nor the numbers in an array."""
-    if isinstance(x, dict):
-        return tuple((key, signature(y, key in ("index", "indices"))) for key, y in x.items())
-    if isinstance(x, list):  # of indices or bounds
+    kind = type(x)
+    if kind is int or x is None:
+        return kind if moves else x
+    if kind is slice:
+        return signature(x.start, moves), signature(x.stop, moves), signature(x.step, moves)
+    if kind is tuple:
+        return tuple([signature(y, moves) for y in x])
+    if kind is dict:
+        return tuple([(key, signature(y, key == "index" or key == "indices")) for key, y in x.items()])
+    if kind is list:  # of indices or bounds
         return len(x)
-    if isinstance(x, tuple):
-        return tuple(signature(y, moves) for y in x)
-    if isinstance(x, slice):
-        return "slice", signature((x.start, x.stop, x.step), moves)
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype
-    return type(x) if (moves and isinstance(x, int | np.integer)) or x.__hash__ is None else (type(x), x)
+    return kind if (moves and isinstance(x, np.integer)) or kind.__hash__ is None else (kind, x)
