@@ -191,8 +191,7 @@ class Record:
 
     def turn(self, start: int, end: int, p: int) -> tuple[int, int]:
         """If each iteration has one t, move the ends of the stretch to where t changes."""
-        t = [step_of(node) for node in self.ops[max(start - 1, 0) : start + p]]
-        t = t if start else [None, *t]
+        t = [step_of(node) for node in self.ops[start + p - 1 : start + 2 * p]]  # of the second period: the first may lack ops
         turns = [start + i for i in range(p) if t[i + 1] is not t[i]]
         if t[-1] is None or len(turns) != 1:
             return start, end
