@@ -1,14 +1,16 @@
-"""How long it takes to find the loops of a record, beside the time it took to record it.
+"""How long it takes to find the loops of a record, and to draw it, beside the time it took to record it.
 
     python benchmarks/loops.py
 
 For each program and number of steps: the ops of the forward and the backward pass, the microseconds an op that `mg.loops`
 needs, and the ratio to recording both passes. The ratio is the median of rounds in which both are measured one after the other.
+Then the microseconds an op of the forward pass that `mg.draw` needs, folded and unrolled.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -58,15 +60,27 @@ def measured(build: Callable[[int], mg.Tensor], T: int) -> tuple[float, float, i
     return recorded - start, time.process_time() - recorded, sum(node.op is not None for node in graph)
 
 
+def drawn(build: Callable[[int], mg.Tensor], T: int) -> list[float]:
+    """Microseconds an op to draw the forward pass, folded and unrolled."""
+    result, times = build(T), [time.process_time()]
+    for fold in (True, False):
+        mg.draw(result, fold=fold, limit=None)
+        times.append(time.process_time())
+    ops = sum(node.op is not None for node in mg.Graph(result))
+    return [(end - start) / ops * 1e6 for start, end in itertools.pairwise(times)]
+
+
 def main() -> None:
-    print(f"{'':26}{'T':>8}{'ops':>10}{'µs an op':>10}{'ratio':>8}")
+    print(f"{'':26}{'T':>8}{'ops':>10}{'µs an op':>10}{'ratio':>8}{'folded':>8}{'unrolled':>10}")
     for name, build in PROGRAMS.items():
         for T, rounds in STEPS.items():
             runs = [measured(build, T) for _ in range(rounds)]
             ops = runs[0][2]
             found = statistics.median(seconds for _, seconds, _ in runs)
             ratio = statistics.median(seconds / recording for recording, seconds, _ in runs)
-            print(f"{name:26}{T:8}{ops:10}{found / ops * 1e6:10.1f}{ratio:8.2f}", flush=True)
+            print(f"{name:26}{T:8}{ops:10}{found / ops * 1e6:10.1f}{ratio:8.2f}", end="", flush=True)
+            folded, unrolled = drawn(build, T)
+            print(f"{folded:8.1f}{unrolled:10.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -199,9 +199,8 @@ class Board:
         return f"{text}\n{more}" if more else text
 
     def operand_number(self, node: Node, i: int) -> str:
-        count = sum(isinstance(x, Node) for x in node.operands)
-        plain = count < 2 or node.op.variadic or node.op.name in UNNUMBERED or node in self.marks.blocks
-        return "" if plain else str(i + 1)
+        plain = node.op.variadic or node.op.name in UNNUMBERED or node in self.marks.blocks
+        return "" if plain or sum(isinstance(x, Node) for x in node.operands) < 2 else str(i + 1)
 
 
 def shortened(name: str) -> str:

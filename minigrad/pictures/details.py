@@ -50,7 +50,7 @@ def marks_for(
     marks = Marks(shapes="shape" in show, dtypes="dtype" in show, backward=backward, step=timeline.step)
     for name, t in named.items():
         for node in (t._node, t._leaf):
-            if node in graph.index and not node.name:
+            if node in graph.index and not node.name and node not in marks.names:  # nor have others of its loop
                 marks.names |= {each: text for each, text in timeline.named(node, name) if each not in marks.names}
     marks.names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in timeline.elements.items() if leaf not in marks.names}
     for leaf, (_, state, before) in timeline.initial.items():

@@ -42,6 +42,7 @@ LOOKS: dict[str, dict[str, str]] = {
     "words": {"shape": "plain", "style": "", "fontsize": "10"},
     "sign": {"shape": "plain", "style": "", "fontsize": "28"},
 }
+LONGEST_TOOLTIP = 3000  # Graphviz reads no text of more than 16384 bytes
 FONT = "Helvetica,Arial,sans-serif"
 
 
@@ -217,6 +218,7 @@ def without_controls(line: str) -> str:
 
 def tooltip(text: str) -> str:
     """A tooltip, with the blanks that code begins with."""
+    text = text if len(text) <= LONGEST_TOOLTIP else f"{text[:LONGEST_TOOLTIP]} ..."
     lines = map(without_controls, text.split("\n"))
     return str(graphviz.nohtml("\\n".join(map(graphviz.escape, lines))))
 

@@ -203,7 +203,7 @@ def hand(T, order=lambda T: range(T), trainable=True, numpy=False):
         h = np.tanh(x[t] @ W + h @ U + b)
         hs[t] = h
         loss = loss + (h**2).mean()
-    return loss, {"W": W, "U": U, "b": b, "x": x, "h": h, "loss": loss}
+    return loss, {"W": W, "U": U, "b": b, "x": x, "h": h, "hs": hs, "loss": loss}
 
 
 def titled(shown, role):
@@ -356,6 +356,21 @@ def test_the_work_is_in_proportion_to_the_steps(options, named):
         draw = functools.partial(mg.draw, loss, names=names if named else None, limit=None, **options)
         counts.append(calls(draw))
     assert all(twice < 2.3 * once for once, twice in itertools.pairwise(counts))
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize(
+    "name", ["rnn_with_append_and_stack", "three_layers_outside_time", "both_directions", "two_steps_back"]
+)
+def test_the_work_is_in_proportion_for_other_wirings(name, fold):
+    once, twice = (calls(functools.partial(mg.draw, program(name, T)[0], fold=fold)) for T in (100, 200))
+    assert twice < 2.3 * once
+
+
+def test_a_stack_of_thousands_can_be_drawn():  # its tooltip names no more operands than Graphviz reads
+    root = np.stack([mg.tensor(float(k), requires_grad=True) * 2 for k in range(3000)])
+    lengths = [len(line) for line in mg.draw(root, limit=None).source.splitlines()]
+    assert max(lengths) < 16384
 
 
 def test_a_longer_loop_has_the_same_boxes():
