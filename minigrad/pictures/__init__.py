@@ -88,8 +88,7 @@ def draw(
     """
     outputs = tensors_in(result)
     graph = Graph(outputs, backward=backward, constants=True)
-    saved = values_saved(graph) if names else {}
-    timeline = Timeline(graph, named_sequences(names or {}), saved)
+    timeline = Timeline(graph, named_sequences(names or {}), values_saved(graph))
     marks, legend = marks_for(graph, outputs, show, order, names, highlight, timeline)
     marks.shown = timeline.shown(steps, marks)
     advice = "a part of it (an earlier tensor, or fewer steps)"

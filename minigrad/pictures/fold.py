@@ -156,7 +156,9 @@ class Folding(Board):
             self.join(Arrow(source, self.ellipse(node), operand=number))
 
     def name_by_t(self, loop: Loop, each: dict[int, Any], leaf: Node) -> Node:
-        """Note what a leaf is called that stands for those of all iterations: x[t], or [t] if it has no name."""
+        """Note the name of the leaf that stands for those of all iterations: x[t], or [t] if they differ and have no name."""
+        if self.timeline.equal(each.values()):
+            return leaf
         elements = {n: self.timeline.elements[x][1] for n, x in each.items() if x in self.timeline.elements}
         t = self.timeline.formula(loop, elements) if elements else "t"
         self.called[leaf] = f"{self.stem(leaf)}[{t}]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Timeline:
         self, graph: Graph, arrays: Mapping[str, Sequence[Any]] | None = None, values: Mapping[Node, np.ndarray] | None = None
     ) -> None:
         self.folded: Folded = loops(graph)
+        self.values = values or {}
         self.steps: dict[Node, int] = {node: t for node in graph if (t := step_of(node)) is not None}
         self.tracks: dict[Node, str] = {}
         self.initial: dict[Node, tuple[str, Node, int]] = {}  # the track that it begins, an op of it, and the step before
@@ -38,7 +39,7 @@ class Timeline:
         every = sorted((*self.folded.loops, *self.folded.maps), key=lambda loop: next(iter(loop.iterations[0].values())).number)
         stacked = self.places_in_stacks(graph)
         for number, loop in enumerate(every):
-            self.recognise(loop, arrays or {}, values or {})
+            self.recognise(loop, arrays or {}, self.values)
             sign, start = self.ways[loop] = self.aligned(loop, stacked.get(loop, []))
             for n, step in enumerate(loop.iterations):
                 for node in step.values():
@@ -71,6 +72,10 @@ class Timeline:
     def backwards(self, node: Node) -> bool:
         """Whether its loop goes from the last step to the first."""
         return node in self.folded.home and self.ways[self.folded.home[node][0]][0] < 0
+
+    def equal(self, nodes: Iterable[Node]) -> bool:
+        """Whether the values of all are known, and the same."""
+        return len({content(self.values[x]) if x in self.values else x for x in nodes}) == 1
 
     def formula(self, loop: Loop, values: Mapping[int, Any]) -> str:
         """A number that differs from iteration to iteration, in t where it is a multiple of it, or else "i[t]"."""

@@ -42,8 +42,11 @@ class Unrolling(Board):
         times = set(self.steps.values())
         shown = times if marks.shown is None else times & marks.shown
         titles = {(t, t): marks.step_name(t) for t in shown}
-        for first, last in runs(times - shown):
-            inside = marks.step_name(first) if first == last else f"{marks.step_name(first)} ... {last}"
+        forward = {t for node, t in self.steps.items() if node not in marks.backward}
+        for first, last in (*runs((times - shown) & forward), *runs(times - shown - forward)):
+            begin, end = marks.step_name(first), marks.step_name(last)
+            prefix = begin[: begin.find("t = ") + 4]
+            inside = begin if first == last else f"{begin.partition(',')[0]} ... {end.removeprefix(prefix)}"
             titles[first, last] = f"{inside}  ({last - first + 1} step{'s' * (first != last)} folded)"
         self.groups: dict[int, Group] = {}
         self.folded: dict[str, tuple[int, int]] = {}  # by the group that stands for them
@@ -57,7 +60,7 @@ class Unrolling(Board):
             if first not in shown:
                 group.repeated = True
                 self.folded[group.id] = (first, last)
-        self.picture.groups.append(self.end)
+        self.picture.groups.insert(1 + sum(last in forward for _, last in titles), self.end)
         self.users: dict[Node, list[Node]] = {}
         for node in graph:
             for _, operand in operand_nodes(node):

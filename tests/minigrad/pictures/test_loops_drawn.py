@@ -300,6 +300,32 @@ def test_numbers_that_differ_are_not_given_as_those_of_one_iteration():
     assert [box.lines for box in folded.groups[0].boxes if box.role == "op"] == [["*"], ["+ c[t]"]]
 
 
+def test_constants_that_do_not_differ_are_not_named_by_t():
+    folded = picture("descent_through_grad", 6, fold=True)
+    assert "(5,3)" in titled(folded, "constant")
+    assert "[t]" in titled(picture("rnn_with_the_loss_inside", 6, fold=True), "constant")
+
+
+@pytest.mark.parametrize("steps", ["0", None, "2-3"])
+def test_the_steps_of_the_two_passes_are_folded_apart(steps):
+    loss, names = hand(50)
+    titles = [g.title for g in mg.draw(loss, names=names, backward=True, steps=steps).picture.groups if g.framed]
+    expected = {
+        "0": ["t = 0", "t = 1 ... 49  (49 steps folded)", "t = 49 ... 1, backward  (49 steps folded)", "t = 0, backward"],
+        None: [
+            *("t = 0", "t = 1", "t = 2", "t = 3 ... 46  (44 steps folded)", "t = 47", "t = 48", "t = 49"),
+            *("t = 49, backward", "t = 48, backward", "t = 47, backward", "t = 46 ... 3, backward  (44 steps folded)"),
+            *("t = 2, backward", "t = 1, backward", "t = 0, backward"),
+        ],
+        "2-3": [
+            *("t = 0 ... 1  (2 steps folded)", "t = 2", "t = 3", "t = 4 ... 49  (46 steps folded)"),
+            *("t = 49 ... 4, backward  (46 steps folded)", "t = 3, backward", "t = 2, backward"),
+            "t = 1 ... 0, backward  (2 steps folded)",
+        ],
+    }[steps]
+    assert titles == expected
+
+
 # -- the page ----------------------------------------------------------------------------------------------------
 
 
