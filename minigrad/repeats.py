@@ -387,7 +387,7 @@ class Growth:
         window, span = self.window(on, 2 * len(order) + 16)
         body = {*self.record.words[self.like].tolist()}
         some = sum(word in body for word in self.record.words[window].tolist())
-        if not some or (on > 0 and not rest and 3 * some < self.p) or len(order) > WIDEST:
+        if not some or (on > 0 and not rest and 3 * some < self.p) or len(order) > min(3 * self.p + 16, WIDEST):
             return False
         fit, clash = self.record.likeness(window, [self.like[slot] for slot in order], self.shared)
         # rest of the last iteration, the next one, and one more, so that none of its ops are taken for those of the next
@@ -514,7 +514,7 @@ def newest(rows: np.ndarray, i: int, read: np.ndarray, *made: np.ndarray) -> tup
     ops = np.unique(slots[inside])
     results = np.maximum.accumulate(rows[:, ops].max(1))
     trials = []
-    for lag in np.unique(lags[inside]).tolist():
+    for lag in np.unique(lags[inside])[:4].tolist():  # of T lags, only a short one can be meant
         earlier = max(lag, 1)
         expected = np.concatenate([np.full(min(earlier, len(rows)), -1), results[:-earlier]])
         if lag == 0 and (ops < i).any():

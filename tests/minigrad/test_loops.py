@@ -234,16 +234,23 @@ def test_masked_steps_are_iterations_with_more_ops():
     assert {n for steps in loop.optional.values() for n in steps} == {17, 18, 19}
 
 
+@pytest.mark.parametrize("name", ["LSTM with lengths", "LSTM in both directions with lengths"])
+def test_masked_steps_of_a_backward_pass_are_iterations_of_one_loop(name):
+    loops = folded(name, 50, True).loops
+    assert [len(loop) for loop in loops] == [50] * len(loops)
+    assert len(loops) == (2 if name == "LSTM with lengths" else 4)
+
+
 def test_two_steps_back_is_a_lag_of_two():
     (loop,) = folded("two_steps_back", 20).loops
     assert {entry.lag for entry in loop.carried.values()} == {1, 2}
     assert [len(steps) for steps in loop.first.values() if len(steps) == 2] == [2]  # two initial values
 
 
-@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
-def test_gradients_gathered_in_blocks_leave_one_loop(name):
-    forward, backward = mg.loops(mg.Graph(LAYERS[name][0](150), backward=True)).loops
-    assert len(forward) == len(backward) == 150
+@pytest.mark.parametrize(("name", "T"), [("RNN", 150), ("LSTM", 150), ("GRU", 150), ("RNN", 300)])
+def test_gradients_gathered_in_blocks_leave_one_loop(name, T):
+    forward, backward = mg.loops(mg.Graph(LAYERS[name][0](T), backward=True)).loops
+    assert len(forward) == len(backward) == T
 
 
 def test_an_inner_loop_is_found_within_the_body():
