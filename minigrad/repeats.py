@@ -180,14 +180,25 @@ class Record:
             sources = self.sources(rows)
             first += 1  # the stretch may begin with an op of the code before the loop
         if sources is not None and step_of(self.ops[first - 1]) is None:
-            live = alive(sources, p)
-            move = int(np.argmin(live))
-            if live[move] < live[0] and (fewer := (end - first + 1 - move) // p) >= LEAST:
+            move = self.later(rows[0], sources, (end - first + 1) % p)
+            if move and (fewer := (end - first + 1 - move) // p) >= LEAST:
                 moved = iterations(first - 1 + move, p, fewer)
                 better = self.sources(moved)
                 if better is not None:
                     return moved, better
         return (rows, sources) if sources is not None else (np.empty((0, p), int), None)
+
+    def later(self, row: np.ndarray, sources: Sources, rest: int) -> int:
+        """How many ops later iterations begin, where a stretch has `rest` ops more than iterations. After constants, at its
+        beginning; or if the rest lacks a state, at its end: ``concatenate([x, h])`` of constants is not recorded."""
+        carried = {place: what[0][0] for place, (kind, *what) in sources.items() if kind == CARRIED}
+        last = max((j for (i, _), j in carried.items() if i != j), default=0)
+        begins = row[0] == 0 or self.words[row[0] - 1] not in self.words[row]
+        if begins and last >= rest and all(self.reads[self.starts[row[i]] + k] < 0 for i, k in carried):
+            return rest
+        live = alive(sources, len(row))
+        move = int(np.argmin(live))
+        return move if live[move] < live[0] else 0
 
     def turn(self, start: int, end: int, p: int) -> tuple[int, int]:
         """If each iteration has one t, move the ends of the stretch to where t changes."""

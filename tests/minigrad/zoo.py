@@ -208,7 +208,7 @@ def both_directions(T):
     return ((halves[0] + halves[1]) @ V).sum()
 
 
-@program(irregular(1))  # the output is a function of h
+@program(irregular(2))  # h and x
 def outputs_fed_back(T):
     (W, U, b, V), h, loss = weights(), start(), 0
     x = mg.tensor(np.ones((B, D)), requires_grad=True)
