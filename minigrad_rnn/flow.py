@@ -127,7 +127,9 @@ class GradientFlow:
             np.array([abs(np.linalg.eigvals(W)).max() if W.shape[0] == W.shape[1] else math.nan for W in Ws]) for Ws in blocks
         ]
         gammas = [max(GAMMA.get(activation_of(cell), math.nan) for cell in cells) for cells in stack.values()]
-        self.bound = np.array([gamma * s.max(initial=0.0) for gamma, s in zip(gammas, self.singular_values, strict=True)])
+        largest = [s.max() if s.size else math.nan for s in self.singular_values]
+        self.bound = np.array([gamma * s for gamma, s in zip(gammas, largest, strict=True)])
+        self._backwards = [line.reverse for line in made.cells if line.part != "encoder"]
 
     def _measure_states(self, made: Run, back: Backward, order: list[Node]) -> None:
         """The norms, and the gains: what arrives at the states of a layer and step, and what comes back from there."""
@@ -218,7 +220,7 @@ class GradientFlow:
         """
         if kind not in self.gains:
             raise ValueError(f"a gain is one of {', '.join(self.gains)}, not {kind!r}")
-        return self.gains[kind][layer, 1:]
+        return self.gains[kind][layer, :-1] if self._backwards[layer] else self.gains[kind][layer, 1:]
 
     @np.errstate(all="ignore")
     def decay(self, state: str | None = None, layer: int = -1) -> np.ndarray:
@@ -228,6 +230,9 @@ class GradientFlow:
         if name not in self.matrix:
             raise ValueError(f"there is no matrix of {name!r}, but of {list(self.matrix)}; was it made with matrix=False?")
         M = self.matrix[name][layer]
+        M = M[::-1, ::-1] if self._backwards[layer] else M
+        if np.triu(np.nan_to_num(M), 1).any():  # the loss of a step reads states of later ones: another loop goes on from here
+            return np.full(len(M), math.nan)
         return np.array([np.diagonal(M, -d).sum() / np.diagonal(M)[d:].sum() for d in range(len(M))])
 
     def half_life(self, state: str | None = None, layer: int = -1) -> float:
@@ -263,9 +268,11 @@ class GradientFlow:
             cause = f"a step multiplies the gradient by {total:.2g}"
             cause += f", and the path without weights by {means['carry']:.2g}" if "carry" in means else ""
         steps = math.log(2) / abs(math.log(total)) if total != 1 else math.inf
-        if steps > 100:
-            return f"{cause}: it stays as it is"
-        return f"{cause}: {'half is gone' if total < 1 else 'it doubles'} every {steps:.2g} steps"
+        effect = (
+            "it stays as it is" if steps > 100 else f"{'half is gone' if total < 1 else 'it doubles'} every {steps:.2g} steps"
+        )
+        cut = int((self.gain(layer=layer) == 0).sum())
+        return f"{cause}: {effect}" + (f"; at {cut} step{'s' * (cut != 1)} nothing comes back" if cut else "")
 
     @np.errstate(over="ignore")
     def table(self, rows: int = 20) -> str:

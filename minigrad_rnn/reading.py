@@ -20,6 +20,7 @@ from .data.tasks import Task
 from .losses import sequence_loss
 from .models import Model
 from .module import Module, mode
+from .saturation import saturates
 from .stepwise import Backward, Line, Run
 
 __all__ = ["Body", "Reading", "read"]
@@ -50,10 +51,10 @@ class Reading(Run):
         super().__init__(loss=None if root.shape else root)
         self.root = root
         self.graph = Graph(root, constants=True)
-        self.timeline = Timeline(self.graph, named_sequences(names or {}), values_saved(self.graph))
+        self.timeline = Timeline(self.graph, named_sequences(names), values_saved(self.graph))
         home = self.timeline.folded.home
         self.names: dict[Node, str] = {}
-        for name, t in named_tensors(names or {}):  # the first of several
+        for name, t in named_tensors(names):  # the first of several
             self.names |= {node: name for node in (t._node, t._leaf) if node in self.graph.index and node not in self.names}
         self.names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in self.timeline.elements.items() if leaf not in self.names}
         self.body_names = {(home[node][0], home[node][2]): name for node, name in reversed(self.names.items()) if node in home}
@@ -129,6 +130,11 @@ class Reading(Run):
 
     def check(self) -> None:
         """Raise ValueError if there is nothing that is carried through time."""
+        if not self.places and self.timeline.folded.growing:
+            raise ValueError(
+                f"what repeats in this graph grows ({self.timeline.folded.growing[0]}): each iteration reads all earlier ones, "
+                "and there is no step from one to the next; minigrad.draw(loss, fold=True) draws it"
+            )
         if not self.places:
             raise ValueError(
                 "this graph has no loop that carries a state: the same ops three times or more, each reading what the one "
@@ -161,11 +167,13 @@ class Reading(Run):
         for loop, line in self.lines.items():
             body: Any = self.cells[line]
             states = {j for ops in body.states.values() for j in ops}
-            leading = loop.leading_to(states)
+            leading, waiting = loop.leading_to(states), loop.waits()
             for (i, k), weight in loop.invariant.items():
                 other = i, 1 - k
                 if loop.body[i].op.name in PRODUCTS and isinstance(weight, Leaf) and weight.requires_grad:
-                    letter = "W" if other in loop.carried else "U" if i in leading else "V"
+                    late = waiting.intersection(loop.inside.get(other, ())) - states  # made of a state of the step before
+                    reads_out = i in states or i not in leading
+                    letter = "W" if other in loop.carried else "V" if reads_out else "W" if late else "U"
                     yield letter, line, i, weight
 
     def letters(self) -> tuple[dict[tuple[str, int], str], str]:
@@ -256,16 +264,24 @@ def affine(node: Node, places: list[int]) -> bool:
 
 
 def read_form(body: Body) -> None:
-    """Find the matrices that states are multiplied by, and whether a body is h = f(W h + ...) and no more."""
+    """Find the matrices that states are multiplied by, in square blocks, and whether a body is h = f(W h + ...) and no more."""
     loop, states = body.loop, {j for ops in body.states.values() for j in ops}
-    for (i, k), entry in loop.carried.items():
+    readers = [(i, k, loop.body[max(entry.ops)]) for (i, k), entry in loop.carried.items() if states & set(entry.ops)]
+    for i, k, state in readers:
         node, weight = loop.body[i], loop.invariant.get((i, 1 - k))
-        if states & set(entry.ops) and node.op.name in PRODUCTS and isinstance(weight, Leaf) and len(weight.shape) == 2:
-            value = node.recall()[2 - k]
-            if value is not None and max(value.shape) % min(value.shape) == 0:  # a square block for each gate
-                along = int(np.argmax(value.shape))
-                body.weights += np.split(np.asarray(value, float), value.shape[along] // value.shape[1 - along], along)
+        if node.op.name in PRODUCTS and isinstance(weight, Leaf) and len(weight.shape) == 2:
+            every = [step[i].saved for step in loop.iterations if i in step]
+            value = next((saved[2 - k] for saved in every if isinstance(saved, tuple) and saved[2 - k] is not None), None)
+            if value is None:  # freed
+                continue
+            value = value.T if k == 0 and node.op.name == "matmul" else value  # of shape (out, in)
+            size = state.shape[-1] if k == 0 else state.shape[0]
+            if value.shape[1] == size and value.shape[0] % size == 0:
+                body.weights += np.split(value.astype(float), value.shape[0] // size)
+    if len({W.shape for W in body.weights}) > 1:
+        body.weights.clear()
     kinds = [loop.body[i].op.name for i in loop.recurrence() - states]
-    once = sum(kind in PRODUCTS for kind in kinds) == 1
-    if len(states) == 1 and once and all(kind in (*PRODUCTS, *SUMS) for kind in kinds):
-        body.nonlinearity = loop.body[next(iter(states))].op.name
+    plain = all(kind in (*PRODUCTS, *SUMS) for kind in kinds) and sum(kind in PRODUCTS for kind in kinds) == 1
+    if plain and len(states) == 1 and len(readers) == 1 and loop.body[readers[0][0]].op.name in PRODUCTS:
+        name = loop.body[next(iter(states))].op.name
+        body.nonlinearity = name if saturates(name) else ""

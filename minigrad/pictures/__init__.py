@@ -15,7 +15,7 @@ import numpy as np
 from ..snapshot import Graph
 from ..tensor import Tensor
 from .board import Block, Marks
-from .details import marks_for, named_sequences, values_at_hand, values_saved
+from .details import as_names, marks_for, named_sequences, values_at_hand, values_saved
 from .dot import to_dot
 from .drawing import Drawing, drawn, keep_within
 from .fold import drawn_as, fold
@@ -87,8 +87,10 @@ def draw(
     [['x', '(2,)', '[1., 2.]', 'grad [2., 4.]']]
     """
     outputs = tensors_in(result)
+    if fold and (steps is not None or depth is not None):
+        raise ValueError("fold=True draws each loop once; steps= and depth= are for the unrolled picture: leave them out")
     graph = Graph(outputs, backward=backward, constants=True)
-    timeline = Timeline(graph, named_sequences(names or {}), values_saved(graph))
+    timeline = Timeline(graph, named_sequences(names), values_saved(graph))
     marks, legend = marks_for(graph, outputs, show, order, names, highlight, timeline)
     marks.shown = timeline.shown(steps, marks)
     advice = "a part of it (an earlier tensor, or fewer steps)"
@@ -99,7 +101,7 @@ def draw(
         picture = nested(graph, marks, title, depth)
     else:
         picture = folded(graph, marks, title, timeline) if fold else unroll(graph, marks, title)
-    hand = [*outputs, *(t for t in (names or {}).values() if isinstance(t, Tensor))]
+    hand = [*outputs, *(t for t in as_names(names).values() if isinstance(t, Tensor))]
     known = values_at_hand(graph, hand)
 
     def shown() -> Shown:

@@ -45,7 +45,7 @@ def marks_for(
     unknown = [what for what in show if what not in SHOWN]
     if unknown:
         raise ValueError(f"show takes {', '.join(SHOWN)}, not {unknown[0]!r}")
-    named = dict(named_tensors(names or {}))
+    named = dict(named_tensors(names))
     backward = after_seed(graph)
     marks = Marks(shapes="shape" in show, dtypes="dtype" in show, backward=backward, step=timeline.step)
     for name, t in named.items():
@@ -94,8 +94,18 @@ def marks_for(
     return marks, (FREED if freed else NOT_KEPT) if missing else []
 
 
-def named_tensors(names: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+def as_names(names: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """None as no names; TypeError for what is no dict from names to anything."""
+    if names is None:
+        return {}
+    if not isinstance(names, Mapping) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"names is a dict from names to tensors, such as locals() or {{'h': h}}, not {names!r:.80}")
+    return names
+
+
+def named_tensors(names: Mapping[str, Any] | None) -> Iterator[tuple[str, Tensor]]:
     """The tensors of a dict, such as ``locals()``, then those of lists, tuples and dicts in it."""
+    names = as_names(names)
     for name, x in names.items():
         if isinstance(x, Tensor) and not name.startswith("_"):
             yield name, x
@@ -114,8 +124,9 @@ def inside(name: str, x: Any, depth: int) -> Iterator[tuple[str, Tensor]]:
             yield from inside(f"{name}[{key!r}]", each, depth - 1)
 
 
-def named_sequences(names: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+def named_sequences(names: Mapping[str, Any] | None) -> dict[str, Sequence[Any]]:
     """Arrays, and lists of arrays, whose elements a loop may read."""
+    names = as_names(names)
     found = {name: x.data if isinstance(x, Tensor) else x for name, x in names.items() if not name.startswith("_")}
     return {
         name: [each.data if isinstance(each, Tensor) else each for each in x]

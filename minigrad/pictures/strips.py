@@ -40,8 +40,10 @@ def chosen_steps(steps: str | Iterable[int] | None, count: int, also: Collection
                 raise ValueError(f'steps are written "all", "0-3,48-49" or as a list of numbers, not {steps!r}')
             first, last = (within(int(end), count) for end in (ends[1], ends[2] or ends[1]))
             found |= set(range(first, last + 1))
-    else:
+    elif isinstance(steps, Iterable):
         found = {within(t, count) for t in steps}
+    else:
+        raise ValueError(f'steps are written "all", "0-3,48-49" or as a list of numbers, not {steps!r}')
     found |= {t for t in also if t < count}
     return found | {first for first, last in runs(set(range(count)) - found) if first == last}
 

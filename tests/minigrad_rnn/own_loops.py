@@ -119,3 +119,35 @@ def own_first_step(T):
 
 
 PROGRAMS = [elman, columns, lstm, gru, own_states, two_layers, own_first_step]
+
+
+def concatenated(T):
+    """The cell of the textbooks, one matrix for [x, h]; of constants the first concatenation is not recorded."""
+    x, y = data(T)
+    W, V = weights((IN + HIDDEN, HIDDEN), (HIDDEN, OUT))
+    h, loss, losses, hs = mg.tensor(np.zeros((BATCH, HIDDEN))), 0.0, [], []
+    for t in range(T):
+        h = np.tanh(np.concatenate([x[t], h], axis=1) @ W)
+        hs.append(h)
+        losses.append(((h @ V - y[t]) ** 2).mean())
+        loss = loss + losses[-1]
+    return loss, losses, {"h": hs}, locals()
+
+
+def fed_back(T):
+    """Each output is the next input."""
+    _, targets = data(T)
+    U, W, b, V = weights((OUT, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN,), (HIDDEN, OUT))
+    h, y = mg.tensor(np.zeros((BATCH, HIDDEN))), mg.tensor(np.zeros((BATCH, OUT)))
+    loss, losses, hs, ys = 0.0, [], [], []
+    for t in range(T):
+        h = np.tanh(y @ U + h @ W + b)
+        y = h @ V
+        hs.append(h)
+        ys.append(y)
+        losses.append(((y - targets[t]) ** 2).mean())
+        loss = loss + losses[-1]
+    return loss, losses, {"h": hs, "y": ys}, locals()
+
+
+PROGRAMS += [concatenated, fed_back]

@@ -90,6 +90,54 @@ def test_a_loop_may_go_from_the_last_step_to_the_first(backwards):
         np.testing.assert_allclose(flow.gains["total"][0, t], expected, rtol=1e-12)
 
 
+def test_a_bound_is_told_where_there_is_one():
+    x, _ = data(6)
+    U, W = weights((IN, HIDDEN), (HIDDEN, HIDDEN))
+    bounds = {}
+    for name, step in {
+        "skip": lambda x, h: np.tanh(x @ U + h @ W + h),
+        "turned": lambda x, h: np.tanh(x @ U + h @ W.T),
+        "linear": lambda x, h: x @ U + h @ W,
+    }.items():
+        h = mg.tensor(np.zeros((BATCH, HIDDEN)))
+        for t in range(6):
+            h = step(x[t], h)
+        flow = gradient_flow((h * h).sum(), names={"h": h})
+        bounds[name] = flow.bound[0]
+        assert np.isnan(flow.gains["activation"]).all() == (name != "turned")
+    assert np.isnan(list(bounds.values())).all()
+
+
+def test_a_loop_that_goes_backwards_decays_backwards():
+    x, U, W = weights((6, BATCH, IN), (IN, HIDDEN), (HIDDEN, HIDDEN))
+    flows = []
+    for order in (range(6), range(5, -1, -1)):
+        h, loss = mg.tensor(np.zeros((BATCH, HIDDEN))), 0.0
+        for t in order:
+            h = np.tanh(x[t] @ U + h @ W)
+            loss = loss + h.sum()
+        flows.append(gradient_flow(loss, names={"h": h}))
+    x.data = x.data[::-1].copy()
+    h, loss = mg.tensor(np.zeros((BATCH, HIDDEN))), 0.0
+    for t in range(6):
+        h = np.tanh(x[t] @ U + h @ W)
+        loss = loss + h.sum()
+    turned = gradient_flow(loss, names={"h": h})
+    np.testing.assert_allclose(flows[1].decay(), turned.decay(), rtol=1e-12)
+    np.testing.assert_allclose(flows[1].gain()[::-1], turned.gain(), rtol=1e-12)
+    assert flows[1].half_life() == pytest.approx(turned.half_life())
+
+
+def test_a_verdict_says_where_the_gradient_is_cut():
+    x, _ = data(6)
+    U, W = weights((IN, HIDDEN), (HIDDEN, HIDDEN))
+    h, loss = mg.tensor(np.zeros((BATCH, HIDDEN))), 0.0
+    for t in range(6):
+        h = np.tanh(x[t] @ U + h @ W) if t != 3 else np.tanh(x[t] @ U + h.detach() @ W)
+        loss = loss + h.sum()
+    assert "at 1 step nothing comes back" in gradient_flow(loss, names={"h": h}).verdict()
+
+
 class Leaky(rnn.Cell):
     state_names = ("s",)
 
@@ -134,6 +182,9 @@ def test_what_has_no_loop_is_refused():
         gradient_flow(mg.tensor(1.0))
     with pytest.raises(TypeError, match="takes a loss alone"):
         gradient_flow(W.sum(), np.ones(3))
+    for names in ([W], "h", {1: W}):
+        with pytest.raises(TypeError, match=r"names is a dict from names to tensors, such as locals\(\)"):
+            gradient_flow(elman(6)[0], names=names)
     loss, *_ = elman(6)
     loss.backward()
     with pytest.raises(mg.GraphFreedError):
