@@ -233,7 +233,8 @@ class GradientFlow:
         M = M[::-1, ::-1] if self._backwards[layer] else M
         if np.triu(np.nan_to_num(M), 1).any():  # the loss of a step reads states of later ones: another loop goes on from here
             return np.full(len(M), math.nan)
-        return np.array([np.diagonal(M, -d).sum() / np.diagonal(M)[d:].sum() for d in range(len(M))])
+        pairs = [(np.diagonal(M, -d), np.diagonal(M)[d:]) for d in range(len(M))]
+        return np.array([far.sum(where=~np.isnan(far)) / near.sum(where=~np.isnan(far)) for far, near in pairs])
 
     def half_life(self, state: str | None = None, layer: int = -1) -> float:
         """The number of hops that halve the gradient: -1/slope of the line fitted to log2 of `decay` by least squares, where it

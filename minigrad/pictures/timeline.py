@@ -118,7 +118,7 @@ class Timeline:
 
     def aligned(self, loop: Loop, stacked: list[list[tuple[int, int]]]) -> tuple[int, int]:
         """(sign, start), so that x[t] is read at step t, and what another loop made at step t as well, forwards or backwards.
-        If nothing says so, by the order in which the results are stacked."""
+        If nothing says so, by the order in which the results are stacked; or after the loop that it goes on from."""
         for sightings in (self.sightings(loop), stacked):
             votes = Counter[tuple[int, int]]()
             for each in sightings:
@@ -128,7 +128,8 @@ class Timeline:
             possible = [way for way in votes if min(way[1], way[1] + way[0] * last) >= 0]
             if possible:
                 return max(possible, key=lambda way: (votes[way], way[0]))
-        return 1, 0
+        before = [self.steps[x] for first in loop.first.values() for x in first.values() if x in self.steps]
+        return 1, max(before, default=-1) + 1  # a decoder begins where its encoder has ended
 
     def sightings(self, loop: Loop) -> Iterator[list[tuple[int, int]]]:
         """For everything that tells of steps: iterations, and the steps that they read something of."""

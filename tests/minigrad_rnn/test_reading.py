@@ -128,6 +128,28 @@ def test_a_loop_that_goes_backwards_decays_backwards():
     assert flows[1].half_life() == pytest.approx(turned.half_life())
 
 
+def test_a_decoder_goes_on_where_its_encoder_has_ended():
+    x, _ = data(6)
+    U, W, W2, V = weights((IN, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, OUT))
+    h, loss, hs, gs = mg.tensor(np.zeros((BATCH, HIDDEN))), 0.0, [], []
+    for t in range(6):
+        h = np.tanh(x[t] @ U + h @ W)
+        hs.append(h)
+    g = h
+    for _ in range(5):
+        g = np.tanh(g @ W2)
+        gs.append(g)
+        loss = loss + ((g @ V) ** 2).mean()
+    flow = gradient_flow(loss, names={"h": h, "g": g})
+    np.testing.assert_allclose(flow.norms["h"][0, :6], norms_of(loss, hs), rtol=1e-12)
+    np.testing.assert_allclose(flow.norms["g"][1, 6:], norms_of(loss, gs), rtol=1e-12)
+    assert np.isnan(flow.norms["h"][0, 6:]).all()
+    assert np.isfinite(flow.losses[6:]).all()
+    expected = [flow.matrix["g"][1][range(6 + d, 11), range(6, 11 - d)].sum() for d in range(5)]
+    here = [flow.matrix["g"][1][range(6 + d, 11), range(6 + d, 11)].sum() for d in range(5)]
+    np.testing.assert_allclose(flow.decay()[:5], np.divide(expected, here), rtol=1e-12)
+
+
 def test_a_verdict_says_where_the_gradient_is_cut():
     x, _ = data(6)
     U, W = weights((IN, HIDDEN), (HIDDEN, HIDDEN))
