@@ -16,8 +16,9 @@ SHOWN = re.findall(r"\]\(pictures/(\w+)\.svg\)", (FOLDER / "PICTURES.md").read_t
 def made(*arguments, cwd):
     done = subprocess.run(
         [sys.executable, "-W", "error", FOLDER / "pictures.py", *arguments],
-        cwd=cwd, capture_output=True, text=True, encoding="utf-8", check=True,
+        cwd=cwd, capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     return {line.split()[0] for line in done.stdout.splitlines()}
 
 
