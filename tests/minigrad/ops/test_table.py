@@ -275,9 +275,10 @@ def test_rules_give_the_same_on_arrays_and_on_tensors(op: Op, cases: Any, data: 
     node = case(*case.tensors())._node
     g = numbers(node.shape, 1)
     saved = tuple(minigrad.tensor(x) if isinstance(x, np.ndarray) else x for x in node.saved)
+    arrays = tuple(x.data if isinstance(x, minigrad.Tensor) else x for x in saved)  # other strides may give other last bits
     for i in case.wanted:
         pullback = op.pullbacks[0 if op.variadic else i]
-        on_arrays = pullback(g, node, node.saved, i)
+        on_arrays = pullback(g, node, arrays, i)
         on_tensors = pullback(minigrad.tensor(g), node, saved, i)
         assert isinstance(on_arrays, np.ndarray | np.generic)
         assert isinstance(on_tensors, minigrad.Tensor)
@@ -502,7 +503,8 @@ def test_cost_is_linear_in_the_number_of_uses(op: Op, cases: Any, data: st.DataO
             op.pullbacks = rules
         return np.array([backward, len(calls), len(minigrad.Graph(sum((g.sum() for g in recorded), start=tensors[0].sum())))])
 
-    two, four, six = cost(2), cost(4), cost(6)
+    with np.errstate(invalid="ignore"):  # of the logarithm of an empty sum: -inf - -inf
+        two, four, six = cost(2), cost(4), cost(6)
     np.testing.assert_array_equal(six - four, four - two)
 
 
