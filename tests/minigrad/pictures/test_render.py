@@ -249,6 +249,7 @@ def test_an_interrupted_renderer_is_killed_and_reaped(
     def interrupt() -> None:
         while not noted.exists():
             time.sleep(0.01)
+        time.sleep(0.2)  # until the parent has started it, too, and waits for it
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt, daemon=True)
