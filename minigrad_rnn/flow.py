@@ -353,24 +353,24 @@ def gradient_flow(
     """
     if isinstance(model, Tensor):
         return flow_of(model, (inputs, targets, loss), names, matrix, gradients)
-    if isinstance(model, models.Model) and not isinstance(model, Model):
-        own = read(model, inputs, targets, names, loss=loss, reduction=reduction)
-        if own.loss is None:
-            raise ValueError("a gradient begins at a loss: give targets after the inputs, or a task or batch in their place")
-        return GradientFlow(own.parameters, own, matrix, gradients)
-    if not isinstance(model, Model):
+    if not isinstance(model, models.Model):
         raise TypeError(
             "give a loss that your own code recorded, or a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of "
             f"this package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}"
         )
     if any(getattr(model, part).bidirectional for part in ("recurrent", "encoder") if hasattr(model, part)):
         raise ValueError("a bidirectional layer has no one way back through time; measure a model with bidirectional=False")
-    made = run(model, inputs, targets, loss=loss, reduction=reduction)
+    made: Run
+    if isinstance(model, Model):
+        made, parameters = run(model, inputs, targets, loss=loss, reduction=reduction), dict(model.named_parameters())
+    else:
+        made = own = read(model, inputs, targets, names, loss=loss, reduction=reduction)
+        parameters = own.parameters
     if made.loss is None:
         raise ValueError("a gradient begins at a loss: give targets after the inputs, or a task or batch in their place")
     if not made.places or not made.loss.requires_grad:
         raise ValueError("no state was recorded: measure outside of no_grad(), a model whose parameters require grad")
-    return GradientFlow(dict(model.named_parameters()), made, matrix, gradients)
+    return GradientFlow(parameters, made, matrix, gradients)
 
 
 def flow_of(loss: Tensor, others: Sequence_[Any], names: Any, matrix: bool, gradients: bool) -> GradientFlow:

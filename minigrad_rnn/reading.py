@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,15 +14,12 @@ from minigrad.graph import Leaf, Node
 from minigrad.pictures.details import named_sequences, named_tensors, values_saved, values_that_follow
 from minigrad.pictures.timeline import Timeline
 from minigrad.snapshot import Graph
-from minigrad.tensor import values
 
-from .data.batch import Batch, Source
-from .data.tasks import Task
 from .losses import sequence_loss
 from .models import Model
 from .module import Module, mode
 from .saturation import saturates
-from .stepwise import Backward, Line, Run
+from .stepwise import Backward, Line, Run, as_batch
 
 __all__ = ["Body", "Reading", "read"]
 
@@ -43,6 +41,11 @@ class Body:
     def state_names(self) -> tuple[str, ...]:
         return tuple(self.states)
 
+    @property
+    def ops(self) -> set[int]:
+        """Those that make a state."""
+        return {j for ops in self.states.values() for j in ops}
+
 
 class Reading(Run):
     """The run of a loss that somebody's own code recorded. `names` gives names to tensors that have none, as in `draw`."""
@@ -53,22 +56,15 @@ class Reading(Run):
         self.graph = Graph(root, constants=True)
         self.timeline = Timeline(self.graph, named_sequences(names), values_saved(self.graph))
         home = self.timeline.folded.home
-        self.names: dict[Node, str] = {}
         for name, t in named_tensors(names):  # the first of several
             self.names |= {node: name for node in (t._node, t._leaf) if node in self.graph.index and node not in self.names}
         self.names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in self.timeline.elements.items() if leaf not in self.names}
         self.body_names = {(home[node][0], home[node][2]): name for node, name in reversed(self.names.items()) if node in home}
         self.sums = {
-            step[i]
-            for loop in self.timeline.folded.loops
-            for places in loop.sums().values()
-            for i, _ in places
-            for step in loop.iterations
-            if i in step
+            step[i] for loop in self.timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step
         }
-        self.between = set[
-            Node
-        ]()  # outside of the steps, and on a way to one: such as a stack of all states, for the next layer
+        # Outside of the steps, and on a way to one: such as a stack of all states, for the next layer.
+        self.between: set[Node] = set()
         for node in reversed(self.graph.nodes):
             if node in self.timeline.steps or node in self.between:
                 self.between.update(x for x in node.parents if x not in self.timeline.steps)
@@ -166,7 +162,7 @@ class Reading(Run):
         same step, for what no state reads (V); with its loop's line and the op."""
         for loop, line in self.lines.items():
             body: Any = self.cells[line]
-            states = {j for ops in body.states.values() for j in ops}
+            states = body.ops
             leading, waiting = loop.leading_to(states), loop.waits()
             for (i, k), weight in loop.invariant.items():
                 other = i, 1 - k
@@ -191,9 +187,13 @@ class Reading(Run):
         home = self.timeline.folded.home
         return {self.timeline.steps[node] for node, (loop, _, i) in home.items() if (self.lines.get(loop), i) in places}
 
+    @cached_property
+    def known(self) -> dict[Node, np.ndarray]:
+        """The values that are saved, and those that follow from them."""
+        return values_that_follow(self.graph, self.timeline.values)
+
     def values(self) -> dict[Node, np.ndarray]:
-        known = values_that_follow(self.graph, values_saved(self.graph))
-        return {node: known[node] for node in self.places if node in known}
+        return {node: self.known[node] for node in self.places if node in self.known}
 
     def losses(self, back: Backward) -> np.ndarray:
         """L_t, where the loss is a sum or a mean of what single steps say, and that is known; otherwise NaN."""
@@ -205,12 +205,11 @@ class Reading(Run):
                 if on_it and not affine(node, on_it):
                     return found
                 way.update([node] if on_it else ())
-        values = values_that_follow(self.graph, values_saved(self.graph))
         for node, seed in back.seeds.items():
-            if node not in values:
+            if node not in self.known:
                 return np.full(self.columns, np.nan)
             t = self.timeline.steps[node]
-            found[t] = np.nan_to_num(found[t]) + float((seed * values[node]).sum(dtype=float))
+            found[t] = np.nan_to_num(found[t]) + float((seed * self.known[node]).sum(dtype=float))
         return found
 
     def ends(self, back: Backward) -> dict[int, list[tuple[Node, Any]]]:
@@ -227,8 +226,8 @@ def read(
     if chunk is not None:
         raise ValueError("chunk is for the models of this package; code of one's own detaches its states itself")
     if isinstance(model, Tensor):
-        if inputs is not None or targets is not None:
-            raise TypeError("a loss that was recorded is drawn alone; inputs and targets go with a model")
+        if any(x is not None for x in (inputs, targets, loss)):
+            raise TypeError("a loss that was recorded is drawn alone; inputs, targets and loss= go with a model")
         root = model
     else:
         root = answered(model, inputs, targets, loss, reduction)
@@ -241,16 +240,11 @@ def read(
 
 def answered(model: Module, inputs: Any, targets: Any, loss: str | None, reduction: str) -> Tensor:
     """The loss of a module, or what it says of inputs without targets."""
-    if isinstance(inputs, Task):
-        inputs, loss = inputs.data(), loss or inputs.loss
-    if isinstance(inputs, Source):
-        inputs, loss = inputs.batch(0), loss or inputs.loss
-    batch = inputs if isinstance(inputs, Batch) else Batch(inputs, targets)
+    batch, kind = as_batch(inputs, targets, loss, reduction)
     with mode(model, training=False):
         outputs: Tensor = model.answer(batch)[0] if isinstance(model, Model) else model(batch.inputs)
     if batch.targets is None:
         return outputs
-    kind = loss or ("cross_entropy" if values(batch.targets).dtype.kind in "iu" else "mse")
     lengths = model.output_lengths(batch) if isinstance(model, Model) else batch.lengths
     return sequence_loss(kind, outputs, batch.targets, lengths, reduction=reduction).total
 
@@ -265,7 +259,7 @@ def affine(node: Node, places: list[int]) -> bool:
 
 def read_form(body: Body) -> None:
     """Find the matrices that states are multiplied by, in square blocks, and whether a body is h = f(W h + ...) and no more."""
-    loop, states = body.loop, {j for ops in body.states.values() for j in ops}
+    loop, states = body.loop, body.ops
     readers = [(i, k, loop.body[max(entry.ops)]) for (i, k), entry in loop.carried.items() if states & set(entry.ops)]
     for i, k, state in readers:
         node, weight = loop.body[i], loop.invariant.get((i, 1 - k))

@@ -16,6 +16,7 @@ from minigrad import Tensor
 from minigrad.graph import Leaf, Node, Watch, ancestors, reverse, unbroadcast
 from minigrad.norms import norm
 from minigrad.pictures.board import step_of
+from minigrad.snapshot import Graph
 from minigrad.tensor import values
 
 from .cells import Cell, State, as_input
@@ -52,6 +53,7 @@ class Run:
     inputs: dict[int, Tensor] = field(default_factory=dict)  # by column
     numbers: dict[int, np.ndarray] = field(default_factory=dict)  # what an embedding read, by column
     states: dict[Line, dict[int, State]] = field(default_factory=dict)
+    names: dict[Node, str] = field(default_factory=dict)  # of nodes that have none
     initial: dict[Node, tuple[Line, str]] = field(default_factory=dict)  # the states that nobody learns, and whose they are
     outputs: dict[int, Tensor] = field(default_factory=dict)
     targets: dict[int, Tensor] = field(default_factory=dict)
@@ -69,6 +71,10 @@ class Run:
         ends = [*self.outputs.values()] if self.loss is None else [self.loss]
         states = [part for line in self.states.values() for state in line.values() for part in state]
         return [end for end in (*ends, *states) if end._node is not None]
+
+    @cached_property
+    def graph(self) -> Graph:
+        return Graph(self.roots)
 
     @cached_property
     def places(self) -> dict[Node, tuple[Line, str, int]]:
@@ -160,16 +166,7 @@ def run(
         )
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}; it is the number of steps between two cuts, at least 1")
-    if isinstance(inputs, Task):
-        inputs, loss = inputs.data(), loss or inputs.loss
-    if isinstance(inputs, Source):
-        inputs, loss = inputs.batch(0), loss or inputs.loss
-    if not isinstance(inputs, Batch):
-        inputs = Batch(inputs, targets)
-    elif targets is not None:
-        raise ValueError("the inputs are a batch, which has its targets; leave out the other targets")
-    if loss not in (None, *LOSSES) or reduction not in ("mean", "sum"):
-        raise ValueError(f"a loss is one of {', '.join(LOSSES)}, a reduction mean or sum, not {loss!r}, {reduction!r}")
+    inputs, loss = as_batch(inputs, targets, loss, reduction)
     with mode(model, training=False):
         made = Run()
         if isinstance(model, EncoderDecoder):
@@ -182,6 +179,22 @@ def run(
             compare(made, model, inputs, loss, reduction)
         check_outputs(made, model, inputs)
     return made
+
+
+def as_batch(inputs: Any, targets: Any, loss: str | None, reduction: str) -> tuple[Batch, str]:
+    """The batch of what `run` is given, and its loss: the one asked for, that of a task or source, or by the targets' dtype."""
+    if isinstance(inputs, Task):
+        inputs, loss = inputs.data(), loss or inputs.loss
+    if isinstance(inputs, Source):
+        inputs, loss = inputs.batch(0), loss or inputs.loss
+    if not isinstance(inputs, Batch):
+        inputs = Batch(inputs, targets)
+    elif targets is not None:
+        raise ValueError("the inputs are a batch, which has its targets; leave out the other targets")
+    if loss not in (None, *LOSSES) or reduction not in ("mean", "sum"):
+        raise ValueError(f"a loss is one of {', '.join(LOSSES)}, a reduction mean or sum, not {loss!r}, {reduction!r}")
+    of_numbers = inputs.targets is not None and values(inputs.targets).dtype.kind not in "iu"
+    return inputs, loss or ("mse" if of_numbers else "cross_entropy")
 
 
 # -- the forward pass ----------------------------------------------------------------------------------------------------
@@ -352,10 +365,10 @@ def check_outputs(made: Run, model: Any, batch: Batch) -> None:
 # -- the loss ------------------------------------------------------------------------------------------------------------
 
 
-def compare(made: Run, model: Any, batch: Batch, loss: str | None, reduction: str) -> None:
+def compare(made: Run, model: Any, batch: Batch, kind: str, reduction: str) -> None:
     """The share of each step in the loss, added to those before."""
     y = fixed(batch.targets)
-    kind = made.kind = loss or ("cross_entropy" if y.dtype.kind in "iu" else "mse")
+    made.kind = kind
     last, first = isinstance(model, ManyToOne), made.source_steps
     B, size = made.outputs[made.columns - 1].shape
     T = 1 if last else made.columns - first
@@ -444,12 +457,15 @@ class Backward(Watch):
 
     def sent(self, node: Node, i: int, g: Any, part: Any) -> None:
         operand = node.operands[i]
-        arrived = np.asarray(unbroadcast(part, operand.shape))
+        place = self.place(operand, node) if isinstance(operand, Leaf) and operand not in self.parts else None
+        leaves = self.pictured.leaves(operand, node)
+        if operand in self.parts or place is not None or leaves:
+            arrived = np.asarray(unbroadcast(part, operand.shape))
         if operand in self.parts:
             self.parts[operand].append((node, arrived))
-        elif isinstance(operand, Leaf) and (place := self.place(operand, node)) is not None:
+        elif place is not None:
             self.add(place, arrived)
-        if self.pictured.leaves(operand, node):
+        if leaves:
             self.seeds[operand] = self.seeds[operand] + arrived if operand in self.seeds else arrived
         if i == 0 and node in self.parts:
             self.through[node] = np.asarray(part)

@@ -87,7 +87,7 @@ def unrolled(
         raise ValueError(f"level={level!r} is for the models of this package; of code of one's own every op is drawn")
     if kind in ("gradient", "share") and made.loss is None:
         raise ValueError("a gradient begins at a loss: give targets too")
-    graph = graph_of(made)
+    graph = made.graph
     marks = marks_of(made, graph, symbols)
     words = f"{describe(model, made)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{told(made)}"
     if chunk is not None:
@@ -127,10 +127,6 @@ def asked(gradients: bool, overlay: str | None) -> str:
     if kind and kind not in OVERLAYS:
         raise ValueError(f"overlay is one of {', '.join(OVERLAYS)}, not {overlay!r}")
     return kind
-
-
-def graph_of(made: Run) -> Graph:
-    return made.graph if isinstance(made, Reading) else Graph(made.roots)
 
 
 def recorded(model: Any, inputs: Any, targets: Any, names: Any = None, **options: Any) -> Run:
@@ -190,7 +186,7 @@ def folded(
     made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction)
     if made.source_steps:
         raise ValueError("an encoder and a decoder are two networks: draw model.encoder and model.decoder folded, or unrolled")
-    graph = Graph(made.loss) if made.loss is not None and not isinstance(made, Reading) else graph_of(made)
+    graph = Graph(made.loss) if made.loss is not None and not isinstance(made, Reading) else made.graph
     marks = marks_of(made, graph, None)
     marks.notes = {}
     words = f"{describe(model, made)} folded: the same cell at each of {made.columns} steps{told(made)}"
@@ -230,6 +226,6 @@ def both(
     count = made.columns
     shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
     words = f"{describe(model, made)}: folded, and unfolded over {count} step{'s' * (count != 1)}{told(made)}"
-    graph = graph_of(made)
+    graph = made.graph
     picture = figure(model, made, graph, shown, words if title is None else title)
     return drawn(picture, graph, None, "", playback(model, made, graph, marks_of(made, graph, None), picture))

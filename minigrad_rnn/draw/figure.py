@@ -33,7 +33,7 @@ class Figure:
         self.picture = Picture(f"{title}\n{legend}")
         self.layers = len(made.cells)
         self.losses = made.step_losses()
-        self.outputs = set(made.outputs) or made.read_out()
+        self.outputs = made.read_out()
         self.rows: dict[tuple[Line, str], int] = {}  # from the bottom: the input, the states of each layer, o, L and y
         row = 2 if made.numbers else 1
         for line, cell in made.cells.items():

@@ -64,7 +64,7 @@ def tracks(made: Run) -> dict[Node, str]:
 def names(made: Run, symbols: Alphabet | None) -> dict[Node, str]:
     """Names other than the nodes' own: initial states, deep layers' states, the total loss, and the symbols that went in."""
     layers = len({line.layer for line in made.cells})
-    found = dict(made.names) if isinstance(made, Reading) else {}
+    found = dict(made.names)
     found |= {node: state_name(made, line, name, t, layers) for node, (line, name, t) in made.places.items()}
     for node, (line, name) in made.initial.items():
         found[node] = state_name(made, line._replace(part=""), name, made.columns if line.reverse else -1, layers)

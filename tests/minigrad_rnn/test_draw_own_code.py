@@ -130,6 +130,10 @@ def test_what_cannot_be_drawn_is_refused():
         rnn.draw.unrolled(loss, level="cell")
     with pytest.raises(TypeError, match="is drawn alone"):
         rnn.draw.unrolled(loss, np.ones(3))
+    with pytest.raises(TypeError, match="loss= go with a model"):
+        rnn.draw.unrolled(loss, loss="mse")
+    with pytest.raises(ValueError, match="a batch, which has its targets"):
+        rnn.draw.unrolled(Mine(layer("RNN")), rnn.Batch(np.ones((6, 1, 5)), np.zeros((6, 1), int)), np.zeros((6, 1), int))
     with pytest.raises(ValueError, match="no loop that carries a state"):
         rnn.draw.unrolled(mg.tensor(1.0, requires_grad=True) * 2)
     with pytest.raises(ValueError, match="chunk is for the models of this package"):
