@@ -245,7 +245,7 @@ class Board:
         for v in self.named & self.number.keys():
             box = self.boxes["op", v]
             box.lines[0] = f"{program.names[v]} = {box.lines[0]}"
-        self.straighten()
+        self.match()
         self.picture.groups = [self.groups[zone] for zone in sorted(self.groups)]
         if not self.picture.in_row:
             self.picture.boxes = [box for group in self.picture.groups for box in group.boxes]
@@ -260,7 +260,9 @@ class Board:
                 self.groups[zone] = Group(f"between{math.floor(zone) + 1}", "", framed=False)
             else:
                 i = int(zone)
-                self.groups[zone] = Group(f"frame{i}", f"t={self.frames.steps[i]}", backward=self.frames.backward[i])
+                back = self.frames.backward[i]
+                kind = "backward" if back else "forward"
+                self.groups[zone] = Group(f"frame{i}", f"t={self.frames.steps[i]}", backward=back, kind=kind)
         self.groups[zone].boxes.append(box)
         self.home[box.id] = self.groups[zone]
         self.boxes[key] = box
@@ -347,12 +349,11 @@ class Board:
             if key not in self.boxes:
                 id = f"g{self.number[call.out]}_{int(here)}"
                 element = self.add(key, Box(id, "collect", [], f"an element of {self.program.names[call.out]}"), here)
-                element.track = f"gather{self.number[call.out]}"
+                element.slot = f"gather{self.number[call.out]}"
             self.lead(self.boxes["op", base], self.boxes[key], self.frames.look(v))
         chain = [self.boxes["collect", call.out, here] for here in frames]
         for one, other in zip(chain, [*chain[1:], target], strict=True):
             self.lead(one, other, role="gathered")
-            self.arrows[one.id, other.id, ""].straight = other is not target
 
     def results(self) -> None:
         """What comes out, each in a box behind what it is."""
@@ -375,25 +376,17 @@ class Board:
             box = Box(f"q{i}", "words", [f"must be {outcome}"], "otherwise another program is recorded")
             self.from_base(v, self.add(("guard", i), box, zone), zone)
 
-    def straighten(self) -> None:
-        """What one step hands on to the next stands on one line, and its like in steps that hand on nothing."""
-        boxes = {box.id: box for box in self.boxes.values()}
-        crossing = [arrow for arrow in self.picture.arrows if arrow.role in ("recurrent", "backward")]
-        kinds: dict[str, tuple[Any, ...]] = {}  # by box: what it looks like, and how many of these there were in its frame
+    def match(self) -> None:
+        """Say what is the same in every step: by what it does, and how many of these there were in its frame."""
         seen: dict[tuple[Any, ...], int] = {}
+        slots: dict[tuple[Any, ...], int] = {}
         for call in self.calls.values():
             box = self.boxes["op", call.out]
             group = self.home[box.id]
             if group.framed:
                 n = seen[group.id, call.fn, call.out.shape] = seen.get((group.id, call.fn, call.out.shape), 0) + 1
-                kinds[box.id] = (group.backward, call.fn, call.out.shape, n)
-        tracks: dict[tuple[Any, ...], str] = {}
-        for arrow in crossing:
-            tracks.setdefault(kinds[arrow.source], f"line{len(tracks)}")
-        for id, kind in kinds.items():
-            boxes[id].track = tracks.get(kind, "")
-        for arrow in crossing:
-            boxes[arrow.target].track = boxes[arrow.target].track or boxes[arrow.source].track
+                kind = (group.backward, call.fn, call.out.shape, n)
+                box.slot = str(slots.setdefault(kind, len(slots)))
 
 
 def shape_line(v: Var) -> list[str]:

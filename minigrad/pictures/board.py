@@ -21,6 +21,8 @@ UNNUMBERED = {
     "cross_entropy",
 }  # it is plain which operand is which
 LONGEST_NAME = 40
+SHORT = {"*": "×", "cross_entropy": "x-ent", "concatenate": "concat"}
+NAMED = ("tensor", "output", "loss")  # results that share a box with their op
 
 
 def default_role(node: Node) -> str:
@@ -40,12 +42,14 @@ def nothing(node: Node) -> str:
     return ""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Block:
     """Several ops drawn as one box."""
 
     id: str
     lines: tuple[str, ...]
+    slot: str = ""  # the same in every step
+    users: list[Node] = field(default_factory=list)  # the ops in it
 
 
 @dataclass
@@ -65,7 +69,8 @@ class Marks:
     step: Callable[[Node], int | None] = step_of  # the frame a node stands in
     step_name: Callable[[int], str] = "t = {}".format
     track: Callable[[Node], str] = nothing  # what is handed from step to step stands on a line of this name
-    back: Callable[[Node], bool] = lambda node: False  # computed from the last step to the first
+    kind: Callable[[int], str] = lambda t: ""  # steps of one kind are laid out alike
+    alias: Callable[[Node], str] = nothing  # a short name, where it is drawn small beside an op
     apart: Callable[[Node, Node], bool] = lambda operand, user: False  # the operand is drawn anew at this user
     cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached leaf to the node it was cut from
     blocks: dict[Node, Block] = field(default_factory=dict)  # nodes drawn as one box
@@ -107,15 +112,53 @@ class Board:
 
     def add_result(self, node: Node, group: Group | None) -> str:
         """The ellipse of an op and, if the result has a name, its box; returns the ellipse."""
-        number = self.graph.index[node]
         role = self.marks.role(node)
-        op = self.add_op(node, role, group)
+        same = self.unchanged(node)
+        if same is not None:
+            self.exits[node] = self.exits[same]
+            return self.exits[node]
+        if self.is_named(node):  # the op and its result are one box
+            box = self.value_box(node, role)
+            (symbol,) = self.op_lines(node, role)
+            if role == "loss" and len(box.lines) == 2:
+                box.lines[1] = f"{symbol} = {box.lines[1]}"
+            else:
+                box.lines.insert(1, symbol)
+            box.slot = self.slot(node)
+            self.exits[node] = self.add(box, group)
+            return box.id
+        total = role == "loss" and node in self.marks.sums  # only the last sum has a box, which stands behind the steps
+        op = self.add_op(node, "" if total else role, group)
         self.exits[node] = op
-        if role != "op":
-            self.exits[node] = self.add(self.value_box(node, role), group)
-            back = self.marks.back(node)
-            self.connect(Arrow(op, f"v{number}", role=self.arrow_role(node), back=back, emphasis=self.emphasis(node)))
+        if role != "op" and not (total and node not in self.graph.outputs):
+            box = self.value_box(node, role)
+            box.slot = "" if total else self.exit_slot(node)
+            self.exits[node] = self.add(box, None if total else group)
+            role = "gathered" if total else self.arrow_role(node)
+            self.connect(Arrow(op, box.id, role=role, emphasis=self.emphasis(node)))
         return op
+
+    def is_named(self, node: Node) -> bool:
+        """Whether an op and its result share one box: of what is carried and of the total the result has a box of its own."""
+        return self.marks.role(node) in NAMED and node not in self.marks.sums
+
+    def unchanged(self, node: Node) -> Node | None:
+        """The operand whose one number an op only hands on, in a picture that leaves such ops out."""
+        return None
+
+    def slot(self, node: Node) -> str:
+        """What is the same for such ops of other time steps."""
+        return ""
+
+    def exit_slot(self, node: Node) -> str:
+        """That of the box from which the value of a node goes on."""
+        slot, role = self.slot(node), self.marks.role(node)
+        apart = slot and role != "op" and not self.is_named(node) and node not in self.marks.sums
+        return f"{slot} value" if apart else slot
+
+    def box_of(self, node: Node) -> str:
+        """The box in which an op is computed."""
+        return f"{'v' if self.is_named(node) else 'n'}{self.graph.index[node]}"
 
     def add_leaves(self, group: Callable[[Node], Group | None]) -> None:
         """Boxes for the leaves that are results themselves, and so have no user to draw them."""
@@ -128,17 +171,18 @@ class Board:
         block = self.marks.blocks.get(node)
         if block is not None:
             if block.id not in self.boxes:
-                self.add(Box(block.id, "block", list(block.lines), self.tooltip(node)), group)
+                self.add(Box(block.id, "block", list(block.lines), self.tooltip(node), block.slot), group)
             else:
                 self.boxes[block.id].tooltip += f"\n{self.tooltip(node)}"
             return block.id
         heat = self.marks.heat.get(node) if role == "op" else None
-        look = "backward" if node in self.marks.backward else "op"
+        look = "backward" if node in self.marks.backward else "slice" if "index" in node.options else "op"
         box = Box(
             f"n{self.graph.index[node]}",
             look,
             self.op_lines(node, role),
             self.tooltip(node),
+            self.slot(node),
             heat=heat,
             emphasis=self.emphasis(node),
         )
@@ -159,12 +203,12 @@ class Board:
         return "backward" if node in self.marks.backward else "flow"
 
     def op_lines(self, node: Node, role: str) -> list[str]:
-        symbol = self.index_text(node) if "index" in node.options else node.op.symbol
+        symbol = changed(self.index_text(node)) if "index" in node.options else SHORT.get(node.op.symbol, node.op.symbol)
         first = next((i for i, x in enumerate(node.operands) if isinstance(x, Node)), 0)
         literals = [(i, self.literal(node, i)) for i, x in enumerate(node.operands) if isinstance(x, int | float)]
         before, after = ([text for i, text in literals if (i < first) is side] for side in (True, False))
         lines = [" ".join([*before, symbol, *after])]
-        if role != "op":
+        if role != "op" or node in self.marks.sums:
             return lines
         name = self.name(node)
         return [*lines, *([shortened(name)] if name else []), *self.notes(node)]
@@ -178,7 +222,7 @@ class Board:
 
     def name(self, node: Node) -> str:
         t = step_of(node)
-        plain = self.marks.role(node) in ("op", "parameter", "alias")
+        plain = self.marks.role(node) in ("op", "parameter", "tensor")
         own = "" if node.name is None else node.name if t is None or plain else f"{node.name}[{t}]"
         return self.marks.names.get(node) or own
 
@@ -205,6 +249,16 @@ class Board:
 
 def shortened(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
+
+
+def changed(index: str) -> str:
+    """An index without the axes that it leaves whole.
+
+    >>> changed("[:, 8:16]"), changed("[3]")
+    ('8:16', '[3]')
+    """
+    parts = [part for part in index.strip("[]").split(", ") if part not in (":", "...")]
+    return parts[0] if len(parts) == 1 and ":" in parts[0] else index
 
 
 def operand_nodes(node: Node) -> list[tuple[int, Any]]:

@@ -88,7 +88,6 @@ def marks_for(
     if backward:
         put_aside(marks, timeline)
     marks.track = timeline.track
-    marks.back = lambda node: node in timeline.folded.home and timeline.backwards(node) != (node in marks.backward)
     marks.sums = {step[i] for loop in timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step}
     freed = any(node.op is not None and node.saved is None for node in graph)
     return marks, (FREED if freed else NOT_KEPT) if missing else []
@@ -165,6 +164,7 @@ def put_aside(marks: Marks, timeline: Timeline) -> None:
 
     marks.step = step
     marks.step_name = lambda t: f"t = {t}" if 2 * t < turn else f"t = {turn - t}, backward"
+    marks.kind = lambda t: "forward" if 2 * t < turn else "backward"
     marks.apart = lambda operand, user: user in marks.backward and operand not in marks.backward
 
 

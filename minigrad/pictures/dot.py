@@ -1,211 +1,208 @@
 """A picture as DOT text. All that is known of Graphviz' attributes is known here.
 
-Steps of time are laid out by `frames` and tables by `table`; Graphviz only draws them (its engine nop2 takes every place as
-it is given). Any other picture Graphviz lays out itself, from left to right: ``newrank`` together with invisible edges from the
-end of each step to the beginning of the next keeps steps in one row; without either they become a staircase.
+Where a picture has a layout, Graphviz only draws it: its engines nop2 and ``neato -n2`` take every place as it is given, and
+the engine ``dot`` does so where the text says ``layout=nop2``. A picture of nested frames Graphviz lays out itself, from left to
+right: ``newrank`` together with unseen edges from the end of each step to the beginning of the next keeps steps in one row.
 """
 
 from __future__ import annotations
 
 import graphviz
 
-from .frames import framed
+from .layout import TITLE, Layout, cubics
 from .picture import Arrow, Box, Group, Picture
-from .table import Layout, placed
+from .sizes import SECOND, font, text_width
+from .svg import with_head
+from .theme import BACKGROUND, FAINT, HEATS, LINES, STRONG, arrow_width, colour, ink_on, heat_class, shade
 
-__all__ = ["heat_colour", "to_dot"]
+__all__ = ["to_dot"]
 
-INK = "#212529"
-RECURRENT = "#0d6efd"
-GATHERED = "#b5545f"
-BACKWARD = "#b35900"
-FAINT = "#ced4da"
-LOOKS: dict[str, dict[str, str]] = {
-    "op": {"shape": "ellipse", "fillcolor": "#ffffff", "margin": "0.06,0.03"},
-    "backward": {"shape": "ellipse", "fillcolor": "#ffecd9", "color": BACKWARD, "margin": "0.06,0.03"},
-    "block": {"fillcolor": "#ffffff", "style": "filled"},
-    "tensor": {"fillcolor": "#ffffff"},
-    "input": {"fillcolor": "#d4edda"},
-    "target": {"fillcolor": "#d4edda"},
-    "state": {"fillcolor": "#cfe2ff"},
-    "unit": {"shape": "ellipse", "fillcolor": "#cfe2ff", "fontsize": "11"},
-    "output": {"fillcolor": "#e2d9f3"},
-    "parameter": {"fillcolor": "#fff3cd"},
-    "alias": {"fillcolor": "#fff3cd", "style": "filled,dashed", "fontsize": "8", "margin": "0.05,0.03"},
-    "gradient": {"fillcolor": "#ffd8a8", "color": BACKWARD},
-    "initial": {"fillcolor": "#e2e3e5"},
-    "constant": {"fillcolor": "#e2e3e5"},
-    "loss": {"shape": "octagon", "fillcolor": "#f8d7da", "style": "filled"},
-    "strip": {"fillcolor": "#ffffff", "style": "filled", "color": "#adb5bd"},
-    "collect": {"shape": "circle", "fillcolor": GATHERED, "color": GATHERED, "width": "0.08", "height": "0.08"},
-    "cell": {"fillcolor": "#f6f8fc", "color": "#9fb3d1", "fontsize": "10"},
-    "words": {"shape": "plain", "style": "", "fontsize": "10"},
-    "sign": {"shape": "plain", "style": "", "fontsize": "28"},
-}
+SHAPES = {"op": "ellipse", "backward": "ellipse", "unit": "ellipse", "collect": "ellipse", "words": "plain", "sign": "plain"}
+STYLES = {"alias": "filled,dashed", "constant": "filled", "strip": "filled", "loss": "filled,rounded"}
 LONGEST_TOOLTIP = 3000  # Graphviz reads no text of more than 16384 bytes
+MOST_CORNERS = 200
 FONT = "Helvetica,Arial,sans-serif"
 
 
-def to_dot(picture: Picture) -> str:
-    """The DOT text of a picture; the same picture always gives the same text."""
-    layout = placed(picture) if any(box.at for box in picture.boxes) else framed(picture) if picture.in_row else None
-    words = text(layout.title, "l") if layout else text(picture.title.split("\n"))
-    title = {"label": words, "tooltip": text([picture.title or "graph"])}
-    how = {"layout": "nop2", "outputorder": "nodesfirst"} if layout else {"rankdir": "LR", "newrank": "true"}
-    if layout:
-        x, y = layout.title_at
-        title |= {"lp": f"{x:g},{y:g}", "bb": ",".join(f"{x:g}" for x in layout.bounds), "fontsize": "11"}
-    dot = graphviz.Digraph(
-        graph_attr={
-            **how, "nodesep": "0.12", "ranksep": "0.22", "fontname": FONT, "fontsize": "12", "labelloc": "t", "labeljust": "l",
-            **title,
-        },
-        node_attr={
-            "shape": "box", "style": "filled,rounded", "fontname": FONT, "fontsize": "9", "height": "0.2", "width": "0.2",
-            "margin": "0.07,0.04", "color": INK, "fontcolor": INK, "penwidth": "0.8",
-        },
-        edge_attr={
-            "arrowsize": "0.5", "color": INK, "penwidth": "0.8", "fontname": FONT, "fontsize": "8", "fontcolor": INK,
-        },
-    )  # fmt: skip
-    write(dot, picture, layout)
-    return str(dot.source)
+def to_dot(picture: Picture, layout: Layout | None = None) -> str:
+    """The DOT text of a picture, at the places of its layout if it has one; the same picture always gives the same text."""
+    return Writer(picture, layout).text()
 
 
-def write(dot: graphviz.Digraph, part: Picture | Group, layout: Layout | None) -> None:
-    for box in sorted(part.boxes, key=lambda box: box.role != "cell"):  # frames first: the others stand on them
-        if layout:
-            write_placed(dot, box, layout)
+class Writer:
+    """DOT text being written."""
+
+    def __init__(self, picture: Picture, layout: Layout | None) -> None:
+        self.picture, self.layout = picture, layout
+        self.x, self.y = (layout.bounds[0], layout.bounds[1]) if layout else (0.0, 0.0)  # Graphviz begins at 0, 0
+
+    def text(self) -> str:
+        tip = {"tooltip": text([self.picture.title or "graph"])}
+        if self.layout:
+            left, bottom, right, top = self.layout.bounds
+            how = {"layout": "nop2", "splines": "true", "outputorder": "edgesfirst", "pad": "0", **tip}
+            how |= {"bb": f"0,0,{right - left:g},{top - bottom:g}"}
         else:
-            dot.node(box.id, **box_attributes(box))
-    for group in part.groups:
-        with dot.subgraph(name=f"cluster_{group.id}") as cluster:
-            attributes = group_attributes(group)
-            if layout and group.id in layout.frames:
-                left, bottom, right, top = layout.frames[group.id]
-                where = (left + 8 + 2.7 * len(group.title), top - 9)
-                attributes |= {"bb": f"{left:g},{bottom:g},{right:g},{top:g}", "lp": f"{where[0]:g},{where[1]:g}"}
-            cluster.attr(**attributes)
-            write(cluster, group, layout)
-    for arrow in part.arrows:
-        attributes = arrow_attributes(arrow)
-        ends = (arrow.source, arrow.target)
-        if layout:
-            way, label = layout.arrows[id(arrow)]
-            attributes |= {"pos": way} | ({"lp": label} if "label" in attributes else {})
-            attributes.pop("dir", None)
-        elif arrow.back:
-            ends = (arrow.target, arrow.source)
-        dot.edge(*ends, **attributes)
+            how = {"rankdir": "LR", "newrank": "true", "nodesep": "0.12", "ranksep": "0.22", "labelloc": "t", "labeljust": "l"}
+            how |= {"label": text(self.picture.title.split("\n"), "l"), "fontsize": "12", **tip}
+        ink = colour("ink")
+        dot = graphviz.Digraph(
+            graph_attr={"fontname": FONT, "bgcolor": BACKGROUND[0], **how},
+            node_attr={
+                "shape": "box", "style": "filled,rounded", "fontname": FONT, "height": "0.2", "width": "0.2",
+                "margin": "0" if self.layout else "0.07,0.04", "fontcolor": ink, "penwidth": "1",
+            },
+            edge_attr={"arrowsize": "0.55", "fontname": FONT, "fontsize": "9.5", "fontcolor": colour("pale")},
+        )  # fmt: skip
+        if self.layout:
+            self.corners(dot)
+            self.title(dot)
+        self.write(dot, self.picture)
+        return str(dot.source)
+
+    def place(self, x: float, y: float) -> str:
+        return f"{x - self.x:.1f},{y - self.y:.1f}"
+
+    def at(self, x: float, y: float, width: float, height: float) -> dict[str, str]:
+        return {"pos": self.place(x, y), "width": f"{width / 72:.4f}", "height": f"{height / 72:.4f}", "fixedsize": "true"}
+
+    def corners(self, dot: graphviz.Digraph) -> None:
+        """Unseen points, lest Graphviz crop the picture to its boxes."""
+        assert self.layout is not None
+        left, bottom, right, top = self.layout.bounds
+        for i, (x, y) in enumerate(((left, bottom), (right, top))):
+            unseen = {"style": "invis", "shape": "point", "width": "0.01", "height": "0.01", "label": ""}
+            dot.node(f"corner{i}", **unseen, pos=self.place(x, y))
+
+    def title(self, dot: graphviz.Digraph) -> None:
+        """The lines of the title, and the colour bar."""
+        assert self.layout is not None
+        x, y = self.layout.title_at
+        for i, line in enumerate(self.layout.title):
+            self.words(dot, f"title{i}", line, TITLE, x, y - 1.35 * TITLE * i, "ink")
+        if self.picture.legend:
+            words, low, high = self.picture.legend
+            right, each = self.layout.bounds[2] - 44, 110 / HEATS
+            for k in range(HEATS):
+                look = {"label": "", "shape": "box", "style": "filled", "penwidth": "0", "fillcolor": shade(k / (HEATS - 1))}
+                dot.node(f"heat{k}", **look, **self.at(right - 110 + (k + 0.5) * each, y + 4, each, 10))
+            self.words(dot, "low", low, 9, right - 114 - text_width(low, 9), y, "pale")
+            self.words(dot, "high", high, 9, right + 4, y, "pale")
+            self.words(dot, "legend", words, 10, right - 154 - text_width(words, 10), y, "pale")
+
+    def words(self, dot: graphviz.Digraph, id: str, line: str, points: float, x: float, y: float, ink: str) -> None:
+        """Bare words that begin at x, on the base line y."""
+        width = text_width(line, points) + 4
+        look = {"shape": "plaintext", "style": "", "label": text([line], "l"), "fontsize": f"{points:g}", "tooltip": " "}
+        dot.node(f"{id}_words", **look, fontcolor=colour(ink), **self.at(x + width / 2 - 2, y + points / 3, width, 1.2 * points))
+
+    def write(self, dot: graphviz.Digraph, part: Picture | Group) -> None:
+        for box in sorted(part.boxes, key=lambda box: box.role != "cell"):  # frames first: the others stand on them
+            self.box(dot, box)
+        for group in part.groups:
+            with dot.subgraph(name=f"cluster_{group.id}") as cluster:
+                self.group(cluster, group)
+                self.write(cluster, group)
+        for arrow in part.arrows:
+            self.arrow(dot, arrow)
+
+    def group(self, dot: graphviz.Digraph, group: Group) -> None:
+        if not group.framed:
+            dot.attr(label="", peripheries="0", **({"style": "invis"} if self.layout else {}))
+            return
+        name = "back-frame" if group.backward else "frame"
+        look = {"style": "filled,rounded", "fillcolor": colour(name), "color": colour(name, edge=True)}
+        if self.layout and group.id in self.layout.frames:
+            x, y, w, h = self.layout.frames[group.id]
+            width = text_width(group.title, 11.5)
+            look |= {"bb": f"{self.place(x - w / 2, y - h / 2)},{self.place(x + w / 2, y + h / 2)}"}
+            look |= {"lp": self.place(x - w / 2 + 10 + width / 2, y + h / 2 - 12)}
+            look |= {"lwidth": f"{width / 72:.2f}", "lheight": "0.2"}
+        if group.repeated:
+            look |= {"peripheries": "2"} if not self.layout else {"penwidth": "2"}
+        title = text([group.title])
+        dot.attr(label=title, tooltip=title, fontsize="11.5", fontcolor=colour("pale"), **look)
+
+    def box(self, dot: graphviz.Digraph, box: Box) -> None:
+        look = attributes(box)
+        if not self.layout:
+            dot.node(box.id, **look)
+            return
+        x, y, width, height = self.layout.boxes[box.id]
+        if box.pieces or box.role == "cell":
+            look["label"] = ""
+        dot.node(box.id, **look, **self.at(x, y, width, height))
+        if box.role == "cell":
+            self.words(dot, box.id, box.lines[0], font(box), x - width / 2 + 8, y + height / 2 - 13, "pale")
+        for i, (piece, place) in enumerate(zip(box.pieces, self.layout.pieces.get(box.id, ()), strict=True)):
+            fill = "#ffffff" if piece.heat is None else shade(piece.heat)
+            plain = {"label": "", "tooltip": text([piece.tooltip]), "style": "filled", "fillcolor": fill, "penwidth": "0"}
+            dot.node(f"{box.id}_{i}", **plain, **self.at(*place))
+        if box.pieces and box.lines:
+            line = " ".join(box.lines)
+            self.words(dot, box.id, line, 8, x - text_width(line, 8) / 2, y - height / 2 - 9, "pale")
+
+    def arrow(self, dot: graphviz.Digraph, arrow: Arrow) -> None:
+        if arrow.role == "order":
+            if not self.layout:
+                dot.edge(arrow.source, arrow.target, style="invis", minlen="2")
+            return
+        role = self.layout.arrows[id(arrow)].role if self.layout else ""
+        line = {"strong": STRONG, "faint": FAINT}[arrow.emphasis] if arrow.emphasis else LINES[role or arrow.role]
+        look = {"color": line[0], "penwidth": f"{arrow_width(arrow, role):.1f}"}
+        if arrow.role in ("first", "cut"):
+            look["style"] = "dashed"
+        if arrow.label:
+            look["label"] = text([arrow.label])
+        if arrow.operand and not self.layout:
+            look |= {"headlabel": text([arrow.operand]), "labeldistance": "1.2"}
+        if self.layout:
+            way = self.layout.arrows[id(arrow)]
+            points = way.points
+            points = [*points[:-1:1 + len(points) // MOST_CORNERS], points[-1]]
+            short, _ = with_head(points, 5.5)
+            tip = self.place(*points[-1])
+            look["pos"] = f"e,{tip} " + " ".join(self.place(x, y) for x, y in cubics(short))
+            if arrow.label:
+                look["lp"] = self.place(way.label_at[0], way.label_at[1] + 3)
+        dot.edge(arrow.source, arrow.target, **look)
 
 
-def write_placed(dot: graphviz.Digraph, box: Box, layout: Layout) -> None:
-    """A box at its place; a strip as the pieces it is made of."""
-    x, y, width, height = layout.boxes[box.id]
-    if not box.pieces:
-        framing = {"label": ""} if box.role == "cell" else {}
-        dot.node(box.id, **{**box_attributes(box), **framing, **at(x, y, width, height)})
-        if framing:  # its title, at the upper left
-            words = {**LOOKS["words"], "label": text(box.lines), "tooltip": " "}
-            left = x - width / 2 + 9 + 2.6 * max(map(len, box.lines))
-            dot.node(f"{box.id}_title", **words, pos=f"{left:g},{y + height / 2 - 10:g}")
-        return
-    dot.node(box.id, **{**LOOKS["strip"], "label": "", "tooltip": text(box.lines), **at(x, y, width, height)})
-    for i, (piece, place) in enumerate(zip(box.pieces, layout.pieces[box.id], strict=True)):
-        colour = "#ffffff" if piece.heat is None else heat_colour(piece.heat)
-        look = {"label": "", "tooltip": text([piece.tooltip]), "style": "filled", "fillcolor": colour, "penwidth": "0"}
-        dot.node(f"{box.id}_{i}", **look, **at(*place))
-    if box.lines:
-        words = {"label": text([" ".join(box.lines)]), "shape": "plain", "style": "", "fontsize": "8", "tooltip": " "}
-        dot.node(f"{box.id}_words", **words, pos=f"{x:g},{y - height / 2 - 8:g}")
-
-
-def at(x: float, y: float, width: float, height: float) -> dict[str, str]:
-    size = {"width": f"{width / 72:.4f}", "height": f"{height / 72:.4f}", "fixedsize": "true"}
-    return {"pos": f"{x:g},{y:g}", **size}
-
-
-def group_attributes(group: Group) -> dict[str, str]:
-    if not group.framed:
-        return {"label": "", "peripheries": "0"}
-    attributes = {
-        "label": text([group.title]),
-        "tooltip": text([group.title]),
-        "fontsize": "11",
-        "style": "filled,rounded",
-        "fillcolor": "#fff8f0" if group.backward else "#f6f8fc",
-    }
-    if group.repeated:
-        return {**attributes, "color": "#7a93b8", "penwidth": "1.2", "peripheries": "2", "labeljust": "r"}
-    return {**attributes, "color": "#e3b98a" if group.backward else "#c5cfdf", "penwidth": "0.8"}
-
-
-def box_attributes(box: Box) -> dict[str, str]:
-    attributes = {
-        "label": text(box.lines),
-        "tooltip": tooltip(box.tooltip or " ".join(box.lines)),
-        **LOOKS[box.role],
-    }
-    if box.role in ("op", "backward") and len(box.lines) > 2:
-        attributes["shape"] = "box"  # an ellipse around as many lines is mostly empty
-    if box.track:
-        attributes["group"] = box.track
+def attributes(box: Box) -> dict[str, str]:
+    """What a box looks like."""
+    shape = {"shape": SHAPES.get(box.role, "box")}
+    if shape["shape"] == "ellipse":
+        shape["style"] = "filled"
+        if len(box.lines) > 2:
+            shape["shape"] = "box"  # an ellipse around as many lines is mostly empty
+    look = {"tooltip": tooltip(box.tooltip or " ".join(box.lines)), "fontsize": f"{font(box):g}", **shape}
+    look["label"] = text(box.lines) if len(box.lines) < 2 else smaller(box)
+    look |= {"style": style} if (style := STYLES.get(box.role)) else {}
+    if look["shape"] in ("plain",):
+        return {**look, "style": ""}
+    fill, edge, ink = colour(box.role), colour(box.role, edge=True), None
     if box.heat is not None:
-        attributes["fillcolor"] = heat_colour(box.heat)
-        attributes["fontcolor"] = "#ffffff" if box.heat > 0.5 else INK
+        fill, ink = shade(box.heat), ink_on(heat_class(box.heat), dark=False)
     if box.emphasis == "strong":
-        attributes |= {"color": "#c2255c", "penwidth": "2"}
+        edge, look["penwidth"] = STRONG[0], "2.2"
     elif box.emphasis == "faint":
-        attributes |= {"color": FAINT, "fontcolor": "#868e96", "fillcolor": "#ffffff"}
-    return attributes
+        fill, edge, ink = BACKGROUND[0], FAINT[0], colour("faint-ink")
+    return {**look, "fillcolor": fill, "color": edge, **({"fontcolor": ink} if ink else {})}
 
 
-def arrow_attributes(arrow: Arrow) -> dict[str, str]:
-    if arrow.role == "order":
-        return {"style": "invis", "minlen": "2"}  # the rank between is for the leaves that the op reads
-    attributes: dict[str, str] = {}
-    if arrow.role == "gathered":
-        attributes |= {"color": GATHERED, "penwidth": "1.2"}
-    if arrow.role == "backward":
-        attributes |= {"color": BACKWARD}
-    if arrow.role == "cut":
-        attributes |= {
-            "style": "dashed",
-            "color": "#868e96",
-            "label": "✂",
-            "fontsize": "14",
-            "tooltip": "detached: no gradient comes back",
-        }
-    if arrow.role in ("recurrent", "loop"):
-        attributes |= {"color": RECURRENT, "penwidth": "1.6"}
-    if arrow.role in ("loop", "sum loop"):
-        colour = RECURRENT if arrow.role == "loop" else GATHERED
-        attributes |= {"constraint": "false", "color": colour, "fontcolor": colour}
-    if arrow.role == "first":
-        attributes |= {"style": "dashed"}
-    if arrow.straight:
-        attributes["weight"] = "100"
-    if arrow.label:
-        attributes["label"] = text([arrow.label])
-    if arrow.operand:
-        attributes["taillabel" if arrow.back else "headlabel"] = text([arrow.operand])
-        attributes["labeldistance"] = "1.2"
-    if arrow.heat is not None:
-        attributes |= {"color": heat_colour(max(arrow.heat, 0.15)), "penwidth": f"{0.6 + 3.4 * arrow.heat:.2f}"}
-    if arrow.back:
-        attributes["dir"] = "back"
-    if arrow.emphasis == "strong":
-        attributes |= {"color": "#c2255c", "penwidth": "2"}
-    elif arrow.emphasis == "faint":
-        attributes |= {"color": FAINT}
-    return attributes
+def smaller(box: Box) -> str:
+    """Several lines, those after the first in smaller letters where the box has them so."""
+    if font(box, 1) == font(box):
+        return text(box.lines)
+    first, *others = (escaped(line) for line in box.lines)
+    points = font(box) - SECOND
+    return f"<{first}" + "".join(f'<br/><font point-size="{points:g}">{line}</font>' for line in others) + ">"
 
 
-def heat_colour(heat: float) -> str:
-    """From near white at 0 to dark blue at 1, one hue, growing darker evenly."""
-    light, dark = (247, 251, 255), (8, 48, 107)
-    share = min(max(heat, 0.0), 1.0)
-    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(light, dark, strict=True))
+def escaped(line: str) -> str:
+    """A line in an HTML-like label."""
+    plain = printable(line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    return plain or " "
 
 
 def printable(line: str) -> str:

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, overload
 
 from minigrad.errors import RenderTimeout
 from minigrad.pictures.dot import to_dot
+from minigrad.pictures.layout import Layout
 from minigrad.pictures.page import Playback, page
 from minigrad.pictures.picture import Picture
 from minigrad.pictures.render import render
+from minigrad.pictures.svg import to_svg
+from minigrad.pictures.table import placed
+from minigrad.pictures.upright import upright
 from minigrad.snapshot import Graph
 
 _SUFFIXES = (".dot", ".gv", ".svg", ".png", ".pdf", ".html")
@@ -32,11 +36,18 @@ class Drawing:
     """
 
     def __init__(
-        self, source: str, *, text: str | Graph = "", picture: Picture | None = None, playback: Playback | None = None
+        self,
+        source: str,
+        *,
+        text: str | Graph = "",
+        picture: Picture | None = None,
+        layout: Layout | None = None,
+        playback: Playback | None = None,
     ) -> None:
         self._source = source
         self._text = text
         self._picture = picture
+        self._layout = layout
         self._playback = playback
 
     @property
@@ -92,7 +103,9 @@ class Drawing:
         >>> not renderers() or "<svg" in Drawing("digraph {a -> b}").svg()
         True
         """
-        return self.render("svg").decode("utf-8")
+        if self._picture is not None and self._layout is not None:
+            return to_svg(self._picture, self._layout)
+        return render(self._source, "svg").decode("utf-8")
 
     def html(self, *, timeout: float = 60.0) -> str:
         """A web page that needs nothing else: the picture, to look around in, and the values and gradients that flow through
@@ -200,7 +213,15 @@ def drawn(
     keep_within(count, limit, advice)
     if limit is not None and count > _MANY_BOXES:
         warnings.warn(f"this picture has {count:,} boxes and takes long to lay out: better draw {advice}", stacklevel=3)
-    return Drawing(to_dot(picture), text=graph, picture=picture, playback=playback)
+    layout = laid_out(picture)
+    return Drawing(to_dot(picture, layout), text=graph, picture=picture, layout=layout, playback=playback)
+
+
+def laid_out(picture: Picture) -> Layout | None:
+    """Where everything stands; None for what Graphviz lays out."""
+    if picture.nested:
+        return None
+    return placed(picture) if any(box.at for box in picture.boxes) else upright(picture)
 
 
 def keep_within(count: int, limit: int | None, advice: str) -> None:

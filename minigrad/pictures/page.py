@@ -27,7 +27,7 @@ from ..snapshot import Graph
 from .board import step_of
 from .details import values_saved, values_that_follow
 from .dot import printable
-from .inline import compact, plain
+from .inline import compact
 from .picture import Picture
 from .render import render
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["Arrow", "Box", "Group", "Picture", "Piece", "Place"]
+__all__ = ["Arrow", "Box", "Group", "Legend", "Picture", "Piece", "Place"]
 
 
 class Place(NamedTuple):
@@ -30,12 +30,12 @@ class Box:
     """One thing in a picture. `role` says what it is, and so what it looks like; `lines` is its text."""
 
     id: str
-    # op, tensor, input, state, parameter, alias, initial, output, target, constant, loss, gradient, block (of ops), strip (of
-    # folded steps), collect (an element of a list), cell (a frame that others stand on), words
+    # op, slice, tensor, input, state, parameter, alias, initial, output, target, constant, loss, gradient, block (of ops), strip
+    # (of folded steps), collect (an element of a list), cell (a frame that others stand on), words
     role: str
     lines: list[str]
     tooltip: str = ""
-    track: str = ""  # boxes of one track stand on one straight line
+    slot: str = ""  # what is the same in every time step has the same
     heat: float | None = None  # 0 to 1, how strongly it is coloured; None: not at all
     pieces: list[Piece] = field(default_factory=list)  # of a strip
     emphasis: str = ""  # strong, faint or plain
@@ -46,8 +46,8 @@ class Box:
 class Arrow:
     """From one box to another.
 
-    `role` is flow, recurrent, gathered (a sum that grows), loop or sum loop (leads back), first (taken at one step only), cut
-    (no gradient comes back along it), backward (of a backward pass) or order (not drawn).
+    `role` is flow, recurrent, parameter, gathered (a sum that grows), loop or sum loop (leads back), first (taken at one step
+    only), cut (no gradient comes back along it), backward (of a backward pass) or order (not drawn).
     """
 
     source: str
@@ -55,9 +55,8 @@ class Arrow:
     role: str = "flow"
     label: str = ""
     operand: str = ""  # which operand it is, where that is not plain
-    straight: bool = False  # part of a track
+    place: int = 0  # the number of the operand
     heat: float | None = None
-    back: bool = False  # leads against the direction of the picture
     emphasis: str = ""
 
 
@@ -73,6 +72,16 @@ class Group:
     framed: bool = True
     groups: list[Group] = field(default_factory=list)
     backward: bool = False  # of a backward pass
+    kind: str = ""  # frames of one kind are laid out alike
+    begins: bool = False  # what the first steps read in the place of what is carried; no frame of its own
+
+
+class Legend(NamedTuple):
+    """What the colours of a picture mean, and the numbers at both ends of the scale."""
+
+    words: str
+    low: str
+    high: str
 
 
 @dataclass(slots=True)
@@ -83,10 +92,12 @@ class Picture:
     """
 
     title: str = ""
+    legend: Legend | None = None
     boxes: list[Box] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     in_row: bool = False  # the groups are steps of time, one after the other
+    nested: bool = False  # the groups are frames in one another, which Graphviz lays out
 
     def all_groups(self) -> Iterator[Group]:
         """Every group, outer ones first."""
@@ -106,6 +117,6 @@ class Picture:
         """The picture as dicts, lists, texts and numbers, ready for JSON.
 
         >>> Picture("empty").as_dict()
-        {'title': 'empty', 'boxes': [], 'groups': [], 'arrows': [], 'in_row': False}
+        {'title': 'empty', 'legend': None, 'boxes': [], 'groups': [], 'arrows': [], 'in_row': False, 'nested': False}
         """
         return asdict(self)

@@ -21,6 +21,7 @@ def nested(graph: Graph, marks: Marks, title: str, depth: int) -> Picture:
         raise ValueError(f"depth is {depth}; it is the number of frames around a node, from 0 on")
     board = Nesting(graph, marks, title)
     board.depth = depth
+    board.picture.nested = True
     for node in graph:
         if not isinstance(node, Leaf):
             board.draw(node)
@@ -73,14 +74,14 @@ class Nesting(Board):
 def keep_order(picture: Picture, groups: list[Group]) -> None:
     """Unseen arrows from every end of a step to every op that the next one begins with keep the steps in a row."""
     for group, following in pairwise([group for group in groups if group.boxes]):
-        left = {arrow.target if arrow.back else arrow.source for arrow in group.arrows}
+        left = {arrow.source for arrow in group.arrows}
         ends = [box.id for box in group.boxes if box.id not in left]
         picture.arrows += [Arrow(end, op, "order") for end in ends for op in first_boxes(following)]
 
 
 def first_boxes(group: Group) -> list[str]:
     """The ops that wait for no other op of the group."""
-    ends = [(a.target, a.source) if a.back else (a.source, a.target) for a in group.arrows]
+    ends = [(a.source, a.target) for a in group.arrows]
     made = {target for _, target in ends}
     waiting = {target for source, target in ends if source in made}
     first = [box.id for box in group.boxes if box.role in ("op", "backward") and box.id not in waiting]

@@ -5,35 +5,15 @@ Rows and columns are as high and wide as what stands in them. Arrows are straigh
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
-from typing import NamedTuple
-
+from .layout import Layout, Point, Rectangle, Way, pieces_of
 from .picture import Arrow, Box, Picture
+from .sizes import size, text_width
 
-__all__ = ["Layout", "placed"]
+__all__ = ["placed"]
 
 COLUMN_GAP, ROW_GAP = 24.0, 20.0
 INSIDE_GAP = 4.0  # between rows of one frame
 PADDING, TITLE = 6.0, 13.0  # of a frame
-PIECE, STRIP = 6.0, 16.0  # width of a piece of a strip, and its height
-HEAD = 5.0  # length of an arrow's head
-FONT_SIZES = {"unit": 11, "sign": 28, "cell": 10, "words": 10, "alias": 8}
-
-Point = tuple[float, float]
-Rectangle = tuple[float, float, float, float]  # middle, width and height
-
-
-class Layout(NamedTuple):
-    boxes: dict[str, Rectangle]
-    pieces: dict[str, list[Rectangle]]  # of strips
-    arrows: dict[int, tuple[str, str]]  # by id() of an arrow its way, as Graphviz writes it, and where its label stands
-    title: list[str]  # in lines as wide as the picture
-    title_at: tuple[float, float]
-    bounds: Rectangle  # left, bottom, right, top
-    frames: dict[str, Rectangle]  # of groups, left, bottom, right, top
-
-
 def placed(picture: Picture) -> Layout:
     """Where everything stands."""
     frames = [box for box in picture.boxes if box.role == "cell"]
@@ -51,7 +31,7 @@ def placed(picture: Picture) -> Layout:
     for frame in frames:
         assert frame.at is not None
         if frame.at.columns == 1:
-            width = text_width(frame.lines[:1], 10) - 4
+            width = text_width(frame.lines[0], 10) + 16
             widths[frame.at.column] = max(widths.get(frame.at.column, 0.0), width)
     across = along(widths, dict.fromkeys(widths, COLUMN_GAP))
     bottoms = {frame.at.row for frame in frames if frame.at}
@@ -79,15 +59,9 @@ def placed(picture: Picture) -> Layout:
     right = max(x + w / 2 for x, _, w, _ in boxes.values()) + 4
     bottom = min(y - h / 2 for _, y, _, h in boxes.values()) - 14
     top = max(y + h / 2 for _, y, _, h in boxes.values()) + 8
-    lines, middle, height = title_of(picture.title, left, right, top)
-    return Layout(boxes, pieces, arrows, lines, middle, (left, bottom, right, top + height), {})
-
-
-def title_of(title: str, left: float, right: float, bottom: float) -> tuple[list[str], Point, float]:
-    """A title in lines as wide as the picture, where its middle stands, and its height."""
-    lines = [part for line in title.split("\n") for part in textwrap.wrap(line, max(int((right - left) / 5.8), 60))]
-    width, height = max(map(len, lines), default=0) * 11 * 0.44, 14.0 * len(lines)
-    return lines, (left + width / 2, bottom + height / 2), height
+    layout = Layout(boxes, pieces, arrows)
+    layout.add_title(picture.title, left, bottom, max(right, left + 420.0), top, 230.0 if picture.legend else 0.0)
+    return layout
 
 
 def along(sizes: dict[float, float], gaps: dict[float, float]) -> dict[float, tuple[float, float]]:
@@ -104,40 +78,13 @@ def reach(places: dict[float, tuple[float, float]], first: float, count: int) ->
     return min(a for a, _ in inside), max(b for _, b in inside)
 
 
-def size(box: Box) -> tuple[float, float]:
-    if box.pieces:
-        return max(len(box.pieces) * PIECE, text_width([" ".join(box.lines)], 8)), STRIP
-    points = FONT_SIZES.get(box.role, 9)
-    width, height = text_width(box.lines, points), 1.25 * points * max(len(box.lines), 1) + 6
-    if box.role == "unit":
-        return (max(width, 30.0),) * 2
-    if box.role == "sign":
-        return 64.0, height
-    if box.role == "loss":
-        return width + 8, height + 6
-    return max(width, 16.0), height
-
-
-def text_width(lines: list[str], points: float) -> float:
-    """About how wide a text is drawn, with a margin."""
-    ems = (sum(1.1 if unicodedata.east_asian_width(c) in "WF" else 0.57 for c in line) for line in lines)
-    return max(ems, default=0.0) * points + 10
-
-
-def pieces_of(box: Box, place: Rectangle) -> list[Rectangle]:
-    x, y, width, height = place
-    each = width / len(box.pieces)
-    return [(x - width / 2 + (i + 0.5) * each, y, each, height) for i in range(len(box.pieces))]
-
-
-def route(arrow: Arrow, source: Rectangle, target: Rectangle) -> tuple[str, str]:
+def route(arrow: Arrow, source: Rectangle, target: Rectangle) -> Way:
     x, y, w, h = source
     u, v, a, b = target
     if arrow.role in ("loop", "sum loop"):
         right = x + w / 2
-        points = [(right - 2, y + h / 4), (right + 26, y + h), (right + 26, y - h), (right + 2, y - h / 4 - 1)]
-        tip = (right - 2, y - h / 4)
-        return spline(points, tip), f"{right + 22 + text_width([arrow.label], 8) / 2:g},{y:g}"
+        around = [(right, y + h / 4), (right + 18, y + h / 4), (right + 18, y - h / 4), (right, y - h / 4)]
+        return Way(around, (right + 24 + text_width(arrow.label, 9.5) / 2, y - 3))
     if abs(v - y) <= max(h, b) / 2 and abs(u - x) > (w + a) / 4:  # side by side: level
         sign = 1 if u > x else -1
         level = y if b >= h else v
@@ -148,14 +95,8 @@ def route(arrow: Arrow, source: Rectangle, target: Rectangle) -> tuple[str, str]
         begin, end = (middle, y + sign * h / 2), (middle, v - sign * b / 2)
     else:
         begin, end = border(source, (u, v)), border(target, (x, y))
-    dx, dy = end[0] - begin[0], end[1] - begin[1]
-    length = max((dx * dx + dy * dy) ** 0.5, 1e-6)
-    stop = (end[0] - dx / length * HEAD, end[1] - dy / length * HEAD)
-    third = ((stop[0] - begin[0]) / 3, (stop[1] - begin[1]) / 3)
-    points = [begin, *((begin[0] + k * third[0], begin[1] + k * third[1]) for k in (1, 2)), stop]
-    beside = text_width([arrow.label], 8) / 2
-    shift = (0.0, 6.0) if abs(dx) > abs(dy) else (beside - 2, 0.0)
-    return spline(points, end), f"{(begin[0] + end[0]) / 2 + shift[0]:g},{(begin[1] + end[1]) / 2 + shift[1]:g}"
+    shift = (0.0, 6.0) if abs(end[0] - begin[0]) > abs(end[1] - begin[1]) else (text_width(arrow.label, 9.5) / 2 + 4, -3.0)
+    return Way([begin, end], ((begin[0] + end[0]) / 2 + shift[0], (begin[1] + end[1]) / 2 + shift[1]))
 
 
 def border(place: Rectangle, towards: tuple[float, float]) -> tuple[float, float]:
@@ -164,8 +105,3 @@ def border(place: Rectangle, towards: tuple[float, float]) -> tuple[float, float
     dx, dy = towards[0] - x, towards[1] - y
     share = min(w / 2 / abs(dx) if dx else 1e9, h / 2 / abs(dy) if dy else 1e9, 1.0)
     return x + dx * share, y + dy * share
-
-
-def spline(points: list[tuple[float, float]], tip: tuple[float, float]) -> str:
-    way = " ".join(f"{x:g},{y:g}" for x, y in points)
-    return f"e,{tip[0]:g},{tip[1]:g} {way}"

@@ -12,10 +12,13 @@ from itertools import pairwise
 from ..graph import Leaf, Node
 from ..snapshot import Graph
 from .board import Board, Marks, operand_nodes, runs
+from .matching import slots_of
 from .picture import Arrow, Box, Group, Picture
 from .strips import strip
 
 __all__ = ["unroll"]
+
+KEEPING = ("sum", "mean", "reshape")  # ops that leave one number as it is
 
 
 def unroll(graph: Graph, marks: Marks, title: str = "") -> Picture:
@@ -27,7 +30,6 @@ def unroll(graph: Graph, marks: Marks, title: str = "") -> Picture:
     board.add_leaves(board.group)
     for node, t in board.steps.items():
         board.groups[t].backward |= node in marks.backward
-    board.straighten()
     board.picture.groups = [group for group in board.picture.groups if group.boxes]
     board.picture.in_row = bool(board.picture.groups)
     return board.picture
@@ -39,33 +41,41 @@ class Unrolling(Board):
     def __init__(self, graph: Graph, marks: Marks, title: str) -> None:
         super().__init__(graph, marks, title)
         self.steps = {node: t for node in graph if (t := marks.step(node)) is not None}
+        self.slots = slots_of(graph, self.steps, marks.kind)
         times = set(self.steps.values())
         shown = times if marks.shown is None else times & marks.shown
         titles = {(t, t): marks.step_name(t) for t in shown}
-        forward = {t for node, t in self.steps.items() if node not in marks.backward}
-        for first, last in (*runs((times - shown) & forward), *runs(times - shown - forward)):
+        for first, last in [run for kind in {marks.kind(t): None for t in times} for run in runs(
+            t for t in times - shown if marks.kind(t) == kind
+        )]:
             begin, end = marks.step_name(first), marks.step_name(last)
-            prefix = begin[: begin.find("t = ") + 4]
-            inside = begin if first == last else f"{begin.partition(',')[0]} ... {end.removeprefix(prefix)}"
-            titles[first, last] = f"{inside}  ({last - first + 1} step{'s' * (first != last)} folded)"
+            inside = begin if first == last else f"{begin.partition(',')[0]} ... {end[end.find('t = ') + 4 :]}"
+            titles[first, last] = f"{inside}, folded"
         self.groups: dict[int, Group] = {}
         self.folded: dict[str, tuple[int, int]] = {}  # by the group that stands for them
-        self.start = Group("start", "", framed=False)  # initial states, in the row before the first step
-        self.end = Group("end", "", framed=False)  # those of what runs from the last step to the first
+        self.start = Group("start", "", framed=False, begins=True)  # initial states, before the first step
+        self.end = Group("end", "", framed=False, begins=True)  # those of what runs from the last step to the first
         self.picture.groups = [self.start]
         for (first, last), words in sorted(titles.items()):
-            group = Group(f"t{first}" if first in shown else f"folded{first}", words)
+            group = Group(f"t{first}" if first in shown else f"folded{first}", words, kind=marks.kind(first))
             self.picture.groups.append(group)
             self.groups |= dict.fromkeys(range(first, last + 1), group)
             if first not in shown:
-                group.repeated = True
+                group.repeated, group.kind = True, f"{group.kind} folded {last - first}"
                 self.folded[group.id] = (first, last)
-        self.picture.groups.insert(1 + sum(last in forward for _, last in titles), self.end)
+        self.picture.groups.append(self.end)
         self.users: dict[Node, list[Node]] = {}
         for node in graph:
             for _, operand in operand_nodes(node):
                 self.users.setdefault(operand, []).append(node)
+        self.parameters: dict[str, list[Node]] = {}  # by the box that reads them, what is drawn anew beside it
+        for node in graph:
+            if not self.hidden(node) and node.op is not None:
+                beside = self.parameters.setdefault(self.box_of(node), [])
+                beside += [x for _, x in operand_nodes(node) if self.drawn_anew(x, node) and x not in beside]
         self.drawn: set[tuple[str, str]] = set()
+        self.order = {group.id: i for i, group in enumerate(self.picture.groups)}
+        self.growing = self.those_that_grow()
 
     def group(self, node: Node) -> Group | None:
         t = self.steps.get(node)
@@ -75,64 +85,113 @@ class Unrolling(Board):
         group = self.group(node)
         return group is not None and group.id in self.folded
 
+    def box_of(self, node: Node) -> str:
+        """The box of an op: its own, or the block that it is in."""
+        block = self.marks.blocks.get(node)
+        return block.id if block else super().box_of(node)
+
+    def slot(self, node: Node) -> str:
+        return self.slots.get(node, "")
+
+    def unchanged(self, node: Node) -> Node | None:
+        if node not in self.steps or node.op.name not in KEEPING or self.marks.role(node) != "op":
+            return None
+        operand = next(iter(node.parents))
+        alone = operand.shape and all(n == 1 for n in operand.shape) and len(self.users[operand]) == 1
+        return operand if alone and operand.op is not None and self.steps.get(operand) == self.steps[node] else None
+
     def draw(self, node: Node) -> None:
         if self.hidden(node):
             here = self.group(node)
-            for _, operand in operand_nodes(node):
+            for i, operand in operand_nodes(node):
                 origin = self.marks.cuts.get(operand, operand)
                 there = self.group(origin)
                 if there is not None and there is not here and not self.apart(operand, node):
-                    source = self.source(operand, node)
-                    self.lead(source, self.strip_of(origin, self.strip_track(origin), here), operand, node)
+                    source = self.source(operand, node, i)
+                    self.lead(source, self.strip_of(node if node in self.marks.sums else origin, here), operand, node, i)
             return
         places = {group.id: group for _, operand in operand_nodes(node) if (group := self.group(operand)) is not None}
         here = self.group(node)
         gathers = node.op.variadic and len([id for id in places if here is None or id != here.id]) > 2
-        sources = [] if gathers else [(i, operand, self.source(operand, node)) for i, operand in operand_nodes(node)]
+        sources = [] if gathers else [(i, operand, self.source(operand, node, i)) for i, operand in operand_nodes(node)]
         op = self.add_result(node, here)
+        if self.unchanged(node) is not None:
+            return
         if gathers:
             self.gather(node, op)
         for i, operand, source in sources:
             if source != op:  # within a block
-                self.lead(source, op, operand, node, self.operand_number(node, i))
+                self.lead(source, op, operand, node, i)
 
-    def lead(self, source: str, target: str, operand: Node, user: Node, number: str = "") -> None:
+    def lead(self, source: str, target: str, operand: Node, user: Node, i: int) -> None:
         """An arrow; between two boxes that stand for several nodes only one."""
-        merged = user in self.marks.blocks or self.place[target] is not self.group(user) or self.hidden(user)
+        block = self.marks.blocks.get(user)
+        merged = block is not None or self.place[target] is not self.group(user) or self.hidden(user) or source[0] == "p"
         if merged and (source, target) in self.drawn:
             return
         self.drawn.add((source, target))
+        number = "" if source[0] == "p" else self.operand_number(user, i)
         arrow = Arrow(source, target, self.arrow_role(user), operand=number, emphasis=self.emphasis(operand, user))
+        arrow.place = i if block is None else 1000 * block.users.index(user) + i
         origin, here = self.place[source], self.place[target]
-        arrow.back = self.marks.back(user)
         if operand in self.marks.cuts:
             arrow.role = "cut"
-        elif origin is not None and here is not None and origin is not here and arrow.role == "flow":
+        elif source[0] == "p":
+            arrow.role = "parameter"
+        elif origin is not None and origin is not here and arrow.role == "flow":
             arrow.role = "gathered" if user in self.marks.sums else "recurrent"
             arrow.heat = self.marks.flow.get((operand, user))
         self.connect(arrow)
 
-    def source(self, operand: Node, user: Node) -> str:
+    def source(self, operand: Node, user: Node, i: int) -> str:
         """The box from which `operand` goes to its user. A leaf gets its box when it is first used."""
         operand = self.marks.cuts.get(operand, operand)
         group = self.group(user)
         if self.hidden(operand):
-            return self.strip_of(operand, self.strip_track(operand), self.group(operand))
+            return self.strip_of(operand, self.group(operand))
+        if self.drawn_anew(operand, user):
+            return self.beside(operand, user)
         role = self.marks.role(operand)
-        if group is not None and role != "initial" and self.apart(operand, user):
-            alias = f"p{self.graph.index[operand]}_{group.id}"
-            if alias not in self.boxes:
-                note, heat = self.marks.uses.get((operand, self.steps[user]), ("", None))
-                lines = [self.lines(operand)[0], *([note] if note else [])]
-                self.add(
-                    Box(alias, "alias", lines, self.tooltip(operand), heat=heat, emphasis=self.emphasis(operand, user)), group
-                )
-            return alias
         if operand not in self.exits:
-            beginning = self.end if self.marks.back(user) else self.start
-            place = beginning if role == "initial" else self.group(operand)
-            self.exits[operand] = self.add(self.value_box(operand, role), place)
+            place = self.start_of(user) if role == "initial" and group is not None else self.group(operand)
+            box = self.value_box(operand, role)
+            box.slot = f"{self.slot(user)}.{i}" if place is not None and not place.begins else ""
+            self.exits[operand] = self.add(box, place)
         return self.exits[operand]
+
+    def start_of(self, user: Node) -> Group:
+        """Where the initial value stands that a step reads: before the steps, or after them if they run from the last to the
+        first."""
+        t, every = self.steps[user], self.steps.values()
+        return self.start if t - min(every) <= max(every) - t else self.end
+
+    def drawn_anew(self, operand: Node, user: Node) -> bool:
+        """Whether a step that is shown has a box of its own for it."""
+        operand = self.marks.cuts.get(operand, operand)
+        group = self.group(user)
+        if group is None and self.steps:  # beside the steps parameters are drawn as in them
+            return self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)
+        inside = group is not None and not self.hidden(operand)
+        return inside and self.marks.role(operand) != "initial" and self.apart(operand, user)
+
+    def beside(self, operand: Node, user: Node) -> str:
+        """The small box that stands for it beside its user: one for all parameters of an op, or one each where each has its own
+        share of the gradient."""
+        target = self.box_of(user)
+        every = [operand] if self.marks.uses else self.parameters[target]
+        id = f"p{'_'.join(str(self.graph.index[x]) for x in every)}_{target}"
+        if id not in self.boxes:
+            notes = [self.marks.uses.get((x, self.steps.get(user, max(self.steps.values()))), ("", None)) for x in every]
+            names = [self.marks.alias(x) or self.lines(x)[0] for x in every]
+            lines = [", ".join(names)] if len(names) < 3 else [", ".join(names[: -(-len(names) // 2)]) + ",", ", ".join(names[-(-len(names) // 2) :])]
+            lines += [note for note, _ in notes if note]
+            tips = "\n".join(self.tooltip(x) for x in every)
+            box = Box(id, "alias", lines, tips, heat=notes[0][1], emphasis=self.emphasis(every[0], user))
+            block = self.marks.blocks.get(user)
+            if self.group(user) is not None:
+                box.slot = f"p{block.slot if block else self.slot(user)}" + (f".{every[0].number}" if self.marks.uses else "")
+            self.add(box, self.group(user))
+        return id
 
     def apart(self, operand: Node, user: Node) -> bool:
         """Whether a step draws `operand` anew: parameters, and what is made outside of the steps and used in several."""
@@ -144,81 +203,60 @@ class Unrolling(Board):
 
     # -- folded steps ----------------------------------------------------------------------------------------
 
-    def strip_track(self, operand: Node) -> str:
-        return self.marks.track(operand) or f"op {operand.op.name if operand.op is not None else 'leaf'}"
-
-    def strip_of(self, operand: Node, track: str, group: Group | None) -> str:
+    def strip_of(self, operand: Node, group: Group | None) -> str:
         """The box that stands for one thing in a range of folded steps."""
         assert group is not None
-        id = f"s_{group.id}_{''.join(c if c.isalnum() else '_' for c in track)}"
+        track = self.marks.track(operand)
+        slot = self.exit_slot(operand)
+        id = f"s_{group.id}_{''.join(c if c.isalnum() else '_' for c in track or slot)}"
         if id not in self.boxes:
             first, last = self.folded[group.id]
-            name = "" if self.marks.track(operand) in ("", "sum") else self.name(operand).rpartition("[")[0]
+            name = "" if track in ("", "sum") else self.name(operand).rpartition("[")[0]
             box = strip(id, name, first, last, self.marks.pieces.get(track, {}), self.marks.cut_steps(track))
-            box.track = track
+            box.slot = slot
             self.add(box, group)
         return id
 
     # -- what gathers the steps ------------------------------------------------------------------------------
 
+    def those_that_grow(self) -> set[str]:
+        """The places of ops that read one thing from each earlier step: what all of these read is one line through the steps."""
+        every: dict[str, list[list[Node]]] = {}
+        for node in self.graph:
+            if node.op is not None and node.op.variadic and self.slot(node):
+                every.setdefault(self.slot(node), []).append([x for _, x in operand_nodes(node)])
+        return {
+            slot
+            for slot, reads in every.items()
+            if len(reads) > 1 and all(other[: len(one)] == one for one, other in pairwise(sorted(reads, key=len)))
+        }
+
     def gather(self, node: Node, op: str) -> None:
         """Lead the operands of an op that takes one from each step along a line through the steps."""
-        track = f"gather{self.graph.index[node]}"
-        elements: dict[str, str] = {}
+        grows = self.slot(node) in self.growing
+        track = f"gather{self.slot(node) if grows else self.graph.index[node]}"
         role = "backward" if node in self.marks.backward else "gathered"
-        for _, operand in operand_nodes(node):
+        chain: dict[str, None] = {}
+        for i, operand in operand_nodes(node):
             group = self.group(operand)
             if group is None or group is self.place[op]:
-                self.lead(self.source(operand, node), op, operand, node)
+                self.lead(self.source(operand, node, i), op, operand, node, i)
                 continue
             element = f"{track}_{group.id}"
+            chain[element] = None
             if element not in self.boxes:
                 look = "strip" if group.id in self.folded else "collect"
-                self.add(Box(element, look, ["..."] if look == "strip" else [], f"an element of {node.op.name}"), group)
-                self.boxes[element].track = track
-                elements[group.id] = element
-            if group.id not in self.folded:
-                self.connect(Arrow(self.source(operand, node), element, emphasis=self.emphasis(operand, node)))
-        chain = [elements[group.id] for group in self.picture.groups if group.id in elements]
-        for one, other in pairwise([*chain, op]):
-            self.connect(Arrow(one, other, role, straight=other != op, emphasis=self.emphasis(node)))
-
-    # -- the layout ------------------------------------------------------------------------------------------
-
-    def straighten(self) -> None:
-        """Put what is handed on from step to step on one line: its boxes, and what lies between them."""
-        leaving = {arrow.source for arrow in self.picture.arrows}
-        into: dict[str, list[Arrow]] = {}
-        for arrow in self.picture.all_arrows():
-            into.setdefault(arrow.target, []).append(arrow)
-        lines: dict[str, set[str]] = {}
-        for node in self.graph:
-            track = self.marks.track(node)
-            if track and node in self.exits:
-                lines.setdefault(track, set()).add(self.exits[node])
-        for box in self.boxes.values():
-            if box.role == "strip" and box.track in lines:
-                lines[box.track].add(box.id)
-        for track, named in lines.items():
-            for box_id in sorted(named):
-                if box_id in leaving:
-                    self.boxes[box_id].track = self.boxes[box_id].track or track
-                for arrow in self.way_back(box_id, named, into):
-                    arrow.straight = True
-                    for end in (arrow.source, arrow.target):
-                        self.boxes[end].track = self.boxes[end].track or track
-
-    def way_back(self, start: str, named: set[str], into: dict[str, list[Arrow]]) -> list[Arrow]:
-        """The shortest way from a box against the arrows to one of the same name in another step."""
-        ways: dict[str, list[Arrow]] = {start: []}
-        queue = [start]
-        for box in queue:
-            for arrow in into.get(box, []):
-                way = [*ways[box], arrow]
-                if self.place[arrow.source] is not self.place[start]:
-                    if arrow.source in named:
-                        return way
-                elif arrow.source not in ways:
-                    ways[arrow.source] = way
-                    queue.append(arrow.source)
-        return []
+                box = Box(element, look, ["..."] if look == "strip" else [], f"an element of {node.op.name}", slot=track)
+                self.add(box, group)
+                if look == "collect":
+                    self.connect(Arrow(self.source(operand, node, i), element, emphasis=self.emphasis(operand, node)))
+        in_time = sorted(chain, key=lambda element: self.order[self.place[element].id])  # type: ignore[union-attr]
+        for one, other in pairwise(in_time):
+            if (one, other) not in self.drawn:
+                self.drawn.add((one, other))
+                self.connect(Arrow(one, other, role, emphasis=self.emphasis(node)))
+        here = self.place[op]
+        nearest = in_time[-1]
+        if here is not None and self.order[here.id] < self.order[self.place[nearest].id]:  # type: ignore[union-attr]
+            nearest = in_time[0]
+        self.connect(Arrow(nearest, op, role, place=-1, emphasis=self.emphasis(node)))

@@ -92,12 +92,12 @@ def unrolled(
     words = f"{describe(model, made)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{told(made)}"
     if chunk is not None:
         words += f"  |  truncated: the states are cut every {chunk} step{'s' * (chunk != 1)}"
-    found, on = None, None
+    found, on, legend = None, None, None
     if kind or made.loss is not None:
         found = measure(kind or "gradient", made, graph)
         on = found.scale(scale)
         if kind:
-            words += f"  |  {put(found, marks, made, on)}"
+            legend = put(found, marks, made, on)
         else:
             strips = marks_of(made, graph, None)
             put(found, strips, made, on)
@@ -116,6 +116,7 @@ def unrolled(
         picture = unroll(graph, marks, words)
         if found is not None and found.totals:
             add_totals(picture, found)
+    picture.legend = legend
     return drawn(picture, graph, limit, advice, playback(model, made, graph, marks, picture))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -21,22 +22,24 @@ __all__ = ["describe", "gate_blocks", "marks_of", "role"]
 
 def role(made: Run, node: Node) -> str:
     """What a node of a recurrent network is."""
-    return made.roles.get(node) or ("op" if node.op is not None else default_role(node))
+    known = made.roles.get(node)
+    return "op" if node in made.sums and known is None else known or default_role(node)
 
 
 def marks_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Marks:
     """The marks that every picture of an unrolled network has."""
     tracked = tracks(made)
     totals = made.sums | {node_of(part) for part in (*made.shares.values(), made.loss) if part is not None}
-    back = any(line.reverse for line in made.cells)
     marks = Marks(
         role=lambda node: role(made, node),
-        sums=totals,
+        sums=made.sums,
+        shapes=False,
         names=names(made, symbols),
         step=made.column,
         step_name=lambda t: column_name(made, t),
         track=lambda node: tracked.get(node) or ("sum" if node in totals else ""),
-        back=(lambda node: (line := made.line(node)) is not None and line.reverse) if back else lambda node: False,
+        kind=lambda t: "decoder" if t >= made.source_steps > 0 else "encoder" if made.source_steps else "",
+        alias=lambda node: short_name(node, made),
         cuts=made.cuts,
     )
     for part in (*made.shares.values(), made.loss):
@@ -107,15 +110,34 @@ def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
             after = [goals.get(user, set()) if places.get(user) == places[node] else set() for user in users.get(node, [])]
             if after and all(after):
                 goals[node] = set().union(*after)
-    blocks = {}
-    for node, gates in goals.items():
+    blocks: dict[Node, Block] = {}
+    every: dict[str, Block] = {}
+
+    def block(id: str, words: tuple[str, ...], line: Line, name: str) -> Block:
+        return every.setdefault(id, Block(id, words, f"{name} {line.layer} {line.reverse}"))
+
+    for node, gates in sorted(goals.items(), key=lambda pair: pair[0].number):
         if len(gates) == 1:
             (gate,) = gates
-            blocks[node] = Block(f"g{graph.index[gate]}", (f"{gate.name}", gate.op.name, f"{said[gate]}"))
+            found = block(f"g{graph.index[gate]}", (f"{gate.name}", gate.op.name, f"{said[gate]}"), lines[node], gate.name or "")
         else:
             where = "".join(c for c in places[node] if c.isalnum())
-            blocks[node] = Block(f"a_{where}", ("U x + W h + b",))
+            found = block(f"a_{where}", ("U x + W h + b",), lines[node], "affine")
+        blocks[node] = found
+        found.users.append(node)
     return blocks
+
+
+def short_name(node: Node, made: Run) -> str:
+    """A parameter as formulas call it: weight_hh_l0 as W_hh, and with the number of its layer if there are several; the readout's
+    V and c."""
+    name = node.name or ""
+    parts = re.fullmatch(r"(weight|bias)_(\w+?)_l(\d+)(_reverse)?", name)
+    if parts is None:
+        return {"readout.weight": "V", "readout.bias": "c"}.get(name, "")
+    layers = len({line.layer for line in made.cells})
+    number = parts[3] if layers > 1 else ""
+    return f"{'W' if parts[1] == 'weight' else 'b'}_{parts[2]}{number}{'_rev' * bool(parts[4])}"
 
 
 def describe(model: Any, made: Run) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 from minigrad.graph import Node
 from minigrad.norms import norm
 from minigrad.pictures import Graph, Marks
+from minigrad.pictures.picture import Legend
 
 from ..saturation import saturated, saturates
 from ..stepwise import Backward, Line, Run
@@ -67,12 +69,23 @@ class Measured:
         return Scale(high / 10**decades, high)
 
     def note(self, node: Node, name: str) -> str:
+        """The number, in words."""
         text = self.text(self.sizes.get(node))
         if self.kind == "share":
             return ""
         if self.kind == "gradient":
             return f"|dL/d{name}| {text}"
         return f"mean |{name}| {text}" if self.kind == "activation" else f"{text} saturated"
+
+    @property
+    def words(self) -> str:
+        """What the colours mean."""
+        return {
+            "gradient": "size of dL/dh",
+            "activation": "mean size of the elements",
+            "saturation": "units where the slope is less than a tenth of its largest",
+            "share": "size of a step's share of dL/dW",
+        }[self.kind]
 
     def text(self, size: float | None) -> str:
         """A number of this kind: a dash where nothing was measured."""
@@ -83,7 +96,16 @@ class Measured:
 
 def number(size: float | None) -> str:
     """A norm: a dash where nothing was computed."""
-    return "-" if size is None else f"{size:.1e}" if size else "0"
+    return "-" if size is None else short(size) if size else "0"
+
+
+def short(size: float) -> str:
+    """A number with two digits.
+
+    >>> short(0.0123)
+    '1.2e-2'
+    """
+    return re.sub(r"e([+-])0", r"e\1", f"{size:.1e}").replace("e+", "e")
 
 
 def finite(numbers: Iterable[float]) -> list[float]:
@@ -136,10 +158,10 @@ def activations(kind: str, made: Run, graph: Graph) -> Measured:
     return found
 
 
-def put(found: Measured, marks: Marks, made: Run, scale: Scale) -> str:
-    """Write and colour what was measured; returns what the title says of it."""
+def put(found: Measured, marks: Marks, made: Run, scale: Scale) -> Legend:
+    """Write and colour what was measured; returns what the picture says of the colours."""
     for node in {**made.places, **found.sizes} if found.kind != "share" else ():
-        marks.notes[node] = found.note(node, made.places[node][1] if node in made.places else node.name or "")
+        marks.notes[node] = found.text(found.sizes.get(node))
         if node in found.sizes and (heat := scale.heat(found.sizes[node])) is not None:
             marks.heat[node] = heat
     marks.flow |= {pair: heat for pair, size in found.flows.items() if (heat := scale.heat(size)) is not None}
@@ -149,11 +171,4 @@ def put(found: Measured, marks: Marks, made: Run, scale: Scale) -> str:
     for node, (_, name, t) in made.places.items():
         pieces.setdefault(marks.track(node), {})[t] = (found.note(node, name), marks.heat.get(node))
     marks.pieces = pieces
-    form = ".1e" if scale.logarithmic else ".2g"
-    ends = f"from {scale.high:{form}} (dark) down to {scale.low:{form}} (light)" + ", log scale" * scale.logarithmic
-    return {
-        "gradient": "blue: gradient of the loss; boxes: all that reaches a state, arrows: what comes back from the next step; ",
-        "activation": "blue: the mean size of a state's elements, ",
-        "saturation": "blue: the share of units where the slope is less than a tenth of its largest, ",
-        "share": "blue: each step's share of a parameter's gradient, ",
-    }[found.kind] + ends
+    return Legend(found.words, found.text(scale.low), found.text(scale.high))

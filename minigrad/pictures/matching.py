@@ -1,0 +1,65 @@
+"""Which nodes of different time steps are the same: steps are matched by what their ops are, in order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from difflib import SequenceMatcher
+from typing import Any
+
+from ..graph import Leaf, Node
+from ..snapshot import Graph
+
+__all__ = ["slots_of"]
+
+PARTS = ("t", "encoder", "decoder")
+
+
+def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]) -> dict[Node, str]:
+    """For each op the name of its place in a step: the same in all steps that have such an op there.
+
+    Steps of one kind are matched with the longest of them, and that with the longest of all, but not those of a backward pass.
+    What has no match has a place alone.
+    """
+    inside: dict[int, list[Node]] = defaultdict(list)
+    for node in graph:
+        if node in steps and not isinstance(node, Leaf):
+            inside[steps[node]].append(node)
+    longest: dict[str, int] = {}
+    for t, nodes in inside.items():
+        if kind(t) not in longest or len(nodes) > len(inside[longest[kind(t)]]):
+            longest[kind(t)] = t
+    found: dict[Node, str] = {}
+    models: dict[bool, list[Node]] = {}
+    for t in sorted(longest.values(), key=lambda t: -len(inside[t])):
+        match(models.get(kind(t) == "backward", []), inside[t], found, what)
+        models.setdefault(kind(t) == "backward", inside[t])
+    known: dict[tuple[Any, ...], list[str]] = {}
+    for t, nodes in inside.items():
+        like = inside[longest[kind(t)]]
+        if nodes is like:
+            continue
+        key = (kind(t), *map(with_parameters, nodes))
+        if key not in known:  # steps that are equal are matched once
+            match(like, nodes, found, with_parameters)
+            known[key] = [found[node] for node in nodes]
+        found |= zip(nodes, known[key], strict=True)
+    return found
+
+
+def what(node: Node) -> tuple[Any, ...]:
+    """What an op is, wherever it stands."""
+    scopes = tuple((part.name, part.value) for part in node.scope or () if part.name not in PARTS)
+    return (node.op.name, node.shape, scopes)
+
+
+def with_parameters(node: Node) -> tuple[Any, ...]:
+    return (*what(node), *(x.number for x in node.parents if isinstance(x, Leaf) and x.requires_grad))
+
+
+def match(model: list[Node], nodes: list[Node], found: dict[Node, str], like: Callable[[Node], tuple[Any, ...]]) -> None:
+    """Give the nodes of a step the places of those of a model that they are like."""
+    one, other = list(map(like, model)), list(map(like, nodes))
+    for i, j, count in SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks():
+        found |= {nodes[j + k]: found[model[i + k]] for k in range(count)}
+    found |= {node: str(node.number) for node in nodes if node not in found}

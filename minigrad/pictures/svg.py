@@ -1,0 +1,184 @@
+"""A picture as SVG, straight from where its layout puts everything: no renderer is needed, and one file serves light and dark."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import math
+
+from .layout import TITLE, Layout, Point, rounded
+from .picture import Arrow, Box, Picture
+from .sizes import font, lines_at
+from .theme import HEATS, arrow_width, css, heat_class
+
+__all__ = ["to_svg"]
+
+FONT = "Helvetica,Arial,sans-serif"
+ROUND = ("op", "backward", "collect", "unit")
+BARE = ("words", "sign")
+BAR = 110.0  # width of the colour bar
+
+
+def to_svg(picture: Picture, layout: Layout) -> str:
+    """The SVG text; the same picture always gives the same."""
+    return Writer(picture, layout).text()
+
+
+class Writer:
+    """An SVG being written."""
+
+    def __init__(self, picture: Picture, layout: Layout) -> None:
+        self.picture, self.layout = picture, layout
+        self.used: set[str] = set()
+        self.heats = picture.legend is not None
+        said = repr((picture.title, sorted(layout.boxes.items()), [box.lines for box in picture.all_boxes()]))
+        self.prefix = f"m{hashlib.sha256(said.encode()).hexdigest()[:6]}-"  # the styles of several pictures in a page stay apart
+
+    def text(self) -> str:
+        left, bottom, right, top = self.layout.bounds
+        inside = self.inside()
+        view = f"{left:.1f} {-top:.1f} {right - left:.1f} {top - bottom:.1f}"
+        p = self.prefix
+        more = (
+            f"#{p}svg text{{text-anchor:middle;stroke:none}}#{p}svg path{{fill:none;stroke-linejoin:round}}#{p}svg .{p}start{{"
+            f"text-anchor:start}}#{p}svg .{p}end{{text-anchor:end}}.{p}alias{{stroke-dasharray:3 2}}"
+            f".{p}dashed{{stroke-dasharray:4 3}}"
+        )
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" id="{p}svg" width="{right - left:.0f}" height="{top - bottom:.0f}" '
+            f'viewBox="{view}" font-family="{FONT}" role="img" aria-labelledby="{p}title {p}desc">'
+        )
+        title = clean(self.picture.title.split("\n")[0] or "A graph of operations")
+        about = f'<title id="{p}title">{title}</title><desc id="{p}desc">{clean(self.described())}</desc>'
+        style = f"<style>{css(p, self.used, self.heats)}{more}</style>"
+        ground = f'<rect class="{p}background" x="{left:.1f}" y="{-top:.1f}" width="{right - left:.1f}" height="{top - bottom:.1f}"/>'
+        return "\n".join([head, about, style, ground, '<g class="graph">', *inside, "</g>", "</svg>"]) + "\n"
+
+    def described(self) -> str:
+        """What is drawn, for those who cannot see it."""
+        frames = [group.title for group in self.picture.all_groups() if group.framed and group.title]
+        states = [" ".join(box.lines) for box in self.picture.all_boxes() if box.role in ("state", "loss", "output")]
+        parts = [f"{len(self.picture.all_boxes())} boxes, {len(self.layout.arrows)} arrows"]
+        parts += [f"frames: {', '.join(frames[:20])}"] if frames else []
+        parts += [f"states, outputs and losses: {', '.join(states[:40])}"] if states else []
+        return ". ".join(parts)
+
+    def name(self, *names: str) -> str:
+        self.used.update(names)
+        return " ".join(f"{self.prefix}{name}" for name in names)
+
+    def inside(self) -> list[str]:
+        picture, layout = self.picture, self.layout
+        said = []
+        for i, line in enumerate(layout.title):
+            x, y = layout.title_at
+            said.append(self.word(x, y - 1.35 * TITLE * i, line, TITLE, "ink", "start"))
+        if picture.legend:
+            said += self.legend()
+        for group in picture.all_groups():
+            if group.id in layout.frames:
+                x, y, w, h = layout.frames[group.id]
+                look = self.name("back-frame" if group.backward else "frame")
+                shapes = [rectangle(look, x, y, w, h, 9.0)]
+                if group.repeated:
+                    shapes.append(rectangle(look, x, y, w - 5, h - 5, 7.0))
+                shapes.append(self.word(x - w / 2 + 10, y + h / 2 - 16, group.title, 11.5, "pale", "start"))
+                said.append(f'<g class="cluster" data-group="{clean(group.id)}">{"".join(shapes)}</g>')
+        boxes = picture.all_boxes()
+        said += [self.box(box) for box in boxes if box.role == "cell"]
+        arrows = [arrow for arrow in picture.all_arrows() if id(arrow) in layout.arrows]
+        for arrow in sorted(arrows, key=lambda arrow: arrow_width(arrow, layout.arrows[id(arrow)].role)):
+            said.append(self.arrow(arrow))
+        said += [self.box(box) for box in boxes if box.role != "cell"]
+        return said
+
+    def legend(self) -> list[str]:
+        """The colour bar, at the top right, with both ends of its scale."""
+        assert self.picture.legend is not None
+        words, low, high = self.picture.legend
+        _, _, right, _ = self.layout.bounds
+        x, y = right - BAR - 44, self.layout.title_at[1]
+        each = BAR / HEATS
+        said = [
+            f'<rect class="{self.name(f"k{k}")}" x="{x + k * each:.1f}" y="{-y - 9:.1f}" width="{each + 0.3:.1f}" height="10"/>'
+            for k in range(HEATS)
+        ]
+        said.append(self.word(x - 4, y, low, 9, "pale", "end"))
+        said.append(self.word(x + BAR + 4, y, high, 9, "pale", "start"))
+        return [*said, self.word(x - 44, y, words, 10, "pale", "end")]
+
+    def box(self, box: Box) -> str:
+        x, y, w, h = self.layout.boxes[box.id]
+        faint = box.emphasis == "faint"
+        shapes = [f"<title>{clean(box.tooltip or ' '.join(box.lines))}</title>"]
+        heat = None if box.heat is None or faint else heat_class(box.heat)
+        self.heats |= heat is not None
+        look = self.name(box.role, *([f"k{heat}"] if heat is not None else []), *([box.emphasis] if box.emphasis else []))
+        if box.role in ROUND and len(box.lines) < 3:
+            shapes.append(f'<ellipse class="{look}" cx="{x:.1f}" cy="{-y:.1f}" rx="{w / 2:.1f}" ry="{h / 2:.1f}"/>')
+        elif box.role not in BARE:
+            shapes.append(rectangle(look, x, y, w, h, 2.0 if box.role in ("alias", "constant", "strip") else 7.0))
+        for piece, (u, v, a, b) in zip(box.pieces, self.layout.pieces.get(box.id, ()), strict=True):
+            step = None if piece.heat is None else heat_class(piece.heat)
+            self.heats |= step is not None
+            cls = self.name("strip" if step is None else f"k{step}")
+            shapes.append(
+                f'<rect class="{cls}" stroke="none" x="{u - a / 2:.2f}" y="{-v - b / 2:.1f}" width="{a:.2f}" height="{b:.1f}">'
+                f"<title>{clean(piece.tooltip)}</title></rect>"
+            )
+        if box.pieces:
+            if box.lines:
+                shapes.append(self.word(x, y - h / 2 - 9, " ".join(box.lines), 8, "pale"))
+        elif box.role == "cell":
+            shapes += [self.word(x - w / 2 + 8, y + h / 2 - 13, line, font(box), "pale", "start") for line in box.lines[:1]]
+        else:
+            for i, (line, down) in enumerate(zip(box.lines, lines_at(box), strict=True)):
+                ink = "faint-ink" if faint else f"i{heat}" if heat is not None else "ink" if i == 0 or box.role == "alias" else "pale"
+                shapes.append(self.word(x, y - down, line, font(box, i), ink))
+        return f'<g class="node" data-box="{clean(box.id)}">{"".join(shapes)}</g>'
+
+    def arrow(self, arrow: Arrow) -> str:
+        way = self.layout.arrows[id(arrow)]
+        name, width = (arrow.emphasis or way.role or arrow.role).replace(" ", "-"), arrow_width(arrow, way.role)
+        self.used.add(f"line {name}")
+        points, head = with_head(way.points, 5.5 + 0.7 * width)
+        dashed = f" {self.prefix}dashed" if arrow.role in ("first", "cut") else ""
+        p = self.prefix
+        shapes = [f'<path class="{p}l-{name}{dashed}" stroke-width="{width:.1f}" d="{path(points)}"/>']
+        shapes.append(f'<polygon class="{p}h-{name}" points="{" ".join(f"{x:.1f},{-y:.1f}" for x, y in head)}"/>')
+        if arrow.label:
+            x, y = way.label_at
+            shapes.append(self.word(x, y, arrow.label, 14 if arrow.role == "cut" else 9.5, "pale"))
+        ends = f'data-from="{clean(arrow.source)}" data-to="{clean(arrow.target)}"'
+        return f'<g class="edge" {ends}>{"".join(shapes)}</g>'
+
+    def word(self, x: float, y: float, text: str, points: float, *names: str) -> str:
+        return f'<text class="{self.name(*names)}" x="{x:.1f}" y="{-y:.1f}" font-size="{points:g}">{clean(text)}</text>'
+
+
+def clean(text: str) -> str:
+    """Text as XML takes it: nothing in it is markup, what cannot be printed is a blank."""
+    return html.escape("".join(c if c.isprintable() or c == "\n" else " " for c in text))
+
+
+def rectangle(look: str, x: float, y: float, w: float, h: float, corner: float) -> str:
+    at = f'x="{x - w / 2:.1f}" y="{-y - h / 2:.1f}" width="{w:.1f}" height="{h:.1f}"'
+    return f'<rect class="{look}" {at} rx="{corner:g}"/>'
+
+
+def with_head(points: list[Point], length: float) -> tuple[list[Point], list[Point]]:
+    """A way that ends under its head, and the corners of the head."""
+    (x, y), (u, v) = points[-2], points[-1]
+    whole = math.dist((x, y), (u, v)) or 1.0
+    length = min(length, max(3.5, 0.8 * whole))
+    a, b = (u - x) / whole, (v - y) / whole
+    m, n, half = u - a * length, v - b * length, 0.38 * length
+    return [*points[:-1], (u - 0.8 * a * length, v - 0.8 * b * length)], [(u, v), (m - b * half, n + a * half), (m + b * half, n - a * half)]
+
+
+def path(points: list[Point]) -> str:
+    """The way with rounded corners."""
+    said = [f"M{points[0][0]:.1f},{-points[0][1]:.1f}"]
+    for piece in rounded(points):
+        said.append("QL"[len(piece) == 1] + " ".join(f"{x:.1f},{-y:.1f}" for x, y in piece))
+    return "".join(said)

@@ -1,0 +1,371 @@
+"""All time steps of a picture laid on each other: what stands in each, what leads where, and what is carried from one to the next.
+
+A box says by its `slot` that it is the same thing as boxes of other steps. One slot is an *element*; arrows within a step are
+edges between elements; arrows from one column to another that share a source, or an operand that they become, are one *line*,
+which runs on a row of its own through all columns. The layout of one step is worked out once, on the template.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from .picture import Arrow, Box, Group, Picture
+from .sizes import size
+
+__all__ = ["Column", "Element", "Line", "Template"]
+
+LOOPS = ("loop", "sum loop")
+
+
+@dataclass(eq=False)
+class Element:
+    """One thing in every step that has it."""
+
+    slot: str
+    number: int
+    role: str = ""
+    boxes: dict[int, Box] = field(default_factory=dict)  # by column
+    line: Line | None = None  # the row that it is pinned to
+    satellite_of: Element | None = None  # it stands beside that
+    satellites: list[Element] = field(default_factory=list)
+    on_right: bool = False  # where they stand
+    down: bool = False  # computed from a row to a lower one
+    rank: float = 0  # its height, counted from below
+    height: float = 0.0
+
+    def __hash__(self) -> int:
+        return self.number  # sets keep one order in every run
+
+
+@dataclass(eq=False)
+class Line:
+    """What is carried from column to column."""
+
+    number: int  # from the lowest row up
+    direction: int  # 1 to the right, -1 to the left
+    far: bool  # over more than one column
+    source: Element
+    ways: list[tuple[Element, Element, Arrow]]  # source, reader, and the arrow, for each arrow
+    pins: list[Element] = field(default_factory=list)  # what stands on its row, from a reader to the source
+    rank: float = 0
+    first: int = 0  # the columns between which it runs
+    last: int = 0
+    begin: Box | None = None  # what the first step reads in its place
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+@dataclass(eq=False)
+class Column:
+    """A frame of a picture, or what stands between two."""
+
+    number: int
+    group: Group
+    boxes: list[Box]
+
+    @property
+    def kind(self) -> str:
+        """Columns of one kind are laid out alike."""
+        return self.group.kind if self.group.framed else f"outside {self.number}"
+
+
+class Template:
+    """The steps of a picture laid on each other."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.picture = picture
+        self.arrows = [arrow for arrow in picture.all_arrows() if arrow.role != "order"]
+        self.columns = columns_of(picture, self.arrows)
+        self.home = {box.id: column.number for column in self.columns for box in column.boxes}
+        self.elements: dict[str, Element] = {}
+        self.strips: dict[str, Element] = {}  # by box the element that it stands for
+        self.of_box: dict[str, Element] = {}
+        self.begins = {box.id: box for group in picture.groups if group.begins for box in group.boxes}
+        for column in self.columns:
+            for box in column.boxes:
+                element = self.element(box.slot or box.id)
+                if box.role == "strip" and box.slot:
+                    self.strips[box.id] = element
+                    continue
+                element.boxes[column.number] = box
+                element.role = box.role if not element.role or box.role in ("state", "loss", "output") else element.role
+                element.height = max(element.height, size(box)[1])
+                self.of_box[box.id] = element
+        self.edges: dict[tuple[Element, Element], list[Arrow]] = {}
+        carried: list[tuple[Element, Element, int, Arrow]] = []
+        begun: list[Arrow] = []
+        for arrow in self.arrows:
+            if arrow.source in self.begins:
+                begun.append(arrow)
+                continue
+            source, target = self.at(arrow.source), self.at(arrow.target)
+            offset = 1 if arrow.role in LOOPS else self.offset(self.home[arrow.source], self.home[arrow.target])
+            if offset:
+                carried.append((source, target, offset, arrow))
+            else:
+                self.edges.setdefault((source, target), []).append(arrow)
+        self.into: dict[Element, list[Element]] = defaultdict(list)
+        self.out: dict[Element, list[Element]] = defaultdict(list)
+        for a, b in self.edges:
+            self.into[b].append(a)
+            self.out[a].append(b)
+        self.order = self.sorted()
+        self.depth: dict[Element, int] = {}
+        for element in self.order:
+            self.depth[element] = max((self.depth[other] + 1 for other in self.into[element]), default=0)
+        self.find_cores(carried)
+        self.find_lines(carried, begun)
+
+    def offset(self, here: int, there: int) -> int:
+        """How many frames one column is after another; what stands between two frames is next to both."""
+        if here == there:
+            return 0
+        first, last = min(here, there), max(here, there)
+        between = sum(column.group.framed for column in self.columns[first + 1 : last])
+        return (between + 1) * (1 if there > here else -1)
+
+    def element(self, slot: str) -> Element:
+        if slot not in self.elements:
+            self.elements[slot] = Element(slot, len(self.elements))
+        return self.elements[slot]
+
+    def at(self, box: str) -> Element:
+        return self.of_box.get(box) or self.strips[box]
+
+    def sorted(self) -> list[Element]:
+        """The elements, each after those that lead to it."""
+        waiting = {element: len(self.into[element]) for element in self.elements.values()}
+        queue = [element for element, count in waiting.items() if not count]
+        for element in queue:
+            for other in self.out[element]:
+                waiting[other] -= 1
+                if not waiting[other]:
+                    queue.append(other)
+        return queue
+
+    # -- what recurs ---------------------------------------------------------------------------------------------
+
+    def find_cores(self, carried: list[tuple[Element, Element, int, Arrow]]) -> None:
+        """The strongly connected components of the template with what is carried: each is the core of a layer, or of a sum."""
+        after: dict[Element, dict[Element, None]] = {element: {} for element in self.elements.values()}
+        for a, b in self.edges:
+            after[a][b] = None
+        for a, b, _, _ in carried:
+            after[a][b] = None
+        components = strongly_connected(after)
+        self.core: dict[Element, int] = {}  # the number of its component; of what does not recur -1
+        reached: list[int] = []  # by component a mask of the elements that it leads to
+        number = {element: k for k, component in enumerate(components) for element in component}
+        self.reached = {}
+        for k, component in enumerate(components):  # the last ones first
+            mask = 0
+            for element in component:
+                for other in after[element]:
+                    if number[other] != k:
+                        mask |= reached[number[other]] | 1 << other.number
+            recurs = len(component) > 1 or component[0] in after[component[0]]
+            if recurs:
+                mask |= sum(1 << element.number for element in component)
+            reached.append(mask)
+            for element in component:
+                self.core[element] = k if recurs else -1
+                self.reached[element] = mask
+
+    def leads(self, one: Element, other: Element) -> bool:
+        """Whether there is a way from one to the other, also through later steps."""
+        return bool(self.reached[one] >> other.number & 1)
+
+    # -- what is carried -----------------------------------------------------------------------------------------
+
+    def find_lines(self, carried: list[tuple[Element, Element, int, Arrow]], begun: list[Arrow]) -> None:
+        """Arrows that share a source, or what they become, are one line."""
+        parent: dict[tuple, tuple] = {}
+
+        def find(x: tuple) -> tuple:
+            parent.setdefault(x, x)
+            while parent[x] != x:
+                parent[x] = parent[parent[x]]
+                x = parent[x]
+            return x
+
+        def ends(a: Element, b: Element, offset: int, arrow: Arrow) -> tuple[tuple, tuple]:
+            lane = (offset > 0, 0) if abs(offset) == 1 else (offset > 0, offset)
+            target = ("to", b.number, arrow.place, lane) if arrow.target in self.of_box else ("from", b.number, lane)
+            return ("from", a.number, lane), target
+
+        for way in carried:
+            source, target = ends(*way)
+            parent[find(source)] = find(target)
+        groups: dict[tuple, list[tuple[Element, Element, int, Arrow]]] = {}
+        for way in carried:
+            groups.setdefault(find(ends(*way)[0]), []).append(way)
+        lines = []
+        for ways in groups.values():
+            sources = list(dict.fromkeys(a for a, *_ in ways))
+            source = next((a for a in sources if self.core[a] >= 0), sources[0])
+            far = abs(ways[0][2]) > 1
+            line = Line(len(lines), 1 if ways[0][2] > 0 else -1, far, source, [(a, b, arrow) for a, b, _, arrow in ways])
+            ends_at = [self.home[box] for _, _, arrow in line.ways for box in (arrow.source, arrow.target)]
+            line.first, line.last = min(ends_at), max(ends_at)
+            lines.append(line)
+            if not far:
+                self.pin(line)
+        first = {self.core[line.source]: line.source.number for line in reversed(lines)}
+        self.lines = sorted(
+            lines, key=lambda x: (self.level(x, lines), first[self.core[x.source]], self.depth_of(x), x.source.number)
+        )
+        for k, line in enumerate(self.lines):
+            line.number = k
+        self.begin(begun)
+
+    def pin(self, line: Line) -> None:
+        """What stands on the row: the way from a reader to the source, all of it if it is a carousel, where no parameter acts;
+        otherwise the beginning that every way takes, and the source."""
+        source = line.source
+        line.pins = [source] if source.role != "strip" else []
+        core = self.core[source]
+        if core >= 0:
+            readers = [b for a, b, arrow in line.ways if a is source and arrow.target in self.of_box]
+            readers = list(dict.fromkeys(readers or [b for _, b, arrow in line.ways if arrow.target in self.of_box]))
+            path = self.way_back(source, set(readers), core)
+            carousel = not any(x.role == "alias" for e in path for x in self.into[e])
+            pins = []
+            for element in path:
+                if not carousel and element is not source and not self.on_every_way(element, readers, source, core):
+                    break
+                pins.append(element)
+            line.pins = pins if source in pins else [*pins, source]
+        for _, b, _ in line.ways:  # such as the total behind the last step
+            alone = len(self.into[b]) == len(self.out[b]) == 0 and not any(self.columns[k].group.framed for k in b.boxes)
+            if alone and b not in line.pins and all(reader is not b or a in line.pins for a, reader, _ in line.ways):
+                line.pins.append(b)
+        for element in line.pins:
+            if element.line is None:
+                element.line = line
+        line.pins = [element for element in line.pins if element.line is line]
+
+    def way_back(self, source: Element, readers: set[Element], core: int) -> list[Element]:
+        """The shortest way from one of the readers to the source."""
+        way: dict[Element, Element | None] = {source: None}
+        queue = [source]
+        for element in queue:
+            if element in readers:
+                path = []
+                here: Element | None = element
+                while here is not None:
+                    path.append(here)
+                    here = way[here]
+                return path
+            for other in sorted(self.into[element], key=lambda e: e.number):
+                if self.core[other] == core and other not in way:
+                    way[other] = element
+                    queue.append(other)
+        return [source]
+
+    def on_every_way(self, element: Element, readers: list[Element], source: Element, core: int) -> bool:
+        seen, queue = {element}, [reader for reader in readers if reader is not element]
+        while queue:
+            here = queue.pop()
+            if here is source:
+                return False
+            if here not in seen:
+                seen.add(here)
+                queue += [other for other in self.out[here] if self.core[other] == core]
+        return True
+
+    def level(self, line: Line, lines: list[Line]) -> int:
+        """How many other cores lead to its own."""
+        mine = self.core[line.source]
+        others = {self.core[other.source]: other.source for other in lines}
+        return sum(self.leads(source, line.source) for core, source in others.items() if core >= 0 and core != mine)
+
+    def depth_of(self, line: Line) -> int:
+        return self.depth.get(line.pins[0], 99) if line.pins else 99
+
+    def begin(self, begun: list[Arrow]) -> None:
+        """Give each line the box that its first step reads in the place of what is carried."""
+        by_operand = {(b, arrow.place): line for line in self.lines for _, b, arrow in line.ways if arrow.target in self.of_box}
+        by_source = {a: line for line in self.lines for a, _, _ in line.ways}
+        for arrow in begun:
+            target = self.at(arrow.target)
+            line = by_source.get(target) if arrow.target in self.strips else by_operand.get((target, arrow.place))
+            if line is None:  # a sequence of one step
+                backwards = self.picture.groups[-1].begins and self.begins[arrow.source] in self.picture.groups[-1].boxes
+                line = Line(len(self.lines), -1 if backwards else 1, False, target, [], [target] if target.line is None else [])
+                line.first = line.last = self.home[arrow.target]
+                if target.line is None:
+                    target.line = line
+                self.lines.append(line)
+                by_operand[target, arrow.place] = line
+            line.ways.append((target, target, arrow))
+            line.begin = self.begins[arrow.source]
+
+
+def columns_of(picture: Picture, arrows: list[Arrow]) -> list[Column]:
+    """The frames, and between them what stands in none: after the last that leads to it, or before the first it leads to."""
+    groups = [group for group in picture.groups if not group.begins]
+    slots = {box.id: i for i, group in enumerate(groups) for box in group.boxes}
+    inside = set(slots)
+    into: dict[str, list[str]] = defaultdict(list)
+    out: dict[str, list[str]] = defaultdict(list)
+    for arrow in arrows:
+        into[arrow.target].append(arrow.source)
+        out[arrow.source].append(arrow.target)
+    forward = max((i for i, group in enumerate(groups) if not group.backward), default=-1)
+    for box in picture.boxes:  # a box stands in the list after those that lead to it
+        least = forward if box.role in ("backward", "gradient") else -1  # a backward pass begins after the forward pass
+        slots[box.id] = max((slots.get(id, -1) for id in into[box.id]), default=-1)
+        slots[box.id] = max(slots[box.id], least)
+    for box in reversed(picture.boxes):
+        if slots[box.id] == -1:
+            slots[box.id] = max(min((slots[id] - (id in inside) for id in out[box.id]), default=-1), -1)
+    outside: dict[int, list[Box]] = defaultdict(list)
+    for box in picture.boxes:
+        outside[slots[box.id]].append(box)
+    columns: list[Column] = []
+    for i in range(-1, len(groups)):
+        if i >= 0 and groups[i].boxes:
+            columns.append(Column(len(columns), groups[i], groups[i].boxes))
+        if outside[i]:
+            columns.append(Column(len(columns), Group(f"outside{i}", "", framed=False), outside[i]))
+    return columns
+
+
+def strongly_connected(after: dict[Element, dict[Element, None]]) -> list[list[Element]]:
+    """The strongly connected components of a graph, those that nothing leaves first (Tarjan 1972)."""
+    index: dict[Element, int] = {}
+    low: dict[Element, int] = {}
+    stack: list[Element] = []
+    on_stack: set[Element] = set()
+    found: list[list[Element]] = []
+    for root in after:
+        if root in index:
+            continue
+        work = [(root, iter(after[root]))]
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on_stack.add(root)
+        while work:
+            here, rest = work[-1]
+            for other in rest:
+                if other not in index:
+                    index[other] = low[other] = len(index)
+                    stack.append(other)
+                    on_stack.add(other)
+                    work.append((other, iter(after[other])))
+                    break
+                if other in on_stack:
+                    low[here] = min(low[here], index[other])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[here])
+                if low[here] == index[here]:
+                    component = []
+                    while not component or component[-1] is not here:
+                        component.append(stack.pop())
+                        on_stack.discard(component[-1])
+                    found.append(component[::-1])
+    return found

@@ -1,0 +1,371 @@
+"""The layout of an unrolled network: time runs right, computation runs up.
+
+The steps are laid on each other (`template`), what is carried gets a row of its own and everything else its height (`ranks`), a
+step its columns (`section`); then the steps stand side by side. So a state runs straight from step to step, everything has the
+same place in each, and the time is linear in the number of steps. A graph without time is one step without a frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+
+from .layout import Layout, Point, Way, pieces_of
+from .picture import Arrow, Box, Picture
+from .ranks import give_ranks
+from .section import PADDING, Item, Path, Section
+from .sizes import size, text_width
+from .template import LOOPS, Column, Element, Line, Template
+
+__all__ = ["upright"]
+
+GAP, LANE = 12.0, 4.5  # between ranks, and for each further line that runs sideways there
+BETWEEN = 8.0  # columns
+HEAD = 19.0  # of a frame, for its title
+AHEAD = 20.0  # from the beginning of a line to the first frame
+LOOP_LANE = 9.0  # between lines that lead back around a frame
+ROUND = ("op", "backward", "unit", "collect")
+MARGIN = 6.0
+
+
+def upright(picture: Picture) -> Layout:
+    """Where everything in a picture of time steps, or of a graph without time, stands."""
+    template = Template(picture)
+    above = Arrangement(template, below=False)
+    if any(line.pins for line in template.lines):
+        under = Arrangement(template, below=True)
+        if under.badness() < above.badness():
+            return Scene(picture, under).layout
+        above = Arrangement(template, below=False)
+    return Scene(picture, above).layout
+
+
+class Arrangement:
+    """Every kind of step laid out, and the heights that they share."""
+
+    def __init__(self, template: Template, below: bool) -> None:
+        self.template = template
+        ranks = give_ranks(template, below)
+        kinds: dict[str, list[Column]] = defaultdict(list)
+        for column in template.columns:
+            kinds[column.kind].append(column)
+        self.sections = {kind: Section(template, columns, ranks) for kind, columns in kinds.items()}
+        self.widths = {kind: self.width(kind) for kind in kinds}
+        self.lanes: dict[tuple[str, Item, Item, Item], int] = {}  # of a way that goes sideways between two ranks
+        self.room = [0] * ranks  # lanes above each rank
+        self.ends: dict[tuple[Item, bool], list[Path]] = defaultdict(list)  # the ways that end at an item from below, or above
+        self.begins: dict[tuple[Item, bool], list[Path]] = defaultdict(list)
+        for kind, section in self.sections.items():
+            self.give_lanes(kind, section)
+        self.ys: list[tuple[float, float, float]] = []  # bottom, middle and top of each rank
+        here = 0.0
+        for rank in range(ranks):
+            heights = [x.height for x in template.elements.values() if x.rank == rank]
+            high = max([*heights, *self.strip_heights(rank)], default=0.0)
+            self.ys.append((here, here + high / 2, here + high))
+            here += high + GAP + max(self.room[rank] - 1, 0) * LANE
+        self.height = self.ys[-1][2] if self.ys else 0.0
+
+    def strip_heights(self, rank: int) -> Iterator[float]:
+        for column in self.template.columns:
+            for box in column.boxes:
+                if box.id in self.template.strips and self.template.strips[box.id].rank == rank:
+                    yield size(box)[1] + (12.0 if box.lines else 0.0)
+
+    def width(self, kind: str) -> float:
+        """As wide as what stands in it, its strips and its title need."""
+        section = self.sections[kind]
+        titles = [text_width(column.group.title, 11.5) + 20 for column in section.columns if column.group.framed]
+        strips = [size(box)[0] + 2 * PADDING for column in section.columns for box in column.boxes if box.role == "strip"]
+        return max([section.width, *titles, *strips])
+
+    def badness(self) -> float:
+        """How large it is; width counts twice."""
+        return 2 * sum(self.widths[column.kind] for column in self.template.columns) / len(self.template.columns) + self.height
+
+    # -- between two ranks -----------------------------------------------------------------------------------------
+
+    def give_lanes(self, kind: str, section: Section) -> None:
+        """Where ways go sideways between two ranks, one lane for each source that overlaps another; the shortest lowest."""
+        self.touching(section)
+        gaps: dict[int, dict[tuple[Item, Item, bool], list[tuple[float, float, Item, Item]]]] = defaultdict(dict)
+        for path in paths(section):
+            for one, other in zip(path.items, path.items[1:], strict=False):
+                x, u = self.touch(path, one), self.touch(path, other)
+                if one.rank != other.rank and abs(x - u) > 0.5:
+                    rises = one.rank < other.rank
+                    net = path.source, one, rises
+                    runs = gaps[min(one.rank, other.rank)].setdefault(net, [])
+                    runs.append((min(x, u), max(x, u), one, other))
+        for rank, nets in gaps.items():
+            used: list[list[tuple[float, float]]] = []
+            for net, runs in sorted(nets.items(), key=lambda n: max(r[1] for r in n[1]) - min(r[0] for r in n[1])):
+                low, high = min(r[0] for r in runs), max(r[1] for r in runs)
+                k = 0
+                while k < len(used) and any(low < b + 4 and a < high + 4 for a, b in used[k]):
+                    k += 1
+                if k == len(used):
+                    used.append([])
+                used[k].append((low, high))
+                for _, _, one, other in runs:
+                    self.lanes[kind, net[0], one, other] = k
+            self.room[rank] = max(self.room[rank], len(used))
+
+    def touching(self, section: Section) -> None:
+        """Note the ways that end and begin at each item, from above and from below."""
+        for path in paths(section):
+            if path.items[0].rank != path.items[1].rank:
+                self.begins[path.source, path.items[1].rank < path.source.rank].append(path)
+            if path.items[-2].rank != path.target.rank:
+                self.ends[path.target, path.items[-2].rank < path.target.rank].append(path)
+
+    def touch(self, path: Path, item: Item) -> float:
+        """Where a way touches an item: in the middle; spread where several come in, and beside what goes the other way."""
+        if item.kind != "box":
+            return item.x
+        if item is path.source:
+            following = path.items[1]
+            other_way = self.ends[item, following.rank < item.rank] if following.rank != item.rank else []
+            if abs(following.x - item.x) < 0.5 or not other_way:
+                return item.x
+            return item.x + (1 if following.x >= item.x else -1) * item.width * 0.2
+        previous = path.items[-2]
+        if previous.rank == item.rank:
+            return item.x
+        side = previous.rank < item.rank
+        inward = sorted(self.ends[item, side], key=lambda p: (p.items[-2].x, p.source.number))
+        if len(inward) == 1:
+            aligned = not self.begins[item, side] or abs(previous.x - item.x) < 0.5
+            return item.x if aligned else item.x + (1 if previous.x > item.x else -1) * item.width * 0.36
+        k = inward.index(path)
+        straight = [i for i, p in enumerate(inward) if abs(p.items[-2].x - item.x) < 0.5]
+        middle = straight[0] if straight else (len(inward) - 1) / 2
+        return item.x + (k - middle) * min(14.0, item.width * 0.62 / (2 * max(middle, len(inward) - 1 - middle)))
+
+    def corners(self, kind: str, path: Path) -> list[Point]:
+        """The way of an arrow through a step."""
+        section = self.sections[kind]
+        a, b = path.source, path.target
+        if len(path.items) == 2 and a.rank == b.rank:
+            return self.level(section, a, b)
+        x = self.touch(path, a)
+        points = [(x, self.border(a, 1 if path.items[1].rank > a.rank else -1, x))]
+        for one, other in zip(path.items, path.items[1:], strict=False):
+            x, u = self.touch(path, one), self.touch(path, other)
+            low = min(one.rank, other.rank)
+            if abs(x - u) > 0.5:
+                room = self.ys[low + 1][0] - self.ys[low][2]
+                begin = self.ys[low][2] + (room - max(self.room[low] - 1, 0) * LANE) / 2
+                y = begin + self.lanes[kind, a, one, other] * LANE
+                points += [(x, y), (u, y)]
+            elif other.kind == "pass":
+                u = x
+            points.append((u, self.border(other, -1 if other.rank > one.rank else 1, u)))
+        return points
+
+    def level(self, section: Section, a: Item, b: Item) -> list[Point]:
+        """From one item to another of the same rank, over what stands between."""
+        sign = 1 if b.x > a.x else -1
+        bottom, middle, top = self.ys[a.rank]
+        low, high = min(a.x, b.x), max(a.x, b.x)
+        end = b.x - sign * (b.left if sign > 0 else b.right)
+        if not any(low < item.x < high and item.kind == "box" for item in section.rows[a.rank]):
+            return [(a.x + sign * (a.right if sign > 0 else a.left), middle), (end, middle)]
+        return [(a.x, self.border(a, 1, a.x)), (a.x, top + GAP / 2), (b.x, top + GAP / 2), (b.x, self.border(b, 1, b.x))]
+
+    def border(self, item: Item, side: int, x: float) -> float:
+        """The height at which a way meets an item from above (1) or below (-1)."""
+        middle = self.ys[item.rank][1]
+        if item.kind != "box" or item.element is None:
+            return middle
+        half = item.element.height / 2
+        if item.element.role in ROUND and item.width:
+            half *= math.sqrt(max(0.0, 1 - ((x - item.x) / (item.width / 2)) ** 2))
+        return middle + side * half
+
+
+def paths(section: Section) -> Iterator[Path]:
+    yield from section.edges.values()
+    yield from section.read.values()
+    yield from section.leave.values()
+
+
+class Scene:
+    """The columns side by side."""
+
+    def __init__(self, picture: Picture, made: Arrangement) -> None:
+        self.picture, self.made, self.template = picture, made, made.template
+        self.layout = Layout()
+        self.left: list[float] = []
+        begins = [line.begin for line in self.template.lines if line.begin is not None and line.direction > 0]
+        here = max((size(box)[0] for box in begins), default=0.0) + (AHEAD if begins else 0.0)
+        for column in self.template.columns:
+            self.left.append(here)
+            here += made.widths[column.kind] + BETWEEN
+        self.right = here - BETWEEN
+        for column in self.template.columns:
+            self.place(column)
+        for line in self.template.lines:
+            if line.begin is not None:
+                self.place_begin(line)
+        self.loops = 0
+        self.spans: dict[Line, list[list[tuple[float, float, str]]]] = defaultdict(list)
+        for arrows in self.template.edges.values():
+            for arrow in arrows:
+                self.layout.arrows[id(arrow)] = Way(self.inside(arrow), role=self.on_row(arrow))
+        for line in self.template.lines:
+            for a, b, arrow in line.ways:
+                self.layout.arrows[id(arrow)] = self.along(line, a, b, arrow)
+        self.frames()
+
+    # -- boxes -----------------------------------------------------------------------------------------------------
+
+    def shift(self, column: Column) -> float:
+        """From the coordinates of a section to those of the picture, in the middle of a column that is wider."""
+        section = self.made.sections[column.kind]
+        return self.left[column.number] + (self.made.widths[column.kind] - section.width) / 2
+
+    def put(self, box: Box, x: float, rank: float) -> None:
+        width, height = size(box)
+        y = self.made.ys[int(rank)][1]
+        if box.role == "strip" and box.lines:
+            y += 5.0
+        self.layout.boxes[box.id] = (x, y, width, height)
+        if box.pieces:
+            self.layout.pieces[box.id] = pieces_of(box, self.layout.boxes[box.id])
+
+    def place(self, column: Column) -> None:
+        section, shift = self.made.sections[column.kind], self.shift(column)
+        wide: dict[str, float] = {}
+        for element, item in section.items.items():
+            if column.number in element.boxes:
+                self.put(element.boxes[column.number], shift + item.x, element.rank)
+                wide[element.boxes[column.number].id] = item.width
+            for other, x in section.satellites(element):
+                if column.number in other.boxes:
+                    self.put(other.boxes[column.number], shift + x, element.rank)
+                    wide[other.boxes[column.number].id] = section.beside[other]
+        middle = self.left[column.number] + self.made.widths[column.kind] / 2
+        for box in column.boxes:
+            if box.id in self.template.strips:
+                self.put(box, middle, self.template.strips[box.id].rank)
+            else:  # as wide and high in every step
+                x, y, _, _ = self.layout.boxes[box.id]
+                self.layout.boxes[box.id] = (x, y, wide[box.id], self.template.of_box[box.id].height)
+
+    def place_begin(self, line: Line) -> None:
+        """What the first step reads in the place of what is carried: before the first frame, or after the last."""
+        assert line.begin is not None
+        width = size(line.begin)[0]
+        ends = [self.template.home[arrow.target] for _, _, arrow in line.ways if arrow.source == line.begin.id]
+        if line.direction > 0:
+            x = self.left[min(ends)] - AHEAD + 8 - width / 2
+        else:
+            column = self.template.columns[max(ends)]
+            x = self.left[column.number] + self.made.widths[column.kind] + AHEAD - 8 + width / 2
+        self.put(line.begin, x, line.rank)
+
+    # -- arrows ----------------------------------------------------------------------------------------------------
+
+    def column(self, box: str) -> Column:
+        return self.template.columns[self.template.home[box]]
+
+    def moved(self, points: list[Point], column: Column) -> list[Point]:
+        shift = self.shift(column)
+        return [(x + shift, y) for x, y in points]
+
+    def inside(self, arrow: Arrow) -> list[Point]:
+        """The way of an arrow within a step."""
+        template = self.template
+        a, b = template.of_box[arrow.source], template.of_box[arrow.target]
+        if a.satellite_of is b:
+            (x, y, w, _), (u, _, z, _) = self.layout.boxes[arrow.source], self.layout.boxes[arrow.target]
+            sign = 1 if u > x else -1
+            return [(x + sign * w / 2, y), (u - sign * z / 2, y)]
+        column = self.column(arrow.source)
+        return self.moved(self.made.corners(column.kind, self.made.sections[column.kind].edges[a, b]), column)
+
+    def on_row(self, arrow: Arrow) -> str:
+        """The look of a line, for an arrow between two things on its row, or that leads on what it carries."""
+        a, b = self.template.of_box[arrow.source], self.template.of_box[arrow.target]
+        if arrow.role != "flow" or a.line is None or a.line is not b.line:
+            return ""
+        return next((way.role for _, _, way in a.line.ways if way.role in ("recurrent", "gathered")), "")
+
+    def along(self, line: Line, a: Element, b: Element, arrow: Arrow) -> Way:
+        """The way of an arrow from one step to another: to its row, along it, and from it to the reader."""
+        y = self.made.ys[int(line.rank)][1]
+        x, _, width, _ = self.layout.boxes[arrow.source]
+        row_x = x + line.direction * width / 2
+        points = [(row_x, y)]
+        if arrow.source in self.template.of_box:
+            column = self.column(arrow.source)
+            section = self.made.sections[column.kind]
+            if (line, a) in section.meets:
+                pin = section.meets[line, a]
+                points = self.moved(self.made.corners(column.kind, section.edges[a, pin]), column)
+                points[-1] = (points[-1][0], y)
+            elif (line, a) in section.leave:
+                points = self.moved(self.made.corners(column.kind, section.leave[line, a]), column)
+        target = self.column(arrow.target)
+        edge = self.left[target.number] + (0.0 if line.direction > 0 else self.made.widths[target.kind])
+        if arrow.target in self.template.strips:
+            u, _, w, _ = self.layout.boxes[arrow.target]
+            return Way(self.straight(line, points, [(u - line.direction * w / 2, y)], arrow))
+        section = self.made.sections[target.kind]
+        rest = self.moved(self.made.corners(target.kind, section.read[line, b]), target)
+        if arrow.role in LOOPS:
+            return self.around(target, points, [(edge, y), *rest[1:]], arrow)
+        return Way(self.straight(line, points, [(edge, y), *rest[1:]], arrow))
+
+    def straight(self, line: Line, points: list[Point], rest: list[Point], arrow: Arrow) -> list[Point]:
+        """Along the row; of a line over several columns, on a lane beside what others carry there at the same time."""
+        if line.far:
+            (x, y), u = points[-1], rest[0][0]
+            low, high = min(x, u), max(x, u)
+            lanes = self.spans[line]
+            free = (k for k, lane in enumerate(lanes) if all(b <= low or high <= a or s == arrow.source for a, b, s in lane))
+            k = next(free, len(lanes))
+            if k == len(lanes):
+                lanes.append([])
+            lanes[k].append((low, high, arrow.source))
+            if k:
+                level = y + (k + 1) // 2 * 4.0 * (1 if k % 2 else -1)
+                points = [*points[:-1], (x, level)]
+                rest = [(u, level), (u, y), *rest[1:]] if len(rest) == 1 or rest[1][1] == y else [(u, level), *rest[1:]]
+        return [*points, *rest]
+
+    def around(self, column: Column, points: list[Point], rest: list[Point], arrow: Arrow) -> Way:
+        """Back from the end of a step to its beginning, around its frame."""
+        self.loops += 1
+        out = LOOP_LANE * self.loops
+        left = self.left[column.number] - out
+        right = self.left[column.number] + self.made.widths[column.kind] + out
+        bottom = -PADDING - out - 4
+        (_, y), (_, v) = points[-1], rest[0]
+        middle = (left + right) / 2
+        corners = [*points, (right, y), (right, bottom), (left, bottom), (left, v), *rest]
+        return Way(corners, (middle, bottom - 11))
+
+    # -- the whole -------------------------------------------------------------------------------------------------
+
+    def frames(self) -> None:
+        layout, height = self.layout, self.made.height
+        bottom, top = -PADDING, height + PADDING
+        for column in self.template.columns:
+            if column.group.framed:
+                width, left = self.made.widths[column.kind], self.left[column.number]
+                high = top - bottom + HEAD
+                layout.frames[column.group.id] = (left + width / 2, bottom + high / 2, width, high)
+        xs = [x for way in layout.arrows.values() for x, _ in way.points]
+        ys = [y for way in layout.arrows.values() for _, y in way.points] + [way.label_at[1] - 6 for way in layout.arrows.values()]
+        for x, y, w, h in (*layout.boxes.values(), *layout.frames.values()):
+            xs += [x - w / 2, x + w / 2]
+            ys += [y - h / 2, y + h / 2]
+        if not xs:
+            xs, ys = [0.0], [0.0]
+        left, right, low, high = min(xs) - MARGIN, max(xs) + MARGIN, min(ys) - MARGIN, max(ys) + MARGIN
+        legend = 230.0 if self.picture.legend else 0.0
+        right = max(right, left + 420.0)
+        layout.add_title(self.picture.title, left, low, right, high, legend)
