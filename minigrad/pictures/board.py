@@ -21,6 +21,7 @@ UNNUMBERED = {
     "cross_entropy",
 }  # it is plain which operand is which
 LONGEST_NAME = 40
+KEEPING = ("sum", "mean", "reshape")  # ops that leave one number as it is
 SHORT = {"*": "×", "cross_entropy": "x-ent", "concatenate": "concat"}
 NAMED = ("tensor", "output", "loss")  # results that share a box with their op
 
@@ -99,6 +100,10 @@ class Board:
         self.boxes: dict[str, Box] = {}
         self.place: dict[str, Group | None] = {}
         self.exits: dict[Node, str] = {}  # the box from which the value of a node goes on
+        self.users: dict[Node, list[Node]] = {}
+        for node in graph:
+            for _, operand in operand_nodes(node):
+                self.users.setdefault(operand, []).append(node)
 
     def add(self, box: Box, group: Group | None) -> str:
         (self.picture.boxes if group is None else group.boxes).append(box)
@@ -140,10 +145,18 @@ class Board:
 
     def is_named(self, node: Node) -> bool:
         """Whether an op and its result share one box: of what is carried and of the total the result has a box of its own."""
-        return self.marks.role(node) in NAMED and node not in self.marks.sums
+        return self.marks.role(node) in NAMED and node not in self.marks.sums and node not in self.marks.blocks
 
     def unchanged(self, node: Node) -> Node | None:
-        """The operand whose one number an op only hands on, in a picture that leaves such ops out."""
+        """The operand whose one number an op only hands on, of ops in a step: such ops are not drawn."""
+        if node.op.name not in KEEPING or self.marks.role(node) != "op" or not self.slot(node):
+            return None
+        operand = next(iter(node.parents))
+        alone = operand.shape and all(n == 1 for n in operand.shape) and len(self.users[operand]) == 1
+        return operand if alone and operand.op is not None and self.group_of(operand) is self.group_of(node) else None
+
+    def group_of(self, node: Node) -> Group | None:
+        """The frame that a node stands in."""
         return None
 
     def slot(self, node: Node) -> str:
@@ -174,6 +187,9 @@ class Board:
                 self.add(Box(block.id, "block", list(block.lines), self.tooltip(node), block.slot), group)
             else:
                 self.boxes[block.id].tooltip += f"\n{self.tooltip(node)}"
+            if node in self.marks.heat and self.marks.role(node) != "state":
+                self.boxes[block.id].heat = self.marks.heat[node]
+                self.boxes[block.id].lines += self.notes(node)
             return block.id
         heat = self.marks.heat.get(node) if role == "op" else None
         look = "backward" if node in self.marks.backward else "slice" if "index" in node.options else "op"

@@ -60,7 +60,7 @@ def marks_for(
     gradients = {g: leaf for leaf, g in graph.gradients.items()}
     for g, leaf in gradients.items():
         marks.names[g] = f"grad {marks.names.get(leaf) or leaf.name or f'%{graph.index[leaf]}'}"
-    marks.role = lambda node: role(node, marks, gradients, timeline)
+    marks.role = lambda node: role(graph, node, marks, gradients, timeline)
     known: dict[tuple[Any, int], str] = {}
     unrecorded = {node for node in graph.outputs if not node.requires_grad}
     marks.tooltip = lambda node: UNRECORDED if node in unrecorded else rules(graph, node, known)
@@ -135,7 +135,7 @@ def named_sequences(names: Mapping[str, Any] | None) -> dict[str, Sequence[Any]]
     }
 
 
-def role(node: Node, marks: Marks, gradients: Mapping[Node, Node], timeline: Timeline) -> str:
+def role(graph: Graph, node: Node, marks: Marks, gradients: Mapping[Node, Node], timeline: Timeline) -> str:
     if node in gradients:
         return "gradient"
     if node.name == "seed" and node in marks.backward:
@@ -144,7 +144,12 @@ def role(node: Node, marks: Marks, gradients: Mapping[Node, Node], timeline: Tim
         return "initial"
     if node in marks.names and isinstance(node, Leaf) and not node.requires_grad:
         return "input"
-    return "tensor" if node in marks.names and node.op is not None else default_role(node)
+    named = node in marks.names or default_role(node) == "tensor"
+    if node in marks.sums:
+        return "loss" if node in graph.outputs and named else "op"
+    if named and node in timeline.tracks and node.op is not None:
+        return "state"
+    return "tensor" if named and node.op is not None else default_role(node)
 
 
 def after_seed(graph: Graph) -> set[Node]:

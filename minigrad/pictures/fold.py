@@ -58,10 +58,10 @@ class Folding(Board):
                 self.uses[operand] = self.uses.get(operand, 0) + 1
         for node in graph:
             if not isinstance(node, Leaf) and self.stand_in(node) is node:
-                self.add_result(node, self.group(node))
+                self.add_result(node, self.group_of(node))
         self.drawn: set[tuple[str, str]] = set()
         for node in graph:
-            if isinstance(node, Leaf) or self.stand_in(node) is not node:
+            if isinstance(node, Leaf) or self.stand_in(node) is not node or self.unchanged(node) is not None:
                 continue
             if node in self.home:
                 self.lead(node)
@@ -69,16 +69,19 @@ class Folding(Board):
                 self.lead_growing(node)
             else:
                 for i, operand in operand_nodes(node):
-                    self.join(Arrow(self.source(operand), self.ellipse(node), operand=self.operand_number(node, i)))
+                    self.join(Arrow(self.source(operand), self.box_of(node), operand=self.operand_number(node, i), place=i))
         for node in graph:  # such as the total, which the last iteration has
             like = self.stand_in(node)
             if like is not node and self.marks.role(node) != "op" and self.marks.role(like) == "op":
                 box = self.add(self.value_box(node, self.marks.role(node)), None)
                 self.connect(Arrow(self.exits[like], box, "first", f"t = {self.timeline.steps[node]}"))
-        self.add_leaves(self.group)
+        self.add_leaves(self.group_of)
 
     def loops(self) -> list[Loop]:
         return [*self.timeline.folded.loops, *self.timeline.folded.maps]
+
+    def slot(self, node: Node) -> str:
+        return str(node.number) if node in self.home else ""
 
     def stand_in(self, node: Node) -> Node:
         """The node that stands for it: of an op in a loop that of one iteration, of one that grows that of the last."""
@@ -87,7 +90,7 @@ class Folding(Board):
         loop, _, i = self.home[node]
         return loop.body[i]
 
-    def group(self, node: Node) -> Group | None:
+    def group_of(self, node: Node) -> Group | None:
         """The frame of the loops of the same steps."""
         if node in self.home:
             steps = [self.timeline.steps[next(iter(step.values()))] for step in self.home[node][0].iterations]
@@ -108,15 +111,19 @@ class Folding(Board):
             self.picture.groups.append(group)
         return self.groups[first, last]
 
-    def ellipse(self, node: Node) -> str:
-        return f"n{self.graph.index[node]}"
-
     def source(self, operand: Node) -> str:
         """The box of an operand; leaves get theirs when they are first used."""
         operand = self.stand_in(operand)
         if operand not in self.exits:
-            self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), None)
+            self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), self.place_of(operand))
         return self.exits[operand]
+
+    def place_of(self, operand: Node) -> Group | None:
+        """The frame of the loop that alone reads a leaf."""
+        if not isinstance(operand, Leaf) or self.marks.role(operand) == "initial":
+            return None
+        groups = {id(group := self.group_of(user)): group for user in self.users.get(operand, ())}
+        return next(iter(groups.values())) if len(groups) == 1 else None
 
     def join(self, arrow: Arrow) -> None:
         """An arrow; where many would be the same, one."""
@@ -127,22 +134,22 @@ class Folding(Board):
     def lead(self, node: Node) -> None:
         """The arrows to an op of a loop, from whatever its tables say that it reads."""
         loop, _, i = self.home[node]
-        op = self.ellipse(node)
+        op = self.box_of(node)
         for k, operand in operand_nodes(node):
             place, number = (i, k), self.operand_number(node, k)
             for j in loop.inside.get(place, ()):
-                self.connect(Arrow(self.exits[loop.body[j]], op, operand=number))
+                self.connect(Arrow(self.exits[loop.body[j]], op, operand=number, place=k))
             if place in loop.invariant:
-                self.connect(Arrow(self.source(operand), op, operand=number))
+                self.connect(Arrow(self.source(operand), op, operand=number, place=k))
             if place in loop.per_step:
-                self.enter(loop, loop.per_step[place], node, number)
+                self.enter(loop, loop.per_step[place], node, number, k)
             if place in loop.carried:
                 self.lead_back(loop, place, op)
             for n, x in loop.first.get(place, {}).items():
                 if isinstance(x, Node):
-                    self.join(Arrow(self.source(x), op, "first", f"t = {self.timeline.steps[loop.iterations[n][i]]}"))
+                    self.join(Arrow(self.source(x), op, "first", f"t = {self.timeline.steps[loop.iterations[n][i]]}", place=k))
 
-    def enter(self, loop: Loop, each: dict[int, Any], node: Node, number: str) -> None:
+    def enter(self, loop: Loop, each: dict[int, Any], node: Node, number: str, k: int) -> None:
         """What comes from outside, another node in each iteration: of other loops their ops; one box for all leaves that are
         read once, such as x[t], and boxes of their own for a few that are read again and again, such as weights in turns."""
         each = {n: x for n, x in each.items() if isinstance(x, Node)}
@@ -151,9 +158,9 @@ class Folding(Board):
         together = [x for x in kinds if isinstance(x, Leaf) and x not in self.exits and not several]
         for x in together[:1]:
             box = self.value_box(self.name_by_t(loop, each, x), self.marks.role(x))
-            self.exits |= dict.fromkeys(together, self.add(box, self.group(node)))
+            self.exits |= dict.fromkeys(together, self.add(box, self.group_of(node)))
         for source in dict.fromkeys(map(self.source, kinds)):
-            self.join(Arrow(source, self.ellipse(node), operand=number))
+            self.join(Arrow(source, self.box_of(node), operand=number, place=k))
 
     def name_by_t(self, loop: Loop, each: dict[int, Any], leaf: Node) -> Node:
         """Note the name of the leaf that stands for those of all iterations: x[t], or [t] if they differ and have no name."""
@@ -166,15 +173,15 @@ class Folding(Board):
 
     def lead_growing(self, node: Node) -> None:
         """The arrows to an op of what grows: what earlier iterations made comes back, all of it or the last."""
-        op, steps = self.ellipse(node), self.timeline.steps
+        op, steps = self.box_of(node), self.timeline.steps
         for k, operand in operand_nodes(node):
             if operand in self.timeline.turns and steps[operand] < steps[node]:
                 every = sum(x in self.timeline.turns for x in node.operands) > 1 and node.op.variadic
                 stem = self.stem(self.stand_in(operand)) or operand.op.name
                 label = f"all {stem}[s], s < t" if every else f"{stem}[t-{steps[node] - steps[operand]}]"
-                self.join(Arrow(self.source(operand), op, "loop", label))
+                self.join(Arrow(self.source(operand), op, "loop", label, place=k))
             else:
-                self.join(Arrow(self.source(operand), op, operand=self.operand_number(node, k)))
+                self.join(Arrow(self.source(operand), op, operand=self.operand_number(node, k), place=k))
 
     def lead_back(self, loop: Loop, place: tuple[int, int], op: str) -> None:
         """What is carried: from the end of the iteration before."""
@@ -183,11 +190,12 @@ class Folding(Board):
             source = op if j == place[0] else self.exits[loop.body[j]]  # what an op made itself leads around it
             if place[0] in self.sums[loop]:
                 if j == max(entry.ops):
-                    self.connect(Arrow(source, op, "sum loop", "sum so far"))
+                    self.connect(Arrow(source, op, "sum loop", "sum so far", place=place[1]))
             else:
                 stem, sign = self.stem(loop.body[j]), "+" if self.timeline.ways[loop][0] < 0 else "-"
                 back = f"t{sign}{entry.lag}" if entry.lag else "t"
-                self.connect(Arrow(source, op, "loop", f"{stem}[{back}]" if stem else back if entry.lag > 1 else ""))
+                words = f"{stem}[{back}]" if stem else back if entry.lag > 1 else ""
+                self.connect(Arrow(source, op, "loop", words, place=place[1]))
 
     def index_text(self, node: Node) -> str:
         loop, _, i = self.home.get(node, (None, 0, 0))

@@ -43,7 +43,7 @@ class Ranking:
     def put_beside(self) -> None:
         """Parameters, targets and constants that one op alone reads stand at its left."""
         template = self.template
-        for element in template.elements.values():
+        for element in reversed(template.elements.values()):
             if element.role not in BESIDE or template.into[element] or len(template.out[element]) != 1 or element.line:
                 continue
             op = template.out[element][0]

@@ -25,7 +25,7 @@ def nested(graph: Graph, marks: Marks, title: str, depth: int) -> Picture:
     for node in graph:
         if not isinstance(node, Leaf):
             board.draw(node)
-    board.add_leaves(board.group)
+    board.add_leaves(board.group_of)
     for group in [None, *board.picture.all_groups()]:  # the steps of one sequence in a row
         inside = board.picture.groups if group is None else group.groups
         keep_order(board.picture, [part for part in inside if part.title.startswith("t = ") and not part.groups])
@@ -37,7 +37,7 @@ class Nesting(Board):
 
     depth = 0
 
-    def group(self, node: Node) -> Group | None:
+    def group_of(self, node: Node) -> Group | None:
         """The innermost frame of a node; frames are made when they are first needed."""
         here: Group | None = None
         for place in list(node.scope or ())[: self.depth]:
@@ -51,7 +51,7 @@ class Nesting(Board):
         return here
 
     def draw(self, node: Node) -> None:
-        here = self.group(node)
+        here = self.group_of(node)
         sources = [(i, operand, self.source(operand, here)) for i, operand in operand_nodes(node)]
         op = self.add_result(node, here)
         for i, operand, source in sources:
@@ -67,7 +67,7 @@ class Nesting(Board):
                 self.add(Box(alias, "alias", lines, self.tooltip(operand), emphasis=self.emphasis(operand)), group)
             return alias
         if operand not in self.exits:
-            self.exits[operand] = self.add(self.value_box(operand, role), self.group(operand))
+            self.exits[operand] = self.add(self.value_box(operand, role), self.group_of(operand))
         return self.exits[operand]
 
 

@@ -82,8 +82,9 @@ class Template:
         self.elements: dict[str, Element] = {}
         self.strips: dict[str, Element] = {}  # by box the element that it stands for
         self.of_box: dict[str, Element] = {}
-        self.begins = {box.id: box for group in picture.groups if group.begins for box in group.boxes}
+        self.begins = self.beginnings()
         for column in self.columns:
+            column.boxes = [box for box in column.boxes if box.id not in self.begins]
             for box in column.boxes:
                 element = self.element(box.slot or box.id)
                 if box.role == "strip" and box.slot:
@@ -100,8 +101,7 @@ class Template:
             if arrow.source in self.begins:
                 begun.append(arrow)
                 continue
-            source, target = self.at(arrow.source), self.at(arrow.target)
-            offset = 1 if arrow.role in LOOPS else self.offset(self.home[arrow.source], self.home[arrow.target])
+            source, target, offset = self.at(arrow.source), self.at(arrow.target), self.offset(arrow)
             if offset:
                 carried.append((source, target, offset, arrow))
             else:
@@ -118,8 +118,30 @@ class Template:
         self.find_cores(carried)
         self.find_lines(carried, begun)
 
-    def offset(self, here: int, there: int) -> int:
-        """How many frames one column is after another; what stands between two frames is next to both."""
+    def beginnings(self) -> dict[str, Box]:
+        """What the first steps read in the place of what is carried: nothing leads to it, and elsewhere its every operand comes
+        from another step."""
+        found = {box.id: box for group in self.picture.groups if group.begins for box in group.boxes}
+        boxes = {box.id: box for column in self.columns for box in column.boxes}
+        slot = {id: box.slot or id for id, box in boxes.items()}
+        reached = {arrow.target for arrow in self.arrows}
+        carried: dict[tuple[str, int], set[str]] = defaultdict(set)
+        out: dict[str, list[Arrow]] = defaultdict(list)
+        for arrow in self.arrows:
+            out[arrow.source].append(arrow)
+            if arrow.source not in found and self.offset(arrow) and arrow.source in reached:
+                carried[slot[arrow.target], arrow.place].add(slot[arrow.source])
+        for id, box in boxes.items():
+            alone = id not in reached and out[id] and box.role not in ("alias", "strip", "seed")
+            if alone and all(carried[slot[arrow.target], arrow.place] - {slot[id]} for arrow in out[id]):
+                found[id] = box
+        return found
+
+    def offset(self, arrow: Arrow) -> int:
+        """How many frames later an arrow ends; what stands between two frames is next to both."""
+        if arrow.role in LOOPS:
+            return 1
+        here, there = self.home[arrow.source], self.home[arrow.target]
         if here == there:
             return 0
         first, last = min(here, there), max(here, there)
@@ -292,7 +314,8 @@ class Template:
             target = self.at(arrow.target)
             line = by_source.get(target) if arrow.target in self.strips else by_operand.get((target, arrow.place))
             if line is None:  # a sequence of one step
-                backwards = self.picture.groups[-1].begins and self.begins[arrow.source] in self.picture.groups[-1].boxes
+                last = self.picture.groups[-1]
+                backwards = last.begins and self.begins[arrow.source] in last.boxes and last is not self.picture.groups[0]
                 line = Line(len(self.lines), -1 if backwards else 1, False, target, [], [target] if target.line is None else [])
                 line.first = line.last = self.home[arrow.target]
                 if target.line is None:

@@ -18,8 +18,6 @@ from .strips import strip
 
 __all__ = ["unroll"]
 
-KEEPING = ("sum", "mean", "reshape")  # ops that leave one number as it is
-
 
 def unroll(graph: Graph, marks: Marks, title: str = "") -> Picture:
     """The picture of a graph with a group for each time step; without scopes called ``t`` there is none."""
@@ -27,7 +25,7 @@ def unroll(graph: Graph, marks: Marks, title: str = "") -> Picture:
     for node in graph:
         if not isinstance(node, Leaf):
             board.draw(node)
-    board.add_leaves(board.group)
+    board.add_leaves(board.group_of)
     for node, t in board.steps.items():
         board.groups[t].backward |= node in marks.backward
     board.picture.groups = [group for group in board.picture.groups if group.boxes]
@@ -64,10 +62,6 @@ class Unrolling(Board):
                 group.repeated, group.kind = True, f"{group.kind} folded {last - first}"
                 self.folded[group.id] = (first, last)
         self.picture.groups.append(self.end)
-        self.users: dict[Node, list[Node]] = {}
-        for node in graph:
-            for _, operand in operand_nodes(node):
-                self.users.setdefault(operand, []).append(node)
         self.parameters: dict[str, list[Node]] = {}  # by the box that reads them, what is drawn anew beside it
         for node in graph:
             if not self.hidden(node) and node.op is not None:
@@ -77,12 +71,12 @@ class Unrolling(Board):
         self.order = {group.id: i for i, group in enumerate(self.picture.groups)}
         self.growing = self.those_that_grow()
 
-    def group(self, node: Node) -> Group | None:
+    def group_of(self, node: Node) -> Group | None:
         t = self.steps.get(node)
         return None if t is None else self.groups[t]
 
     def hidden(self, node: Node) -> bool:
-        group = self.group(node)
+        group = self.group_of(node)
         return group is not None and group.id in self.folded
 
     def box_of(self, node: Node) -> str:
@@ -93,25 +87,18 @@ class Unrolling(Board):
     def slot(self, node: Node) -> str:
         return self.slots.get(node, "")
 
-    def unchanged(self, node: Node) -> Node | None:
-        if node not in self.steps or node.op.name not in KEEPING or self.marks.role(node) != "op":
-            return None
-        operand = next(iter(node.parents))
-        alone = operand.shape and all(n == 1 for n in operand.shape) and len(self.users[operand]) == 1
-        return operand if alone and operand.op is not None and self.steps.get(operand) == self.steps[node] else None
-
     def draw(self, node: Node) -> None:
         if self.hidden(node):
-            here = self.group(node)
+            here = self.group_of(node)
             for i, operand in operand_nodes(node):
                 origin = self.marks.cuts.get(operand, operand)
-                there = self.group(origin)
+                there = self.group_of(origin)
                 if there is not None and there is not here and not self.apart(operand, node):
                     source = self.source(operand, node, i)
                     self.lead(source, self.strip_of(node if node in self.marks.sums else origin, here), operand, node, i)
             return
-        places = {group.id: group for _, operand in operand_nodes(node) if (group := self.group(operand)) is not None}
-        here = self.group(node)
+        places = {group.id: group for _, operand in operand_nodes(node) if (group := self.group_of(operand)) is not None}
+        here = self.group_of(node)
         gathers = node.op.variadic and len([id for id in places if here is None or id != here.id]) > 2
         sources = [] if gathers else [(i, operand, self.source(operand, node, i)) for i, operand in operand_nodes(node)]
         op = self.add_result(node, here)
@@ -126,7 +113,7 @@ class Unrolling(Board):
     def lead(self, source: str, target: str, operand: Node, user: Node, i: int) -> None:
         """An arrow; between two boxes that stand for several nodes only one."""
         block = self.marks.blocks.get(user)
-        merged = block is not None or self.place[target] is not self.group(user) or self.hidden(user) or source[0] == "p"
+        merged = block is not None or self.place[target] is not self.group_of(user) or self.hidden(user) or source[0] == "p"
         if merged and (source, target) in self.drawn:
             return
         self.drawn.add((source, target))
@@ -146,14 +133,14 @@ class Unrolling(Board):
     def source(self, operand: Node, user: Node, i: int) -> str:
         """The box from which `operand` goes to its user. A leaf gets its box when it is first used."""
         operand = self.marks.cuts.get(operand, operand)
-        group = self.group(user)
+        group = self.group_of(user)
         if self.hidden(operand):
-            return self.strip_of(operand, self.group(operand))
+            return self.strip_of(operand, self.group_of(operand))
         if self.drawn_anew(operand, user):
             return self.beside(operand, user)
         role = self.marks.role(operand)
         if operand not in self.exits:
-            place = self.start_of(user) if role == "initial" and group is not None else self.group(operand)
+            place = self.start_of(user) if role == "initial" and group is not None else self.group_of(operand)
             box = self.value_box(operand, role)
             box.slot = f"{self.slot(user)}.{i}" if place is not None and not place.begins else ""
             self.exits[operand] = self.add(box, place)
@@ -168,9 +155,12 @@ class Unrolling(Board):
     def drawn_anew(self, operand: Node, user: Node) -> bool:
         """Whether a step that is shown has a box of its own for it."""
         operand = self.marks.cuts.get(operand, operand)
-        group = self.group(user)
+        group = self.group_of(user)
+        if isinstance(operand, Leaf) and self.marks.track(operand):
+            return False  # a first state that is learnt
         if group is None and self.steps:  # beside the steps parameters are drawn as in them
-            return self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)
+            learnt = self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)
+            return learnt or (self.marks.apart(operand, user) and operand in self.steps)
         inside = group is not None and not self.hidden(operand)
         return inside and self.marks.role(operand) != "initial" and self.apart(operand, user)
 
@@ -178,26 +168,31 @@ class Unrolling(Board):
         """The small box that stands for it beside its user: one for all parameters of an op, or one each where each has its own
         share of the gradient."""
         target = self.box_of(user)
-        every = [operand] if self.marks.uses else self.parameters[target]
+        every = self.parameters[target]
         id = f"p{'_'.join(str(self.graph.index[x]) for x in every)}_{target}"
         if id not in self.boxes:
-            notes = [self.marks.uses.get((x, self.steps.get(user, max(self.steps.values()))), ("", None)) for x in every]
+            t = self.steps.get(user, max(self.steps.values(), default=0))
+            uses = [self.marks.uses.get((x, t), ("", None)) for x in every]
+            heats = [heat for _, heat in uses if heat is not None]
             names = [self.marks.alias(x) or self.lines(x)[0] for x in every]
-            lines = [", ".join(names)] if len(names) < 3 else [", ".join(names[: -(-len(names) // 2)]) + ",", ", ".join(names[-(-len(names) // 2) :])]
-            lines += [note for note, _ in notes if note]
+            if any(note for note, _ in uses):
+                lines = [f"{name} {note}" for name, (note, _) in zip(names, uses, strict=True)]
+            else:
+                half = len(names) if len(names) < 3 else -(-len(names) // 2)
+                lines = [", ".join(part) for part in (names[:half], names[half:]) if part]
             tips = "\n".join(self.tooltip(x) for x in every)
-            box = Box(id, "alias", lines, tips, heat=notes[0][1], emphasis=self.emphasis(every[0], user))
+            box = Box(id, "alias", lines, tips, heat=max(heats, default=None), emphasis=self.emphasis(every[0], user))
             block = self.marks.blocks.get(user)
-            if self.group(user) is not None:
-                box.slot = f"p{block.slot if block else self.slot(user)}" + (f".{every[0].number}" if self.marks.uses else "")
-            self.add(box, self.group(user))
+            if self.group_of(user) is not None:
+                box.slot = f"p{block.slot if block else self.slot(user)}"
+            self.add(box, self.group_of(user))
         return id
 
     def apart(self, operand: Node, user: Node) -> bool:
         """Whether a step draws `operand` anew: parameters, and what is made outside of the steps and used in several."""
         if self.marks.apart(operand, user) or (self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)):
             return True
-        if self.group(operand) is not None:
+        if self.group_of(operand) is not None:
             return False
         return len({self.steps.get(other) for other in self.users.get(operand, ())} - {None}) > 2
 
@@ -238,7 +233,7 @@ class Unrolling(Board):
         role = "backward" if node in self.marks.backward else "gathered"
         chain: dict[str, None] = {}
         for i, operand in operand_nodes(node):
-            group = self.group(operand)
+            group = self.group_of(operand)
             if group is None or group is self.place[op]:
                 self.lead(self.source(operand, node, i), op, operand, node, i)
                 continue

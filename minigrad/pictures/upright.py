@@ -23,10 +23,11 @@ __all__ = ["upright"]
 GAP, LANE = 12.0, 4.5  # between ranks, and for each further line that runs sideways there
 BETWEEN = 8.0  # columns
 HEAD = 19.0  # of a frame, for its title
-AHEAD = 20.0  # from the beginning of a line to the first frame
-LOOP_LANE = 9.0  # between lines that lead back around a frame
+AHEAD = 16.0  # from the beginning of a line to the first frame
+LOOP_LANE, LOOP_DROP = 9.0, 16.0  # between lines that lead back around a frame, beside it and below it
 ROUND = ("op", "backward", "unit", "collect")
-MARGIN = 6.0
+MARGIN = 5.0
+LIKE = {"recurrent": "recurrent", "loop": "recurrent", "gathered": "gathered", "sum loop": "gathered"}
 
 
 def upright(picture: Picture) -> Layout:
@@ -291,7 +292,7 @@ class Scene:
         a, b = self.template.of_box[arrow.source], self.template.of_box[arrow.target]
         if arrow.role != "flow" or a.line is None or a.line is not b.line:
             return ""
-        return next((way.role for _, _, way in a.line.ways if way.role in ("recurrent", "gathered")), "")
+        return next((LIKE[way.role] for _, _, way in a.line.ways if way.role in LIKE), "")
 
     def along(self, line: Line, a: Element, b: Element, arrow: Arrow) -> Way:
         """The way of an arrow from one step to another: to its row, along it, and from it to the reader."""
@@ -339,14 +340,14 @@ class Scene:
     def around(self, column: Column, points: list[Point], rest: list[Point], arrow: Arrow) -> Way:
         """Back from the end of a step to its beginning, around its frame."""
         self.loops += 1
-        out = LOOP_LANE * self.loops
+        out, down = LOOP_LANE * self.loops, LOOP_DROP * self.loops
         left = self.left[column.number] - out
         right = self.left[column.number] + self.made.widths[column.kind] + out
-        bottom = -PADDING - out - 4
+        bottom = -PADDING - down
         (_, y), (_, v) = points[-1], rest[0]
         middle = (left + right) / 2
         corners = [*points, (right, y), (right, bottom), (left, bottom), (left, v), *rest]
-        return Way(corners, (middle, bottom - 11))
+        return Way(corners, (middle, bottom + 4))
 
     # -- the whole -------------------------------------------------------------------------------------------------
 

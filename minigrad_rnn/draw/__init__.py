@@ -21,7 +21,7 @@ from .cells import cell_view
 from .compare import compare
 from .figure import figure
 from .marks import describe, gate_blocks, marks_of
-from .overlays import OVERLAYS, Measured, measure, put
+from .overlays import OVERLAYS, Measured, measure, number, put
 from .playing import playback
 
 __all__ = ["both", "compare", "folded", "unrolled"]
@@ -151,17 +151,10 @@ def turning_points(made: Run, steps: Any) -> tuple[int, ...]:
 
 
 def add_totals(picture: Picture, found: Measured) -> None:
-    """Boxes for the whole gradient of each parameter, after the last step."""
-    boxes = [
-        Box(
-            f"total{i}",
-            "parameter",
-            [leaf.name or "", f"|dL/d{(leaf.name or '')[:1] or 'p'}| {size:.1e}"],
-            "the sum of all its shares",
-        )
-        for i, (leaf, size) in enumerate(found.totals.items())
-    ]
-    picture.groups.append(Group("totals", "sum over the steps", boxes))
+    """A box with the whole gradient of each parameter, after the last step."""
+    lines = [f"|dL/d{leaf.name or 'p'}| {number(size)}" for leaf, size in found.totals.items()]
+    boxes = [Box("totals", "parameter", lines, "the sums of all shares")]
+    picture.groups.append(Group("totals", "sum over the steps", boxes, kind="totals"))
 
 
 def folded(

@@ -119,7 +119,7 @@ def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
     for node, gates in sorted(goals.items(), key=lambda pair: pair[0].number):
         if len(gates) == 1:
             (gate,) = gates
-            found = block(f"g{graph.index[gate]}", (f"{gate.name}", gate.op.name, f"{said[gate]}"), lines[node], gate.name or "")
+            found = block(f"g{graph.index[gate]}", (f"{gate.name}", f"{said[gate]}".removesuffix(" gate")), lines[node], gate.name or "")
         else:
             where = "".join(c for c in places[node] if c.isalnum())
             found = block(f"a_{where}", ("U x + W h + b",), lines[node], "affine")
