@@ -21,6 +21,7 @@ from minigrad.norms import norm
 
 from . import models
 from .cells import RNNCell
+from .figure import blank
 from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
 from .reading import Body, Reading, read
 from .saturation import saturated, saturates
@@ -296,8 +297,10 @@ class GradientFlow:
         return "\n".join(lines)
 
     def plot(self, path: Path_ | None = None, layer: int = -1) -> Any:
-        """A figure of a layer, of norms, gains and matrix; saved if a path is given. Needs matplotlib (the extra `plot`)."""
-        figure, axes = blank(12 if self.matrix else 8, 3.6, 3 if self.matrix else 2)
+        """A figure of a layer, of norms, gains and matrix; saved if a path is given. A notebook shows it. Needs matplotlib (the
+        extra `plot`)."""
+        figure = blank(12 if self.matrix else 8, 3.6)
+        axes = figure.subplots(1, 3 if self.matrix else 2)
         norms = {f"|dL/d{name}|": a[layer] for name, a in self.norms.items()}
         draw(axes[0], norms, f"{self.kinds[layer]}: gradient of the loss", "time step t")
         gains = {name: a[layer] for name, a in self.gains.items()} | {"bound": self.bound[layer] + 0 * self.losses}
@@ -433,12 +436,13 @@ class Comparison(dict[str, GradientFlow]):
         return "\n".join(lines)
 
     def plot(self, path: Path_ | None = None, title: str = "what is left of the gradient", axes: Any = None) -> Any:
-        """A figure of all decays, saved if a path is given; or drawn into `axes`. Needs matplotlib (the extra `plot`)."""
-        figure, (own,) = blank(7, 4.5, 1) if axes is None else (axes.figure, [axes])
-        draw(own, {label: flow.decay() for label, flow in self.items()}, title, "steps back in time")
+        """A figure of all decays, saved if a path is given; or drawn into `axes`. A notebook shows it. Needs matplotlib (the
+        extra `plot`)."""
+        axes = blank(7, 4.5).subplots() if axes is None else axes
+        draw(axes, {label: flow.decay() for label, flow in self.items()}, title, "steps back in time")
         if path is not None:
-            figure.savefig(path, dpi=150)
-        return figure
+            axes.figure.savefig(path, dpi=150)
+        return axes.figure
 
 
 compare = Comparison
@@ -477,15 +481,6 @@ def carriers(state: Node, at: Mapping[Node, Any]) -> set[Node]:
             continue
         found.add(node)
     return found
-
-
-def blank(width: float, height: float, panels: int) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install 'minigrad-rnn[plot]'") from error
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(1, panels, squeeze=False)[0]
 
 
 def draw(axes: Any, lines: Mapping[str, np.ndarray], title: str, xlabel: str) -> None:

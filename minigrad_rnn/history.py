@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .figure import blank
 from .saving import _file, _replace
 
 __all__ = ["History"]
@@ -71,12 +72,9 @@ class History:
         _replace(_file(os.path.realpath(path)), text.getvalue().encode())
 
     def plot(self, path: Path_ | None = None) -> Any:
-        """A figure of loss and gradient norm by update, saved if a path is given. Needs matplotlib (the extra `plot`)."""
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError("plots need matplotlib: pip install 'minigrad-rnn[plot]'") from error
-        figure = Figure(figsize=(7, 5), layout="constrained")
+        """A figure of loss and gradient norm by update, saved if a path is given. A notebook shows it. Needs matplotlib (the
+        extra `plot`)."""
+        figure = blank(7, 5)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         updates = np.arange(1, len(self.loss) + 1)
         above.plot(updates, self.loss, color="#1f4e79", linewidth=1, label="training")

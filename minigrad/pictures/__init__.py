@@ -17,7 +17,7 @@ from ..tensor import Tensor
 from .board import Block, Marks
 from .details import as_names, marks_for, named_sequences, values_at_hand, values_saved
 from .dot import to_dot
-from .drawing import Drawing, drawn, keep_within
+from .drawing import Drawing, Page, drawn, keep_within
 from .fold import drawn_as, fold
 from .fold import fold as folded
 from .page import Playback, Shown, own_boxes
@@ -31,6 +31,7 @@ __all__ = [
     "Drawing",
     "Graph",
     "Marks",
+    "Page",
     "Playback",
     "Shown",
     "Timeline",
@@ -67,7 +68,8 @@ def draw(
     the last three are drawn; ``steps="all"``, ``"0-3,48-49"`` or a list of numbers chooses others. ``fold=True`` draws each
     loop once, with an arrow back for what it carries. With `depth` instead every scope is a frame in that of its parent, as
     deep as that. Save it with ``.save("graph.svg")`` (also .png, .pdf, .dot); in a notebook it shows itself. As .html it is a
-    page that plays the forward and the backward pass, with the values and gradients.
+    page that plays the forward and the backward pass, with the values and gradients: ``.page()`` shows that in a notebook,
+    ``.view()`` in the web browser.
 
     `show` is what is written at the nodes: "shape", "dtype", "value" and "grad", small arrays in full, others as least, mean
     and greatest element. A value is known if the backward pass needs it, if `names` has its tensor, or if it follows from

@@ -1,6 +1,7 @@
-"""A graph as DOT text, which can be saved, or shown in a notebook."""
+"""A graph as DOT text, which can be saved, or shown in a notebook; its names are those of the package graphviz."""
 
 import contextlib
+import html
 import os
 import tempfile
 import uuid
@@ -20,7 +21,9 @@ from minigrad.pictures.table import placed
 from minigrad.pictures.upright import upright
 from minigrad.snapshot import Graph
 
-_SUFFIXES = (".dot", ".gv", ".svg", ".png", ".pdf", ".html")
+Name = str | os.PathLike[str]
+
+FORMATS = ("dot", "gv", "svg", "png", "pdf", "html")
 _NOTEBOOK_TIMEOUT = 20.0
 _MANY_BOXES = 2000
 _LIMIT = 20_000
@@ -49,6 +52,7 @@ class Drawing:
         self._picture = picture
         self._layout = layout
         self._playback = playback
+        self._too_slow = ""  # for a notebook: what was said
 
     @property
     def source(self) -> str:
@@ -70,42 +74,102 @@ class Drawing:
         return self._source
 
     @overload
-    def render(self, filename: str | os.PathLike[str], format: str, *, timeout: float = 60.0) -> Path: ...
+    def pipe(
+        self, format: str | None = None, *, encoding: None = None, quiet: bool = False, timeout: float = 60.0
+    ) -> bytes: ...
     @overload
-    def render(self, filename: str = "svg", format: None = None, *, timeout: float = 60.0) -> bytes: ...
-    @overload
-    def render(self, *, format: str, timeout: float = 60.0) -> bytes: ...
-    def render(
-        self, filename: str | os.PathLike[str] | None = None, format: str | None = None, *, timeout: float = 60.0
-    ) -> bytes | Path:
-        """Draw as ``"svg"``, ``"png"`` or ``"pdf"``; with two arguments, ``render("graph", "png")``, into that file, whose path
-        it returns, as in graphviz. Raises what :func:`minigrad.pictures.render.render` does.
+    def pipe(self, format: str | None = None, *, encoding: str, quiet: bool = False, timeout: float = 60.0) -> str: ...
+    def pipe(
+        self, format: str | None = None, *, encoding: str | None = None, quiet: bool = False, timeout: float = 60.0
+    ) -> bytes | str:
+        """The drawing as bytes: "svg" (the default), "png", "pdf", "html" (the page of :meth:`html`), "dot" or "gv" (`source`).
 
-        >>> Drawing("digraph {a -> b}").render("gif")
+        With ``encoding="utf-8"`` it is text. As nothing is ever printed, ``quiet`` changes nothing.
+
+        Raises:
+            ValueError: for another format, and for an encoding of "png" and "pdf" or one that reads the text wrongly.
+            RenderError: if it cannot be drawn; see :func:`minigrad.pictures.render.render`.
+
+        >>> Drawing("digraph {a -> b}").pipe("dot")
+        b'digraph {a -> b}'
+        >>> Drawing("digraph {a -> b}").pipe("gif")
         Traceback (most recent call last):
             ...
-        ValueError: cannot draw format 'gif'; it must be one of svg, png, pdf
+        ValueError: cannot draw format 'gif'; it must be one of dot, gv, svg, png, pdf, html
         """
-        if filename is not None and format is not None:
-            return self.save(f"{os.fspath(filename)}.{format}", timeout=timeout)
-        return render(self._source, str(filename or format or "svg"), timeout=timeout)
+        format = _known("svg" if format is None else format)
+        if encoding is not None and format in ("png", "pdf"):
+            raise ValueError(f"a {format} is bytes, not text, and has no encoding {encoding!r}: leave out encoding=")
+        if format in ("dot", "gv"):
+            data = self._source.encode("utf-8")
+        elif format == "html":
+            data = self.html(timeout=timeout).encode("utf-8", "replace")
+        elif format == "svg" and self._picture is not None and self._layout is not None:
+            data = to_svg(self._picture, self._layout).encode("utf-8")
+        else:
+            data = render(self._source, format, timeout=timeout)
+        if encoding is None:
+            return data
+        if data.decode(encoding, "replace") != (text := data.decode("utf-8")):
+            raise ValueError(f"the {format} has characters that encoding={encoding!r} reads wrongly: give encoding='utf-8'")
+        return text
 
-    def view(self) -> Path:
-        """Show it in the web browser, as the page of :meth:`html`, and return the path of that page, a temporary file."""
-        place = self.save(Path(tempfile.mkdtemp(prefix="minigrad-")) / "graph.html")
-        webbrowser.open(place.as_uri())
-        return place
+    def render(
+        self, filename: Name | None = None, directory: Name | None = None, view: bool = False, cleanup: bool = False,
+        format: str | None = None, *, outfile: Name | None = None, quiet: bool = False, quiet_view: bool = False,
+        timeout: float = 60.0,
+    ) -> Path:  # fmt: skip
+        """Write the DOT text to ``filename`` and the picture to ``filename.format``, and return the path of the picture.
+
+        As in graphviz, except that the format is "svg" by default, and that the path is a Path. The filename is ``graph.gv``
+        unless you give another; a missing folder is made. ``outfile="graph.png"`` is the path of the picture, with the DOT
+        text in ``graph.gv``. ``cleanup=True`` leaves out the DOT text; ``view=True`` opens the picture in the web browser.
+        As nothing is ever printed, ``quiet`` changes nothing. :meth:`save` writes one file, :meth:`pipe` returns bytes.
+
+        Raises what :meth:`pipe` does, and ValueError for names that would surprise you: a format, or a DOT text in graph.png.
+        Where the picture cannot be drawn, the DOT text is written all the same.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Drawing("digraph {a -> b}").render("net", folder, format="html").name, sorted(os.listdir(folder))
+        ('net.html', ['net', 'net.html'])
+        >>> Drawing("digraph {a -> b}").render("svg")
+        Traceback (most recent call last):
+            ...
+        ValueError: "svg" is a format, not a file or folder: for bytes call pipe("svg"), for a file render("svg", format="svg")
+        """
+        source, target, format = _places(filename, directory, outfile, format)
+        for place in (source, target):
+            _refuse_folder(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+        if not cleanup:
+            _replace(source, self.pipe("dot"))
+        _replace(target, self.pipe(format, timeout=timeout))
+        if view or quiet_view:
+            webbrowser.open(target.resolve().as_uri())
+        return target
+
+    def view(
+        self, filename: Name | None = None, directory: Name | None = None, cleanup: bool = False, quiet: bool = False,
+        quiet_view: bool = False, *, timeout: float = 60.0,
+    ) -> Path:  # fmt: skip
+        """Show it in the web browser, as the page of :meth:`html`, and return the path of that page.
+
+        The page is a temporary file. With a ``filename`` or a ``directory`` it is kept there, as :meth:`render` does with
+        ``format="html"``.
+        """
+        if filename is None and directory is None:
+            directory, cleanup = tempfile.mkdtemp(prefix="minigrad-"), True
+        return self.render(filename or "graph", directory, True, cleanup, "html", timeout=timeout)
 
     def svg(self) -> str:
-        """Draw as SVG text. Raises what :meth:`render` does.
+        """Draw as SVG text: ``pipe("svg", encoding="utf-8")``.
 
         >>> from minigrad.pictures.render import renderers
         >>> not renderers() or "<svg" in Drawing("digraph {a -> b}").svg()
         True
         """
-        if self._picture is not None and self._layout is not None:
-            return to_svg(self._picture, self._layout)
-        return render(self._source, "svg").decode("utf-8")
+        return self.pipe("svg", encoding="utf-8")
 
     def html(self, *, timeout: float = 60.0) -> str:
         """A web page that needs nothing else: the picture, to look around in, and the values and gradients that flow through
@@ -119,7 +183,15 @@ class Drawing:
         """
         return page(self._source, self._picture, self._playback, timeout=timeout)
 
-    def save(self, path: str | os.PathLike[str], *, timeout: float = 60.0) -> Path:
+    def page(self, height: int = 600, *, timeout: float = 60.0) -> "Page":
+        """The page of :meth:`html` for a notebook, which shows it in a frame of that height in pixels.
+
+        >>> Drawing("digraph {a -> b}").page()._repr_html_()[:24]
+        '<iframe srcdoc="&lt;!doc'
+        """
+        return Page(self.html(timeout=timeout), height)
+
+    def save(self, path: Name, *, timeout: float = 60.0) -> Path:
         """Write ``.dot``, ``.gv``, ``.svg``, ``.png``, ``.pdf`` or ``.html``, by the suffix of ``path``, and return it.
 
         ``.html`` is the page of :meth:`html`. The file is replaced whole or not at all.
@@ -137,23 +209,11 @@ class Drawing:
         ...     Drawing("digraph {a -> b}").save(f"{folder}/net.dot").name
         'net.dot'
         """
-        target = Path(path)
-        suffix = target.suffix.lower()
-        if target.is_dir():
-            raise IsADirectoryError(f"{target} is a folder; give the name of a file in it")
-        if suffix not in _SUFFIXES:
-            raise ValueError(f"cannot save as {target.name!r}; its suffix must be one of {', '.join(_SUFFIXES)}")
-        if not target.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
-        if suffix in (".dot", ".gv"):
-            data = self._source.encode("utf-8")
-        elif suffix == ".html":
-            data = self.html(timeout=timeout).encode("utf-8", "replace")
-        else:
-            try:
-                data = self.render(suffix[1:], timeout=timeout)
-            except RenderTimeout as error:
-                raise RenderTimeout(f"{error} {self._save_beside(target)}") from error
+        target = _checked(path, FORMATS)
+        try:
+            data = self.pipe(target.suffix[1:].lower(), timeout=timeout)
+        except RenderTimeout as error:
+            raise RenderTimeout(f"{error} {self._save_beside(target)}") from error
         _replace(target, data)
         return target
 
@@ -170,22 +230,114 @@ class Drawing:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         # Notebooks apply include and exclude themselves.
-        text = self.text or repr(self)
+        svg, failure = self._for_notebook()
+        text = (self.text or repr(self)).encode("utf-8", "replace").decode("utf-8")  # no message holds a lone surrogate
+        return {"image/svg+xml": svg, "text/plain": text} if svg else {"text/plain": f"{text}\n\n{failure}"}
+
+    def _repr_svg_(self) -> str | None:
+        return self._for_notebook()[0]
+
+    def _for_notebook(self) -> tuple[str | None, str]:
+        """The SVG text, or None and the reason: whatever that is, the notebook goes on."""
+        if self._too_slow:  # where the bundle has no picture IPython tries _repr_svg_ too: it must not wait twice
+            return None, self._too_slow
         try:
-            svg = self.render("svg", timeout=_NOTEBOOK_TIMEOUT).decode("utf-8")
-        except Exception as error:  # whatever it is, the notebook goes on
-            return {"text/plain": f"{text}\n\nNot shown as a picture: {error}"}
-        return {"image/svg+xml": svg, "text/plain": text}
+            return self.pipe("svg", encoding="utf-8", timeout=_NOTEBOOK_TIMEOUT), ""
+        except Exception as error:
+            failure = f"Not shown as a picture: {error}"
+            if isinstance(error, RenderTimeout):
+                self._too_slow = failure
+            return None, failure
 
     if not TYPE_CHECKING:  # there a misspelt attribute is an error
 
         def __getattr__(self, name):
-            hint = '; .view() shows it in the browser, .save("x.svg") writes a file' if name in ("show", "pipe") else ""
+            hint = '; .view() shows it in the browser, .save("x.svg") writes a file' if name == "show" else ""
             raise AttributeError(f"a Drawing has no {name}{hint}", name=name, obj=self)
 
     def __repr__(self) -> str:
         lines = len(self._source.splitlines())
         return f'Drawing({lines} line{"s" * (lines != 1)} of DOT; .save("x.svg") or .source)'
+
+
+class Page:
+    """A web page (``html``) that a notebook shows in a frame of its own. It cannot touch the notebook.
+
+    >>> Page("<!doctype html><p>hello</p>")
+    Page(27 characters of HTML; .save("x.html") or .html)
+    """
+
+    def __init__(self, html: str, height: int = 600) -> None:
+        if not isinstance(height, int) or height <= 0:
+            raise ValueError(f"the height of a page is a number of pixels, such as 600, not {height!r}")
+        self.html = html
+        self.height = height
+
+    def save(self, path: Name) -> Path:
+        """Write it as ``.html`` and return the path. The file is replaced whole or not at all."""
+        target = _checked(path, ("html",))
+        _replace(target, self.html.encode("utf-8", "replace"))
+        return target
+
+    def _repr_html_(self) -> str:
+        # In ASCII: read in another encoding the script would not have its hash, and not run.
+        page = html.escape(self.html).encode("ascii", "xmlcharrefreplace").decode("ascii")
+        frame = f'sandbox="allow-scripts" width="100%" height="{self.height}" style="border: 0"'
+        return f'<iframe srcdoc="{page}" title="A recorded graph, step by step" {frame}></iframe>'
+
+    def __repr__(self) -> str:
+        return f'Page({len(self.html):,} characters of HTML; .save("x.html") or .html)'
+
+
+def _known(format: str) -> str:
+    if format not in FORMATS:
+        raise ValueError(f"cannot draw format {format!r}; it must be one of {', '.join(FORMATS)}")
+    return format
+
+
+def _checked(path: Name, formats: tuple[str, ...]) -> Path:
+    """The path of a file to write in a folder that is there, whose suffix is one of the formats."""
+    target = Path(path)
+    _refuse_folder(target)
+    if target.suffix[1:].lower() not in formats:
+        raise ValueError(f"cannot save as {target.name!r}; its suffix must be one of .{', .'.join(formats)}")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
+    return target
+
+
+def _refuse_folder(target: Path) -> None:
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; give the name of a file in it")
+
+
+def _places(filename: Name | None, directory: Name | None, outfile: Name | None, format: str | None) -> tuple[Path, Path, str]:
+    """Where `render` writes the DOT text and the picture, and the format of that."""
+    folder = Path(directory or "")
+    if outfile is not None:
+        target = Path(outfile)
+        suffix = _known(target.suffix[1:].lower())
+        if format not in (None, suffix):
+            raise ValueError(f"outfile={str(target)!r} is a {suffix}, and format={format!r} another: leave out format=")
+        source = Path(filename or target.with_suffix(".gv"))
+        format = suffix
+    else:
+        for given in (filename, directory):
+            if format is None and str(given).lower() in FORMATS:
+                name = filename or "graph"
+                raise ValueError(
+                    f'"{given}" is a format, not a file or folder: for bytes call pipe("{given}"), '
+                    f'for a file render("{name}", format="{given}")'
+                )
+        format = _known("svg" if format is None else format)
+        source = Path(filename or "graph.gv")
+        target = folder / f"{source}.{format}"
+    if source.suffix[1:].lower() in ("svg", "png", "pdf", "html"):
+        raise ValueError(
+            f"{source.name} would hold the DOT text, and the picture {target.name}: for one file call save({str(source)!r}), "
+            f"for both leave out {source.suffix}"
+        )
+    return folder / source, target, format
 
 
 def _replace(target: Path, data: bytes) -> None:

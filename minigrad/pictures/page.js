@@ -265,12 +265,15 @@ document.addEventListener("keydown", (event) => {
   const action = actions[event.key];
   if (action && (view || length)) { event.preventDefault(); action(); }
 });
-$("search").addEventListener("submit", (event) => { event.preventDefault(); nextHit(); });
+$("query").addEventListener("keydown", (event) => { // not "submit": the frame of a notebook has none
+  if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); nextHit(); }
+});
 $("query").addEventListener("input", () => search($("query").value));
 scrub.addEventListener("input", () => go(scrub.value, false));
 const buttons = {
   first: actions.Home, before: actions.p, after: actions.n, play: actions[" "], turn: actions.b, out: actions["-"],
   in: actions["+"], fit, steps: actions.F, parts: actions.G, keys: actions["?"],
+  close: () => $("help").close(),
 };
 for (const [id, action] of Object.entries(buttons)) $(id).addEventListener("click", () => action());
 

@@ -39,6 +39,13 @@ LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy"  # of these colou
 MOST_ROOTS = 4
 
 
+# A notebook shows the page in a frame, which may be hidden at first: then nothing in it has a size yet that can be measured.
+_STARTS = """\
+if (self === top) start();
+else new ResizeObserver((_, sizes) => { if (innerWidth) { sizes.disconnect(); start(); } }).observe(document.documentElement);
+"""
+
+
 class Shown(NamedTuple):
     """How the nodes appear in a picture."""
 
@@ -80,7 +87,7 @@ def page(source: str, picture: Picture | None, playback: Playback | None, *, tim
     folder = files("minigrad.pictures")
     parts_of_it = ("picture.js", "page.js", "page.css", "page.html")
     moves, plays, style, frame = ((folder / name).read_text(encoding="utf-8") for name in parts_of_it)
-    script = f'"use strict";\n(() => {{\n{moves}\n{plays}}})();\n'
+    script = f'"use strict";\n{{\nconst start = () => {{\n{moves}\n{plays}}};\n{_STARTS}}}\n'
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     parts = {

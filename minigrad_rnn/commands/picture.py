@@ -10,7 +10,7 @@ from pathlib import Path
 import minigrad as mg
 import minigrad_rnn as rnn
 from minigrad.errors import RenderTimeout
-from minigrad.pictures import drawing
+from minigrad.pictures.drawing import FORMATS
 
 from .. import building
 from ..data.batch import Batch
@@ -31,8 +31,8 @@ def draw(options: Namespace) -> int:
     view = options.view or "unrolled"
     check_view(told, view, options)
     path = options.out or Path(f"{told.name}-{view}.svg")
-    if path.suffix.lower() not in drawing._SUFFIXES:
-        raise UsageError(f"--out is the name of a file that ends in one of {', '.join(drawing._SUFFIXES)}, not {path.name!r}")
+    if path.suffix[1:].lower() not in FORMATS:
+        raise UsageError(f"--out is the name of a file that ends in one of .{', .'.join(FORMATS)}, not {path.name!r}")
     check_place(path, "--out")
     batch = one_sequence(told, options)
     steps = len(batch.inputs) + (len(batch.targets) if isinstance(told.model, rnn.EncoderDecoder) else 0)

@@ -14,7 +14,7 @@ import pytest
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.pictures import Drawing, renderers
+from minigrad.pictures import drawing, renderers
 from minigrad_rnn import building
 from minigrad_rnn.cli import main
 from minigrad_rnn.commands import flows
@@ -179,7 +179,7 @@ def test_a_picture_that_cannot_be_rendered(error, here, monkeypatch, capsys):
     def refuse(*args, **options):
         raise error
 
-    monkeypatch.setattr(Drawing, "render", refuse)
+    monkeypatch.setattr(drawing, "render", refuse)
     assert run("draw hello --out new.png") == 1
     assert str(error) in capsys.readouterr().err
     assert not Path("new.png").exists()

@@ -131,7 +131,7 @@ def test_the_picture_of_the_hello_step_renders(hello):
         pytest.skip("no renderer")
     text = re.sub(r"<[^>]*>", " ", hello.graph.svg())
     assert "h5 = tanh" in text
-    assert hello.graph.render("png").startswith(b"\x89PNG")
+    assert hello.graph.pipe("png").startswith(b"\x89PNG")
 
 
 def test_too_many_boxes(hello, monkeypatch):

@@ -1,18 +1,25 @@
 """Saving drawings whole or not at all, and showing them in a notebook without ever failing."""
 
 import importlib.metadata
+import inspect
+import itertools
 import os
 import shutil
 import stat
 import webbrowser
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import graphviz
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from minigrad.errors import RendererMissing, RenderError, RenderTimeout
 from minigrad.pictures import drawing
-from minigrad.pictures.drawing import Drawing
+from minigrad.pictures.drawing import FORMATS, Drawing, Page
 from minigrad.pictures.render import renderers
 
 SOURCE = 'digraph {\n  a -> "Ω é"\n}\n'
@@ -65,13 +72,10 @@ def test_repr_is_short() -> None:
     assert repr(Drawing("digraph {}")) == 'Drawing(1 line of DOT; .save("x.svg") or .source)'
 
 
-def test_what_graphviz_own_drawings_can_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_result(monkeypatch, SVG)
-    made = Drawing(SOURCE)
-    assert made.render(format="png") == made.render("png") == SVG
+def test_show_is_called_view() -> None:
     with pytest.raises(AttributeError, match=r"has no show; \.view\(\) shows it in the browser, \.save"):
-        made.show()
-    assert not hasattr(made, "something")
+        Drawing(SOURCE).show()
+    assert not hasattr(Drawing(SOURCE), "something")
 
 
 # Saving.
@@ -104,7 +108,7 @@ def test_a_bare_name_is_saved_in_the_working_folder(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("name", ["net", "net.gif", ".svg", "net.svg.gz"])
 def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"must be one of \.dot, \.gv, \.svg, \.png, \.pdf"):
+    with pytest.raises(ValueError, match=r"must be one of \.dot, \.gv, \.svg, \.png, \.pdf, \.html"):
         Drawing(SOURCE).save(tmp_path / name)
     assert os.listdir(tmp_path) == []
 
@@ -219,6 +223,156 @@ def test_other_failures_write_nothing(error: RenderError, tmp_path: Path, monkey
     assert os.listdir(tmp_path) == []
 
 
+# As in the package graphviz.
+
+
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures say which format they are, whoever draws them."""
+
+    def dot(command: list[str], *, cwd: Path | None = None, **options: object) -> None:
+        *options, last = map(str, command)
+        (format,) = (option[2:] for option in options if option.startswith("-T"))
+        name = options[options.index("-o") + 1] if "-o" in options else f"{last}.{format}"
+        (Path(cwd or "") / name).write_text(format, encoding="utf-8")
+
+    monkeypatch.setattr(graphviz.backend.execute, "run_check", dot)
+    monkeypatch.setattr(drawing, "render", lambda source, format, timeout: format.encode())
+
+
+def files(folder: Path) -> dict[Path, str]:
+    return {path.relative_to(folder): path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file()}
+
+
+def test_render_writes_what_graphviz_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch)
+    wishes: list[dict[str, Any]] = [{"format": format} for format in ("svg", "png", "pdf")]
+    wishes += [{"outfile": Path("v1.2.svg")}, {"outfile": "made/x.png"}, {"outfile": "x.pdf", "format": "pdf"}]
+    cases = itertools.product([None, "net", "net.gv", Path("out/v1.2")], [None, "a/b"], [False, True], wishes)
+    for i, (filename, directory, cleanup, wish) in enumerate(cases):
+        found = []
+        for maker in (graphviz.Source(SOURCE, filename="graph.gv"), Drawing(SOURCE)):
+            folder = tmp_path / f"{i} {type(maker).__name__}"
+            (folder / "made").mkdir(parents=True)
+            monkeypatch.chdir(folder)
+            path = maker.render(filename, directory=directory, cleanup=cleanup, **wish)
+            found.append((Path(path), files(folder)))
+        assert found[0] == found[1]
+    assert i == 95
+
+
+@pytest.mark.parametrize("name", ["render", "view", "pipe"])
+def test_the_arguments_are_those_of_graphviz(name: str) -> None:
+    theirs = list(inspect.signature(getattr(graphviz.Source, name)).parameters)
+    ours = list(inspect.signature(getattr(Drawing, name)).parameters)
+    left_out = {"renderer", "formatter", "neato_no_op", "engine", "raise_if_result_exists", "overwrite_source"}
+    assert set(theirs) - left_out <= set(ours)
+    positional = {"render": 6, "view": 6, "pipe": 2}[name]
+    assert theirs[:positional] == ours[:positional]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_pipe_save_and_render_give_the_same(format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch)
+    made = Drawing(SOURCE)
+    data = made.pipe(format)
+    assert made.save(tmp_path / f"saved.{format}").read_bytes() == data
+    assert made.render("rendered", tmp_path, format=format).read_bytes() == data
+    assert made.render(format, tmp_path, format=format).read_bytes() == data  # a file of that name
+    assert (tmp_path / format).read_text(encoding="utf-8") == SOURCE
+    if format in ("png", "pdf"):
+        with pytest.raises(ValueError, match=f"a {format} is bytes, not text.*'utf-8': leave out"):
+            made.pipe(format, encoding="utf-8")
+    else:
+        assert made.pipe(format, encoding="utf-8") == data.decode("utf-8")
+
+
+@given(text=st.text(st.characters(codec="utf-8")), encoding=st.sampled_from(["ascii", "latin-1", "UTF-8", "utf-16", "cp1252"]))
+def test_an_encoding_gives_the_text_or_an_error(text: str, encoding: str) -> None:
+    if text.encode("utf-8").decode(encoding, "replace") == text:
+        assert Drawing(text).pipe("dot", encoding=encoding) == text
+    else:
+        with pytest.raises(ValueError, match=f"encoding='{encoding}' reads wrongly: give encoding='utf-8'"):
+            Drawing(text).pipe("dot", encoding=encoding)
+
+
+def test_pipe_draws_svg_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = use_result(monkeypatch, SVG)
+    assert Drawing(SOURCE).pipe() == Drawing(SOURCE).pipe(quiet=True) == SVG
+    assert Drawing(SOURCE).svg() == SVG.decode()
+    assert calls == [("svg", 60.0)] * 3
+
+
+@pytest.mark.parametrize("format", ["gif", "", "SVG", ".svg", 5, ["svg"]])
+def test_another_format_is_refused(format: Any, tmp_path: Path) -> None:
+    for call in (Drawing(SOURCE).pipe, lambda format: Drawing(SOURCE).render("net", tmp_path / "new", format=format)):
+        with pytest.raises(ValueError, match=r"cannot draw format .*; it must be one of dot, gv, svg, png, pdf, html$"):
+            call(format)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "SVG"])
+def test_a_format_is_not_taken_for_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hint = r'"{0}" is a format.* pipe\("{0}"\), for a file render\("{1}", format="{0}"\)'
+    with pytest.raises(ValueError, match=hint.format(name, name)):
+        Drawing(SOURCE).render(name)
+    with pytest.raises(ValueError, match=hint.format(name, "net")):
+        Drawing(SOURCE).render("net", name)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"filename": "net.png"}, ValueError, r"net\.png would hold the DOT text, .* net\.png\.svg: .*save\('net\.png'\)"),
+        ({"filename": "a.html", "format": "svg"}, ValueError, r"save\('a\.html'\), for both leave out \.html"),
+        ({"outfile": "net.gif"}, ValueError, r"cannot draw format 'gif'"),
+        ({"outfile": "net"}, ValueError, r"cannot draw format ''"),
+        ({"outfile": "net.svg", "format": "png"}, ValueError, r"outfile='net\.svg' is a svg, and format='png'"),
+        ({"filename": "folder"}, IsADirectoryError, r"folder is a folder; give the name"),
+        ({"outfile": "folder.svg"}, IsADirectoryError, r"folder\.svg is a folder"),
+    ],
+)
+def test_names_that_surprise_are_refused(
+    arguments: dict[str, str], error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "folder.svg"):
+        Path(name).mkdir()
+    with pytest.raises(error, match=message):
+        Drawing(SOURCE).render(**arguments)
+    assert files(tmp_path) == {}
+
+
+def test_where_render_cannot_draw_the_dot_text_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_result(monkeypatch, RendererMissing("none"))
+    with pytest.raises(RendererMissing):
+        Drawing(SOURCE).render("net", tmp_path)
+    assert files(tmp_path) == {Path("net"): SOURCE}
+
+
+def test_a_drawing_is_viewed_in_the_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    place = Drawing(SOURCE).view()
+    assert opened == [place.as_uri()]
+    assert place.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert os.listdir(place.parent) == ["graph.html"]
+    shutil.rmtree(place.parent)
+    assert Drawing(SOURCE).view("net", "out", True, quiet=True) == Path("out/net.html")
+    assert list(files(tmp_path)) == [Path("out/net.html")]
+    assert Drawing(SOURCE).view(directory="other") == Path("other/graph.html")
+    assert files(tmp_path)[Path("other/graph")] == SOURCE
+    for wish in ({"view": True}, {"quiet_view": True}):
+        assert Drawing(SOURCE).render("net", format="svg", **wish) == Path("net.svg")
+    assert opened[1:] == [
+        (tmp_path / name).resolve().as_uri() for name in ("out/net.html", "other/graph.html", "net.svg", "net.svg")
+    ]
+
+
 # The notebook.
 
 
@@ -226,7 +380,8 @@ def test_a_notebook_gets_picture_and_text(monkeypatch: pytest.MonkeyPatch) -> No
     calls = use_result(monkeypatch, SVG)
     shown = Drawing(SOURCE, text="a -> b")._repr_mimebundle_(include=None, exclude=None)
     assert shown == {"image/svg+xml": SVG.decode(), "text/plain": "a -> b"}
-    assert calls == [("svg", 20.0)]
+    assert Drawing(SOURCE)._repr_svg_() == SVG.decode()
+    assert calls == [("svg", 20.0)] * 2
 
 
 def test_without_text_a_notebook_gets_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,11 +390,23 @@ def test_without_text_a_notebook_gets_the_repr(monkeypatch: pytest.MonkeyPatch) 
     assert made._repr_mimebundle_()["text/plain"] == repr(made)
 
 
-@pytest.mark.parametrize("error", [RenderError("bad DOT"), RendererMissing("get one"), RenderTimeout("slow")])
-def test_a_notebook_falls_back_on_text(error: RenderError, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_result(monkeypatch, error)
-    shown = Drawing(SOURCE, text="a -> b")._repr_mimebundle_()
-    assert shown == {"text/plain": f"a -> b\n\nNot shown as a picture: {error}"}
+@pytest.mark.parametrize(
+    "error", [RenderError("bad DOT"), RendererMissing("get one"), RenderTimeout("slow"), OSError("full"), ValueError("why")]
+)
+def test_a_notebook_falls_back_on_text(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = use_result(monkeypatch, error)
+    made = Drawing(SOURCE, text="a -> b")
+    assert made._repr_mimebundle_() == {"text/plain": f"a -> b\n\nNot shown as a picture: {error}"}
+    assert made._repr_svg_() is None
+    assert len(calls) == (1 if isinstance(error, RenderTimeout) else 2)  # nobody waits twice
+
+
+def test_a_renderer_that_came_later_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Drawing(SOURCE)
+    use_result(monkeypatch, RendererMissing("get one"))
+    assert made._repr_svg_() is None
+    use_result(monkeypatch, SVG)
+    assert made._repr_svg_() == SVG.decode()
 
 
 def test_a_notebook_without_a_renderer_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +418,54 @@ def test_a_notebook_without_a_renderer_says_how_to_get_one(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("source", ["", "digraph {", "\x00", 'digraph {"\udc80"}'])
 def test_a_notebook_never_fails(source: str) -> None:
-    assert "text/plain" in Drawing(source)._repr_mimebundle_()
+    made = Drawing(source, text=source)
+    assert made._repr_mimebundle_()["text/plain"].encode("utf-8")
+    assert made._repr_svg_() is None
+    assert made.page()._repr_html_().isascii()
+
+
+class Frames(HTMLParser):
+    """The tags of a text, with their attributes as a browser reads them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        raise AssertionError(f"outside of the frame: {data!r}")
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"])), st.integers(1, 5000))
+@example('</iframe><script>alert(\'"&amp;")</script>', 600)
+def test_a_page_stays_in_its_frame(text: str, height: int) -> None:
+    shown = Page(text, height)._repr_html_()
+    assert shown.isascii()
+    ((tag, attributes),) = Frames(shown).tags
+    assert tag == "iframe"
+    assert attributes["srcdoc"] == text
+    assert attributes["sandbox"] == "allow-scripts"
+    assert (attributes["height"], attributes["width"]) == (str(height), "100%")
+
+
+def test_a_page_is_that_of_html(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch)
+    made = Drawing(SOURCE).page(height=400)
+    assert made.html == Drawing(SOURCE).html()
+    assert made.save(tmp_path / "net.html").read_bytes() == Drawing(SOURCE).pipe("html")
+    assert repr(made) == f'Page({len(made.html):,} characters of HTML; .save("x.html") or .html)'
+    with pytest.raises(ValueError, match=r"cannot save as 'net\.svg'; its suffix must be one of \.html"):
+        made.save(tmp_path / "net.svg")
+
+
+@pytest.mark.parametrize("height", [0, -1, "600px", None, 1.5])
+def test_a_page_has_a_height_in_pixels(height: Any) -> None:
+    with pytest.raises(ValueError, match=r"height of a page is a number of pixels, such as 600, not "):
+        Drawing(SOURCE).page(height)
 
 
 # A real renderer.
@@ -270,24 +484,3 @@ def test_real_pictures_are_saved(suffix: str, start: bytes, tmp_path: Path) -> N
     saved = Drawing(SOURCE).save(tmp_path / f"my réseau Ω.{suffix}")
     assert saved.read_bytes().startswith(start)
     assert os.listdir(tmp_path) == [saved.name]
-
-
-def test_a_drawing_is_rendered_into_a_file_as_graphviz_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "render", lambda source, format, timeout: f"{format} of {source}".encode())
-    picture = Drawing("digraph {a -> b}")
-    place = picture.render(str(tmp_path / "graph"), format="png")
-    assert place == tmp_path / "graph.png"
-    assert place.read_bytes() == b"png of digraph {a -> b}"
-    assert picture.render(tmp_path / "v1.2", "svg").name == "v1.2.svg"
-    assert picture.render() == picture.render("svg") == picture.render(format="svg") == b"svg of digraph {a -> b}"
-    with pytest.raises(ValueError, match=r"cannot save as 'graph\.gif'"):
-        picture.render("graph", format="gif")
-
-
-def test_a_drawing_is_viewed_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", opened.append)
-    place = Drawing("digraph {a -> b}").view()
-    assert opened == [place.as_uri()]
-    assert place.read_text(encoding="utf-8").startswith("<!doctype html>")
-    shutil.rmtree(place.parent)

@@ -356,6 +356,18 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown" if event["text"] else "rawKeyDown", **event)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
+    @contextlib.contextmanager
+    def frame(self):
+        """Inside of the one frame of the page."""
+        outside, self.session = self.session, None
+        (target,) = [t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "iframe"]
+        self.session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        self.call("Log.enable")
+        try:
+            yield self
+        finally:
+            self.session = outside
+
     def state(self):
         return self.js("minigrad.state()")
 
@@ -608,6 +620,42 @@ def test_wide_narrow_light_and_dark(browser, lstm, width, height, scheme):
     ink, paper = page.js("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
     light = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, paper)]
     assert (light[0] > light[1]) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("height", [400, 600])
+def test_a_notebook_shows_the_page_in_a_frame(browser, lstm, tmp_path, height, hidden):
+    style = f"width: 1000px; display: {'none' if hidden else 'block'}"
+    text = f"<!doctype html><div id='cell' style='{style}'>{lstm[1].page(height)._repr_html_()}</div>"
+    (tmp_path / "x.html").write_text(text + "<script>minigrad = 'not in the frame'</script>", encoding="utf-8")
+    page = browser.open(tmp_path / "x.html", 1200, 900)
+    page.js("cell.style.display = 'block'")
+    frame = page.js(rectangle("iframe"))
+    assert (frame["height"], frame["width"]) == (height, 1000)
+    with page.frame():
+        for _ in range(200):
+            if page.js("Boolean(window.minigrad)"):
+                break
+            time.sleep(0.05)
+        stage, panel, foot = (page.js(rectangle(selector)) for selector in ("#stage", "#panel", "footer"))
+        assert stage["bottom"] == panel["bottom"] == foot["top"]
+        assert foot["bottom"] == height
+        for position in ("", "minigrad.go(minigrad.forward, false)"):  # at first, and at the beginning of the backward pass
+            page.js(position)
+            ring = page.js(rectangle(".ring.now"))
+            assert inside(ring, stage)
+            assert ring["width"] > 20
+        page.js("document.getElementById('keys').click()")
+        page.js("document.querySelector('#help button').click()")
+        assert not page.js("document.getElementById('help').open")
+        page.js("minigrad.search('tanh')")
+        page.js("document.getElementById('query').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}))")
+        assert page.state()["node"] in page.state()["found"]
+        assert (
+            page.js("(() => { try { return String(parent.document); } catch (error) { return error.name; } })()")
+            == "SecurityError"
+        )
+    assert page.errors == []
 
 
 def test_no_name_runs_or_breaks_the_page(browser, tmp_path):
