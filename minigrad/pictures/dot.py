@@ -1,8 +1,8 @@
 """A picture as DOT text. All that is known of Graphviz' attributes is known here.
 
-Where a picture has a layout, Graphviz only draws it: its engines nop2 and ``neato -n2`` take every place as it is given, and
-the engine ``dot`` does so where the text says ``layout=nop2``. A picture of nested frames Graphviz lays out itself, from left to
-right: ``newrank`` together with unseen edges from the end of each step to the beginning of the next keeps steps in one row.
+Where a picture has a layout, Graphviz only draws it: ``layout=nop2`` lets every engine take each place as it is given. A
+picture of nested frames it lays out itself, from left to right: ``newrank`` together with unseen edges from the end of each
+step to the beginning of the next keeps steps in one row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .layout import TITLE, Layout, cubics
 from .picture import Arrow, Box, Group, Picture
 from .sizes import SECOND, font, text_width
 from .svg import with_head
-from .theme import BACKGROUND, FAINT, HEATS, LINES, STRONG, arrow_width, colour, ink_on, heat_class, shade
+from .theme import BACKGROUND, FAINT, HEATS, LINES, STRONG, arrow_width, colour, heat_class, ink_on, shade
 
 __all__ = ["to_dot"]
 
@@ -94,7 +94,9 @@ class Writer:
         """Bare words that begin at x, on the base line y."""
         width = text_width(line, points) + 4
         look = {"shape": "plaintext", "style": "", "label": text([line], "l"), "fontsize": f"{points:g}", "tooltip": " "}
-        dot.node(f"{id}_words", **look, fontcolor=colour(ink), **self.at(x + width / 2 - 2, y + points / 3, width, 1.2 * points))
+        dot.node(
+            f"{id}_words", **look, fontcolor=colour(ink), **self.at(x + width / 2 - 2, y + points / 3, width, 1.2 * points)
+        )
 
     def write(self, dot: graphviz.Digraph, part: Picture | Group) -> None:
         for box in sorted(part.boxes, key=lambda box: box.role != "cell"):  # frames first: the others stand on them
@@ -159,7 +161,7 @@ class Writer:
         if self.layout:
             way = self.layout.arrows[id(arrow)]
             points = way.points
-            points = [*points[:-1:1 + len(points) // MOST_CORNERS], points[-1]]
+            points = [*points[: -1 : 1 + len(points) // MOST_CORNERS], points[-1]]
             short, _ = with_head(points, 5.5)
             tip = self.place(*points[-1])
             look["pos"] = f"e,{tip} " + " ".join(self.place(x, y) for x, y in cubics(short))

@@ -181,7 +181,7 @@ class Drawing:
         >>> Drawing("digraph {a -> b}").html()[:15]
         '<!doctype html>'
         """
-        return page(self._source, self._picture, self._playback, timeout=timeout)
+        return page(self._source, self._picture, self._layout, self._playback, timeout=timeout)
 
     def page(self, height: int = 600, *, timeout: float = 60.0) -> "Page":
         """The page of :meth:`html` for a notebook, which shows it in a frame of that height in pixels.

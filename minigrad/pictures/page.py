@@ -28,8 +28,10 @@ from .board import step_of
 from .details import values_saved, values_that_follow
 from .dot import printable
 from .inline import compact
+from .layout import Layout
 from .picture import Picture
 from .render import render
+from .svg import to_svg
 
 __all__ = ["Playback", "Shown", "own_boxes", "page"]
 
@@ -66,22 +68,25 @@ class Playback:
     notes: tuple[str, ...] = ()  # said above the picture
 
 
-def page(source: str, picture: Picture | None, playback: Playback | None, *, timeout: float = 60.0) -> str:
-    """The page, as HTML. Without a renderer the picture is drawn plainly where its layout is known, else listed.
+def page(
+    source: str, picture: Picture | None, layout: Layout | None, playback: Playback | None, *, timeout: float = 60.0
+) -> str:
+    """The page, as HTML. Where the layout is not known and there is no renderer, the nodes are listed.
 
-    >>> text = page("digraph {a -> b}", None, None)
+    >>> text = page("digraph {a -> b}", None, None, None)
     >>> text.startswith("<!doctype html>"), "http://" in text.replace("http://www.w3.org/", "")
     (True, False)
     """
     nothing = "This page has a picture and nothing to play: it was not drawn from one recorded graph."
     notes = list(playback.notes) if playback else [nothing]
-    try:
-        drawn = compact(render(source, "svg", timeout=timeout).decode("utf-8"))
-    except (RendererMissing, RenderError) as error:
-        has_layout = picture is not None and (picture.in_row or any(box.at for box in picture.boxes))
-        drawn = plain(picture) if picture is not None and has_layout else ""
-        how = "The picture is drawn plainly" if drawn else "There is no picture, the nodes are listed instead"
-        notes.append(f"{how}: {str(error).splitlines()[0]}")
+    if picture is not None and layout is not None:
+        drawn = to_svg(picture, layout, in_page=True)
+    else:
+        try:
+            drawn = compact(render(source, "svg", timeout=timeout).decode("utf-8"))
+        except (RendererMissing, RenderError) as error:
+            drawn = ""
+            notes.append(f"There is no picture, the nodes are listed instead: {str(error).splitlines()[0]}")
     data: dict[str, Any] = recorded(playback, picture, notes) if playback else {"nodes": []}
     data |= {"title": picture.title if picture else "", "groups": groups(picture), "notes": notes}
     folder = files("minigrad.pictures")
@@ -229,8 +234,9 @@ def own_boxes(
     of its twin, the node that stands for it in a folded picture."""
     found: dict[Node, list[str]] = {}
     for box in picture.all_boxes() if picture else []:
-        if number := re.match(r"[nvp](\d+)(_|$)", box.id):
-            found.setdefault(graph.nodes[int(number[1])], []).append(box.id)
+        if numbers := re.match(r"[nvp](\d+(?:_\d+)*)(_|$)", box.id):
+            for number in numbers[1].split("_"):
+                found.setdefault(graph.nodes[int(number)], []).append(box.id)
     return found | {node: [*found.get(twin, []), *found.get(node, [])] for node, twin in twins.items() if twin is not node}
 
 

@@ -30,14 +30,15 @@ class Box:
     """One thing in a picture. `role` says what it is, and so what it looks like; `lines` is its text."""
 
     id: str
-    # op, slice, tensor, input, state, parameter, alias, initial, output, target, constant, loss, gradient, block (of ops), strip
-    # (of folded steps), collect (an element of a list), cell (a frame that others stand on), words
+    # op, backward, slice, tensor, input, state, parameter, alias, initial, output, target, constant, loss, gradient, block (of
+    # ops), strip (of folded steps), collect (an element of a list), cell (a frame that others stand on), unit, words, sign
     role: str
     lines: list[str]
     tooltip: str = ""
     slot: str = ""  # what is the same in every time step has the same
     heat: float | None = None  # 0 to 1, how strongly it is coloured; None: not at all
     pieces: list[Piece] = field(default_factory=list)  # of a strip
+    track: str = ""  # of a strip: what it shows
     emphasis: str = ""  # strong, faint or plain
     at: Place | None = None  # in a table
 

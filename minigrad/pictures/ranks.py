@@ -89,8 +89,8 @@ class Ranking:
     # -- what stands above what ------------------------------------------------------------------------------------
 
     def constrain(self) -> None:
-        """Pairs (low, high), one by one: the order of the rows, what flows, what stands above a core. One that would close a cycle
-        is left out; its arrow runs down."""
+        """Pairs (low, high), one by one: the order of the rows, what flows, what stands above a core. One that would close a
+        cycle is left out; its arrow runs down."""
         template, lines = self.template, self.template.lines
         rows: list[tuple[Node, Node]] = [
             (low, high)
@@ -172,7 +172,7 @@ class Ranking:
         self.rank = rank
         for node in order:
             rank[node] = max((rank[low] + 1 for low in self.under[node]), default=0)
-        highest = {}
+        highest: dict[Node, float] = {}
         for node in reversed(order):
             ups = [highest[high] for high in self.above[node]]
             highest[node] = rank[node] if isinstance(node, Line) or not ups else max(rank[node], min(ups) - 1)

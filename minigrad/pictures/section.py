@@ -6,6 +6,7 @@ import random
 from bisect import bisect_right, insort
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .picture import Arrow
 from .sizes import size
@@ -145,7 +146,7 @@ class Section:
         if source.rank == target.rank:
             self.level.append((source, target))
             return Path(items, weight)
-        for one, other in zip(items, items[1:], strict=False):
+        for one, other in pairwise(items):
             pair = (one, other) if one.rank < other.rank else (other, one)
             more = 4.0 if one.kind == other.kind == "pass" else 1.0 if pair[0].kind == "pass" else 0.0
             self.segments[pair] = max(self.segments.get(pair, 0.0), weight + more)
@@ -236,7 +237,7 @@ class Section:
                 item.at = i
 
     def sort(self, first: bool) -> None:
-        """Each item to the middle of its neighbours, up and down through the ranks; then neighbours change places while it helps."""
+        """Each item to the middle of its neighbours, up and down through the ranks; then neighbours change places."""
         for row in self.rows:
             if first:
                 row.sort(key=lambda item: (self.depth[item] * (-1 if self.runs_left(item) else 1), item.number))
@@ -258,7 +259,7 @@ class Section:
         self.rows = best[1]
         self.count_places()
         for _ in range(SWEEPS):
-            if not any([self.swap(row) for row in self.rows]):
+            if not sum(self.swap(row) for row in self.rows):
                 break
 
     def runs_left(self, item: Item) -> bool:
@@ -290,7 +291,7 @@ class Section:
         before: list[list[tuple[int, float]]] = [[] for _ in chains]
         behind: list[list[tuple[int, float]]] = [[] for _ in chains]
         for row in self.rows:
-            for a, b in zip(row, row[1:], strict=False):
+            for a, b in pairwise(row):
                 gap = a.right + b.left + between(a, b)
                 before[b.chain].append((a.chain, gap))
                 behind[a.chain].append((b.chain, gap))
@@ -309,7 +310,7 @@ class Section:
         pulls = [(a, b, weight) for (a, b), weight in self.segments.items()]
         for line in self.template.lines:
             pins = [item for item in (self.enter.get(line), *map(self.items.get, line.pins)) if item is not None]
-            pulls += [(a, b, 0.6) for a, b in zip(pins, pins[1:], strict=False)]
+            pulls += [(a, b, 0.6) for a, b in pairwise(pins)]
         pulls += [(a, b, 2.0) for a, b in self.level]
         for a, b, weight in pulls:
             if a.chain != b.chain:
@@ -351,7 +352,7 @@ class Section:
                 lows.insert(i, low.at)
                 highs.insert(i, high.at)
                 above[low], below[high] = high, low
-        chains = []
+        chains: list[list[Item]] = []
         for row in self.rows:
             for item in row:
                 if item not in below:

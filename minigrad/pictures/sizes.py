@@ -13,7 +13,12 @@ FONTS = {"op": 11.0, "backward": 11.0, "slice": 8.5, "alias": 9.0, "constant": 9
          "words": 10.0, "input": 11.0, "target": 11.0, "output": 11.0, "initial": 11.0, "parameter": 11.0}  # fmt: skip
 LEAST = {"op": (34.0, 22.0), "backward": (34.0, 22.0), "slice": (30.0, 14.0), "alias": (30.0, 17.0), "constant": (30.0, 17.0),
          "block": (44.0, 32.0), "gate": (44.0, 32.0), "collect": (6.0, 6.0)}  # fmt: skip
-WIDTHS = dict.fromkeys("il'|", 0.25) | dict.fromkeys("I ,.:;![]/tfj()-rs", 0.36) | dict.fromkeys("ABCDEFGHKNOPQRSTUVXYZ&+=<>~", 0.7) | {"m": 0.85, "w": 0.75, "W": 0.97, "M": 0.86, "@": 1.02}
+WIDTHS = (
+    dict.fromkeys("il'|", 0.25)
+    | dict.fromkeys("I ,.:;![]/tfj()-rs", 0.36)
+    | dict.fromkeys("ABCDEFGHKNOPQRSTUVXYZ&+=<>~", 0.7)
+    | {"m": 0.85, "w": 0.75, "W": 0.97, "M": 0.86, "@": 1.02}
+)
 SECOND = 2.2  # by so many points later lines are smaller than the first
 
 
@@ -59,5 +64,7 @@ def size(box: Box) -> tuple[float, float]:
     if box.role in ("op", "backward"):
         if len(box.lines) == 1 and len(box.lines[0]) == 1:
             return 22.0, 22.0
-        return max(width, wide + 12 if len(box.lines) == 1 else 1.2 * wide + 12), max(height, high + 9 if len(box.lines) > 1 else 0)
+        return max(width, wide + 12 if len(box.lines) == 1 else 1.2 * wide + 12), max(
+            height, high + 9 if len(box.lines) > 1 else 0
+        )
     return max(width, wide + 8), max(height, high + 5)

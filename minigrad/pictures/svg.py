@@ -1,4 +1,4 @@
-"""A picture as SVG, straight from where its layout puts everything: no renderer is needed, and one file serves light and dark."""
+"""A picture as SVG, straight from where its layout puts everything: without a renderer, and one file for light and dark."""
 
 from __future__ import annotations
 
@@ -19,40 +19,43 @@ BARE = ("words", "sign")
 BAR = 110.0  # width of the colour bar
 
 
-def to_svg(picture: Picture, layout: Layout) -> str:
-    """The SVG text; the same picture always gives the same."""
-    return Writer(picture, layout).text()
+def to_svg(picture: Picture, layout: Layout, in_page: bool = False) -> str:
+    """The SVG text, as a file or as part of a page that plays it; the same picture always gives the same."""
+    return Writer(picture, layout, in_page).text()
 
 
 class Writer:
     """An SVG being written."""
 
-    def __init__(self, picture: Picture, layout: Layout) -> None:
-        self.picture, self.layout = picture, layout
+    def __init__(self, picture: Picture, layout: Layout, in_page: bool) -> None:
+        self.picture, self.layout, self.in_page = picture, layout, in_page
         self.used: set[str] = set()
         self.heats = picture.legend is not None
         said = repr((picture.title, sorted(layout.boxes.items()), [box.lines for box in picture.all_boxes()]))
-        self.prefix = f"m{hashlib.sha256(said.encode()).hexdigest()[:6]}-"  # the styles of several pictures in a page stay apart
+        self.prefix = (
+            f"m{hashlib.sha256(said.encode()).hexdigest()[:6]}-"  # the styles of several pictures in a page stay apart
+        )
 
     def text(self) -> str:
         left, bottom, right, top = self.layout.bounds
-        inside = self.inside()
-        view = f"{left:.1f} {-top:.1f} {right - left:.1f} {top - bottom:.1f}"
-        p = self.prefix
+        inside = "\n".join(['<g class="graph">', *self.inside(), "</g>"])
+        p, width, height = self.prefix, right - left, top - bottom
         more = (
-            f"#{p}svg text{{text-anchor:middle;stroke:none}}#{p}svg path{{fill:none;stroke-linejoin:round}}#{p}svg .{p}start{{"
-            f"text-anchor:start}}#{p}svg .{p}end{{text-anchor:end}}.{p}alias{{stroke-dasharray:3 2}}"
-            f".{p}dashed{{stroke-dasharray:4 3}}"
+            f".{p}svg text{{text-anchor:middle;stroke:none}}.{p}svg path{{fill:none;stroke-linejoin:round}}"
+            f".{p}svg .{p}start{{text-anchor:start}}.{p}svg .{p}end{{text-anchor:end}}"
+            f".{p}svg .{p}alias{{stroke-dasharray:3 2}}.{p}svg .{p}dashed{{stroke-dasharray:4 3}}"
         )
-        head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" id="{p}svg" width="{right - left:.0f}" height="{top - bottom:.0f}" '
-            f'viewBox="{view}" font-family="{FONT}" role="img" aria-labelledby="{p}title {p}desc">'
-        )
+        style = f"<style>{css(p, self.used, self.heats)}{more}</style>"
+        view = f'class="{p}svg" viewBox="{left:.1f} {-top:.1f} {width:.1f} {height:.1f}" font-family="{FONT}"'
+        xmlns = 'xmlns="http://www.w3.org/2000/svg"'
+        if self.in_page:
+            return f'<svg {xmlns} id="picture" {view}>{style}<g id="view">{inside}</g></svg>'
         title = clean(self.picture.title.split("\n")[0] or "A graph of operations")
         about = f'<title id="{p}title">{title}</title><desc id="{p}desc">{clean(self.described())}</desc>'
-        style = f"<style>{css(p, self.used, self.heats)}{more}</style>"
-        ground = f'<rect class="{p}background" x="{left:.1f}" y="{-top:.1f}" width="{right - left:.1f}" height="{top - bottom:.1f}"/>'
-        return "\n".join([head, about, style, ground, '<g class="graph">', *inside, "</g>", "</svg>"]) + "\n"
+        ground = f'<rect class="{p}background" x="{left:.1f}" y="{-top:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+        said = f'role="img" aria-labelledby="{p}title {p}desc"'
+        head = f'<svg {xmlns} width="{width:.0f}" height="{height:.0f}" {view} {said}>'
+        return "\n".join([head, about, style, ground, inside, "</svg>\n"])
 
     def described(self) -> str:
         """What is drawn, for those who cannot see it."""
@@ -133,7 +136,15 @@ class Writer:
             shapes += [self.word(x - w / 2 + 8, y + h / 2 - 13, line, font(box), "pale", "start") for line in box.lines[:1]]
         else:
             for i, (line, down) in enumerate(zip(box.lines, lines_at(box), strict=True)):
-                ink = "faint-ink" if faint else f"i{heat}" if heat is not None else "ink" if i == 0 or box.role == "alias" else "pale"
+                ink = (
+                    "faint-ink"
+                    if faint
+                    else f"i{heat}"
+                    if heat is not None
+                    else "ink"
+                    if i == 0 or box.role == "alias"
+                    else "pale"
+                )
                 shapes.append(self.word(x, y - down, line, font(box, i), ink))
         return f'<g class="node" data-box="{clean(box.id)}">{"".join(shapes)}</g>'
 
@@ -173,7 +184,11 @@ def with_head(points: list[Point], length: float) -> tuple[list[Point], list[Poi
     length = min(length, max(3.5, 0.8 * whole))
     a, b = (u - x) / whole, (v - y) / whole
     m, n, half = u - a * length, v - b * length, 0.38 * length
-    return [*points[:-1], (u - 0.8 * a * length, v - 0.8 * b * length)], [(u, v), (m - b * half, n + a * half), (m + b * half, n - a * half)]
+    return [*points[:-1], (u - 0.8 * a * length, v - 0.8 * b * length)], [
+        (u, v),
+        (m - b * half, n + a * half),
+        (m + b * half, n - a * half),
+    ]
 
 
 def path(points: list[Point]) -> str:

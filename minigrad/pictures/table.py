@@ -5,8 +5,8 @@ Rows and columns are as high and wide as what stands in them. Arrows are straigh
 
 from __future__ import annotations
 
-from .layout import Layout, Point, Rectangle, Way, pieces_of
-from .picture import Arrow, Box, Picture
+from .layout import Layout, Rectangle, Way, pieces_of
+from .picture import Arrow, Picture
 from .sizes import size, text_width
 
 __all__ = ["placed"]
@@ -14,6 +14,8 @@ __all__ = ["placed"]
 COLUMN_GAP, ROW_GAP = 24.0, 20.0
 INSIDE_GAP = 4.0  # between rows of one frame
 PADDING, TITLE = 6.0, 13.0  # of a frame
+
+
 def placed(picture: Picture) -> Layout:
     """Where everything stands."""
     frames = [box for box in picture.boxes if box.role == "cell"]

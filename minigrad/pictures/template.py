@@ -1,4 +1,4 @@
-"""All time steps of a picture laid on each other: what stands in each, what leads where, and what is carried from one to the next.
+"""All time steps of a picture laid on each other: what stands in each, what leads where, and what is carried to the next.
 
 A box says by its `slot` that it is the same thing as boxes of other steps. One slot is an *element*; arrows within a step are
 edges between elements; arrows from one column to another that share a source, or an operand that they become, are one *line*,
@@ -218,14 +218,14 @@ class Template:
             return ("from", a.number, lane), target
 
         for way in carried:
-            source, target = ends(*way)
-            parent[find(source)] = find(target)
+            one, other = ends(*way)
+            parent[find(one)] = find(other)
         groups: dict[tuple, list[tuple[Element, Element, int, Arrow]]] = {}
         for way in carried:
             groups.setdefault(find(ends(*way)[0]), []).append(way)
-        lines = []
+        lines: list[Line] = []
         for ways in groups.values():
-            sources = list(dict.fromkeys(a for a, *_ in ways))
+            sources: list[Element] = list(dict.fromkeys(way[0] for way in ways))
             source = next((a for a in sources if self.core[a] >= 0), sources[0])
             far = abs(ways[0][2]) > 1
             line = Line(len(lines), 1 if ways[0][2] > 0 else -1, far, source, [(a, b, arrow) for a, b, _, arrow in ways])
@@ -386,7 +386,7 @@ def strongly_connected(after: dict[Element, dict[Element, None]]) -> list[list[E
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[here])
                 if low[here] == index[here]:
-                    component = []
+                    component: list[Element] = []
                     while not component or component[-1] is not here:
                         component.append(stack.pop())
                         on_stack.discard(component[-1])

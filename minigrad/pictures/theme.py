@@ -29,7 +29,7 @@ BOXES: dict[str, tuple[str, str, str, str]] = {
     "cell": ("#eef3fb", "#9fb3d1", "#1b2430", "#4a5f7d"),
 }
 FRAMES = {"frame": ("#f6f8fb", "#cdd6e1", "#161b22", "#343b45"), "back-frame": ("#fff8f0", "#e3b98a", "#1f1a12", "#6b5231")}
-LINES = {  # colour in light and dark, width
+LINES: dict[str, tuple[str, str, float]] = {  # colour in light and dark, width
     "flow": ("#4b535d", "#8b96a2", 1.1),
     "first": ("#4b535d", "#8b96a2", 1.1),
     "recurrent": ("#1769d2", "#5ea1f5", 2.0),
@@ -73,7 +73,7 @@ def ink_on(step: int, dark: bool) -> str:
 def colour(name: str, dark: bool = False, edge: bool = False) -> str:
     """That of a box, a frame, a line or a text."""
     if name in LINES:
-        return LINES[name][dark]
+        return LINES[name][1] if dark else LINES[name][0]
     if name in TEXTS:
         return TEXTS[name][dark]
     return (BOXES | FRAMES)[name][2 * dark + edge]
@@ -110,5 +110,3 @@ def rules(prefix: str, used: set[str], heats: bool, dark: bool) -> str:
         for k in range(HEATS):
             found.append(f".{prefix}k{k}{{fill:{shade(k / (HEATS - 1), dark)}}}.{prefix}i{k}{{fill:{ink_on(k, dark)}}}")
     return "".join(found)
-
-

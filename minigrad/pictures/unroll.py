@@ -43,9 +43,11 @@ class Unrolling(Board):
         times = set(self.steps.values())
         shown = times if marks.shown is None else times & marks.shown
         titles = {(t, t): marks.step_name(t) for t in shown}
-        for first, last in [run for kind in {marks.kind(t): None for t in times} for run in runs(
-            t for t in times - shown if marks.kind(t) == kind
-        )]:
+        for first, last in [
+            run
+            for kind in {marks.kind(t): None for t in times}
+            for run in runs(t for t in times - shown if marks.kind(t) == kind)
+        ]:
             begin, end = marks.step_name(first), marks.step_name(last)
             inside = begin if first == last else f"{begin.partition(',')[0]} ... {end[end.find('t = ') + 4 :]}"
             titles[first, last] = f"{inside}, folded"
@@ -208,14 +210,14 @@ class Unrolling(Board):
             first, last = self.folded[group.id]
             name = "" if track in ("", "sum") else self.name(operand).rpartition("[")[0]
             box = strip(id, name, first, last, self.marks.pieces.get(track, {}), self.marks.cut_steps(track))
-            box.slot = slot
+            box.slot, box.track = slot, track or slot
             self.add(box, group)
         return id
 
     # -- what gathers the steps ------------------------------------------------------------------------------
 
     def those_that_grow(self) -> set[str]:
-        """The places of ops that read one thing from each earlier step: what all of these read is one line through the steps."""
+        """The places of ops that read one thing from each earlier step: what these read is one line through the steps."""
         every: dict[str, list[list[Node]]] = {}
         for node in self.graph:
             if node.op is not None and node.op.variadic and self.slot(node):

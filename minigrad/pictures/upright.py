@@ -168,7 +168,7 @@ class Arrangement:
     def level(self, section: Section, a: Item, b: Item) -> list[Point]:
         """From one item to another of the same rank, over what stands between."""
         sign = 1 if b.x > a.x else -1
-        bottom, middle, top = self.ys[a.rank]
+        _, middle, top = self.ys[a.rank]
         low, high = min(a.x, b.x), max(a.x, b.x)
         end = b.x - sign * (b.left if sign > 0 else b.right)
         if not any(low < item.x < high and item.kind == "box" for item in section.rows[a.rank]):
@@ -360,7 +360,9 @@ class Scene:
                 high = top - bottom + HEAD
                 layout.frames[column.group.id] = (left + width / 2, bottom + high / 2, width, high)
         xs = [x for way in layout.arrows.values() for x, _ in way.points]
-        ys = [y for way in layout.arrows.values() for _, y in way.points] + [way.label_at[1] - 6 for way in layout.arrows.values()]
+        ys = [y for way in layout.arrows.values() for _, y in way.points] + [
+            way.label_at[1] - 6 for way in layout.arrows.values()
+        ]
         for x, y, w, h in (*layout.boxes.values(), *layout.frames.values()):
             xs += [x - w / 2, x + w / 2]
             ys += [y - h / 2, y + h / 2]

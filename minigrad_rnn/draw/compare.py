@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad.pictures import Drawing, Graph, drawn
 from minigrad.pictures.board import runs, shortened
-from minigrad.pictures.picture import Arrow, Box, Picture, Piece, Place
+from minigrad.pictures.picture import Arrow, Box, Picture, Place
 from minigrad.pictures.strips import chosen_steps, strip
 
 from ..stepwise import Run, run
@@ -61,14 +61,13 @@ def compare(
     count = next(iter(runs_made.values())).columns
     shown = chosen_steps(steps, count)
     picture = Picture()
-    words, rows = "", max(len(cell.state_names) for made in runs_made.values() for cell in made.cells.values())
+    rows = max(len(cell.state_names) for made in runs_made.values() for cell in made.cells.values())
     for i, (name, made) in enumerate(reversed(runs_made.items())):
         marks = marks_of(made, graphs[name], None)
-        words = put(found[name], marks, made, on)
+        picture.legend = put(found[name], marks, made, on)
         add_row(picture, name, made, marks.pieces, found[name], on, shown, 1 + rows * i)
-    add_legend(picture, on)
     of_loss = f"  |  loss: {made.words}" if made.words else ""
-    picture.title = f"{len(models)} networks over the same {count} steps{of_loss}  |  {words}" if title is None else title
+    picture.title = f"{len(models)} networks over the same {count} steps{of_loss}" if title is None else title
     return drawn(picture, graphs[next(iter(graphs))], None, "")
 
 
@@ -107,9 +106,3 @@ def add_row(
             loss = Box(f"loss{base}", "loss", ["loss", f"{made.loss.item():.3g}"], at=Place(len(places) + 1, row))
             picture.boxes.append(loss)
             picture.arrows.append(Arrow(before, loss.id))
-
-
-def add_legend(picture: Picture, scale: Scale) -> None:
-    pieces = [Piece("the colour scale", i / 29) for i in range(30)]
-    words = [f"{scale.low:.1e} ... {scale.high:.1e}"]
-    picture.boxes.append(Box("legend", "strip", words, pieces=pieces, at=Place(1, 0, 3)))

@@ -119,7 +119,9 @@ def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
     for node, gates in sorted(goals.items(), key=lambda pair: pair[0].number):
         if len(gates) == 1:
             (gate,) = gates
-            found = block(f"g{graph.index[gate]}", (f"{gate.name}", f"{said[gate]}".removesuffix(" gate")), lines[node], gate.name or "")
+            found = block(
+                f"g{graph.index[gate]}", (f"{gate.name}", f"{said[gate]}".removesuffix(" gate")), lines[node], gate.name or ""
+            )
         else:
             where = "".join(c for c in places[node] if c.isalnum())
             found = block(f"a_{where}", ("U x + W h + b",), lines[node], "affine")
@@ -129,8 +131,7 @@ def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
 
 
 def short_name(node: Node, made: Run) -> str:
-    """A parameter as formulas call it: weight_hh_l0 as W_hh, and with the number of its layer if there are several; the readout's
-    V and c."""
+    """A parameter as formulas call it: weight_hh_l0 as W_hh, with the number of its layer if there are several; V and c."""
     name = node.name or ""
     parts = re.fullmatch(r"(weight|bias)_(\w+?)_l(\d+)(_reverse)?", name)
     if parts is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from minigrad.graph import Node
@@ -67,7 +68,8 @@ class Finder:
             if box.lines and box.role not in ("alias", "op", "words", "strip", "sign"):
                 self.texts.setdefault(box.lines[0], box.id)
             if box.role == "alias":
-                self.aliases.setdefault(box.id.partition("_")[0], []).append(box.id)
+                for number in re.findall(r"\d+(?=_)", box.id.partition("n")[0].partition("v")[0]):
+                    self.aliases.setdefault(f"p{number}", []).append(box.id)
         groups = [group for group in picture.groups if group.id.startswith("folded")]
         self.folded: list[tuple[int, list[Box]]] = [(int(group.id.removeprefix("folded")), group.boxes) for group in groups]
         for box in boxes:  # of the view with a frame for each cell
