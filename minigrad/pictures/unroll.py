@@ -70,6 +70,7 @@ class Unrolling(Board):
                 beside = self.parameters.setdefault(self.box_of(node), [])
                 beside += [x for _, x in operand_nodes(node) if self.drawn_anew(x, node) and x not in beside]
         self.drawn: set[tuple[str, str]] = set()
+        self.begun: dict[tuple[str, ...], str] = {}  # first states, by what they are
         self.order = {group.id: i for i, group in enumerate(self.picture.groups)}
         self.growing = self.those_that_grow()
 
@@ -144,6 +145,12 @@ class Unrolling(Board):
         if operand not in self.exits:
             place = self.start_of(user) if role == "initial" and group is not None else self.group_of(operand)
             box = self.value_box(operand, role)
+            alike = (self.marks.track(operand), *box.lines)
+            if place in (self.start, self.end) and self.marks.track(operand):  # such as the same array wrapped several times
+                if alike in self.begun:
+                    self.exits[operand] = self.begun[alike]
+                    return self.exits[operand]
+                self.begun[alike] = box.id
             box.slot = f"{self.slot(user)}.{i}" if place is not None and not place.begins else ""
             self.exits[operand] = self.add(box, place)
         return self.exits[operand]

@@ -199,18 +199,22 @@ class Scene:
         self.picture, self.made, self.template = picture, made, made.template
         self.layout = Layout()
         self.left: list[float] = []
-        begins = [line.begin for line in self.template.lines if line.begin is not None and line.direction > 0]
-        here = max((size(box)[0] for box in begins), default=0.0) + (AHEAD if begins else 0.0)
+        begins = [box for line in self.template.lines if line.direction > 0 for box in line.begins]
+        lanes = sum(any(arrow.role in LOOPS for _, _, arrow in line.ways) for line in self.template.lines)
+        here = max((size(box)[0] for box in begins), default=0.0) + (AHEAD + lanes * LOOP_LANE if begins else 0.0)
+        self.ahead = AHEAD + lanes * LOOP_LANE
         for column in self.template.columns:
             self.left.append(here)
             here += made.widths[column.kind] + BETWEEN
+            if any(arrow.role in LOOPS and self.template.home[arrow.source] == column.number for arrow in self.template.arrows):
+                here += lanes * LOOP_LANE
         self.right = here - BETWEEN
         for column in self.template.columns:
             self.place(column)
         for line in self.template.lines:
-            if line.begin is not None:
-                self.place_begin(line)
-        self.loops = 0
+            for k, box in enumerate(line.begins):
+                self.place_begin(line, box, k)
+        self.loops: dict[Line, int] = {}  # the lanes on which lines lead back
         self.spans: dict[Line, list[list[tuple[float, float, str]]]] = defaultdict(list)
         for arrows in self.template.edges.values():
             for arrow in arrows:
@@ -255,17 +259,19 @@ class Scene:
                 x, y, _, _ = self.layout.boxes[box.id]
                 self.layout.boxes[box.id] = (x, y, wide[box.id], self.template.of_box[box.id].height)
 
-    def place_begin(self, line: Line) -> None:
-        """What the first step reads in the place of what is carried: before the first frame, or after the last."""
-        assert line.begin is not None
-        width = size(line.begin)[0]
-        ends = [self.template.home[arrow.target] for _, _, arrow in line.ways if arrow.source == line.begin.id]
+    def place_begin(self, line: Line, box: Box, k: int) -> None:
+        """What the first step reads in the place of what is carried: before the first frame, or after the last; of several the
+        first on the row, the others below it."""
+        width, height = size(box)
+        ends = [self.template.home[arrow.target] for _, _, arrow in line.ways if arrow.source == box.id]
         if line.direction > 0:
-            x = self.left[min(ends)] - AHEAD + 8 - width / 2
+            x = self.left[min(ends)] - self.ahead + 8 - width / 2
         else:
             column = self.template.columns[max(ends)]
             x = self.left[column.number] + self.made.widths[column.kind] + AHEAD - 8 + width / 2
-        self.put(line.begin, x, line.rank)
+        self.put(box, x, line.rank)
+        x, y, _, _ = self.layout.boxes[box.id]
+        self.layout.boxes[box.id] = (x, y - k * (height + 4), width, height)
 
     # -- arrows ----------------------------------------------------------------------------------------------------
 
@@ -297,9 +303,12 @@ class Scene:
     def along(self, line: Line, a: Element, b: Element, arrow: Arrow) -> Way:
         """The way of an arrow from one step to another: to its row, along it, and from it to the reader."""
         y = self.made.ys[int(line.rank)][1]
-        x, _, width, _ = self.layout.boxes[arrow.source]
+        x, v, width, _ = self.layout.boxes[arrow.source]
         row_x = x + line.direction * width / 2
         points = [(row_x, y)]
+        begins = arrow.source in self.template.begins
+        if begins and v != y:
+            points = [(row_x, v), (row_x + line.direction * 4, v), (row_x + line.direction * 4, y)]
         if arrow.source in self.template.of_box:
             column = self.column(arrow.source)
             section = self.made.sections[column.kind]
@@ -316,9 +325,14 @@ class Scene:
             return Way(self.straight(line, points, [(u - line.direction * w / 2, y)], arrow))
         section = self.made.sections[target.kind]
         rest = self.moved(self.made.corners(target.kind, section.read[line, b]), target)
+        loops = any(x.role in LOOPS for _, _, x in line.ways)
+        if begins and loops:  # as far as where what comes back enters
+            return Way([*points, (edge - LOOP_LANE * self.lane(line), y)])
         if arrow.role in LOOPS:
-            return self.around(target, points, [(edge, y), *rest[1:]], arrow)
-        return Way(self.straight(line, points, [(edge, y), *rest[1:]], arrow))
+            if a is not line.source and (line, a) in self.made.sections[target.kind].leave and line.source in section.items:
+                return Way(points)  # as far as the row, where it joins
+            return self.around(line, target, points, [(edge, y), *rest], arrow)
+        return Way(self.straight(line, points, [(edge, y), *rest], arrow))
 
     def straight(self, line: Line, points: list[Point], rest: list[Point], arrow: Arrow) -> list[Point]:
         """Along the row; of a line over several columns, on a lane beside what others carry there at the same time."""
@@ -334,13 +348,16 @@ class Scene:
             if k:
                 level = y + (k + 1) // 2 * 4.0 * (1 if k % 2 else -1)
                 points = [*points[:-1], (x, level)]
-                rest = [(u, level), (u, y), *rest[1:]] if len(rest) == 1 or rest[1][1] == y else [(u, level), *rest[1:]]
+                rest = [(u, level), *rest]
         return [*points, *rest]
 
-    def around(self, column: Column, points: list[Point], rest: list[Point], arrow: Arrow) -> Way:
+    def lane(self, line: Line) -> int:
+        return self.loops.setdefault(line, len(self.loops) + 1)
+
+    def around(self, line: Line, column: Column, points: list[Point], rest: list[Point], arrow: Arrow) -> Way:
         """Back from the end of a step to its beginning, around its frame."""
-        self.loops += 1
-        out, down = LOOP_LANE * self.loops, LOOP_DROP * self.loops
+        lane = self.lane(line)
+        out, down = LOOP_LANE * lane, LOOP_DROP * lane
         left = self.left[column.number] - out
         right = self.left[column.number] + self.made.widths[column.kind] + out
         bottom = -PADDING - down
