@@ -19,19 +19,19 @@ from minigrad.tensor import lifted, values
 
 __all__ = ["each_step", "halves", "in_steps", "observed", "observer", "steps_of"]
 
-OBSERVER: ContextVar[Any] = ContextVar("minigrad_rnn observer", default=None)
+OBSERVER: ContextVar[tuple[Any, Any] | None] = ContextVar("minigrad_rnn observer", default=None)
 
 
 def observer() -> Any:
-    """Who looks on, or None. While `minigrad.compile` records nobody does: its programs are those for all steps at once."""
+    """Who looks on, or None. Functions that `minigrad.compile` records meanwhile are those of all steps at once."""
     found = OBSERVER.get()
-    return None if found is None or RECORDER.get() is not None else found
+    return None if found is None or found[1] is not RECORDER.get() else found[0]
 
 
 @contextmanager
 def observed(by: Any) -> Iterator[None]:
     """Models that run inside go step by step, and `by` sees it. It holds for the current thread (and asyncio task) only."""
-    token = OBSERVER.set(by)
+    token = OBSERVER.set((by, RECORDER.get()))
     try:
         yield
     finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -167,7 +166,7 @@ class Recurrent(Module):
         if (seen := observer()) is not None:
             advance = seen.step
             with mg.scope("t", t):
-                x = seen.input(self, x, None)
+                x = seen.reader(self)(x, None)
         with mg.scope(self._scope_name()):
             for k, ((cell,), part) in enumerate(zip(self.cells, before, strict=True)):
                 with mg.scope("layer", k), mg.scope("t", t):
@@ -191,7 +190,7 @@ class Recurrent(Module):
         masks = masks_of(lengths, T, batch)
         seen = observer()
         # the padding is cleared lest a NaN there get into the weights' gradients
-        steps: Any = cleared(x, lengths) if seen is None else in_steps(partial(seen.input, self), steps_of(x), masks)
+        steps: Any = cleared(x, lengths) if seen is None else in_steps(seen.reader(self), steps_of(x), masks)
         before = iter(self._checked(self.initial_state(batch) if state is None else state, batch))
         after: list[Tensor] = []
         with mg.scope(self._scope_name()):

@@ -189,3 +189,12 @@ def test_a_compiled_function_is_that_of_all_steps_at_once():
     assert not looks
     assert inside.source == outside.source
     np.testing.assert_allclose(inside(x).data, model(x).data, **EXACT)
+    with pytest.raises(mg.CompileError, match="while a function is recorded"):
+        mg.compile(lambda x: rnn.gradient_flow(model, x, np.zeros((5, 2), int)).losses)(x)
+
+
+def test_the_vector_of_one_to_many_may_be_given_alone():
+    model = rnn.OneToMany(rnn.RNN(SIZE, HIDDEN, dtype=float, rng=0), rnn.Linear(HIDDEN, SIZE, dtype=float, rng=1))
+    x, targets = np.ones((2, SIZE)), np.zeros((4, 2, SIZE))
+    loss = rnn.sequence_loss("mse", model(x, targets=targets), targets).total.item()
+    np.testing.assert_allclose(run(model, x, targets).loss.item(), loss, **EXACT)
