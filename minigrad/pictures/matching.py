@@ -30,6 +30,7 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
         if kind(t) not in longest or len(nodes) > len(inside[longest[kind(t)]]):
             longest[kind(t)] = t
     found: dict[Node, str] = {}
+
     def what(node: Node) -> tuple[Any, ...]:
         """What an op is, wherever it stands, and what it is made of in its step."""
         scopes = tuple((part.name, part.value) for part in node.scope or () if part.name not in PARTS)

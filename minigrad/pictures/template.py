@@ -163,6 +163,11 @@ class Template:
     def at(self, box: str) -> Element:
         return self.of_box.get(box) or self.strips[box]
 
+    def strip_rank(self, box: Box) -> float:
+        """That of the row which a strip is on."""
+        row = self.rows.get(box.id)
+        return self.strips[box.id].rank if row is None else row.rank
+
     def sorted(self) -> list[Element]:
         """The elements, each after those that lead to it."""
         waiting = {element: len(self.into[element]) for element in self.elements.values()}
@@ -247,6 +252,7 @@ class Template:
         )
         for k, line in enumerate(self.lines):
             line.number = k
+        self.rows = {id: line for line in self.lines for _, _, way in line.ways for id in (way.source, way.target)}
         self.begin(begun)
 
     def pin(self, line: Line) -> None:

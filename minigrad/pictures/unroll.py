@@ -147,7 +147,9 @@ class Unrolling(Board):
             place = self.start_of(user) if role == "initial" and group is not None else self.group_of(operand)
             box = self.value_box(operand, role)
             alike = (self.steps.get(user), self.marks.track(operand), *box.lines)
-            if role == "initial" and place is not None and self.marks.track(operand):  # such as the same array wrapped several times
+            if (
+                role == "initial" and place is not None and self.marks.track(operand)
+            ):  # such as the same array wrapped several times
                 if alike in self.begun:
                     self.exits[operand] = self.begun[alike]
                     return self.exits[operand]

@@ -71,7 +71,7 @@ class Arrangement:
     def strip_heights(self, rank: int) -> Iterator[float]:
         for column in self.template.columns:
             for box in column.boxes:
-                if box.id in self.template.strips and self.template.strips[box.id].rank == rank:
+                if box.id in self.template.strips and self.template.strip_rank(box) == rank:
                     yield size(box)[1] + (12.0 if box.lines else 0.0)
 
     def width(self, kind: str) -> float:
@@ -92,6 +92,10 @@ class Arrangement:
         self.touching(section)
         gaps: dict[int, dict[tuple[Item, Item, bool], list[tuple[float, float, Item, Item]]]] = defaultdict(dict)
         for path in paths(section):
+            a, b = path.source, path.target
+            if a.rank == b.rank and self.is_over(section, a, b):
+                low, high = min(a.x, b.x), max(a.x, b.x)
+                gaps[a.rank].setdefault((a, a, True), []).append((low, high, a, b))
             for one, other in zip(path.items, path.items[1:], strict=False):
                 x, u = self.touch(path, one), self.touch(path, other)
                 if one.rank != other.rank and abs(x - u) > 0.5:
@@ -137,7 +141,9 @@ class Arrangement:
         side = previous.rank < item.rank
         inward = sorted(self.ends[item, side], key=lambda p: (p.items[-2].x, p.source.number))
         if len(inward) == 1:
-            aligned = not self.begins[item, side] or abs(previous.x - item.x) < 0.5
+            outward = self.begins[item, side]
+            taken = any(abs(other.items[1].x - item.x) < 0.5 for other in outward)
+            aligned = not outward or (abs(previous.x - item.x) < 0.5 and not taken)
             return item.x if aligned else item.x + (1 if previous.x > item.x else -1) * item.width * 0.36
         k = inward.index(path)
         straight = [i for i, p in enumerate(inward) if abs(p.items[-2].x - item.x) < 0.5]
@@ -149,31 +155,40 @@ class Arrangement:
         section = self.sections[kind]
         a, b = path.source, path.target
         if len(path.items) == 2 and a.rank == b.rank:
-            return self.level(section, a, b)
+            return self.level(kind, section, a, b)
         x = self.touch(path, a)
         points = [(x, self.border(a, 1 if path.items[1].rank > a.rank else -1, x))]
         for one, other in zip(path.items, path.items[1:], strict=False):
             x, u = self.touch(path, one), self.touch(path, other)
             low = min(one.rank, other.rank)
             if abs(x - u) > 0.5:
-                room = self.ys[low + 1][0] - self.ys[low][2]
-                begin = self.ys[low][2] + (room - max(self.room[low] - 1, 0) * LANE) / 2
-                y = begin + self.lanes[kind, a, one, other] * LANE
+                y = self.lane(low, self.lanes[kind, a, one, other])
                 points += [(x, y), (u, y)]
             elif other.kind == "pass":
                 u = x
             points.append((u, self.border(other, -1 if other.rank > one.rank else 1, u)))
         return points
 
-    def level(self, section: Section, a: Item, b: Item) -> list[Point]:
+    def is_over(self, section: Section, a: Item, b: Item) -> bool:
+        """Whether something stands between two items of one rank."""
+        low, high = min(a.x, b.x), max(a.x, b.x)
+        return any(low < item.x < high and item.kind == "box" for item in section.rows[a.rank])
+
+    def lane(self, rank: int, k: int) -> float:
+        """The height of a lane above a rank."""
+        top = self.ys[rank][2]
+        above = self.ys[rank + 1][0] if rank + 1 < len(self.ys) else top + GAP + max(self.room[rank] - 1, 0) * LANE
+        return top + (above - top - max(self.room[rank] - 1, 0) * LANE) / 2 + k * LANE
+
+    def level(self, kind: str, section: Section, a: Item, b: Item) -> list[Point]:
         """From one item to another of the same rank, over what stands between."""
         sign = 1 if b.x > a.x else -1
-        _, middle, top = self.ys[a.rank]
-        low, high = min(a.x, b.x), max(a.x, b.x)
+        middle = self.ys[a.rank][1]
         end = b.x - sign * (b.left if sign > 0 else b.right)
-        if not any(low < item.x < high and item.kind == "box" for item in section.rows[a.rank]):
+        if not self.is_over(section, a, b):
             return [(a.x + sign * (a.right if sign > 0 else a.left), middle), (end, middle)]
-        return [(a.x, self.border(a, 1, a.x)), (a.x, top + GAP / 2), (b.x, top + GAP / 2), (b.x, self.border(b, 1, b.x))]
+        y = self.lane(a.rank, self.lanes[kind, a, a, b])
+        return [(a.x, self.border(a, 1, a.x)), (a.x, y), (b.x, y), (b.x, self.border(b, 1, b.x))]
 
     def border(self, item: Item, side: int, x: float) -> float:
         """The height at which a way meets an item from above (1) or below (-1)."""
@@ -254,7 +269,7 @@ class Scene:
         middle = self.left[column.number] + self.made.widths[column.kind] / 2
         for box in column.boxes:
             if box.id in self.template.strips:
-                self.put(box, middle, self.template.strips[box.id].rank)
+                self.put(box, middle, self.template.strip_rank(box))
             else:  # as wide and high in every step
                 x, y, _, _ = self.layout.boxes[box.id]
                 self.layout.boxes[box.id] = (x, y, wide[box.id], self.template.of_box[box.id].height)
@@ -326,6 +341,8 @@ class Scene:
         section = self.made.sections[target.kind]
         rest = self.moved(self.made.corners(target.kind, section.read[line, b]), target)
         loops = any(x.role in LOOPS for _, _, x in line.ways)
+        if begins and v != y:
+            return Way(points)  # as far as the row
         if begins and loops:  # as far as where what comes back enters
             return Way([*points, (edge - LOOP_LANE * self.lane(line), y)])
         if arrow.role in LOOPS:
