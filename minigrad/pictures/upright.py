@@ -140,15 +140,16 @@ class Arrangement:
             return item.x
         side = previous.rank < item.rank
         inward = sorted(self.ends[item, side], key=lambda p: (p.items[-2].x, p.source.number))
+        outward = self.begins[item, side]
+        taken = any(abs(other.items[1].x - item.x) < 0.5 for other in outward)  # the middle
         if len(inward) == 1:
-            outward = self.begins[item, side]
-            taken = any(abs(other.items[1].x - item.x) < 0.5 for other in outward)
             aligned = not outward or (abs(previous.x - item.x) < 0.5 and not taken)
             return item.x if aligned else item.x + (1 if previous.x > item.x else -1) * item.width * 0.36
-        k = inward.index(path)
         straight = [i for i, p in enumerate(inward) if abs(p.items[-2].x - item.x) < 0.5]
-        middle = straight[0] if straight else (len(inward) - 1) / 2
-        return item.x + (k - middle) * min(14.0, item.width * 0.62 / (2 * max(middle, len(inward) - 1 - middle)))
+        middle = straight[0] if straight and not taken else (len(inward) - 1) / 2
+        middle += 0.5 * (taken and middle % 1 == 0)
+        apart = min(14.0, item.width * 0.62 / (2 * max(middle, len(inward) - 1 - middle)))
+        return item.x + (inward.index(path) - middle) * apart
 
     def corners(self, kind: str, path: Path) -> list[Point]:
         """The way of an arrow through a step."""
