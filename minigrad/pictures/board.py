@@ -135,7 +135,7 @@ class Board:
         total = role == "loss" and node in self.marks.sums  # only the last sum has a box, which stands behind the steps
         op = self.add_op(node, "" if total else role, group)
         self.exits[node] = op
-        if role != "op" and not (total and node not in self.graph.outputs):
+        if role != "op" and node not in self.marks.blocks and not (total and node not in self.graph.outputs):
             box = self.value_box(node, role)
             box.slot = "" if total else self.exit_slot(node)
             self.exits[node] = self.add(box, None if total else group)
@@ -166,7 +166,8 @@ class Board:
     def exit_slot(self, node: Node) -> str:
         """That of the box from which the value of a node goes on."""
         slot, role = self.slot(node), self.marks.role(node)
-        apart = slot and role != "op" and not self.is_named(node) and node not in self.marks.sums
+        total = role == "loss" and node in self.marks.sums
+        apart = slot and role != "op" and not self.is_named(node) and not total and node not in self.marks.blocks
         return f"{slot} value" if apart else slot
 
     def box_of(self, node: Node) -> str:

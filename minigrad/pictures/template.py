@@ -37,6 +37,9 @@ class Element:
     def __hash__(self) -> int:
         return self.number  # sets keep one order in every run
 
+    def __repr__(self) -> str:
+        return f"Element({self.slot!r}, {self.role!r})"
+
 
 @dataclass(eq=False)
 class Line:
