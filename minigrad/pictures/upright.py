@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from .layout import Layout, Point, Way, pieces_of
 from .picture import Arrow, Box, Picture
@@ -238,6 +239,9 @@ class Scene:
         for line in self.template.lines:
             for a, b, arrow in line.ways:
                 self.layout.arrows[id(arrow)] = self.along(line, a, b, arrow)
+        for arrow in self.template.arrows:
+            if arrow.label and arrow.role not in LOOPS:
+                self.label(arrow)
         self.frames()
 
     # -- boxes -----------------------------------------------------------------------------------------------------
@@ -368,6 +372,14 @@ class Scene:
                 points = [*points[:-1], (x, level)]
                 rest = [(u, level), *rest]
         return [*points, *rest]
+
+    def label(self, arrow: Arrow) -> None:
+        """The words at an arrow, above the longest part of it that is level."""
+        way = self.layout.arrows[id(arrow)]
+        level = [(abs(u - x), (x + u) / 2, y) for (x, y), (u, v) in pairwise(way.points) if y == v]
+        if level:
+            _, x, y = max(level)
+            way.label_at = (x, y + 4)
 
     def lane(self, line: Line) -> int:
         return self.loops.setdefault(line, len(self.loops) + 1)
