@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import minigrad as mg
 import minigrad_rnn as rnn
 from minigrad.pictures import renderers
-from minigrad.pictures.frames import framed
 from minigrad.pictures.picture import Box
 from minigrad.pictures.table import placed
+from minigrad.pictures.upright import upright
 from minigrad_rnn.draw.overlays import shares
 from minigrad_rnn.stepwise import run
 
@@ -667,7 +667,7 @@ def test_a_frozen_model_is_refused():
 def test_no_two_boxes_overlap_and_no_line_of_states_crosses_a_box(level, model, overlay):
     x, y = sequence(9)
     picture = rnn.draw.unrolled(model, x, y, level=level, overlay=overlay).picture
-    layout = placed(picture) if level == "cell" else framed(picture)
+    layout = placed(picture) if level == "cell" else upright(picture)
     roles = {box.id: box.role for box in picture.all_boxes()}
     places = {id: place for id, place in layout.boxes.items() if roles[id] != "cell"}
     for i, (x1, y1, w1, h1) in enumerate(places.values()):
