@@ -11,6 +11,7 @@ import minigrad as mg
 from minigrad import Tensor
 from minigrad.tensor import values
 
+from .by_step import each_step
 from .cells import State
 from .data.batch import Batch, cleared
 from .layers import Linear
@@ -67,7 +68,7 @@ class Sequence(Model):
     def run(self, x: Any, state: State | None = None, lengths: ArrayLike | None = None) -> tuple[Tensor, State]:
         """The outputs, and the state after the last step, with which the next part of the same sequences goes on."""
         output, state = self.recurrent.run(self.embedded(x, lengths), state, lengths)
-        return self.readout(output), state
+        return each_step(self.readout, output, "readout"), state
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         return self.run(batch.inputs, state, batch.lengths)
@@ -108,7 +109,8 @@ class ManyToOne(Model):
     def forward(self, x: Any, lengths: ArrayLike | None = None) -> Tensor:
         output, _ = self.recurrent.run(embedded(x, self.embedding, lengths), None, lengths)
         last = last_output(output, lengths, bidirectional=self.recurrent.bidirectional)
-        return self.readout(last)  # type: ignore[no-any-return]
+        with mg.scope("readout"):
+            return self.readout(last)  # type: ignore[no-any-return]
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         return self(batch.inputs, batch.lengths), None
@@ -201,7 +203,7 @@ class EncoderDecoder(Model):
         told = np.concatenate([np.full((1, numbers.shape[1]), self.start), numbers[:-1]])
         with mg.scope("decoder"):
             output, _ = self.decoder.run(self.one_hot(told), state)
-        return self.readout(output)  # type: ignore[no-any-return]
+            return each_step(self.readout, output, "readout")
 
     def generate(self, source: Any, steps: int, lengths: ArrayLike | None = None) -> np.ndarray:
         """The likeliest symbol at each step, each told the next time: class numbers (steps, batch). Nothing is dropped and
@@ -236,7 +238,7 @@ def embedded(x: Any, embedding: Module | None, lengths: ArrayLike | None = None)
     """What a recurrent layer reads; the padding need not be numbers of symbols."""
     if embedding is None:
         return x
-    return embedding(x if lengths is None else cleared(values(x), lengths))
+    return each_step(embedding, x if lengths is None else cleared(values(x), lengths), "embedding")
 
 
 def time_first(recurrent: Recurrent) -> Recurrent:

@@ -15,11 +15,9 @@ from minigrad.pictures.details import named_sequences, named_tensors, values_sav
 from minigrad.pictures.timeline import Timeline
 from minigrad.snapshot import Graph
 
-from .losses import sequence_loss
-from .models import Model
-from .module import Module, mode
+from .module import Module
 from .saturation import saturates
-from .stepwise import Backward, Line, Run, as_batch
+from .stepwise import Backward, Line, Run, answered, as_batch
 
 __all__ = ["Body", "Reading", "read"]
 
@@ -230,23 +228,12 @@ def read(
             raise TypeError("a loss that was recorded is drawn alone; inputs, targets and loss= go with a model")
         root = model
     else:
-        root = answered(model, inputs, targets, loss, reduction)
+        root = answered(model, *as_batch(inputs, targets, loss, reduction), reduction)
     if not root.requires_grad:
         raise ValueError("nothing here was recorded: no parameter of this model requires grad")
     found = Reading(root, names)
     found.check()
     return found
-
-
-def answered(model: Module, inputs: Any, targets: Any, loss: str | None, reduction: str) -> Tensor:
-    """The loss of a module, or what it says of inputs without targets."""
-    batch, kind = as_batch(inputs, targets, loss, reduction)
-    with mode(model, training=False):
-        outputs: Tensor = model.answer(batch)[0] if isinstance(model, Model) else model(batch.inputs)
-    if batch.targets is None:
-        return outputs
-    lengths = model.output_lengths(batch) if isinstance(model, Model) else batch.lengths
-    return sequence_loss(kind, outputs, batch.targets, lengths, reduction=reduction).total
 
 
 def affine(node: Node, places: list[int]) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import minigrad as mg
 from minigrad import Tensor
 from minigrad.standin import setting
 
+from .by_step import halves, in_steps, observer, steps_of
 from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, checked_step, describe
 from .data.batch import cleared, step_mask
 from .init import Seed, dropout_mask, generator
@@ -162,14 +162,19 @@ class Recurrent(Module):
         x = as_input(x, self.cell, ("batch",))
         before = self._checked(state, x.shape[0])
         after: list[Tensor] = []
+        advance = masked_step
+        if (seen := observer()) is not None:
+            advance = seen.step
+            with mg.scope("t", t):
+                x = seen.reader(self)(x, None)
         with mg.scope(self._scope_name()):
             for k, ((cell,), part) in enumerate(zip(self.cells, before, strict=True)):
                 with mg.scope("layer", k), mg.scope("t", t):
                     if x.name is None:
                         x.name = "x"
-                    new = tagged_step(cell, x, part)
+                    output, new = advance(cell, x, part, None)
                 after.extend(new)
-                x = self._dropped(new[0], k)
+                x = self._dropped(output, k)
         return tuple(after)
 
     def output_of(self, state: State) -> Tensor:
@@ -183,39 +188,29 @@ class Recurrent(Module):
         if T == 0:
             raise ValueError("the input has T=0 steps: a sequence of no steps has no output")
         masks = masks_of(lengths, T, batch)
-        x = cleared(x, lengths)  # lest a NaN in the padding get into the weights' gradients
-        steps, after = self.steps(x, self.initial_state(batch) if state is None else state, masks)
-        return mg.stack(steps), after
-
-    def steps(
-        self, x: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], first: int = 0, seen: Seen | None = None
-    ) -> tuple[list[Tensor], State]:
-        """The outputs of the steps, in a list, and the final state. The first step is called `first`, and `seen`, if there is
-        one, is told the states: (layer, whether backwards, t, state)."""
-        T, batch = len(x), x[0].shape[0]
-        before = iter(self._checked(state, batch))
+        seen = observer()
+        # the padding is cleared lest a NaN there get into the weights' gradients
+        steps: Any = cleared(x, lengths) if seen is None else in_steps(seen.reader(self), steps_of(x), masks)
+        before = iter(self._checked(self.initial_state(batch) if state is None else state, batch))
         after: list[Tensor] = []
-        steps: Any = x
         with mg.scope(self._scope_name()):
             for k, layer in enumerate(self.cells):
-                ahead_seen, back_seen = (None, None) if seen is None else (partial(seen, k, False), partial(seen, k, True))
                 with mg.scope("layer", k):
                     if len(layer) == 1:
-                        steps, final = run_cell(layer[0], steps, next(before), masks, range(T), first, ahead_seen)
+                        steps, final = run_cell(layer[0], steps, next(before), masks, range(T))
                         after.extend(final)
                     else:
                         with mg.scope("direction", "forward"):
-                            ahead, final = run_cell(layer[0], steps, next(before), masks, range(T), first, ahead_seen)
+                            ahead, final = run_cell(layer[0], steps, next(before), masks, range(T))
                         with mg.scope("direction", "reverse"):
-                            order = range(T - 1, -1, -1)
-                            back, final_back = run_cell(layer[1], steps, next(before), masks, order, first, back_seen)
+                            back, final_back = run_cell(layer[1], steps, next(before), masks, range(T - 1, -1, -1))
                         after.extend((*final, *final_back))
                         steps = list(zip(ahead, back, strict=True))
                         for t in range(T):
-                            with mg.scope("t", first + t):
+                            with mg.scope("t", t):
                                 steps[t] = mg.concatenate(steps[t], -1)
                     steps = [self._dropped(h, k) for h in steps] if self.dropout else steps
-        return steps, tuple(after)
+        return mg.stack(steps), tuple(after)
 
     def forward(self, x: Any, state: Any = None, lengths: ArrayLike | None = None) -> tuple[Tensor, Any]:
         single = np.ndim(x) == 2
@@ -291,9 +286,6 @@ class Recurrent(Module):
         return tuple(part for parts_of_a_cell in zip(*parts, strict=True) for part in parts_of_a_cell)
 
 
-Seen = Callable[[int, bool, int, State], None]
-
-
 def tagged_step(cell: Cell, x: Tensor, state: State) -> State:
     state = checked_step(cell, x, state)
     for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
@@ -314,20 +306,19 @@ def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) ->
 
 
 def run_cell(
-    cell: Cell, xs: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], order: Sequence[int],
-    first: int = 0, seen: Callable[[int, State], None] | None = None,
-) -> tuple[list[Tensor], State]:  # fmt: skip
+    cell: Cell, xs: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], order: Sequence[int]
+) -> tuple[list[Tensor], State]:
     """A cell over the steps of a sequence in this order: its outputs, each at its place in time, and the final state."""
     outputs: list[Any] = [None] * len(order)
     bottom = isinstance(xs, Tensor)
+    seen = observer()
+    advance = masked_step if seen is None else seen.step
     for t in order:
-        with mg.scope("t", first + t):
+        with mg.scope("t", t):
             x = xs[t]
             if bottom:
                 x.name = "x"
-            outputs[t], state = masked_step(cell, x, state, masks[t])
-        if seen is not None:
-            seen(first + t, state)
+            outputs[t], state = advance(cell, x, state, masks[t])
     return outputs, state
 
 
@@ -359,12 +350,14 @@ def last_output(
         y = mg.swapaxes(y, 0, 1)
     T, batch, features = y.shape
     masks_of(lengths, T, batch)
-    at = np.full(batch, T - 1) if lengths is None else np.asarray(lengths) - 1
-    last = y[at, np.arange(batch)] if lengths is not None else y[-1]
+    if bidirectional and features % 2:
+        raise ValueError(f"a bidirectional layer has an even number of features, this output has {features}")
+    if lengths is None and observer() is not None:
+        ahead, back = steps_of(y)[-1], steps_of(y)[0]
+        return mg.concatenate([halves(ahead)[0], halves(back)[1]], -1) if bidirectional else ahead  # type: ignore[no-any-return]
+    last = y[-1] if lengths is None else y[np.asarray(lengths) - 1, np.arange(batch)]
     if not bidirectional:
         return last
-    if features % 2:
-        raise ValueError(f"a bidirectional layer has an even number of features, this output has {features}")
     return mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)  # type: ignore[no-any-return]
 
 

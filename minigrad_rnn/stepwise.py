@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Sequence as SequenceOf
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.graph import Leaf, Node, Watch, ancestors, reverse, unbroadcast
+from minigrad.graph import CURRENT, Leaf, Node, Scope, Watch, ancestors, reverse, unbroadcast
 from minigrad.norms import norm
-from minigrad.pictures.board import step_of
 from minigrad.snapshot import Graph
 from minigrad.tensor import values
 
-from .cells import Cell, State, as_input
-from .data.batch import IGNORED, Batch, Source
+from .by_step import in_steps, observed, steps_of
+from .cells import Cell, State
+from .data.batch import IGNORED, Batch, Source, step_mask
 from .data.tasks import Task
-from .losses import LOSSES
-from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
+from .losses import LOSSES, SequenceLoss, sequence_loss
+from .models import EncoderDecoder, ManyToOne, Model, OneToMany, Sequence
 from .module import mode
-from .recurrent import Recurrent, last_output, masks_of
+from .recurrent import Recurrent, masked_step
 
 __all__ = ["Backward", "Line", "Run", "node_of", "run"]
 
 Drawable = Sequence | ManyToOne | OneToMany | EncoderDecoder | Recurrent
-OVERRIDES = ("forward", "run", "step", "answer", "embedded", "initial_state", "output_of")
 NAMES = {"cross_entropy": "cross-entropy", "mse": "squared error", "binary": "binary cross-entropy"}
-
-Masks = SequenceOf[np.ndarray | None]
 
 
 class Line(NamedTuple):
@@ -60,7 +57,6 @@ class Run:
     shares: dict[int, Tensor] = field(default_factory=dict)  # L[t], the share of a step in the loss
     sums: set[Node] = field(default_factory=set)  # the shares added up so far
     loss: Tensor | None = None  # the sum of all shares
-    kind: str = ""  # of the loss
     words: str = ""  # what the loss is
     cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached state to what it was cut from
     source_steps: int = 0  # of an encoder
@@ -99,16 +95,16 @@ class Run:
 
     def line(self, node: Node) -> Line | None:
         """The cell that a node belongs to."""
-        place = node.scope
-        if place is None or "layer" not in place:
-            return None
-        part = "encoder" if "encoder" in place else "decoder" if "decoder" in place else ""
-        return Line(part, place.get("layer", 0), place.get("direction") == "reverse")
+        return line_of(node.scope)
 
     def column(self, node: Node) -> int | None:
         """The column that a node stands in."""
-        t = step_of(node)
-        return None if t is None else t + self.source_steps * ("decoder" in node.scope if node.scope else False)
+        return self.at(node.scope)
+
+    def at(self, place: Scope | None) -> int | None:
+        """The column of the step in this scope."""
+        t = None if place is None else place.get("t")
+        return t + self.source_steps * ("encoder" not in place) if place is not None and isinstance(t, int) else None
 
     def column_of_use(self, node: Node) -> int | None:
         """The column that a use of a parameter counts in: of a readout of the last state the last, of a learned state the
@@ -145,6 +141,14 @@ class Run:
         return {t: [(node, np.ones((), node.dtype))] for t, node in nodes.items()}
 
 
+def line_of(place: Scope | None) -> Line | None:
+    """The cell that runs in this scope."""
+    if place is None or "layer" not in place:
+        return None
+    part = "encoder" if "encoder" in place else "decoder" if "decoder" in place else ""
+    return Line(part, place.get("layer", 0), place.get("direction") == "reverse")
+
+
 def node_of(tensor: Tensor) -> Node:
     """What stands for a tensor in a graph."""
     return tensor._node or tensor._constant()
@@ -166,19 +170,33 @@ def run(
         )
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}; it is the number of steps between two cuts, at least 1")
-    inputs, loss = as_batch(inputs, targets, loss, reduction)
-    with mode(model, training=False):
-        made = Run()
-        if isinstance(model, EncoderDecoder):
-            encode_and_decode(made, model, inputs, chunk)
-        elif isinstance(model, OneToMany):
-            one_to_many(made, model, inputs, chunk)
-        else:
-            read_forwards(made, model, inputs, chunk)
-        if inputs.targets is not None:
-            compare(made, model, inputs, loss, reduction)
-        check_outputs(made, model, inputs)
+    batch, loss = as_batch(inputs, targets, loss, reduction)
+    if batch.targets is None and isinstance(model, OneToMany | EncoderDecoder):
+        raise ValueError(f"this {type(model).__name__} reads the targets: give them too, after the inputs")
+    if isinstance(model, OneToMany) and np.ndim(batch.inputs) == 2:
+        batch = batch._replace(inputs=values(batch.inputs)[None])
+    made = Run()
+    seen = Observer(made, chunk)
+    with observed(seen):
+        outputs = answered(model, batch, loss, reduction)
+        if batch.targets is None:
+            made.outputs = seen.outputs(outputs, None if isinstance(model, Recurrent) else "o")
     return made
+
+
+def answered(model: Any, batch: Batch, kind: str, reduction: str) -> Tensor:
+    """The loss of a module in evaluation mode, or what it says of inputs without targets."""
+    if isinstance(model, Recurrent) and batch.targets is not None:
+        raise ValueError("targets need a readout to be compared with: draw a Sequence(recurrent, Linear)")
+    with mode(model, training=False):
+        if isinstance(model, Recurrent):
+            outputs: Tensor = model.run(batch.inputs, None, batch.lengths)[0]
+        else:
+            outputs = model.answer(batch)[0] if isinstance(model, Model) else model(batch.inputs)
+    if batch.targets is None:
+        return outputs
+    lengths = model.output_lengths(batch) if isinstance(model, Model) else batch.lengths
+    return sequence_loss(kind, outputs, batch.targets, lengths, reduction=reduction).total
 
 
 def as_batch(inputs: Any, targets: Any, loss: str | None, reduction: str) -> tuple[Batch, str]:
@@ -197,235 +215,129 @@ def as_batch(inputs: Any, targets: Any, loss: str | None, reduction: str) -> tup
     return inputs, loss or ("mse" if of_numbers else "cross_entropy")
 
 
-# -- the forward pass ----------------------------------------------------------------------------------------------------
+# -- the forward pass, and the loss, seen step by step ----------------------------------------------------------------------
 
 
-def read_forwards(made: Run, model: Any, batch: Batch, chunk: int | None) -> None:
-    """A recurrent layer, and a readout of each output or of the last."""
-    recurrent = model if isinstance(model, Recurrent) else model.recurrent
-    if isinstance(model, Recurrent) and batch.targets is not None:
-        raise ValueError("targets need a readout to be compared with: draw a Sequence(recurrent, Linear)")
-    if recurrent.bidirectional and chunk is not None:
-        raise ValueError("a bidirectional layer reads to both ends of the sequence; it is not trained in chunks")
-    x, masks = as_steps(made, getattr(model, "embedding", None), recurrent, batch.inputs, batch.lengths)
-    steps, _ = through(made, "", recurrent, x, masks, chunk=chunk)
-    if isinstance(model, Recurrent):
-        made.outputs = dict(enumerate(steps))
-    elif isinstance(model, ManyToOne):
-        T = len(steps)
-        if batch.lengths is not None:
-            last = last_output(mg.stack(steps), batch.lengths, bidirectional=recurrent.bidirectional)
-        elif recurrent.bidirectional:
-            top = len(recurrent.cells) - 1
-            ends = (Line("", top, False), T - 1), (Line("", top, True), 0)
-            last = mg.concatenate([made.states[line][t][0] for line, t in ends], -1)
-        else:
-            last = steps[-1]
-        with mg.scope("readout"):
-            read(made, model.readout, last, T - 1)
-    else:
-        read_each(made, model.readout, steps)
+class Observer:
+    """Takes a model step by step, and writes down the run. With `chunk` it cuts the states every so many steps."""
 
+    def __init__(self, made: Run, chunk: int | None) -> None:
+        self.made, self.chunk = made, chunk
 
-def one_to_many(made: Run, model: OneToMany, batch: Batch, chunk: int | None) -> None:
-    """The vector, then the targets, each step told what it should have said before."""
-    if batch.targets is None:
-        raise ValueError("one to many is told the targets: give them too, (T, batch, features), one for each step")
-    first, told = values(batch.inputs), values(batch.targets)
-    first = first[0] if first.ndim == 3 else first
-    if told.ndim != 3 or not len(told) or first.shape != told.shape[1:]:
-        raise ValueError(
-            f"one to many reads a vector (batch, features) and is told targets (T, batch, features), "
-            f"not {first.shape} and {told.shape}"
-        )
-    x, masks = as_steps(made, None, model.recurrent, np.concatenate([first[None], told[:-1]]), None)
-    read_each(made, model.readout, through(made, "", model.recurrent, x, masks, chunk=chunk)[0])
+    def each_step(self, f: Any, x: Any, place: str) -> Tensor:
+        """f(x), step by step unless that is something else, as for a readout that looks at several steps."""
+        if not len(x) or (place == "embedding" and np.ndim(x) == 1):  # the numbers of a single step
+            return f(x)  # type: ignore[no-any-return]
+        with mg.scope(place):
+            stacked: Tensor = mg.stack(in_steps(f, steps_of(x)))
+        with mg.no_grad():
+            whole = f(x).data
+        near = float(np.finfo(whole.dtype).eps) ** 0.5
+        if stacked.shape != whole.shape or not norm(stacked.data - whole) <= near * norm(whole):
+            return f(x)  # type: ignore[no-any-return]
+        if place == "embedding":
+            self.made.numbers |= dict(enumerate(values(x)))
+        return stacked
 
+    def reader(self, recurrent: Recurrent) -> Callable[[Tensor, np.ndarray | None], Tensor]:
+        """Makes of x[t] what a layer reads; of a frozen layer it requires grad, so that the states are recorded, too."""
+        return partial(self.input, not all(p.requires_grad for p in recurrent.parameters()))
 
-def encode_and_decode(made: Run, model: EncoderDecoder, batch: Batch, chunk: int | None) -> None:
-    """The encoder over the inputs, the decoder over the targets, each told the one before."""
-    if chunk is not None:
-        raise ValueError("an encoder and a decoder are not trained in chunks; leave out chunk")
-    if model.encoder.bidirectional:
-        raise ValueError("can draw an encoder that reads forwards; this one is bidirectional")
-    if batch.targets is None:
-        raise ValueError("the decoder is told the targets: give them too, class numbers (T, batch)")
-    numbers = values(batch.targets)
-    if numbers.ndim != 2 or numbers.dtype.kind not in "iu" or not len(numbers):
-        raise ValueError(f"targets are class numbers (T, batch), T at least 1, not {numbers.dtype} of shape {numbers.shape}")
-    with mg.scope("encoder"):
-        x, masks = as_steps(made, None, model.encoder, batch.inputs, batch.lengths)
-        _, state = through(made, "encoder", model.encoder, x, masks)
-    made.source_steps = made.columns
-    told = np.concatenate([np.full((1, numbers.shape[1]), model.start), numbers[:-1]])
-    with mg.scope("decoder"):
-        x, masks = as_steps(made, None, model.decoder, model.one_hot(told), None)
-        read_each(made, model.readout, through(made, "decoder", model.decoder, x, masks, state)[0])
+    def input(self, frozen: bool, x: Tensor, mask: np.ndarray | None) -> Tensor:
+        """What a layer reads in the step that we are in, with zeros in the padding."""
+        made, place = self.made, CURRENT.get()[1]
+        column: Any = made.at(place)
+        if mask is not None:
+            x = mg.where(mask, x, 0.0)
+        if frozen and not x.requires_grad:
+            x = mg.tensor(x.data, requires_grad=True)
+        x.name = x.name or "x"
+        made.inputs[column] = x
+        made.columns = column + 1
+        if place is not None and "encoder" in place:
+            made.source_steps = made.columns
+        return x
 
-
-def as_steps(
-    made: Run, embedding: Any, recurrent: Recurrent, inputs: Any, lengths: Any
-) -> tuple[list[Tensor], list[np.ndarray | None]]:
-    """The input of each step, through the embedding if there is one, and for each step which sequences have it.
-
-    The inputs of a layer that is frozen require grad, so that its states are recorded, too.
-    """
-    x: Any = inputs if isinstance(inputs, Tensor) and embedding is None else values(inputs)
-    if x.ndim != 2 + (embedding is None) or not len(x):
-        wanted = "(T, batch, I)" if embedding is None else "(T, batch) for an embedding"
-        raise ValueError(
-            f"the input has shape {x.shape}; expected {wanted}{', and this one has no steps' * (0 in x.shape[:1])}"
-        )
-    masks = masks_of(lengths, len(x), x.shape[1])
-    frozen = not all(p.requires_grad for p in recurrent.parameters())
-    steps = []
-    for t, mask in enumerate(masks):
-        with mg.scope("t", t):
-            if embedding is not None:
-                made.numbers[made.columns + t] = x[t]
-            step = as_input(x[t], recurrent.cell, ("batch",)) if embedding is None else embedding(x[t])
-            if mask is not None:
-                step = mg.where(mask, step, 0.0)
-            if frozen and not step.requires_grad:
-                step = mg.tensor(step.data, requires_grad=True)
-            step.name = "x"
-        steps.append(step)
-        made.inputs[made.columns + t] = step
-    return steps, masks
-
-
-def through(
-    made: Run,
-    part: str,
-    recurrent: Recurrent,
-    x: list[Tensor],
-    masks: Masks,
-    state: State | None = None,
-    chunk: int | None = None,
-) -> tuple[list[Tensor], State]:
-    """The outputs of a recurrent layer, step by step, and the final state; `state` is that of an encoder."""
-    pairs = [(k, reverse, cell) for k, cells in enumerate(recurrent.cells) for reverse, cell in enumerate(cells)]
-    lines = {Line(part, k, reverse > 0): cell for k, reverse, cell in pairs}
-    if state is None:
-        state = recurrent.initial_state(x[0].shape[0])
-        places = [(line, name) for line, cell in lines.items() for name in cell.state_names]
-        made.initial |= {s._constant(): place for s, place in zip(state, places, strict=True) if s._node is None}
-    made.cells |= lines
-    made.states |= {line: {} for line in lines}
-
-    def seen(k: int, reverse: bool, t: int, new: State) -> None:
-        made.states[Line(part, k, reverse)][made.columns + t] = new
-
-    outputs: list[Tensor] = []
-    size = chunk or len(x)
-    for first in range(0, len(x), size):
-        if first:
-            whole, state = state, tuple(s.detach() for s in state)
+    def step(self, cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) -> tuple[Tensor, State]:
+        """`masked_step`, of the layer and step that we are in."""
+        made, place = self.made, CURRENT.get()[1]
+        line: Any = line_of(place)
+        column: Any = made.at(place)
+        if self.chunk and (line.part or line.reverse):
+            raise ValueError("only what reads forwards, without a decoder, is trained in chunks; leave out chunk")
+        if line not in made.cells:
+            made.cells[line], made.states[line] = cell, {}
+            pairs = zip(cell.state_names, state, strict=True)
+            made.initial |= {part._constant(): (line, name) for name, part in pairs if part._node is None}
+        elif self.chunk and column % self.chunk == 0:
+            whole, state = state, tuple(part.detach() for part in state)
             made.cuts |= {cut._constant(): s._node for s, cut in zip(whole, state, strict=True) if s._node is not None}
-        piece = slice(first, first + size)
-        more, state = recurrent.steps(x[piece], state, list(masks[piece]), first, seen)
-        outputs += more
-    made.columns += len(x)
-    return outputs, state
+        if made.cells[line] is not cell or column in made.states[line]:
+            raise ValueError(
+                "this model runs a step twice, or two recurrent layers, and a picture has a place for one; draw the loss that "
+                "it records, rnn.draw.unrolled(loss)"
+            )
+        output, made.states[line][column] = masked_step(cell, x, state, mask)
+        return output, made.states[line][column]
 
+    def outputs(self, outputs: Tensor, name: str | None = "o") -> dict[int, Tensor]:
+        """By column: one for each step, or one for all in the last."""
+        T = self.made.columns - self.made.source_steps
+        with mg.scope("readout"):
+            steps = [outputs] if outputs.ndim == 2 else steps_of(outputs)
+        if not T or (outputs.ndim != 2 and len(steps) != T):
+            raise ValueError(
+                f"this model has {T} steps of recurrent layers of this package, and outputs of shape {outputs.shape}; expected "
+                f"({T}, batch, O), or (batch, O) for one a sequence. Draw the loss that it records, rnn.draw.unrolled(loss)"
+            )
+        for output in steps if name else ():
+            output.name = name
+        return dict(enumerate(steps, self.made.columns - len(steps)))
 
-def read_each(made: Run, readout: Any, steps: list[Tensor]) -> None:
-    for t, output in enumerate(steps):
-        with mg.scope("readout"), mg.scope("t", t):
-            read(made, readout, output, made.source_steps + t)
+    def loss(self, kind: str, outputs: Tensor, targets: Any, lengths: Any, reduction: str) -> SequenceLoss:
+        """`sequence_loss`: the share of each step, added to those before."""
+        if isinstance(targets, Tensor) and targets.requires_grad:
+            raise ValueError("the targets require grad, and a picture shows no gradient of theirs; give targets.detach()")
+        made, each, y = self.made, outputs.ndim == 3, values(targets)
+        made.outputs = self.outputs(outputs)
+        y = y if each else y[None]
+        counted = y != IGNORED if kind == "cross_entropy" else np.ones(y.shape[:2], bool)
+        mask = step_mask(lengths if each else None, *counted.shape)
+        counted = counted if mask is None else counted & mask
+        if not counted.any():
+            raise ValueError("every target is IGNORED: there is no loss, and no gradient")
+        T, B = counted.shape
+        answers = int(counted.sum()) if reduction == "mean" else B
+        many = f"the {NAMES[kind]} " + (f"of {answers} answers" if reduction == "mean" else "over the steps")
+        made.words = f"the {reduction} of {many}, L[t] the share of step t"
+        if not each or answers == 1 == T:
+            made.words = f"the {NAMES[kind]}" + f", mean of {B} sequences" * (B > 1)
+        for t, column in enumerate(made.outputs):
+            if counted[t].any():
+                with mg.scope("loss"), mg.scope("t", t) if each else nullcontext():
+                    self.add_share(kind, column, y[t], counted[t], answers)
+        total: Any = made.loss
+        total.name = "loss" if each else "L"
+        shares = [made.shares[column].item() if column in made.shares else 0.0 for column in made.outputs]
+        return SequenceLoss(total, np.array(shares, total.dtype))
 
-
-def read(made: Run, readout: Any, h: Tensor, at: int) -> None:
-    output = readout(h)
-    output.name = "o"
-    made.outputs[at] = output
-
-
-def check_outputs(made: Run, model: Any, batch: Batch) -> None:
-    """That the model computes what its layers computed here, where its class has a forward pass of its own."""
-    layers = [model, *(getattr(model, part) for part in ("recurrent", "encoder", "decoder") if hasattr(model, part))]
-    bases = [next(kind for kind in Drawable.__args__ if isinstance(layer, kind)) for layer in layers]
-    pairs = [(type(layer), base, name) for layer, base in zip(layers, bases, strict=True) for name in OVERRIDES]
-    own = [
-        f"{kind.__name__}.{name}" for kind, base, name in pairs if getattr(kind, name, None) is not getattr(base, name, None)
-    ]
-    if not own:
-        return
-    with mg.no_grad():
-        outputs = model.run(batch.inputs, None, batch.lengths)[0] if isinstance(model, Recurrent) else model.answer(batch)[0]
-    steps = [output.data for _, output in sorted(made.outputs.items())]
-    drawn = steps[-1] if isinstance(model, ManyToOne) else np.stack(steps)
-    if outputs.shape != drawn.shape or not np.allclose(outputs.data, drawn, rtol=1e-3, atol=1e-5):
-        raise ValueError(
-            f"{own[0]} gives other outputs than the layers of the model, run step by step, and these are what can be drawn: "
-            "a recurrent layer, and a readout of its outputs"
-        )
-
-
-# -- the loss ------------------------------------------------------------------------------------------------------------
-
-
-def compare(made: Run, model: Any, batch: Batch, kind: str, reduction: str) -> None:
-    """The share of each step in the loss, added to those before."""
-    y = fixed(batch.targets)
-    made.kind = kind
-    last, first = isinstance(model, ManyToOne), made.source_steps
-    B, size = made.outputs[made.columns - 1].shape
-    T = 1 if last else made.columns - first
-    expected, words = ((B,), "batch") if last else ((T, B), "T, batch")
-    if kind != "cross_entropy":
-        expected, words = (*expected, size), f"{words}, outputs"
-    if y.shape != expected:
-        comma = "," * (len(expected) == 1)
-        raise ValueError(f"targets have shape {y.shape}; expected ({words}{comma}) = {expected} for the loss {kind!r}")
-    y = y[None] if last else y
-    counted = y != IGNORED if kind == "cross_entropy" else np.ones((T, B), bool)
-    if batch.lengths is not None and isinstance(model, Sequence | OneToMany):
-        counted = counted & (np.arange(T)[:, None] < np.asarray(batch.lengths))
-    if not counted.any():
-        raise ValueError("every target is IGNORED: there is no loss, and no gradient")
-    answers = int(counted.sum()) if reduction == "mean" else B
-    many = f"the {NAMES[kind]} " + (f"of {answers} answers" if reduction == "mean" else "over the steps")
-    made.words = f"the {reduction} of {many}, L[t] the share of step t"
-    if last or answers == 1 == T:
-        made.words = f"the {NAMES[kind]}" + f", mean of {B} sequences" * (B > 1)
-    for t in np.flatnonzero(counted.any(axis=1)):
-        at = made.columns - 1 if last else first + int(t)
-        with contextlib.ExitStack() as scopes:
-            for name in ["decoder"] * (first > 0) + ["loss"]:
-                scopes.enter_context(mg.scope(name))
-            if not last:
-                scopes.enter_context(mg.scope("t", int(t)))
-            share = compared(made, kind, at, y[t], counted[t], answers)
-            share.name = "L"
-            made.shares[at] = share
-            if made.loss is not None:
-                share = made.loss + share
-                share.name = "sum"
-                made.sums.add(node_of(share))
-            made.loss = share
-    if not last and made.loss is not None:
-        made.loss.name = "loss"
-
-
-def compared(made: Run, kind: str, at: int, target: np.ndarray, counted: np.ndarray, answers: int) -> Tensor:
-    """The loss of one step, summed over what counts, as a share of so many answers."""
-    output, every = made.outputs[at], bool(counted.all())
-    if kind == "cross_entropy":
-        y = made.targets[at] = mg.tensor(target if every else np.where(counted, target, IGNORED), name="y")
-        share, size = mg.cross_entropy(output, y, reduction="sum"), 1
-    else:
-        y = made.targets[at] = mg.tensor(np.where(counted[:, None], target, 0), dtype=output.dtype, name="y")
-        losses, size = LOSSES[kind](output, y, reduction="none"), output.shape[-1]
-        share = (losses if every else mg.where(counted[:, None], losses, 0.0)).sum()
-    return share if answers * size == 1 else share / float(answers * size)  # type: ignore[no-any-return]
-
-
-def fixed(targets: Any) -> np.ndarray:
-    """Targets as an array. They are not differentiated."""
-    if isinstance(targets, Tensor) and targets.requires_grad:
-        raise ValueError("the targets require grad, and a picture shows no gradient of theirs; give targets.detach()")
-    return values(targets)  # type: ignore[no-any-return]
+    def add_share(self, kind: str, column: int, target: np.ndarray, counted: np.ndarray, answers: int) -> None:
+        """The loss of one step, summed over what counts, as a share of so many answers; and the sum so far."""
+        made, output, of_classes = self.made, self.made.outputs[column], kind == "cross_entropy"
+        live = counted if of_classes else counted[:, None]
+        y = np.where(live, target, IGNORED if of_classes else 0)
+        made.targets[column] = mg.tensor(y, dtype=None if of_classes else output.dtype, name="y")
+        losses = LOSSES[kind](output, made.targets[column], reduction="none")
+        share = (losses if of_classes or live.all() else mg.where(live, losses, 0.0)).sum()
+        parts = answers * losses[0].size
+        share = share / float(parts) if parts > 1 else share
+        share.name = "L"
+        made.shares[column] = share
+        if made.loss is not None:
+            share = made.loss + share
+            share.name = "sum"
+            made.sums.add(node_of(share))
+        made.loss = share
 
 
 # -- the backward pass ---------------------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ class Folding(Board):
         self.timeline, self.home = timeline, timeline.folded.home
         self.groups: dict[tuple[int, int], Group] = {}  # by the first and the last step
         self.uses: dict[Node, int] = {}
+        self.begun: dict[tuple[str, ...], str] = {}  # first states, by what they are
         self.called: dict[Node, str] = {}  # what differs from iteration to iteration, by t
         self.sums = {loop: loop.adds() for loop in self.loops()}
         for node in graph:
@@ -115,7 +116,12 @@ class Folding(Board):
         """The box of an operand; leaves get theirs when they are first used."""
         operand = self.stand_in(operand)
         if operand not in self.exits:
-            self.exits[operand] = self.add(self.value_box(operand, self.marks.role(operand)), self.place_of(operand))
+            box, track = self.value_box(operand, self.marks.role(operand)), self.timeline.track(operand)
+            alike = (track, *box.lines)
+            if track and isinstance(operand, Leaf) and alike in self.begun:
+                self.exits[operand] = self.begun[alike]
+            else:
+                self.exits[operand] = self.begun[alike] = self.add(box, self.place_of(operand))
         return self.exits[operand]
 
     def place_of(self, operand: Node) -> Group | None:

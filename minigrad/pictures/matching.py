@@ -30,6 +30,16 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
         if kind(t) not in longest or len(nodes) > len(inside[longest[kind(t)]]):
             longest[kind(t)] = t
     found: dict[Node, str] = {}
+
+    def what(node: Node) -> tuple[Any, ...]:
+        """What an op is, wherever it stands, and what it is made of in its step."""
+        scopes = tuple((part.name, part.value) for part in node.scope or () if part.name not in PARTS)
+        made_of = tuple(x.op.name if x.op is not None and steps.get(x) == steps[node] else "" for x in node.parents)
+        return node.op.name, node.shape, scopes, made_of
+
+    def with_parameters(node: Node) -> tuple[Any, ...]:
+        return *what(node), *(x.number for x in node.parents if isinstance(x, Leaf) and x.requires_grad)
+
     models: dict[bool, list[Node]] = {}
     for t in sorted(longest.values(), key=lambda t: -len(inside[t])):
         match(models.get(kind(t) == "backward", []), inside[t], found, what)
@@ -45,16 +55,6 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
             known[key] = [found[node] for node in nodes]
         found |= zip(nodes, known[key], strict=True)
     return found
-
-
-def what(node: Node) -> tuple[Any, ...]:
-    """What an op is, wherever it stands."""
-    scopes = tuple((part.name, part.value) for part in node.scope or () if part.name not in PARTS)
-    return (node.op.name, node.shape, scopes)
-
-
-def with_parameters(node: Node) -> tuple[Any, ...]:
-    return (*what(node), *(x.number for x in node.parents if isinstance(x, Leaf) and x.requires_grad))
 
 
 def match(model: list[Node], nodes: list[Node], found: dict[Node, str], like: Callable[[Node], tuple[Any, ...]]) -> None:

@@ -43,8 +43,9 @@ class Ranking:
     def put_beside(self) -> None:
         """Parameters, targets and constants that one op alone reads stand at its left."""
         template = self.template
+        sources = {source for line in template.lines for source, _, _ in line.ways}
         for element in reversed(template.elements.values()):
-            if element.role not in BESIDE or template.into[element] or len(template.out[element]) != 1 or element.line:
+            if element.role not in BESIDE or template.into[element] or len(template.out[element]) != 1 or element in sources:
                 continue
             op = template.out[element][0]
             rows = sum(template.core[line.source] == template.core[op] >= 0 for line in template.lines)

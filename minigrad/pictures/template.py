@@ -51,7 +51,7 @@ class Line:
     rank: float = 0
     first: int = 0  # the columns between which it runs
     last: int = 0
-    begin: Box | None = None  # what the first step reads in its place
+    begins: list[Box] = field(default_factory=list)  # what the first step reads in its place
 
     def __hash__(self) -> int:
         return self.number
@@ -125,15 +125,22 @@ class Template:
         boxes = {box.id: box for column in self.columns for box in column.boxes}
         slot = {id: box.slot or id for id, box in boxes.items()}
         reached = {arrow.target for arrow in self.arrows}
-        carried: dict[tuple[str, int], set[str]] = defaultdict(set)
         out: dict[str, list[Arrow]] = defaultdict(list)
+        ways: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)  # by operand: offset and source
+        ends: dict[str, set[int]] = defaultdict(set)  # the columns in which a slot reads
         for arrow in self.arrows:
             out[arrow.source].append(arrow)
-            if arrow.source not in found and self.offset(arrow) and arrow.source in reached:
-                carried[slot[arrow.target], arrow.place].add(slot[arrow.source])
+            ends[slot[arrow.target]].add(self.home[arrow.target])
+            if arrow.source not in found and arrow.source in reached and (offset := self.offset(arrow)):
+                ways[slot[arrow.target], arrow.place].append((offset, slot[arrow.source]))
+
+        def at_the_beginning(arrow: Arrow) -> bool:
+            before = [offset for offset, source in ways[slot[arrow.target], arrow.place] if source != slot[arrow.source]]
+            first = min if sum(before) > 0 else max
+            return bool(before) and self.home[arrow.target] == first(ends[slot[arrow.target]])
+
         for id, box in boxes.items():
-            alone = id not in reached and out[id] and box.role not in ("alias", "strip", "seed")
-            if alone and all(carried[slot[arrow.target], arrow.place] - {slot[id]} for arrow in out[id]):
+            if id not in reached and out[id] and box.role not in ("alias", "strip") and all(map(at_the_beginning, out[id])):
                 found[id] = box
         return found
 
@@ -155,6 +162,11 @@ class Template:
 
     def at(self, box: str) -> Element:
         return self.of_box.get(box) or self.strips[box]
+
+    def strip_rank(self, box: Box) -> float:
+        """That of the row which a strip is on."""
+        row = self.rows.get(box.id)
+        return self.strips[box.id].rank if row is None else row.rank
 
     def sorted(self) -> list[Element]:
         """The elements, each after those that lead to it."""
@@ -240,6 +252,7 @@ class Template:
         )
         for k, line in enumerate(self.lines):
             line.number = k
+        self.rows = {id: line for line in self.lines for _, _, way in line.ways for id in (way.source, way.target)}
         self.begin(begun)
 
     def pin(self, line: Line) -> None:
@@ -323,7 +336,8 @@ class Template:
                 self.lines.append(line)
                 by_operand[target, arrow.place] = line
             line.ways.append((target, target, arrow))
-            line.begin = self.begins[arrow.source]
+            if self.begins[arrow.source] not in line.begins:
+                line.begins.append(self.begins[arrow.source])
 
 
 def columns_of(picture: Picture, arrows: list[Arrow]) -> list[Column]:

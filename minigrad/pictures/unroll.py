@@ -8,6 +8,7 @@ gets an element in each step, and a line along them.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from ..graph import Leaf, Node
 from ..snapshot import Graph
@@ -70,6 +71,7 @@ class Unrolling(Board):
                 beside = self.parameters.setdefault(self.box_of(node), [])
                 beside += [x for _, x in operand_nodes(node) if self.drawn_anew(x, node) and x not in beside]
         self.drawn: set[tuple[str, str]] = set()
+        self.begun: dict[tuple[Any, ...], str] = {}  # first states, by what they are
         self.order = {group.id: i for i, group in enumerate(self.picture.groups)}
         self.growing = self.those_that_grow()
 
@@ -144,15 +146,25 @@ class Unrolling(Board):
         if operand not in self.exits:
             place = self.start_of(user) if role == "initial" and group is not None else self.group_of(operand)
             box = self.value_box(operand, role)
+            alike = (self.steps.get(user), self.marks.track(operand), *box.lines)
+            if (
+                role == "initial" and place is not None and self.marks.track(operand)
+            ):  # such as the same array wrapped several times
+                if alike in self.begun:
+                    self.exits[operand] = self.begun[alike]
+                    return self.exits[operand]
+                self.begun[alike] = box.id
             box.slot = f"{self.slot(user)}.{i}" if place is not None and not place.begins else ""
             self.exits[operand] = self.add(box, place)
         return self.exits[operand]
 
     def start_of(self, user: Node) -> Group:
-        """Where the initial value stands that a step reads: before the steps, or after them if they run from the last to the
-        first."""
-        t, every = self.steps[user], self.steps.values()
-        return self.start if t - min(every) <= max(every) - t else self.end
+        """Where the initial value stands that a step reads: in it, and the layout finds that it begins a line; of a single
+        step, or one that is folded, before the steps or after them."""
+        t, first, last = self.steps[user], min(self.steps.values()), max(self.steps.values())
+        if first < last and not self.hidden(user):
+            return self.groups[t]
+        return self.start if t - first <= last - t else self.end
 
     def drawn_anew(self, operand: Node, user: Node) -> bool:
         """Whether a step that is shown has a box of its own for it."""

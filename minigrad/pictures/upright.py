@@ -71,7 +71,7 @@ class Arrangement:
     def strip_heights(self, rank: int) -> Iterator[float]:
         for column in self.template.columns:
             for box in column.boxes:
-                if box.id in self.template.strips and self.template.strips[box.id].rank == rank:
+                if box.id in self.template.strips and self.template.strip_rank(box) == rank:
                     yield size(box)[1] + (12.0 if box.lines else 0.0)
 
     def width(self, kind: str) -> float:
@@ -92,6 +92,10 @@ class Arrangement:
         self.touching(section)
         gaps: dict[int, dict[tuple[Item, Item, bool], list[tuple[float, float, Item, Item]]]] = defaultdict(dict)
         for path in paths(section):
+            a, b = path.source, path.target
+            if a.rank == b.rank and self.is_over(section, a, b):
+                low, high = min(a.x, b.x), max(a.x, b.x)
+                gaps[a.rank].setdefault((a, a, True), []).append((low, high, a, b))
             for one, other in zip(path.items, path.items[1:], strict=False):
                 x, u = self.touch(path, one), self.touch(path, other)
                 if one.rank != other.rank and abs(x - u) > 0.5:
@@ -137,7 +141,9 @@ class Arrangement:
         side = previous.rank < item.rank
         inward = sorted(self.ends[item, side], key=lambda p: (p.items[-2].x, p.source.number))
         if len(inward) == 1:
-            aligned = not self.begins[item, side] or abs(previous.x - item.x) < 0.5
+            outward = self.begins[item, side]
+            taken = any(abs(other.items[1].x - item.x) < 0.5 for other in outward)
+            aligned = not outward or (abs(previous.x - item.x) < 0.5 and not taken)
             return item.x if aligned else item.x + (1 if previous.x > item.x else -1) * item.width * 0.36
         k = inward.index(path)
         straight = [i for i, p in enumerate(inward) if abs(p.items[-2].x - item.x) < 0.5]
@@ -149,31 +155,40 @@ class Arrangement:
         section = self.sections[kind]
         a, b = path.source, path.target
         if len(path.items) == 2 and a.rank == b.rank:
-            return self.level(section, a, b)
+            return self.level(kind, section, a, b)
         x = self.touch(path, a)
         points = [(x, self.border(a, 1 if path.items[1].rank > a.rank else -1, x))]
         for one, other in zip(path.items, path.items[1:], strict=False):
             x, u = self.touch(path, one), self.touch(path, other)
             low = min(one.rank, other.rank)
             if abs(x - u) > 0.5:
-                room = self.ys[low + 1][0] - self.ys[low][2]
-                begin = self.ys[low][2] + (room - max(self.room[low] - 1, 0) * LANE) / 2
-                y = begin + self.lanes[kind, a, one, other] * LANE
+                y = self.lane(low, self.lanes[kind, a, one, other])
                 points += [(x, y), (u, y)]
             elif other.kind == "pass":
                 u = x
             points.append((u, self.border(other, -1 if other.rank > one.rank else 1, u)))
         return points
 
-    def level(self, section: Section, a: Item, b: Item) -> list[Point]:
+    def is_over(self, section: Section, a: Item, b: Item) -> bool:
+        """Whether something stands between two items of one rank."""
+        low, high = min(a.x, b.x), max(a.x, b.x)
+        return any(low < item.x < high and item.kind == "box" for item in section.rows[a.rank])
+
+    def lane(self, rank: int, k: int) -> float:
+        """The height of a lane above a rank."""
+        top = self.ys[rank][2]
+        above = self.ys[rank + 1][0] if rank + 1 < len(self.ys) else top + GAP + max(self.room[rank] - 1, 0) * LANE
+        return top + (above - top - max(self.room[rank] - 1, 0) * LANE) / 2 + k * LANE
+
+    def level(self, kind: str, section: Section, a: Item, b: Item) -> list[Point]:
         """From one item to another of the same rank, over what stands between."""
         sign = 1 if b.x > a.x else -1
-        _, middle, top = self.ys[a.rank]
-        low, high = min(a.x, b.x), max(a.x, b.x)
+        middle = self.ys[a.rank][1]
         end = b.x - sign * (b.left if sign > 0 else b.right)
-        if not any(low < item.x < high and item.kind == "box" for item in section.rows[a.rank]):
+        if not self.is_over(section, a, b):
             return [(a.x + sign * (a.right if sign > 0 else a.left), middle), (end, middle)]
-        return [(a.x, self.border(a, 1, a.x)), (a.x, top + GAP / 2), (b.x, top + GAP / 2), (b.x, self.border(b, 1, b.x))]
+        y = self.lane(a.rank, self.lanes[kind, a, a, b])
+        return [(a.x, self.border(a, 1, a.x)), (a.x, y), (b.x, y), (b.x, self.border(b, 1, b.x))]
 
     def border(self, item: Item, side: int, x: float) -> float:
         """The height at which a way meets an item from above (1) or below (-1)."""
@@ -199,18 +214,22 @@ class Scene:
         self.picture, self.made, self.template = picture, made, made.template
         self.layout = Layout()
         self.left: list[float] = []
-        begins = [line.begin for line in self.template.lines if line.begin is not None and line.direction > 0]
-        here = max((size(box)[0] for box in begins), default=0.0) + (AHEAD if begins else 0.0)
+        begins = [box for line in self.template.lines if line.direction > 0 for box in line.begins]
+        lanes = sum(any(arrow.role in LOOPS for _, _, arrow in line.ways) for line in self.template.lines)
+        here = max((size(box)[0] for box in begins), default=0.0) + (AHEAD + lanes * LOOP_LANE if begins else 0.0)
+        self.ahead = AHEAD + lanes * LOOP_LANE
         for column in self.template.columns:
             self.left.append(here)
             here += made.widths[column.kind] + BETWEEN
+            if any(arrow.role in LOOPS and self.template.home[arrow.source] == column.number for arrow in self.template.arrows):
+                here += lanes * LOOP_LANE
         self.right = here - BETWEEN
         for column in self.template.columns:
             self.place(column)
         for line in self.template.lines:
-            if line.begin is not None:
-                self.place_begin(line)
-        self.loops = 0
+            for k, box in enumerate(line.begins):
+                self.place_begin(line, box, k)
+        self.loops: dict[Line, int] = {}  # the lanes on which lines lead back
         self.spans: dict[Line, list[list[tuple[float, float, str]]]] = defaultdict(list)
         for arrows in self.template.edges.values():
             for arrow in arrows:
@@ -250,22 +269,24 @@ class Scene:
         middle = self.left[column.number] + self.made.widths[column.kind] / 2
         for box in column.boxes:
             if box.id in self.template.strips:
-                self.put(box, middle, self.template.strips[box.id].rank)
+                self.put(box, middle, self.template.strip_rank(box))
             else:  # as wide and high in every step
                 x, y, _, _ = self.layout.boxes[box.id]
                 self.layout.boxes[box.id] = (x, y, wide[box.id], self.template.of_box[box.id].height)
 
-    def place_begin(self, line: Line) -> None:
-        """What the first step reads in the place of what is carried: before the first frame, or after the last."""
-        assert line.begin is not None
-        width = size(line.begin)[0]
-        ends = [self.template.home[arrow.target] for _, _, arrow in line.ways if arrow.source == line.begin.id]
+    def place_begin(self, line: Line, box: Box, k: int) -> None:
+        """What the first step reads in the place of what is carried: before the first frame, or after the last; of several the
+        first on the row, the others below it."""
+        width, height = size(box)
+        ends = [self.template.home[arrow.target] for _, _, arrow in line.ways if arrow.source == box.id]
         if line.direction > 0:
-            x = self.left[min(ends)] - AHEAD + 8 - width / 2
+            x = self.left[min(ends)] - self.ahead + 8 - width / 2
         else:
             column = self.template.columns[max(ends)]
             x = self.left[column.number] + self.made.widths[column.kind] + AHEAD - 8 + width / 2
-        self.put(line.begin, x, line.rank)
+        self.put(box, x, line.rank)
+        x, y, _, _ = self.layout.boxes[box.id]
+        self.layout.boxes[box.id] = (x, y - k * (height + 4), width, height)
 
     # -- arrows ----------------------------------------------------------------------------------------------------
 
@@ -297,9 +318,12 @@ class Scene:
     def along(self, line: Line, a: Element, b: Element, arrow: Arrow) -> Way:
         """The way of an arrow from one step to another: to its row, along it, and from it to the reader."""
         y = self.made.ys[int(line.rank)][1]
-        x, _, width, _ = self.layout.boxes[arrow.source]
+        x, v, width, _ = self.layout.boxes[arrow.source]
         row_x = x + line.direction * width / 2
         points = [(row_x, y)]
+        begins = arrow.source in self.template.begins
+        if begins and v != y:
+            points = [(row_x, v), (row_x + line.direction * 4, v), (row_x + line.direction * 4, y)]
         if arrow.source in self.template.of_box:
             column = self.column(arrow.source)
             section = self.made.sections[column.kind]
@@ -316,9 +340,16 @@ class Scene:
             return Way(self.straight(line, points, [(u - line.direction * w / 2, y)], arrow))
         section = self.made.sections[target.kind]
         rest = self.moved(self.made.corners(target.kind, section.read[line, b]), target)
+        loops = any(x.role in LOOPS for _, _, x in line.ways)
+        if begins and v != y:
+            return Way(points)  # as far as the row
+        if begins and loops:  # as far as where what comes back enters
+            return Way([*points, (edge - LOOP_LANE * self.lane(line), y)])
         if arrow.role in LOOPS:
-            return self.around(target, points, [(edge, y), *rest[1:]], arrow)
-        return Way(self.straight(line, points, [(edge, y), *rest[1:]], arrow))
+            if a is not line.source and (line, a) in self.made.sections[target.kind].leave and line.source in section.items:
+                return Way(points)  # as far as the row, where it joins
+            return self.around(line, target, points, [(edge, y), *rest], arrow)
+        return Way(self.straight(line, points, [(edge, y), *rest], arrow))
 
     def straight(self, line: Line, points: list[Point], rest: list[Point], arrow: Arrow) -> list[Point]:
         """Along the row; of a line over several columns, on a lane beside what others carry there at the same time."""
@@ -334,13 +365,16 @@ class Scene:
             if k:
                 level = y + (k + 1) // 2 * 4.0 * (1 if k % 2 else -1)
                 points = [*points[:-1], (x, level)]
-                rest = [(u, level), (u, y), *rest[1:]] if len(rest) == 1 or rest[1][1] == y else [(u, level), *rest[1:]]
+                rest = [(u, level), *rest]
         return [*points, *rest]
 
-    def around(self, column: Column, points: list[Point], rest: list[Point], arrow: Arrow) -> Way:
+    def lane(self, line: Line) -> int:
+        return self.loops.setdefault(line, len(self.loops) + 1)
+
+    def around(self, line: Line, column: Column, points: list[Point], rest: list[Point], arrow: Arrow) -> Way:
         """Back from the end of a step to its beginning, around its frame."""
-        self.loops += 1
-        out, down = LOOP_LANE * self.loops, LOOP_DROP * self.loops
+        lane = self.lane(line)
+        out, down = LOOP_LANE * lane, LOOP_DROP * lane
         left = self.left[column.number] - out
         right = self.left[column.number] + self.made.widths[column.kind] + out
         bottom = -PADDING - down

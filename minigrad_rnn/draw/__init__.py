@@ -49,7 +49,8 @@ def unrolled(
 ) -> Drawing:
     """The network unrolled in time, a frame for each step, with the states on straight lines.
 
-    `model` is a Sequence, ManyToOne, OneToMany, EncoderDecoder or a recurrent layer, with cells of this package or your own.
+    `model` is a Sequence, ManyToOne, OneToMany, EncoderDecoder or a recurrent layer, or of a subclass, with cells of this
+    package or your own. It is run step by step, and what is drawn is what it computes.
     `inputs` has shape (T, batch, input_size), or what its embedding takes; with `targets` the loss is drawn too. A `Task`, a
     source of data (its first batch) or a `Batch` may take the place of both. Any other `Module` is drawn as it runs, and so is
     a loss that your own code recorded, ``unrolled(loss, names=locals())``: its loops are what `minigrad.loops` finds.

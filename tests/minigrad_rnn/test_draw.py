@@ -228,7 +228,7 @@ def test_what_cannot_be_drawn_is_refused_with_words():
         rnn.draw.unrolled("RNN", TASK.inputs)
     with pytest.raises(ValueError, match="no loop that carries a state"):
         rnn.draw.unrolled(rnn.Linear(5, 5), TASK.inputs)
-    with pytest.raises(ValueError, match=r"targets have shape \(5, 1\); expected \(T, batch\) = \(6, 1\)"):
+    with pytest.raises(ValueError, match=r"targets have shape \(5, 1\), .* expected targets of shape \(6, 1\)"):
         rnn.draw.folded(network(), TASK.inputs, TASK.targets[1:])
     with pytest.raises(ValueError, match="no steps"):
         rnn.draw.unrolled(network(), TASK.inputs[:0])
@@ -497,21 +497,55 @@ def test_what_both_cannot_draw_is_refused_with_words():
             rnn.draw.both(model, x, y)
 
 
-def test_a_model_that_computes_something_else_is_not_drawn_as_if_it_did_not():
+def test_a_model_of_another_forward_pass_is_drawn_with_what_it_computes():
     class Doubled(rnn.Sequence):
         def run(self, x, state=None, lengths=None):
             output, state = super().run(x, state, lengths)
             return 2 * output, state
 
-    class Same(rnn.Sequence):
-        def run(self, x, state=None, lengths=None):
-            return super().run(x, state, lengths)
+    parts = rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1)
+    loss = rnn.sequence_loss("cross_entropy", Doubled(*parts).answer(TASK._one())[0], TASK.targets).total.item()
+    drawings = [rnn.draw.unrolled(Doubled(*parts), TASK, level=level) for level in ("op", "gate", "cell")]
+    for drawing in (*drawings, rnn.draw.both(Doubled(*parts), TASK, steps="all")):
+        found = {box.lines[0]: box.lines for box in boxes(drawing).values() if box.lines}
+        assert found["loss"][-1] == f"{loss:.3g}"
+        assert found.keys() >= {f"{name}[{t}]" for name in "xhoyL" for t in range(6)}
+    loops = [arrow.label for arrow in rnn.draw.folded(Doubled(*parts), TASK).picture.all_arrows() if arrow.role == "loop"]
+    assert loops == ["h[t-1]"]
+    np.testing.assert_allclose(rnn.gradient_flow(Doubled(*parts), TASK).losses.sum(), loss, rtol=1e-6)
+
+
+def test_what_has_no_place_in_a_picture_is_refused():
+    class Backwards(rnn.Sequence):
+        def answer(self, batch, state=None):
+            y = self.recurrent.run(batch.inputs[::-1])[0] + self.recurrent.run(batch.inputs)[0]
+            return self.readout(y), None
+
+    class Last(rnn.Sequence):
+        def answer(self, batch, state=None):
+            return super().answer(batch)[0][-3:], None
+
+    class Without(rnn.Sequence):
+        def answer(self, batch, state=None):
+            return self.readout(batch.inputs), None
 
     parts = rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1)
-    for draw in (rnn.draw.unrolled, rnn.draw.folded, rnn.draw.both, rnn.gradient_flow):
-        with pytest.raises(ValueError, match=r"Doubled.run gives other outputs than the layers of the model"):
-            draw(Doubled(*parts), TASK)
-        draw(Same(*parts), TASK)
+    with pytest.raises(ValueError, match=r"runs a step twice, .*draw.unrolled\(loss\)"):
+        rnn.draw.unrolled(Backwards(*parts), TASK)
+    with pytest.raises(
+        ValueError, match=r"6 steps of recurrent layers .* outputs of shape \(3, 1, 5\); expected \(6, batch, O\)"
+    ):
+        rnn.draw.unrolled(Last(*parts), TASK.inputs, TASK.targets[-3:])
+    with pytest.raises(ValueError, match="0 steps of recurrent layers"):
+        rnn.draw.unrolled(Without(*parts), TASK)
+    for model in (rnn.OneToMany(*parts), rnn.EncoderDecoder(parts[0], rnn.RNN(5, 5, rng=2), parts[1], start=4)):
+        with pytest.raises(ValueError, match="reads the targets: give them too"):
+            rnn.draw.unrolled(model, TASK.inputs)
+        if isinstance(model, rnn.EncoderDecoder):
+            with pytest.raises(ValueError, match="only what reads forwards, without a decoder, is trained in chunks"):
+                rnn.draw.unrolled(model, TASK.inputs, TASK.targets, chunk=2)
+    with pytest.raises(ValueError, match="only what reads forwards, without a decoder, is trained in chunks"):
+        rnn.draw.unrolled(both_ways(), TASK, chunk=2)
 
 
 # Cells of one's own.
