@@ -101,7 +101,7 @@ def test_a_trained_model_is_drawn_as_the_library_draws_it(here):
 def test_every_task_can_be_drawn_untrained(task, here):
     source = drawn(f"draw {task} --hidden 3 --cell gru --layers 2 --level cell --gradients --seed 3")
     assert "GRU, 2 layers unrolled" in source
-    assert "|dL/dh" in source or "blue: gradient" in source
+    assert "size of dL/dh" in source
 
 
 def test_an_untrained_network_is_the_one_that_train_begins_with(here):
@@ -157,19 +157,22 @@ def test_the_loss_that_is_drawn_is_that_of_the_task(here):
     total, steps = rnn.sequence_loss("binary", model(data.inputs), data.targets)
     source = drawn("draw parity --length 3 --hidden 4 --cell rnn")
     assert "the mean of the binary cross-entropy of 3 answers" in source
-    assert f'"loss\\n{total.item():.3g}"' in source
-    assert all(f'"L[{t}]\\n{share:.3g}"' in source for t, share in enumerate(steps))
+    assert f'label=<loss<br/><font point-size="9.3">{total.item():.3g}</font>>' in source
+    assert all(re.search(rf"label=<L\[{t}\]<br/>.*= {share:.3g}</font>", source) for t, share in enumerate(steps))
 
 
 def test_without_a_renderer_the_dot_text_is_saved_with_the_reason(here, no_renderer, capsys):
-    assert run("draw hello --out new.svg") == 0
+    assert run("draw hello --out new.svg") == 0  # which needs none
+    assert capsys.readouterr().out.endswith("Wrote new.svg\n")
+    Path("new.svg").unlink()
+    assert run("draw hello --out new.png") == 0
     out, err = capsys.readouterr()
     assert "Wrote" not in out
     assert err.startswith("The picture is saved as DOT text only: new.dot\nThe reason: no working Graphviz renderer")
     assert Path("new.dot").read_text().startswith("digraph")
-    assert not Path("new.svg").exists()
+    assert not Path("new.png").exists()
     Path("new.dot").write_text("notes")
-    assert run("draw hello --out new.svg") == 1
+    assert run("draw hello --out new.png") == 1
     assert "new.dot is there already" in one_line(capsys)
     assert Path("new.dot").read_text() == "notes"
 

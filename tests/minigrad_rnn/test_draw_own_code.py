@@ -19,6 +19,12 @@ def boxes(drawing, role):
     return {box.lines[0]: box for box in drawing.picture.all_boxes() if box.role == role}
 
 
+def two_digits(size):
+    """Such as 5.2e-2."""
+    digits, _, power = f"{size:.1e}".partition("e")
+    return f"{digits}e{int(power)}" if size else "0"
+
+
 def looped(drawing):
     return {arrow.label for arrow in drawing.picture.all_arrows() if arrow.role == "loop"}
 
@@ -33,7 +39,7 @@ def test_the_picture_shows_what_the_flow_measures(program):
     for name in states:
         for t in range(6):
             text = found[f"{name}[{t}]"].lines[-1]
-            assert text == f"|dL/d{name}| {flow.norms[name][0, t]:.1e}"
+            assert text == two_digits(flow.norms[name][0, t])
     assert looped(rnn.draw.folded(loss, names=names)) == {f"{name}[t-1]" for name in states}
 
 
@@ -42,20 +48,19 @@ def test_shares_and_saturation_are_those_of_the_flow():
     flow = gradient_flow(loss, names=names)
     drawing = rnn.draw.unrolled(loss, overlay="share", names=names)
     for t, group in enumerate(group for group in drawing.picture.groups if group.id.startswith("t") and group.framed):
-        notes = {box.lines[0]: box.lines[-1] for box in group.boxes if box.role == "alias"}
+        notes = sorted(line for box in group.boxes if box.role == "alias" for line in box.lines)
         if group.id != "totals":
-            shares = {name: flow.shares[name][t] for name in ("U", "W", "V", "b")}
-            assert notes == {name: f"{share:.1e}" if share else "0" for name, share in shares.items()}
+            assert notes == [f"{name} {two_digits(flow.shares[name][t])}" for name in "UVWb"]
     drawing = rnn.draw.unrolled(loss, overlay="saturation", names=names)
     for t in range(6):
-        assert boxes(drawing, "state")[f"h[{t}]"].lines[-1] == f"{flow.saturation['tanh'][0, t]:.0%} saturated"
+        assert boxes(drawing, "state")[f"h[{t}]"].lines[-1] == f"{flow.saturation['tanh'][0, t]:.0%}"
 
 
 @pytest.mark.parametrize("overlay", ["gradient", "activation", "saturation", "share"])
 def test_long_sequences_are_folded_in_the_middle(overlay):
     loss, _, _, names = lstm(50)
     drawing = rnn.draw.unrolled(loss, overlay=overlay, names=names)
-    assert [group.title for group in drawing.picture.groups if group.repeated] == ["t = 3 ... 46  (44 steps folded)"]
+    assert [group.title for group in drawing.picture.groups if group.repeated] == ["t = 3 ... 46, folded"]
     assert len(drawing.picture.all_boxes()) < 500
 
 
@@ -84,7 +89,7 @@ def test_a_model_of_ones_own_is_drawn_as_it_runs(kind):
     found = boxes(drawing, "state")
     names = model.layer.cell.state_names
     assert found.keys() == {f"{name}[{t}]" for name in names for t in range(6)}
-    assert all(found[f"{n}[{t}]"].lines[-1] == f"|dL/d{n}| {flow.norms[n][0, t]:.1e}" for n in names for t in range(6))
+    assert all(found[f"{n}[{t}]"].lines[-1] == two_digits(flow.norms[n][0, t]) for n in names for t in range(6))
     assert looped(rnn.draw.folded(model, task)) == {f"{name}[t-1]" for name in names}
     assert [box.lines[0] for box in drawing.picture.boxes if box.role == "loss"] == ["loss"]
 
