@@ -73,7 +73,7 @@ class Writer:
     def inside(self) -> list[str]:
         picture, layout = self.picture, self.layout
         said = []
-        for i, line in enumerate(layout.title):
+        for i, line in enumerate([] if self.in_page else layout.title):  # the page has its own
             x, y = layout.title_at
             said.append(self.word(x, y - 1.35 * TITLE * i, line, TITLE, "ink", "start"))
         if picture.legend:

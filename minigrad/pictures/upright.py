@@ -238,7 +238,9 @@ class Scene:
                 self.layout.arrows[id(arrow)] = Way(self.inside(arrow), role=self.on_row(arrow))
         for line in self.template.lines:
             for a, b, arrow in line.ways:
-                self.layout.arrows[id(arrow)] = self.along(line, a, b, arrow)
+                way = self.layout.arrows[id(arrow)] = self.along(line, a, b, arrow)
+                if arrow.role == "flow" and arrow.source in self.template.begins:
+                    way.role = self.look(line)
         for arrow in self.template.arrows:
             if arrow.label and arrow.role not in LOOPS:
                 self.label(arrow)
@@ -318,7 +320,10 @@ class Scene:
         a, b = self.template.of_box[arrow.source], self.template.of_box[arrow.target]
         if arrow.role != "flow" or a.line is None or a.line is not b.line:
             return ""
-        return next((LIKE[way.role] for _, _, way in a.line.ways if way.role in LIKE), "")
+        return self.look(a.line)
+
+    def look(self, line: Line) -> str:
+        return next((LIKE[way.role] for _, _, way in line.ways if way.role in LIKE), "")
 
     def along(self, line: Line, a: Element, b: Element, arrow: Arrow) -> Way:
         """The way of an arrow from one step to another: to its row, along it, and from it to the reader."""
