@@ -74,6 +74,7 @@ class Marks:
     alias: Callable[[Node], str] = nothing  # a short name, where it is drawn small beside an op
     apart: Callable[[Node, Node], bool] = lambda operand, user: False  # the operand is drawn anew at this user
     cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached leaf to the node it was cut from
+    turned: dict[Node, Node] = field(default_factory=dict)  # of a leaf of the backward pass the one whose transpose it is
     blocks: dict[Node, Block] = field(default_factory=dict)  # nodes drawn as one box
     shown: set[int] | None = None  # the steps drawn in full; the others are folded into strips
     pieces: Mapping[str, Mapping[int, tuple[str, float | None]]] = field(default_factory=dict)  # by track and step: note, heat

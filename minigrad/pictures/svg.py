@@ -146,7 +146,10 @@ class Writer:
                     else "pale"
                 )
                 shapes.append(self.word(x, y - down, line, font(box, i), ink))
-        return f'<g class="node" data-box="{clean(box.id)}">{"".join(shapes)}</g>'
+        inside = "".join(shapes)
+        if box.link and not self.in_page:
+            inside = f'<a href="#{self.prefix}{clean(box.link)}">{inside}</a>'
+        return f'<g class="node" id="{self.prefix}{clean(box.id)}" data-box="{clean(box.id)}">{inside}</g>'
 
     def arrow(self, arrow: Arrow) -> str:
         way = self.layout.arrows[id(arrow)]

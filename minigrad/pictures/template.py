@@ -255,7 +255,8 @@ class Template:
         )
         for k, line in enumerate(self.lines):
             line.number = k
-        self.rows = {id: line for line in self.lines for _, _, way in line.ways for id in (way.source, way.target)}
+        near_last = sorted(self.lines, key=lambda line: not line.far)
+        self.rows = {id: line for line in near_last for _, _, way in line.ways for id in (way.source, way.target)}
         self.begin(begun)
 
     def pin(self, line: Line) -> None:
