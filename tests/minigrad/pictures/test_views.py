@@ -49,7 +49,9 @@ def test_every_step_is_a_group_with_its_own_nodes():
     picture = unroll(Graph(chain(3)), marks())
     assert [group.title for group in picture.groups] == ["t = 0", "t = 1", "t = 2"]
     for t, group in enumerate(picture.groups):
-        assert sorted(box.lines[0] for box in group.boxes if box.role != "initial") == sorted(["w", "×", f"x[{t}]", "+", "tanh", f"h[{t}]"])
+        assert sorted(box.lines[0] for box in group.boxes if box.role != "initial") == sorted(
+            ["w", "×", f"x[{t}]", "+", "tanh", f"h[{t}]"]
+        )
 
 
 def test_a_parameter_is_an_alias_in_each_step_and_no_node_is_shared():
