@@ -114,9 +114,9 @@ def test_what_is_carried_is_at_one_height(name, T):
     boxes = {box.id: box for box in shown.all_boxes()}
     places = upright(shown).boxes
     for loop in found.loops:
-        for entry in loop.carried.values():
-            alike = {}  # iterations of the same ops
-            for step in loop.iterations[:-1]:
+        for (i, _), entry in loop.carried.items():
+            alike = {}  # iterations of the same ops; a sum begins with another op
+            for step in loop.iterations[i in loop.adds() : -1]:
                 made = [(j, step[j]) for j in entry.ops if j in step and "t" not in (step[j].scope or ())][-1:]
                 for j, node in made:
                     alike.setdefault((j, *sorted(step)), []).append(exits(boxes, graph, node))
