@@ -41,7 +41,8 @@ def cells(draw):
     ops = []
     for k in range(count):
         before = st.integers(0, states + k)  # the input, the states, and what was computed
-        ops.append((draw(st.sampled_from(sorted(OPS))), draw(before), draw(before)))
+        first = k + 1 if k < states else draw(before)  # every state is read
+        ops.append((draw(st.sampled_from(sorted(OPS))), first, draw(before)))
     new = st.integers(states + 1, states + count)
     return states, ops, draw(st.lists(new, min_size=states, max_size=states))
 
@@ -50,18 +51,19 @@ def recorded(states, ops, new):
     """The loss of a cell over four steps, and its names."""
     rng = np.random.default_rng(0)
     W = [mg.tensor(rng.normal(size=(3, 3)) / 2, requires_grad=True, name=f"W{k}") for k in range(len(ops))]
-    h = [mg.tensor(np.zeros((2, 3)), requires_grad=False) for _ in range(states)]
+    U = mg.tensor(rng.normal(size=(3, 3)) / 2, requires_grad=True, name="U")
+    h = [np.zeros((2, 3)) for _ in range(states)]
     x = rng.normal(size=(TIMES, 2, 3))
     loss = 0.0
     every = {f"h{i}": [] for i in range(states)}
     for t in range(TIMES):
-        values = [mg.tensor(x[t]), *h]
+        values = [x[t] @ U, *h]
         for k, (op, i, j) in enumerate(ops):
             values.append(OPS[op](values[i], values[j], W[k]))
         h = [values[k] for k in new]
         for name, state in zip(every, h, strict=True):
             every[name].append(state)
-        loss = loss + (sum(h) ** 2).mean()
+        loss = loss + (sum(h, values[0]) ** 2).mean()
     return loss, {name: found[-1] for name, found in every.items()}
 
 
@@ -72,14 +74,12 @@ def test_random_cells_are_drawn_and_nothing_is_in_the_way():
     @given(cells())
     def law(cell):
         loss, names = recorded(*cell)
-        if isinstance(loss, mg.Tensor) and loss.requires_grad:
-            drawing = mg.draw(loss, names=names)
-            seen.append((cell, defects(scene(drawing.svg()))))
+        drawing = mg.draw(loss, names={**names, "loss": loss})
+        seen.append((cell, defects(scene(drawing.svg()))))
 
     law()
     spoiled = [(cell, found) for cell, found in seen if found]
     print(f"{len(seen)} cells, {len(spoiled)} with a defect")
-    assert len(seen) > (200 if thorough else 8)
     assert len(spoiled) <= len(seen) / 100, spoiled[:3]
 
 
