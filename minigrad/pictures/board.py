@@ -74,6 +74,7 @@ class Marks:
     alias: Callable[[Node], str] = nothing  # a short name, where it is drawn small beside an op
     apart: Callable[[Node, Node], bool] = lambda operand, user: False  # the operand is drawn anew at this user
     cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached leaf to the node it was cut from
+    turned: dict[Node, Node] = field(default_factory=dict)  # of a leaf of the backward pass the one whose transpose it is
     blocks: dict[Node, Block] = field(default_factory=dict)  # nodes drawn as one box
     shown: set[int] | None = None  # the steps drawn in full; the others are folded into strips
     pieces: Mapping[str, Mapping[int, tuple[str, float | None]]] = field(default_factory=dict)  # by track and step: note, heat
@@ -135,7 +136,7 @@ class Board:
         total = role == "loss" and node in self.marks.sums  # only the last sum has a box, which stands behind the steps
         op = self.add_op(node, "" if total else role, group)
         self.exits[node] = op
-        if role != "op" and not (total and node not in self.graph.outputs):
+        if role != "op" and node not in self.marks.blocks and not (total and node not in self.graph.outputs):
             box = self.value_box(node, role)
             box.slot = "" if total else self.exit_slot(node)
             self.exits[node] = self.add(box, None if total else group)
@@ -166,7 +167,8 @@ class Board:
     def exit_slot(self, node: Node) -> str:
         """That of the box from which the value of a node goes on."""
         slot, role = self.slot(node), self.marks.role(node)
-        apart = slot and role != "op" and not self.is_named(node) and node not in self.marks.sums
+        total = role == "loss" and node in self.marks.sums
+        apart = slot and role != "op" and not self.is_named(node) and not total and node not in self.marks.blocks
         return f"{slot} value" if apart else slot
 
     def box_of(self, node: Node) -> str:

@@ -87,6 +87,7 @@ def marks_for(
         marks.path = path(graph, *highlight)
     if backward:
         put_aside(marks, timeline)
+        name_turned(graph, marks)
     marks.track = timeline.track
     marks.sums = {step[i] for loop in timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step}
     freed = any(node.op is not None and node.saved is None for node in graph)
@@ -171,6 +172,18 @@ def put_aside(marks: Marks, timeline: Timeline) -> None:
     marks.step_name = lambda t: f"t = {t}" if 2 * t < turn else f"t = {turn - t}, backward"
     marks.kind = lambda t: "forward" if 2 * t < turn else "backward"
     marks.apart = lambda operand, user: user in marks.backward and operand not in marks.backward
+
+
+def name_turned(graph: Graph, marks: Marks) -> None:
+    """Name the x^T that a backward pass makes of a constant x, as in dL/dW = x^T g."""
+    values = values_saved(graph)
+    leaves = [x for x in graph if isinstance(x, Leaf) and not x.requires_grad and x in values and values[x].ndim == 2]
+    known = {(x.shape[::-1], values[x].T.tobytes()): x for x in leaves if x not in marks.backward}
+    for x in leaves:
+        origin = known.get((x.shape, values[x].tobytes()))
+        if x in marks.backward and origin is not None and not x.name:
+            marks.turned[x] = origin
+            marks.names[x] = f"{marks.names.get(origin) or origin.name or f'%{graph.index[origin]}'}.T"
 
 
 def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:

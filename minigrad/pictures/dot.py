@@ -95,7 +95,10 @@ class Writer:
         width = text_width(line, points) + 4
         look = {"shape": "plaintext", "style": "", "label": text([line], "l"), "fontsize": f"{points:g}", "tooltip": " "}
         dot.node(
-            f"{id}_words", **look, fontcolor=colour(ink), **self.at(x + width / 2 - 2, y + points / 3, width, 1.2 * points)
+            f"{id}_words",
+            **look,
+            fontcolor=colour(ink),
+            **self.at(x + width / 2 - 2, y + points / 3, width, 1.2 * points) | {"fixedsize": "shape"},
         )
 
     def write(self, dot: graphviz.Digraph, part: Picture | Group) -> None:
@@ -219,12 +222,12 @@ def tooltip(text: str) -> str:
     """A tooltip, with the blanks that code begins with."""
     text = text if len(text) <= LONGEST_TOOLTIP else f"{text[:LONGEST_TOOLTIP]} ..."
     lines = map(without_controls, text.split("\n"))
-    return str(graphviz.nohtml("\\n".join(map(graphviz.escape, lines))))
+    return str(graphviz.nohtml("\\n".join(map(graphviz.escape, lines)).replace("&", "&amp;")))
 
 
 def text(lines: list[str], align: str = "n") -> str:
     """Lines as a DOT label, centred or with "l" at the left: nothing in them is taken for markup or an escape."""
     blank = " " * (len(lines) > 1)  # Graphviz may crash on a label whose first line is empty
-    escaped = [graphviz.escape(printable(line)) or blank for line in lines]
+    escaped = [graphviz.escape(printable(line)).replace("&", "&amp;") or blank for line in lines]
     joined: str = graphviz.nohtml("\\n".join(escaped) if align == "n" else "".join(f"{line}\\l" for line in escaped))
     return joined

@@ -75,7 +75,7 @@ class Folding(Board):
             like = self.stand_in(node)
             if like is not node and self.marks.role(node) != "op" and self.marks.role(like) == "op":
                 box = self.add(self.value_box(node, self.marks.role(node)), None)
-                self.connect(Arrow(self.exits[like], box, "first", f"t = {self.timeline.steps[node]}"))
+                self.connect(Arrow(self.exits[like], box, "first"))
         self.add_leaves(self.group_of)
 
     def loops(self) -> list[Loop]:
@@ -153,7 +153,7 @@ class Folding(Board):
                 self.lead_back(loop, place, op)
             for n, x in loop.first.get(place, {}).items():
                 if isinstance(x, Node):
-                    self.join(Arrow(self.source(x), op, "first", f"t = {self.timeline.steps[loop.iterations[n][i]]}", place=k))
+                    self.join(Arrow(self.source(x), op, "first", place=k))
 
     def enter(self, loop: Loop, each: dict[int, Any], node: Node, number: str, k: int) -> None:
         """What comes from outside, another node in each iteration: of other loops their ops; one box for all leaves that are

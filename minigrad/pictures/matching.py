@@ -32,17 +32,19 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
     found: dict[Node, str] = {}
 
     def what(node: Node) -> tuple[Any, ...]:
-        """What an op is, wherever it stands, and what it is made of in its step."""
-        scopes = tuple((part.name, part.value) for part in node.scope or () if part.name not in PARTS)
-        made_of = tuple(x.op.name if x.op is not None and steps.get(x) == steps[node] else "" for x in node.parents)
-        return node.op.name, node.shape, scopes, made_of
+        """What an op is, wherever it stands."""
+        return node.op.name, node.shape, tuple((part.name, part.value) for part in node.scope or () if part.name not in PARTS)
+
+    def made_of(node: Node) -> tuple[Any, ...]:
+        """And what it is made of in its step."""
+        return *what(node), *(x.op.name if x.op is not None and steps.get(x) == steps[node] else "" for x in node.parents)
 
     def with_parameters(node: Node) -> tuple[Any, ...]:
-        return *what(node), *(x.number for x in node.parents if isinstance(x, Leaf) and x.requires_grad)
+        return *made_of(node), *(x.number for x in node.parents if isinstance(x, Leaf) and x.requires_grad)
 
     models: dict[bool, list[Node]] = {}
     for t in sorted(longest.values(), key=lambda t: -len(inside[t])):
-        match(models.get(kind(t) == "backward", []), inside[t], found, what)
+        match(models.get(kind(t) == "backward", []), inside[t], found, (made_of, what))
         models.setdefault(kind(t) == "backward", inside[t])
     known: dict[tuple[Any, ...], list[str]] = {}
     for t, nodes in inside.items():
@@ -51,15 +53,24 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
             continue
         key = (kind(t), *map(with_parameters, nodes))
         if key not in known:  # steps that are equal are matched once
-            match(like, nodes, found, with_parameters)
+            match(like, nodes, found, (with_parameters, made_of, what))
             known[key] = [found[node] for node in nodes]
         found |= zip(nodes, known[key], strict=True)
     return found
 
 
-def match(model: list[Node], nodes: list[Node], found: dict[Node, str], like: Callable[[Node], tuple[Any, ...]]) -> None:
-    """Give the nodes of a step the places of those of a model that they are like."""
-    one, other = list(map(like, model)), list(map(like, nodes))
-    for i, j, count in SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks():
-        found |= {nodes[j + k]: found[model[i + k]] for k in range(count)}
-    found |= {node: str(node.number) for node in nodes if node not in found}
+def match(
+    model: list[Node], nodes: list[Node], found: dict[Node, str], keys: tuple[Callable[[Node], tuple[Any, ...]], ...]
+) -> None:
+    """Give the nodes of a step the places of those of a model that they are like, by the first key; what lies between those that
+    have one, by the next keys."""
+    if not keys or not model:
+        found |= {node: str(node.number) for node in nodes}
+        return
+    key, *others = keys
+    i = j = 0
+    blocks = SequenceMatcher(None, list(map(key, model)), list(map(key, nodes)), autojunk=False).get_matching_blocks()
+    for a, b, count in blocks:
+        match(model[i:a], nodes[j:b], found, tuple(others))
+        found |= {nodes[b + k]: found[model[a + k]] for k in range(count)}
+        i, j = a + count, b + count

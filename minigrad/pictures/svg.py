@@ -73,7 +73,7 @@ class Writer:
     def inside(self) -> list[str]:
         picture, layout = self.picture, self.layout
         said = []
-        for i, line in enumerate(layout.title):
+        for i, line in enumerate([] if self.in_page else layout.title):  # the page has its own
             x, y = layout.title_at
             said.append(self.word(x, y - 1.35 * TITLE * i, line, TITLE, "ink", "start"))
         if picture.legend:
@@ -146,7 +146,10 @@ class Writer:
                     else "pale"
                 )
                 shapes.append(self.word(x, y - down, line, font(box, i), ink))
-        return f'<g class="node" data-box="{clean(box.id)}">{"".join(shapes)}</g>'
+        inside = "".join(shapes)
+        if box.link and not self.in_page:
+            inside = f'<a href="#{self.prefix}{clean(box.link)}">{inside}</a>'
+        return f'<g class="node" id="{self.prefix}{clean(box.id)}" data-box="{clean(box.id)}">{inside}</g>'
 
     def arrow(self, arrow: Arrow) -> str:
         way = self.layout.arrows[id(arrow)]

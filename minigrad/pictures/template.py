@@ -37,6 +37,9 @@ class Element:
     def __hash__(self) -> int:
         return self.number  # sets keep one order in every run
 
+    def __repr__(self) -> str:
+        return f"Element({self.slot!r}, {self.role!r})"
+
 
 @dataclass(eq=False)
 class Line:
@@ -252,7 +255,8 @@ class Template:
         )
         for k, line in enumerate(self.lines):
             line.number = k
-        self.rows = {id: line for line in self.lines for _, _, way in line.ways for id in (way.source, way.target)}
+        near_last = sorted(self.lines, key=lambda line: not line.far)
+        self.rows = {id: line for line in near_last for _, _, way in line.ways for id in (way.source, way.target)}
         self.begin(begun)
 
     def pin(self, line: Line) -> None:

@@ -71,9 +71,7 @@ def ink_on(step: int, dark: bool) -> str:
 
 
 def colour(name: str, dark: bool = False, edge: bool = False) -> str:
-    """That of a box, a frame, a line or a text."""
-    if name in LINES:
-        return LINES[name][1] if dark else LINES[name][0]
+    """That of a box, a frame or a text."""
     if name in TEXTS:
         return TEXTS[name][dark]
     return (BOXES | FRAMES)[name][2 * dark + edge]

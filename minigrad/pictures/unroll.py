@@ -69,7 +69,8 @@ class Unrolling(Board):
         for node in graph:
             if not self.hidden(node) and node.op is not None:
                 beside = self.parameters.setdefault(self.box_of(node), [])
-                beside += [x for _, x in operand_nodes(node) if self.drawn_anew(x, node) and x not in beside]
+                anew = dict.fromkeys(x for _, x in operand_nodes(node) if self.drawn_anew(x, node))
+                beside += [x for x in anew if x not in beside]
         self.drawn: set[tuple[str, str]] = set()
         self.begun: dict[tuple[Any, ...], str] = {}  # first states, by what they are
         self.order = {group.id: i for i, group in enumerate(self.picture.groups)}
@@ -138,14 +139,15 @@ class Unrolling(Board):
         """The box from which `operand` goes to its user. A leaf gets its box when it is first used."""
         operand = self.marks.cuts.get(operand, operand)
         group = self.group_of(user)
-        if self.hidden(operand):
-            return self.strip_of(operand, self.group_of(operand))
         if self.drawn_anew(operand, user):
             return self.beside(operand, user)
+        if self.hidden(operand):
+            return self.strip_of(operand, self.group_of(operand))
         role = self.marks.role(operand)
         if operand not in self.exits:
             place = self.start_of(user) if role == "initial" and group is not None else self.group_of(operand)
             box = self.value_box(operand, role)
+            box.link = self.exits.get(self.marks.turned.get(operand, operand), "")
             alike = (self.steps.get(user), self.marks.track(operand), *box.lines)
             if (
                 role == "initial" and place is not None and self.marks.track(operand)
@@ -175,7 +177,7 @@ class Unrolling(Board):
         if group is None and self.steps:  # beside the steps parameters are drawn as in them
             learnt = self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)
             return learnt or (self.marks.apart(operand, user) and operand in self.steps)
-        inside = group is not None and not self.hidden(operand)
+        inside = group is not None and (self.marks.apart(operand, user) or not self.hidden(operand))
         return inside and self.marks.role(operand) != "initial" and self.apart(operand, user)
 
     def beside(self, operand: Node, user: Node) -> str:
@@ -196,6 +198,7 @@ class Unrolling(Board):
                 lines = [", ".join(part) for part in (names[:half], names[half:]) if part]
             tips = "\n".join(self.tooltip(x) for x in every)
             box = Box(id, "alias", lines, tips, heat=max(heats, default=None), emphasis=self.emphasis(every[0], user))
+            box.link = self.exits.get(every[0], "") if len(every) == 1 else ""
             block = self.marks.blocks.get(user)
             if self.group_of(user) is not None:
                 box.slot = f"p{block.slot if block else self.slot(user)}"

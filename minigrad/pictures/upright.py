@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from .layout import Layout, Point, Way, pieces_of
 from .picture import Arrow, Box, Picture
@@ -140,15 +141,16 @@ class Arrangement:
             return item.x
         side = previous.rank < item.rank
         inward = sorted(self.ends[item, side], key=lambda p: (p.items[-2].x, p.source.number))
+        outward = self.begins[item, side]
+        taken = any(abs(other.items[1].x - item.x) < 0.5 for other in outward)  # the middle
         if len(inward) == 1:
-            outward = self.begins[item, side]
-            taken = any(abs(other.items[1].x - item.x) < 0.5 for other in outward)
             aligned = not outward or (abs(previous.x - item.x) < 0.5 and not taken)
             return item.x if aligned else item.x + (1 if previous.x > item.x else -1) * item.width * 0.36
-        k = inward.index(path)
         straight = [i for i, p in enumerate(inward) if abs(p.items[-2].x - item.x) < 0.5]
-        middle = straight[0] if straight else (len(inward) - 1) / 2
-        return item.x + (k - middle) * min(14.0, item.width * 0.62 / (2 * max(middle, len(inward) - 1 - middle)))
+        middle = straight[0] if straight and not taken else (len(inward) - 1) / 2
+        middle += 0.5 * (taken and middle % 1 == 0)
+        apart = min(14.0, item.width * 0.62 / (2 * max(middle, len(inward) - 1 - middle)))
+        return item.x + (inward.index(path) - middle) * apart
 
     def corners(self, kind: str, path: Path) -> list[Point]:
         """The way of an arrow through a step."""
@@ -236,7 +238,12 @@ class Scene:
                 self.layout.arrows[id(arrow)] = Way(self.inside(arrow), role=self.on_row(arrow))
         for line in self.template.lines:
             for a, b, arrow in line.ways:
-                self.layout.arrows[id(arrow)] = self.along(line, a, b, arrow)
+                way = self.layout.arrows[id(arrow)] = self.along(line, a, b, arrow)
+                if arrow.role == "flow" and arrow.source in self.template.begins:
+                    way.role = self.look(line)
+        for arrow in self.template.arrows:
+            if arrow.label and arrow.role not in LOOPS:
+                self.label(arrow)
         self.frames()
 
     # -- boxes -----------------------------------------------------------------------------------------------------
@@ -313,7 +320,10 @@ class Scene:
         a, b = self.template.of_box[arrow.source], self.template.of_box[arrow.target]
         if arrow.role != "flow" or a.line is None or a.line is not b.line:
             return ""
-        return next((LIKE[way.role] for _, _, way in a.line.ways if way.role in LIKE), "")
+        return self.look(a.line)
+
+    def look(self, line: Line) -> str:
+        return next((LIKE[way.role] for _, _, way in line.ways if way.role in LIKE), "")
 
     def along(self, line: Line, a: Element, b: Element, arrow: Arrow) -> Way:
         """The way of an arrow from one step to another: to its row, along it, and from it to the reader."""
@@ -367,6 +377,14 @@ class Scene:
                 points = [*points[:-1], (x, level)]
                 rest = [(u, level), *rest]
         return [*points, *rest]
+
+    def label(self, arrow: Arrow) -> None:
+        """The words at an arrow, above the longest part of it that is level."""
+        way = self.layout.arrows[id(arrow)]
+        level = [(abs(u - x), (x + u) / 2, y) for (x, y), (u, v) in pairwise(way.points) if y == v]
+        if level:
+            _, x, y = max(level)
+            way.label_at = (x, y + 4)
 
     def lane(self, line: Line) -> int:
         return self.loops.setdefault(line, len(self.loops) + 1)
