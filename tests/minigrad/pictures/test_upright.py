@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -33,18 +33,15 @@ OPS = {
 TIMES = 4
 
 
-@st.composite
-def cells(draw):
+def cell(seed):
     """How many states a cell has, its ops, each with the numbers of what it reads, and what the new states are."""
-    states = draw(st.integers(1, 3))
-    count = draw(st.integers(3, 11))
+    rng = np.random.default_rng(seed)
+    states, count = int(rng.integers(1, 4)), int(rng.integers(3, 12))
     ops = []
     for k in range(count):
-        before = st.integers(0, states + k)  # the input, the states, and what was computed
-        first = k + 1 if k < states else draw(before)  # every state is read
-        ops.append((draw(st.sampled_from(sorted(OPS))), first, draw(before)))
-    new = st.integers(states + 1, states + count)
-    return states, ops, draw(st.lists(new, min_size=states, max_size=states))
+        one, other = rng.integers(0, states + k + 1, size=2)  # the input, the states, and what was computed
+        ops.append((str(rng.choice(sorted(OPS))), k + 1 if k < states else int(one), int(other)))  # every state is read
+    return states, ops, [int(k) for k in rng.integers(states + 1, states + count + 1, size=states)]
 
 
 def recorded(states, ops, new):
@@ -68,19 +65,18 @@ def recorded(states, ops, new):
 
 
 def test_random_cells_are_drawn_and_nothing_is_in_the_way():
-    seen = []
+    seen = {}
 
-    @settings(max_examples=300 if thorough else 15, suppress_health_check=list(HealthCheck))
-    @given(cells())
-    def law(cell):
-        loss, names = recorded(*cell)
-        drawing = mg.draw(loss, names={**names, "loss": loss})
-        seen.append((cell, defects(scene(drawing.svg()))))
+    @settings(max_examples=300 if thorough else 15)
+    @given(st.integers(0, 2**32 - 1))
+    def law(seed):
+        loss, names = recorded(*cell(seed))
+        seen[seed] = defects(scene(mg.draw(loss, names={**names, "loss": loss}).svg()))
 
     law()
-    spoiled = [(cell, found) for cell, found in seen if found]
+    spoiled = {seed: found for seed, found in seen.items() if found}
     print(f"{len(seen)} cells, {len(spoiled)} with a defect")
-    assert len(spoiled) <= len(seen) / 100, spoiled[:3]
+    assert len(spoiled) <= len(seen) / 100, spoiled
 
 
 # -- names -----------------------------------------------------------------------------------------------------
@@ -129,7 +125,7 @@ def boxes_in_a_row(count, readers=1):
     return Picture("row", groups=groups, arrows=arrows, in_row=True)
 
 
-@pytest.mark.parametrize(("count", "readers"), list(itertools.product((1, 2, 7), (0, 1, 3))))
+@pytest.mark.parametrize(("count", "readers"), list(itertools.product((2, 7), (0, 1, 3))))
 def test_a_state_runs_straight_from_step_to_step(count, readers):
     picture = boxes_in_a_row(count, readers)
     seen = scene(to_svg(picture, upright(picture)))
