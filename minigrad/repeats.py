@@ -16,8 +16,10 @@ Scopes help where they exist, but no step needs them.
 
 from __future__ import annotations
 
+import bisect
 import heapq
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,9 +30,11 @@ LEAST = 3  # equal iterations in a row that make a loop
 FEWEST = 7  # a loop with a state must replace at least so many ops
 PERIODS = 16  # the most frequent distances that are tried
 LONG = 32  # search first for loops that replace so many ops: short ones are many, and most lie within long ones
+UNLIKE = 8  # time steps after which all repeats, as in ``if t % 3``
 SKIP = 2  # the cost of an op without a partner in an alignment; a pair brings 1 to 9
 LEAP = 128  # equal iterations that are compared at once
 WIDEST = 1000  # an alignment takes memory for the square of the body: longer bodies have equal iterations only
+SUMS = ("add", "subtract")
 INSIDE, CARRIED, INVARIANT, PER_STEP = "inside", "carried", "invariant", "per step"
 Place = tuple[int, int]  # operand k of op i of the body
 Sources = dict[Place, tuple[Any, ...]]  # a table for each operand, in numbers of ops
@@ -166,7 +170,7 @@ class Record:
             if sources is not None and carries(sources):
                 if (len(rows) - 1) * p < FEWEST:
                     continue
-                rows, sources = self.grown(rows, sources)
+                rows, sources = Growth(self, *self.split(rows, sources)).rows()
             if sources is not None:
                 self.taken[rows[rows >= 0]] = 1 + carries(sources)
                 yield rows, sources
@@ -209,23 +213,89 @@ class Record:
         last = turns[0] + (end - turns[0]) // p * p
         return turns[0], last - p * (last < self.n and step_of(self.ops[last]) is step_of(self.ops[last - 1]))
 
-    def grown(self, rows: np.ndarray, sources: Sources) -> tuple[np.ndarray, Sources]:
-        """Extend a core at both ends. If its body is mostly one inner loop, and this loop covers the core when it is
-        extended, return the inner loop: a layer's backward pass gathers gradients every 64 steps, and time steps matter."""
-        p = rows.shape[1]
-        ops = rows[len(rows) // 2]
-        for at, _ in self.part(ops).loops() if p >= 2 * LEAST else ():
-            inner = np.where(at >= 0, ops[at], -1)
-            usual = inner[len(inner) // 2] >= 0
-            core = longest(inner[:, usual], ((inner >= 0) == usual).all(1))
-            if len(core) < LEAST or (p - core.size) * 8 > p:
+    def split(self, rows: np.ndarray, sources: Sources) -> tuple[np.ndarray, Sources, int]:
+        """If an iteration is k time steps that differ, as in ``if t % 2``: a row for each step, its sources, and k."""
+        begins, k = self.beginnings(rows[len(rows) // 2], sources), 1
+        if len(begins) > 1:
+            order, slots = self.merged(rows[len(rows) // 2], begins)
+            finer = np.full((len(rows) * len(begins), len(order)), -1)
+            for c, slot in enumerate(slots):
+                finer[bisect.bisect(begins, c) - 1 :: len(begins), order.index(slot)] = rows[:, c]
+            found = self.sources(finer, strict=False)
+            if found is not None and carries(found) and self.goes_on(finer, found):
+                rows, sources, k = finer, found, len(begins)
+        return rows, sources, k
+
+    def goes_on(self, rows: np.ndarray, sources: Sources) -> bool:
+        """Whether a constant in the place of a state has the value of an op just before, as after `detach`. If not, the state
+        begins anew: another sequence."""
+        for (i, k), (kind, *what) in sources.items():
+            for n in what[2] if kind == CARRIED else ():
+                value = values_saved(self.ops[rows[n, i]])[1 + k :][:1]
+                if (rows[: max(n - what[1] + 1, 0), what[0]] >= 0).any() and value and value[0] is not None:
+                    before = [x for op in rows[n - 1] if op >= 0 for x in values_saved(self.ops[op]) if x is not None]
+                    if not any(np.may_share_memory(value[0], x) for x in before):
+                        return False
+        return True
+
+    def beginnings(self, row: np.ndarray, sources: Sources) -> list[int]:
+        """Where the time steps of an iteration begin: before ops with the same weight, each of which needs the one before. Or
+        with other weights, or some without the one before, if another weight is read once in each step. What enters the state
+        does so in all steps, or in none. Of several ways, take the one with most weights that are read once in each step."""
+        p, words = len(row), self.words[row].tolist()
+        reads, states = flow(sources, [self.ops[op] for op in row])
+        weights: dict[tuple[int, ...], list[int]] = {}
+        enters = {i: words[i] for i, op in enumerate(row) if "index" in self.ops[op].options}
+        for (i, k), (kind, *what) in sources.items():
+            if kind == PER_STEP:
+                enters[i] = words[i]
+            elif kind == INVARIANT and what[0] < 0 and self.firm[self.starts[row[i]] + k]:
+                weights.setdefault((words[i], what[0]), []).append(i)
+        groups, path = dict(weights), needed(states, reads)
+        states_at = alive({place: source for place, source in sources.items() if place[0] in path}, p)
+        path &= late(reads)
+        for (word, _), group in weights.items():
+            groups.setdefault((word,), []).extend(path.intersection(group))
+        live, best, found = alive(sources, p), (0, 0, 0), [0]
+        for key, group in groups.items():
+            group.sort()
+            links = linked(group, reads)
+            if len(group) < 2 or not links:
                 continue
-            inside = self.sources(core)
-            if inside is not None and carries(inside):
-                longer, its_sources = Growth(self, core, inside).rows()
-                if longer[longer >= 0].min() <= rows.min() and longer.max() >= rows.max():
-                    return longer, its_sources
-        return Growth(self, rows, sources).rows()
+            begins = [0]
+            for before, at in itertools.pairwise(group):
+                places = range(before + 1, at + 1)
+                begins.append(min(places, key=lambda c: (live[c], words[c] != words[0], abs(at - c - group[0]))))
+            parts = {i: bisect.bisect(begins, i) for i in range(p)}
+            once = [
+                other
+                for other, them in weights.items()
+                if other != key and [parts[i] for i in them] == [*range(1, 1 + len(begins))]
+            ]
+            kinds = {enters[i] for i in needed(group, reads) if i in enters}
+            fed = {parts[i] for i in enters if enters[i] in kinds}
+            if links == len(group) and max(states_at[begins]) > states_at[0]:  # stages of a step, as of Runge and Kutta
+                continue
+            score = len(once) * len(begins), links == len(group) and len(key) > 1, -len(begins)
+            if len(fed) in (0, len(begins)) and score > best:
+                best, found = score, begins
+        return found
+
+    def merged(self, row: np.ndarray, begins: list[int]) -> tuple[list[int], list[int]]:
+        """The slots of the steps of an iteration in order, and that of each op: the same one for ops that are alike."""
+        order: list[int] = []
+        slots: list[int] = []
+        weights = self.reads[self.firm & (self.reads < 0)]
+        for begin, end in itertools.pairwise([*begins, len(row)]):
+            fit, _ = self.likeness(row[begin:end], row[order].tolist(), weights)
+            pairs = {i: order[c] for i, c in aligned(fit, len(order), 1)}
+            place = 0
+            for c in range(begin, end):
+                slots.append(pairs.get(c - begin, c))
+                if slots[c] == c:
+                    order.insert(place, c)
+                place = order.index(slots[c]) + 1
+        return order, slots
 
     def few(self) -> Iterator[np.ndarray]:
         """Rows of one or two time steps, which are too few to repeat. Only scopes show them, and they may be no loop."""
@@ -284,7 +354,18 @@ class Record:
             elif plain[c]:
                 found[i, j] = (CARRIED if lag[c] else INSIDE), (int(op[c]),), int(lag[c]), np.flatnonzero(others[:, c]).tolist()
             else:
-                found[i, j] = newest(rows, i, read[:, c], has[:, c], inside[:, c], made[:, c], lags[:, c])
+                ops = np.unique(made[inside[:, c], c])
+                found[i, j] = newest(rows, i, ops, read[:, c], has[:, c], inside[:, c], lags[:, c])
+        if not there.all():  # a state that other ops make in other iterations
+            makers = {what[0] for kind, *what in found.values() if kind == CARRIED and not there[:, what[0]].all()}
+            for c, (i, j) in enumerate(zip(column.tolist(), k.tolist(), strict=True)):
+                for others in makers if found[i, j][0] == CARRIED and found[i, j][1] in makers else ():
+                    ops = np.unique([*found[i, j][1], *others])
+                    alone = there[:, ops].sum(1).max() == 1 and len({self.ops[op].shape for op in rows.max(0)[ops]}) == 1
+                    if alone and len(ops) > len(found[i, j][1]):
+                        either = newest(rows, i, ops, read[:, c], has[:, c], inside[:, c], lags[:, c])
+                        if len(either[3]) <= len(found[i, j][3]):
+                            found[i, j] = either
         return found
 
     # -- neighbours of a loop ----------------------------------------------------------------------------------
@@ -332,21 +413,26 @@ class Growth:
     new slot. `order` has the slots as they follow each other. Each iteration is in `blocks` or in `steps`.
     """
 
-    def __init__(self, record: Record, core: np.ndarray, sources: Sources) -> None:
+    def __init__(self, record: Record, core: np.ndarray, sources: Sources, k: int) -> None:
         self.record, self.core, self.sources = record, core, sources
-        self.p = core.shape[1]
-        self.order = list(range(self.p))
-        self.like = core[len(core) // 2].tolist()  # for each slot an op
-        two = (slice(*record.starts[[first, first + self.p]]) for first in core[:2, 0])
-        one, other = (record.reads[each][record.firm[each] & (record.reads[each] < 0)] for each in two)
+        self.order = list(range(core.shape[1]))
+        self.p = int((core >= 0).sum()) // len(core)  # ops of an iteration
+        self.like = core[len(core) // 2 :][:k].max(0).tolist()  # for each slot an op
+        self.always = np.flatnonzero((core >= 0).all(0))  # slots that each iteration of the core has
+        leaves = np.where(record.firm, record.reads, 0)
+        two = (slice(*record.starts[[at[at >= 0].min(), at.max() + 1]]) for at in (core[:k], core[k : 2 * k]))
+        one, other = (leaves[each][leaves[each] < 0] for each in two)
         self.shared = np.intersect1d(one, other)  # weights that both read
+        reads, states = flow(sources, [record.ops[op] for op in self.like])
+        self.path = needed(states, reads) or {*self.order}  # what leads to a state
         self.lag = max(what[1] for kind, *what in sources.values() if kind == CARRIED)
         self.blocks = [(0, self.order[:], core)]  # of equal iterations: (number of the first, slots, ops)
         self.short = False  # whether the first iteration is only a small part
         self.steps: dict[int, dict[int, int]] = {}  # iteration -> slot -> op
         self.last = {1: len(core) - 1, -1: 0}  # the iteration at each end
-        self.edge = {1: int(core[-1, -1]) + 1, -1: int(core[0, 0])}  # where the loop ends
-        self.row = {1: (self.order[:], core[-1]), -1: (self.order[:], core[0])}  # slots and ops of that iteration
+        self.edge = {1: int(core.max()) + 1, -1: int(core[0][core[0] >= 0].min())}  # where the loop ends
+        ends = {1: core[-1], -1: core[0]}
+        self.row = {on: (np.flatnonzero(row >= 0).tolist(), row[row >= 0]) for on, row in ends.items()}  # its slots and ops
 
     def rows(self) -> tuple[np.ndarray, Sources]:
         """Extend the loop as far as possible; its rows and their sources."""
@@ -402,14 +488,18 @@ class Growth:
             return False
         fit, clash = self.record.likeness(window, [self.like[slot] for slot in order], self.shared)
         # rest of the last iteration, the next one, and one more, so that none of its ops are taken for those of the next
+        if len(self.always):
+            both = np.searchsorted((fit[:, np.isin(order, self.always)] > 0).cumsum(0).min(1), 2) + 1
+            window, fit, clash = window[:both], fit[:both], clash[:both]
         turn = len(rest) + len(order)
         pairs = aligned(np.hstack([fit[:, len(order) - len(rest) :], fit, fit]), turn, self.p)
         old = {i: rest[c] for i, c in pairs if c < len(rest)}
         new = {i: order[c - len(rest)] for i, c in pairs if len(rest) <= c < turn}
         begin = self.begin(on, window, old, new)
         span = span or max(new, default=0) + 1
-        known = sum(slot < self.p for slot in new.values())
-        enough = bool(new) and self.holds(on, window[begin:span], known, span - len(old) - len(new))
+        known = sum(slot < self.core.shape[1] for slot in new.values())
+        goes_on = on < 0 or not self.path.isdisjoint(new.values())
+        enough = bool(new) and goes_on and self.holds(on, window[begin:span], known, span - len(old) - len(new))
         if not enough or other_weights(clash, order, new):
             begin = next(i for i in range(len(window) + 1) if i not in old)
             self.take(n, on, window[:begin], old)
@@ -518,11 +608,10 @@ def aligned(fit: np.ndarray, turn: int, cost: int) -> list[tuple[int, int]]:
     return pairs[::-1]
 
 
-def newest(rows: np.ndarray, i: int, read: np.ndarray, *made: np.ndarray) -> tuple[Any, ...]:
+def newest(rows: np.ndarray, i: int, ops: np.ndarray, *made: np.ndarray) -> tuple[Any, ...]:
     """The source of an operand of op i that several ops of the body make: it reads the newest result, up to some lag. Take
     the lag with the fewest exceptions."""
-    has, inside, slots, lags = made
-    ops = np.unique(slots[inside])
+    read, has, inside, lags = made
     results = np.maximum.accumulate(rows[:, ops].max(1))
     trials = []
     for lag in np.unique(lags[inside])[:4].tolist():  # of T lags, only a short one can be meant
@@ -553,14 +642,65 @@ def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """For each distance, how often equal keys are so far apart twice in a row."""
+    """For each distance, how often equal keys are so far apart twice in a row. Of a key whose neighbours are at several
+    distances, as with an op more at every third step, those of each second, of each third, ..."""
     order = np.argsort(key, kind="stable")
-    key, position = key[order], position[order]
-    gap = np.diff(position, prepend=0)
-    gap[1:][key[1:] != key[:-1]] = 0
-    gap[:1] = 0
-    again = (gap[1:] == gap[:-1]) & (gap[1:] > 0)
-    return np.bincount(gap[1:][again], minlength=int(position.max(initial=0)) + 2)
+    position, which = position[order], np.cumsum(np.diff(key[order], prepend=key[order[:1]]) != 0)
+    count, left = np.zeros(int(position.max(initial=0)) + 2, int), np.arange(len(key))
+    for m in range(1, 1 + UNLIKE):
+        left = left[: np.searchsorted(left, len(key) - 2 * m)]
+        left = left[which[left] == which[left + 2 * m]]
+        gap = position[left + m] - position[left]
+        again = (gap > 0) & (gap == position[left + 2 * m] - position[left + m])
+        count += np.bincount(gap[again], minlength=len(count))
+        share = np.bincount(which[left], again) * UNLIKE < (UNLIKE - 1) * np.bincount(which[left])
+        left = left[share[which[left]]]
+    return count
+
+
+def flow(sources: Sources, body: list[Node]) -> tuple[list[list[int]], set[int]]:
+    """For each op of the body those that it reads, below zero of an earlier iteration; and the states, without sums."""
+    reads: list[list[int]] = [[] for _ in body]
+    adds, states = {i for i, node in enumerate(body) if node.op.name in SUMS}, set()
+    for (i, _), (kind, *what) in sources.items():
+        if kind in (INSIDE, CARRIED):
+            reads[i] += [j - len(body) * (kind == CARRIED) for j in what[0]]
+            states |= {j for j in what[0] if kind == CARRIED and not {i, j} <= adds}
+    return reads, states
+
+
+def linked(group: list[int], reads: list[list[int]]) -> int:
+    """How many ops of a group need the one before, by whatever way; the first one the last of the iteration before."""
+    last, count = [-1] * len(reads), 0
+    for turn in range(2):
+        count, before, last = 0, last, []
+        for i, operands in enumerate(reads):
+            last.append(max((last[j] if j >= 0 else before[j] for j in operands), default=-1))
+            if i in group:
+                number = turn * len(group) + group.index(i)
+                count += last[i] == number - 1
+                last[i] = number
+    return count
+
+
+def late(reads: list[list[int]]) -> set[int]:
+    """The ops that need an earlier iteration."""
+    found = set[int]()
+    for i, operands in enumerate(reads):
+        if any(j < 0 or j in found for j in operands):
+            found.add(i)
+    return found
+
+
+def needed(ops: Iterable[int], reads: list[list[int]]) -> set[int]:
+    """The ops that these ops read, by whatever way, and these ops."""
+    found, waiting = set[int](), [*ops]
+    while waiting:
+        i = waiting.pop() % len(reads)
+        if i not in found:
+            found.add(i)
+            waiting += reads[i]
+    return found
 
 
 def alive(sources: Sources, p: int) -> np.ndarray:
@@ -582,6 +722,10 @@ def step_of(node: Node) -> Scope | None:
     while place is not None and place.name != "t":
         place = place.parent
     return place
+
+
+def values_saved(node: Node) -> tuple[Any, ...]:
+    return node.saved if isinstance(node.saved, tuple) else ()
 
 
 def timeless(place: Scope | None, places: dict[Any, int]) -> int:
