@@ -218,9 +218,10 @@ class Record:
         begins, k = self.beginnings(rows[len(rows) // 2], sources), 1
         if len(begins) > 1:
             order, slots = self.merged(rows[len(rows) // 2], begins)
+            rank = {slot: rank for rank, slot in enumerate(order)}
             finer = np.full((len(rows) * len(begins), len(order)), -1)
             for c, slot in enumerate(slots):
-                finer[bisect.bisect(begins, c) - 1 :: len(begins), order.index(slot)] = rows[:, c]
+                finer[bisect.bisect(begins, c) - 1 :: len(begins), rank[slot]] = rows[:, c]
             found = self.sources(finer, strict=False)
             if found is not None and carries(found) and self.goes_on(finer, found):
                 rows, sources, k = finer, found, len(begins)
@@ -241,43 +242,37 @@ class Record:
     def beginnings(self, row: np.ndarray, sources: Sources) -> list[int]:
         """Where the time steps of an iteration begin: before ops with the same weight, each of which needs the one before. Or
         with other weights, or some without the one before, if another weight is read once in each step. What enters the state
-        does so in all steps, or in none. Of several ways, take the one with most weights that are read once in each step."""
-        p, words = len(row), self.words[row].tolist()
-        reads, states = flow(sources, [self.ops[op] for op in row])
+        does so in all steps, or in none. Of several ways, take the one with most ops that are once in each step."""
         weights: dict[tuple[int, ...], list[int]] = {}
-        enters = {i: words[i] for i, op in enumerate(row) if "index" in self.ops[op].options}
         for (i, k), (kind, *what) in sources.items():
-            if kind == PER_STEP:
-                enters[i] = words[i]
-            elif kind == INVARIANT and what[0] < 0 and self.firm[self.starts[row[i]] + k]:
-                weights.setdefault((words[i], what[0]), []).append(i)
-        groups, path = dict(weights), needed(states, reads)
-        states_at = alive({place: source for place, source in sources.items() if place[0] in path}, p)
-        path &= late(reads)
+            if kind == INVARIANT and what[0] < 0 and self.firm[self.starts[row[i]] + k]:
+                weights.setdefault((int(self.words[row[i]]), what[0]), []).append(i)
+        if all(len(group) < 2 for group in weights.values()):
+            return [0]
+        words, body = self.words[row].tolist(), [self.ops[op] for op in row]
+        reads, states = flow(sources, body)
+        path = needed(states, reads)
+        groups, late = dict(weights), path & waiting(reads)
         for (word, _), group in weights.items():
-            groups.setdefault((word,), []).extend(path.intersection(group))
-        live, best, found = alive(sources, p), (0, 0, 0), [0]
+            groups.setdefault((word,), []).extend(late.intersection(group))
+        enters = {i: words[i] for (i, _), (kind, *_) in sources.items() if kind == PER_STEP or "index" in body[i].options}
+        live = alive(sources, len(row))
+        carried = alive({place: source for place, source in sources.items() if place[0] in path}, len(row))
+        best, found = (0, 0, 0), [0]
         for key, group in groups.items():
             group.sort()
-            links = linked(group, reads)
-            if len(group) < 2 or not links:
-                continue
+            links = linked(group, reads) if len(group) > 1 else 0
             begins = [0]
             for before, at in itertools.pairwise(group):
                 places = range(before + 1, at + 1)
                 begins.append(min(places, key=lambda c: (live[c], words[c] != words[0], abs(at - c - group[0]))))
-            parts = {i: bisect.bisect(begins, i) for i in range(p)}
-            once = [
-                other
-                for other, them in weights.items()
-                if other != key and [parts[i] for i in them] == [*range(1, 1 + len(begins))]
-            ]
+            steps = [*range(1, 1 + len(begins))]
+            once = sum([bisect.bisect(begins, i) for i in other] == steps for other in weights.values() if other is not group)
             kinds = {enters[i] for i in needed(group, reads) if i in enters}
-            fed = {parts[i] for i in enters if enters[i] in kinds}
-            if links == len(group) and max(states_at[begins]) > states_at[0]:  # stages of a step, as of Runge and Kutta
-                continue
-            score = len(once) * len(begins), links == len(group) and len(key) > 1, -len(begins)
-            if len(fed) in (0, len(begins)) and score > best:
+            fed = {bisect.bisect(begins, i) for i in enters if enters[i] in kinds}
+            staged = links == len(group) and max(carried[begins]) > carried[0]  # as Runge and Kutta have it
+            score = once * len(begins), links == len(group) and len(key) > 1, -len(begins)
+            if links and not staged and len(fed) in (0, len(begins)) and score > best:
                 best, found = score, begins
         return found
 
@@ -285,16 +280,20 @@ class Record:
         """The slots of the steps of an iteration in order, and that of each op: the same one for ops that are alike."""
         order: list[int] = []
         slots: list[int] = []
+        known: dict[bytes, list[int]] = {}
         weights = self.reads[self.firm & (self.reads < 0)]
         for begin, end in itertools.pairwise([*begins, len(row)]):
-            fit, _ = self.likeness(row[begin:end], row[order].tolist(), weights)
-            pairs = {i: order[c] for i, c in aligned(fit, len(order), 1)}
-            place = 0
-            for c in range(begin, end):
-                slots.append(pairs.get(c - begin, c))
-                if slots[c] == c:
-                    order.insert(place, c)
-                place = order.index(slots[c]) + 1
+            part = row[begin:end]
+            read = self.reads[self.starts[part[0]] : self.starts[part[-1] + 1]]
+            step = known.setdefault(self.words[part].tobytes() + np.where(np.isin(read, weights), read, 0).tobytes(), [])
+            if not step:
+                fit, _ = self.likeness(part, row[order].tolist(), weights)
+                pairs = {i: order[c] for i, c in aligned(fit, len(order), 1)}
+                for i in range(len(part)):
+                    if i not in pairs:
+                        order.insert(order.index(step[-1]) + 1 if step else 0, begin + i)
+                    step.append(pairs.get(i, begin + i))
+            slots += step
         return order, slots
 
     def few(self) -> Iterator[np.ndarray]:
@@ -655,6 +654,8 @@ def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:
         count += np.bincount(gap[again], minlength=len(count))
         share = np.bincount(which[left], again) * UNLIKE < (UNLIKE - 1) * np.bincount(which[left])
         left = left[share[which[left]]]
+        if len(left) * UNLIKE < len(key):
+            break
     return count
 
 
@@ -683,23 +684,23 @@ def linked(group: list[int], reads: list[list[int]]) -> int:
     return count
 
 
-def late(reads: list[list[int]]) -> set[int]:
+def needed(ops: Iterable[int], reads: list[list[int]]) -> set[int]:
+    """These ops, and those that they read, by whatever way."""
+    found, left = set[int](), [*ops]
+    while left:
+        i = left.pop() % len(reads)
+        if i not in found:
+            found.add(i)
+            left += reads[i]
+    return found
+
+
+def waiting(reads: list[list[int]]) -> set[int]:
     """The ops that need an earlier iteration."""
     found = set[int]()
     for i, operands in enumerate(reads):
         if any(j < 0 or j in found for j in operands):
             found.add(i)
-    return found
-
-
-def needed(ops: Iterable[int], reads: list[list[int]]) -> set[int]:
-    """The ops that these ops read, by whatever way, and these ops."""
-    found, waiting = set[int](), [*ops]
-    while waiting:
-        i = waiting.pop() % len(reads)
-        if i not in found:
-            found.add(i)
-            waiting += reads[i]
     return found
 
 
