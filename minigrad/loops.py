@@ -183,8 +183,15 @@ class Loop:
         return found
 
     def adds(self) -> set[int]:
-        """The ops that add to these sums."""
-        return {i for places in self.sums().values() for i, _ in places}
+        """The ops that add to these sums, and those of a number that only its next value reads: ``loss = 0.9 * loss + x``."""
+        found = {i for places in self.sums().values() for i, _ in places}
+        for j in self.state if any(self.body[j].shape for j in self.state) else ():
+            own = self.reaches({i for (i, _), entry in self.carried.items() if j in entry.ops}) & self.leading_to({j})
+            others = [place for place in (*self.inside, *self.carried) if place[0] not in own]
+            read = {i for place in others for i in (self.inside.get(place) or self.carried[place].ops)}
+            if self.body[j].shape == () and own.isdisjoint(read):
+                found |= own
+        return found
 
     def recurrence(self) -> set[int]:
         """The ops between what is carried in and what is carried out, without sums: these have to run one after another."""
