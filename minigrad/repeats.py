@@ -150,6 +150,8 @@ class Record:
         for spared in (LONG, 0):
             stretches = [(p, start, end) for p in periods for start, end in self.stretches(p, spared)]
             found += list(self.search(stretches))
+        if not any(carries(sources) for _, sources in found):
+            found += [each for p in periods for each in self.two_alike(p)]
         for number, (rows, sources) in enumerate(found):
             if not carries(sources):
                 rows = longest(rows, (self.taken[rows] == 1).all(1))
@@ -173,6 +175,18 @@ class Record:
                 rows, sources = Growth(self, *self.split(rows, sources)).rows()
             if sources is not None:
                 self.taken[rows[rows >= 0]] = 1 + carries(sources)
+                yield rows, sources
+
+    def two_alike(self, p: int) -> Iterator[tuple[np.ndarray, Sources]]:
+        """Loops of three iterations whose first has not all ops, such as those of a constant initial state: they are not recorded."""
+        for _, end in runs(self.words[p:] == self.words[:-p], p):
+            rows = iterations(end - p, p, 2)
+            sources = self.sources(rows)
+            if sources is None or not carries(sources) or 2 * p < FEWEST or (self.taken[rows] > 1).any():
+                continue
+            rows, sources = Growth(self, rows, sources, 1).rows()
+            if len(rows) == LEAST and (rows[1:] >= 0).all():
+                self.taken[rows[rows >= 0]] = 2
                 yield rows, sources
 
     def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:

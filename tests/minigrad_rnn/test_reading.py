@@ -21,7 +21,7 @@ def norms_of(loss, states):
     return np.array([np.linalg.norm(g.data) for g in mg.grad(loss, states, retain_graph=True)])
 
 
-@pytest.mark.parametrize("T", [4, 6, 70])
+@pytest.mark.parametrize("T", [3, 4, 6, 70])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_norms_are_the_gradients_of_the_states(program, T):
     loss, losses, states, names = program(T)
