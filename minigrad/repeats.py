@@ -178,7 +178,7 @@ class Record:
                 yield rows, sources
 
     def two_alike(self, p: int) -> Iterator[tuple[np.ndarray, Sources]]:
-        """Loops of three iterations whose first has not all ops, such as those of a constant initial state: they are not recorded."""
+        """Loops of three iterations whose first lacks ops, such as those of a constant initial state: they are not recorded."""
         for _, end in runs(self.words[p:] == self.words[:-p], p):
             rows = iterations(end - p, p, 2)
             sources = self.sources(rows)

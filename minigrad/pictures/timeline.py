@@ -137,6 +137,8 @@ class Timeline:
         for each in loop.per_step.values():
             yield [(n, self.steps[x]) for n, x in each.items() if isinstance(x, Node) and x in self.steps]
             yield [(n, self.elements[x][1]) for n, x in each.items() if isinstance(x, Node) and x in self.elements]
+            arrays = [(n, self.values[x]) for n, x in each.items() if isinstance(x, Leaf) and x in self.values]
+            yield [(n, t) for n, array in arrays if (t := place_in_whole(array)) is not None]
         for (i, key), values in loop.options.items():
             if key == "index":
                 length = loop.body[i].operands[0].shape[:1]
@@ -190,6 +192,16 @@ def places_of(read: Mapping[int, Any], elements: Sequence[Any]) -> dict[int, int
             if all(0 <= k < len(elements) and elements[k] == read[n] for n, k in found.items()):
                 return found
     return {n: every[x][0] for n, x in read.items()} if all(len(every[x]) == 1 for x in read.values()) else None
+
+
+def place_in_whole(array: np.ndarray) -> int | None:
+    """The t of an array that is x[t], or x[:, t], of a larger one that it shares memory with."""
+    whole: Any = array.base
+    for axis in range(whole.ndim if isinstance(whole, np.ndarray) else 0):
+        others = [(size, step) for k, (size, step) in enumerate(zip(whole.shape, whole.strides, strict=True)) if k != axis]
+        if others == list(zip(array.shape, array.strides, strict=True)) and whole.strides[axis]:
+            return (array.ctypes.data - whole.ctypes.data) // whole.strides[axis]
+    return None
 
 
 def first_of(index: Any, length: int) -> int | None:

@@ -73,15 +73,24 @@ def test_gains_are_those_of_the_jacobian(nonlinearity):
     assert (flow.gain("total") <= flow.bound * (1 + 1e-12)).all()
 
 
+@pytest.mark.parametrize("constant", ["no", "x[t]", "x[:, t]", "x[t] of a numpy array that is named"])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_loop_may_go_from_the_last_step_to_the_first(backwards):
+def test_a_loop_may_go_from_the_last_step_to_the_first(backwards, constant):
     T = 7
     (x, U, W) = weights((T, BATCH, IN), (IN, HIDDEN), (HIDDEN, HIDDEN))
+    names = {"W": W}
+    if "numpy" in constant:
+        x = names["x"] = x.numpy()
+    elif constant == "x[:, t]":
+        whole = mg.tensor(x.numpy().swapaxes(0, 1))
+        x = [whole[:, t] for t in range(T)]
+    elif constant == "x[t]":
+        x = x.detach()
     h, loss, states = mg.tensor(np.zeros((BATCH, HIDDEN))), 0.0, {}
     for t in reversed(range(T)) if backwards else range(T):
         h = states[t] = np.tanh(x[t] @ U + h @ W)
         loss = loss + (h * np.cos(t)).sum()
-    flow = gradient_flow(loss, names={"h": h, "W": W})
+    flow = gradient_flow(loss, names=names | {"h": h})
     gs = dict(zip(states, mg.grad(loss, list(states.values()), retain_graph=True), strict=True))
     first = T - 1 if backwards else 0
     for t in range(T):
