@@ -287,6 +287,18 @@ class Folded:
         return "\n".join([*lines, f"{counted(ops, 'op')} outside"])
 
 
+def sequences(found: Folded) -> Folded:
+    """The same with the loops over time, one for each sequence, in the place of a loop over sequences."""
+    loops_of: list[Loop] = []
+    for loop in (*found.loops, *found.maps):
+        outer = not loop.recurrence() and any(inner.recurrence() for inner in loop.inner)
+        loops_of += [inner for step in loop.iterations for inner in loops(step.values()).loops] if outer else [loop]
+    home = {node: (loop, n, i) for loop in loops_of for n, step in enumerate(loop.iterations) for i, node in step.items()}
+    outside = sorted((node for node in (*found.outside, *found.home) if node not in home), key=operator.attrgetter("number"))
+    carry, maps = ([loop for loop in loops_of if bool(loop.carried) is carries] for carries in (True, False))
+    return Folded(carry, maps, outside, home, found.growing)
+
+
 def loops(what: Tensor | Graph | Iterable[Node]) -> Folded:
     """Find the loops of a recorded graph: of a Tensor, of a `Graph` (with ``backward=True`` of both passes), or of nodes.
 

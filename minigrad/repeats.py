@@ -175,7 +175,7 @@ class Record:
                 rows, sources = Growth(self, *self.split(rows, sources)).rows()
             if sources is not None:
                 self.taken[rows[rows >= 0]] = 1 + carries(sources)
-                yield rows, sources
+                yield from self.sequences(rows, sources)
 
     def two_alike(self, p: int) -> Iterator[tuple[np.ndarray, Sources]]:
         """Loops of three iterations whose first lacks ops, such as those of a constant initial state: they are not recorded."""
@@ -237,21 +237,39 @@ class Record:
             for c, slot in enumerate(slots):
                 finer[bisect.bisect(begins, c) - 1 :: len(begins), rank[slot]] = rows[:, c]
             found = self.sources(finer, strict=False)
-            if found is not None and carries(found) and self.goes_on(finer, found):
+            if found is not None and carries(found) and not self.anew(finer, found):
                 rows, sources, k = finer, found, len(begins)
         return rows, sources, k
 
-    def goes_on(self, rows: np.ndarray, sources: Sources) -> bool:
-        """Whether a constant in the place of a state has the value of an op just before, as after `detach`. If not, the state
-        begins anew: another sequence."""
+    def anew(self, rows: np.ndarray, sources: Sources) -> list[int]:
+        """The iterations in which another sequence begins: all states come from outside, and not from before a `detach`."""
+        states = flow(sources, [self.ops[op] for op in rows.max(0)])[1]
+        there = [set(np.flatnonzero(column >= 0).tolist()) for column in rows.T]
+        fresh, kept, present = set[int](), set[int](), {0}
         for (i, k), (kind, *what) in sources.items():
-            for n in what[2] if kind == CARRIED else ():
-                value = values_saved(self.ops[rows[n, i]])[1 + k :][:1]
-                if (rows[: max(n - what[1] + 1, 0), what[0]] >= 0).any() and value and value[0] is not None:
+            if kind == CARRIED and not states.isdisjoint(what[0]):
+                present |= there[i]
+                kept |= there[i].difference(what[2])
+                for n in what[2]:
                     before = [x for op in rows[n - 1] if op >= 0 for x in values_saved(self.ops[op]) if x is not None]
-                    if not any(np.may_share_memory(value[0], x) for x in before):
-                        return False
-        return True
+                    value = [x for x in values_saved(self.ops[rows[n, i]])[1 + k :][:1] if x is not None]
+                    earlier = (rows[: max(n - what[1] + 1, 0), what[0]] >= 0).any()
+                    if earlier and not any(np.may_share_memory(x, y) for x in value for y in before):
+                        fresh.add(n)
+        lacking = set(range(len(rows))) - present  # because an initial state is learnt
+        for (i, k), (kind, *_) in sources.items():
+            if kind == INVARIANT and there[i] <= lacking | {0} and self.firm[self.starts[rows[:, i].max()] + k]:
+                fresh |= lacking & there[i]
+        return sorted(fresh - kept)
+
+    def sequences(self, rows: np.ndarray, sources: Sources) -> list[tuple[np.ndarray, Sources]]:
+        """A loop over time in a loop over sequences: one loop for each sequence."""
+        begins = self.anew(rows, sources)
+        if not begins or min(np.diff([0, *begins, len(rows)])) < LEAST:
+            return [(rows, sources)]
+        parts = [part[:, (part >= 0).any(0)] for part in np.split(rows, begins)]
+        found = [(part, each) for part in parts if (each := self.sources(part, strict=False)) and carries(each)]
+        return found if len(found) == len(parts) else [(rows, sources)]
 
     def beginnings(self, row: np.ndarray, sources: Sources) -> list[int]:
         """Where the time steps of an iteration begin: before ops with the same weight, each of which needs the one before. Or

@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad import Loop, Tensor
 from minigrad.graph import Leaf, Node
+from minigrad.loops import loops, sequences
 from minigrad.pictures.details import named_sequences, named_tensors, values_saved, values_that_follow
 from minigrad.pictures.timeline import Timeline
 from minigrad.snapshot import Graph
@@ -54,7 +55,7 @@ class Reading(Run):
         super().__init__(loss=None if root.shape else root)
         self.root = root
         self.graph = Graph(root, constants=True)
-        self.timeline = Timeline(self.graph, named_sequences(names), values_saved(self.graph))
+        self.timeline = Timeline(self.graph, named_sequences(names), values_saved(self.graph), sequences(loops(self.graph)))
         home = self.timeline.folded.home
         for name, t in named_tensors(names):  # the first of several
             self.names |= {node: name for node in (t._node, t._leaf) if node in self.graph.index and node not in self.names}

@@ -27,9 +27,13 @@ class Timeline:
     """
 
     def __init__(
-        self, graph: Graph, arrays: Mapping[str, Sequence[Any]] | None = None, values: Mapping[Node, np.ndarray] | None = None
+        self,
+        graph: Graph,
+        arrays: Mapping[str, Sequence[Any]] | None = None,
+        values: Mapping[Node, np.ndarray] | None = None,
+        folded: Folded | None = None,
     ) -> None:
-        self.folded: Folded = loops(graph)
+        self.folded = folded or loops(graph)
         self.values = values or {}
         self.steps: dict[Node, int] = {node: t for node in graph if (t := step_of(node)) is not None}
         self.tracks: dict[Node, str] = {}
@@ -128,7 +132,9 @@ class Timeline:
             possible = [way for way in votes if min(way[1], way[1] + way[0] * last) >= 0]
             if possible:
                 return max(possible, key=lambda way: (votes[way], way[0]))
-        before = [self.steps[x] for first in loop.first.values() for x in first.values() if x in self.steps]
+        adds = loop.adds()  # a loss goes on from one sequence to the next
+        firsts = [x for (i, _), first in loop.first.items() if i not in adds for x in first.values()]
+        before = [self.steps[x] for x in firsts if x in self.steps]
         return 1, max(before, default=-1) + 1  # a decoder begins where its encoder has ended
 
     def sightings(self, loop: Loop) -> Iterator[list[tuple[int, int]]]:
@@ -200,7 +206,7 @@ def place_in_whole(array: np.ndarray) -> int | None:
     for axis in range(whole.ndim if isinstance(whole, np.ndarray) else 0):
         others = [(size, step) for k, (size, step) in enumerate(zip(whole.shape, whole.strides, strict=True)) if k != axis]
         if others == list(zip(array.shape, array.strides, strict=True)) and whole.strides[axis]:
-            return (array.ctypes.data - whole.ctypes.data) // whole.strides[axis]
+            return int(array.ctypes.data - whole.ctypes.data) // int(whole.strides[axis])
     return None
 
 

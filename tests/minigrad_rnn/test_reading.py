@@ -260,6 +260,25 @@ def test_the_state_of_an_encoder_is_no_parameter_of_its_decoder():
     assert set(flow.shares) == {"U", "W", "W2", "C"}
 
 
+@pytest.mark.parametrize("initial", ["an array for each", "a tensor for each", "one that is learnt"])
+@pytest.mark.parametrize(("T", "N"), [(12, 2), (30, 3), (4, 20)])
+def test_no_state_goes_from_one_sequence_to_the_next(T, N, initial):
+    x = np.random.default_rng(0).normal(size=(N, T, BATCH, IN))
+    U, W, V, h0 = weights((IN, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, OUT), (BATCH, HIDDEN))
+    loss, hs = 0.0, []
+    for sequence in x:
+        h = {"an array for each": np.zeros(h0.shape), "a tensor for each": mg.tensor(np.zeros(h0.shape))}.get(initial, h0)
+        for t in range(T):
+            h = np.tanh(sequence[t] @ U + h @ W)
+            hs.append(h)
+            loss = loss + ((h @ V) ** 2).mean()
+    flow = gradient_flow(loss, matrix=False)
+    (norms,) = flow.norms.values()
+    np.testing.assert_allclose(norms, norms_of(loss, hs).reshape(N, T), rtol=1e-12)
+    assert np.isnan(flow.gains["total"][:, 0]).all()
+    assert (flow.gains["total"][:, 1:] > 0).all()
+
+
 # -- steps that differ, such as those of `if t % 2` ----------------------------------------------------------------------
 
 
