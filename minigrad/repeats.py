@@ -7,9 +7,11 @@ the body, -1 where an iteration lacks the op. `loops.py` makes tables from these
 3. `Record.stretches`: compare the record with itself, moved by a period. In a stretch all words are equal, and each operand
    is the same node (a weight), or the node one period later (a state).
 4. `Record.cut`: cut a stretch into iterations. These are the core of a loop: all of its rows are alike.
-5. `Growth`: extend the core at both ends, where iterations differ: the first has no state yet, some have an extra op.
+5. `Record.split`: if time steps differ in turns, as with ``if t % 2``, such an iteration is several of them. Cut it at the
+   ops that read the state, and give the ops of its steps that are alike one column.
+6. `Growth`: extend the core at both ends, where iterations differ: the first has no state yet, some have an extra op.
    `aligned` matches the ops next to the loop with the ops of the body, as a diff matches the lines of two texts.
-6. `Record.sources`: for each operand of the body, decide where it comes from. This also rejects what is no loop.
+7. `Record.sources`: for each operand of the body, decide where it comes from. This also rejects what is no loop.
 
 Scopes help where they exist, but no step needs them.
 """
@@ -151,7 +153,7 @@ class Record:
             stretches = [(p, start, end) for p in periods for start, end in self.stretches(p, spared)]
             found += list(self.search(stretches))
         if not any(carries(sources) for _, sources in found):
-            found += [each for p in periods for each in self.two_alike(p)]
+            found += [each for p in periods if 9 * p > self.n for each in self.two_alike(p)]  # most of a short record
         for number, (rows, sources) in enumerate(found):
             if not carries(sources):
                 rows = longest(rows, (self.taken[rows] == 1).all(1))
@@ -236,13 +238,16 @@ class Record:
             finer = np.full((len(rows) * len(begins), len(order)), -1)
             for c, slot in enumerate(slots):
                 finer[bisect.bisect(begins, c) - 1 :: len(begins), rank[slot]] = rows[:, c]
-            found = self.sources(finer, strict=False)
-            if found is not None and carries(found) and not self.anew(finer, found):
+            few = finer[: LEAST * len(begins)]  # the others are like them
+            found = self.sources(few, strict=False)
+            if found is not None and carries(found) and not self.anew(few, found):
                 rows, sources, k = finer, found, len(begins)
         return rows, sources, k
 
     def anew(self, rows: np.ndarray, sources: Sources) -> list[int]:
         """The iterations in which another sequence begins: all states come from outside, and not from before a `detach`."""
+        if (rows >= 0).all() and all(n < what[1] for kind, *what in sources.values() if kind == CARRIED for n in what[2]):
+            return []
         states = flow(sources, [self.ops[op] for op in rows.max(0)])[1]
         there = [set(np.flatnonzero(column >= 0).tolist()) for column in rows.T]
         fresh, kept, present = set[int](), set[int](), {0}
@@ -293,8 +298,9 @@ class Record:
         best, found = (0, 0, 0), [0]
         for key, group in groups.items():
             group.sort()
-            links = linked(group, reads) if len(group) > 1 else 0
-            begins = [0]
+            links, begins = linked(group, reads) if len(group) > 1 else 0, [0]
+            if not links:
+                continue
             for before, at in itertools.pairwise(group):
                 places = range(before + 1, at + 1)
                 begins.append(min(places, key=lambda c: (live[c], words[c] != words[0], abs(at - c - group[0]))))
@@ -304,7 +310,7 @@ class Record:
             fed = {bisect.bisect(begins, i) for i in enters if enters[i] in kinds}
             staged = links == len(group) and max(carried[begins]) > carried[0]  # as Runge and Kutta have it
             score = once * len(begins), links == len(group) and len(key) > 1, -len(begins)
-            if links and not staged and len(fed) in (0, len(begins)) and score > best:
+            if not staged and len(fed) in (0, len(begins)) and score > best:
                 best, found = score, begins
         return found
 
@@ -482,7 +488,7 @@ class Growth:
         if sources is not None and (joined := self.joined(rows, sources)) is not rows:
             rows = joined[:, (joined >= 0).any(0)]
             sources = self.record.sources(rows, strict=False)
-        return (rows, sources) if sources is not None else (self.core, self.sources)
+        return (rows, sources) if sources is not None else (self.core, self.record.sources(self.core, False) or self.sources)
 
     def joined(self, rows: np.ndarray, sources: Sources) -> np.ndarray:
         """If the first row is the end of an iteration and the last row the rest of one, begin each row at a later op."""
@@ -704,13 +710,13 @@ def flow(sources: Sources, body: list[Node]) -> tuple[list[list[int]], set[int]]
 
 def linked(group: list[int], reads: list[list[int]]) -> int:
     """How many ops of a group need the one before, by whatever way; the first one the last of the iteration before."""
-    last, count = [-1] * len(reads), 0
+    last, count, rank = [-1] * len(reads), 0, {i: number for number, i in enumerate(group)}
     for turn in range(2):
         count, before, last = 0, last, []
         for i, operands in enumerate(reads):
             last.append(max((last[j] if j >= 0 else before[j] for j in operands), default=-1))
-            if i in group:
-                number = turn * len(group) + group.index(i)
+            if i in rank:
+                number = turn * len(group) + rank[i]
                 count += last[i] == number - 1
                 last[i] = number
     return count
@@ -743,10 +749,11 @@ def alive(sources: Sources, p: int) -> np.ndarray:
         if kind in (INSIDE, CARRIED):
             j, lag = what[0][0], 0 if kind == INSIDE else what[1]
             until[j] = max(until.get(j, 0), i + p * lag)
-    count = np.zeros(p, int)
-    for j, i in until.items():
-        count[np.arange(j + 1, i + 1) % p] += 1
-    return count
+    turns = 1 + max(until.values(), default=0) // p
+    change = np.zeros(turns * p + 1, int)
+    np.add.at(change, np.array([*until], int) + 1, 1)
+    np.add.at(change, np.array([*until.values()], int) + 1, -1)
+    return change[:-1].cumsum().reshape(turns, p).sum(0)  # type: ignore[no-any-return]
 
 
 def step_of(node: Node) -> Scope | None:
