@@ -280,24 +280,24 @@ class Record:
         """Where the time steps of an iteration begin: before ops with the same weight, each of which needs the one before. Or
         with other weights, or some without the one before, if another weight is read once in each step. What enters the state
         does so in all steps, or in none. Of several ways, take the one with most ops that are once in each step."""
-        weights: dict[tuple[int, ...], list[int]] = {}
+        weights: dict[tuple[int, ...], set[int]] = {}
         for (i, k), (kind, *what) in sources.items():
             if kind == INVARIANT and what[0] < 0 and self.firm[self.starts[row[i]] + k]:
-                weights.setdefault((int(self.words[row[i]]), what[0]), []).append(i)
-        if all(len(group) < 2 for group in weights.values()):
+                weights.setdefault((int(self.words[row[i]]), what[0]), set()).add(i)
+        if all(len(readers) < 2 for readers in weights.values()):
             return [0]
         words, body = self.words[row].tolist(), [self.ops[op] for op in row]
         reads, states = flow(sources, body)
         path = needed(states, reads)
         groups, late = dict(weights), path & waiting(reads)
-        for (word, _), group in weights.items():
-            groups.setdefault((word,), []).extend(late.intersection(group))
+        for (word, _), readers in weights.items():
+            groups[word,] = groups.get((word,), set()) | (late & readers)
         enters = {i: words[i] for (i, _), (kind, *_) in sources.items() if kind == PER_STEP or "index" in body[i].options}
         live = alive(sources, len(row))
         carried = alive({place: source for place, source in sources.items() if place[0] in path}, len(row))
         best, found = (0, 0, 0), [0]
-        for key, group in groups.items():
-            group.sort()
+        for key, readers in groups.items():
+            group = sorted(readers)
             links, begins = linked(group, reads) if len(group) > 1 else 0, [0]
             if not links:
                 continue
@@ -305,7 +305,9 @@ class Record:
                 places = range(before + 1, at + 1)
                 begins.append(min(places, key=lambda c: (live[c], words[c] != words[0], abs(at - c - group[0]))))
             steps = [*range(1, 1 + len(begins))]
-            once = sum([bisect.bisect(begins, i) for i in other] == steps for other in weights.values() if other is not group)
+            once = sum(
+                [bisect.bisect(begins, i) for i in sorted(other)] == steps for other in weights.values() if other is not readers
+            )
             kinds = {enters[i] for i in needed(group, reads) if i in enters}
             fed = {bisect.bisect(begins, i) for i in enters if enters[i] in kinds}
             staged = links == len(group) and max(carried[begins]) > carried[0]  # as Runge and Kutta have it
