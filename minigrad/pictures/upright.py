@@ -349,8 +349,11 @@ class Scene:
         row_x = x + line.direction * width / 2
         points = [(row_x, y)]
         begins = arrow.source in self.template.begins
-        if begins and v != y:
-            points = [(row_x, v), (row_x + line.direction * 4, v), (row_x + line.direction * 4, y)]
+        second = begins and arrow.source != line.begins[0].id
+        if second:
+            several = [x for x in self.template.lines if len(x.begins) > 1]
+            x = row_x + line.direction * (2 + 2.5 * (several.index(line) % 3))
+            points = [(row_x, v), (x, v), (x, y)]
         if arrow.source in self.template.of_box:
             column = self.column(arrow.source)
             section = self.made.sections[column.kind]
@@ -368,7 +371,7 @@ class Scene:
         section = self.made.sections[target.kind]
         rest = self.moved(self.made.corners(target.kind, section.read[line, b]), target)
         loops = any(x.role in LOOPS for _, _, x in line.ways)
-        if begins and v != y:
+        if second:
             return Way(points)  # as far as the row
         if begins and loops:  # as far as where what comes back enters
             return Way([*points, (edge - LOOP_LANE * self.lane(line), y)])

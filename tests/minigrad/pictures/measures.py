@@ -37,8 +37,8 @@ def scene(svg):
     for group in root.iter(f"{SVG}g"):
         kind = group.get("class")
         if kind == "node":
-            texts[group.get("data-box")] = [written(text) for text in group.findall(f"{SVG}text")]
-            shape = next((shape for tag in ("rect", "ellipse") if (shape := group.find(f"{SVG}{tag}")) is not None), None)
+            texts[group.get("data-box")] = [written(text) for text in group.iter(f"{SVG}text")]
+            shape = next((shape for tag in ("rect", "ellipse") if (shape := group.find(f".//{SVG}{tag}")) is not None), None)
             if shape is not None:
                 boxes[group.get("data-box")] = place(shape)
         elif kind == "cluster":

@@ -1,5 +1,6 @@
 """The layout of any graph, as it is seen: random recurrent cells, and names of every kind."""
 
+import contextlib
 import itertools
 import re
 import runpy
@@ -182,3 +183,18 @@ def test_the_measures_see_what_is_in_the_way():
     other = layout.arrows[id(picture.arrows[1])]
     layout.arrows[id(picture.arrows[0])].points = list(other.points)
     assert defects(scene(to_svg(picture, layout)))["on_each_other"]
+
+
+ZOO = runpy.run_path(str(Path(__file__).parents[1] / "zoo.py"))
+PROGRAMS = {name: build for name, (build, _) in {**ZOO["ZOO"], **(ZOO["LAYERS"] if thorough else {})}.items()}
+
+
+@pytest.mark.parametrize("T", [3, 6, 50] if thorough else [6])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_nothing_is_in_the_way_in_pictures_of_loops_written_by_hand(name, T):
+    result = PROGRAMS[name](T)
+    pictures = [mg.draw(result)]
+    with contextlib.suppress(ValueError):  # nothing to fold
+        pictures.append(mg.draw(result, fold=True))
+    for picture in pictures:
+        assert not any(defects(scene(picture.svg())).values())
