@@ -45,7 +45,7 @@ drawings["cells"] = rnn.draw.unrolled(lstm, x, y, symbols=letters, level="cell")
 # ## What flows back
 #
 # The gradient of the trained network that `minigrad-rnn demo` draws, each step's share of the gradient of the weights, and
-# truncated backpropagation with its scissors.
+# truncated backpropagation, where the states are cut.
 
 # %%
 rng = np.random.default_rng(0)
