@@ -25,6 +25,7 @@ def test_every_picture_is_made_shown_and_kept(drawn):
     assert sorted(SHOWN) == sorted(drawn) == sorted(path.stem for path in (FOLDER / "pictures").iterdir())
 
 
+# To the byte: with every instruction set of NumPy and OpenBLAS that was tried, the pictures came out the same.
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_committed_picture_is_what_is_drawn_now(name, drawn):
     committed = (FOLDER / "pictures" / f"{name}.svg").read_text(encoding="utf-8")

@@ -169,6 +169,8 @@ class Board:
         slot, role = self.slot(node), self.marks.role(node)
         total = role == "loss" and node in self.marks.sums
         apart = slot and role != "op" and not self.is_named(node) and not total and node not in self.marks.blocks
+        if apart and role == "state" and self.marks.track(node):  # whatever op has made it
+            return f"{self.marks.track(node)} value"
         return f"{slot} value" if apart else slot
 
     def box_of(self, node: Node) -> str:

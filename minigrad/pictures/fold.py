@@ -151,7 +151,7 @@ class Folding(Board):
                 self.enter(loop, loop.per_step[place], node, number, k)
             if place in loop.carried:
                 self.lead_back(loop, place, op)
-            for n, x in loop.first.get(place, {}).items():
+            for x in loop.first.get(place, {}).values():
                 if isinstance(x, Node):
                     self.join(Arrow(self.source(x), op, "first", place=k))
 

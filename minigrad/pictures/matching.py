@@ -62,8 +62,8 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
 def match(
     model: list[Node], nodes: list[Node], found: dict[Node, str], keys: tuple[Callable[[Node], tuple[Any, ...]], ...]
 ) -> None:
-    """Give the nodes of a step the places of those of a model that they are like, by the first key; what lies between those that
-    have one, by the next keys."""
+    """Give the nodes of a step the places of those of a model that they are like, by the first key; what lies between those
+    that have one, by the next keys."""
     if not keys or not model:
         found |= {node: str(node.number) for node in nodes}
         return

@@ -8,7 +8,9 @@ which runs on a row of its own through all columns. The layout of one step is wo
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from .picture import Arrow, Box, Group, Picture
 from .sizes import size
@@ -16,6 +18,7 @@ from .sizes import size
 __all__ = ["Column", "Element", "Line", "Template"]
 
 LOOPS = ("loop", "sum loop")
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -85,11 +88,18 @@ class Template:
         self.elements: dict[str, Element] = {}
         self.strips: dict[str, Element] = {}  # by box the element that it stands for
         self.of_box: dict[str, Element] = {}
+        self.slots: dict[str, str] = {}  # by box; of two in one column that are said to be the same the second stands alone
+        for column in self.columns:
+            taken: set[str] = set()
+            for box in column.boxes:
+                self.slots[box.id] = box.id if box.slot in taken else box.slot or box.id
+                taken.add(box.slot)
+        self.keep_acyclic()
         self.begins = self.beginnings()
         for column in self.columns:
             column.boxes = [box for box in column.boxes if box.id not in self.begins]
             for box in column.boxes:
-                element = self.element(box.slot or box.id)
+                element = self.element(self.slots[box.id])
                 if box.role == "strip" and box.slot:
                     self.strips[box.id] = element
                     continue
@@ -121,12 +131,44 @@ class Template:
         self.find_cores(carried)
         self.find_lines(carried, begun)
 
+    def keep_acyclic(self) -> None:
+        """Where two steps have their things in contrary orders, those of one of them get places of their own."""
+        inside: dict[int, list[Arrow]] = defaultdict(list)
+        for arrow in self.arrows:
+            if arrow.source in self.home and not self.offset(arrow):
+                inside[self.home[arrow.source]].append(arrow)
+        after: dict[str, dict[str, None]] = defaultdict(dict)
+
+        def add(number: int) -> set[str]:
+            """Add the arrows of a column; returns the slots that are then on a cycle."""
+            for arrow in inside[number]:
+                after[self.slots[arrow.source]][self.slots[arrow.target]] = None
+                after[self.slots[arrow.target]]
+            return on_cycles(after)
+
+        for arrows in inside.values():
+            for arrow in arrows:
+                after[self.slots[arrow.source]][self.slots[arrow.target]] = None
+                after[self.slots[arrow.target]]
+        if not on_cycles(after):
+            return
+        after.clear()
+        for column in sorted(self.columns, key=lambda column: -len(column.boxes)):
+            own = {box.id: self.slots[box.id] for box in column.boxes}
+            before = {slot: dict(others) for slot, others in after.items()}
+            k = 0
+            while cycle := add(column.number):
+                k += 1
+                self.slots |= {id: f"{slot} / {k}" for id, slot in own.items() if k > 1 or slot in cycle}
+                after.clear()
+                after.update({slot: dict(others) for slot, others in before.items()})
+
     def beginnings(self) -> dict[str, Box]:
         """What the first steps read in the place of what is carried: nothing leads to it, and elsewhere its every operand comes
         from another step."""
         found = {box.id: box for group in self.picture.groups if group.begins for box in group.boxes}
         boxes = {box.id: box for column in self.columns for box in column.boxes}
-        slot = {id: box.slot or id for id, box in boxes.items()}
+        slot = self.slots
         reached = {arrow.target for arrow in self.arrows}
         out: dict[str, list[Arrow]] = defaultdict(list)
         ways: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)  # by operand: offset and source
@@ -374,13 +416,18 @@ def columns_of(picture: Picture, arrows: list[Arrow]) -> list[Column]:
     return columns
 
 
-def strongly_connected(after: dict[Element, dict[Element, None]]) -> list[list[Element]]:
+def on_cycles(after: Mapping[T, Iterable[T]]) -> set[T]:
+    """What is part of a cycle of a graph."""
+    return {x for part in strongly_connected(after) if len(part) > 1 for x in part}
+
+
+def strongly_connected(after: Mapping[T, Iterable[T]]) -> list[list[T]]:
     """The strongly connected components of a graph, those that nothing leaves first (Tarjan 1972)."""
-    index: dict[Element, int] = {}
-    low: dict[Element, int] = {}
-    stack: list[Element] = []
-    on_stack: set[Element] = set()
-    found: list[list[Element]] = []
+    index: dict[T, int] = {}
+    low: dict[T, int] = {}
+    stack: list[T] = []
+    on_stack: set[T] = set()
+    found: list[list[T]] = []
     for root in after:
         if root in index:
             continue
@@ -404,7 +451,7 @@ def strongly_connected(after: dict[Element, dict[Element, None]]) -> list[list[E
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[here])
                 if low[here] == index[here]:
-                    component: list[Element] = []
+                    component: list[T] = []
                     while not component or component[-1] is not here:
                         component.append(stack.pop())
                         on_stack.discard(component[-1])

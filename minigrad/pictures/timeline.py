@@ -46,7 +46,7 @@ class Timeline:
                     self.steps.setdefault(node, start + sign * n)
             for place, entry in loop.carried.items():
                 track, state = f"loop{number}.{entry.ops[-1]}", loop.body[entry.ops[-1]]
-                self.tracks |= {step[j]: track for step in loop.iterations for j in entry.ops if j in step}
+                self.tracks |= {step[j]: track for step in loop.iterations for j in [j for j in entry.ops if j in step][-1:]}
                 for n, x in loop.first.get(place, {}).items():
                     if isinstance(x, Node) and x not in self.steps:
                         self.initial.setdefault(x, (track, state, start + sign * (n - max(entry.lag, 1))))

@@ -197,7 +197,7 @@ def fingerprint(name):
 
 
 def test_the_same_network_gives_the_same_bytes_in_every_process():
-    names = ("own cell", "GRU") if not thorough else tuple(MODELS)
+    names = ("own cell",) if not thorough else tuple(MODELS)
     here = [fingerprint(name) for name in names]
     assert here == [fingerprint(name) for name in names]
     code = f"import runpy; f = runpy.run_path({__file__!r})['fingerprint']; print(*map(f, {names!r}))"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -33,54 +33,50 @@ OPS = {
 TIMES = 4
 
 
-@st.composite
-def cells(draw):
+def cell(seed):
     """How many states a cell has, its ops, each with the numbers of what it reads, and what the new states are."""
-    states = draw(st.integers(1, 3))
-    count = draw(st.integers(3, 11))
+    rng = np.random.default_rng(seed)
+    states, count = int(rng.integers(1, 4)), int(rng.integers(3, 12))
     ops = []
     for k in range(count):
-        before = st.integers(0, states + k)  # the input, the states, and what was computed
-        ops.append((draw(st.sampled_from(sorted(OPS))), draw(before), draw(before)))
-    new = st.integers(states + 1, states + count)
-    return states, ops, draw(st.lists(new, min_size=states, max_size=states))
+        one, other = rng.integers(0, states + k + 1, size=2)  # the input, the states, and what was computed
+        ops.append((str(rng.choice(sorted(OPS))), k + 1 if k < states else int(one), int(other)))  # every state is read
+    return states, ops, [int(k) for k in rng.integers(states + 1, states + count + 1, size=states)]
 
 
 def recorded(states, ops, new):
     """The loss of a cell over four steps, and its names."""
     rng = np.random.default_rng(0)
     W = [mg.tensor(rng.normal(size=(3, 3)) / 2, requires_grad=True, name=f"W{k}") for k in range(len(ops))]
-    h = [mg.tensor(np.zeros((2, 3)), requires_grad=False) for _ in range(states)]
+    U = mg.tensor(rng.normal(size=(3, 3)) / 2, requires_grad=True, name="U")
+    h = [np.zeros((2, 3)) for _ in range(states)]
     x = rng.normal(size=(TIMES, 2, 3))
     loss = 0.0
     every = {f"h{i}": [] for i in range(states)}
     for t in range(TIMES):
-        values = [mg.tensor(x[t]), *h]
+        values = [x[t] @ U, *h]
         for k, (op, i, j) in enumerate(ops):
             values.append(OPS[op](values[i], values[j], W[k]))
         h = [values[k] for k in new]
         for name, state in zip(every, h, strict=True):
             every[name].append(state)
-        loss = loss + (sum(h) ** 2).mean()
+        loss = loss + (sum(h, values[0]) ** 2).mean()
     return loss, {name: found[-1] for name, found in every.items()}
 
 
 def test_random_cells_are_drawn_and_nothing_is_in_the_way():
-    seen = []
+    seen = {}
 
-    @settings(max_examples=300 if thorough else 15, suppress_health_check=list(HealthCheck))
-    @given(cells())
-    def law(cell):
-        loss, names = recorded(*cell)
-        if isinstance(loss, mg.Tensor) and loss.requires_grad:
-            drawing = mg.draw(loss, names=names)
-            seen.append((cell, defects(scene(drawing.svg()))))
+    @settings(max_examples=300 if thorough else 15)
+    @given(st.integers(0, 2**32 - 1))
+    def law(seed):
+        loss, names = recorded(*cell(seed))
+        seen[seed] = defects(scene(mg.draw(loss, names={**names, "loss": loss}).svg()))
 
     law()
-    spoiled = [(cell, found) for cell, found in seen if found]
+    spoiled = {seed: found for seed, found in seen.items() if found}
     print(f"{len(seen)} cells, {len(spoiled)} with a defect")
-    assert len(seen) > (200 if thorough else 8)
-    assert len(spoiled) <= len(seen) / 100, spoiled[:3]
+    assert len(spoiled) <= len(seen) / 100, spoiled
 
 
 # -- names -----------------------------------------------------------------------------------------------------
@@ -129,7 +125,7 @@ def boxes_in_a_row(count, readers=1):
     return Picture("row", groups=groups, arrows=arrows, in_row=True)
 
 
-@pytest.mark.parametrize(("count", "readers"), list(itertools.product((1, 2, 7), (0, 1, 3))))
+@pytest.mark.parametrize(("count", "readers"), list(itertools.product((2, 7), (0, 1, 3))))
 def test_a_state_runs_straight_from_step_to_step(count, readers):
     picture = boxes_in_a_row(count, readers)
     seen = scene(to_svg(picture, upright(picture)))
