@@ -183,8 +183,15 @@ class Loop:
         return found
 
     def adds(self) -> set[int]:
-        """The ops that add to these sums."""
-        return {i for places in self.sums().values() for i, _ in places}
+        """The ops that add to these sums, and those of a number that only its next value reads: ``loss = 0.9 * loss + x``."""
+        found = {i for places in self.sums().values() for i, _ in places}
+        for j in self.state if any(self.body[j].shape for j in self.state) else ():
+            own = self.reaches({i for (i, _), entry in self.carried.items() if j in entry.ops}) & self.leading_to({j})
+            others = [place for place in (*self.inside, *self.carried) if place[0] not in own]
+            read = {i for place in others for i in (self.inside.get(place) or self.carried[place].ops)}
+            if self.body[j].shape == () and own.isdisjoint(read):
+                found |= own
+        return found
 
     def recurrence(self) -> set[int]:
         """The ops between what is carried in and what is carried out, without sums: these have to run one after another."""
@@ -278,6 +285,18 @@ class Folded:
         ops = sum(node.op is not None for node in self.outside)
         lines = [*map(str, self.loops), *(f"{loop} (a map)" for loop in self.maps), *map(str, self.growing)]
         return "\n".join([*lines, f"{counted(ops, 'op')} outside"])
+
+
+def sequences(found: Folded) -> Folded:
+    """The same with the loops over time, one for each sequence, in the place of a loop over sequences."""
+    loops_of: list[Loop] = []
+    for loop in (*found.loops, *found.maps):
+        outer = not loop.recurrence() and any(inner.recurrence() for inner in loop.inner)
+        loops_of += [inner for step in loop.iterations for inner in loops(step.values()).loops] if outer else [loop]
+    home = {node: (loop, n, i) for loop in loops_of for n, step in enumerate(loop.iterations) for i, node in step.items()}
+    outside = sorted((node for node in (*found.outside, *found.home) if node not in home), key=operator.attrgetter("number"))
+    carry, maps = ([loop for loop in loops_of if bool(loop.carried) is carries] for carries in (True, False))
+    return Folded(carry, maps, outside, home, found.growing)
 
 
 def loops(what: Tensor | Graph | Iterable[Node]) -> Folded:

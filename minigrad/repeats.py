@@ -7,17 +7,21 @@ the body, -1 where an iteration lacks the op. `loops.py` makes tables from these
 3. `Record.stretches`: compare the record with itself, moved by a period. In a stretch all words are equal, and each operand
    is the same node (a weight), or the node one period later (a state).
 4. `Record.cut`: cut a stretch into iterations. These are the core of a loop: all of its rows are alike.
-5. `Growth`: extend the core at both ends, where iterations differ: the first has no state yet, some have an extra op.
+5. `Record.split`: if time steps differ in turns, as with ``if t % 2``, such an iteration is several of them. Cut it at the
+   ops that read the state, and give the ops of its steps that are alike one column.
+6. `Growth`: extend the core at both ends, where iterations differ: the first has no state yet, some have an extra op.
    `aligned` matches the ops next to the loop with the ops of the body, as a diff matches the lines of two texts.
-6. `Record.sources`: for each operand of the body, decide where it comes from. This also rejects what is no loop.
+7. `Record.sources`: for each operand of the body, decide where it comes from. This also rejects what is no loop.
 
 Scopes help where they exist, but no step needs them.
 """
 
 from __future__ import annotations
 
+import bisect
 import heapq
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,9 +32,11 @@ LEAST = 3  # equal iterations in a row that make a loop
 FEWEST = 7  # a loop with a state must replace at least so many ops
 PERIODS = 16  # the most frequent distances that are tried
 LONG = 32  # search first for loops that replace so many ops: short ones are many, and most lie within long ones
+UNLIKE = 8  # time steps after which all repeats, as in ``if t % 3``
 SKIP = 2  # the cost of an op without a partner in an alignment; a pair brings 1 to 9
 LEAP = 128  # equal iterations that are compared at once
 WIDEST = 1000  # an alignment takes memory for the square of the body: longer bodies have equal iterations only
+SUMS = ("add", "subtract")
 INSIDE, CARRIED, INVARIANT, PER_STEP = "inside", "carried", "invariant", "per step"
 Place = tuple[int, int]  # operand k of op i of the body
 Sources = dict[Place, tuple[Any, ...]]  # a table for each operand, in numbers of ops
@@ -146,6 +152,8 @@ class Record:
         for spared in (LONG, 0):
             stretches = [(p, start, end) for p in periods for start, end in self.stretches(p, spared)]
             found += list(self.search(stretches))
+        if not any(carries(sources) for _, sources in found):
+            found += [each for p in periods if 9 * p > self.n for each in self.two_alike(p)]  # most of a short record
         for number, (rows, sources) in enumerate(found):
             if not carries(sources):
                 rows = longest(rows, (self.taken[rows] == 1).all(1))
@@ -166,9 +174,21 @@ class Record:
             if sources is not None and carries(sources):
                 if (len(rows) - 1) * p < FEWEST:
                     continue
-                rows, sources = self.grown(rows, sources)
+                rows, sources = Growth(self, *self.split(rows, sources)).rows()
             if sources is not None:
                 self.taken[rows[rows >= 0]] = 1 + carries(sources)
+                yield from self.sequences(rows, sources)
+
+    def two_alike(self, p: int) -> Iterator[tuple[np.ndarray, Sources]]:
+        """Loops of three iterations whose first lacks ops, such as those of a constant initial state: they are not recorded."""
+        for _, end in runs(self.words[p:] == self.words[:-p], p):
+            rows = iterations(end - p, p, 2)
+            sources = self.sources(rows)
+            if sources is None or not carries(sources) or 2 * p < FEWEST or (self.taken[rows] > 1).any():
+                continue
+            rows, sources = Growth(self, rows, sources, 1).rows()
+            if len(rows) == LEAST and (rows[1:] >= 0).all():
+                self.taken[rows[rows >= 0]] = 2
                 yield rows, sources
 
     def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
@@ -209,23 +229,112 @@ class Record:
         last = turns[0] + (end - turns[0]) // p * p
         return turns[0], last - p * (last < self.n and step_of(self.ops[last]) is step_of(self.ops[last - 1]))
 
-    def grown(self, rows: np.ndarray, sources: Sources) -> tuple[np.ndarray, Sources]:
-        """Extend a core at both ends. If its body is mostly one inner loop, and this loop covers the core when it is
-        extended, return the inner loop: a layer's backward pass gathers gradients every 64 steps, and time steps matter."""
-        p = rows.shape[1]
-        ops = rows[len(rows) // 2]
-        for at, _ in self.part(ops).loops() if p >= 2 * LEAST else ():
-            inner = np.where(at >= 0, ops[at], -1)
-            usual = inner[len(inner) // 2] >= 0
-            core = longest(inner[:, usual], ((inner >= 0) == usual).all(1))
-            if len(core) < LEAST or (p - core.size) * 8 > p:
+    def split(self, rows: np.ndarray, sources: Sources) -> tuple[np.ndarray, Sources, int]:
+        """If an iteration is k time steps that differ, as in ``if t % 2``: a row for each step, its sources, and k."""
+        begins, k = self.beginnings(rows[len(rows) // 2], sources), 1
+        if len(begins) > 1:
+            order, slots = self.merged(rows[len(rows) // 2], begins)
+            rank = {slot: rank for rank, slot in enumerate(order)}
+            finer = np.full((len(rows) * len(begins), len(order)), -1)
+            for c, slot in enumerate(slots):
+                finer[bisect.bisect(begins, c) - 1 :: len(begins), rank[slot]] = rows[:, c]
+            few = finer[: LEAST * len(begins)]  # the others are like them
+            found = self.sources(few, strict=False)
+            if found is not None and carries(found) and not self.anew(few, found):
+                rows, sources, k = finer, found, len(begins)
+        return rows, sources, k
+
+    def anew(self, rows: np.ndarray, sources: Sources) -> list[int]:
+        """The iterations in which another sequence begins: all states come from outside, and not from before a `detach`."""
+        if (rows >= 0).all() and all(n < what[1] for kind, *what in sources.values() if kind == CARRIED for n in what[2]):
+            return []
+        states = flow(sources, [self.ops[op] for op in rows.max(0)])[1]
+        there = [set(np.flatnonzero(column >= 0).tolist()) for column in rows.T]
+        fresh, kept, present = set[int](), set[int](), {0}
+        for (i, k), (kind, *what) in sources.items():
+            if kind == CARRIED and not states.isdisjoint(what[0]):
+                present |= there[i]
+                kept |= there[i].difference(what[2])
+                for n in what[2]:
+                    before = [x for op in rows[n - 1] if op >= 0 for x in values_saved(self.ops[op]) if x is not None]
+                    value = [x for x in values_saved(self.ops[rows[n, i]])[1 + k :][:1] if x is not None]
+                    earlier = (rows[: max(n - what[1] + 1, 0), what[0]] >= 0).any()
+                    if earlier and not any(np.may_share_memory(x, y) for x in value for y in before):
+                        fresh.add(n)
+        lacking = set(range(len(rows))) - present  # because an initial state is learnt
+        for (i, k), (kind, *_) in sources.items():
+            if kind == INVARIANT and there[i] <= lacking | {0} and self.firm[self.starts[rows[:, i].max()] + k]:
+                fresh |= lacking & there[i]
+        return sorted(fresh - kept)
+
+    def sequences(self, rows: np.ndarray, sources: Sources) -> list[tuple[np.ndarray, Sources]]:
+        """A loop over time in a loop over sequences: one loop for each sequence."""
+        begins = self.anew(rows, sources)
+        if not begins or min(np.diff([0, *begins, len(rows)])) < LEAST:
+            return [(rows, sources)]
+        parts = [part[:, (part >= 0).any(0)] for part in np.split(rows, begins)]
+        found = [(part, each) for part in parts if (each := self.sources(part, strict=False)) and carries(each)]
+        return found if len(found) == len(parts) else [(rows, sources)]
+
+    def beginnings(self, row: np.ndarray, sources: Sources) -> list[int]:
+        """Where the time steps of an iteration begin: before ops with the same weight, each of which needs the one before. Or
+        with other weights, or some without the one before, if another weight is read once in each step. What enters the state
+        does so in all steps, or in none. Of several ways, take the one with most ops that are once in each step."""
+        weights: dict[tuple[int, ...], set[int]] = {}
+        for (i, k), (kind, *what) in sources.items():
+            if kind == INVARIANT and what[0] < 0 and self.firm[self.starts[row[i]] + k]:
+                weights.setdefault((int(self.words[row[i]]), what[0]), set()).add(i)
+        if all(len(readers) < 2 for readers in weights.values()):
+            return [0]
+        words, body = self.words[row].tolist(), [self.ops[op] for op in row]
+        reads, states = flow(sources, body)
+        path = needed(states, reads)
+        groups, late = dict(weights), path & waiting(reads)
+        for (word, _), readers in weights.items():
+            groups[word,] = groups.get((word,), set()) | (late & readers)
+        enters = {i: words[i] for (i, _), (kind, *_) in sources.items() if kind == PER_STEP or "index" in body[i].options}
+        live = alive(sources, len(row))
+        carried = alive({place: source for place, source in sources.items() if place[0] in path}, len(row))
+        best, found = (0, 0, 0), [0]
+        for key, readers in groups.items():
+            group = sorted(readers)
+            links, begins = linked(group, reads) if len(group) > 1 else 0, [0]
+            if not links:
                 continue
-            inside = self.sources(core)
-            if inside is not None and carries(inside):
-                longer, its_sources = Growth(self, core, inside).rows()
-                if longer[longer >= 0].min() <= rows.min() and longer.max() >= rows.max():
-                    return longer, its_sources
-        return Growth(self, rows, sources).rows()
+            for before, at in itertools.pairwise(group):
+                places = range(before + 1, at + 1)
+                begins.append(min(places, key=lambda c: (live[c], words[c] != words[0], abs(at - c - group[0]))))
+            steps = [*range(1, 1 + len(begins))]
+            once = sum(
+                [bisect.bisect(begins, i) for i in sorted(other)] == steps for other in weights.values() if other is not readers
+            )
+            kinds = {enters[i] for i in needed(group, reads) if i in enters}
+            fed = {bisect.bisect(begins, i) for i in enters if enters[i] in kinds}
+            staged = links == len(group) and max(carried[begins]) > carried[0]  # as Runge and Kutta have it
+            score = once * len(begins), links == len(group) and len(key) > 1, -len(begins)
+            if not staged and len(fed) in (0, len(begins)) and score > best:
+                best, found = score, begins
+        return found
+
+    def merged(self, row: np.ndarray, begins: list[int]) -> tuple[list[int], list[int]]:
+        """The slots of the steps of an iteration in order, and that of each op: the same one for ops that are alike."""
+        order: list[int] = []
+        slots: list[int] = []
+        known: dict[bytes, list[int]] = {}
+        weights = self.reads[self.firm & (self.reads < 0)]
+        for begin, end in itertools.pairwise([*begins, len(row)]):
+            part = row[begin:end]
+            read = self.reads[self.starts[part[0]] : self.starts[part[-1] + 1]]
+            step = known.setdefault(self.words[part].tobytes() + np.where(np.isin(read, weights), read, 0).tobytes(), [])
+            if not step:
+                fit, _ = self.likeness(part, row[order].tolist(), weights)
+                pairs = {i: order[c] for i, c in aligned(fit, len(order), 1)}
+                for i in range(len(part)):
+                    if i not in pairs:
+                        order.insert(order.index(step[-1]) + 1 if step else 0, begin + i)
+                    step.append(pairs.get(i, begin + i))
+            slots += step
+        return order, slots
 
     def few(self) -> Iterator[np.ndarray]:
         """Rows of one or two time steps, which are too few to repeat. Only scopes show them, and they may be no loop."""
@@ -284,7 +393,18 @@ class Record:
             elif plain[c]:
                 found[i, j] = (CARRIED if lag[c] else INSIDE), (int(op[c]),), int(lag[c]), np.flatnonzero(others[:, c]).tolist()
             else:
-                found[i, j] = newest(rows, i, read[:, c], has[:, c], inside[:, c], made[:, c], lags[:, c])
+                ops = np.unique(made[inside[:, c], c])
+                found[i, j] = newest(rows, i, ops, read[:, c], has[:, c], inside[:, c], lags[:, c])
+        if not there.all():  # a state that other ops make in other iterations
+            makers = {what[0] for kind, *what in found.values() if kind == CARRIED and not there[:, what[0]].all()}
+            for c, (i, j) in enumerate(zip(column.tolist(), k.tolist(), strict=True)):
+                for others in makers if found[i, j][0] == CARRIED and found[i, j][1] in makers else ():
+                    ops = np.unique([*found[i, j][1], *others])
+                    alone = there[:, ops].sum(1).max() == 1 and len({self.ops[op].shape for op in rows.max(0)[ops]}) == 1
+                    if alone and len(ops) > len(found[i, j][1]):
+                        either = newest(rows, i, ops, read[:, c], has[:, c], inside[:, c], lags[:, c])
+                        if len(either[3]) <= len(found[i, j][3]):
+                            found[i, j] = either
         return found
 
     # -- neighbours of a loop ----------------------------------------------------------------------------------
@@ -332,21 +452,26 @@ class Growth:
     new slot. `order` has the slots as they follow each other. Each iteration is in `blocks` or in `steps`.
     """
 
-    def __init__(self, record: Record, core: np.ndarray, sources: Sources) -> None:
+    def __init__(self, record: Record, core: np.ndarray, sources: Sources, k: int) -> None:
         self.record, self.core, self.sources = record, core, sources
-        self.p = core.shape[1]
-        self.order = list(range(self.p))
-        self.like = core[len(core) // 2].tolist()  # for each slot an op
-        two = (slice(*record.starts[[first, first + self.p]]) for first in core[:2, 0])
-        one, other = (record.reads[each][record.firm[each] & (record.reads[each] < 0)] for each in two)
+        self.order = list(range(core.shape[1]))
+        self.p = int((core >= 0).sum()) // len(core)  # ops of an iteration
+        self.like = core[len(core) // 2 :][:k].max(0).tolist()  # for each slot an op
+        self.always = np.flatnonzero((core >= 0).all(0))  # slots that each iteration of the core has
+        leaves = np.where(record.firm, record.reads, 0)
+        two = (slice(*record.starts[[at[at >= 0].min(), at.max() + 1]]) for at in (core[:k], core[k : 2 * k]))
+        one, other = (leaves[each][leaves[each] < 0] for each in two)
         self.shared = np.intersect1d(one, other)  # weights that both read
+        reads, states = flow(sources, [record.ops[op] for op in self.like])
+        self.path = needed(states, reads) or {*self.order}  # what leads to a state
         self.lag = max(what[1] for kind, *what in sources.values() if kind == CARRIED)
         self.blocks = [(0, self.order[:], core)]  # of equal iterations: (number of the first, slots, ops)
         self.short = False  # whether the first iteration is only a small part
         self.steps: dict[int, dict[int, int]] = {}  # iteration -> slot -> op
         self.last = {1: len(core) - 1, -1: 0}  # the iteration at each end
-        self.edge = {1: int(core[-1, -1]) + 1, -1: int(core[0, 0])}  # where the loop ends
-        self.row = {1: (self.order[:], core[-1]), -1: (self.order[:], core[0])}  # slots and ops of that iteration
+        self.edge = {1: int(core.max()) + 1, -1: int(core[0][core[0] >= 0].min())}  # where the loop ends
+        ends = {1: core[-1], -1: core[0]}
+        self.row = {on: (np.flatnonzero(row >= 0).tolist(), row[row >= 0]) for on, row in ends.items()}  # its slots and ops
 
     def rows(self) -> tuple[np.ndarray, Sources]:
         """Extend the loop as far as possible; its rows and their sources."""
@@ -365,7 +490,7 @@ class Growth:
         if sources is not None and (joined := self.joined(rows, sources)) is not rows:
             rows = joined[:, (joined >= 0).any(0)]
             sources = self.record.sources(rows, strict=False)
-        return (rows, sources) if sources is not None else (self.core, self.sources)
+        return (rows, sources) if sources is not None else (self.core, self.record.sources(self.core, False) or self.sources)
 
     def joined(self, rows: np.ndarray, sources: Sources) -> np.ndarray:
         """If the first row is the end of an iteration and the last row the rest of one, begin each row at a later op."""
@@ -402,14 +527,18 @@ class Growth:
             return False
         fit, clash = self.record.likeness(window, [self.like[slot] for slot in order], self.shared)
         # rest of the last iteration, the next one, and one more, so that none of its ops are taken for those of the next
+        if len(self.always):
+            both = np.searchsorted((fit[:, np.isin(order, self.always)] > 0).cumsum(0).min(1), 2) + 1
+            window, fit, clash = window[:both], fit[:both], clash[:both]
         turn = len(rest) + len(order)
         pairs = aligned(np.hstack([fit[:, len(order) - len(rest) :], fit, fit]), turn, self.p)
         old = {i: rest[c] for i, c in pairs if c < len(rest)}
         new = {i: order[c - len(rest)] for i, c in pairs if len(rest) <= c < turn}
         begin = self.begin(on, window, old, new)
         span = span or max(new, default=0) + 1
-        known = sum(slot < self.p for slot in new.values())
-        enough = bool(new) and self.holds(on, window[begin:span], known, span - len(old) - len(new))
+        known = sum(slot < self.core.shape[1] for slot in new.values())
+        goes_on = on < 0 or not self.path.isdisjoint(new.values())
+        enough = bool(new) and goes_on and self.holds(on, window[begin:span], known, span - len(old) - len(new))
         if not enough or other_weights(clash, order, new):
             begin = next(i for i in range(len(window) + 1) if i not in old)
             self.take(n, on, window[:begin], old)
@@ -518,11 +647,10 @@ def aligned(fit: np.ndarray, turn: int, cost: int) -> list[tuple[int, int]]:
     return pairs[::-1]
 
 
-def newest(rows: np.ndarray, i: int, read: np.ndarray, *made: np.ndarray) -> tuple[Any, ...]:
+def newest(rows: np.ndarray, i: int, ops: np.ndarray, *made: np.ndarray) -> tuple[Any, ...]:
     """The source of an operand of op i that several ops of the body make: it reads the newest result, up to some lag. Take
     the lag with the fewest exceptions."""
-    has, inside, slots, lags = made
-    ops = np.unique(slots[inside])
+    read, has, inside, lags = made
     results = np.maximum.accumulate(rows[:, ops].max(1))
     trials = []
     for lag in np.unique(lags[inside])[:4].tolist():  # of T lags, only a short one can be meant
@@ -553,14 +681,67 @@ def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """For each distance, how often equal keys are so far apart twice in a row."""
+    """For each distance, how often equal keys are so far apart twice in a row. Of a key whose neighbours are at several
+    distances, as with an op more at every third step, those of each second, of each third, ..."""
     order = np.argsort(key, kind="stable")
-    key, position = key[order], position[order]
-    gap = np.diff(position, prepend=0)
-    gap[1:][key[1:] != key[:-1]] = 0
-    gap[:1] = 0
-    again = (gap[1:] == gap[:-1]) & (gap[1:] > 0)
-    return np.bincount(gap[1:][again], minlength=int(position.max(initial=0)) + 2)
+    position, which = position[order], np.cumsum(np.diff(key[order], prepend=key[order[:1]]) != 0)
+    count, left = np.zeros(int(position.max(initial=0)) + 2, int), np.arange(len(key))
+    for m in range(1, 1 + UNLIKE):
+        left = left[: np.searchsorted(left, len(key) - 2 * m)]
+        left = left[which[left] == which[left + 2 * m]]
+        gap = position[left + m] - position[left]
+        again = (gap > 0) & (gap == position[left + 2 * m] - position[left + m])
+        count += np.bincount(gap[again], minlength=len(count))
+        share = np.bincount(which[left], again) * UNLIKE < (UNLIKE - 1) * np.bincount(which[left])
+        left = left[share[which[left]]]
+        if len(left) * UNLIKE < len(key):
+            break
+    return count
+
+
+def flow(sources: Sources, body: list[Node]) -> tuple[list[list[int]], set[int]]:
+    """For each op of the body those that it reads, below zero of an earlier iteration; and the states, without sums."""
+    reads: list[list[int]] = [[] for _ in body]
+    adds, states = {i for i, node in enumerate(body) if node.op.name in SUMS}, set()
+    for (i, _), (kind, *what) in sources.items():
+        if kind in (INSIDE, CARRIED):
+            reads[i] += [j - len(body) * (kind == CARRIED) for j in what[0]]
+            states |= {j for j in what[0] if kind == CARRIED and not {i, j} <= adds}
+    return reads, states
+
+
+def linked(group: list[int], reads: list[list[int]]) -> int:
+    """How many ops of a group need the one before, by whatever way; the first one the last of the iteration before."""
+    last, count, rank = [-1] * len(reads), 0, {i: number for number, i in enumerate(group)}
+    for turn in range(2):
+        count, before, last = 0, last, []
+        for i, operands in enumerate(reads):
+            last.append(max((last[j] if j >= 0 else before[j] for j in operands), default=-1))
+            if i in rank:
+                number = turn * len(group) + rank[i]
+                count += last[i] == number - 1
+                last[i] = number
+    return count
+
+
+def needed(ops: Iterable[int], reads: list[list[int]]) -> set[int]:
+    """These ops, and those that they read, by whatever way."""
+    found, left = set[int](), [*ops]
+    while left:
+        i = left.pop() % len(reads)
+        if i not in found:
+            found.add(i)
+            left += reads[i]
+    return found
+
+
+def waiting(reads: list[list[int]]) -> set[int]:
+    """The ops that need an earlier iteration."""
+    found = set[int]()
+    for i, operands in enumerate(reads):
+        if any(j < 0 or j in found for j in operands):
+            found.add(i)
+    return found
 
 
 def alive(sources: Sources, p: int) -> np.ndarray:
@@ -570,10 +751,11 @@ def alive(sources: Sources, p: int) -> np.ndarray:
         if kind in (INSIDE, CARRIED):
             j, lag = what[0][0], 0 if kind == INSIDE else what[1]
             until[j] = max(until.get(j, 0), i + p * lag)
-    count = np.zeros(p, int)
-    for j, i in until.items():
-        count[np.arange(j + 1, i + 1) % p] += 1
-    return count
+    turns = 1 + max(until.values(), default=0) // p
+    change = np.zeros(turns * p + 1, int)
+    np.add.at(change, np.array([*until], int) + 1, 1)
+    np.add.at(change, np.array([*until.values()], int) + 1, -1)
+    return change[:-1].cumsum().reshape(turns, p).sum(0)  # type: ignore[no-any-return]
 
 
 def step_of(node: Node) -> Scope | None:
@@ -582,6 +764,10 @@ def step_of(node: Node) -> Scope | None:
     while place is not None and place.name != "t":
         place = place.parent
     return place
+
+
+def values_saved(node: Node) -> tuple[Any, ...]:
+    return node.saved if isinstance(node.saved, tuple) else ()
 
 
 def timeless(place: Scope | None, places: dict[Any, int]) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad import Loop, Tensor
 from minigrad.graph import Leaf, Node
+from minigrad.loops import loops, sequences
 from minigrad.pictures.details import named_sequences, named_tensors, values_saved, values_that_follow
 from minigrad.pictures.timeline import Timeline
 from minigrad.snapshot import Graph
@@ -52,7 +53,7 @@ class Reading(Run):
         super().__init__(loss=None if root.shape else root)
         self.root = root
         self.graph = Graph(root, constants=True)
-        self.timeline = Timeline(self.graph, named_sequences(names), values_saved(self.graph))
+        self.timeline = Timeline(self.graph, named_sequences(names), values_saved(self.graph), sequences(loops(self.graph)))
         home = self.timeline.folded.home
         for name, t in named_tensors(names):  # the first of several
             self.names |= {node: name for node in (t._node, t._leaf) if node in self.graph.index and node not in self.names}
@@ -66,6 +67,7 @@ class Reading(Run):
         for node in reversed(self.graph.nodes):
             if node in self.timeline.steps or node in self.between:
                 self.between.update(x for x in node.parents if x not in self.timeline.steps)
+        self.learnt = self.used_in_steps()
         self.columns = 1 + max(self.timeline.steps.values(), default=-1)
         self.lines: dict[Loop, Line] = {}
         self.places = {}
@@ -115,12 +117,23 @@ class Reading(Run):
     def roots(self) -> list[Tensor]:
         return [self.root]
 
+    def used_in_steps(self) -> set[Node]:
+        """The leaves that require grad and are used within steps, and what was made of leaves before, such as ``W.T``."""
+        used: set[Node] = {x for node in self.timeline.steps for x in node.operands if isinstance(x, Leaf) and x.requires_grad}
+        after = set[Node]()  # what needs a step
+        for node in self.graph:
+            if node.op is not None and (node in self.timeline.steps or not after.isdisjoint(node.parents)):
+                after.add(node)
+        for loop in self.timeline.folded.loops:
+            whole = (x for (i, _), x in loop.invariant.items() if (i, "index") not in loop.options)
+            used |= {x for x in whole if isinstance(x, Node) and x.requires_grad and x not in after}
+        return used
+
     @property
     def parameters(self) -> dict[str, Node]:
-        """The leaves that require grad and are used within steps, by their names, or by their numbers in the graph."""
-        used = {x for node in self.timeline.steps for x in node.operands}
-        leaves = [node for node in self.graph if isinstance(node, Leaf) and node.requires_grad and node in used]
-        return {self.names.get(node) or node.name or f"%{self.graph.index[node]}": node for node in leaves}
+        """What the steps learn, by its names, or by its numbers in the graph."""
+        learnt = [node for node in self.graph if node in self.learnt]
+        return {self.names.get(node) or node.name or f"%{self.graph.index[node]}": node for node in learnt}
 
     def check(self) -> None:
         """Raise ValueError if there is nothing that is carried through time."""
@@ -164,7 +177,7 @@ class Reading(Run):
             leading, waiting = loop.leading_to(states), loop.waits()
             for (i, k), weight in loop.invariant.items():
                 other = i, 1 - k
-                if loop.body[i].op.name in PRODUCTS and isinstance(weight, Leaf) and weight.requires_grad:
+                if loop.body[i].op.name in PRODUCTS and weight in self.learnt:
                     late = waiting.intersection(loop.inside.get(other, ())) - states  # made of a state of the step before
                     reads_out = i in states or i not in leading
                     letter = "W" if other in loop.carried else "V" if reads_out else "W" if late else "U"
@@ -250,7 +263,7 @@ def read_form(body: Body) -> None:
     readers = [(i, k, loop.body[max(entry.ops)]) for (i, k), entry in loop.carried.items() if states & set(entry.ops)]
     for i, k, state in readers:
         node, weight = loop.body[i], loop.invariant.get((i, 1 - k))
-        if node.op.name in PRODUCTS and isinstance(weight, Leaf) and len(weight.shape) == 2:
+        if node.op.name in PRODUCTS and isinstance(weight, Node) and len(weight.shape) == 2:
             every = [step[i].saved for step in loop.iterations if i in step]
             value = next((saved[2 - k] for saved in every if isinstance(saved, tuple) and saved[2 - k] is not None), None)
             if value is None:  # freed

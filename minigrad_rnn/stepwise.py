@@ -60,6 +60,7 @@ class Run:
     words: str = ""  # what the loss is
     cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached state to what it was cut from
     source_steps: int = 0  # of an encoder
+    learnt: set[Node] = field(default_factory=set)  # beside the leaves: what was made of them before all steps
 
     @property
     def roots(self) -> list[Tensor]:
@@ -356,12 +357,12 @@ class Backward(Watch):
         self.gradients: dict[tuple[Node, int], np.ndarray] = {}
         root = made.loss._differentiable()
         order = ancestors([root])
-        learnt = {node for node in order if isinstance(node, Leaf)}
-        uses = (self.place(x, node) for node in order for x in node.operands if x in learnt)
+        self.learnt = {node for node in order if isinstance(node, Leaf)} | made.learnt
+        uses = (self.place(x, node) for node in order for x in node.operands if x in self.learnt)
         self.waiting = Counter(place for place in uses if place is not None)
         self.seeds: dict[Node, np.ndarray] = {}  # what comes to a node from where it leaves the steps
         seed = np.ones(root.shape, root.dtype)
-        self.cotangents: dict[Node, np.ndarray] = reverse(root, seed, {*made.places, *learnt}, retain=True, watch=[self])
+        self.cotangents: dict[Node, np.ndarray] = reverse(root, seed, {*made.places, *self.learnt}, retain=True, watch=[self])
 
     def place(self, leaf: Node, user: Node) -> tuple[Node, int] | None:
         t = self.pictured.column_of_use(user)
@@ -369,7 +370,7 @@ class Backward(Watch):
 
     def sent(self, node: Node, i: int, g: Any, part: Any) -> None:
         operand = node.operands[i]
-        place = self.place(operand, node) if isinstance(operand, Leaf) and operand not in self.parts else None
+        place = self.place(operand, node) if operand in self.learnt and operand not in self.parts else None
         leaves = self.pictured.leaves(operand, node)
         if operand in self.parts or place is not None or leaves:
             arrived = np.asarray(unbroadcast(part, operand.shape))

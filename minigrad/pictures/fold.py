@@ -120,6 +120,7 @@ class Folding(Board):
             alike = (track, *box.lines)
             if track and isinstance(operand, Leaf) and alike in self.begun:
                 self.exits[operand] = self.begun[alike]
+                self.boxes[self.begun[alike]].also.append(self.graph.index[operand])
             else:
                 self.exits[operand] = self.begun[alike] = self.add(box, self.place_of(operand))
         return self.exits[operand]

@@ -237,6 +237,8 @@ def own_boxes(
         if numbers := re.match(r"[nvp](\d+(?:_\d+)*)(_|$)", box.id):
             for number in numbers[1].split("_"):
                 found.setdefault(graph.nodes[int(number)], []).append(box.id)
+        for number in box.also:
+            found.setdefault(graph.nodes[number], []).append(box.id)
     return found | {node: [*found.get(twin, []), *found.get(node, [])] for node, twin in twins.items() if twin is not node}
 
 

@@ -39,6 +39,7 @@ class Box:
     heat: float | None = None  # 0 to 1, how strongly it is coloured; None: not at all
     pieces: list[Piece] = field(default_factory=list)  # of a strip
     track: str = ""  # of a strip: what it shows
+    also: list[int] = field(default_factory=list)  # the numbers of nodes that it stands for, besides that of its id
     link: str = ""  # of an alias: the box of what it stands for, where that is drawn
     emphasis: str = ""  # strong, faint or plain
     at: Place | None = None  # in a table

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from .board import runs
 from .picture import Box, Piece
 
-__all__ = ["ALL_UP_TO", "chosen_steps", "strip"]
+__all__ = ["ALL_UP_TO", "SCISSORS", "chosen_steps", "strip"]
 
 ALL_UP_TO = 8
 AT_EACH_END = 3

@@ -179,10 +179,13 @@ class Template:
             if arrow.source not in found and arrow.source in reached and (offset := self.offset(arrow)):
                 ways[slot[arrow.target], arrow.place].append((offset, slot[arrow.source]))
 
+        frames = [column.number for column in self.columns if column.group.framed]
+
         def at_the_beginning(arrow: Arrow) -> bool:
             before = [offset for offset, source in ways[slot[arrow.target], arrow.place] if source != slot[arrow.source]]
             first = min if sum(before) > 0 else max
-            return bool(before) and self.home[arrow.target] == first(ends[slot[arrow.target]])
+            here = self.home[arrow.target]
+            return bool(before) and here == first(ends[slot[arrow.target]]) == first(frames or [here])
 
         for id, box in boxes.items():
             if id not in reached and out[id] and box.role not in ("alias", "strip") and all(map(at_the_beginning, out[id])):

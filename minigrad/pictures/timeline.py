@@ -27,9 +27,13 @@ class Timeline:
     """
 
     def __init__(
-        self, graph: Graph, arrays: Mapping[str, Sequence[Any]] | None = None, values: Mapping[Node, np.ndarray] | None = None
+        self,
+        graph: Graph,
+        arrays: Mapping[str, Sequence[Any]] | None = None,
+        values: Mapping[Node, np.ndarray] | None = None,
+        folded: Folded | None = None,
     ) -> None:
-        self.folded: Folded = loops(graph)
+        self.folded = folded or loops(graph)
         self.values = values or {}
         self.steps: dict[Node, int] = {node: t for node in graph if (t := step_of(node)) is not None}
         self.tracks: dict[Node, str] = {}
@@ -128,7 +132,9 @@ class Timeline:
             possible = [way for way in votes if min(way[1], way[1] + way[0] * last) >= 0]
             if possible:
                 return max(possible, key=lambda way: (votes[way], way[0]))
-        before = [self.steps[x] for first in loop.first.values() for x in first.values() if x in self.steps]
+        adds = loop.adds()  # a loss goes on from one sequence to the next
+        firsts = [x for (i, _), first in loop.first.items() if i not in adds for x in first.values()]
+        before = [self.steps[x] for x in firsts if x in self.steps]
         return 1, max(before, default=-1) + 1  # a decoder begins where its encoder has ended
 
     def sightings(self, loop: Loop) -> Iterator[list[tuple[int, int]]]:
@@ -137,6 +143,8 @@ class Timeline:
         for each in loop.per_step.values():
             yield [(n, self.steps[x]) for n, x in each.items() if isinstance(x, Node) and x in self.steps]
             yield [(n, self.elements[x][1]) for n, x in each.items() if isinstance(x, Node) and x in self.elements]
+            arrays = [(n, self.values[x]) for n, x in each.items() if isinstance(x, Leaf) and x in self.values]
+            yield [(n, t) for n, array in arrays if (t := place_in_whole(array)) is not None]
         for (i, key), values in loop.options.items():
             if key == "index":
                 length = loop.body[i].operands[0].shape[:1]
@@ -190,6 +198,16 @@ def places_of(read: Mapping[int, Any], elements: Sequence[Any]) -> dict[int, int
             if all(0 <= k < len(elements) and elements[k] == read[n] for n, k in found.items()):
                 return found
     return {n: every[x][0] for n, x in read.items()} if all(len(every[x]) == 1 for x in read.values()) else None
+
+
+def place_in_whole(array: np.ndarray) -> int | None:
+    """The t of an array that is x[t], or x[:, t], of a larger one that it shares memory with."""
+    whole: Any = array.base
+    for axis in range(whole.ndim if isinstance(whole, np.ndarray) else 0):
+        others = [(size, step) for k, (size, step) in enumerate(zip(whole.shape, whole.strides, strict=True)) if k != axis]
+        if others == list(zip(array.shape, array.strides, strict=True)) and whole.strides[axis]:
+            return int(array.ctypes.data - whole.ctypes.data) // int(whole.strides[axis])
+    return None
 
 
 def first_of(index: Any, length: int) -> int | None:

@@ -15,7 +15,7 @@ from ..snapshot import Graph
 from .board import Board, Marks, operand_nodes, runs
 from .matching import slots_of
 from .picture import Arrow, Box, Group, Picture
-from .strips import strip
+from .strips import SCISSORS, strip
 
 __all__ = ["unroll"]
 
@@ -40,6 +40,7 @@ class Unrolling(Board):
     def __init__(self, graph: Graph, marks: Marks, title: str) -> None:
         super().__init__(graph, marks, title)
         self.steps = {node: t for node in graph if (t := marks.step(node)) is not None}
+        self.first, self.last = min(self.steps.values(), default=0), max(self.steps.values(), default=0)
         self.slots = slots_of(graph, self.steps, marks.kind)
         times = set(self.steps.values())
         shown = times if marks.shown is None else times & marks.shown
@@ -127,10 +128,10 @@ class Unrolling(Board):
         arrow.place = i if block is None else 1000 * block.users.index(user) + i
         origin, here = self.place[source], self.place[target]
         if operand in self.marks.cuts:
-            arrow.role = "cut"
+            arrow.role, arrow.label = "cut", SCISSORS
         elif source[0] == "p":
             arrow.role = "parameter"
-        elif origin is not None and origin is not here and arrow.role == "flow":
+        elif origin is not None and here is not None and origin is not here and arrow.role == "flow":
             arrow.role = "gathered" if user in self.marks.sums else "recurrent"
             arrow.heat = self.marks.flow.get((operand, user))
         self.connect(arrow)
@@ -154,6 +155,7 @@ class Unrolling(Board):
             ):  # such as the same array wrapped several times
                 if alike in self.begun:
                     self.exits[operand] = self.begun[alike]
+                    self.boxes[self.begun[alike]].also.append(self.graph.index[operand])
                     return self.exits[operand]
                 self.begun[alike] = box.id
             box.slot = f"{self.slot(user)}.{i}" if place is not None and not place.begins else ""
@@ -163,10 +165,10 @@ class Unrolling(Board):
     def start_of(self, user: Node) -> Group:
         """Where the initial value stands that a step reads: in it, and the layout finds that it begins a line; of a single
         step, or one that is folded, before the steps or after them."""
-        t, first, last = self.steps[user], min(self.steps.values()), max(self.steps.values())
-        if first < last and not self.hidden(user):
+        t = self.steps[user]
+        if self.first < self.last and not self.hidden(user):
             return self.groups[t]
-        return self.start if t - first <= last - t else self.end
+        return self.start if t - self.first <= self.last - t else self.end
 
     def drawn_anew(self, operand: Node, user: Node) -> bool:
         """Whether a step that is shown has a box of its own for it."""
@@ -176,7 +178,7 @@ class Unrolling(Board):
             return False  # a first state that is learnt
         if group is None and self.steps:  # beside the steps parameters are drawn as in them
             learnt = self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)
-            return learnt or (self.marks.apart(operand, user) and operand in self.steps)
+            return (learnt and not self.notes(operand)) or (self.marks.apart(operand, user) and operand in self.steps)
         inside = group is not None and (self.marks.apart(operand, user) or not self.hidden(operand))
         return inside and self.marks.role(operand) != "initial" and self.apart(operand, user)
 
@@ -187,7 +189,7 @@ class Unrolling(Board):
         every = self.parameters[target]
         id = f"p{'_'.join(str(self.graph.index[x]) for x in every)}_{target}"
         if id not in self.boxes:
-            t = self.steps.get(user, max(self.steps.values(), default=0))
+            t = self.steps.get(user, self.last)
             uses = [self.marks.uses.get((x, t), ("", None)) for x in every]
             heats = [heat for _, heat in uses if heat is not None]
             names = [self.marks.alias(x) or self.lines(x)[0] for x in every]
@@ -196,7 +198,7 @@ class Unrolling(Board):
             else:
                 half = len(names) if len(names) < 3 else -(-len(names) // 2)
                 lines = [", ".join(part) for part in (names[:half], names[half:]) if part]
-            tips = "\n".join(self.tooltip(x) for x in every)
+            tips = "\n".join(f"{self.name(x)} {self.tooltip(x)}".lstrip() for x in every)
             box = Box(id, "alias", lines, tips, heat=max(heats, default=None), emphasis=self.emphasis(every[0], user))
             box.link = self.exits.get(every[0], "") if len(every) == 1 else ""
             block = self.marks.blocks.get(user)

@@ -242,7 +242,7 @@ class Scene:
                 if arrow.role == "flow" and arrow.source in self.template.begins:
                     way.role = self.look(line)
         for arrow in self.template.arrows:
-            if arrow.label and arrow.role not in LOOPS:
+            if arrow.label and arrow.role not in LOOPS and id(arrow) in self.layout.arrows:
                 self.label(arrow)
         self.frames()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from minigrad.graph import Node
 from minigrad.pictures.board import Marks, runs
 from minigrad.pictures.picture import Arrow, Box, Picture, Place
-from minigrad.pictures.strips import strip
+from minigrad.pictures.strips import SCISSORS, strip
 
 from ..stepwise import Line, Run
 from .marks import state_name, track_name
-from .overlays import Measured, Scale
+from .overlays import Measured, Scale, number
 
 __all__ = ["cell_view"]
 
@@ -197,7 +197,7 @@ class CellView:
                 before, node = box(t), steps[t][i]._node
 
     def recurrent(self, source: str, target: str, node: Node | None, cut: bool) -> Arrow:
-        arrow = Arrow(source, target, "cut" if cut else "recurrent")
+        arrow = Arrow(source, target, "cut", SCISSORS) if cut else Arrow(source, target, "recurrent")
         if self.found is not None and self.scale is not None and node in self.found.returns:
             arrow.heat = self.scale.heat(self.found.returns[node])
         return arrow
@@ -228,7 +228,7 @@ class CellView:
                 if p._node in found.totals
             }
         for leaf, row in rows.items():
-            words = [f"sum  {found.totals[leaf]:.1e}"]
+            words = [f"sum  {number(found.totals[leaf])}"]
             self.add(f"total{row}", "parameter", words, Place(self.end, row), f"|dL/d{leaf.name}|")
 
     def add(self, id: str, role: str, lines: list[str], at: Place, tooltip: str = "", heat: float | None = None) -> str:

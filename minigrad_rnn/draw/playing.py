@@ -39,7 +39,7 @@ def name_of(node: Node, made: Run, marks: Marks) -> str:
     """What the pictures call it: h[3]."""
     t = made.column(node)
     own = node.name or ""
-    if own and t is not None and role(made, node) not in ("op", "parameter"):
+    if own and t is not None and role(made, node) not in ("op", "parameter", "tensor"):
         own = f"{own}[{t - made.source_steps * (t >= made.source_steps > 0)}]"
     return marks.names.get(node) or own
 
@@ -67,6 +67,8 @@ class Finder:
         for box in boxes:
             if box.lines and box.role not in ("alias", "op", "words", "strip", "sign"):
                 self.texts.setdefault(box.lines[0], box.id)
+            for number in box.also:
+                self.aliases.setdefault(f"p{number}", []).append(box.id)
             if box.role == "alias":
                 for number in re.findall(r"\d+(?=_)", box.id.partition("n")[0].partition("v")[0]):
                     self.aliases.setdefault(f"p{number}", []).append(box.id)

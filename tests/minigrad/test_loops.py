@@ -145,7 +145,7 @@ BODIES = [
 @st.composite
 def programs(draw):
     """A loop over states: some ops at some steps only, states read one or two steps back, errors added up."""
-    conditions = ["", "", "", "if t % 2", "if t in (2, 5)", "if t"]
+    conditions = ["", "", "", "if t % 2", "if t % 3 == 1", "if t in (2, 5)", "if t"]
     names = st.sampled_from("pqrs")
     line = st.tuples(names, st.sampled_from(BODIES), names, names, st.sampled_from(conditions))
     lines = draw(st.lists(line, min_size=1, max_size=6))

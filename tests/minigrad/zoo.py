@@ -227,6 +227,59 @@ def every_other_step_another(T):
     return loss
 
 
+@program(irregular(2))
+def a_readout_at_odd_steps(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        if t % 2 or t == T - 1:
+            loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(lambda T: [(T, 2)] if T > 9 else None)
+def another_activation_at_each_third_step(T):
+    (W, U, b, V), U2, x, h, loss = weights(), weight(H, H, seed=8), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b) if t % 3 else mg.sigmoid(x[t] @ W + h @ U2 + b)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
+@program(lambda T: [(T, 3)] if T > 6 else None)
+def a_slow_and_a_fast_state(T):
+    (W, U, _, V), x, loss = weights(), inputs(T), 0
+    S, Q, R = (weight(H, H, seed=seed) for seed in (7, 8, 9))
+    slow = fast = start()
+    for t in range(T):
+        if t % 2:
+            slow = np.tanh(slow @ S + fast @ Q)
+        fast = np.tanh(x[t] @ W + fast @ U + slow @ R)
+        loss = loss + ((fast @ V) ** 2).sum()
+    return loss
+
+
+@program(once(1))
+def runge_kutta(T):
+    A, h = weight(H, H), weight(B, H)
+    for _ in range(T):
+        k1 = np.tanh(h @ A)
+        k2 = np.tanh((h + 0.5 * k1) @ A)
+        k3 = np.tanh((h + 0.5 * k2) @ A)
+        h = h + (k1 + 2 * k2 + 2 * k3 + np.tanh((h + k3) @ A)) / 6
+    return h.sum()
+
+
+@program(once(2))
+def two_updates_for_each_input(T):
+    (W, U, b, V), x, h, loss = weights(), inputs(T), start(), 0
+    for t in range(T):
+        h = np.tanh(x[t] @ W + h @ U + b)
+        h = np.tanh(h @ U)
+        loss = loss + ((h @ V) ** 2).sum()
+    return loss
+
+
 @program(once(2))
 def weights_in_turns(T):
     (W, U, b, V), U2, x, h, loss = weights(), weight(H, H, seed=8), inputs(T), start(), 0
