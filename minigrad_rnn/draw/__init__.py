@@ -69,9 +69,9 @@ def unrolled(
     `overlay` colours by something else: the "activation" (mean size), its "saturation", or
     each step's "share" of a parameter's gradient. ``scale=(low, high)`` fixes the colours, to compare pictures.
 
-    `chunk` cuts the states every so many steps, as truncated backpropagation does; a dashed arrow says where, and on a strip
-    a pair of scissors. `symbols` writes what the one-hot inputs and the targets of the first sequence mean. Raises ValueError
-    for shapes that do not fit, and for more than `limit` boxes.
+    `chunk` cuts the states every so many steps, as truncated backpropagation does; a pair of scissors says where. `symbols`
+    writes what the one-hot inputs and the targets of the first sequence mean. Raises ValueError for shapes that do not fit, and
+    for more than `limit` boxes.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()
