@@ -73,6 +73,7 @@ class Unrolling(Board):
                 anew = dict.fromkeys(x for _, x in operand_nodes(node) if self.drawn_anew(x, node))
                 beside += [x for x in anew if x not in beside]
         self.drawn: set[tuple[str, str]] = set()
+        self.totals: dict[Node, Node] = {}  # by what is added up so far its first summand
         self.begun: dict[tuple[Any, ...], str] = {}  # first states, by what they are
         self.order = {group.id: i for i, group in enumerate(self.picture.groups)}
         self.growing = self.those_that_grow()
@@ -217,10 +218,18 @@ class Unrolling(Board):
 
     # -- folded steps ----------------------------------------------------------------------------------------
 
+    def total_of(self, node: Node) -> str:
+        """The running sum that a node is part of: its track, whichever ops add to it."""
+        first = node
+        while first in self.marks.sums and (before := next((x for x in first.parents if x in self.marks.sums), None)):
+            first = self.totals.get(before, before)
+        self.totals[node] = first
+        return (self.marks.track(first) or f"sum {self.graph.index[first]}") if node in self.marks.sums else ""
+
     def strip_of(self, operand: Node, group: Group | None) -> str:
         """The box that stands for one thing in a range of folded steps."""
         assert group is not None
-        track = self.marks.track(operand)
+        track = self.total_of(operand) or self.marks.track(operand)
         slot = self.exit_slot(operand)
         id = f"s_{group.id}_{''.join(c if c.isalnum() else '_' for c in track or slot)}"
         if id not in self.boxes:

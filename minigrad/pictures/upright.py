@@ -216,21 +216,20 @@ class Scene:
         self.picture, self.made, self.template = picture, made, made.template
         self.layout = Layout()
         self.left: list[float] = []
-        begins = [box for line in self.template.lines if line.direction > 0 for box in line.begins]
         lanes = sum(any(arrow.role in LOOPS for _, _, arrow in line.ways) for line in self.template.lines)
-        here = max((size(box)[0] for box in begins), default=0.0) + (AHEAD + lanes * LOOP_LANE if begins else 0.0)
         self.ahead = AHEAD + lanes * LOOP_LANE
+        before, behind = self.room_for_beginnings()
+        here = 0.0
         for column in self.template.columns:
+            here += before.get(column.number, 0.0)
             self.left.append(here)
-            here += made.widths[column.kind] + BETWEEN
+            here += made.widths[column.kind] + BETWEEN + behind.get(column.number, 0.0)
             if any(arrow.role in LOOPS and self.template.home[arrow.source] == column.number for arrow in self.template.arrows):
                 here += lanes * LOOP_LANE
-        self.right = here - BETWEEN
         for column in self.template.columns:
             self.place(column)
         for line in self.template.lines:
-            for k, box in enumerate(line.begins):
-                self.place_begin(line, box, k)
+            self.place_begins(line)
         self.loops: dict[Line, int] = {}  # the lanes on which lines lead back
         self.spans: dict[Line, list[list[tuple[float, float, str]]]] = defaultdict(list)
         for arrows in self.template.edges.values():
@@ -281,19 +280,37 @@ class Scene:
                 x, y, _, _ = self.layout.boxes[box.id]
                 self.layout.boxes[box.id] = (x, y, wide[box.id], self.template.of_box[box.id].height)
 
-    def place_begin(self, line: Line, box: Box, k: int) -> None:
-        """What the first step reads in the place of what is carried: before the first frame, or after the last; of several the
-        first on the row, the others below it."""
-        width, height = size(box)
+    def begins_at(self, line: Line, box: Box) -> int:
+        """The column of the step that reads it first."""
         ends = [self.template.home[arrow.target] for _, _, arrow in line.ways if arrow.source == box.id]
-        if line.direction > 0:
-            x = self.left[min(ends)] - self.ahead + 8 - width / 2
-        else:
-            column = self.template.columns[max(ends)]
-            x = self.left[column.number] + self.made.widths[column.kind] + AHEAD - 8 + width / 2
-        self.put(box, x, line.rank)
-        x, y, _, _ = self.layout.boxes[box.id]
-        self.layout.boxes[box.id] = (x, y - k * (height + 4), width, height)
+        return min(ends) if line.direction > 0 else max(ends)
+
+    def room_for_beginnings(self) -> tuple[dict[int, float], dict[int, float]]:
+        """By column the room before it, and behind it, for what the first steps read in the place of what is carried."""
+        rooms: tuple[dict[int, float], dict[int, float]] = ({}, {})
+        for line in self.template.lines:
+            for box in line.begins:
+                room, number = rooms[line.direction < 0], self.begins_at(line, box)
+                room[number] = max(room.get(number, 0.0), size(box)[0] + self.ahead)
+        rooms[1].pop(len(self.template.columns) - 1, None)  # nothing follows
+        return rooms
+
+    def place_begins(self, line: Line) -> None:
+        """What the first step reads in the place of what is carried: before its frame, or behind it; of several the first on
+        the row, the others below it."""
+        down = 0.0
+        for box in line.begins:
+            width, height = size(box)
+            number = self.begins_at(line, box)
+            if line.direction > 0:
+                x = self.left[number] - self.ahead + 8 - width / 2
+            else:
+                x = self.left[number] + self.made.widths[self.template.columns[number].kind] + AHEAD - 8 + width / 2
+            self.put(box, x, line.rank)
+            x, y, _, _ = self.layout.boxes[box.id]
+            down += height / 2 if down else 0.0
+            self.layout.boxes[box.id] = (x, y - down, width, height)
+            down += height / 2 + 4
 
     # -- arrows ----------------------------------------------------------------------------------------------------
 
