@@ -1,8 +1,9 @@
 # %% [markdown]
 # # The pictures
 #
-# Every picture of PICTURES.md, made anew: `python pictures.py` saves them here, `python pictures.py FOLDER` in another folder,
-# `python pictures.py FOLDER .png` in another format. With `--quick` they are smaller, and without a folder only counted.
+# This makes every picture of PICTURES.md: `python pictures.py` saves them here, `python pictures.py FOLDER` in another folder,
+# `python pictures.py FOLDER .html` as pages that play both passes (`.png` and `.pdf` need Graphviz). With `--quick` two of them
+# are shorter, and without a folder they are only counted.
 
 # %%
 import sys
@@ -14,7 +15,6 @@ import minigrad as mg
 import minigrad_rnn as rnn
 
 QUICK = "--quick" in sys.argv
-T = 10 if QUICK else 50
 task = rnn.tasks.hello()
 x, y, letters = task.inputs, task.targets, task.alphabet  # (6, 1, 5), (6, 1)
 
@@ -24,7 +24,7 @@ def network(layer):
     return rnn.Sequence(layer, rnn.Linear(layer.output_size, 5, rng=1))
 
 
-elman, lstm = network(rnn.RNN(5, 5, rng=0)), network(rnn.LSTM(5, 5, rng=0))
+elman, lstm, gru = (network(layer(5, 5, rng=0)) for layer in (rnn.RNN, rnn.LSTM, rnn.GRU))
 drawings = {}
 
 # %% [markdown]
@@ -36,6 +36,8 @@ drawings = {}
 drawings["both"] = rnn.draw.both(elman, x, y, steps="all")
 drawings["folded"] = rnn.draw.folded(elman, x, y)
 drawings["unrolled"] = rnn.draw.unrolled(elman, x[:3], y[:3], symbols=letters)
+drawings["lstm"] = rnn.draw.unrolled(lstm, x[:4], y[:4], symbols=letters, gradients=True)
+drawings["gru"] = rnn.draw.unrolled(gru, x[:3], y[:3], symbols=letters)
 drawings["lstm_gates"] = rnn.draw.unrolled(lstm, x[:3], y[:3], symbols=letters, level="gate")
 drawings["cells"] = rnn.draw.unrolled(lstm, x, y, symbols=letters, level="cell")
 
@@ -43,7 +45,7 @@ drawings["cells"] = rnn.draw.unrolled(lstm, x, y, symbols=letters, level="cell")
 # ## What flows back
 #
 # The gradient of the trained network that `minigrad-rnn demo` draws, each step's share of the gradient of the weights, and
-# truncated backpropagation with its scissors.
+# truncated backpropagation, where the states are cut.
 
 # %%
 rng = np.random.default_rng(0)
@@ -79,18 +81,29 @@ def begun(name):
     return rnn.ManyToOne(layer, rnn.Linear(16, 5, dtype=np.float64, rng=1))
 
 
-long = np.eye(5)[np.random.default_rng(0).integers(5, size=(T, 1))]
+def sequence(T):
+    return np.eye(5)[np.random.default_rng(0).integers(5, size=(T, 1))]
+
+
 names = ("sigmoid", "tanh", "ReLU from W = 1", "LSTM, forget bias 3", "GRU, update bias 3")
 kinds = {name: begun(name) for name in names}
-drawings["compare"] = rnn.draw.compare(kinds, long, np.array([2]), scale=(1e-8, 1.0))
+drawings["compare"] = rnn.draw.compare(kinds, sequence(10 if QUICK else 50), np.array([2]), scale=(1e-8, 1.0))
+
+# %% [markdown]
+# And a thousand steps: all are computed, four are drawn in full.
+
+# %%
+reader = rnn.ManyToOne(rnn.LSTM(5, 16, forget_bias=5.0, dtype=np.float64, rng=0), rnn.Linear(16, 5, dtype=np.float64, rng=1))
+T = 20 if QUICK else 1000
+drawings["thousand"] = rnn.draw.unrolled(reader, sequence(T), np.array([2]), gradients=True, steps=[0, 1, T - 2, T - 1])
 
 # %% [markdown]
 # ## Other wirings
 
 # %%
-drawings["deep"] = rnn.draw.unrolled(network(rnn.GRU(5, 5, 3, rng=0)), x, y, symbols=letters, level="cell")
+drawings["deep"] = rnn.draw.unrolled(network(rnn.LSTM(5, 5, 2, rng=0)), x[:3], y[:3], symbols=letters)
 both_ways = network(rnn.RNN(5, 5, bidirectional=True, rng=0))
-drawings["bidirectional"] = rnn.draw.unrolled(both_ways, x[:4], y[:4], symbols=letters, level="cell")
+drawings["bidirectional"] = rnn.draw.unrolled(both_ways, x[:3], y[:3], symbols=letters)
 digits = rnn.tasks.digits_to_letters(3)
 translator = rnn.EncoderDecoder(rnn.GRU(10, 8, rng=0), rnn.GRU(11, 8, rng=1), rnn.Linear(8, 11, rng=2), start=digits.start)
 question, answer, _ = digits.sample(1, np.random.default_rng(0))
@@ -101,7 +114,7 @@ drawings["encoder_decoder"] = rnn.draw.unrolled(
 # %% [markdown]
 # ## Your own loop
 #
-# An LSTM, written as a loop without any annotation.
+# An LSTM, written as a loop without any annotation, unrolled and folded.
 
 # %%
 inputs, normal = x.astype(float), np.random.default_rng(0).normal
@@ -110,15 +123,16 @@ inputs, normal = x.astype(float), np.random.default_rng(0).normal
 def loop_of_your_own():
     W, U = (mg.tensor(normal(size=(5, 20)), requires_grad=True) for _ in "WU")
     h, c, loss = np.zeros((1, 5)), np.zeros((1, 5)), 0
-    for t in range(6):
+    for t in range(3):
         i, f, o, g = np.split(inputs[t] @ W + h @ U, 4, axis=1)
         c = mg.sigmoid(f) * c + mg.sigmoid(i) * np.tanh(g)
         h = mg.sigmoid(o) * np.tanh(c)
         loss = loss + (h**2).sum()
-    return mg.draw(loss, names={**locals(), "x": inputs}, fold=True)
+    names = {**locals(), "x": inputs}
+    return mg.draw(loss, names=names), mg.draw(loss, names=names, fold=True)
 
 
-drawings["own_loop"] = loop_of_your_own()
+drawings["own_loop"], drawings["own_loop_folded"] = loop_of_your_own()
 
 # %% [markdown]
 # ## Any graph
@@ -144,8 +158,5 @@ folder = Path(arguments[0]) if arguments else None if QUICK else Path()
 for name, drawing in drawings.items():
     told = f"{name:16} {len(drawing.picture.all_boxes()):4} boxes"
     if folder is not None:
-        try:
-            told += f", saved as {drawing.save(folder / f'{name}{suffix}')}"
-        except mg.RendererMissing:
-            told += f", nothing to render it with: saved as {drawing.save(folder / f'{name}.dot')}"
+        told += f", saved as {drawing.save(folder / f'{name}{suffix}')}"
     print(told)

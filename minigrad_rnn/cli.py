@@ -95,8 +95,9 @@ def build_parser() -> argparse.ArgumentParser:
         "demo",
         help="train a network on 'hihell' -> 'ihello' and draw it",
         description="Train a small recurrent network to say, after each letter of 'hihell', which comes next ('ihello'), "
-        "print the loss falling and what the network says, and write three pictures: the network folded, unrolled "
-        "over its six steps, and unrolled with the gradient that flows back along it.",
+        "print the loss falling and what the network says, and draw it: folded, unrolled over its six steps, and unrolled "
+        "with the gradient that flows back along it. The last is also a web page that plays the forward and the backward "
+        "pass. Nothing else needs to be installed.",
     )
     command.set_defaults(run=lambda options: demo(options.out, options.seed, options.cell))
     command.add_argument(
@@ -198,7 +199,8 @@ def draw_options(verbs: Any) -> None:
     command.add_argument("--prompt", metavar="TEXT", help="the symbols of the sequence (default: some of its text or task)")
     command.add_argument(
         "--out", metavar="FILE", type=Path,
-        help="a .svg, .png, .pdf, .html or .dot file (default: NAME-VIEW.svg); a picture that is there is replaced",
+        help="a .svg, .html (a page that plays both passes) or .dot file, or, with Graphviz, a .png or .pdf "
+        "(default: NAME-VIEW.svg); a picture that is there is replaced",
     )  # fmt: skip
 
     command = verbs.add_parser(
@@ -293,21 +295,14 @@ def demo(folder: Path, seed: int, cell: str) -> int:
     print(f"The loss is the mean over the {len(task.inputs)} steps; a guess among {size} letters: {np.log(size):.4f}")
     print(f"Fed 'hihell', the network says:  {rnn.predict(model, task)}")
     print(f"Fed 'h' and then its own words:  {rnn.greedy(model, task.alphabet, 'h', 6)}")
+    gradient = rnn.draw.unrolled(model, task.inputs, task.targets, symbols=task.alphabet, gradients=True)
     drawings = {
-        "folded": rnn.draw.folded(model, task.inputs, task.targets),
-        "unrolled": rnn.draw.unrolled(model, task.inputs, task.targets, symbols=task.alphabet),
-        "gradient": rnn.draw.unrolled(model, task.inputs, task.targets, symbols=task.alphabet, gradients=True),
+        "folded.svg": rnn.draw.folded(model, task.inputs, task.targets),
+        "unrolled.svg": rnn.draw.unrolled(model, task.inputs, task.targets, symbols=task.alphabet),
+        "gradient.svg": gradient,
+        "gradient.html": gradient,
     }
-    return save(drawings, folder)
-
-
-def save(drawings: dict[str, mg.Drawing], folder: Path) -> int:
-    """Write the pictures as SVG, or as DOT text where there is nothing to render them with."""
-    try:
-        for name, drawing in drawings.items():
-            print(f"Wrote {drawing.save(folder / f'{name}.svg')}")
-    except mg.RenderError as error:
-        names = ", ".join(drawing.save(folder / f"{name}.dot").name for name, drawing in drawings.items())
-        print(f"The pictures are saved as DOT text only, in {folder}: {names}\nThe reason: {error}", file=sys.stderr)
-        return 0 if isinstance(error, mg.RendererMissing) else 1
+    for name, drawing in drawings.items():
+        print(f"Wrote {drawing.save(folder / name)}")
+    print(f"Open them in a web browser; this page plays both passes: {(folder / 'gradient.html').resolve().as_uri()}")
     return 0

@@ -184,7 +184,7 @@ function addCell(thing) {
   cells.append(cell);
 }
 function patch(cell, x, y, width, height, of, fixed) {
-  const rect = shape("rect", { x, y, width, height, rx: 4, stroke: "#212529", "stroke-width": 0.6 });
+  const rect = shape("rect", { x, y, width, height, rx: 4, "stroke-width": 0.6 });
   const words = shape("text", { x: x + width / 2, y: y + height / 2 + 3, "font-size": 8.5 }, fixed);
   cell.append(rect, words);
   return { rect, words, of, fixed };
@@ -210,7 +210,7 @@ function paint() {
     const share = backwards ? Math.log(Math.max(now, low) / low) / Math.log(top / low || 2) : now / top;
     const heat = seen.length ? Math.min(Math.max(share, 0), 1) || 0 : null;
     const mix = (a, b) => Math.round(a + (b - a) * heat);
-    p.rect.setAttribute("fill", heat === null ? "#ffffff" : `rgb(${mix(247, 8)}, ${mix(251, 48)}, ${mix(255, 107)})`);
+    p.rect.setAttribute("fill", heat === null ? "none" : `rgb(${mix(247, 8)}, ${mix(251, 48)}, ${mix(255, 107)})`);
     p.words.style.fill = heat > 0.5 ? "#ffffff" : "#212529";
     if (!p.fixed) p.words.textContent = heat === null ? "" : number(Number(now.toPrecision(2)));
   });

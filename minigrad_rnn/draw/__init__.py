@@ -64,8 +64,8 @@ def unrolled(
     eight `steps` the first and the last three are drawn, and a strip for the others, coloured by the gradient of each;
     ``steps="all"``, ``"0-3,48-49"`` or a list of numbers chooses others.
 
-    ``gradients=True`` colours each state by the norm of the gradient that reaches it, dL/dh[t], and each recurrent arrow
-    by that of the part which comes back along it from the next step, on a logarithmic scale; it needs targets.
+    ``gradients=True`` colours each state by the norm of the gradient that reaches it, dL/dh[t], on a logarithmic scale; a
+    recurrent arrow is the wider, the more of it comes back along it from the next step. It needs targets.
     `overlay` colours by something else: the "activation" (mean size), its "saturation", or
     each step's "share" of a parameter's gradient. ``scale=(low, high)`` fixes the colours, to compare pictures.
 
@@ -201,7 +201,7 @@ def both(
     names: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """The textbook's figure of this network: folded on the left, unfolded on the right, with U, W and V for its parameters.
+    """The textbook's figure of this network: folded on the left, unrolled on the right, with U, W and V for its parameters.
 
     x is the input, h the state, o the output, y the target, L the loss; with an embedding e is the row that stands for x, and a
     cell with several states, such as an LSTM, has a circle for each. `inputs`, `targets`, `loss` and `reduction` are as for
@@ -220,7 +220,7 @@ def both(
         raise ValueError("both() is for a network that reads forwards, without a decoder; draw this one unrolled")
     count = made.columns
     shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
-    words = f"{describe(model, made)}: folded, and unfolded over {count} step{'s' * (count != 1)}{told(made)}"
+    words = f"{describe(model, made)}: folded, and unrolled over {count} step{'s' * (count != 1)}{told(made)}"
     graph = made.graph
     picture = figure(model, made, graph, shown, words if title is None else title)
     return drawn(picture, graph, None, "", playback(model, made, graph, marks_of(made, graph, None), picture))

@@ -1,4 +1,4 @@
-"""The textbook's figure: a network folded on the left, unfolded on the right, drawn as a table of circles."""
+"""The textbook's figure: a network folded on the left, unrolled on the right, drawn as a table of circles."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Figure:
         middle = sum(self.rows.values()) // len(self.rows)
         sign = Box("equals", "sign", ["="], "the same network", at=Place(1, middle))
         self.picture.boxes.append(sign)
-        self.unfold(shown)
+        self.unroll(shown)
 
     def add(self, id: str, role: str, lines: list[str], column: int, row: int, tooltip: str = "") -> str:
         self.picture.boxes.append(Box(id, role, [line for line in lines if line], tooltip, at=Place(column, row)))
@@ -55,7 +55,7 @@ class Figure:
     def arrow(self, source: str, target: str, role: str = "flow", label: str = "") -> None:
         self.picture.arrows.append(Arrow(source, target, role, label))
 
-    def unfold(self, shown: set[int]) -> None:
+    def unroll(self, shown: set[int]) -> None:
         """A column for each step that is shown, dots for the others, the states led along, the losses added up."""
         made, column = self.made, 2
         before = {

@@ -24,12 +24,11 @@ def no_renderer(monkeypatch, tmp_path):
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(importlib.metadata, "distribution", not_found)
+    assert not renderers()
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
-def test_the_demo_trains_tells_and_draws(cell, tmp_path, capsys):
-    if not renderers():
-        pytest.skip("neither dot nor pygraphviz is installed")
+def test_the_demo_trains_tells_and_draws_without_a_renderer(cell, no_renderer, tmp_path, capsys):
     folder = tmp_path / "new folder" / "bilder"
     assert main(["demo", "--out", str(folder), "--cell", cell]) == 0
     out, err = capsys.readouterr()
@@ -39,22 +38,16 @@ def test_the_demo_trains_tells_and_draws(cell, tmp_path, capsys):
     assert "the network says:  ihello" in out
     assert "its own words:  ihello" in out
     assert "50/50" in err  # the progress bar
-    assert sorted(path.name for path in folder.iterdir()) == ["folded.svg", "gradient.svg", "unrolled.svg"]
-    for path in folder.iterdir():
+    assert sorted(path.name for path in folder.iterdir()) == ["folded.svg", "gradient.html", "gradient.svg", "unrolled.svg"]
+    for path in folder.glob("*.svg"):
         assert ElementTree.parse(path).getroot().tag.endswith("svg")
+    assert 'id="picture"' in (folder / "gradient.html").read_text(encoding="utf-8")
+    *wrote, opens = out.splitlines()[-5:]
+    assert {line.removeprefix("Wrote ") for line in wrote} == {str(path) for path in folder.iterdir()}
+    assert opens.endswith((folder / "gradient.html").as_uri())
 
 
-def test_without_a_renderer_it_trains_and_leaves_dot_text_with_one_message(no_renderer, tmp_path, capsys):
-    assert main(["demo", "--out", str(tmp_path / "out")]) == 0
-    out, err = capsys.readouterr()
-    assert "the network says:  ihello" in out
-    message = err[err.index("The pictures are saved") :]
-    assert message.count('pip install "minigrad-rnn[render]"') == 1
-    assert message.count("apt install graphviz") == 1
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["folded.dot", "gradient.dot", "unrolled.dot"]
-
-
-def test_a_seed_gives_the_same_run_again_and_another_another(no_renderer, tmp_path, capsys):
+def test_a_seed_gives_the_same_run_again_and_another_another(tmp_path, capsys):
     texts = []
     for seed in ("3", "3", "4"):
         assert main(["demo", "--out", str(tmp_path / "out"), "--seed", seed]) == 0

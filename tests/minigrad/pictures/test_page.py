@@ -632,6 +632,7 @@ def test_wide_narrow_light_and_dark(browser, lstm, width, height, scheme):
     ink, paper = page.js("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
     light = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, paper)]
     assert (light[0] > light[1]) == (scheme == "dark")
+    assert page.js("getComputedStyle(document.getElementById('picture')).filter") == "none"  # it has its own colours for both
 
 
 @pytest.mark.parametrize("hidden", [False, True])
