@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import graphviz
 
-from .layout import TITLE, Layout, cubics
+from .layout import BAR, BESIDE_BAR, TITLE, Layout, cubics
 from .picture import Arrow, Box, Group, Picture
 from .sizes import SECOND, font, text_width
 from .svg import with_head
@@ -82,13 +82,13 @@ class Writer:
             self.words(dot, f"title{i}", line, TITLE, x, y - 1.35 * TITLE * i, "ink")
         if self.picture.legend:
             words, low, high = self.picture.legend
-            right, each = self.layout.bounds[2] - 44, 110 / HEATS
+            right, each = self.layout.bounds[2] - BESIDE_BAR, BAR / HEATS
             for k in range(HEATS):
                 look = {"label": "", "shape": "box", "style": "filled", "penwidth": "0", "fillcolor": shade(k / (HEATS - 1))}
-                dot.node(f"heat{k}", **look, **self.at(right - 110 + (k + 0.5) * each, y + 4, each, 10))
-            self.words(dot, "low", low, 9, right - 114 - text_width(low, 9), y, "pale")
+                dot.node(f"heat{k}", **look, **self.at(right - BAR + (k + 0.5) * each, y + 4, each, 10))
+            self.words(dot, "low", low, 9, right - BAR - 4 - text_width(low, 9), y, "pale")
             self.words(dot, "high", high, 9, right + 4, y, "pale")
-            self.words(dot, "legend", words, 10, right - 154 - text_width(words, 10), y, "pale")
+            self.words(dot, "legend", words, 10, right - BAR - BESIDE_BAR - text_width(words, 10), y, "pale")
 
     def words(self, dot: graphviz.Digraph, id: str, line: str, points: float, x: float, y: float, ink: str) -> None:
         """Bare words that begin at x, on the base line y."""

@@ -6,13 +6,14 @@ import math
 import textwrap
 from dataclasses import dataclass, field
 
-from .picture import Box
+from .picture import Box, Picture
 from .sizes import text_width
 
-__all__ = ["Layout", "Point", "Rectangle", "Way", "cubics", "pieces_of", "rounded", "title_of"]
+__all__ = ["BAR", "BESIDE_BAR", "Layout", "Point", "Rectangle", "Way", "cubics", "pieces_of", "rounded", "title_of"]
 
 TITLE = 13.5
 CORNER = 5.0  # radius
+BAR, BESIDE_BAR = 110.0, 44.0  # the width of the colour bar, and of the number at each of its ends
 
 Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]  # the middle, width and height
@@ -39,9 +40,12 @@ class Layout:
     title_at: Point = (0.0, 0.0)  # the left end of the first base line
     bounds: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # left, bottom, right, top
 
-    def add_title(self, title: str, left: float, bottom: float, right: float, top: float, legend: float = 0.0) -> None:
-        """The title above the picture, beside a legend that is so wide, and with it the bounds of all."""
-        self.title = title_of(title, right - left - legend)
+    def add_title(self, picture: Picture, left: float, bottom: float, right: float, top: float) -> None:
+        """The title above the picture, beside the colour bar, and with it the bounds of all."""
+        legend = text_width(picture.legend.words, 10) + BAR + 2 * BESIDE_BAR + 12 if picture.legend else 0.0
+        if picture.title or legend:
+            right = max(right, left + legend + min(text_width(picture.title, TITLE) + 16, 420.0))
+        self.title = title_of(picture.title, right - left - legend)
         high = 1.35 * TITLE * len(self.title) + 6 if self.title else 0.0
         self.title_at = (left + 8, top + high - TITLE - 1)
         self.bounds = (left, bottom, right, top + high)

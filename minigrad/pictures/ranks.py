@@ -49,7 +49,7 @@ class Ranking:
                 continue
             op = template.out[element][0]
             rows = sum(template.core[line.source] == template.core[op] >= 0 for line in template.lines)
-            alone = element.role == "alias" and len(template.into[op]) == 1 and rows < 2
+            alone = element.role == "alias" and len(template.into[op]) == 1 and rows < 2 and template.core[op] >= 0
             crowded = element.role == "constant" and any(other.role == "alias" for other in template.into[op])
             if op.line is None and not op.satellites and not crowded and not (alone and template.lines):
                 element.satellite_of = op

@@ -6,7 +6,7 @@ import hashlib
 import html
 import math
 
-from .layout import TITLE, Layout, Point, rounded
+from .layout import BAR, BESIDE_BAR, TITLE, Layout, Point, rounded
 from .picture import Arrow, Box, Picture
 from .sizes import font, lines_at
 from .theme import HEATS, arrow_width, css, heat_class
@@ -16,7 +16,6 @@ __all__ = ["to_svg"]
 FONT = "Helvetica,Arial,sans-serif"
 ROUND = ("op", "backward", "collect", "unit")
 BARE = ("words", "sign")
-BAR = 110.0  # width of the colour bar
 
 
 def to_svg(picture: Picture, layout: Layout, in_page: bool = False) -> str:
@@ -100,7 +99,7 @@ class Writer:
         assert self.picture.legend is not None
         words, low, high = self.picture.legend
         _, _, right, _ = self.layout.bounds
-        x, y = right - BAR - 44, self.layout.title_at[1]
+        x, y = right - BAR - BESIDE_BAR, self.layout.title_at[1]
         each = BAR / HEATS
         said = [
             f'<rect class="{self.name(f"k{k}")}" x="{x + k * each:.1f}" y="{-y - 9:.1f}" width="{each + 0.3:.1f}" height="10"/>'
@@ -108,7 +107,7 @@ class Writer:
         ]
         said.append(self.word(x - 4, y, low, 9, "pale", "end"))
         said.append(self.word(x + BAR + 4, y, high, 9, "pale", "start"))
-        return [*said, self.word(x - 44, y, words, 10, "pale", "end")]
+        return [*said, self.word(x - BESIDE_BAR, y, words, 10, "pale", "end")]
 
     def box(self, box: Box) -> str:
         x, y, w, h = self.layout.boxes[box.id]

@@ -62,7 +62,7 @@ def placed(picture: Picture) -> Layout:
     bottom = min(y - h / 2 for _, y, _, h in boxes.values()) - 14
     top = max(y + h / 2 for _, y, _, h in boxes.values()) + 8
     layout = Layout(boxes, pieces, arrows)
-    layout.add_title(picture.title, left, bottom, max(right, left + 420.0), top, 230.0 if picture.legend else 0.0)
+    layout.add_title(picture, left, bottom, right, top)
     return layout
 
 

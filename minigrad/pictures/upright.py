@@ -292,7 +292,11 @@ class Scene:
             for box in line.begins:
                 room, number = rooms[line.direction < 0], self.begins_at(line, box)
                 room[number] = max(room.get(number, 0.0), size(box)[0] + self.ahead)
-        rooms[1].pop(len(self.template.columns) - 1, None)  # nothing follows
+        for number in list(rooms[1]):  # where nothing that follows stands or runs at their heights
+            lines = {line for line in self.template.lines for box in line.begins if self.begins_at(line, box) == number}
+            following = self.template.columns[number + 1 : number + 2]
+            if not any(self.made.sections[column.kind].rows[int(line.rank)] for column in following for line in lines):
+                del rooms[1][number]
         return rooms
 
     def place_begins(self, line: Line) -> None:
@@ -441,6 +445,4 @@ class Scene:
         if not xs:
             xs, ys = [0.0], [0.0]
         left, right, low, high = min(xs) - MARGIN, max(xs) + MARGIN, min(ys) - MARGIN, max(ys) + MARGIN
-        legend = 230.0 if self.picture.legend else 0.0
-        right = max(right, left + 420.0)
-        layout.add_title(self.picture.title, left, low, right, high, legend)
+        layout.add_title(self.picture, left, low, right, high)
