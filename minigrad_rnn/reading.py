@@ -183,13 +183,14 @@ class Reading(Run):
                     letter = "W" if other in loop.carried else "V" if reads_out else "W" if late else "U"
                     yield letter, line, i, weight
 
-    def letters(self) -> tuple[dict[tuple[str, int], str], str]:
+    def letters(self) -> tuple[dict[tuple[str, Line | None], str], str]:
         """What is written at the arrows of the figure, and the line that tells what it stands for."""
-        found: dict[tuple[str, int], list[str]] = {}
+        found: dict[tuple[str, Line | None], list[str]] = {}
         names = {node: name for name, node in self.parameters.items()}
         for letter, line, _, weight in self.products():
-            found.setdefault((letter, 0 if letter == "V" else line.layer), []).append(names[weight])
-        number = {key: f"{key[0]}{key[1] if len(self.cells) > 1 and key[0] != 'V' else ''}" for key in found}
+            found.setdefault((letter, None if letter == "V" else line), []).append(names[weight])
+        several = len(self.cells) > 1
+        number = {(letter, line): f"{letter}{line.layer if several and line else ''}" for letter, line in found}
         words = [f"{number[key]} = {', '.join(dict.fromkeys(each))}" for key, each in found.items()]
         return number, ";  ".join(words)
 

@@ -1,8 +1,10 @@
 """Pictures of recorded graphs.
 
-`board` and the views `unroll` and `fold` decide what is shown, as a `picture`; `dot` says how, as DOT text (`table` where a
-picture is one); `render` turns that into SVG, PNG or PDF; `drawing` saves it and shows it in a notebook. `page` makes a web
-page of it that plays the forward and the backward pass; `inline` puts the picture into that.
+What is shown: `board` and the views `unroll`, `fold` and `scopes` make a `picture` of boxes and arrows; `timeline` and `matching`
+say which step a node belongs to, and what is the same in each. Where it stands: `upright`, with `template`, `ranks` and `section`
+for the layout of one step, or `table`. How it looks: `theme` has the colours; `svg` draws it without a renderer; `dot` writes it
+for Graphviz, which `render` runs for PNG and PDF. `drawing` saves it and shows it in a notebook; `page` plays the forward and the
+backward pass on it.
 """
 
 from __future__ import annotations

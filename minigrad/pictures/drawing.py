@@ -175,8 +175,8 @@ class Drawing:
         """A web page that needs nothing else: the picture, to look around in, and the values and gradients that flow through
         it, step by step, in the order of the forward and of the backward pass.
 
-        The backward pass is run for it; `backward()` may not have freed the graph. Without a renderer it is drawn plainly, or
-        listed. Raises nothing for lack of one.
+        The backward pass is run for it; `backward()` may not have freed the graph. A picture that Graphviz has to lay out
+        is a list of its nodes where there is no renderer.
 
         >>> Drawing("digraph {a -> b}").html()[:15]
         '<!doctype html>'
@@ -364,7 +364,7 @@ def drawn(
     count = len(picture.all_boxes())
     keep_within(count, limit, advice)
     if limit is not None and count > _MANY_BOXES:
-        warnings.warn(f"this picture has {count:,} boxes and takes long to lay out: better draw {advice}", stacklevel=3)
+        warnings.warn(f"this picture has {count:,} boxes and is hard to read: better draw {advice}", stacklevel=3)
     layout = laid_out(picture)
     return Drawing(to_dot(picture, layout), text=graph, picture=picture, layout=layout, playback=playback)
 

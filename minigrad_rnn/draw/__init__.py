@@ -206,8 +206,8 @@ def both(
     x is the input, h the state, o the output, y the target, L the loss; with an embedding e is the row that stands for x, and a
     cell with several states, such as an LSTM, has a circle for each. `inputs`, `targets`, `loss` and `reduction` are as for
     `unrolled`; so is a loss alone, whose U, W and V are what its loop multiplies x[t], h[t-1] and h[t] by. Of more than five
-    `steps` the first two and the last two are drawn. For what reads forwards: not a bidirectional
-    layer, nor an EncoderDecoder, for which it raises ValueError.
+    `steps` the first two and the last two are drawn. Both directions of a bidirectional layer stand side by side. Raises
+    ValueError for an EncoderDecoder, which is two networks.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()
@@ -216,8 +216,8 @@ def both(
     True
     """
     made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction)
-    if made.source_steps or any(line.reverse for line in made.cells):
-        raise ValueError("both() is for a network that reads forwards, without a decoder; draw this one unrolled")
+    if made.source_steps:
+        raise ValueError("both() is for one network; an encoder and a decoder are two: draw them unrolled")
     count = made.columns
     shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
     words = f"{describe(model, made)}: folded, and unrolled over {count} step{'s' * (count != 1)}{told(made)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 from minigrad.pictures import Graph
@@ -16,7 +16,7 @@ from .marks import state_name
 
 __all__ = ["figure"]
 
-Letters = dict[tuple[str, int], str]  # of U, W, V and E, and the number of a layer, what is written at the arrows
+Letters = dict[tuple[str, Line | None], str]  # of U and W of a cell, of V and of E, what is written at the arrows
 
 
 def figure(model: Any, made: Run, graph: Graph, shown: set[int], title: str) -> Picture:
@@ -31,7 +31,8 @@ class Figure:
         self.made = made
         self.letters, legend = letters_of(model, made, graph)
         self.picture = Picture(f"{title}\n{legend}")
-        self.layers = len(made.cells)
+        self.layers = len({line.layer for line in made.cells})
+        self.wide = 1 + any(line.reverse for line in made.cells)  # both directions stand side by side
         self.losses = made.step_losses()
         self.outputs = made.read_out()
         self.rows: dict[tuple[Line, str], int] = {}  # from the bottom: the input, the states of each layer, o, L and y
@@ -42,15 +43,25 @@ class Figure:
                 row += 1
         self.above = row
         self.only = next(iter(self.outputs)) if len(self.outputs) == 1 < made.columns else None  # the one answer's step
+        self.chains: dict[tuple[Line, str], list[tuple[str, str]]] = {
+            place: [] for place in self.rows
+        }  # where arrows end, begin
         self.column(0, None)
         middle = sum(self.rows.values()) // len(self.rows)
-        sign = Box("equals", "sign", ["="], "the same network", at=Place(1, middle))
+        sign = Box("equals", "sign", ["="], "the same network", at=Place(self.wide, middle))
         self.picture.boxes.append(sign)
         self.unroll(shown)
 
-    def add(self, id: str, role: str, lines: list[str], column: int, row: int, tooltip: str = "") -> str:
-        self.picture.boxes.append(Box(id, role, [line for line in lines if line], tooltip, at=Place(column, row)))
+    def add(
+        self, id: str, role: str, lines: list[str], column: int, row: int, tooltip: str = "", side: Line | None = None
+    ) -> str:
+        """A box, that of a cell at the side of its direction, others in the middle."""
+        at = Place(column * self.wide, row, self.wide) if side is None else self.place(column, row, side)
+        self.picture.boxes.append(Box(id, role, [line for line in lines if line], tooltip, at=at))
         return id
+
+    def place(self, column: int, row: int, side: Line, rows: int = 1) -> Place:
+        return Place(column * self.wide + side.reverse, row, 1, rows)
 
     def arrow(self, source: str, target: str, role: str = "flow", label: str = "") -> None:
         self.picture.arrows.append(Arrow(source, target, role, label))
@@ -58,92 +69,107 @@ class Figure:
     def unroll(self, shown: set[int]) -> None:
         """A column for each step that is shown, dots for the others, the states led along, the losses added up."""
         made, column = self.made, 2
-        before = {
-            (line, name): self.add(f"begin{row}", "initial", [state_name(made, line, name, -1, self.layers)], column, row)
-            for (line, name), row in self.rows.items()
-        }
+        for place in self.rows:
+            self.chains[place].clear()
+            if not place[0].reverse:
+                self.begin(place, column, -1)
         losses: list[str] = []
         for t, following in pairwise([*sorted(shown), made.columns]):
             column += 1
-            self.lead(before, self.column(column, t))
-            before = {place: f"s{row}_{column}" for place, row in self.rows.items()}
+            self.column(column, t)
             if t in self.losses:
                 losses.append(f"L{column}")
             if following > t + 1:
                 column += 1
                 words = f"steps {t + 1} to {following - 1}"
-                dots = {
-                    place: self.add(f"dots{row}_{column}", "words", ["..."], column, row, words)
-                    for place, row in self.rows.items()
-                }
-                self.lead(before, dots)
-                before = dots
+                for place, row in self.rows.items():
+                    dots = self.add(f"dots{row}_{column}", "words", ["..."], column, row, words, place[0])
+                    self.chains[place].append((dots, dots))
                 if any(t < s < following for s in self.losses) and following < made.columns:
                     losses.append(self.add(f"Ldots{column}", "words", ["..."], column, self.above + 1, words))
+        for place in self.rows:
+            if place[0].reverse:
+                self.begin(place, column + 1, made.columns)
+            self.lead(place)
         if made.loss is not None and len(self.losses) > 1:
             lines = ["loss", f"{made.loss.item():.3g}"]
             losses.append(self.add("loss", "loss", lines, column + 1, self.above + 1, made.words))
         for one, other in pairwise(losses):
             self.arrow(one, other, "gathered")
 
-    def lead(self, before: dict[tuple[Line, str], str], after: dict[tuple[Line, str], str]) -> None:
-        """The arrows along time."""
-        for (line, name), source in before.items():
-            self.arrow(source, after[line, name], "recurrent", self.recurrent_letter(line, name))
+    def begin(self, place: tuple[Line, str], column: int, t: int) -> None:
+        """The state that the first step reads."""
+        row, words = self.rows[place], state_name(self.made, *place, t, self.layers)
+        box = self.add(f"begin{row}", "initial", [words], column, row, side=place[0])
+        self.chains[place].append((box, box))
+
+    def lead(self, place: tuple[Line, str]) -> None:
+        """The arrows along time, or against it."""
+        line, name = place
+        chain = self.chains[place][::-1] if line.reverse else self.chains[place]
+        for (_, source), (target, _) in pairwise(chain):
+            self.arrow(source, target, "recurrent", self.recurrent_letter(line, name))
 
     def recurrent_letter(self, line: Line, name: str) -> str:
         """W, where the matrix acts on this state: the first, which is the output."""
         first = name == self.made.cells[line].state_names[0]
-        return self.letters.get(("W", line.layer), "") if first else ""
+        return self.letters.get(("W", line), "") if first else ""
 
-    def column(self, column: int, t: int | None) -> dict[tuple[Line, str], str]:
-        """One step, from x up to y; with `t` None the folded one. Returns where the arrows of the states before it lead to."""
+    def column(self, column: int, t: int | None) -> None:
+        """One step, from x up to y; with `t` None the folded one."""
         made = self.made
         time = "t" if t is None else str(t)
         number = made.numbers.get(t) if t is not None else None
         word = f"x[{time}] = {int(number[0])}" if number is not None and number.size == 1 else f"x[{time}]"
-        below = self.add(f"x{column}", "input", [word], column, 0)
+        below = [self.add(f"x{column}", "input", [word], column, 0)]
         if made.numbers:
-            below = self.embedded(below, column, time)
-        into = {}
-        for line, cell in made.cells.items():
-            rows = [self.rows[line, name] for name in cell.state_names]
-            frame = f"cell{line.layer}_{column}"
-            if len(rows) > 1:  # a frame for the cell: its states are computed together
-                kind = "loop" if isinstance(cell, Body) else type(cell).__name__.removesuffix("Cell")
-                place = Place(column, min(rows), 1, len(rows))
-                self.picture.boxes.append(Box(frame, "cell", [kind], self.inside(line), at=place))
-            for name, row in zip(cell.state_names, rows, strict=True):
-                words = state_name(made, line, name, 0, self.layers).split("[")[0]
-                unit = self.add(f"s{row}_{column}", "unit", [f"{words}[{time}]"], column, row, self.inside(line))
-                into[line, name] = frame if len(rows) > 1 else unit
-                if t is None:
-                    self.arrow(unit, unit, "loop", self.recurrent_letter(line, name))
-            self.arrow(below, into[line, cell.state_names[0]], label=self.letters.get(("U", line.layer), ""))
-            below = f"s{rows[0]}_{column}"
+            below = [self.embedded(below[0], column, time)]
+        for _, lines in groupby(made.cells, key=lambda line: line.layer):
+            below = [self.cell(line, below, column, t) for line in lines]
         self.answer(below, column, t)
-        return into
+
+    def cell(self, line: Line, below: list[str], column: int, t: int | None) -> str:
+        """The circles of a cell's states, and the arrows from what it reads; returns the one that is its output."""
+        cell = self.made.cells[line]
+        rows = [self.rows[line, name] for name in cell.state_names]
+        frame = f"cell{line.layer}{'r' * line.reverse}_{column}"
+        if len(rows) > 1:  # a frame for the cell: its states are computed together
+            kind = "loop" if isinstance(cell, Body) else type(cell).__name__.removesuffix("Cell")
+            place = self.place(column, min(rows), line, len(rows))
+            self.picture.boxes.append(Box(frame, "cell", [kind], self.inside(line), at=place))
+        for name, row in zip(cell.state_names, rows, strict=True):
+            words = state_name(self.made, line, name, 0, self.layers).split("[")[0]
+            lines = [f"{words}[{'t' if t is None else t}]"]
+            unit = self.add(f"s{row}_{column}", "unit", lines, column, row, self.inside(line), line)
+            self.chains[line, name].append((frame if len(rows) > 1 else unit, unit))
+            if t is None:
+                self.arrow(unit, unit, "loop", self.recurrent_letter(line, name))
+        for source in below:
+            self.arrow(source, frame if len(rows) > 1 else f"s{rows[0]}_{column}", label=self.letters.get(("U", line), ""))
+        return f"s{rows[0]}_{column}"
 
     def embedded(self, below: str, column: int, time: str) -> str:
         vector = self.add(f"e{column}", "op", [f"e[{time}]"], column, 1, "the row of the embedding")
-        self.arrow(below, vector, label=self.letters.get(("E", 0), ""))
+        self.arrow(below, vector, label=self.letters.get(("E", None), ""))
         return vector
 
-    def answer(self, below: str, column: int, t: int | None) -> None:
+    def answer(self, below: list[str], column: int, t: int | None) -> None:
         """The output, its loss and its target, where a step has them; folded what one step at least has."""
         made = self.made
         once = t is None and self.only is not None
         time = "" if once else "[t]" if t is None else f"[{t}]"
-        if ("V", 0) in self.letters and (t is None or t in self.outputs):
+        if ("V", None) in self.letters and (t is None or t in self.outputs):
             output = self.add(f"o{column}", "output", [f"o{time}"], column, self.above)
-            label = self.letters["V", 0]
-            self.arrow(below, output, "first" if once else "flow", f"{label}, t = {self.only}" if once else label)
-            below = output
+            label = self.letters["V", None]
+            for source in below:
+                self.arrow(source, output, "first" if once else "flow", f"{label}, t = {self.only}" if once else label)
+            below = [output]
         if t in self.losses or (t is None and self.losses):
             value = "" if t is None else f"{self.losses[t]:.3g}"
             words = "loss" if len(self.losses) == 1 else f"L{time}"
             loss = self.add(f"L{column}", "loss", [words, value], column, self.above + 1, made.words)
-            self.arrow(below, loss)
+            for source in below:
+                self.arrow(source, loss)
             if made.targets:
                 target = self.add(f"y{column}", "target", [f"y{time}"], column, self.above + 2)
                 self.arrow(target, loss)
@@ -163,21 +189,22 @@ def letters_of(model: Any, made: Run, graph: Graph) -> tuple[Letters, str]:
     letters: Letters = {}
     words = []
 
-    def say(letter: str, layer: int, number: str, p: Any, part: str = "") -> None:
+    def say(letter: str, line: Line | None, number: str, p: Any, part: str = "") -> None:
         if isinstance(p, Parameter) and node_of(p) in graph.index:
-            letters[letter, layer] = letter + number
+            letters[letter, line] = letter + number
             name = shortened(part + (p.name or ""))
             words.append(f"{letter}{number} = {name} {str(p.shape).replace(' ', '')}")
 
+    layers = len({line.layer for line in made.cells})
     for line, cell in made.cells.items():
-        number = str(line.layer) if len(made.cells) > 1 else ""
-        say("U", line.layer, number, getattr(cell, "weight_ih", None))
-        say("W", line.layer, number, getattr(cell, "weight_hh", None))
+        number = (str(line.layer) if layers > 1 else "") + "'" * line.reverse
+        say("U", line, number, getattr(cell, "weight_ih", None))
+        say("W", line, number, getattr(cell, "weight_hh", None))
     if readout := getattr(model, "readout", None):
-        say("V", 0, "", next((p for _, p in readout.named_parameters() if p.ndim > 1), None))
-        if ("V", 0) not in letters:
-            letters["V", 0] = "V"
+        say("V", None, "", next((p for _, p in readout.named_parameters() if p.ndim > 1), None))
+        if ("V", None) not in letters:
+            letters["V", None] = "V"
             words.append("V = the readout")
     if made.numbers:
-        say("E", 0, "", next(iter(model.embedding.parameters()), None), "embedding.")
+        say("E", None, "", next(iter(model.embedding.parameters()), None), "embedding.")
     return letters, ";  ".join(words)

@@ -1,5 +1,6 @@
 """The pictures of recurrent networks: their structure, their numbers, and where the renderer puts the states."""
 
+import itertools
 import re
 from typing import ClassVar
 from xml.etree import ElementTree
@@ -512,11 +513,20 @@ def test_both_shows_the_embedding():
         assert (f"e[{t}]", f"h[{t}]") in arrows(drawing, "flow")
 
 
+def test_both_shows_both_directions():
+    drawing = rnn.draw.both(both_ways(), TASK.inputs[:3], TASK.targets[:3])
+    ahead, back = ["h[-1]", "h[0]", "h[1]", "h[2]"], ["h_rev[3]", "h_rev[2]", "h_rev[1]", "h_rev[0]"]
+    assert sorted(arrows(drawing, "recurrent")) == sorted([*itertools.pairwise(ahead), *itertools.pairwise(back)])
+    for t in range(3):
+        for h in ("h", "h_rev"):
+            assert {(f"x[{t}]", f"{h}[{t}]"), (f"{h}[{t}]", f"o[{t}]")} <= set(arrows(drawing, "flow"))
+    assert "U' = weight_ih_l0_reverse" in drawing.source
+
+
 def test_what_both_cannot_draw_is_refused_with_words():
     translator = rnn.EncoderDecoder(rnn.GRU(3, 8, rng=0), rnn.GRU(5, 8, rng=1), rnn.Linear(8, 5, rng=2), start=4)
-    for model, x, y in ((translator, np.ones((4, 1, 3)), [[0], [1]]), (both_ways(), TASK.inputs, TASK.targets)):
-        with pytest.raises(ValueError, match="reads forwards, without a decoder; draw this one unrolled"):
-            rnn.draw.both(model, x, y)
+    with pytest.raises(ValueError, match="an encoder and a decoder are two: draw them unrolled"):
+        rnn.draw.both(translator, np.ones((4, 1, 3)), [[0], [1]])
 
 
 def test_a_model_of_another_forward_pass_is_drawn_with_what_it_computes():
