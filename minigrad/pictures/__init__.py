@@ -1,10 +1,10 @@
 """Pictures of recorded graphs.
 
-What is shown: `board` and the views `unroll`, `fold` and `scopes` make a `picture` of boxes and arrows; `timeline` and `matching`
-say which step a node belongs to, and what is the same in each. Where it stands: `upright`, with `template`, `ranks` and `section`
-for the layout of one step, or `table`. How it looks: `theme` has the colours; `svg` draws it without a renderer; `dot` writes it
-for Graphviz, which `render` runs for PNG and PDF. `drawing` saves it and shows it in a notebook; `page` plays the forward and the
-backward pass on it.
+What is shown: `board` and the views `unroll`, `fold` and `scopes` make a `picture` of boxes and arrows; `timeline` and
+`matching` say which step a node belongs to, and what is the same in each. Where it stands: `upright`, with `template`, `ranks`
+and `section` for the layout of one step, or `table`. How it looks: `theme` has the colours; `svg` draws it without a renderer;
+`dot` writes it for Graphviz, which `render` runs for PNG and PDF. `drawing` saves it and shows it in a notebook; `page` plays
+the forward and the backward pass on it.
 """
 
 from __future__ import annotations

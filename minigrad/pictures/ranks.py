@@ -127,9 +127,9 @@ class Ranking:
                     if follows and meets and e not in self.hats:
                         wanted.append((line, e))
         for e in self.live:  # the parameters of a row below it, but above those of the layers below
-            line = template.out[e][0].line if e.role == "alias" and len(template.out[e]) == 1 else None
-            if line is not None and e not in self.hats:
-                below = [x for x in lines[: line.number] if template.core[x.source] not in (-1, template.core[line.source])]
+            row = template.out[e][0].line if e.role == "alias" and len(template.out[e]) == 1 else None
+            if row is not None and e not in self.hats:
+                below = [x for x in lines[: row.number] if template.core[x.source] not in (-1, template.core[row.source])]
                 wanted += [(x, e) for x in below if not x.far]
         place = {element: i for i, element in enumerate(template.order)}
 
