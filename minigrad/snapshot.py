@@ -21,8 +21,8 @@ class Graph:
     dtype, and the scope it was made in. The structure stays there after ``backward()``.
 
     ``Graph(loss, backward=True)`` shows the backward pass as well, from its seed to the gradient of every leaf: the nodes
-    that the rules record when they run on Tensors, each in the scope of the op it belongs to. `loss` is then one tensor,
-    its graph not yet freed.
+    that the rules record when they run on Tensors, each in the scope of the op it belongs to. `cotangents` says which of
+    them is the gradient of which node. `loss` is then one tensor, its graph not yet freed.
     Raises ValueError for a tensor that was not recorded; with ``constants=True`` it is a node by itself.
 
     >>> import numpy as np, minigrad
@@ -48,7 +48,8 @@ class Graph:
     def __init__(self, outputs: Tensor | Sequence[Tensor], *, backward: bool = False, constants: bool = False) -> None:
         tensors: list[Any] = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
         self.outputs: tuple[Node, ...] = tuple(t._node or t._constant() if constants else differentiable(t) for t in tensors)
-        self.gradients: dict[Node, Node] = {}  # with `backward`, of each leaf
+        self.cotangents: dict[Node, Node] = {}  # with `backward`, of each node the one that is its gradient
+        self.gradients: dict[Node, Node] = {}  # of each leaf
         self.seed: Node | None = None
         if backward:
             if len(tensors) != 1:
@@ -63,11 +64,12 @@ class Graph:
         root = y._differentiable()
         seed = Tensor(np.ones(y.shape, y.dtype), requires_grad=True, name="seed")
         self.seed = seed._differentiable()
-        leaves = {node for node in ancestors([root]) if node.op is None}
+        every = set(ancestors([root]))
         with same_place():
             CURRENT.set((recording_again()[0], None))  # under no_grad, too
-            found = reverse(root, seed, leaves, retain=True, lift=lifted)
-        self.gradients = {leaf: found[leaf]._differentiable() for leaf in sorted(found, key=attrgetter("number"))}
+            found = reverse(root, seed, every, retain=True, lift=lifted)
+        self.cotangents = {node: found[node]._differentiable() for node in sorted(found, key=attrgetter("number"))}
+        self.gradients = {leaf: g for leaf, g in self.cotangents.items() if leaf.op is None}
 
     def __len__(self) -> int:
         return len(self.nodes)

@@ -124,12 +124,12 @@ class Board:
             self.exits[node] = self.exits[same]
             return self.exits[node]
         if self.is_named(node):  # the op and its result are one box
-            box = self.value_box(node, role)
-            (symbol,) = self.op_lines(node, role)
+            box = self.value_box(node, "gradient" if node in self.marks.backward else role)
+            symbol, *more = self.op_lines(node, role)
             if role == "loss" and len(box.lines) == 2:
                 box.lines[1] = f"{symbol} = {box.lines[1]}"
             else:
-                box.lines.insert(1, symbol)
+                box.lines[1:1] = [symbol, *more]
             box.slot = self.slot(node)
             self.exits[node] = self.add(box, group)
             return box.id

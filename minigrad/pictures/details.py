@@ -88,6 +88,7 @@ def marks_for(
     if backward:
         put_aside(marks, timeline)
         name_turned(graph, marks)
+        name_cotangents(graph, marks)
     marks.track = timeline.track
     marks.sums = {step[i] for loop in timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step}
     freed = any(node.op is not None and node.saved is None for node in graph)
@@ -184,6 +185,14 @@ def name_turned(graph: Graph, marks: Marks) -> None:
         if x in marks.backward and origin is not None and not x.name:
             marks.turned[x] = origin
             marks.names[x] = f"{marks.names.get(origin) or origin.name or f'%{graph.index[origin]}'}.T"
+
+
+def name_cotangents(graph: Graph, marks: Marks) -> None:
+    """Name what a backward pass computes for a result that has a name: dL/dh[3]."""
+    for node, g in graph.cotangents.items():
+        name = marks.names.get(node) or node.name
+        if name and node.op is not None and g in marks.backward and g is not graph.seed and g not in marks.names:
+            marks.names[g] = f"dL/d{name}"
 
 
 def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 import minigrad
 from minigrad import Graph
+from minigrad.pictures.details import values_at_hand, values_saved, values_that_follow
 
 
 def leaf(array: Any, **options: Any) -> minigrad.Tensor:
@@ -171,3 +172,22 @@ def test_a_function_in_the_place_of_a_tensor_is_refused_with_words() -> None:
         minigrad.Graph(lambda x: x)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"expected a Tensor, not ndarray; make it with minigrad\.tensor"):
         minigrad.Graph(np.ones(2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_recorded_backward_pass_says_which_node_is_the_gradient_of_which(steps: int) -> None:
+    rng = np.random.default_rng(steps)
+    W, U = (minigrad.tensor(rng.normal(size=(3, 3)), requires_grad=True) for _ in range(2))
+    h: minigrad.Tensor = minigrad.tensor(np.zeros((2, 3)))
+    made: list[minigrad.Tensor] = []
+    for t in range(steps):
+        h = np.tanh(h @ W + rng.normal(size=(2, 3)) @ U + 0.1 * t)
+        made += [h, h * h]
+    loss = sum((x**2).sum() for x in made)
+    graph = minigrad.Graph(loss, backward=True)
+    known = {**values_saved(graph), **values_at_hand(graph, [W, U, *made]), graph.seed: np.ones(())}
+    values = values_that_follow(graph, known)
+    expected = minigrad.grad(loss, made, retain_graph=True)
+    for tensor, gradient in zip(made, expected, strict=True):
+        np.testing.assert_allclose(values[graph.cotangents[tensor._node]], gradient.data, rtol=1e-12)
+    assert {W._differentiable(), U._differentiable()} <= set(graph.gradients)

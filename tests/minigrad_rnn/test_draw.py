@@ -702,7 +702,7 @@ def test_every_arrow_has_its_boxes_and_ids_are_unique(level, T, model):
 
 def test_large_pictures_warn_and_larger_ones_are_refused():
     x, y = sequence(300)
-    with pytest.warns(UserWarning, match=r"boxes and takes long to lay out: better draw level=\"cell\""):
+    with pytest.warns(UserWarning, match=r"boxes and is hard to read: better draw level=\"cell\""):
         rnn.draw.unrolled(network(), x, y, steps="all")
     with pytest.raises(ValueError, match=r'above limit=1,000: draw level="cell", .* limit=None'):
         rnn.draw.unrolled(network(), x, y, steps="all", limit=1000)

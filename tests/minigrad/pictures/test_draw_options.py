@@ -193,7 +193,7 @@ def test_the_backward_pass_looks_different():
     x, W, b, v, h, loss = small()
     drawing = mg.draw(loss, names=locals(), backward=True)
     gradients = [box.lines[0] for box in drawing.picture.all_boxes() if box.role == "gradient"]
-    assert sorted(gradients) == ["grad W", "grad b", "grad v", "seed"]
+    assert sorted(gradients) == ["dL/dh", "grad W", "grad b", "grad v", "seed"]
     assert any(box.role == "backward" for box in drawing.picture.all_boxes())
 
 
@@ -299,7 +299,7 @@ def test_a_large_graph_warns_and_a_larger_one_is_refused():
     x = mg.tensor(1.0, requires_grad=True)
     for _ in range(2500):
         x = x * 1.0
-    with pytest.warns(UserWarning, match="2,501 boxes and takes long to lay out: better draw a part of it"):
+    with pytest.warns(UserWarning, match="2,501 boxes and is hard to read: better draw a part of it"):
         mg.draw(x, steps="all")
     with pytest.raises(ValueError, match=r"2,500 boxes is above limit=2,000: draw a part of it .* or force it with limit=None"):
         mg.draw(x, steps="all", limit=2000)
