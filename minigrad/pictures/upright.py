@@ -56,8 +56,9 @@ class Arrangement:
         self.widths = {kind: self.width(kind) for kind in kinds}
         self.lanes: dict[tuple[str, Item, Item, Item], int] = {}  # of a way that goes sideways between two ranks
         self.room = [0] * ranks  # lanes above each rank
-        self.ends: dict[tuple[Item, bool], list[Path]] = defaultdict(list)  # the ways that end at an item from below, or above
-        self.begins: dict[tuple[Item, bool], list[Path]] = defaultdict(list)
+        self.begins: dict[tuple[Item, bool], list[Path]] = defaultdict(list)  # ways, by their source and whether they go down
+        self.entered: set[tuple[Item, bool]] = set()  # items at which ways end from below, or from above
+        self.tips: dict[Path, float] = {}  # where ways end that do not end in the middle
         for kind, section in self.sections.items():
             self.give_lanes(kind, section)
         self.ys: list[tuple[float, float, float]] = []  # bottom, middle and top of each rank
@@ -119,38 +120,40 @@ class Arrangement:
             self.room[rank] = max(self.room[rank], len(used))
 
     def touching(self, section: Section) -> None:
-        """Note the ways that end and begin at each item, from above and from below."""
+        """Where the ways touch the items that they end at: in the middle; spread where several come in, and beside what goes
+        the other way."""
+        own: dict[tuple[Item, bool], list[Path]] = defaultdict(list)  # by item and whether from below
         for path in paths(section):
             if path.items[0].rank != path.items[1].rank:
                 self.begins[path.source, path.items[1].rank < path.source.rank].append(path)
             if path.items[-2].rank != path.target.rank:
-                self.ends[path.target, path.items[-2].rank < path.target.rank].append(path)
+                own[path.target, path.items[-2].rank < path.target.rank].append(path)
+        for (item, side), inward in own.items():
+            self.entered.add((item, side))
+            outward = self.begins[item, side]
+            taken = any(abs(other.items[1].x - item.x) < 0.5 for other in outward)  # the middle
+            if len(inward) == 1:
+                x = inward[0].items[-2].x
+                if outward and (taken or abs(x - item.x) >= 0.5):
+                    self.tips[inward[0]] = item.x + (1 if x > item.x else -1) * item.width * 0.36
+                continue
+            inward.sort(key=lambda p: (p.items[-2].x, p.source.number))
+            straight = [i for i, p in enumerate(inward) if abs(p.items[-2].x - item.x) < 0.5]
+            middle = straight[0] if straight and not taken else (len(inward) - 1) / 2
+            middle += 0.5 * (taken and middle % 1 == 0)
+            apart = min(14.0, item.width * 0.62 / (2 * max(middle, len(inward) - 1 - middle)))
+            self.tips |= {path: item.x + (k - middle) * apart for k, path in enumerate(inward)}
 
     def touch(self, path: Path, item: Item) -> float:
-        """Where a way touches an item: in the middle; spread where several come in, and beside what goes the other way."""
-        if item.kind != "box":
-            return item.x
-        if item is path.source:
+        """Where a way touches an item; its source in the middle, or beside what ends there."""
+        if item is path.target and item.kind == "box":
+            return self.tips.get(path, item.x)
+        if item is path.source and item.kind == "box":
             following = path.items[1]
-            other_way = self.ends[item, following.rank < item.rank] if following.rank != item.rank else []
-            if abs(following.x - item.x) < 0.5 or not other_way:
-                return item.x
-            return item.x + (1 if following.x >= item.x else -1) * item.width * 0.2
-        previous = path.items[-2]
-        if previous.rank == item.rank:
-            return item.x
-        side = previous.rank < item.rank
-        inward = sorted(self.ends[item, side], key=lambda p: (p.items[-2].x, p.source.number))
-        outward = self.begins[item, side]
-        taken = any(abs(other.items[1].x - item.x) < 0.5 for other in outward)  # the middle
-        if len(inward) == 1:
-            aligned = not outward or (abs(previous.x - item.x) < 0.5 and not taken)
-            return item.x if aligned else item.x + (1 if previous.x > item.x else -1) * item.width * 0.36
-        straight = [i for i, p in enumerate(inward) if abs(p.items[-2].x - item.x) < 0.5]
-        middle = straight[0] if straight and not taken else (len(inward) - 1) / 2
-        middle += 0.5 * (taken and middle % 1 == 0)
-        apart = min(14.0, item.width * 0.62 / (2 * max(middle, len(inward) - 1 - middle)))
-        return item.x + (inward.index(path) - middle) * apart
+            beside = following.rank != item.rank and (item, following.rank < item.rank) in self.entered
+            if beside and abs(following.x - item.x) >= 0.5:
+                return item.x + (1 if following.x >= item.x else -1) * item.width * 0.2
+        return item.x
 
     def corners(self, kind: str, path: Path) -> list[Point]:
         """The way of an arrow through a step."""

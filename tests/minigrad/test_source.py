@@ -335,7 +335,7 @@ def test_the_tooltip_in_the_svg_and_the_page_say_what_explain_says():
     y = np.tanh(x @ x).sum()
     drawing = mg.draw(y)
     root = ElementTree.fromstring(drawing.svg())
-    tips = [e.get("{http://www.w3.org/1999/xlink}title", "").replace("\xa0", " ") for e in root.iter()]
+    tips = [e.text or "" for e in root.iter("{http://www.w3.org/2000/svg}title")]
     data = json.loads(re.search(r'id="data">(.*?)</script>', drawing.html(), re.DOTALL)[1])
     texts = [rule.text for step in mg.explain(y, x).steps for rule in step.rules]
     assert data["rules"] == texts
