@@ -6,7 +6,7 @@ import hashlib
 import html
 import math
 
-from .layout import BAR, BESIDE_BAR, TITLE, Layout, Point, rounded
+from .layout import BAR, BESIDE_BAR, TITLE, Layout, Point, Way, rounded
 from .picture import Arrow, Box, Picture
 from .sizes import font, lines_at
 from .theme import HEATS, arrow_width, css, heat_class
@@ -162,8 +162,18 @@ class Writer:
         if arrow.label:
             x, y = way.label_at
             shapes.append(self.word(x, y, arrow.label, 14 if arrow.role == "cut" else 9.5, "pale"))
+        if arrow.operand:
+            shapes.append(self.word(*self.beside_tip(arrow, way), arrow.operand, 7.5, "pale"))
         ends = f'data-from="{clean(arrow.source)}" data-to="{clean(arrow.target)}"'
         return f'<g class="edge" {ends}>{"".join(shapes)}</g>'
+
+    def beside_tip(self, arrow: Arrow, way: Way) -> Point:
+        """Where the number of an operand stands: beside the head of its arrow, away from the others."""
+        (x, y), (u, v) = way.points[-2:]
+        if abs(v - y) > abs(u - x):
+            outward = 1 if u > self.layout.boxes[arrow.target][0] + 0.1 else -1
+            return u + 5 * outward, v - (8 if v > y else -2)
+        return u - 8 * (1 if u > x else -1), v + 4
 
     def word(self, x: float, y: float, text: str, points: float, *names: str) -> str:
         return f'<text class="{self.name(*names)}" x="{x:.1f}" y="{-y:.1f}" font-size="{points:g}">{clean(text)}</text>'

@@ -124,7 +124,8 @@ class Unrolling(Board):
         if merged and (source, target) in self.drawn:
             return
         self.drawn.add((source, target))
-        number = "" if source[0] == "p" else self.operand_number(user, i)
+        beside = any(self.drawn_anew(x, user) for _, x in operand_nodes(user))  # then it is plain which operand is which
+        number = "" if beside else self.operand_number(user, i)
         arrow = Arrow(source, target, self.arrow_role(user), operand=number, emphasis=self.emphasis(operand, user))
         arrow.place = i if block is None else 1000 * block.users.index(user) + i
         origin, here = self.place[source], self.place[target]
