@@ -33,6 +33,9 @@ Drawable = Sequence | ManyToOne | OneToMany | EncoderDecoder | Recurrent
 NAMES = {"cross_entropy": "cross-entropy", "mse": "squared error", "binary": "binary cross-entropy"}
 
 
+Features = tuple[int, int] | None  # from and to which, or all
+
+
 class Line(NamedTuple):
     """Where a cell stands: the part of the model ("", encoder, decoder), the layer, and the direction in which it reads."""
 
@@ -72,6 +75,11 @@ class Run:
     @cached_property
     def graph(self) -> Graph:
         return Graph(self.roots)
+
+    @cached_property
+    def decoding(self) -> set[Node]:
+        """The parameters of a decoder's cells."""
+        return {node_of(p) for line, cell in self.cells.items() if line.part == "decoder" for p in cell.parameters()}
 
     @cached_property
     def places(self) -> dict[Node, tuple[Line, str, int]]:
@@ -127,6 +135,19 @@ class Run:
         """The columns in which an output is read from a state."""
         return set(self.outputs)
 
+    def read_by(self, column: int) -> list[tuple[Line, int]]:
+        """The cells and columns whose states the output of a column is read from."""
+        found: set[tuple[Line, int]] = set()
+        queue: dict[tuple[Node, Features], None] = {(node_of(self.outputs[column]), None): None}
+        while queue:
+            (node, features), _ = queue.popitem()
+            if node in self.places:
+                line, _, t = self.places[node]
+                found.add((line, t))
+            elif node.op is not None:
+                queue |= dict.fromkeys(picked(node, features))
+        return sorted(found)
+
     def values(self) -> dict[Node, np.ndarray]:
         """Those of the states."""
         parts = [part for steps in self.states.values() for state in steps.values() for part in state]
@@ -150,6 +171,33 @@ def line_of(place: Scope | None) -> Line | None:
     return Line(part, place.get("layer", 0), place.get("direction") == "reverse")
 
 
+def picked(node: Node, features: Features) -> list[tuple[Node, Features]]:
+    """The operands that some features of a node come from, and which of theirs: of a slice of a stack, such as the last step of
+    each sequence, the steps that it takes; of both directions side by side the one."""
+    operands = [x for x in node.operands if isinstance(x, Node)]
+    last = len(node.shape) - 1
+    if node.op.name == "concatenate" and node.options["axis"] == last and features:
+        found: list[tuple[Node, Features]] = []
+        begin = 0
+        for x in operands:
+            end = begin + x.shape[-1]
+            if features[0] < end and begin < features[1]:
+                found.append((x, (features[0] - begin, features[1] - begin)))
+            begin = end
+        return found
+    if node.op.name == "getitem":
+        (x,), index = operands, node.options["index"]
+        parts = index if isinstance(index, tuple) else (index,)
+        if len(parts) == len(x.shape) and isinstance(parts[-1], slice):
+            begin, end, _ = parts[-1].indices(x.shape[-1])
+            features = (begin, end) if features is None else (begin + features[0], begin + features[1])
+        if x.op is not None and x.op.name == "stack" and x.options["axis"] == 0:
+            rows = np.unique(np.arange(x.shape[0])[parts[0]])
+            return [(step, features) for k in rows if isinstance(step := x.operands[int(k)], Node)]
+        return [(x, features)]
+    return [(x, None if node.op.kind != "elementwise" else features) for x in operands]
+
+
 def node_of(tensor: Tensor) -> Node:
     """What stands for a tensor in a graph."""
     return tensor._node or tensor._constant()
@@ -169,8 +217,8 @@ def run(
             f"can draw a Sequence, a ManyToOne, a OneToMany, an EncoderDecoder or a recurrent layer (RNN, LSTM, GRU, or "
             f"Recurrent of your own cells), not a {type(model).__name__}"
         )
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk is {chunk}; it is the number of steps between two cuts, at least 1")
+    if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+        raise ValueError(f"chunk is {chunk!r}; it is the number of steps between two cuts, at least 1")
     batch, loss = as_batch(inputs, targets, loss, reduction)
     if batch.targets is None and isinstance(model, OneToMany | EncoderDecoder):
         raise ValueError(f"this {type(model).__name__} reads the targets: give them too, after the inputs")

@@ -96,6 +96,8 @@ def draw(
     graph = Graph(outputs, backward=backward, constants=True)
     timeline = Timeline(graph, named_sequences(names), values_saved(graph))
     marks, legend = marks_for(graph, outputs, show, order, names, highlight, timeline)
+    if fold and marks.notes and timeline.folded.home:
+        legend = ["What is written in a loop is that of its first iteration.", *legend]
     marks.shown = timeline.shown(steps, marks)
     advice = "a part of it (an earlier tensor, or fewer steps)"
     if not fold:

@@ -90,6 +90,9 @@ def marks_for(
         name_turned(graph, marks)
         name_cotangents(graph, marks)
     marks.track = timeline.track
+    if not backward:
+        kinds = timeline.kinds()
+        marks.kind = lambda t: kinds.get(t, "")
     marks.sums = {step[i] for loop in timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step}
     freed = any(node.op is not None and node.saved is None for node in graph)
     return marks, (FREED if freed else NOT_KEPT) if missing else []

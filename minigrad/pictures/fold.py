@@ -227,10 +227,13 @@ class Folding(Board):
     def name(self, node: Node) -> str:
         if node in self.called:
             return self.called[node]
-        inside = node in self.home or (node in self.timeline.steps and isinstance(node, Leaf))
+        inside = node in self.home or (isinstance(node, Leaf) and node in self.timeline.steps and self.read_in_loop(node))
         if not inside or self.marks.role(node) == "op" or not self.stem(node):
             return super().name(node)
         return f"{self.stem(node)}[t]" if self.stand_in(node) is node else super().name(node)
+
+    def read_in_loop(self, node: Node) -> bool:
+        return any(user in self.home for user in self.users.get(node, ()))
 
     def stem(self, node: Node) -> str:
         """Its name without the step."""

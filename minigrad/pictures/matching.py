@@ -18,8 +18,8 @@ PARTS = ("t", "encoder", "decoder")
 def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]) -> dict[Node, str]:
     """For each op the name of its place in a step: the same in all steps that have such an op there.
 
-    Steps of one kind are matched with the longest of them, and that with the longest of all, but not those of a backward pass.
-    What has no match has a place alone.
+    Steps of one kind are matched with the longest of them, and those of an encoder with those of its decoder. What has no match
+    has a place alone.
     """
     inside: dict[int, list[Node]] = defaultdict(list)
     for node in graph:
@@ -42,10 +42,11 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
     def with_parameters(node: Node) -> tuple[Any, ...]:
         return *made_of(node), *(x.number for x in node.parents if isinstance(x, Leaf) and x.requires_grad)
 
-    models: dict[bool, list[Node]] = {}
+    models: dict[str, list[Node]] = {}
     for t in sorted(longest.values(), key=lambda t: -len(inside[t])):
-        match(models.get(kind(t) == "backward", []), inside[t], found, (made_of, what))
-        models.setdefault(kind(t) == "backward", inside[t])
+        family = "parts" if kind(t) in PARTS else kind(t)
+        match(models.get(family, []), inside[t], found, (made_of, what))
+        models.setdefault(family, inside[t])
     known: dict[tuple[Any, ...], list[str]] = {}
     for t, nodes in inside.items():
         like = inside[longest[kind(t)]]

@@ -39,16 +39,22 @@ def chosen_steps(steps: str | Iterable[int] | None, count: int, also: Collection
             if ends is None:
                 raise ValueError(f'steps are written "all", "0-3,48-49" or as a list of numbers, not {steps!r}')
             first, last = (within(int(end), count) for end in (ends[1], ends[2] or ends[1]))
+            if last < first:
+                raise ValueError(f"steps={steps!r} has a range that ends before it begins: step {first} to step {last}")
             found |= set(range(first, last + 1))
     elif isinstance(steps, Iterable):
         found = {within(t, count) for t in steps}
     else:
         raise ValueError(f'steps are written "all", "0-3,48-49" or as a list of numbers, not {steps!r}')
+    if not found:
+        raise ValueError(f"steps={steps!r} chooses no step; there are steps 0 to {count - 1}")
     found |= {t for t in also if t < count}
     return found | {first for first, last in runs(set(range(count)) - found) if first == last}
 
 
 def within(t: int, count: int) -> int:
+    if not hasattr(t, "__index__") or isinstance(t, bool):
+        raise ValueError(f"a step is a whole number, not {t!r}")
     if not -count <= t < count:
         raise ValueError(f"there is no step {t}; this sequence has steps 0 to {count - 1}")
     return t % count

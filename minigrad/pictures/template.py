@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TypeVar
 
 from .picture import Arrow, Box, Group, Picture
@@ -85,6 +86,7 @@ class Template:
         self.arrows = [arrow for arrow in picture.all_arrows() if arrow.role != "order"]
         self.columns = columns_of(picture, self.arrows)
         self.home = {box.id: column.number for column in self.columns for box in column.boxes}
+        self.frames_before = [0, *accumulate(int(column.group.framed) for column in self.columns)]  # by column
         self.elements: dict[str, Element] = {}
         self.strips: dict[str, Element] = {}  # by box the element that it stands for
         self.of_box: dict[str, Element] = {}
@@ -188,7 +190,8 @@ class Template:
             return bool(before) and here == first(ends[slot[arrow.target]]) == first(frames or [here])
 
         for id, box in boxes.items():
-            if id not in reached and out[id] and box.role not in ("alias", "strip") and all(map(at_the_beginning, out[id])):
+            alone = id not in reached and out[id] and box.role not in ("alias", "strip", "input", "target")
+            if alone and all(map(at_the_beginning, out[id])):
                 found[id] = box
         return found
 
@@ -200,7 +203,7 @@ class Template:
         if here == there:
             return 0
         first, last = min(here, there), max(here, there)
-        between = sum(column.group.framed for column in self.columns[first + 1 : last])
+        between = self.frames_before[last] - self.frames_before[first + 1]
         return (between + 1) * (1 if there > here else -1)
 
     def element(self, slot: str) -> Element:
@@ -375,7 +378,9 @@ class Template:
         for arrow in begun:
             target = self.at(arrow.target)
             line = by_source.get(target) if arrow.target in self.strips else by_operand.get((target, arrow.place))
-            if line is None:  # a sequence of one step
+            if line is None:  # a sequence of one step: one line for all that reads it
+                line = next((line for line in self.lines if self.begins[arrow.source] in line.begins), None)
+            if line is None:
                 last = self.picture.groups[-1]
                 backwards = last.begins and self.begins[arrow.source] in last.boxes and last is not self.picture.groups[0]
                 line = Line(len(self.lines), -1 if backwards else 1, False, target, [], [target] if target.line is None else [])

@@ -67,6 +67,23 @@ class Timeline:
                     users.setdefault(x, set()).add(self.steps.get(node))
         self.steps |= {leaf: t for leaf, ts in users.items() if len(ts) == 1 and (t := next(iter(ts))) is not None}
 
+    def kinds(self) -> dict[int, str]:
+        """For each step which loops it is in: steps of loops that have none in common, such as those of an encoder and a
+        decoder written by hand, are of two kinds."""
+        first: dict[int, int] = {}  # by step the first step of its kind
+
+        def find(t: int) -> int:
+            while first.setdefault(t, t) != t:
+                first[t] = first[first[t]]
+                t = first[t]
+            return t
+
+        for sign, start, count in ((sign, start, len(loop)) for loop, (sign, start) in self.ways.items()):
+            begin = find(start)
+            for n in range(1, count):
+                first[find(start + sign * n)] = begin
+        return {t: f"kind {find(t)}" for t in list(first)}
+
     def step(self, node: Node) -> int | None:
         return self.steps.get(node)
 

@@ -176,13 +176,15 @@ class Unrolling(Board):
         """Whether a step that is shown has a box of its own for it."""
         operand = self.marks.cuts.get(operand, operand)
         group = self.group_of(user)
-        if isinstance(operand, Leaf) and self.marks.track(operand):
+        if isinstance(operand, Leaf) and self.marks.track(operand) and not self.marks.apart(operand, user):
             return False  # a first state that is learnt
         if group is None and self.steps:  # beside the steps parameters are drawn as in them
             learnt = self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)
             return (learnt and not self.notes(operand)) or (self.marks.apart(operand, user) and operand in self.steps)
         inside = group is not None and (self.marks.apart(operand, user) or not self.hidden(operand))
-        return inside and self.marks.role(operand) != "initial" and self.apart(operand, user)
+        if not inside:
+            return False
+        return self.marks.apart(operand, user) or (self.marks.role(operand) != "initial" and self.apart(operand, user))
 
     def beside(self, operand: Node, user: Node) -> str:
         """The small box that stands for it beside its user: one for all parameters of an op, or one each where each has its own
@@ -195,7 +197,9 @@ class Unrolling(Board):
             uses = [self.marks.uses.get((x, t), ("", None)) for x in every]
             heats = [heat for _, heat in uses if heat is not None]
             names = [self.marks.alias(x) or self.lines(x)[0] for x in every]
-            if any(note for note, _ in uses):
+            if any(self.notes(x) for x in every):
+                lines = [line for x, name in zip(every, names, strict=True) for line in (name, *self.lines(x)[1:])]
+            elif any(note for note, _ in uses):
                 lines = [f"{name} {note}" for name, (note, _) in zip(names, uses, strict=True)]
             else:
                 half = len(names) if len(names) < 3 else -(-len(names) // 2)

@@ -61,20 +61,26 @@ class Arrangement:
         self.tips: dict[Path, float] = {}  # where ways end that do not end in the middle
         for kind, section in self.sections.items():
             self.give_lanes(kind, section)
+        heights = self.heights(ranks)
         self.ys: list[tuple[float, float, float]] = []  # bottom, middle and top of each rank
         here = 0.0
         for rank in range(ranks):
-            heights = [x.height for x in template.elements.values() if x.rank == rank]
-            high = max([*heights, *self.strip_heights(rank)], default=0.0)
+            high = heights[rank]
             self.ys.append((here, here + high / 2, here + high))
             here += high + GAP + max(self.room[rank] - 1, 0) * LANE
         self.height = self.ys[-1][2] if self.ys else 0.0
 
-    def strip_heights(self, rank: int) -> Iterator[float]:
+    def heights(self, ranks: int) -> list[float]:
+        """Of each rank that of the highest that stands there."""
+        found = [0.0] * ranks
+        for element in self.template.elements.values():
+            found[int(element.rank)] = max(found[int(element.rank)], element.height)
         for column in self.template.columns:
             for box in column.boxes:
-                if box.id in self.template.strips and self.template.strip_rank(box) == rank:
-                    yield size(box)[1] + (12.0 if box.lines else 0.0)
+                if box.id in self.template.strips:
+                    rank = int(self.template.strip_rank(box))
+                    found[rank] = max(found[rank], size(box)[1] + (12.0 if box.lines else 0.0))
+        return found
 
     def width(self, kind: str) -> float:
         """As wide as what stands in it, its strips and its title need."""
@@ -222,13 +228,13 @@ class Scene:
         lanes = sum(any(arrow.role in LOOPS for _, _, arrow in line.ways) for line in self.template.lines)
         self.ahead = AHEAD + lanes * LOOP_LANE
         before, behind = self.room_for_beginnings()
+        looped = {self.template.home[arrow.source] for arrow in self.template.arrows if arrow.role in LOOPS}
         here = 0.0
         for column in self.template.columns:
-            here += before.get(column.number, 0.0)
+            around = lanes * LOOP_LANE if column.number in looped else 0.0
+            here += before.get(column.number, around)
             self.left.append(here)
-            here += made.widths[column.kind] + BETWEEN + behind.get(column.number, 0.0)
-            if any(arrow.role in LOOPS and self.template.home[arrow.source] == column.number for arrow in self.template.arrows):
-                here += lanes * LOOP_LANE
+            here += made.widths[column.kind] + BETWEEN + behind.get(column.number, 0.0) + around
         for column in self.template.columns:
             self.place(column)
         for line in self.template.lines:

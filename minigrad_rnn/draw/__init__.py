@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigrad import Tensor
-from minigrad.pictures import Drawing, Graph, Timeline, drawn, fold, keep_within, unroll
+from minigrad.pictures import Drawing, Graph, Marks, Timeline, drawn, fold, keep_within, unroll
 from minigrad.pictures.picture import Box, Group, Picture
 from minigrad.pictures.strips import chosen_steps
 
@@ -116,7 +116,7 @@ def unrolled(
             marks.shapes = False
         picture = unroll(graph, marks, words)
         if found is not None and found.totals:
-            add_totals(picture, found)
+            add_totals(picture, found, marks)
     picture.legend = legend
     return drawn(picture, graph, limit, advice, playback(model, made, graph, marks, picture))
 
@@ -151,10 +151,10 @@ def turning_points(made: Run, steps: Any) -> tuple[int, ...]:
     return (made.source_steps - 1, made.source_steps) if made.source_steps and steps is None else ()
 
 
-def add_totals(picture: Picture, found: Measured) -> None:
+def add_totals(picture: Picture, found: Measured, marks: Marks) -> None:
     """A box with the whole gradient of each parameter, after the last step."""
-    lines = [f"|dL/d{leaf.name or 'p'}| {number(size)}" for leaf, size in found.totals.items()]
-    boxes = [Box("totals", "parameter", lines, "the sums of all shares")]
+    lines = [f"|dL/d{marks.alias(leaf) or leaf.name or 'p'}| {number(size)}" for leaf, size in found.totals.items()]
+    boxes = [Box("totals", "alias", lines, "the sums of all shares")]
     picture.groups.append(Group("totals", "sum over the steps", boxes, kind="totals"))
 
 
@@ -181,6 +181,8 @@ def folded(
     made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction)
     if made.source_steps:
         raise ValueError("an encoder and a decoder are two networks: draw model.encoder and model.decoder folded, or unrolled")
+    if made.columns < 3:
+        raise ValueError(f"a loop shows from three steps on, and this sequence has {made.columns}: draw it unrolled")
     graph = Graph(made.loss) if made.loss is not None and not isinstance(made, Reading) else made.graph
     marks = marks_of(made, graph, None)
     marks.notes = {}

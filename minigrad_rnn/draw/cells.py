@@ -27,6 +27,7 @@ class CellView:
         self.picture = Picture(title)
         self.layers = len({line.layer for line in made.states})
         self.both = any(line.reverse for line in made.states)
+        self.once = len(made.outputs) == 1 < made.columns  # one answer for all steps
         shown = set(range(made.columns)) if marks.shown is None else marks.shown
         self.shown = sorted(shown)
         self.folded = runs(set(range(made.columns)) - shown)
@@ -81,16 +82,25 @@ class CellView:
         for layer in range(self.layers):
             lines = [line for line in self.made.states if line.layer == layer and t in self.made.states[line]]
             tops = [self.cell(line, t, below) for line in lines]
-            if self.both:
+            if self.both and not (self.once and layer == self.layers - 1):
                 id = self.add(f"join{layer}_{t}", "op", ["concat"], Place(self.at(t), self.joins[layer]))
                 self.picture.arrows += [Arrow(top, id) for top in tops]
                 tops = [id]
             below = tops
         if t in self.made.outputs and self.made.outputs[t].name == "o":
-            self.output(t, below)
+            self.output(t, self.last_read(t) if self.once else below)
         elif t in self.made.outputs and not self.both:
             self.ids.setdefault(self.made.outputs[t]._differentiable(), below[0])
         self.add(f"t{t}", "words", [self.marks.step_name(t)], Place(self.at(t), self.above + 3))
+
+    def last_read(self, t: int) -> list[str]:
+        """What the one answer is read from: of both directions the ends, with lengths the last step of each sequence."""
+        folded = {s: first for first, last in self.folded for s in range(first, last + 1)}
+        ids = []
+        for line, s in self.made.read_by(t):
+            name, ending = self.made.cells[line].state_names[0], f"{line.layer}{'r' * line.reverse}_"
+            ids.append(f"strip{name}{ending}{folded[s]}" if s in folded else f"cell{ending}{s}")
+        return list(dict.fromkeys(ids))
 
     def cell(self, line: Line, t: int, below: list[str]) -> str:
         """The frame of a cell, and in it the parts of its state; returns the frame."""

@@ -46,6 +46,7 @@ class Figure:
         self.chains: dict[tuple[Line, str], list[tuple[str, str]]] = {
             place: [] for place in self.rows
         }  # where arrows end, begin
+        self.columns: dict[int, int] = {}  # of the steps
         self.column(0, None)
         middle = sum(self.rows.values()) // len(self.rows)
         sign = Box("equals", "sign", ["="], "the same network", at=Place(self.wide, middle))
@@ -126,7 +127,21 @@ class Figure:
             below = [self.embedded(below[0], column, time)]
         for _, lines in groupby(made.cells, key=lambda line: line.layer):
             below = [self.cell(line, below, column, t) for line in lines]
+        if t is not None:
+            self.columns[t] = column
+        if self.only is not None and t == self.only and t in made.outputs:
+            below = self.last_read(t)
         self.answer(below, column, t)
+
+    def last_read(self, t: int) -> list[str]:
+        """What the one answer is read from: of both directions the ends, with lengths the last step of each sequence."""
+        found = []
+        for line, s in self.made.read_by(t):
+            row = self.rows[line, self.made.cells[line].state_names[0]]
+            near = max((x for x in self.columns if x <= s), default=t)
+            kind = "s" if near == s else "dots"
+            found.append(f"{kind}{row}_{self.columns[near] + (near != s)}")
+        return list(dict.fromkeys(found))
 
     def cell(self, line: Line, below: list[str], column: int, t: int | None) -> str:
         """The circles of a cell's states, and the arrows from what it reads; returns the one that is its output."""
@@ -161,8 +176,9 @@ class Figure:
         if ("V", None) in self.letters and (t is None or t in self.outputs):
             output = self.add(f"o{column}", "output", [f"o{time}"], column, self.above)
             label = self.letters["V", None]
-            for source in below:
-                self.arrow(source, output, "first" if once else "flow", f"{label}, t = {self.only}" if once else label)
+            for k, source in enumerate(below):
+                at = 0 if k else self.only  # what runs from the last step to the first ends there
+                self.arrow(source, output, "first" if once else "flow", f"{label}, t = {at}" if once else label)
             below = [output]
         if t in self.losses or (t is None and self.losses):
             value = "" if t is None else f"{self.losses[t]:.3g}"

@@ -138,6 +138,8 @@ def short_name(node: Node, made: Run) -> str:
         return {"readout.weight": "V", "readout.bias": "c"}.get(name, "")
     layers = len({line.layer for line in made.cells})
     number = parts[3] if layers > 1 else ""
+    if made.source_steps:  # an encoder's and a decoder's
+        number += "_dec" if node in made.decoding else "_enc"
     return f"{'W' if parts[1] == 'weight' else 'b'}_{parts[2]}{number}{'_rev' * bool(parts[4])}"
 
 
