@@ -198,7 +198,7 @@ class Section:
         )
         turned = 0
         for row in self.rows:
-            gates = [item.number for item in row if item.element and item.element.role in ("gate", "block")]
+            gates = [item.number for item in row if item.element and item.element.role in ("tensor", "block")]
             turned += sum(a > b for i, a in enumerate(gates) for b in gates[i + 1 :])
         return (self.crossings() + 0.5 * through_rows) * 40 + self.width * 1.5 + 0.12 * sideways + 3 * turned
 

@@ -12,7 +12,8 @@ PIECE, STRIP, LONGEST_STRIP = 6.0, 16.0, 240.0  # width of a piece of a strip, i
 FONTS = {"op": 11.0, "backward": 11.0, "slice": 8.5, "alias": 9.0, "constant": 9.0, "unit": 11.0, "sign": 28.0, "cell": 10.0,
          "words": 10.0, "input": 11.0, "target": 11.0, "output": 11.0, "initial": 11.0, "parameter": 11.0}  # fmt: skip
 LEAST = {"op": (34.0, 22.0), "backward": (34.0, 22.0), "slice": (30.0, 14.0), "alias": (30.0, 17.0), "constant": (30.0, 17.0),
-         "block": (44.0, 32.0), "gate": (44.0, 32.0), "collect": (6.0, 6.0)}  # fmt: skip
+         "block": (40.0, 32.0),
+    "tensor": (40.0, 28.0), "collect": (6.0, 6.0)}  # fmt: skip
 WIDTHS = (
     dict.fromkeys("il'|", 0.25)
     | dict.fromkeys("I ,.:;![]/tfj()-rs", 0.36)

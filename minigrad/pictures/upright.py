@@ -8,6 +8,7 @@ same place in each, and the time is linear in the number of steps. A graph witho
 from __future__ import annotations
 
 import math
+from bisect import bisect, insort
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
@@ -212,6 +213,12 @@ class Arrangement:
         return middle + side * half
 
 
+def is_free(lane: list[tuple[float, float, str]], low: float, high: float, source: str) -> bool:
+    """Whether nothing of another source runs there, on a lane on which what runs is in order."""
+    i = bisect(lane, (low, high, source))
+    return all(b <= low or high <= a or s == source for a, b, s in lane[max(i - 2, 0) : i + 2])
+
+
 def paths(section: Section) -> Iterator[Path]:
     yield from section.edges.values()
     yield from section.read.values()
@@ -400,11 +407,10 @@ class Scene:
             (x, y), u = points[-1], rest[0][0]
             low, high = min(x, u), max(x, u)
             lanes = self.spans[line]
-            free = (k for k, lane in enumerate(lanes) if all(b <= low or high <= a or s == arrow.source for a, b, s in lane))
-            k = next(free, len(lanes))
+            k = next((k for k, lane in enumerate(lanes) if is_free(lane, low, high, arrow.source)), len(lanes))
             if k == len(lanes):
                 lanes.append([])
-            lanes[k].append((low, high, arrow.source))
+            insort(lanes[k], (low, high, arrow.source))
             if k:
                 level = y + (k + 1) // 2 * 4.0 * (1 if k % 2 else -1)
                 points = [*points[:-1], (x, level)]
