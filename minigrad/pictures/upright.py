@@ -29,6 +29,10 @@ AHEAD = 16.0  # from the beginning of a line to the first frame
 LOOP_LANE, LOOP_DROP = 9.0, 16.0  # between lines that lead back around a frame, beside it and below it
 ROUND = ("op", "backward", "unit", "collect")
 MARGIN = 5.0
+Net = tuple[
+    Item, Item, bool
+]  # what runs sideways between two ranks as one: the source, the item below or above, and whether it rises
+Run = tuple[float, float, Item, Item]  # from where to where, and between which items
 LIKE = {"recurrent": "recurrent", "loop": "recurrent", "gathered": "gathered", "sum loop": "gathered"}
 
 
@@ -99,7 +103,7 @@ class Arrangement:
     def give_lanes(self, kind: str, section: Section) -> None:
         """Where ways go sideways between two ranks, one lane for each source that overlaps another; the shortest lowest."""
         self.touching(section)
-        gaps: dict[int, dict[tuple[Item, Item, bool], list[tuple[float, float, Item, Item]]]] = defaultdict(dict)
+        gaps: dict[int, dict[Net, list[Run]]] = defaultdict(dict)
         for path in paths(section):
             a, b = path.source, path.target
             if a.rank == b.rank and self.is_over(section, a, b):
@@ -114,16 +118,18 @@ class Arrangement:
                     runs.append((min(x, u), max(x, u), one, other))
         for rank, nets in gaps.items():
             used: list[list[tuple[float, float]]] = []
-            for net, runs in sorted(nets.items(), key=lambda n: max(r[1] for r in n[1]) - min(r[0] for r in n[1])):
+            found: dict[Net, int] = {}
+            for net, below in in_order(nets):
+                runs = nets[net]
                 low, high = min(r[0] for r in runs), max(r[1] for r in runs)
-                k = 0
+                k = max((found[other] + 1 for other in below if other in found), default=0)
                 while k < len(used) and any(low < b + 4 and a < high + 4 for a, b in used[k]):
                     k += 1
-                if k == len(used):
+                while k >= len(used):
                     used.append([])
                 used[k].append((low, high))
-                for _, _, one, other in runs:
-                    self.lanes[kind, net[0], one, other] = k
+                found[net] = k
+                self.lanes |= {(kind, net[0], one, other): k for _, _, one, other in runs}
             self.room[rank] = max(self.room[rank], len(used))
 
     def touching(self, section: Section) -> None:
@@ -213,6 +219,34 @@ class Arrangement:
         return middle + side * half
 
 
+def in_order(nets: dict[Net, list[Run]]) -> list[tuple[Net, list[Net]]]:
+    """What runs sideways between two ranks, the shortest first, each after those that have to run below it: where one comes up
+    from below, and another goes on upwards at the same place."""
+    ups: dict[int, list[Net]] = defaultdict(list)  # by place
+    for net, runs in nets.items():
+        for low, high, one, other in runs:
+            bottom = one if one.rank <= other.rank else other
+            ups[round(low if abs(bottom.x - low) < abs(bottom.x - high) else high)].append(net)
+    below: dict[Net, list[Net]] = {net: [] for net in nets}
+    for net, runs in nets.items():
+        for low, high, one, other in runs:
+            bottom = one if one.rank <= other.rank else other
+            top = round(high if abs(bottom.x - low) < abs(bottom.x - high) else low)
+            near = [x for place in (top - 1, top, top + 1) for x in ups[place] if x[0] is not net[0]]
+            below[net] += [x for x in dict.fromkeys(near) if net not in below[x]]
+    length = {net: max(r[1] for r in runs) - min(r[0] for r in runs) for net, runs in nets.items()}
+    done: dict[Net, None] = {}
+    for net in sorted(nets, key=lambda net: length[net]):
+        stack = [net]
+        while stack:
+            waiting = [x for x in below[stack[-1]] if x not in done and x not in stack]
+            if waiting:
+                stack.append(waiting[0])
+            else:
+                done[stack.pop()] = None
+    return [(net, below[net]) for net in done]
+
+
 def is_free(lane: list[tuple[float, float, str]], low: float, high: float, source: str) -> bool:
     """Whether nothing of another source runs there, on a lane on which what runs is in order."""
     i = bisect(lane, (low, high, source))
@@ -256,6 +290,7 @@ class Scene:
                 way = self.layout.arrows[id(arrow)] = self.along(line, a, b, arrow)
                 if arrow.role == "flow" and arrow.source in self.template.begins:
                     way.role = self.look(line)
+        self.join()
         for arrow in self.template.arrows:
             if arrow.label and arrow.role not in LOOPS and id(arrow) in self.layout.arrows:
                 self.label(arrow)
@@ -400,6 +435,22 @@ class Scene:
                 return Way(points)  # as far as the row, where it joins
             return self.around(line, target, points, [(edge, y), *rest], arrow)
         return Way(self.straight(line, points, [(edge, y), *rest], arrow))
+
+    def join(self) -> None:
+        """Where several come along one row to one reader, the nearer ones end where they meet the farthest."""
+        for line in self.template.lines:
+            y, ends = self.made.ys[int(line.rank)][1], defaultdict(list)
+            for _, b, arrow in line.ways:
+                if arrow.role not in LOOPS and arrow.target in self.template.of_box:
+                    ends[b, self.template.home[arrow.target]].append(arrow)
+            for arrows in ends.values():
+                if len({arrow.source for arrow in arrows}) > 1:
+                    points = {id(arrow): self.layout.arrows[id(arrow)].points for arrow in arrows}
+                    on_row = {key: next((i for i, p in enumerate(way) if p[1] == y), 0) for key, way in points.items()}
+                    farthest = min(points, key=lambda key: line.direction * points[key][on_row[key]][0])
+                    for key, i in on_row.items():
+                        if key != farthest and i:
+                            self.layout.arrows[key].points = points[key][: i + 1]
 
     def straight(self, line: Line, points: list[Point], rest: list[Point], arrow: Arrow) -> list[Point]:
         """Along the row; of a line over several columns, on a lane beside what others carry there at the same time."""
