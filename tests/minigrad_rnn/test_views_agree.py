@@ -144,7 +144,8 @@ def test_all_views_of_a_run_agree(wiring, kind, loss, dtype, monkeypatch):
 @pytest.mark.parametrize("wiring", ["many to many", "many to one"])
 def test_the_totals_of_the_shares_are_the_gradients(wiring, level):
     model, batch = wired(wiring, "lstm", np.float64, "cross_entropy")
-    shown = [box for box in drawn(model, batch, None, level, overlay="share").picture.all_boxes() if box.role == "parameter"]
+    boxes = drawn(model, batch, None, level, overlay="share").picture.all_boxes()
+    shown = [box for box in boxes if box.role == "parameter" or box.id == "totals"]
     outputs, _ = model.answer(batch)
     rnn.sequence_loss("cross_entropy", outputs, batch.targets, None if outputs.ndim < 3 else batch.lengths).total.backward()
     by_norm = sorted(two_digits(np.linalg.norm(p.grad)) for p in model.parameters())
