@@ -17,12 +17,15 @@ from minigrad_rnn.clip import clip_grad_norm, clip_grad_value
 from minigrad_rnn.optim import (
     AdagradState,
     AdamState,
+    NAdamState,
     RMSpropState,
     RpropState,
     SGDState,
     adagrad,
     adam,
     adamw,
+    nadam,
+    radam,
     rmsprop,
     rprop,
     sgd,
@@ -42,6 +45,10 @@ VARIANTS: dict[str, Any] = {
     "Adam, all": partial(optim.Adam, amsgrad=True, weight_decay=1e-3),
     "AdamW": optim.AdamW,
     "AdamW, amsgrad": partial(optim.AdamW, amsgrad=True),
+    "NAdam": optim.NAdam,
+    "NAdam, decay": partial(optim.NAdam, weight_decay=1e-3, momentum_decay=0.1),
+    "RAdam": optim.RAdam,
+    "RAdam, AdamW's decay": partial(optim.RAdam, betas=(0.8, 0.9), weight_decay=1e-3, decoupled_weight_decay=True),
     "Rprop": optim.Rprop,
 }
 OPTIMIZERS = [pytest.param(make, id=name) for name, make in VARIANTS.items()]
@@ -170,6 +177,36 @@ def adam_by_hand(
         yield p
 
 
+def nadam_by_hand(
+    p, gradients, *, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3, decoupled_weight_decay=False
+):  # fmt: skip
+    seen, momenta = [], [betas[0] * (1 - 0.96 ** (momentum_decay * t) / 2) for t in range(1, len(gradients) + 2)]
+    for t, g in enumerate(gradients, 1):
+        p, g = (p - lr * weight_decay * p, g) if decoupled_weight_decay else (p, g + weight_decay * p)
+        seen.append(g)
+        m, v = (math.fsum((1 - b) * b ** (t - s) * old**k for s, old in enumerate(seen, 1)) for k, b in enumerate(betas, 1))
+        now = (1 - momenta[t - 1]) * g / (1 - math.prod(momenta[:t]))
+        ahead = momenta[t] * m / (1 - math.prod(momenta[: t + 1]))
+        p -= lr * (now + ahead) / ((v / (1 - betas[1] ** t)) ** 0.5 + eps)
+        yield p
+
+
+def radam_by_hand(p, gradients, *, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled_weight_decay=False):
+    seen, longest = [], 2 / (1 - betas[1]) - 1
+    for t, g in enumerate(gradients, 1):
+        p, g = (p - lr * weight_decay * p, g) if decoupled_weight_decay else (p, g + weight_decay * p)
+        seen.append(g)
+        m, v = (math.fsum((1 - b) * b ** (t - s) * old**k for s, old in enumerate(seen, 1)) for k, b in enumerate(betas, 1))
+        correction = 1 - betas[1] ** t
+        length = longest - 2 * t * betas[1] ** t / correction
+        step = m / (1 - betas[0] ** t)
+        if length > 5:
+            part = (length - 4) / (longest - 4) * (length - 2) / (longest - 2) * longest / length
+            step *= math.sqrt(part) * math.sqrt(correction) / (math.sqrt(v) + eps)
+        p -= lr * step
+        yield p
+
+
 def rprop_by_hand(p, gradients, *, lr, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0)):
     size, before = lr, 0.0
     for g in gradients:
@@ -202,6 +239,12 @@ BY_HAND = [
     (optim.Adam, adam_by_hand, {"betas": (0.5, 0.7), "amsgrad": True}),
     (optim.AdamW, partial(adam_by_hand, decoupled=True, weight_decay=1e-2), {}),
     (optim.AdamW, partial(adam_by_hand, decoupled=True), {"betas": (0.7, 0.6), "weight_decay": 0.2, "amsgrad": True}),
+    (optim.NAdam, nadam_by_hand, {}),
+    (optim.NAdam, nadam_by_hand, {"betas": (0.7, 0.9), "eps": 1e-3, "weight_decay": 0.1, "momentum_decay": 0.3}),
+    (optim.NAdam, nadam_by_hand, {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    (optim.RAdam, radam_by_hand, {}),
+    (optim.RAdam, radam_by_hand, {"betas": (0.7, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    (optim.RAdam, radam_by_hand, {"betas": (0.7, 0.5), "weight_decay": 0.1, "decoupled_weight_decay": True}),
     (optim.Rprop, rprop_by_hand, {}),
     (optim.Rprop, rprop_by_hand, {"etas": (0.3, 1.5), "step_sizes": (0.02, 0.15)}),
 ]
@@ -227,7 +270,13 @@ def test_optimizers_are_their_formulas_written_out_for_one_number(kind: Any, by_
 
 def test_defaults_are_those_of_pytorch() -> None:
     w = rnn.Parameter([1.0])
-    assert {kind.__name__: kind([w]).options() for kind in (optim.SGD, optim.Adagrad, optim.RMSprop)} == {
+
+    def defaults(kind: Any) -> dict[str, Any]:
+        options = kind([w]).options()
+        assert not options.pop("maximize")
+        return options  # type: ignore[no-any-return]
+
+    assert {kind.__name__: defaults(kind) for kind in (optim.SGD, optim.Adagrad, optim.RMSprop)} == {
         "SGD": {"class": "SGD", "lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False},
         "Adagrad": {
             "class": "Adagrad", "lr": 1e-2, "lr_decay": 0, "weight_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10,
@@ -237,9 +286,14 @@ def test_defaults_are_those_of_pytorch() -> None:
         },
     }  # fmt: skip
     adam = {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0, "amsgrad": False}
-    assert optim.Adam([w]).options() == {"class": "Adam", **adam}
-    assert optim.AdamW([w]).options() == {"class": "AdamW", **adam, "weight_decay": 1e-2}
-    assert optim.Rprop([w]).options() == {"class": "Rprop", "lr": 1e-2, "etas": [0.5, 1.2], "step_sizes": [1e-6, 50]}
+    assert defaults(optim.Adam) == {"class": "Adam", **adam}
+    assert defaults(optim.AdamW) == {"class": "AdamW", **adam, "weight_decay": 1e-2}
+    assert defaults(optim.Rprop) == {"class": "Rprop", "lr": 1e-2, "etas": [0.5, 1.2], "step_sizes": [1e-6, 50]}
+    del adam["amsgrad"]
+    assert defaults(optim.RAdam) == {"class": "RAdam", **adam, "decoupled_weight_decay": False}
+    assert defaults(optim.NAdam) == {
+        "class": "NAdam", **adam, "lr": 2e-3, "momentum_decay": 4e-3, "decoupled_weight_decay": False
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
@@ -317,6 +371,9 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         adam, lambda a, b, c: AdamState(b, a, 3, c), {"betas": B, "eps": 1e-8, "weight_decay": 0.1, "amsgrad": True}
     ),
     "adamw": (adamw, lambda a, b, c: AdamState(b, a, 3), {"betas": B, "eps": 1e-8, "weight_decay": 0.1}),
+    "nadam": (nadam, lambda a, b, c: NAdamState(b, a, 3, c[0]), {"betas": B, "eps": 1e-8, "weight_decay": 0.1}),
+    "radam": (radam, lambda a, b, c: AdamState(b, a, 3), {"betas": B, "eps": 1e-8, "weight_decay": 0.1}),
+    "radam, rectified": (radam, lambda a, b, c: AdamState(b, a, 9), {"betas": (0.8, 0.9), "eps": 1e-8}),
     "rprop": (rprop, lambda a, b, c: RpropState(b, a), {"etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0)}),
 }  # fmt: skip
 
