@@ -87,6 +87,8 @@ def judged(kind: str, outputs: np.ndarray, targets: np.ndarray, lengths: Any) ->
     mask: Any = None if lengths is None else step_mask(lengths, *outputs.shape[:2])
     mask = True if mask is None else mask
     if kind == "cross_entropy":
+        if targets.ndim == outputs.ndim:  # class probabilities
+            targets = targets.argmax(axis=-1)
         return outputs.argmax(axis=-1) == targets, (targets != IGNORED) & mask
     hits = np.moveaxis((outputs > 0) == (targets > 0.5), -1, 0)
     return hits, np.broadcast_to(mask, hits.shape)
@@ -477,8 +479,8 @@ def loss_of(source: Source, given: str | None) -> str:
     if targets.dtype.kind not in "iu":
         raise ValueError(
             f"the targets of these batches are numbers ({targets.dtype} of shape {targets.shape}), not class numbers: give "
-            "loss='mse' or loss='binary' (of 0 or 1); of classes give integers, targets.astype(int), or targets.argmax(-1) if "
-            "they are one-hot"
+            "loss='mse' or loss='binary' (of 0 or 1), or of class probabilities loss='cross_entropy'; of classes give "
+            "integers, targets.astype(int), or targets.argmax(-1) if they are one-hot"
         )
     return "cross_entropy"
 

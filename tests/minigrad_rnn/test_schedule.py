@@ -148,7 +148,7 @@ def test_groups_each_have_the_schedule_from_their_own_rate() -> None:
         again = make(new)
         again.load_state_dict(json.loads(json.dumps(schedules[0].state_dict())))
         assert [group.lr for group in new.param_groups] == [o.lr for o in alone], name
-        with pytest.raises(ValueError, match="base_lrs has length 2; this optimizer has 1 groups of parameters"):
+        with pytest.raises(ValueError, match="has length 2; this optimizer has 1 groups of parameters"):
             make(optimizer_of()).load_state_dict(schedules[0].state_dict())
 
 
