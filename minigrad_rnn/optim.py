@@ -573,6 +573,7 @@ class Optimizer(Configured, RecordsItself):
     lr: float = number()
     maximize: bool = flag()
     states: list[Any]
+    initial_lr: float | None = None  # where the schedules over this began
 
     def __init__(self, parameters: Parameters, lr: float, **options: Any) -> None:
         given = groups_of(parameters)
@@ -609,13 +610,13 @@ class Optimizer(Configured, RecordsItself):
 
     def __setattr__(self, name: str, value: Any) -> None:
         option = self.settings.get(name)
-        if option is not None and (groups := vars(self).get("_groups")):
+        if option is not None and (groups := self._groups):
             for group, new in zip(groups, [option.checked(group, name, value) for group in groups], strict=True):
                 setattr(group, name, new)
             return
         super().__setattr__(name, value)
-        if name == "lr":  # set by hand: the next schedule begins here
-            vars(self).pop("initial_lr", None)
+        if name == "lr" and self.initial_lr is not None:  # set by hand: the next schedule begins here
+            self.initial_lr = None
 
     def initial(self, p: np.ndarray) -> Any:
         """What the update remembers of a parameter before the first step: None, or a NamedTuple of arrays and counts."""
@@ -756,7 +757,7 @@ class Optimizer(Configured, RecordsItself):
 
 def groups_of(parameters: Any) -> list[tuple[list[Parameter], dict[str, Any]]]:
     """The parameters of each group, and the options it has of its own."""
-    given = members_of(parameters)
+    given = members_of(parameters, Parameter | Mapping)
     grouped = [isinstance(x, Mapping) for x in given]
     if not any(grouped):
         return [(given, {})]
@@ -769,19 +770,19 @@ def groups_of(parameters: Any) -> list[tuple[list[Parameter], dict[str, Any]]]:
         if "params" not in group:
             raise ValueError(f"a group is a dict with its parameters as 'params'; this one has {list(group)}")
         own = {name: value for name, value in group.items() if name != "params"}
-        members = members_of([group["params"]] if isinstance(group["params"], Parameter) else group["params"])
+        members = members_of([group["params"]] if isinstance(group["params"], Parameter) else group["params"], Parameter)
         groups.append((members, own))
     return groups
 
 
-def members_of(parameters: Any) -> list[Any]:
+def members_of(parameters: Any, kinds: Any) -> list[Any]:
     if isinstance(parameters, Module):
         raise TypeError(f"an optimizer takes parameters, not a {type(parameters).__name__}; give it model.parameters()")
     members = list(parameters)
     if not members:
         raise ValueError("an optimizer needs parameters: give it model.parameters()")
     for p in members:
-        if not isinstance(p, Parameter | Mapping):
+        if not isinstance(p, kinds):
             raise TypeError(f"an optimizer takes the parameters of a model, model.parameters(), not {type(p).__name__}")
     return members
 

@@ -42,7 +42,7 @@ class LRScheduler(Configured):
 
     def __init__(self, optimizer: Optimizer, **options: Any) -> None:
         self.optimizer = over(optimizer)
-        begun = [vars(group).get("initial_lr", group.lr) for group in optimizer.param_groups]
+        begun = [group.lr if group.initial_lr is None else group.initial_lr for group in optimizer.param_groups]
         self.configure({"base_lrs": begun, "last_epoch": 0, **options})
         self.set_options(0)
 

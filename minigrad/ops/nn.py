@@ -207,7 +207,7 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any, labe
     """The loss of each target, and what each was multiplied by, None where all count once; the checks of `cross_entropy`."""
     shape = shape_of(logits)
     classes = values(targets)
-    probabilities = of_probabilities(targets, shape)
+    probabilities = classes.dtype.kind == "f" and of_probabilities(targets, shape)
     if classes.dtype.kind not in "iu" and classes.size and not probabilities:
         raise TypeError(
             f"targets are class numbers, integers; these are {classes.dtype}; use targets.astype(int), or give class "
@@ -222,22 +222,13 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any, labe
         raise ValueError(f"logits of shape {shape} have no classes along the last axis")
     dtype = logits.dtype if hasattr(logits, "dtype") and logits.dtype.kind == "f" else np.dtype(float)
     smoothing = checked_smoothing(label_smoothing)
-    weights = None
-    if weight is not None:
-        weights = weight if isinstance(weight, Tensor) and weight.requires_grad else known(values(weight))
-        if weights.shape != shape[-1:]:
-            raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
-        weights = weights.astype(dtype)
+    weights = None if weight is None else in_dtype(weight, dtype)
+    if weights is not None and weights.shape != shape[-1:]:
+        raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
     if probabilities:
         if ignore_index >= 0:
-            raise ValueError(
-                f"ignore_index is {ignore_index}, but class probabilities have none; leave it out, and give those that do not "
-                "count a probability of 0 for every class"
-            )
-        y = (targets if isinstance(targets, Tensor) and targets.requires_grad else known(classes)).astype(dtype)
-        if decide(smoothing != 0):
-            y = y * (1 - smoothing) + smoothing / shape[-1]
-        return -sum((y if weights is None else y * weights) * log_softmax(logits), -1), None
+            raise ValueError(f"ignore_index is {ignore_index}, and is of class numbers; of class probabilities leave it out")
+        return probability_losses(logits, in_dtype(targets, dtype), weights, smoothing), None
     classes = classes.astype(np.intp, copy=False)
     factors = asked = None  # what each loss is multiplied by, and which count
     if ignore_index >= 0 or outside(classes, shape[-1]):
@@ -260,13 +251,25 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any, labe
     if weights is not None:
         losses = losses * factors
     if decide(smoothing != 0):
-        others = log_softmax(logits)
-        others = sum(others if weights is None else others * weights, -1)
-        losses = (1 - smoothing) * losses - smoothing / shape[-1] * (others if asked is None else np.where(asked, others, 0.0))
+        others = probability_losses(logits, np.full(shape[-1], 1 / shape[-1], dtype), weights, 0.0)
+        losses = (1 - smoothing) * losses + smoothing * (others if asked is None else np.where(asked, others, 0.0))
     return losses, factors
 
 
+def probability_losses(logits: Any, y: Any, weights: Any, smoothing: Any) -> Any:
+    if decide(smoothing != 0):
+        y = y * (1 - smoothing) + smoothing / y.shape[-1]
+    return -sum((y if weights is None else y * weights) * log_softmax(logits), -1)
+
+
+def in_dtype(x: Any, dtype: Any) -> Any:
+    """An argument in this dtype; a Tensor only if it requires grad."""
+    return (x if isinstance(x, Tensor) and x.requires_grad else known(values(x))).astype(dtype)
+
+
 def checked_smoothing(label_smoothing: Any) -> Any:
+    if type(label_smoothing) is float and 0 <= label_smoothing <= 1:
+        return label_smoothing
     plain = isinstance(label_smoothing, int | float | np.number) and not isinstance(label_smoothing, bool)
     if not plain or not decide((label_smoothing >= 0) & (label_smoothing <= 1)):
         raise ValueError(f"label_smoothing is {label_smoothing!r}; it must be a number from 0 to 1")

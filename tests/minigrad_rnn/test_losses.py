@@ -503,7 +503,7 @@ def test_a_smoothing_that_makes_no_sense_is_refused(wrong: Any) -> None:
 
 
 def test_what_class_probabilities_do_not_go_with_is_refused() -> None:
-    with pytest.raises(ValueError, match="ignore_index is 1, but class probabilities have none; leave it out"):
+    with pytest.raises(ValueError, match="ignore_index is 1, and is of class numbers; of class probabilities leave it out"):
         mg.cross_entropy(np.zeros((2, 3)), np.full((2, 3), 1 / 3), ignore_index=1)
     for kind in ("mse", "binary"):
         with pytest.raises(ValueError, match=f"label_smoothing is of the cross-entropy; for '{kind}' leave it out"):

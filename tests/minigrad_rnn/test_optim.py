@@ -528,6 +528,138 @@ def test_a_learning_rate_schedule_in_numpy_keeps_the_dtype(kind: Any) -> None:
     assert w.dtype == np.float32
 
 
+# -- groups and the other direction --------------------------------------------------------------------------------------
+
+
+def after_steps(optimizer: rnn.Optimizer, parameters: list[rnn.Parameter], sign: float = 1.0) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        for p in parameters:
+            p.grad = sign * rng.normal(size=p.shape)
+        optimizer.step()
+    return [p.data for p in parameters]
+
+
+def some() -> list[rnn.Parameter]:
+    return [rnn.Parameter(np.ones(shape)) for shape in [(2, 3), (3,), ()]]
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_maximize_is_a_step_along_the_other_gradient(kind: Any) -> None:
+    up, down = some(), some()
+    for a, b in zip(after_steps(kind(up, maximize=True), up), after_steps(kind(down), down, -1.0), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_groups_are_optimizers_next_to_each_other(kind: Any) -> None:
+    both, alone = some(), some()
+    options: dict[str, Any] = {"lr": 0.02, "maximize": True}
+    grouped = kind([{"params": both[:2]}, {"params": both[2], **options}], lr=0.05)
+    first, second = kind(alone[:2], lr=0.05), kind(alone[2:], **options)
+    found = after_steps(grouped, both)
+    for p in alone:
+        p.grad = None
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        for p in alone:
+            p.grad = rng.normal(size=p.shape)
+        first.step()
+        second.step()
+    for a, p in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(a, p.data)
+    assert [group.lr for group in grouped.param_groups] == [0.05, 0.02]
+    grouped.zero_grad()
+    assert all(p.grad is None for p in both)
+
+    new = some()
+    again = kind([{"params": new[:2]}, {"params": new[2:]}])
+    state = grouped.state_dict()
+    again.load_state_dict({"arrays": state["arrays"], "options": json.loads(json.dumps(state["options"]))})
+    assert again.state_dict()["options"] == state["options"]
+    for p, q in zip(new, both, strict=True):
+        p.data = q.data
+    for a, b in zip(after_steps(again, new), after_steps(grouped, both), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_option_of_all_groups_is_set_and_read_on_the_optimizer() -> None:
+    a, b = rnn.Parameter([1.0]), rnn.Parameter([2.0])
+    optimizer = rnn.Adam([{"params": [a], "lr": 0.1}, {"params": [b], "lr": 0.2}], eps=0.5)
+    assert optimizer.eps == 0.5
+    with pytest.raises(AttributeError, match=r"lr is not the same for all groups, \[0\.1, 0\.2\]; read that of one, optimizer"):
+        _ = optimizer.lr
+    optimizer.lr = 0.3
+    assert [group.lr for group in optimizer.param_groups] == [0.3, 0.3]
+    with pytest.raises(ValueError, match=r"eps is -1; it must be a number that is not negative"):
+        optimizer.eps = -1
+    assert optimizer.eps == 0.5
+    assert repr(optimizer).startswith("Adam of 2 groups:\n  Adam(lr=0.3, ")
+    assert rnn.Adam([a, b]).param_groups[0].lr == 1e-3
+    with pytest.raises(AttributeError, match="'Adam' object has no attribute 'ls'"):
+        _ = optimizer.ls  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (lambda p: [{"params": p[:1]}, p[1]], TypeError, "dicts such as {'params': parameters, 'lr': 0.1}; here are both"),
+        (lambda p: [{"lr": 0.1}], ValueError, "a group is a dict with its parameters as 'params'; this one has ['lr']"),
+        (lambda p: [{"params": []}], ValueError, "an optimizer needs parameters: give it model.parameters()"),
+        (lambda p: [{"params": p}, {"params": p}], ValueError, "a parameter is given twice and would be updated twice"),
+        (lambda p: [{"params": p, "lr": -1}], ValueError, "lr is -1; it must be a number that is not negative"),
+        (lambda p: [{"params": p, "rate": 1}], TypeError, "Adam has no option rate; it has lr, "),
+        (lambda p: [{"params": [{"params": p}]}], TypeError, "takes the parameters of a model, model.parameters(), not dict"),
+        (lambda p: [{"params": [np.ones(3)]}], TypeError, "takes the parameters of a model, model.parameters(), not ndarray"),
+    ],
+)
+def test_groups_that_make_no_sense_are_refused(given: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        rnn.Adam(given(some()))
+
+
+def test_the_state_of_other_groups_is_refused() -> None:
+    p = some()
+    two = rnn.Adam([{"params": p[:1]}, {"params": p[1:]}])
+    for one, other, words in ((two, rnn.Adam(p), "2 groups .* has 1"), (rnn.Adam(p), two, "1 groups .* has 2")):
+        before = other.state_dict()["options"]
+        with pytest.raises(ValueError, match=f"this is the state of {words}"):
+            other.load_state_dict(one.state_dict())
+        assert other.state_dict()["options"] == before
+    state = two.state_dict()
+    state["options"]["groups"][1]["eps"] = -1
+    with pytest.raises(ValueError, match="eps is -1; it must be"):
+        two.load_state_dict(state)
+
+
+@pytest.mark.parametrize("kind", [rnn.Adam, partial(rnn.SGD, momentum=0.5), partial(rnn.RMSprop, momentum=0.5), rnn.NAdam])
+def test_a_compiled_step_of_groups_under_a_cycle_is_recorded_once(kind: Any) -> None:
+    def training(compiled: bool) -> tuple[list[np.ndarray], Any]:
+        model = rnn.Sequence(rnn.RNN(2, 3, dtype=float, rng=1), rnn.Linear(3, 2, dtype=float, rng=2))
+        p = model.parameters()
+        optimizer = kind([{"params": p[:2]}, {"params": p[2:], "weight_decay": 0.1}])
+        schedule = rnn.schedule.OneCycleLR(optimizer, [0.01, 0.03], 20)
+
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            loss = (model(x) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        run = mg.compile(step) if compiled else step
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            run(rng.normal(size=(3, 2, 2)))
+            schedule.step()
+        return [q.data for q in p], run
+
+    found, run = training(compiled=True)
+    for a, b in zip(found, training(compiled=False)[0], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
+    assert "1 programs" in repr(run)
+
+
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
