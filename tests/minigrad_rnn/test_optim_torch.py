@@ -16,6 +16,8 @@ from minigrad_rnn.clip import clip_grad_norm, clip_grad_value
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch==2.13.0")
 
+torch.set_num_threads(1)  # on a busy machine several threads wait for each other, for arrays of a few numbers
+
 STEPS = 200
 SEEDS = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3
 
