@@ -13,7 +13,7 @@ from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .losses import SequenceLoss, binary_cross_entropy_with_logits, mse_loss, sequence_cross_entropy, sequence_loss
 from .models import EncoderDecoder, ManyToOne, Model, OneToMany, Sequence
 from .module import Module, Parameter
-from .optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, Rprop
+from .optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop, Rprop
 from .recurrent import GRU, LSTM, RNN, Recurrent, last_output
 from .saving import WeightsError, load_checkpoint, load_weights, save_checkpoint, save_weights
 from .train import Evaluation, History, Trainer, evaluate
@@ -47,9 +47,11 @@ __all__ = [
     "ManyToOne",
     "Model",
     "Module",
+    "NAdam",
     "OneToMany",
     "Optimizer",
     "Parameter",
+    "RAdam",
     "RMSprop",
     "RNNCell",
     "Recurrent",

@@ -18,7 +18,7 @@ from .data.tasks import TASKS, Task
 from .data.text import Alphabet
 from .layers import Embedding, Linear
 from .models import EncoderDecoder, ManyToOne, Model, Sequence
-from .optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, Rprop
+from .optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop, Rprop
 from .recurrent import GRU, LSTM, RNN, Recurrent
 from .saving import WeightsError, load_checkpoint
 
@@ -26,7 +26,8 @@ __all__ = ["build", "checked", "load", "number"]
 
 CELLS: dict[str, tuple[type[RNN | LSTM | GRU], int]] = {"rnn": (RNN, 1), "lstm": (LSTM, 4), "gru": (GRU, 3)}  # and gates
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": SGD, "adagrad": Adagrad, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop, "rprop": Rprop,
+    "sgd": SGD, "adagrad": Adagrad, "adam": Adam, "adamw": AdamW, "nadam": NAdam, "radam": RAdam, "rmsprop": RMSprop,
+    "rprop": Rprop,
 }  # fmt: skip
 Limits = tuple[type, float, float]
 RANGES: dict[str, Limits] = {

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.ops.kinds import at_least_single
-from minigrad.ops.nn import class_losses, mean_scale, scaled_mean
+from minigrad.ops.nn import class_losses, mean_scale, of_probabilities, scaled_mean
 from minigrad.standin import decide
 from minigrad.tensor import values
 
@@ -37,13 +37,20 @@ class SequenceLoss(NamedTuple):
 
 
 def sequence_loss(
-    kind: str, outputs: Any, targets: Any, lengths: ArrayLike | None = None, reduction: str = "mean"
+    kind: str,
+    outputs: Any,
+    targets: Any,
+    lengths: ArrayLike | None = None,
+    reduction: str = "mean",
+    *,
+    label_smoothing: float = 0.0,
 ) -> SequenceLoss:
     """The loss of a task, "cross_entropy", "mse" or "binary", of outputs at each step or one a sequence.
 
     The outputs have shape (T, batch, O), or (batch, O) where there is one a sequence. Targets are class numbers of shape
-    (T, batch) or (batch,), of which -100 does not count, or for the other losses numbers of the outputs' shape. Steps from
-    `lengths` (batch,) on are padding, and do not count, whatever is there.
+    (T, batch) or (batch,), of which -100 does not count, or class probabilities, or for the other losses numbers of the
+    outputs' shape. Steps from `lengths` (batch,) on are padding, and do not count, whatever is there. `label_smoothing`, for
+    the cross-entropy alone, is that of `minigrad.cross_entropy`.
 
     The total is the mean over everything that counts; with ``reduction="sum"`` it is the sum over the steps of the mean over
     the batch. `steps` are the shares of the time steps, which add up to the total.
@@ -59,17 +66,22 @@ def sequence_loss(
     outputs, targets = as_tensor(outputs), targets if isinstance(targets, Tensor) else values(targets)
     if outputs.ndim not in (2, 3):
         raise ValueError(f"answers have shape {outputs.shape}; expected (T, batch, O), or (batch, O) for one a sequence")
-    expected = outputs.shape[:-1] if kind == "cross_entropy" else outputs.shape
+    of_classes = kind == "cross_entropy"
+    if not of_classes and label_smoothing:
+        raise ValueError(f"label_smoothing is of the cross-entropy; for {kind!r} leave it out")
+    expected = outputs.shape[:-1] if of_classes and not of_probabilities(targets, outputs.shape) else outputs.shape
     if targets.shape != expected:
         raise ValueError(f"targets have shape {targets.shape}, the outputs {outputs.shape}: {advice(targets.shape, expected)}")
     if lengths is not None:
         checked_lengths(lengths, targets.shape[outputs.ndim - 2])
     if (seen := observer()) is not None:
+        if label_smoothing:
+            raise ValueError("a picture shows the loss without label_smoothing; leave it out")
         return seen.loss(kind, outputs, targets, lengths, reduction)  # type: ignore[no-any-return]
     if outputs.ndim == 2:  # said after the last step of each sequence: all of it counts
         outputs, targets, lengths = mg.expand_dims(outputs, 0), targets[None], None
-    if kind == "cross_entropy":
-        return sequence_cross_entropy(outputs, targets, reduction=reduction, lengths=lengths)
+    if of_classes:
+        return sequence_cross_entropy(outputs, targets, reduction=reduction, lengths=lengths, label_smoothing=label_smoothing)
     losses = LOSSES[kind](outputs, targets, reduction="none", lengths=lengths)
     mask = step_mask(lengths, *losses.shape[:2])
     return gathered(losses, reduction, None if mask is None else float(mask.size / np.count_nonzero(mask)))
@@ -96,13 +108,15 @@ def sequence_cross_entropy(
     ignore_index: int = IGNORED,
     weight: Any = None,
     lengths: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
 ) -> SequenceLoss:
-    """Cross-entropy of the logits (T, batch, classes) against the targets (T, batch), class numbers.
+    """Cross-entropy of the logits (T, batch, classes) against the targets: class numbers (T, batch), or class probabilities in
+    the shape of the logits.
 
     The total is the mean over all steps and sequences, or with ``reduction="sum"`` the sum over the steps of the batch's
     mean. `steps` are the parts that add up to it, one a time step: how the loss gathers along the sequence. Targets that are
     `ignore_index`, and steps from `lengths` (batch,) on, do not count, and `weight` (classes,) says how much the others do;
-    see `minigrad.cross_entropy`.
+    see `minigrad.cross_entropy`, also for `label_smoothing`.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> loss = rnn.sequence_cross_entropy(np.zeros((3, 1, 4)), np.zeros((3, 1), int), reduction="sum")
@@ -120,7 +134,11 @@ def sequence_cross_entropy(
         logits = np.where(mask[..., None], logits, 0.0)  # a NaN there would reach the gradient, as 0 times NaN
         if np.shape(targets) == (T, batch):
             targets = np.where(mask, targets, ignore_index)
-    losses, factors = class_losses(logits, targets, ignore_index, weight)
+        elif np.shape(targets) == logits.shape:
+            targets = np.where(mask[..., None], targets, 0)
+    losses, factors = class_losses(logits, targets, ignore_index, weight, label_smoothing)
+    if mask is not None and of_probabilities(targets, logits.shape):
+        losses, factors = np.where(mask, losses, 0.0), mask.astype(losses.dtype)
     return gathered(losses, reduction, None if factors is None or reduction == "sum" else mean_scale(losses, factors))
 
 

@@ -6,7 +6,7 @@ import copy
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from minigrad.standin import RECORDER, RecordsItself, decide
 from .module import Module, Parameter
 
 __all__ = [
-    "SGD", "Adagrad", "AdagradState", "Adam", "AdamState", "AdamW", "Optimizer", "RMSprop", "RMSpropState", "Rprop",
-    "RpropState", "SGDState", "adagrad", "adam", "adamw", "rmsprop", "rprop", "sgd", "sgd_momentum",
+    "SGD", "Adagrad", "AdagradState", "Adam", "AdamState", "AdamW", "NAdam", "NAdamState", "Optimizer", "RAdam", "RMSprop",
+    "RMSpropState", "Rprop", "RpropState", "SGDState", "adagrad", "adam", "adamw", "nadam", "radam", "rmsprop", "rprop", "sgd",
+    "sgd_momentum",
 ]  # fmt: skip
 
 # -- the functions -----------------------------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ def rmsprop(
         m = alpha * m + (1 - alpha) * g
         square = np.maximum(v - m * m, 0)
     step = g / (np.sqrt(square) + eps)
-    if momentum:
+    if buffer is not None:
         step = buffer = momentum * buffer + step
     return p - lr * step, RMSpropState(v, m, buffer)
 
@@ -234,6 +235,107 @@ def adamw(
     array([0.25])
     """
     return adam((1 - lr * weight_decay) * p, g, state, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad)
+
+
+class NAdamState(NamedTuple):
+    """NAdam's running means: of the gradient, of its square; after how many steps; and the product of the momenta so far."""
+
+    m: np.ndarray
+    v: np.ndarray
+    t: int
+    mu_product: Any
+
+
+def nadam(
+    p: np.ndarray,
+    g: np.ndarray,
+    state: NAdamState,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float = 0.0,
+    momentum_decay: float = 4e-3,
+    decoupled_weight_decay: bool = False,
+) -> tuple[np.ndarray, NAdamState]:
+    """NAdam (Dozat 2016), Adam with Nesterov's momentum, in the dtype of p:
+
+        g = g + weight_decay p
+        mu[t] = b1 (1 - 0.96^(t momentum_decay) / 2)
+        m = b1 m + (1 - b1) g
+        v = b2 v + (1 - b2) g^2
+        step = (1 - mu[t]) g / (1 - mu[1] ... mu[t]) + mu[t + 1] m / (1 - mu[1] ... mu[t + 1])
+        p - lr step / (sqrt(v / (1 - b2^t)) + eps)
+
+    With `decoupled_weight_decay` the first line is p = (1 - lr weight_decay) p, as in AdamW.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> state = rnn.optim.NAdamState(np.zeros(1), np.zeros(1), 0, np.ones(()))
+    >>> p, state = rnn.optim.nadam(np.array([1.0]), np.array([2.0]), state, lr=0.5, betas=(0.5, 0.999), eps=0.0)
+    >>> p.round(3), state.t
+    (array([0.433]), 1)
+    """
+    b1, b2 = betas
+    t = state.t + 1
+    p, g = decayed(p, g, lr, weight_decay, decoupled_weight_decay)
+    mu, following = (b1 * (1 - 0.5 * 0.96 ** (n * momentum_decay)) for n in (t, t + 1))
+    mu_product = state.mu_product * mu
+    m = b1 * state.m + (1 - b1) * g
+    v = b2 * state.v + (1 - b2) * (g * g)
+    step = (1 - mu) / (1 - mu_product) * g + following / (1 - mu_product * following) * m
+    return p - lr * (step / (np.sqrt(v / (1 - b2**t)) + eps)), NAdamState(m, v, t, mu_product)
+
+
+def radam(
+    p: np.ndarray,
+    g: np.ndarray,
+    state: AdamState,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+) -> tuple[np.ndarray, AdamState]:
+    """RAdam (Liu et al. 2020), Adam that scales its steps by a factor r while v is still the mean of few gradients:
+
+        g = g + weight_decay p
+        m = b1 m + (1 - b1) g
+        v = b2 v + (1 - b2) g^2
+        rho_inf = 2 / (1 - b2) - 1
+        rho = rho_inf - 2 t b2^t / (1 - b2^t)
+        r = sqrt((rho - 4) (rho - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho))
+        p - lr m / (1 - b1^t) r sqrt(1 - b2^t) / (sqrt(v) + eps)    if rho > 5
+        p - lr m / (1 - b1^t)                                       otherwise
+
+    With `decoupled_weight_decay` the first line is p = (1 - lr weight_decay) p, as in AdamW. The result has the dtype of p.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> state = rnn.optim.AdamState(np.zeros(1), np.zeros(1), 0)
+    >>> p, state = rnn.optim.radam(np.array([1.0]), np.array([2.0]), state, lr=0.25, betas=(0.5, 0.999), eps=0.0)
+    >>> p, state.t
+    (array([0.5]), 1)
+    """
+    b1, b2 = betas
+    t = state.t + 1
+    p, g = decayed(p, g, lr, weight_decay, decoupled_weight_decay)
+    m = b1 * state.m + (1 - b1) * g
+    v = b2 * state.v + (1 - b2) * (g * g)
+    step = lr / (1 - b1**t) * m
+    correction = 1 - b2**t
+    most = 2 / (1 - b2) - 1
+    rho = most - 2 * t * b2**t / correction
+    if decide(rho > 5):
+        r = ((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho)) ** 0.5
+        step = step * (r * correction**0.5 / (np.sqrt(v) + eps))
+    return p - step, AdamState(m, v, t)
+
+
+def decayed(p: Any, g: Any, lr: float, weight_decay: float, decoupled: bool) -> tuple[Any, Any]:
+    """The parameter and its gradient with the weight decay in one of them."""
+    if not weight_decay:
+        return p, g
+    return ((1 - lr * weight_decay) * p, g) if decoupled else (p, g + weight_decay * p)
 
 
 class RpropState(NamedTuple):
@@ -349,6 +451,15 @@ def wholes(low: int) -> Any:
     return Option(f"whole numbers, at least {low}, in rising order", plain, several=True)
 
 
+def numbers() -> Any:
+    def plain(value: Any) -> tuple[float, ...]:
+        found = tuple(map(plain_number, value))
+        require(all(x >= 0 for x in found))
+        return found
+
+    return Option("numbers that are not negative", plain, several=True)
+
+
 def choice(*values: str) -> Any:
     def plain(value: Any) -> str:
         require(isinstance(value, str) and value in values)
@@ -438,24 +549,74 @@ def mapping(given: Any, what: str) -> dict[str, Any]:
 # -- the objects -------------------------------------------------------------------------------------------------------
 
 
+Parameters = Iterable[Parameter | Mapping[str, Any]]  # or groups of them
+
+
 class Optimizer(Configured, RecordsItself):
-    """Holds the parameters and what the update remembers of each. Subclasses define ``update``."""
+    """Holds the parameters and what the update remembers of each. Subclasses define ``update``.
+
+    In place of parameters you can give groups: dicts with the parameters as "params" and the options that are different for
+    them. The other options are the common ones. `param_groups` are then optimizers, one for each group, whose options you can
+    read and set. An option set here is set for all groups, and read here if it is the same for all.
+
+    With `maximize` every optimizer goes up the gradient: it updates along -g in place of g.
+
+    >>> import minigrad_rnn as rnn
+    >>> layer = rnn.Linear(3, 2)
+    >>> optimizer = rnn.AdamW([{"params": [layer.weight]}, {"params": [layer.bias], "weight_decay": 0.0}], lr=0.5)
+    >>> [group.weight_decay for group in optimizer.param_groups]
+    [0.01, 0.0]
+    >>> optimizer.lr
+    0.5
+    """
 
     lr: float = number()
+    maximize: bool = flag()
+    states: list[Any]
+    initial_lr: float | None = None  # where the schedules over this began
 
-    def __init__(self, parameters: Iterable[Parameter], lr: float, **options: Any) -> None:
-        if isinstance(parameters, Module):
-            raise TypeError(f"an optimizer takes parameters, not a {type(parameters).__name__}; give it model.parameters()")
-        self.parameters = list(parameters)
-        if not self.parameters:
-            raise ValueError("an optimizer needs parameters: give it model.parameters()")
-        for p in self.parameters:
-            if not isinstance(p, Parameter):
-                raise TypeError(f"an optimizer takes the parameters of a model, model.parameters(), not {type(p).__name__}")
+    def __init__(self, parameters: Parameters, lr: float, **options: Any) -> None:
+        given = groups_of(parameters)
+        self.parameters = [p for members, _ in given for p in members]
         if len({id(p) for p in self.parameters}) != len(self.parameters):
             raise ValueError("a parameter is given twice and would be updated twice at each step")
-        self.configure({"lr": lr, **options})
-        self.states: list[Any] = [self.initial(p._data) for p in self.parameters]
+        self._groups: tuple[Optimizer, ...] = ()
+        if len(given) > 1:
+            self._groups = tuple(copy.copy(self) for _ in given)
+        for group, (members, own) in zip(self.param_groups, given, strict=True):
+            group.parameters = members
+            group.configure({"lr": lr, "maximize": False, **options, **own})
+            group.states = [group.initial(p._data) for p in members]
+
+    @property
+    def param_groups(self) -> tuple[Optimizer, ...]:
+        """The groups of parameters, each with its options; this optimizer alone if no groups were given."""
+        return self._groups or (self,)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            groups = vars(self).get("_groups")
+            if name == "states" and groups:
+                return [state for group in groups for state in group.states]
+            if name not in self.settings or not groups:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            values = [getattr(group, name) for group in groups]
+            if any(value != values[0] for value in values):
+                raise AttributeError(
+                    f"{name} is not the same for all groups, {values}; read that of one, optimizer.param_groups[0].{name}"
+                )
+            return values[0]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        option = self.settings.get(name)
+        if option is not None and (groups := self._groups):
+            for group, new in zip(groups, [option.checked(group, name, value) for group in groups], strict=True):
+                setattr(group, name, new)
+            return
+        super().__setattr__(name, value)
+        if name == "lr" and self.initial_lr is not None:  # set by hand: the next schedule begins here
+            self.initial_lr = None
 
     def initial(self, p: np.ndarray) -> Any:
         """What the update remembers of a parameter before the first step: None, or a NamedTuple of arrays and counts."""
@@ -468,23 +629,31 @@ class Optimizer(Configured, RecordsItself):
         """Update every parameter that has a gradient."""
         recorder = RECORDER.get()
         if recorder is not None:
-            self._recorded_step(recorder)
+            first = 0
+            for group in self.param_groups:
+                group._recorded_step(recorder, first)
+                first += len(group.parameters)
             return
-        for i, p in enumerate(self.parameters):
-            g = p.grad
-            if g is not None:
-                # An update makes a new array, which the parameter takes over; p.data = new would copy it once more. Neither
-                # it nor the old one can be written to.
-                new, self.states[i] = self.update(p._data, g, self.states[i])
-                p._rebind(new if type(new) is np.ndarray and new.dtype == g.dtype else np.asarray(new, p.dtype))
+        for group in self.param_groups:
+            states, maximize = group.states, group.maximize
+            for i, p in enumerate(group.parameters):
+                g = p.grad
+                if g is not None:
+                    # An update makes a new array, which the parameter takes over; p.data = new would copy it once more.
+                    # Neither it nor the old one can be written to.
+                    new, states[i] = group.update(p._data, -g if maximize else g, states[i])
+                    p._rebind(new if type(new) is np.ndarray and new.dtype == g.dtype else np.asarray(new, p.dtype))
 
-    def _recorded_step(self, recorder: Any) -> None:
+    varying: tuple[str, ...] = ("lr",)  # options that a compiled step reads anew at each run; with others it is recorded anew
+
+    def _recorded_step(self, recorder: Any, first: int) -> None:
         """`step` for `minigrad.compile`: learning rate and states come from here, and the new ones go back, at each run."""
+        own = vars(self)
         for name in self.settings:
-            if name != "lr":
+            if name not in self.varying:
                 recorder.setting(self, name)
-        lr = vars(self)["lr"]
-        vars(self)["lr"] = recorder.input(lr, lambda: vars(self)["lr"])
+        before = {name: own[name] for name in self.varying}
+        own.update({name: read_anew(recorder, own, name) for name in before})
         try:
             with scope("update"):
                 for i, p in enumerate(self.parameters):
@@ -493,14 +662,32 @@ class Optimizer(Configured, RecordsItself):
                     g = p.grad
                     if g is not None:
                         state = recorder.slot(self, "states", i)
-                        with scope("parameter", i):
-                            new, self.states[i] = self.update(recorder.cell(p), g, state)
+                        with scope("parameter", first + i):
+                            new, self.states[i] = self.update(recorder.cell(p), -g if self.maximize else g, state)
                         p._rebind(new.astype(p.dtype))
         finally:
-            vars(self)["lr"] = lr
+            own.update(before)
 
     def __repr__(self) -> str:
+        if self._groups:
+            return f"{type(self).__name__} of {len(self._groups)} groups:" + "".join(f"\n  {group!r}" for group in self._groups)
         return f"{super().__repr__()} of {len(self.parameters)} parameters"
+
+    def options(self) -> dict[str, Any]:
+        if not self._groups:
+            return super().options()
+        return {"class": type(self).__name__, "groups": [group.options() for group in self._groups]}
+
+    def configured(self, options: Mapping[str, Any]) -> Self:
+        given = mapping(options, "the options of an optimizer or a schedule")
+        if not self._groups and "groups" not in given:
+            return super().configured(given)
+        there, here = len(given.get("groups", [0])), len(self.param_groups)
+        if there != here:
+            raise ValueError(f"this is the state of {there} groups of parameters, and this optimizer has {here}")
+        made = copy.copy(self)
+        made._groups = tuple(group.configured(own) for group, own in zip(self._groups, given["groups"], strict=True))
+        return made
 
     def zero_grad(self) -> None:
         """Forget the gradients gathered so far."""
@@ -539,7 +726,7 @@ class Optimizer(Configured, RecordsItself):
                 f"the state of an optimizer has arrays and options, as state_dict() makes it; given are {list(parts)}"
             )
         made = self.configured(parts["options"])
-        initial = [made.initial(p._data) for p in made.parameters]
+        initial = [group.initial(p._data) for group in made.param_groups for p in group.parameters]
         expected = dict(fields(initial))
         given = {name: np.array(value) for name, value in mapping(parts["arrays"], "the arrays of an optimizer").items()}
         problems = [f"missing: {name} {np.shape(value)}" for name, value in expected.items() if name not in given]
@@ -560,11 +747,52 @@ class Optimizer(Configured, RecordsItself):
                 f"this state does not fit the {len(self.parameters)} parameters of this {type(self).__name__}; it needs those "
                 "of the same model, in the same order:\n  " + "\n  ".join(problems)
             )
-        made.states = [
+        states = iter([
             start if start is None else start._replace(**{field: like(value, given[f"{i}.{field}"]) for field, value in known})
             for i, (start, known) in enumerate((start, named(start)) for start in initial)
-        ]
-        vars(self).update(vars(made))
+        ])  # fmt: skip
+        for group, new in zip(self.param_groups, made.param_groups, strict=True):
+            vars(group).update(vars(new), states=[next(states) for _ in group.parameters])
+
+
+def groups_of(parameters: Any) -> list[tuple[list[Parameter], dict[str, Any]]]:
+    """The parameters of each group, and the options it has of its own."""
+    given = members_of(parameters, Parameter | Mapping)
+    grouped = [isinstance(x, Mapping) for x in given]
+    if not any(grouped):
+        return [(given, {})]
+    if not all(grouped):
+        raise TypeError(
+            "an optimizer takes parameters, or groups of them, dicts such as {'params': parameters, 'lr': 0.1}; here are both"
+        )
+    groups = []
+    for group in given:
+        if "params" not in group:
+            raise ValueError(f"a group is a dict with its parameters as 'params'; this one has {list(group)}")
+        own = {name: value for name, value in group.items() if name != "params"}
+        members = members_of([group["params"]] if isinstance(group["params"], Parameter) else group["params"], Parameter)
+        groups.append((members, own))
+    return groups
+
+
+def members_of(parameters: Any, kinds: Any) -> list[Any]:
+    if isinstance(parameters, Module):
+        raise TypeError(f"an optimizer takes parameters, not a {type(parameters).__name__}; give it model.parameters()")
+    members = list(parameters)
+    if not members:
+        raise ValueError("an optimizer needs parameters: give it model.parameters()")
+    for p in members:
+        if not isinstance(p, kinds):
+            raise TypeError(f"an optimizer takes the parameters of a model, model.parameters(), not {type(p).__name__}")
+    return members
+
+
+def read_anew(recorder: Any, options: dict[str, Any], name: str) -> Any:
+    """Stand-ins for an option, a number or several, that a recorded program reads at each run."""
+    value = options[name]
+    if isinstance(value, tuple):
+        return tuple(recorder.input(x, lambda i=i: options[name][i]) for i, x in enumerate(value))
+    return recorder.input(value, lambda: options[name])
 
 
 def named(state: Any) -> list[tuple[str, Any]]:
@@ -603,14 +831,24 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov)
+        super().__init__(
+            parameters,
+            lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            maximize=maximize,
+        )
 
     def check(self) -> None:
         if self.nesterov and (not self.momentum or self.dampening):
@@ -649,16 +887,18 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-2,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
+        *,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
             parameters, lr, lr_decay=lr_decay, weight_decay=weight_decay,
-            initial_accumulator_value=initial_accumulator_value, eps=eps,
+            initial_accumulator_value=initial_accumulator_value, eps=eps, maximize=maximize,
         )  # fmt: skip
 
     def initial(self, p: np.ndarray) -> AdagradState:
@@ -688,15 +928,26 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
+        super().__init__(
+            parameters,
+            lr,
+            alpha=alpha,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            centered=centered,
+            maximize=maximize,
+        )
 
     def initial(self, p: np.ndarray) -> RMSpropState:
         m = np.zeros_like(p) if self.centered else None
@@ -709,6 +960,9 @@ class RMSprop(Optimizer):
         )  # fmt: skip
 
 
+BETAS = pair("two numbers, each at least 0 and less than 1", lambda b1, b2: 0 <= b1 < 1 and 0 <= b2 < 1)
+
+
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015); the formulas stand at `adam`.
 
@@ -718,23 +972,23 @@ class Adam(Optimizer):
     (0.9, 0.999)
     """
 
-    betas: tuple[float, float] = pair(
-        "two numbers, each at least 0 and less than 1", lambda b1, b2: 0 <= b1 < 1 and 0 <= b2 < 1
-    )
+    betas: tuple[float, float] = BETAS
     eps: float = number()
     weight_decay: float = number()
     amsgrad: bool = flag(lasting=True)
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
 
     def initial(self, p: np.ndarray) -> AdamState:
         return AdamState(np.zeros_like(p), np.zeros_like(p), 0, np.zeros_like(p) if self.amsgrad else None)
@@ -759,19 +1013,109 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
     def update(self, p: np.ndarray, g: np.ndarray, state: AdamState) -> tuple[np.ndarray, AdamState]:
         return adamw(
             p, g, state, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, amsgrad=self.amsgrad
         )
+
+
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum (Dozat 2016); the formulas stand at `nadam`.
+
+    >>> import minigrad_rnn as rnn
+    >>> w = rnn.Parameter([1.0])
+    >>> optimizer = rnn.NAdam([w], lr=0.5, betas=(0.5, 0.999))
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.data.round(3)
+    array([0.433])
+    """
+
+    betas: tuple[float, float] = BETAS
+    eps: float = number()
+    weight_decay: float = number()
+    momentum_decay: float = number()
+    decoupled_weight_decay: bool = flag()
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay,
+            decoupled_weight_decay=decoupled_weight_decay, maximize=maximize,
+        )  # fmt: skip
+
+    def initial(self, p: np.ndarray) -> NAdamState:
+        return NAdamState(np.zeros_like(p), np.zeros_like(p), 0, np.ones((), p.dtype))
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: NAdamState) -> tuple[np.ndarray, NAdamState]:
+        return nadam(
+            p, g, state, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay,
+            momentum_decay=self.momentum_decay, decoupled_weight_decay=self.decoupled_weight_decay,
+        )  # fmt: skip
+
+
+class RAdam(Optimizer):
+    """Adam with rectified steps (Liu et al. 2020), which needs no warm-up; the formulas stand at `radam`.
+
+    >>> import minigrad_rnn as rnn
+    >>> w = rnn.Parameter([1.0])
+    >>> optimizer = rnn.RAdam([w], lr=0.25)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.data.round(6)
+    array([0.5])
+    """
+
+    betas: tuple[float, float] = BETAS
+    eps: float = number()
+    weight_decay: float = number()
+    decoupled_weight_decay: bool = flag()
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay, decoupled_weight_decay=decoupled_weight_decay,
+            maximize=maximize,
+        )  # fmt: skip
+
+    def initial(self, p: np.ndarray) -> AdamState:
+        return AdamState(np.zeros_like(p), np.zeros_like(p), 0)
+
+    def update(self, p: np.ndarray, g: np.ndarray, state: AdamState) -> tuple[np.ndarray, AdamState]:
+        return radam(
+            p, g, state, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay,
+            decoupled_weight_decay=self.decoupled_weight_decay,
+        )  # fmt: skip
 
 
 class Rprop(Optimizer):
@@ -797,12 +1141,14 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-2,
         etas: tuple[float, float] = (0.5, 1.2),
         step_sizes: tuple[float, float] = (1e-6, 50.0),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, etas=etas, step_sizes=step_sizes)
+        super().__init__(parameters, lr, etas=etas, step_sizes=step_sizes, maximize=maximize)
 
     def initial(self, p: np.ndarray) -> RpropState:
         return RpropState(np.zeros_like(p), np.full_like(p, self.lr))

@@ -1,21 +1,24 @@
 """Learning-rate schedules: the rate as a function of the number of steps, and a small object that sets it.
 
-A schedule stands over one optimizer, and an optimizer under one schedule. ``step()`` counts one more step, of a batch or of
-an epoch, as one likes, and sets ``optimizer.lr``. Names, settings and numbers are PyTorch's.
+A schedule sets the learning rate of one optimizer: that of each group of parameters, from the one that the group has at the
+beginning. ``step()`` counts one more step, of a batch or of an epoch, as you like. Names, settings and numbers are PyTorch's.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from .optim import Configured, Optimizer, choice, mapping, maybe, number, whole, wholes
+import numpy as np
+
+from .optim import Configured, Optimizer, choice, flag, mapping, maybe, number, numbers, whole, wholes
 
 __all__ = [
-    "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "ReduceLROnPlateau", "StepLR",
-    "WarmupLR",
+    "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR",
+    "OneCycleLR", "ReduceLROnPlateau", "SequentialLR", "StepLR", "WarmupLR",
 ]  # fmt: skip
 
 
@@ -33,13 +36,49 @@ class LRScheduler(Configured):
     0.25
     """
 
-    base_lr: float = number()
+    base_lrs: tuple[float, ...] = numbers()
     last_epoch: int = whole(0)
+    group = 0  # of which group `base_lr` and `rate` are
 
     def __init__(self, optimizer: Optimizer, **options: Any) -> None:
         self.optimizer = over(optimizer)
-        self.configure({"base_lr": optimizer.lr, "last_epoch": 0, **options})
-        optimizer.lr = self.rate(0)
+        begun = [group.lr if group.initial_lr is None else group.initial_lr for group in optimizer.param_groups]
+        self.configure({"base_lrs": begun, "last_epoch": 0, **options})
+        self.set_options(0)
+
+    def check(self) -> None:
+        self.one_for_each_group("base_lrs")
+
+    def one_for_each_group(self, name: str) -> None:
+        given, groups = len(getattr(self, name)), len(self.optimizer.param_groups)
+        if given != groups:
+            raise ValueError(f"{name} has length {given}; this optimizer has {groups} groups of parameters, give one for each")
+
+    @property
+    def base_lr(self) -> float:
+        """The learning rate that the group had at the beginning."""
+        return self.base_lrs[self.group]
+
+    def of_group(self, i: int) -> Self:
+        """This schedule as it is for one group of parameters."""
+        made = copy.copy(self)
+        made.group = i
+        return made
+
+    def options_at(self, t: int) -> dict[str, Any]:
+        """The options of the optimizer after t steps."""
+        return {"lr": self.rate(t)}
+
+    def set_options(self, t: int) -> None:
+        """Give each group its options after t steps. If one makes no sense, ValueError, and nothing changes."""
+        groups = self.optimizer.param_groups
+        found = [(self.of_group(i) if i else self).options_at(t) for i in range(len(groups))]
+        plain = [
+            {name: group.settings[name].checked(group, name, value) for name, value in options.items()}
+            for group, options in zip(groups, found, strict=True)
+        ]
+        for group, options, base in zip(groups, plain, self.base_lrs, strict=True):
+            vars(group).update(options, initial_lr=base)
 
     def rate(self, t: int) -> float:
         """The learning rate after t steps."""
@@ -47,7 +86,7 @@ class LRScheduler(Configured):
 
     def step(self) -> None:
         """Count one more step, and give the optimizer its learning rate."""
-        self.optimizer.lr = self.rate(self.last_epoch + 1)
+        self.set_options(self.last_epoch + 1)
         self.last_epoch += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -55,14 +94,14 @@ class LRScheduler(Configured):
 
         >>> import minigrad_rnn as rnn
         >>> rnn.schedule.StepLR(rnn.SGD([rnn.Parameter([1.0])], lr=0.5), step_size=3).state_dict()
-        {'class': 'StepLR', 'base_lr': 0.5, 'last_epoch': 0, 'step_size': 3, 'gamma': 0.1}
+        {'class': 'StepLR', 'base_lrs': [0.5], 'last_epoch': 0, 'step_size': 3, 'gamma': 0.1}
         """
         return self.options()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` saved, and set the learning rate. Either all fits, or ValueError and nothing changes."""
         made = self.restored(state)
-        self.optimizer.lr = made.rate(made.last_epoch)
+        made.set_options(made.last_epoch)
         vars(self).update(vars(made))
 
     def restored(self, state: Mapping[str, Any]) -> Self:
@@ -201,6 +240,208 @@ class CosineAnnealingLR(LRScheduler):
         return self.eta_min + (self.base_lr - self.eta_min) * (1 + math.cos(math.pi * t / self.T_max)) / 2
 
 
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """eta_min + (base_lr - eta_min) (1 + cos(pi s / T)) / 2, s steps after a restart (SGDR, Loshchilov & Hutter 2017).
+
+    The first restart is after T = `T_0` steps, and each T is `T_mult` times the one before.
+
+    >>> import minigrad_rnn as rnn
+    >>> optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=1.0)
+    >>> schedule = rnn.schedule.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+    >>> [round(schedule.rate(t), 4) for t in range(7)]
+    [1.0, 0.5, 1.0, 0.8536, 0.5, 0.1464, 1.0]
+    """
+
+    T_0: int = whole(1)
+    T_mult: int = whole(1)
+    eta_min: float = number()
+
+    def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
+        super().__init__(optimizer, T_0=T_0, T_mult=T_mult, eta_min=eta_min)
+
+    def rate(self, t: int) -> float:
+        T = self.T_0
+        if self.T_mult == 1:
+            t %= T
+        while t >= T:
+            t -= T
+            T *= self.T_mult
+        return self.eta_min + (self.base_lr - self.eta_min) * (1 + math.cos(math.pi * t / T)) / 2
+
+
+class OneCycleLR(LRScheduler):
+    """One cycle of `total_steps` steps: up to `max_lr`, and down to almost nothing (Smith & Topin 2018).
+
+    The rate goes from max_lr / div_factor up to `max_lr` in the share `pct_start` of the steps, and then down to the first
+    rate / final_div_factor; with `three_phase` down to the first rate in as many steps, and then to that. It goes along half a
+    wave of the cosine, or with ``anneal_strategy="linear"`` in a straight line. The learning rate of the optimizer does not
+    count: the first rate takes its place, for other schedules too. `max_lr` is a number, or one for each group of parameters.
+
+    With `cycle_momentum` the momentum, or the first of the betas, goes from `max_momentum` down to `base_momentum` and back.
+    In place of `total_steps` you can give `epochs` and `steps_per_epoch`, whose product it is. More steps are a ValueError.
+
+    >>> import minigrad_rnn as rnn
+    >>> optimizer = rnn.Adam([rnn.Parameter([1.0])])
+    >>> schedule = rnn.schedule.OneCycleLR(optimizer, max_lr=1.0, total_steps=6, pct_start=0.5, div_factor=10)
+    >>> [round(schedule.rate(t), 4) for t in range(6)]
+    [0.1, 0.55, 1.0, 0.75, 0.25, 0.0]
+    >>> optimizer.betas
+    (0.95, 0.999)
+    """
+
+    max_lr: tuple[float, ...] = numbers()
+    total_steps: int = whole(1)
+    pct_start: float = number("a number from 0 to 1", lambda x: 0 <= x <= 1)
+    anneal_strategy: str = choice("cos", "linear")
+    cycle_momentum: bool = flag()
+    base_momentum: float = number("a number, at least 0 and less than 1", lambda x: 0 <= x < 1)
+    max_momentum: float = number("a number, at least 0 and less than 1", lambda x: 0 <= x < 1)
+    div_factor: float = number("a number greater than 0", lambda x: x > 0)
+    final_div_factor: float = number("a number greater than 0", lambda x: x > 0)
+    three_phase: bool = flag()
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | Sequence[float],
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float = 0.85,
+        max_momentum: float = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+    ) -> None:
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ValueError(
+                    "a cycle needs total_steps, or epochs and steps_per_epoch; here epochs is "
+                    f"{epochs}, steps_per_epoch {steps_per_epoch}"
+                )
+            total_steps = epochs * steps_per_epoch
+        groups = over(optimizer).param_groups
+        name = next((name for name in ("betas", "momentum") if name in optimizer.settings), None)
+        if cycle_momentum and name is None:
+            raise ValueError(f"{type(optimizer).__name__} has no momentum and no betas; give cycle_momentum=False")
+        self.max_lr = [max_lr] * len(groups) if np.ndim(max_lr) == 0 else max_lr  # type: ignore[assignment]
+        self.div_factor = div_factor
+        super().__init__(
+            optimizer, base_lrs=[lr / self.div_factor for lr in self.max_lr], total_steps=total_steps, pct_start=pct_start,
+            anneal_strategy=anneal_strategy, cycle_momentum=cycle_momentum, base_momentum=base_momentum,
+            max_momentum=max_momentum, final_div_factor=final_div_factor, three_phase=three_phase,
+        )  # fmt: skip
+        for group in groups:
+            if self.cycle_momentum and name not in group.varying:
+                group.varying = (*group.varying, str(name))
+
+    def check(self) -> None:
+        self.one_for_each_group("max_lr")
+        super().check()
+
+    def rate(self, t: int) -> float:
+        return self.along(t, self.base_lr, self.max_lr[self.group], self.base_lr / self.final_div_factor)
+
+    def options_at(self, t: int) -> dict[str, Any]:
+        options = super().options_at(t)
+        if self.cycle_momentum:
+            low, high = self.base_momentum, self.max_momentum
+            momentum = self.along(t, high, low, high)
+            group: Any = self.optimizer.param_groups[self.group]
+            options |= {"betas": (momentum, *group.betas[1:])} if "betas" in group.settings else {"momentum": momentum}
+        return options
+
+    def along(self, t: int, first: float, middle: float, last: float) -> float:
+        """The value after t steps of what goes from `first` to `middle` and, with three phases by way of `first`, to `last`."""
+        if t > self.total_steps:
+            raise ValueError(f"this is step {t} of a cycle of {self.total_steps} steps; make it with more total_steps")
+        rise = self.pct_start * self.total_steps
+        ends: list[tuple[float, float]] = [(0.0, first), (rise - 1, middle), (self.total_steps - 1, last)]
+        if self.three_phase:
+            ends.insert(2, (2 * rise - 2, first))
+        i = next((i for i in range(1, len(ends) - 1) if t <= ends[i][0]), len(ends) - 1)
+        (begin, x), (end, y) = ends[i - 1], ends[i]
+        share = min((t - begin) / (end - begin), 1.0) if end != begin else 1.0
+        if self.anneal_strategy == "linear":
+            return x + (y - x) * share
+        return y + (x - y) * (1 + math.cos(math.pi * share)) / 2
+
+
+class SequentialLR(LRScheduler):
+    """Schedules one after another: the first up to the first of the `milestones`, then the second from its beginning, ...
+
+    They are schedules of the same optimizer that have not begun; ``step()`` of this one takes the place of theirs.
+
+    >>> import minigrad_rnn as rnn
+    >>> optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=1.0)
+    >>> rising, falling = rnn.schedule.LinearLR(optimizer, 0.5, total_iters=2), rnn.schedule.ExponentialLR(optimizer, gamma=0.5)
+    >>> schedule = rnn.schedule.SequentialLR(optimizer, [rising, falling], milestones=[2])
+    >>> [schedule.rate(t) for t in range(5)]
+    [0.5, 0.75, 1.0, 0.5, 0.25]
+    """
+
+    milestones: tuple[int, ...] = wholes(0)
+
+    def __init__(self, optimizer: Optimizer, schedulers: Iterable[LRScheduler], milestones: Iterable[int]) -> None:
+        self.schedulers = tuple(schedulers)
+        for schedule in self.schedulers:
+            not_begun(schedule, "a sequence is of schedules")
+            if schedule.optimizer is not optimizer:
+                raise ValueError("the schedules of a sequence are of its optimizer; one of these is of another")
+        super().__init__(optimizer, milestones=milestones)
+
+    def check(self) -> None:
+        super().check()
+        if len(self.milestones) != len(self.schedulers) - 1:
+            raise ValueError(
+                f"there are {len(self.schedulers)} schedulers and {len(self.milestones)} milestones; there is one milestone "
+                "between each two schedulers"
+            )
+
+    def of_group(self, i: int) -> Self:
+        made = super().of_group(i)
+        made.schedulers = tuple(schedule.of_group(i) for schedule in self.schedulers)
+        return made
+
+    def at(self, t: int) -> tuple[LRScheduler, int]:
+        """The schedule after t steps, and how many of its own it has made."""
+        i = bisect_right(self.milestones, t)
+        return self.schedulers[i], t - self.milestones[i - 1] if i else t
+
+    def rate(self, t: int) -> float:
+        schedule, own = self.at(t)
+        return schedule.rate(own)
+
+    def options_at(self, t: int) -> dict[str, Any]:
+        schedule, own = self.at(t)
+        return schedule.options_at(own)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()} of {', '.join(map(repr, self.schedulers))}"
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**self.options(), "schedulers": [schedule.state_dict() for schedule in self.schedulers]}
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        rest = mapping(state, "the settings of a schedule")
+        given = rest.pop("schedulers", [])
+        made = self.configured(rest)
+        if not isinstance(given, list | tuple) or len(given) != len(self.schedulers):
+            raise ValueError(f"this is the state of other schedulers, {given!r}; this sequence has {len(self.schedulers)}")
+        made.schedulers = tuple(own.restored(there) for own, there in zip(self.schedulers, given, strict=True))
+        return made
+
+
+def not_begun(schedule: Any, what: str) -> None:
+    if not isinstance(schedule, LRScheduler):
+        raise TypeError(f"{what} whose rate depends on the number of steps, not {type(schedule).__name__}")
+    if schedule.last_epoch:
+        raise ValueError(f"{what} that have not begun; one of these is at step {schedule.last_epoch}")
+
+
 class WarmupLR(LRScheduler):
     """A warm-up before another schedule, which begins when it is over; its ``step()`` takes the place of the other's.
 
@@ -227,13 +468,20 @@ class WarmupLR(LRScheduler):
         if after.last_epoch:
             raise ValueError(f"a warm-up comes before a schedule that has not begun; this one is at step {after.last_epoch}")
         self.after = after
-        after.optimizer.lr = after.base_lr
         super().__init__(after.optimizer, start_factor=start_factor, total_iters=total_iters)
 
     def rate(self, t: int) -> float:
         if t >= self.total_iters:
             return self.after.rate(t - self.total_iters)
         return self.base_lr * (self.start_factor + (1 - self.start_factor) * t / self.total_iters)
+
+    def options_at(self, t: int) -> dict[str, Any]:
+        return super().options_at(t) if t < self.total_iters else self.after.options_at(t - self.total_iters)
+
+    def of_group(self, i: int) -> Self:
+        made = super().of_group(i)
+        made.after = self.after.of_group(i)
+        return made
 
     def __repr__(self) -> str:
         return f"{super().__repr__()} before {self.after!r}"
@@ -310,9 +558,10 @@ class ReduceLROnPlateau(Configured):
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
         if self.num_bad_epochs > self.patience:
-            lr = max(self.optimizer.lr * self.factor, self.min_lr)
-            if self.optimizer.lr - lr > self.eps:
-                self.optimizer.lr = lr
+            for group in self.optimizer.param_groups:
+                lr = max(group.lr * self.factor, self.min_lr)
+                if group.lr - lr > self.eps:
+                    group.lr = lr
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
 
@@ -327,13 +576,18 @@ class ReduceLROnPlateau(Configured):
         return sign * metric > sign * bound
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings, what it has seen, and the learning rate, as JSON has them."""
-        return {**self.options(), "lr": self.optimizer.lr}
+        """The settings, what it has seen, and the learning rates of the groups, as JSON has them."""
+        return {**self.options(), "lrs": [group.lr for group in self.optimizer.param_groups]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` saved, and set the learning rate. Either all fits, or ValueError and nothing changes."""
         rest = mapping(state, "the settings of a schedule")
-        lr = rest.pop("lr", None)
+        lrs = rest.pop("lrs", None)
         made = self.configured(rest)
-        self.optimizer.lr = lr
+        groups = self.optimizer.param_groups
+        if not isinstance(lrs, list | tuple) or len(lrs) != len(groups):
+            raise ValueError(f"lrs are {lrs!r}; this optimizer has {len(groups)} groups, each with its learning rate")
+        lrs = [group.settings["lr"].checked(group, "lr", lr) for group, lr in zip(groups, lrs, strict=True)]
+        for group, lr in zip(groups, lrs, strict=True):
+            group.lr = lr
         vars(self).update(vars(made))

@@ -350,7 +350,7 @@ class Observer:
         made, each, y = self.made, outputs.ndim == 3, values(targets)
         made.outputs = self.outputs(outputs)
         y = y if each else y[None]
-        counted = y != IGNORED if kind == "cross_entropy" else np.ones(y.shape[:2], bool)
+        counted = y != IGNORED if y.ndim == 2 else np.ones(y.shape[:2], bool)
         mask = step_mask(lengths if each else None, *counted.shape)
         counted = counted if mask is None else counted & mask
         if not counted.any():
@@ -372,12 +372,12 @@ class Observer:
 
     def add_share(self, kind: str, column: int, target: np.ndarray, counted: np.ndarray, answers: int) -> None:
         """The loss of one step, summed over what counts, as a share of so many answers; and the sum so far."""
-        made, output, of_classes = self.made, self.made.outputs[column], kind == "cross_entropy"
+        made, output, of_classes = self.made, self.made.outputs[column], target.ndim == 1
         live = counted if of_classes else counted[:, None]
         y = np.where(live, target, IGNORED if of_classes else 0)
         made.targets[column] = mg.tensor(y, dtype=None if of_classes else output.dtype, name="y")
         losses = LOSSES[kind](output, made.targets[column], reduction="none")
-        share = (losses if of_classes or live.all() else mg.where(live, losses, 0.0)).sum()
+        share = (losses if losses.ndim == 1 or live.all() else mg.where(live, losses, 0.0)).sum()  # of no target it is 0
         parts = answers * losses[0].size
         share = share / float(parts) if parts > 1 else share
         share.name = "L"

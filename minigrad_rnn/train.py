@@ -87,6 +87,8 @@ def judged(kind: str, outputs: np.ndarray, targets: np.ndarray, lengths: Any) ->
     mask: Any = None if lengths is None else step_mask(lengths, *outputs.shape[:2])
     mask = True if mask is None else mask
     if kind == "cross_entropy":
+        if targets.ndim == outputs.ndim:  # class probabilities
+            targets = targets.argmax(axis=-1)
         return outputs.argmax(axis=-1) == targets, (targets != IGNORED) & mask
     hits = np.moveaxis((outputs > 0) == (targets > 0.5), -1, 0)
     return hits, np.broadcast_to(mask, hits.shape)
@@ -173,7 +175,7 @@ class Trainer:
 
     def __repr__(self) -> str:
         model, optimizer = type(self.model).__name__, type(self.optimizer).__name__
-        return f"<Trainer of a {model} with {optimizer}, lr {self.optimizer.lr:g}: {self.history!r}>"
+        return f"<Trainer of a {model} with {optimizer}, lr {self.optimizer.param_groups[0].lr:g}: {self.history!r}>"
 
     def fit(
         self,
@@ -251,7 +253,7 @@ class Trainer:
 
     def _update(self, source: Source, kind: str, count: int) -> tuple[float, float, int]:
         """Learn from the next `count` batches: the mean loss, the norm of the gradient, and how many steps were read."""
-        lr = self.optimizer.lr
+        lr = self.optimizer.param_groups[0].lr
         try:
             with self._all_or_nothing() as learnt:
                 with np.errstate(all="ignore"):  # what is not finite is told with its place
@@ -280,9 +282,11 @@ class Trainer:
         It gives which parameters require grad."""
         draws = [(rng, rng.bit_generator.state) for rng in self.model.generators()]
         weights = [(p, p.data) for p in self.model.parameters()]  # arrays that nobody can write to
-        attributes = [(x, dict(vars(x))) for x in (self, self.optimizer, self.schedule) if x is not None]
+        groups = self.optimizer.param_groups
+        attributes = [(x, dict(vars(x))) for x in (self, *groups, self.schedule) if x is not None]
         compiled = self._program.state()
-        self.optimizer.states = list(self.optimizer.states)  # an update changes this list
+        for group in groups:
+            group.states = list(group.states)  # an update changes this list
         try:
             yield bytes(p.requires_grad for p, _ in weights)
         except BaseException:
@@ -342,7 +346,8 @@ class Trainer:
         if spoilt:
             advice = ": look at the data"
         elif self.batches:
-            advice = f"; the updates before made the weights too large. Try a learning rate below {self.optimizer.lr}"
+            lr = max(group.lr for group in self.optimizer.param_groups)
+            advice = f"; the updates before made the weights too large. Try a learning rate below {lr}"
             advice += ", or clip_norm=1.0" if self.clip_norm is None else ""
         else:
             advice = ", before any update: look at the initial weights, the learning rate, and at how large the inputs are"
@@ -474,8 +479,8 @@ def loss_of(source: Source, given: str | None) -> str:
     if targets.dtype.kind not in "iu":
         raise ValueError(
             f"the targets of these batches are numbers ({targets.dtype} of shape {targets.shape}), not class numbers: give "
-            "loss='mse' or loss='binary' (of 0 or 1); of classes give integers, targets.astype(int), or targets.argmax(-1) if "
-            "they are one-hot"
+            "loss='mse' or loss='binary' (of 0 or 1), or of class probabilities loss='cross_entropy'; of classes give "
+            "integers, targets.astype(int), or targets.argmax(-1) if they are one-hot"
         )
     return "cross_entropy"
 

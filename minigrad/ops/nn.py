@@ -160,7 +160,15 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return log_softmax_op.run(x, {"axis": axis})
 
 
-def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_index: int = -100, weight: Any = None) -> Any:
+def cross_entropy(
+    logits: Any,
+    targets: Any,
+    *,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    weight: Any = None,
+    label_smoothing: float = 0.0,
+) -> Any:
     """-log softmax(logits)[target], in nats: how surprised the model is by the class that came.
 
     `logits` has shape (..., classes), unnormalised; `targets` shape (...), integers from 0 to classes - 1, or `ignore_index`
@@ -169,37 +177,59 @@ def cross_entropy(logits: Any, targets: Any, *, reduction: str = "mean", ignore_
     ``"none"`` an array of shape (...).
     The gradient by the logits is softmax(logits) minus the one-hot target, times the cotangent.
 
+    `targets` may also be class probabilities y, floating numbers in the shape of the logits, whose loss is
+    -sum(weight y log softmax(logits)). They are differentiated as well, and their mean is over all, whatever the weights.
+    With `label_smoothing` s (Szegedy et al. 2016) y is (1 - s) y + s / classes, where y is one-hot for class numbers.
+
     Raises ValueError or TypeError if shapes, dtype or range of the targets do not fit, or for the mean if all are ignored.
 
     >>> import minigrad
     >>> logits = minigrad.tensor([[2.0, 2.0], [0.0, 1000.0], [0.0, 0.0]])
     >>> minigrad.cross_entropy(logits, [0, 1, -100], reduction="none")
     tensor([0.69314718, 0.        , 0.        ])
+    >>> minigrad.cross_entropy(logits[0], [0.25, 0.75]).item() == minigrad.cross_entropy(logits[0], 0).item()
+    True
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
-    losses, factors = class_losses(logits, targets, ignore_index, weight)
+    losses, factors = class_losses(logits, targets, ignore_index, weight, label_smoothing)
     if reduction != "mean":
         return losses if reduction == "none" else sum(losses)
     return mean(losses) if factors is None else scaled_mean(losses, mean_scale(losses, factors))
 
 
-def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> tuple[Any, Any]:
+def of_probabilities(targets: Any, shape: tuple[int, ...]) -> bool:
+    """Whether the targets of logits of this shape are class probabilities."""
+    return bool(shape) and shape_of(targets) == shape and values(targets).dtype.kind == "f"
+
+
+def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any, label_smoothing: float = 0.0) -> tuple[Any, Any]:
     """The loss of each target, and what each was multiplied by, None where all count once; the checks of `cross_entropy`."""
     shape = shape_of(logits)
     classes = values(targets)
-    if classes.dtype.kind not in "iu" and classes.size:
-        many = "for one-hot targets use targets.argmax(-1)" if classes.shape == shape else "use targets.astype(int)"
-        raise TypeError(f"targets are class numbers, integers; these are {classes.dtype}; {many}")
-    if not shape or classes.shape != shape[:-1]:
+    probabilities = classes.dtype.kind == "f" and of_probabilities(targets, shape)
+    if classes.dtype.kind not in "iu" and classes.size and not probabilities:
+        raise TypeError(
+            f"targets are class numbers, integers; these are {classes.dtype}; use targets.astype(int), or give class "
+            f"probabilities in the shape of the logits, {shape}"
+        )
+    if not probabilities and (not shape or classes.shape != shape[:-1]):
         raise ValueError(
             f"targets have shape {classes.shape}; for logits of shape {shape} (classes along the last axis) they "
             f"must have {shape[:-1]}" + ("; for one-hot targets use targets.argmax(-1)" if classes.shape == shape else "")
         )
     if shape[-1] == 0:
         raise ValueError(f"logits of shape {shape} have no classes along the last axis")
+    dtype = logits.dtype if hasattr(logits, "dtype") and logits.dtype.kind == "f" else np.dtype(float)
+    smoothing = checked_smoothing(label_smoothing)
+    weights = None if weight is None else in_dtype(weight, dtype)
+    if weights is not None and weights.shape != shape[-1:]:
+        raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
+    if probabilities:
+        if ignore_index >= 0:
+            raise ValueError(f"ignore_index is {ignore_index}, and is of class numbers; of class probabilities leave it out")
+        return probability_losses(logits, in_dtype(targets, dtype), weights, smoothing), None
     classes = classes.astype(np.intp, copy=False)
-    dtype = logits.dtype if hasattr(logits, "dtype") else float
     factors = asked = None  # what each loss is multiplied by, and which count
     if ignore_index >= 0 or outside(classes, shape[-1]):
         counted = classes != ignore_index
@@ -213,18 +243,37 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any) -> t
             asked = counted
             classes = targets = np.where(asked, classes, 0)
             factors = asked.astype(dtype)
-    if weight is not None:
-        weights = weight if isinstance(weight, Tensor) and weight.requires_grad else known(values(weight))
-        if weights.shape != shape[-1:]:
-            raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
-        weights = weights.astype(dtype)[classes]
-        factors = weights if factors is None else weights * factors
     losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
-    if factors is None:
-        return losses, None
+    if weights is not None:
+        factors = weights[classes] if factors is None else weights[classes] * factors
     if asked is not None:
         losses = np.where(asked, losses, 0.0)  # and not only times 0: a loss that does not count may be infinite
-    return (losses if weight is None else losses * factors), factors
+    if weights is not None:
+        losses = losses * factors
+    if decide(smoothing != 0):
+        others = probability_losses(logits, np.full(shape[-1], 1 / shape[-1], dtype), weights, 0.0)
+        losses = (1 - smoothing) * losses + smoothing * (others if asked is None else np.where(asked, others, 0.0))
+    return losses, factors
+
+
+def probability_losses(logits: Any, y: Any, weights: Any, smoothing: Any) -> Any:
+    if decide(smoothing != 0):
+        y = y * (1 - smoothing) + smoothing / y.shape[-1]
+    return -sum((y if weights is None else y * weights) * log_softmax(logits), -1)
+
+
+def in_dtype(x: Any, dtype: Any) -> Any:
+    """An argument in this dtype; a Tensor only if it requires grad."""
+    return (x if isinstance(x, Tensor) and x.requires_grad else known(values(x))).astype(dtype)
+
+
+def checked_smoothing(label_smoothing: Any) -> Any:
+    if type(label_smoothing) is float and 0 <= label_smoothing <= 1:
+        return label_smoothing
+    plain = isinstance(label_smoothing, int | float | np.number) and not isinstance(label_smoothing, bool)
+    if not plain or not decide((label_smoothing >= 0) & (label_smoothing <= 1)):
+        raise ValueError(f"label_smoothing is {label_smoothing!r}; it must be a number from 0 to 1")
+    return label_smoothing if isinstance(label_smoothing, Standin) else float(label_smoothing)
 
 
 def mean_scale(losses: Any, factors: Any) -> Any:

@@ -20,7 +20,10 @@ from ..data.tasks import TASKS
 
 __all__ = ["Text", "UsageError"]
 
-RATES = {"sgd": 0.1, "adagrad": 0.01, "adam": 0.003, "adamw": 0.003, "rmsprop": 0.001, "rprop": 0.001}
+RATES = {
+    "sgd": 0.1, "adagrad": 0.01, "adam": 0.003, "adamw": 0.003, "nadam": 0.003, "radam": 0.003, "rmsprop": 0.001,
+    "rprop": 0.001,
+}  # fmt: skip
 UPDATES = 1000  # about so many, if no number of epochs is given
 SYMBOLS = 5000  # the most that the alphabet of a text has; the others count as one, the unknown
 LONGEST = 50_000_000  # bytes of a text

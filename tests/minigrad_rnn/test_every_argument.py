@@ -66,6 +66,14 @@ CASES: dict[str, Case] = {
         lambda o, w: rnn.sequence_cross_entropy(o, classes(4, 3, 2) * 0 + 1, weight=w, reduction="sum"),
         {"o": normal(3, 2, 4), "w": shares(4)},
     ),
+    "sequence_cross_entropy of probabilities": (
+        lambda o, t, w, n, s: rnn.sequence_cross_entropy(o, t, weight=w, lengths=n, label_smoothing=s),
+        {"o": normal(3, 2, 4), "t": shares(3, 2, 4), "w": shares(4), "n": LENGTHS, "s": np.float64(0.1)},
+    ),
+    "minigrad.cross_entropy of probabilities": (
+        lambda o, t, w, s: mg.cross_entropy(o, t, weight=w, label_smoothing=s),
+        {"o": normal(3, 2, 4), "t": shares(3, 2, 4), "w": shares(4), "s": np.float64(0.1)},
+    ),
     "minigrad.cross_entropy": (
         lambda o, t, w: mg.cross_entropy(o, t, weight=w),
         {"o": normal(3, 2, 4), "t": np.array([[1, 2], [-100, 0], [3, 3]]), "w": shares(4)},
@@ -202,7 +210,8 @@ def test_the_arguments_that_are_differentiated() -> None:
     """Not all of them are refused: those of which a gradient is expected have one."""
     differentiated = {
         "mse_loss": "ot", "binary_cross_entropy_with_logits": "otw", "sequence_cross_entropy": "ow",
-        "minigrad.cross_entropy": "ow", "LSTM": "xhc", "OneToMany, forced": "xt", "Sequence.run": "xh",
+        "minigrad.cross_entropy": "ow", "minigrad.cross_entropy of probabilities": "otw",
+        "sequence_cross_entropy of probabilities": "otw", "LSTM": "xhc", "OneToMany, forced": "xt", "Sequence.run": "xh",
     }  # fmt: skip
     for name, arguments in differentiated.items():
         function, given = CASES[name]

@@ -17,12 +17,15 @@ from minigrad_rnn.clip import clip_grad_norm, clip_grad_value
 from minigrad_rnn.optim import (
     AdagradState,
     AdamState,
+    NAdamState,
     RMSpropState,
     RpropState,
     SGDState,
     adagrad,
     adam,
     adamw,
+    nadam,
+    radam,
     rmsprop,
     rprop,
     sgd,
@@ -42,6 +45,10 @@ VARIANTS: dict[str, Any] = {
     "Adam, all": partial(optim.Adam, amsgrad=True, weight_decay=1e-3),
     "AdamW": optim.AdamW,
     "AdamW, amsgrad": partial(optim.AdamW, amsgrad=True),
+    "NAdam": optim.NAdam,
+    "NAdam, decay": partial(optim.NAdam, weight_decay=1e-3, momentum_decay=0.1),
+    "RAdam": optim.RAdam,
+    "RAdam, AdamW's decay": partial(optim.RAdam, betas=(0.8, 0.9), weight_decay=1e-3, decoupled_weight_decay=True),
     "Rprop": optim.Rprop,
 }
 OPTIMIZERS = [pytest.param(make, id=name) for name, make in VARIANTS.items()]
@@ -170,6 +177,36 @@ def adam_by_hand(
         yield p
 
 
+def nadam_by_hand(
+    p, gradients, *, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3, decoupled_weight_decay=False
+):  # fmt: skip
+    seen, momenta = [], [betas[0] * (1 - 0.96 ** (momentum_decay * t) / 2) for t in range(1, len(gradients) + 2)]
+    for t, g in enumerate(gradients, 1):
+        p, g = (p - lr * weight_decay * p, g) if decoupled_weight_decay else (p, g + weight_decay * p)
+        seen.append(g)
+        m, v = (math.fsum((1 - b) * b ** (t - s) * old**k for s, old in enumerate(seen, 1)) for k, b in enumerate(betas, 1))
+        now = (1 - momenta[t - 1]) * g / (1 - math.prod(momenta[:t]))
+        ahead = momenta[t] * m / (1 - math.prod(momenta[: t + 1]))
+        p -= lr * (now + ahead) / ((v / (1 - betas[1] ** t)) ** 0.5 + eps)
+        yield p
+
+
+def radam_by_hand(p, gradients, *, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled_weight_decay=False):
+    seen, longest = [], 2 / (1 - betas[1]) - 1
+    for t, g in enumerate(gradients, 1):
+        p, g = (p - lr * weight_decay * p, g) if decoupled_weight_decay else (p, g + weight_decay * p)
+        seen.append(g)
+        m, v = (math.fsum((1 - b) * b ** (t - s) * old**k for s, old in enumerate(seen, 1)) for k, b in enumerate(betas, 1))
+        correction = 1 - betas[1] ** t
+        length = longest - 2 * t * betas[1] ** t / correction
+        step = m / (1 - betas[0] ** t)
+        if length > 5:
+            part = (length - 4) / (longest - 4) * (length - 2) / (longest - 2) * longest / length
+            step *= math.sqrt(part) * math.sqrt(correction) / (math.sqrt(v) + eps)
+        p -= lr * step
+        yield p
+
+
 def rprop_by_hand(p, gradients, *, lr, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0)):
     size, before = lr, 0.0
     for g in gradients:
@@ -202,6 +239,12 @@ BY_HAND = [
     (optim.Adam, adam_by_hand, {"betas": (0.5, 0.7), "amsgrad": True}),
     (optim.AdamW, partial(adam_by_hand, decoupled=True, weight_decay=1e-2), {}),
     (optim.AdamW, partial(adam_by_hand, decoupled=True), {"betas": (0.7, 0.6), "weight_decay": 0.2, "amsgrad": True}),
+    (optim.NAdam, nadam_by_hand, {}),
+    (optim.NAdam, nadam_by_hand, {"betas": (0.7, 0.9), "eps": 1e-3, "weight_decay": 0.1, "momentum_decay": 0.3}),
+    (optim.NAdam, nadam_by_hand, {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    (optim.RAdam, radam_by_hand, {}),
+    (optim.RAdam, radam_by_hand, {"betas": (0.7, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    (optim.RAdam, radam_by_hand, {"betas": (0.7, 0.5), "weight_decay": 0.1, "decoupled_weight_decay": True}),
     (optim.Rprop, rprop_by_hand, {}),
     (optim.Rprop, rprop_by_hand, {"etas": (0.3, 1.5), "step_sizes": (0.02, 0.15)}),
 ]
@@ -227,7 +270,13 @@ def test_optimizers_are_their_formulas_written_out_for_one_number(kind: Any, by_
 
 def test_defaults_are_those_of_pytorch() -> None:
     w = rnn.Parameter([1.0])
-    assert {kind.__name__: kind([w]).options() for kind in (optim.SGD, optim.Adagrad, optim.RMSprop)} == {
+
+    def defaults(kind: Any) -> dict[str, Any]:
+        options = kind([w]).options()
+        assert not options.pop("maximize")
+        return options  # type: ignore[no-any-return]
+
+    assert {kind.__name__: defaults(kind) for kind in (optim.SGD, optim.Adagrad, optim.RMSprop)} == {
         "SGD": {"class": "SGD", "lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False},
         "Adagrad": {
             "class": "Adagrad", "lr": 1e-2, "lr_decay": 0, "weight_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10,
@@ -237,9 +286,14 @@ def test_defaults_are_those_of_pytorch() -> None:
         },
     }  # fmt: skip
     adam = {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0, "amsgrad": False}
-    assert optim.Adam([w]).options() == {"class": "Adam", **adam}
-    assert optim.AdamW([w]).options() == {"class": "AdamW", **adam, "weight_decay": 1e-2}
-    assert optim.Rprop([w]).options() == {"class": "Rprop", "lr": 1e-2, "etas": [0.5, 1.2], "step_sizes": [1e-6, 50]}
+    assert defaults(optim.Adam) == {"class": "Adam", **adam}
+    assert defaults(optim.AdamW) == {"class": "AdamW", **adam, "weight_decay": 1e-2}
+    assert defaults(optim.Rprop) == {"class": "Rprop", "lr": 1e-2, "etas": [0.5, 1.2], "step_sizes": [1e-6, 50]}
+    del adam["amsgrad"]
+    assert defaults(optim.RAdam) == {"class": "RAdam", **adam, "decoupled_weight_decay": False}
+    assert defaults(optim.NAdam) == {
+        "class": "NAdam", **adam, "lr": 2e-3, "momentum_decay": 4e-3, "decoupled_weight_decay": False
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
@@ -317,6 +371,9 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         adam, lambda a, b, c: AdamState(b, a, 3, c), {"betas": B, "eps": 1e-8, "weight_decay": 0.1, "amsgrad": True}
     ),
     "adamw": (adamw, lambda a, b, c: AdamState(b, a, 3), {"betas": B, "eps": 1e-8, "weight_decay": 0.1}),
+    "nadam": (nadam, lambda a, b, c: NAdamState(b, a, 3, c[0]), {"betas": B, "eps": 1e-8, "weight_decay": 0.1}),
+    "radam": (radam, lambda a, b, c: AdamState(b, a, 3), {"betas": B, "eps": 1e-8, "weight_decay": 0.1}),
+    "radam, rectified": (radam, lambda a, b, c: AdamState(b, a, 9), {"betas": (0.8, 0.9), "eps": 1e-8}),
     "rprop": (rprop, lambda a, b, c: RpropState(b, a), {"etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0)}),
 }  # fmt: skip
 
@@ -469,6 +526,138 @@ def test_a_learning_rate_schedule_in_numpy_keeps_the_dtype(kind: Any) -> None:
     optimizer.lr = 0.1 * np.cos(0.5)
     optimizer.step()
     assert w.dtype == np.float32
+
+
+# -- groups and the other direction --------------------------------------------------------------------------------------
+
+
+def after_steps(optimizer: rnn.Optimizer, parameters: list[rnn.Parameter], sign: float = 1.0) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        for p in parameters:
+            p.grad = sign * rng.normal(size=p.shape)
+        optimizer.step()
+    return [p.data for p in parameters]
+
+
+def some() -> list[rnn.Parameter]:
+    return [rnn.Parameter(np.ones(shape)) for shape in [(2, 3), (3,), ()]]
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_maximize_is_a_step_along_the_other_gradient(kind: Any) -> None:
+    up, down = some(), some()
+    for a, b in zip(after_steps(kind(up, maximize=True), up), after_steps(kind(down), down, -1.0), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_groups_are_optimizers_next_to_each_other(kind: Any) -> None:
+    both, alone = some(), some()
+    options: dict[str, Any] = {"lr": 0.02, "maximize": True}
+    grouped = kind([{"params": both[:2]}, {"params": both[2], **options}], lr=0.05)
+    first, second = kind(alone[:2], lr=0.05), kind(alone[2:], **options)
+    found = after_steps(grouped, both)
+    for p in alone:
+        p.grad = None
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        for p in alone:
+            p.grad = rng.normal(size=p.shape)
+        first.step()
+        second.step()
+    for a, p in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(a, p.data)
+    assert [group.lr for group in grouped.param_groups] == [0.05, 0.02]
+    grouped.zero_grad()
+    assert all(p.grad is None for p in both)
+
+    new = some()
+    again = kind([{"params": new[:2]}, {"params": new[2:]}])
+    state = grouped.state_dict()
+    again.load_state_dict({"arrays": state["arrays"], "options": json.loads(json.dumps(state["options"]))})
+    assert again.state_dict()["options"] == state["options"]
+    for p, q in zip(new, both, strict=True):
+        p.data = q.data
+    for a, b in zip(after_steps(again, new), after_steps(grouped, both), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_option_of_all_groups_is_set_and_read_on_the_optimizer() -> None:
+    a, b = rnn.Parameter([1.0]), rnn.Parameter([2.0])
+    optimizer = rnn.Adam([{"params": [a], "lr": 0.1}, {"params": [b], "lr": 0.2}], eps=0.5)
+    assert optimizer.eps == 0.5
+    with pytest.raises(AttributeError, match=r"lr is not the same for all groups, \[0\.1, 0\.2\]; read that of one, optimizer"):
+        _ = optimizer.lr
+    optimizer.lr = 0.3
+    assert [group.lr for group in optimizer.param_groups] == [0.3, 0.3]
+    with pytest.raises(ValueError, match=r"eps is -1; it must be a number that is not negative"):
+        optimizer.eps = -1
+    assert optimizer.eps == 0.5
+    assert repr(optimizer).startswith("Adam of 2 groups:\n  Adam(lr=0.3, ")
+    assert rnn.Adam([a, b]).param_groups[0].lr == 1e-3
+    with pytest.raises(AttributeError, match="'Adam' object has no attribute 'ls'"):
+        _ = optimizer.ls  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (lambda p: [{"params": p[:1]}, p[1]], TypeError, "dicts such as {'params': parameters, 'lr': 0.1}; here are both"),
+        (lambda p: [{"lr": 0.1}], ValueError, "a group is a dict with its parameters as 'params'; this one has ['lr']"),
+        (lambda p: [{"params": []}], ValueError, "an optimizer needs parameters: give it model.parameters()"),
+        (lambda p: [{"params": p}, {"params": p}], ValueError, "a parameter is given twice and would be updated twice"),
+        (lambda p: [{"params": p, "lr": -1}], ValueError, "lr is -1; it must be a number that is not negative"),
+        (lambda p: [{"params": p, "rate": 1}], TypeError, "Adam has no option rate; it has lr, "),
+        (lambda p: [{"params": [{"params": p}]}], TypeError, "takes the parameters of a model, model.parameters(), not dict"),
+        (lambda p: [{"params": [np.ones(3)]}], TypeError, "takes the parameters of a model, model.parameters(), not ndarray"),
+    ],
+)
+def test_groups_that_make_no_sense_are_refused(given: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        rnn.Adam(given(some()))
+
+
+def test_the_state_of_other_groups_is_refused() -> None:
+    p = some()
+    two = rnn.Adam([{"params": p[:1]}, {"params": p[1:]}])
+    for one, other, words in ((two, rnn.Adam(p), "2 groups .* has 1"), (rnn.Adam(p), two, "1 groups .* has 2")):
+        before = other.state_dict()["options"]
+        with pytest.raises(ValueError, match=f"this is the state of {words}"):
+            other.load_state_dict(one.state_dict())
+        assert other.state_dict()["options"] == before
+    state = two.state_dict()
+    state["options"]["groups"][1]["eps"] = -1
+    with pytest.raises(ValueError, match="eps is -1; it must be"):
+        two.load_state_dict(state)
+
+
+@pytest.mark.parametrize("kind", [rnn.Adam, partial(rnn.SGD, momentum=0.5), partial(rnn.RMSprop, momentum=0.5), rnn.NAdam])
+def test_a_compiled_step_of_groups_under_a_cycle_is_recorded_once(kind: Any) -> None:
+    def training(compiled: bool) -> tuple[list[np.ndarray], Any]:
+        model = rnn.Sequence(rnn.RNN(2, 3, dtype=float, rng=1), rnn.Linear(3, 2, dtype=float, rng=2))
+        p = model.parameters()
+        optimizer = kind([{"params": p[:2]}, {"params": p[2:], "weight_decay": 0.1}])
+        schedule = rnn.schedule.OneCycleLR(optimizer, [0.01, 0.03], 20)
+
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            loss = (model(x) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        run = mg.compile(step) if compiled else step
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            run(rng.normal(size=(3, 2, 2)))
+            schedule.step()
+        return [q.data for q in p], run
+
+    found, run = training(compiled=True)
+    for a, b in zip(found, training(compiled=False)[0], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
+    assert "1 programs" in repr(run)
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

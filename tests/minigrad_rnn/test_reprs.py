@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 import minigrad_rnn as rnn
 
-OPTIMIZERS = [rnn.SGD, rnn.Adagrad, rnn.Adam, rnn.AdamW, rnn.RMSprop, rnn.Rprop]
+OPTIMIZERS = [rnn.SGD, rnn.Adagrad, rnn.Adam, rnn.AdamW, rnn.NAdam, rnn.RAdam, rnn.RMSprop, rnn.Rprop]
 
 
 def optimizer(kind: Any = rnn.Adam) -> Any:
@@ -85,6 +85,9 @@ SCHEDULES: dict[str, Any] = {
     "LambdaLR": lambda: rnn.schedule.LambdaLR(optimizer(), lambda t: 1.0),
     "StepLR": lambda: rnn.schedule.StepLR(optimizer(), 3),
     "WarmupLR": lambda: rnn.schedule.WarmupLR(rnn.schedule.StepLR(optimizer(), 3)),
+    "CosineAnnealingWarmRestarts": lambda: rnn.schedule.CosineAnnealingWarmRestarts(optimizer(), 3),
+    "OneCycleLR": lambda: rnn.schedule.OneCycleLR(optimizer(), 0.1, 30),
+    "SequentialLR": lambda: sequence_of_two(optimizer()),
     "ReduceLROnPlateau": lambda: rnn.schedule.ReduceLROnPlateau(optimizer()),
     "Series": rnn.series.sunspots,
     "Task": rnn.tasks.hello,
@@ -108,6 +111,10 @@ OF_THE_ENGINE: dict[str, Any] = {
 
 def leaf() -> mg.Tensor:
     return mg.tensor(1.0, requires_grad=True)
+
+
+def sequence_of_two(optimizer: rnn.Optimizer) -> Any:
+    return rnn.schedule.SequentialLR(optimizer, [rnn.schedule.StepLR(optimizer, 3) for _ in range(2)], [4])
 
 
 def newton() -> Any:
@@ -179,7 +186,7 @@ def test_what_training_shows() -> None:
         "3 validations, 0.8 at least (after update 2)>"
     )
     assert repr(rnn.SGD([rnn.Parameter([1.0])], lr=0.1)) == (
-        "SGD(lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False) of 1 parameters"
+        "SGD(lr=0.1, maximize=False, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False) of 1 parameters"
     )
     assert repr(trained()).startswith("<Trainer of a Sequence with Adam, lr 0.001: <History of 3 updates: loss 1.")
     assert repr(rnn.tasks.hello().data().batch(0)) == "Batch(inputs (6, 1, 5) float32, targets (6, 1) int64)"

@@ -26,7 +26,10 @@ OPTIMIZERS: dict[str, Callable[[Any], rnn.Optimizer]] = {
     "RMSprop": lambda p: rnn.RMSprop(p, lr=0.01, centered=True, momentum=0.5),
     "Adam": lambda p: rnn.Adam(p, lr=0.01, amsgrad=True),
     "AdamW": lambda p: rnn.AdamW(p, lr=0.01, weight_decay=0.1),
+    "NAdam": lambda p: rnn.NAdam(p, lr=0.01, weight_decay=0.1),
+    "RAdam": lambda p: rnn.RAdam(p, lr=0.01, betas=(0.8, 0.9)),
     "Rprop": lambda p: rnn.Rprop(p, lr=0.01),
+    "groups": lambda p: rnn.Adam([{"params": p[:2]}, {"params": p[2:], "lr": 0.02, "betas": (0.8, 0.9)}], lr=0.01),
 }
 SCHEDULES: dict[str, Callable[[rnn.Optimizer], Any]] = {
     "none": lambda o: None,
@@ -37,6 +40,17 @@ SCHEDULES: dict[str, Callable[[rnn.Optimizer], Any]] = {
     "CosineAnnealingLR": lambda o: rnn.schedule.CosineAnnealingLR(o, T_max=8),
     "LambdaLR": lambda o: rnn.schedule.LambdaLR(o, lambda t: 1 / (1 + t)),
     "WarmupLR": lambda o: rnn.schedule.WarmupLR(rnn.schedule.StepLR(o, step_size=2), total_iters=4),
+    "CosineAnnealingWarmRestarts": lambda o: rnn.schedule.CosineAnnealingWarmRestarts(o, T_0=2, T_mult=2),
+    "OneCycleLR": lambda o: rnn.schedule.OneCycleLR(o, max_lr=0.2, total_steps=60),
+    "SequentialLR": lambda o: rnn.schedule.SequentialLR(
+        o,
+        [
+            rnn.schedule.OneCycleLR(o, 0.2, 60),
+            rnn.schedule.WarmupLR(rnn.schedule.StepLR(o, 2), total_iters=3),
+            rnn.schedule.LinearLR(o),
+        ],
+        [2, 7],
+    ),
     "ReduceLROnPlateau": lambda o: rnn.schedule.ReduceLROnPlateau(o, factor=0.5, patience=0),
 }
 

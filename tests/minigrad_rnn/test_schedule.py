@@ -1,5 +1,6 @@
 """Schedules by their formulas, what they save, and what they refuse. PyTorch's numbers are in test_optim_torch.py."""
 
+import copy
 import json
 import math
 import re
@@ -11,12 +12,15 @@ import pytest
 import minigrad_rnn as rnn
 from minigrad_rnn.schedule import (
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     ExponentialLR,
     LambdaLR,
     LinearLR,
     LRScheduler,
     MultiStepLR,
+    OneCycleLR,
     ReduceLROnPlateau,
+    SequentialLR,
     StepLR,
     WarmupLR,
 )
@@ -39,6 +43,9 @@ SCHEDULES: dict[str, Any] = {
     "CosineAnnealingLR": lambda o: CosineAnnealingLR(o, 30, 0.001),
     "WarmupLR": lambda o: WarmupLR(CosineAnnealingLR(o, 30, 0.001), 0.1, 4),
     "two warm-ups": lambda o: WarmupLR(WarmupLR(StepLR(o, 3), 0.5, 2), 0.1, 4),
+    "CosineAnnealingWarmRestarts": lambda o: CosineAnnealingWarmRestarts(o, 4, 2, 0.01),
+    "OneCycleLR": lambda o: OneCycleLR(o, 1.0, 50, pct_start=0.22, cycle_momentum=False, div_factor=10, three_phase=True),
+    "SequentialLR": lambda o: SequentialLR(o, [LinearLR(o, 0.1, 0.8, 7), ExponentialLR(o, 0.9), StepLR(o, 5, 0.5)], [9, 20]),
 }
 
 
@@ -67,6 +74,17 @@ def rates_by_hand(name: str, steps: int) -> list[float]:
         elif name == "WarmupLR":
             warm = [0.01, 0.0325, 0.055, 0.0775]
             rates.append(warm[t] if t < 4 else 0.001 + 0.099 * math.cos(math.pi * (t - 4) / 60) ** 2)
+        elif name == "CosineAnnealingWarmRestarts":
+            begin, length = next((b, n) for b, n in ((28, 32), (12, 16), (4, 8), (0, 4)) if t >= b)
+            rates.append(0.01 + 0.09 * math.cos(math.pi * (t - begin) / length / 2) ** 2)
+        elif name == "OneCycleLR":  # up to step 10, down to step 20, out at step 49
+            low, high, share = (0.1, 1.0, 1 - t / 10) if t <= 10 else (0.1, 1.0, t / 10 - 1)
+            if t > 20:
+                low, high, share = 1e-5, 0.1, (t - 20) / 29
+            rates.append(low + (high - low) * math.cos(math.pi * share / 2) ** 2)
+        elif name == "SequentialLR":
+            line = 0.01 + 0.01 * t if t < 7 else 0.08
+            rates.append(line if t < 9 else 0.1 * 0.9 ** (t - 9) if t < 20 else 0.1 * 0.5 ** ((t - 20) // 5))
         else:
             warm = [0.01, 0.0325, 0.055, 0.0775, 0.05, 0.075]
             rates.append(warm[t] if t < 6 else 0.1 ** (1 + (t - 6) // 3))
@@ -106,6 +124,49 @@ def test_float32_stays_float32_under_a_schedule() -> None:
         optimizer.step()
         schedule.step()
     assert w.dtype == optimizer.states[0].m.dtype == np.float32
+
+
+def test_a_rate_set_by_hand_is_a_new_beginning() -> None:
+    optimizer = optimizer_of(0.5)
+    schedule = ExponentialLR(optimizer, 0.5)
+    schedule.step()
+    assert StepLR(optimizer, 3).base_lrs == (0.5,)
+    optimizer.lr = 0.25
+    assert StepLR(optimizer, 3).base_lrs == (0.25,)
+
+
+def test_groups_each_have_the_schedule_from_their_own_rate() -> None:
+    for name, make in SCHEDULES.items():
+        optimizer = rnn.SGD([{"params": [rnn.Parameter([1.0])], "lr": lr} for lr in (0.1, 0.3)])
+        alone = [optimizer_of(lr) for lr in (0.1, 0.3)]
+        schedules = [make(o) for o in (optimizer, *alone)]
+        for _ in range(30):
+            assert [group.lr for group in optimizer.param_groups] == [o.lr for o in alone], name
+            for schedule in schedules:
+                schedule.step()
+        new = rnn.SGD([{"params": [rnn.Parameter([1.0])]} for _ in range(2)])
+        again = make(new)
+        again.load_state_dict(json.loads(json.dumps(schedules[0].state_dict())))
+        assert [group.lr for group in new.param_groups] == [o.lr for o in alone], name
+        with pytest.raises(ValueError, match="has length 2; this optimizer has 1 groups of parameters"):
+            make(optimizer_of()).load_state_dict(schedules[0].state_dict())
+
+
+def test_a_cycle_moves_the_momentum_too_and_saves_it() -> None:
+    for optimizer in (rnn.SGD([rnn.Parameter([1.0])], momentum=0.5), rnn.Adam([rnn.Parameter([1.0])])):
+        schedule = OneCycleLR(optimizer, 1.0, 11, pct_start=0.5, anneal_strategy="linear", base_momentum=0.1, max_momentum=0.9)
+        seen = []
+        for _ in range(11):
+            o: Any = optimizer
+            seen.append(o.betas[0] if isinstance(o, rnn.Adam) else o.momentum)
+            schedule.step()
+        np.testing.assert_allclose(seen[:5], 0.9 - 0.8 * np.arange(5) / 4.5, rtol=1e-12)
+        np.testing.assert_allclose(seen[5:], 0.1 + 0.8 * (np.arange(5, 11) - 4.5) / 5.5, rtol=1e-12)
+        again = copy.deepcopy(optimizer)
+        schedule.load_state_dict({**schedule.state_dict(), "last_epoch": 3})
+        assert again.options() != optimizer.options()
+        again.load_state_dict(optimizer.state_dict())
+        assert again.options() == optimizer.options()
 
 
 # -- plateaus ----------------------------------------------------------------------------------------------------------
@@ -259,7 +320,7 @@ def test_a_warm_up_or_plateau_that_does_not_fit_changes_nothing() -> None:
         assert (warm.state_dict(), optimizer.lr) == (before, 0.05)
     plateau = ReduceLROnPlateau(optimizer)
     before = plateau.state_dict()
-    for wrong in ({**before, "lr": -1.0, "patience": 3}, {**before, "best": "x"}, {**before, "mode": "least"}):
+    for wrong in ({**before, "lrs": [-1.0], "patience": 3}, {**before, "best": "x"}, {**before, "mode": "least"}):
         with pytest.raises(ValueError, match=r"lr is -1\.0|best is 'x'; it must be a number, or None|mode is 'least'"):
             plateau.load_state_dict(wrong)
         assert plateau.state_dict() == before
@@ -283,6 +344,36 @@ def test_a_warm_up_or_plateau_that_does_not_fit_changes_nothing() -> None:
         (lambda o: ReduceLROnPlateau(o, "least"), "mode is 'least'; it must be 'min' or 'max'"),
         (lambda o: ReduceLROnPlateau(o, factor=1.0), "factor is 1.0; it must be a number, at least 0 and less than 1"),
         (lambda o: WarmupLR(StepLR(o, 2), total_iters=0), "total_iters is 0; it must be a whole number, at least 1"),
+        (lambda o: CosineAnnealingWarmRestarts(o, 0), "T_0 is 0; it must be a whole number, at least 1"),
+        (lambda o: CosineAnnealingWarmRestarts(o, 2, 1.5), "T_mult is 1.5; it must be a whole number, at least 1"),
+        (
+            lambda o: OneCycleLR(o, 1.0),
+            "a cycle needs total_steps, or epochs and steps_per_epoch; here epochs is None, steps_per_epoch None",
+        ),
+        (lambda o: OneCycleLR(o, -1.0, 9), "max_lr are [-1.0]; they must be numbers that are not negative"),
+        (
+            lambda o: OneCycleLR(o, [1.0, 2.0], 9),
+            "max_lr has length 2; this optimizer has 1 groups of parameters, give one for each",
+        ),
+        (lambda o: OneCycleLR(o, 1.0, 9, pct_start=1.5), "pct_start is 1.5; it must be a number from 0 to 1"),
+        (lambda o: OneCycleLR(o, 1.0, 9, anneal_strategy="step"), "anneal_strategy is 'step'; it must be 'cos' or 'linear'"),
+        (lambda o: OneCycleLR(o, 1.0, 9, div_factor=0), "div_factor is 0; it must be a number greater than 0"),
+        (
+            lambda o: OneCycleLR(rnn.Rprop([rnn.Parameter([1.0])]), 1.0, 9),
+            "Rprop has no momentum and no betas; give cycle_momentum=False",
+        ),
+        (
+            lambda o: OneCycleLR(o, 1.0, 9, cycle_momentum=False).rate(10),
+            "this is step 10 of a cycle of 9 steps; make it with more total_steps",
+        ),
+        (
+            lambda o: SequentialLR(o, [StepLR(o, 2)], [3]),
+            "there are 1 schedulers and 1 milestones; there is one milestone between each two schedulers",
+        ),
+        (
+            lambda o: SequentialLR(o, [StepLR(optimizer_of(), 2)], []),
+            "the schedules of a sequence are of its optimizer; one of these is of another",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make: Any, message: str) -> None:
@@ -297,6 +388,9 @@ def test_what_is_not_an_optimizer_a_function_or_a_schedule_is_refused() -> None:
         LambdaLR(optimizer_of(), 0.5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"comes before a schedule .*, not ReduceLROnPlateau; .* there is LinearLR"):
         WarmupLR(ReduceLROnPlateau(optimizer_of()))  # type: ignore[arg-type]
+    o = optimizer_of()
+    with pytest.raises(TypeError, match=r"a sequence is of schedules whose rate depends .*, not ReduceLROnPlateau"):
+        SequentialLR(o, [StepLR(o, 3), ReduceLROnPlateau(o)], [4])  # type: ignore[list-item]
     begun = StepLR(optimizer_of(), 3)
     begun.step()
     with pytest.raises(ValueError, match="before a schedule that has not begun; this one is at step 1"):

@@ -18,6 +18,9 @@ OPTIMIZERS = [
     lambda p: rnn.Adam(p, lr=0.02),
     lambda p: rnn.AdamW(p, lr=0.02, amsgrad=True),
     lambda p: rnn.Rprop(p, lr=0.01),
+    lambda p: rnn.NAdam(p, lr=0.02, weight_decay=0.01),
+    lambda p: rnn.RAdam(p, lr=0.02, betas=(0.8, 0.9), maximize=True),
+    lambda p: rnn.Adam([{"params": p[:2]}, {"params": p[2:], "lr": 0.05, "weight_decay": 0.01}], lr=0.01),
 ]
 
 
