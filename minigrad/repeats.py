@@ -200,7 +200,8 @@ class Record:
             sources = self.sources(rows)
             first += 1  # the stretch may begin with an op of the code before the loop
         if sources is not None and step_of(self.ops[first - 1]) is None:
-            move = self.later(rows[0], sources, (end - first + 1) % p)
+            rest = (end - first + 1) % p
+            move = self.later(rows[0], sources, rest) if rest else 0
             if move and (fewer := (end - first + 1 - move) // p) >= LEAST:
                 moved = iterations(first - 1 + move, p, fewer)
                 better = self.sources(moved)
