@@ -192,7 +192,8 @@ class Record:
                 yield rows, sources
 
     def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
-        """Cut a stretch into equal iterations: where t changes, else where the fewest values pass from one to the next."""
+        """Cut a stretch into equal iterations: where t changes, else at its beginning if it ends with a whole iteration, else
+        where the fewest values pass from one to the next."""
         sources = None
         first, end = self.turn(start, end, p)
         while sources is None and first < start + p and (end - first) // p >= LEAST:
@@ -201,7 +202,7 @@ class Record:
             first += 1  # the stretch may begin with an op of the code before the loop
         if sources is not None and step_of(self.ops[first - 1]) is None:
             rest = (end - first + 1) % p
-            move = self.later(rows[0], sources, rest) if rest and not self.other_weight(end, end - p) else 0
+            move = self.later(rows[0], sources, rest) if rest else 0
             if move and (fewer := (end - first + 1 - move) // p) >= LEAST:
                 moved = iterations(first - 1 + move, p, fewer)
                 better = self.sources(moved)
@@ -215,18 +216,12 @@ class Record:
         carried = {place: what[0][0] for place, (kind, *what) in sources.items() if kind == CARRIED}
         last = max((j for (i, _), j in carried.items() if i != j), default=0)
         begins = row[0] == 0 or self.words[row[0] - 1] not in self.words[row]
-        if begins and last >= rest and all(self.reads[self.starts[row[i]] + k] < 0 for i, k in carried):
-            return rest
         live = alive(sources, len(row))
+        begins = begins and last >= rest and live[rest] <= live[0]
+        if begins and all(self.reads[self.starts[row[i]] + k] < 0 for i, k in carried):
+            return rest
         move = int(np.argmin(live))
         return move if live[move] < live[0] else 0
-
-    def other_weight(self, op: int, like: int) -> bool:
-        """Whether an op differs from another only in its weight."""
-        if op == self.n or self.words[op] != self.words[like]:
-            return False
-        new, old = (slice(self.starts[i], self.starts[i + 1]) for i in (op, like))
-        return bool(((self.reads[new] != self.reads[old]) & (self.reads[old] < 0) & self.firm[old]).any())
 
     def turn(self, start: int, end: int, p: int) -> tuple[int, int]:
         """If each iteration has one t, move the ends of the stretch to where t changes."""
