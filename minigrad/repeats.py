@@ -192,7 +192,8 @@ class Record:
                 yield rows, sources
 
     def cut(self, start: int, end: int, p: int) -> tuple[np.ndarray, Sources | None]:
-        """Cut a stretch into equal iterations: where t changes, else where the fewest values pass from one to the next."""
+        """Cut a stretch into equal iterations: where t changes, else at its beginning if it ends with a whole iteration, else
+        where the fewest values pass from one to the next."""
         sources = None
         first, end = self.turn(start, end, p)
         while sources is None and first < start + p and (end - first) // p >= LEAST:
@@ -200,7 +201,8 @@ class Record:
             sources = self.sources(rows)
             first += 1  # the stretch may begin with an op of the code before the loop
         if sources is not None and step_of(self.ops[first - 1]) is None:
-            move = self.later(rows[0], sources, (end - first + 1) % p)
+            rest = (end - first + 1) % p
+            move = self.later(rows[0], sources, rest) if rest else 0
             if move and (fewer := (end - first + 1 - move) // p) >= LEAST:
                 moved = iterations(first - 1 + move, p, fewer)
                 better = self.sources(moved)
@@ -214,9 +216,10 @@ class Record:
         carried = {place: what[0][0] for place, (kind, *what) in sources.items() if kind == CARRIED}
         last = max((j for (i, _), j in carried.items() if i != j), default=0)
         begins = row[0] == 0 or self.words[row[0] - 1] not in self.words[row]
-        if begins and last >= rest and all(self.reads[self.starts[row[i]] + k] < 0 for i, k in carried):
-            return rest
         live = alive(sources, len(row))
+        begins = begins and last >= rest and live[rest] <= live[0]
+        if begins and all(self.reads[self.starts[row[i]] + k] < 0 for i, k in carried):
+            return rest
         move = int(np.argmin(live))
         return move if live[move] < live[0] else 0
 
@@ -498,7 +501,7 @@ class Growth:
         if first and step_of(self.record.ops[self.core[0, 0]]) is None:
             live = alive(sources, len(self.order))
             for c in range(first, 0, -1):
-                if live[c] <= live[0] and 3 * (rows[-1, c:] >= 0).sum() < self.p:
+                if live[c] <= live[0] and (rows[-1, c:] >= 0).sum() < min(self.p / 3, (rows[0] >= 0).sum()):
                     return np.hstack([rows[:-1, c:], rows[1:, :c]])
         return rows[1:] if self.short else rows
 
@@ -539,7 +542,7 @@ class Growth:
         known = sum(slot < self.core.shape[1] for slot in new.values())
         goes_on = on < 0 or not self.path.isdisjoint(new.values())
         enough = bool(new) and goes_on and self.holds(on, window[begin:span], known, span - len(old) - len(new))
-        if not enough or other_weights(clash, order, new):
+        if not enough or self.other_weights(window, clash, order, new):
             begin = next(i for i in range(len(window) + 1) if i not in old)
             self.take(n, on, window[:begin], old)
             return False
@@ -595,6 +598,14 @@ class Growth:
         reads = np.concatenate([record.reads[record.starts[op] : record.starts[op + 1]] for op in later])
         return bool(((reads >= earlier.min()) & (reads < later.min())).any())
 
+    def other_weights(self, window: np.ndarray, clash: np.ndarray, order: list[int], new: dict[int, int]) -> bool:
+        """Whether an op among the new ones, or one that they read, would fit a free slot but for its weight. Then this is
+        another layer, or the end of another loop."""
+        operands = {x for i in new for x in self.record.reads[slice(*self.record.starts[window[i] + np.arange(2)])].tolist()}
+        left = [i for i, op in enumerate(window.tolist()) if i not in new and (i < max(new) or op in operands)]
+        taken = {*new.values()}
+        return bool(clash[left][:, [c for c, slot in enumerate(order) if slot not in taken]].any())
+
     def take(self, n: int, on: int, window: np.ndarray, slots: dict[int, int]) -> None:
         """Put ops into iteration n. An op without a slot gets a new one."""
         step = self.steps.setdefault(n, {})
@@ -615,13 +626,6 @@ class Growth:
 
 def carries(sources: Sources) -> bool:
     return any(kind == CARRIED for kind, *_ in sources.values())
-
-
-def other_weights(clash: np.ndarray, order: list[int], new: dict[int, int]) -> bool:
-    """Whether an op would fit a free slot but for its weight. Then this is another layer."""
-    taken = {*new.values()}
-    free = [c for c, slot in enumerate(order) if slot not in taken]
-    return bool(clash[[i for i in range(max(new)) if i not in new]][:, free].any())
 
 
 def aligned(fit: np.ndarray, turn: int, cost: int) -> list[tuple[int, int]]:

@@ -180,6 +180,29 @@ def test_random_programs_are_given_back(program):
         check(mg.loops(nodes), nodes)
 
 
+# -- two loops, one after the other ----------------------------------------------------------------------------
+
+
+SEQ2SEQ = {
+    "kind": ["rnn", "lstm", "gru"],
+    "attention": [None, "before", "after", "last"],
+    "feed": ["own", "learnt", "forced"],
+    **{key: [False, True] for key in ("bias", "bridge", "added", "trainable", "tied")},
+}
+
+
+@settings(max_examples=2 * examples)
+@given(st.integers(3, 20), st.integers(3, 20), st.fixed_dictionaries({k: st.sampled_from(v) for k, v in SEQ2SEQ.items()}))
+def test_an_encoder_and_a_decoder_have_the_iterations_that_their_code_has(T, S, options):
+    loss, _, ends = PROGRAMS["seq2seq"](T, S, **options)
+    nodes = [node for node in mg.Graph(loss) if node.op is not None]
+    run = [[[node for node in nodes if a < node.number < b] for a, b in itertools.pairwise(each)] for each in ends]
+    found = mg.loops(loss).loops
+    assert [[list(step.values()) for step in loop.iterations] for loop in found] == run
+    for loop in found:
+        law(loop)
+
+
 # -- without scopes --------------------------------------------------------------------------------------------
 
 

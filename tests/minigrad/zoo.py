@@ -353,6 +353,72 @@ def an_inner_loop_of_one_two_three(T):
     return loss
 
 
+# -- an encoder and a decoder ----------------------------------------------------------------------------------
+
+
+def cell_by_hand(kind: str, inputs: int, bias: bool, seed: int) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
+    names = {"rnn": "n", "lstm": "ifon", "gru": "rzn"}[kind]
+    W, U = ({g: weight(n, H, seed=seed + 9 * n + k) for k, g in enumerate(names)} for n in (inputs, H))
+    b = {g: weight(H, seed=seed + k) for k, g in enumerate(names)}
+
+    def gate(g: str, x: Any, h: Any) -> Any:
+        z = x @ W[g] + h @ U[g]
+        return z + b[g] if bias else z
+
+    def step(x: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        h = state[0]
+        opened = [mg.sigmoid(gate(g, x, h)) for g in names[:-1]]
+        n = np.tanh(gate("n", x, opened[0] * h if kind == "gru" else h))
+        if kind == "lstm":
+            c = opened[1] * state[1] + opened[0] * n
+            return opened[2] * np.tanh(c), c
+        return (n if kind == "rnn" else (1 - opened[1]) * n + opened[1] * h,)
+
+    return step
+
+
+def seq2seq(
+    T: int, S: int, kind="rnn", attention=None, feed="own", bias=False, bridge=False, added=True, trainable=False, tied=False
+) -> tuple[Any, list[list[mg.Tensor]], list[list[int]]]:
+    """A loss, the states h of the encoder and of the decoder, and the numbers of nodes between which each iteration lies."""
+    x, target = inputs(T, trainable), np.random.default_rng(2).normal(size=(S, B, O))
+    width = O + H * (attention in ("before", "last"))
+    encoder, decoder = cell_by_hand(kind, D, bias, 100), cell_by_hand(kind, width, bias, 200)
+    V, A, scale = weight(H * (1 + (attention == "after")), O, seed=300), weight(H, H, seed=301), weight(D, seed=302)
+    states: tuple[list[mg.Tensor], list[mg.Tensor]] = ([], [])
+    ends: tuple[list[int], list[int]] = ([], [])
+
+    def mark(which: int) -> None:
+        ends[which].append(mg.tensor(0.0, requires_grad=True)._node.number)
+
+    def context(h: Any) -> Any:
+        p = mg.softmax((memory * h[:, None]).sum(-1), axis=1)
+        return (p[:, :, None] * memory).sum(1)
+
+    state = tuple(weight(B, H, seed=400 + k) if trainable else start() for k in range(1 + (kind == "lstm")))
+    for t in range(T):
+        mark(0)
+        state = encoder(x[t] * scale if tied else x[t], state)
+        states[0].append(state[0])
+    mark(0)
+    memory, last = np.stack(states[0], axis=1) if attention in ("before", "after") else None, state[0]
+    state = tuple(np.tanh(s @ A) for s in state) if bridge else state
+    y, outputs, loss = weight(B, O, seed=500) if feed == "learnt" else np.zeros((B, O)), [], 0
+    for k in range(S):
+        mark(1)
+        z = y * scale if tied else y
+        if width > O:
+            z = np.concatenate([z, last if attention == "last" else context(state[0])], axis=1)
+        state = decoder(z, state)
+        states[1].append(state[0])
+        out = np.concatenate([state[0], context(state[0])], axis=1) if attention == "after" else state[0]
+        outputs.append(out @ V)
+        y = target[k] if feed == "forced" else outputs[-1]
+        loss = loss + ((outputs[-1] - target[k]) ** 2).sum() if added else loss
+    mark(1)
+    return loss if added else ((np.stack(outputs) - target) ** 2).sum(), list(states), list(ends)
+
+
 # -- other recurrences -----------------------------------------------------------------------------------------
 
 

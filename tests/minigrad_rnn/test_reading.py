@@ -14,6 +14,7 @@ from minigrad_rnn import gradient_flow
 
 OWN = runpy.run_path(str(Path(__file__).with_name("own_loops.py")))
 PROGRAMS, elman, data, weights = (OWN[name] for name in ("PROGRAMS", "elman", "data", "weights"))
+seq2seq = runpy.run_path(str(Path(__file__).parents[1] / "minigrad" / "zoo.py"))["seq2seq"]
 BATCH, IN, HIDDEN, OUT = (OWN[name] for name in ("BATCH", "IN", "HIDDEN", "OUT"))
 
 
@@ -159,6 +160,15 @@ def test_a_decoder_goes_on_where_its_encoder_has_ended():
     expected = [flow.matrix["g"][1][range(6 + d, 11), range(6, 11 - d)].sum() for d in range(5)]
     here = [flow.matrix["g"][1][range(6 + d, 11), range(6 + d, 11)].sum() for d in range(5)]
     np.testing.assert_allclose(flow.decay()[:5], np.divide(expected, here), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("T", "S"), [(4, 4), (5, 12), (12, 5)])
+@pytest.mark.parametrize("attention", [None, "before"])
+def test_the_flow_through_a_decoder_and_its_encoder_is_the_gradient_of_each_state(attention, T, S):
+    loss, (hs, ss), _ = seq2seq(T, S, attention=attention)
+    flow = gradient_flow(loss, names={"h": hs[-1], "s": ss[-1]})
+    for name, states, layer, steps in (("h", hs, 0, range(T)), ("s", ss, 1, range(T, T + S))):
+        np.testing.assert_allclose(flow.norms[name][layer, steps], norms_of(loss, states), rtol=1e-10)
 
 
 def test_a_verdict_says_where_the_gradient_is_cut():
