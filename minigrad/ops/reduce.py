@@ -11,10 +11,8 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..standin import Standin, decide, primitive
 from ..tensor import Tensor, plain
-from .elementwise import (  # isort: skip
-    add, astype, divide, fmax, fmin, hypot, logaddexp, logaddexp2, maximum, minimum, multiply, sqrt, subtract,
-)  # fmt: skip
-from .elementwise import where as pick
+from . import elementwise
+from .elementwise import astype, divide, multiply, sqrt, subtract
 from .kinds import REAL, Domain, Op, at_least_single, by_way_of_single, floating, general, linear, shape_of
 from .shape import as_array, broadcast_to, concatenate, plain_array, reshape, transpose
 
@@ -72,7 +70,7 @@ def mean_of(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
 
 def masked(x: Any, where: Any, filler: Any) -> Any:
     """x with `filler` in place of what `where` leaves out."""
-    return x if where is True else pick(mask_of(where, x.shape), x, filler)
+    return x if where is True else elementwise.where(mask_of(where, x.shape), x, filler)
 
 
 def mask_of(where: Any, shape: tuple[int, ...]) -> Any:
@@ -153,7 +151,9 @@ def std_where(x: Any, axis: Axis, dtype: Any, ddof: float, keepdims: bool, where
         ends = [f(plain(x), axis=axis, keepdims=keepdims, initial=i, where=mask_of(where, x.shape))
                 for f, i in ((np.max, -np.inf), (np.min, np.inf))]  # fmt: skip
         zero = zero | np.equal(*ends)
-    return in_dtype(pick(zero, 0, sqrt(pick(zero, 1, square))), result if mean is None else square.dtype)
+    return in_dtype(
+        elementwise.where(zero, 0, sqrt(elementwise.where(zero, 1, square))), result if mean is None else square.dtype
+    )
 
 
 def in_dtype(x: Any, dtype: Any) -> Any:
@@ -340,7 +340,7 @@ def sum(
     if out is not None:
         raise not_taken("sum", out=out)
     if not (dtype is initial is None and where is True):
-        return folded(sum_op, add, 0, x, axis, dtype, keepdims, initial, where)
+        return folded(sum_op, elementwise.add, 0, x, axis, dtype, keepdims, initial, where)
     return sum_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
@@ -377,7 +377,7 @@ def max(
     if out is not None:
         raise not_taken("max", out=out)
     if initial is not None or where is not True:
-        return extreme(max_op, maximum, x, axis, keepdims, initial, where)
+        return extreme(max_op, elementwise.maximum, x, axis, keepdims, initial, where)
     return max_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
@@ -393,7 +393,7 @@ def min(
     if out is not None:
         raise not_taken("min", out=out)
     if initial is not None or where is not True:
-        return extreme(min_op, minimum, x, axis, keepdims, initial, where)
+        return extreme(min_op, elementwise.minimum, x, axis, keepdims, initial, where)
     return min_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
@@ -668,8 +668,8 @@ OPS = [sum_op, mean_op, max_op, min_op, prod_op, cumsum_op, cumprod_op, var_op, 
 ACCUMULATIONS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: cumsum, np.multiply: cumprod,
     **{
-        getattr(np, f.op.name): functools.partial(accumulate, f)
-        for f in (maximum, minimum, fmax, fmin, logaddexp, logaddexp2, hypot)
+        getattr(np, name): functools.partial(accumulate, getattr(elementwise, name))
+        for name in ("maximum", "minimum", "fmax", "fmin", "logaddexp", "logaddexp2", "hypot")
     },
 }  # fmt: skip
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
