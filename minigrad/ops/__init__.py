@@ -38,7 +38,8 @@ from .shape import (
     vsplit, vstack,
 )  # fmt: skip
 from .statistics import (
-    corrcoef, cov, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar, percentile, quantile,
+    corrcoef, cov, nancumprod, nancumsum, nanmax, nanmean, nanmedian, nanmin, nanpercentile, nanprod, nanquantile, nanstd,
+    nansum, nanvar, percentile, quantile,
 )  # fmt: skip
 
 FAMILIES = (elementwise, reduce, shape, linalg, linalg_functions, nn)
@@ -86,11 +87,11 @@ __all__ = [  # noqa: RUF022
     "full_like", "gelu", "getitem", "gradient", "hsplit", "hstack", "hypot", "inner", "interp", "kron", "linear",
     "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logsumexp", "matmul",
     "matrix_transpose", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod", "moveaxis",
-    "multiply", "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
-    "nanvar", "negative", "outer", "pad", "partition", "percentile", "permute_dims", "positive", "power", "prod",
-    "ptp", "quantile", "rad2deg", "ravel", "real", "reciprocal", "relu", "remainder", "repeat", "reshape", "roll",
-    "rollaxis", "rot90", "select", "sigmoid", "sign", "silu", "sin", "sinc", "sinh", "softmax", "softplus", "sort",
-    "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "swapaxes", "take", "take_along_axis",
-    "tan", "tanh", "tensordot", "tile", "trace", "transpose", "trapezoid", "tril", "triu", "unstack", "var", "vdot",
-    "vecdot", "vsplit", "vstack", "where",
+    "multiply", "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile",
+    "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "negative", "outer", "pad", "partition", "percentile",
+    "permute_dims", "positive", "power", "prod", "ptp", "quantile", "rad2deg", "ravel", "real", "reciprocal", "relu",
+    "remainder", "repeat", "reshape", "roll", "rollaxis", "rot90", "select", "sigmoid", "sign", "silu", "sin", "sinc",
+    "sinh", "softmax", "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum",
+    "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "trapezoid",
+    "tril", "triu", "unstack", "var", "vdot", "vecdot", "vsplit", "vstack", "where",
 ]  # fmt: skip

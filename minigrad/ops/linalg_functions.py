@@ -582,7 +582,7 @@ def trace(x: Any, *, offset: int = 0, dtype: Any = None) -> Any:
     >>> minigrad.linalg.trace(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]])).item()
     5.0
     """
-    return np.sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
+    return shape.trace(x, offset, -2, -1, dtype)
 
 
 def outer(x: Any, y: Any) -> Any:

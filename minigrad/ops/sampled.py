@@ -78,7 +78,7 @@ def slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
     if edge_order == 2:
         first = first - h[:1] * (steep[..., 1:2] - steep[..., :1]) / (h[:1] + h[1:2])
         last = last + h[-1:] * (steep[..., -1:] - steep[..., -2:-1]) / (h[-1:] + h[-2:-1])
-    return moveaxis(concatenate([first, inner, last], -1), -1, axis)
+    return moveaxis(in_dtype(concatenate([first, inner, last], -1), f.dtype), -1, axis)
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:

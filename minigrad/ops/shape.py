@@ -607,14 +607,14 @@ def diag(x: Any, k: int = 0) -> Any:
     return scatter([x], [(i + max(-k, 0), i + max(k, 0))], (n, n))
 
 
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
     """The sum along a diagonal, of every matrix along two axes. As ``np.trace``.
 
     >>> import minigrad
     >>> minigrad.trace(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]])).item()
     5.0
     """
-    return np.sum(diagonal(x, offset, axis1, axis2), axis=-1)
+    return np.sum(diagonal(x, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 def below(x: Any, k: int) -> Any:
@@ -764,14 +764,16 @@ def unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
     return tuple([x[(*(slice(None),) * axis, i)] for i in range(x.shape[axis])])
 
 
-def copy(x: Any) -> Any:
+def copy(x: Any, order: str = "K") -> Any:
     """The same values in another tensor or array, through which the gradient flows back. As ``np.copy``.
+
+    `order` is the layout in memory of an array; a tensor has none that matters.
 
     >>> import minigrad
     >>> minigrad.copy(minigrad.tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    return reshape(x, shape_of(x)) if isinstance(x, Tensor) else np.array(x)
+    return reshape(x, shape_of(x)) if isinstance(x, Tensor) else np.array(x, order=order)  # type: ignore[call-overload]
 
 
 def real(x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from ..standin import decide
 from ..tensor import plain
 from .elementwise import astype, divide, multiply, sqrt, where
-from .kinds import floating, shape_of
+from .kinds import floating
 from .linalg import matmul
 from .reduce import (
     Axis,
@@ -24,12 +25,13 @@ from .reduce import (
     min,
     normalized,
     not_taken,
+    one_of,
     prod,
     std,
     sum,
     var,
 )
-from .shape import as_array, atleast_2d, concatenate, diagonal, reshape, sort, transpose
+from .shape import as_array, atleast_2d, concatenate, diagonal, reshape, sort, take_along_axis, transpose
 
 
 def present(x: Any, where: Any) -> Any:
@@ -95,7 +97,8 @@ def nanvar(
     1.0
     """
     x = as_array(x)
-    return var(x, axis, dtype, out, ddof, keepdims, where=present(x, where), mean=mean, correction=correction)
+    here, ddof = present(x, where), one_of(ddof, correction)
+    return of_enough(var(x, axis, dtype, out, ddof, keepdims, where=here, mean=mean), here, axis, ddof, keepdims)
 
 
 def nanstd(
@@ -109,7 +112,13 @@ def nanstd(
     1.0
     """
     x = as_array(x)
-    return std(x, axis, dtype, out, ddof, keepdims, where=present(x, where), mean=mean, correction=correction)
+    here, ddof = present(x, where), one_of(ddof, correction)
+    return of_enough(std(x, axis, dtype, out, ddof, keepdims, where=here, mean=mean), here, axis, ddof, keepdims)
+
+
+def of_enough(found: Any, here: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
+    """NaN in place of what has no degrees of freedom; without NaN among the elements it is infinite or NaN, as in NumPy."""
+    return where(np.sum(here, axis=axis, keepdims=keepdims) <= ddof, np.nan, found)
 
 
 def nanmax(
@@ -191,26 +200,32 @@ def quantile(
     >>> y.item(), x.grad.tolist()
     (1.5, [0.0, 0.5, 0.5])
     """
+    return quantile_of("quantile", x, q, axis, out, method, keepdims, skip=False)
+
+
+def quantile_of(name: str, x: Any, q: Any, axis: Axis, out: Any, method: str, keepdims: bool, *, skip: bool) -> Any:
     if out is not None:
-        raise not_taken("quantile", out=out)
+        raise not_taken(name, out=out)
     if method != "linear":
-        raise ValueError(f"quantile takes the method 'linear' only, not {method!r}")
+        raise ValueError(f"{name} takes the method 'linear' only, not {method!r}")
     x = floating(as_array(x))
-    q = astype(as_array(q), x.dtype) if isinstance(q, float | int) else floating(as_array(q))
+    q = astype(as_array(q), x.dtype) if type(q) in (float, int) else floating(as_array(q))
     if decide(np.any(~((plain(q) >= 0) & (plain(q) <= 1)))):
         raise ValueError("quantiles lie between 0 and 1 (percentiles between 0 and 100)")
     axes, shape = normalized(axis, x.ndim), x.shape
     kept = tuple([i for i in range(x.ndim) if i not in axes])
-    x = sort(reshape(transpose(x, (*axes, *kept)), (-1, *[shape[i] for i in kept])) if kept else reshape(x, -1), 0)
-    if x.shape[0] == 0:
+    n, lengths = math.prod(shape[i] for i in axes), [shape[i] for i in kept]
+    if n == 0:
         raise ValueError(f"the quantiles of no elements (shape {shape}, axis {axis}) do not exist")
-    place = q * (x.shape[0] - 1)
+    x = sort(reshape(transpose(x, (*axes, *kept)), (n, math.prod(lengths))), 0)  # NaN is sorted to the end
+    numbers = np.sum(~np.isnan(plain(x)), axis=0)
+    last = np.maximum(numbers - 1, 0) if skip else np.full(x.shape[1], n - 1)
+    place = reshape(q, (-1, 1)) * last.astype(q.dtype)
     low = np.floor(plain(place))
     index = low.astype(np.intp)
-    share = reshape(place - low, (*q.shape, *[1] * len(kept)))
-    first, second = x[index], x[np.minimum(index + 1, x.shape[0] - 1)]
-    found = where(np.isnan(plain(x)[-1]), x[-1], first + share * (second - first))  # NaN is sorted to the end
-    return reshape(found, (*q.shape, *[1 if i in axes else n for i, n in enumerate(shape)])) if keepdims else found
+    first, second = (take_along_axis(x, np.minimum(i, last), 0) for i in (index, index + 1))
+    found = where(numbers == 0 if skip else numbers < n, np.nan, first + (place - low) * (second - first))
+    return reshape(found, (*q.shape, *([1 if i in axes else n for i, n in enumerate(shape)] if keepdims else lengths)))
 
 
 def percentile(
@@ -223,8 +238,49 @@ def percentile(
     >>> minigrad.percentile(minigrad.tensor([5.0, 1.0, 2.0]), 50).item()
     2.0
     """
-    q = q / 100 if isinstance(q, float | int) else divide(as_array(q), 100)
-    return quantile(x, q, axis, out, overwrite_input, method, keepdims)
+    return quantile_of("percentile", x, hundredths(q), axis, out, method, keepdims, skip=False)
+
+
+def hundredths(q: Any) -> Any:
+    return q / 100 if type(q) in (float, int) else divide(as_array(q), 100)
+
+
+def nanquantile(
+    x: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
+    """`quantile` of what is not NaN; where all are it is NaN. As ``np.nanquantile``.
+
+    >>> import numpy as np, minigrad
+    >>> minigrad.nanquantile(minigrad.tensor([5.0, np.nan, 1.0, 2.0]), 0.25).item()
+    1.5
+    """
+    return quantile_of("nanquantile", x, q, axis, out, method, keepdims, skip=True)
+
+
+def nanpercentile(
+    x: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
+    """`percentile` of what is not NaN; where all are it is NaN. As ``np.nanpercentile``.
+
+    >>> import numpy as np, minigrad
+    >>> minigrad.nanpercentile(minigrad.tensor([5.0, np.nan, 1.0, 2.0]), 25).item()
+    1.5
+    """
+    return quantile_of("nanpercentile", x, hundredths(q), axis, out, method, keepdims, skip=True)
+
+
+def nanmedian(
+    x: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+) -> Any:  # fmt: skip
+    """`median` of what is not NaN; where all are it is NaN. As ``np.nanmedian``.
+
+    >>> import numpy as np, minigrad
+    >>> minigrad.nanmedian(minigrad.tensor([5.0, np.nan, 1.0, 2.0])).item()
+    2.0
+    """
+    return quantile_of("nanmedian", x, 0.5, axis, out, "linear", keepdims, skip=True)
 
 
 # -- covariances -----------------------------------------------------------------------------------------------
@@ -272,8 +328,8 @@ def variables(x: Any, rowvar: bool, dtype: Any) -> Any:
     x = as_array(x)
     if x.ndim > 2:
         raise ValueError(f"cov takes one variable or a matrix of them, not an array of shape {x.shape}")
-    x = atleast_2d(in_dtype(x, np.result_type(x.dtype, np.float64) if dtype is None else np.dtype(dtype)))
-    return transpose(x) if not rowvar and shape_of(x)[0] != 1 else x
+    x = in_dtype(x, np.result_type(x.dtype, np.float64) if dtype is None else np.dtype(dtype))
+    return transpose(x) if x.ndim == 2 and not rowvar else atleast_2d(x)
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
@@ -294,5 +350,5 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.nansum: nansum, np.nanprod: nanprod, np.nanmean: nanmean, np.nanvar: nanvar, np.nanstd: nanstd, np.nanmax: nanmax,
     np.nanmin: nanmin, np.nancumsum: nancumsum, np.nancumprod: nancumprod, np.quantile: quantile, np.percentile: percentile,
-    np.cov: cov, np.corrcoef: corrcoef,
+    np.nanquantile: nanquantile, np.nanpercentile: nanpercentile, np.nanmedian: nanmedian, np.cov: cov, np.corrcoef: corrcoef,
 }  # fmt: skip

@@ -4,6 +4,7 @@ A case is a function of arrays; those that it is given are differentiated by. Th
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -65,13 +66,17 @@ CASES: dict[str, Case] = {
     **tried(np.nanprod, [GONE, {"axis": 1}]), **tried(np.nanvar, [HOLES, {"ddof": 1}], [HOLES, {"where": MASK, "axis": 1}]),
     **tried(np.quantile, *[[x, np.array(q), o] for x, o in ((V, {}), (A, {"axis": 1}), (A, {"axis": (0, -1), "keepdims": True}))
                            for q in (0.31, [0.07, 0.83], [[0.07, 0.47], [0.93, 0.61]])], [V, {"q": 0.5}], [V, {"q": 1}]),
+    **tried(np.nanquantile, [HOLES, np.array([0.31, 0.83])], [GONE, np.array(0.31), {"axis": 1, "keepdims": True}]),
+    **tried(np.nanpercentile, [HOLES, {"q": 31, "axis": 0}]), **tried(np.nanmedian, [HOLES], [GONE, {"axis": 1}]),
+    **tried(np.quantile, [HOLES, np.array(0.4), {"axis": 1}]),
     **tried(np.percentile, [V, np.array(31.0)], [A, {"q": [11, 77], "axis": -1}]),
     **tried(np.cov, [V], [M], [M, {"rowvar": False}], [M, M[::-1]], [M, {"bias": True}], [M, {"ddof": 0}],
         [M, {"fweights": [1, 2, 1, 3, 1]}], [M, {"aweights": np.abs(M[0])}],
         [M, {"fweights": [1, 2, 1, 3, 1], "aweights": np.abs(M[0]), "ddof": 2}]),
-    **tried(np.corrcoef, [M], [V, V**2], [V], [M, {"rowvar": False}]),
+    **tried(np.corrcoef, [M], [V, V**2], [V], [M, {"rowvar": False}], [M[:1], V[:5], {"rowvar": True}]),
     **tried(np.linalg.matmul, [S, M]), **tried(np.linalg.outer, [V, W]), **tried(np.linalg.cross, [S, S[::-1]]),
     **tried(np.linalg.tensordot, [A, A, {"axes": ((0, 2), (0, 2))}]), **tried(np.linalg.vecdot, [A, W], [S, S, {"axis": 0}]),
+    **tried(np.trace, [A, {"dtype": np.float32}]),
     **tried(np.linalg.trace, [S], [A, {"offset": 1}], [S, {"dtype": np.float32}]),
     **tried(np.linalg.diagonal, [A], [A, {"offset": -1}]), **tried(np.linalg.matrix_transpose, [A]),
     **tried(np.linalg.vector_norm, [A], [A, {"axis": 1}], [A, {"axis": (0, 2), "keepdims": True, "ord": 3}],
@@ -210,6 +215,20 @@ def test_the_deviation_of_equal_elements_has_a_gradient_of_0() -> None:
     assert mg.grad(np.std(x, where=[True, True, True, False]), x).data.tolist() == [0, 0, 0, 0]
 
 
+def test_without_degrees_of_freedom_there_is_a_warning_and_nan_as_in_numpy() -> None:
+    for f in (np.nanvar, np.nanstd):
+        for x in (HOLES, GONE):
+            for ddof in (0, 3, 4):
+                options = {"axis": 1, "ddof": ddof, "keepdims": True}
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    expected = f(x, **options)
+                    found = f(mg.tensor(x, requires_grad=True), **options)
+                assert_near(found, expected)
+    with pytest.warns(RuntimeWarning, match="divide"):
+        np.nanmean(mg.tensor([np.nan]))
+
+
 def test_initial_and_mean_have_gradients() -> None:
     x = np.array([0.3, -0.2, 1.4])
     for f in (np.sum, np.prod, np.max, np.min):
@@ -264,7 +283,7 @@ def test_errors_say_what_was_given_and_what_to_do(call: Any, error: type[Excepti
         lambda t: np.exp(t, casting="same_kind", order="K", subok=True, where=True), lambda t: np.copy(t, subok=False),
         lambda t: np.concatenate([t, t], casting="same_kind"), lambda t: np.stack([t, t], casting="same_kind", dtype=None),
         lambda t: np.sort(t, order=None), lambda t: np.broadcast_to(t, (2, 3, 5), subok=False),
-        lambda t: np.trace(t, dtype=None),
+        lambda t: np.trace(t, dtype=None), lambda t: np.astype(t, float, copy=True), lambda t: np.copy(t, "C"),
         lambda t: np.quantile(t, 0.5, weights=None), lambda t: np.var(t, axis=None, dtype=None, ddof=0),
         lambda t: np.add.reduce(t, axis=0, dtype=None, keepdims=False, where=True), lambda t: np.einsum("ij->j", t, out=None),
     ],
