@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from ..standin import known
 from ..tensor import plain
 from .elementwise import add, astype, divide, multiply, remainder, subtract, where
-from .kinds import floating, shape_of
+from .kinds import floating
 from .linalg import matmul
 from .reduce import diff, in_dtype, sum
 from .shape import as_array, concatenate, flip, moveaxis, pad, reshape
@@ -52,25 +53,25 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     tensor([1., 2., 4., 5.])
     """
     f = floating(as_array(f))
+    given = [as_array(h) for h in varargs or (1.0,)]
     axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
     if edge_order not in (1, 2):
         raise ValueError(f"gradient takes edge_order 1 or 2, not {edge_order}")
-    if len(varargs) not in (0, 1, len(axes)) or (len(varargs) == 1 < len(axes) and shape_of(varargs[0])):
+    if len(given) not in (1, len(axes)) or (len(given) == 1 < len(axes) and given[0].ndim):
         raise TypeError(f"gradient along {len(axes)} axes takes no spacing, one number, or one for each axis")
-    spacings = varargs if len(varargs) == len(axes) else (varargs or (1.0,)) * len(axes)
+    spacings = given if len(given) == len(axes) else given * len(axes)
     found = tuple([slopes(f, h, i, edge_order) for i, h in zip(axes, spacings, strict=True)])
     return found[0] if len(axes) == 1 else found
 
 
-def slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
+def slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     n = f.shape[axis]
     if n < edge_order + 1:
         raise ValueError(f"gradient needs {edge_order + 1} samples along axis {axis}, and there are {n}")
     f = moveaxis(f, axis, -1)
-    h = spacing if isinstance(spacing, float | int) else as_array(spacing)
-    if shape_of(h) not in ((), (n,)):
-        raise ValueError(f"gradient along axis {axis} takes a number or {n} coordinates, not shape {shape_of(h)}")
-    h = diff(floating(h)) if shape_of(h) else h + np.zeros(n - 1, f.dtype)
+    if h.shape not in ((), (n,)):
+        raise ValueError(f"gradient along axis {axis} takes a number or {n} coordinates, not shape {h.shape}")
+    h = diff(floating(h)) if h.ndim else h + np.zeros(n - 1)
     steep = diff(f) / h  # between neighbours
     before, after = h[:-1], h[1:]
     inner = (steep[..., :-1] * after + steep[..., 1:] * before) / (before + after)
@@ -152,7 +153,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     >>> y.tolist(), x.grad.tolist()
     ([1.5, 3.0], [3.0, 0.0])
     """
-    x, xp, fp = (in_dtype(as_array(z), np.dtype(float)) for z in (x, xp, fp))
+    x, xp, fp = (known(in_dtype(as_array(z), np.dtype(float))) for z in (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or xp.shape[0] == 0:
         raise ValueError(f"interp takes vectors of one length as xp and fp, not shapes {xp.shape} and {fp.shape}")
     if period is not None:
@@ -165,10 +166,10 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     n = xp.shape[0]
     place = np.searchsorted(plain(xp), plain(x), "right")
     low, high = np.clip(place - 1, 0, n - 1), np.clip(place, 0, n - 1)
-    width = xp[high] - xp[low]
+    start, end, y = xp[low], xp[high], fp[low]
     outside = np.equal(low, high)
-    along = (x - xp[low]) / where(outside, 1, width)
-    found = where(outside, fp[low], fp[low] + along * (fp[high] - fp[low]))
+    along = (x - start) / where(outside, 1, end - start)
+    found = where(outside, y, y + along * (fp[high] - y))
     if left is not None:
         found = where(np.less(plain(x), plain(xp)[0]), left, found)
     if right is not None:

@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from ..arrays import array_of
 from ..graph import Piece
 from ..standin import Standin, primitive
-from ..tensor import Tensor, plain, wrap
+from ..tensor import Tensor, plain, values, wrap
 from .kinds import apply, linear, shape_of
 
 Shape = int | Sequence[int]
@@ -283,7 +283,7 @@ def plain_array(x: Any) -> Any:
 
 def as_array(x: Any) -> Any:
     """A Tensor as it is, anything else as an array."""
-    return x if isinstance(x, Tensor | Standin) else array_of(x)
+    return x if isinstance(x, Tensor) else values(x)
 
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:

@@ -31,7 +31,7 @@ from .reduce import (
     sum,
     var,
 )
-from .shape import as_array, atleast_2d, concatenate, diagonal, reshape, sort, take_along_axis, transpose
+from .shape import as_array, atleast_2d, concatenate, diagonal, reshape, sort, transpose
 
 
 def present(x: Any, where: Any) -> Any:
@@ -209,7 +209,7 @@ def quantile_of(name: str, x: Any, q: Any, axis: Axis, out: Any, method: str, ke
     if method != "linear":
         raise ValueError(f"{name} takes the method 'linear' only, not {method!r}")
     x = floating(as_array(x))
-    q = astype(as_array(q), x.dtype) if type(q) in (float, int) else floating(as_array(q))
+    q = astype(as_array(q), x.dtype) if is_number(q) else floating(as_array(q))
     if decide(np.any(~((plain(q) >= 0) & (plain(q) <= 1)))):
         raise ValueError("quantiles lie between 0 and 1 (percentiles between 0 and 100)")
     axes, shape = normalized(axis, x.ndim), x.shape
@@ -223,7 +223,7 @@ def quantile_of(name: str, x: Any, q: Any, axis: Axis, out: Any, method: str, ke
     place = reshape(q, (-1, 1)) * last.astype(q.dtype)
     low = np.floor(plain(place))
     index = low.astype(np.intp)
-    first, second = (take_along_axis(x, np.minimum(i, last), 0) for i in (index, index + 1))
+    first, second = (np.take_along_axis(x, np.minimum(i, last), 0) for i in (index, index + 1))
     found = where(numbers == 0 if skip else numbers < n, np.nan, first + (place - low) * (second - first))
     return reshape(found, (*q.shape, *([1 if i in axes else n for i, n in enumerate(shape)] if keepdims else lengths)))
 
@@ -242,7 +242,12 @@ def percentile(
 
 
 def hundredths(q: Any) -> Any:
-    return q / 100 if type(q) in (float, int) else divide(as_array(q), 100)
+    return q / 100 if is_number(q) else divide(as_array(q), 100)
+
+
+def is_number(q: Any) -> bool:
+    """Of Python, which promotes nothing."""
+    return not hasattr(q, "dtype") and not isinstance(q, list | tuple)
 
 
 def nanquantile(

@@ -142,7 +142,7 @@ def test_derivatives_are_those_of_differences(name: str) -> None:
     f, arrays = CASES[name]
     if THOROUGH:
         mg.check_grads(differentiable(f), *arrays, order=2, rtol=1e-4, atol=1e-5)
-    for seed in range(2):  # by all elements at once, along a line
+    for seed in range(5 if THOROUGH else 1):  # by all elements at once, along a line
         rng = np.random.default_rng(seed)
         lines = [(x, rng.normal(size=np.shape(x))) for x in arrays]
         mg.check_grads(
@@ -159,12 +159,28 @@ def test_compiled_is_the_same(name: str) -> None:
         flat = differentiable(f)(*xs)
         return np.sum(flat * np.cos(np.arange(flat.size)))
 
-    eager, compiled = mg.value_and_grad(loss), mg.compile(mg.value_and_grad(loss))
-    for _ in range(2):
-        (y, g), (expected, by) = compiled(*arrays), eager(*arrays)
-        np.testing.assert_allclose(y, expected, rtol=1e-12)
-        np.testing.assert_allclose(np.ravel(g), np.ravel(by), rtol=1e-9, atol=1e-12)
-        arrays = tuple(x * 1.0625 for x in arrays)
+    for i in range(len(arrays)):  # a function of this array, to which the others are constants; of all if it is the first
+        eager = mg.value_and_grad((lambda x, i=i: loss(*arrays[:i], x, *arrays[i + 1 :])) if i else loss)
+        compiled, given = mg.compile(eager), (arrays[i], *(() if i else arrays[1:]))
+        for _ in range(2):
+            (y, g), (expected, by) = compiled(*given), eager(*given)
+            np.testing.assert_allclose(y, expected, rtol=1e-12)
+            np.testing.assert_allclose(np.ravel(g), np.ravel(by), rtol=1e-9, atol=1e-12)
+            given = tuple(x * 1.0625 for x in given)
+
+
+def test_numbers_may_be_arguments_of_a_compiled_function() -> None:
+    for f in (
+        lambda x, k: np.max(x, initial=k) + np.prod(x, initial=k),
+        lambda x, k: np.quantile(x, k) + np.percentile(x, k),
+        lambda x, k: np.sum(np.linspace(x, k, 3)) + np.sum(np.linspace(k, x, 3)),
+        lambda x, k: np.sum(np.interp(x, UP, V, left=k, right=k)) + np.sum(np.interp(x, UP, V, period=2 + k)),
+        lambda x, k: np.sum(np.gradient(x, k + 1, axis=0)) + np.trapezoid(x[0], dx=k),
+        lambda x, k: np.sum(np.convolve(x[0], k)),
+    ):
+        compiled = mg.compile(f)
+        for k in (0.25, 0.75, 0.5):
+            np.testing.assert_allclose(compiled(mg.tensor(M), k).data, f(M, k), rtol=1e-12)
 
 
 # -- reductions with options -----------------------------------------------------------------------------------
