@@ -488,6 +488,31 @@ def pinv(x: Any, rcond: Any = None) -> Any:
     return pinv_op.run(as_array(x), {"rcond": plain(rcond)})
 
 
+def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
+    """x for which the squares of b - a @ x have the least sum, and the shortest of several. As ``np.linalg.lstsq``.
+
+    The result is x, that sum for each column of b (empty if a has not full rank, or no more rows than columns), the rank,
+    and the singular values of a, of which those up to `rcond` times the largest count as 0. The derivative is that of `pinv`.
+    Raises LinAlgError if a is no matrix, or if b has not as many rows.
+
+    >>> import minigrad
+    >>> minigrad.linalg.lstsq(minigrad.tensor([[1.0], [1.0]]), [1.0, 3.0])[0]
+    tensor([2.])
+    """
+    a, b = as_array(a), as_array(b)
+    if a.ndim != 2 or b.ndim not in (1, 2) or a.shape[0] != b.shape[0]:
+        raise np.linalg.LinAlgError(f"lstsq takes a matrix, and as b as many rows, not {a.shape} and {b.shape}")
+    m, n = a.shape
+    s = svdvals(a)
+    rcond = np.finfo(s.dtype).eps * max(m, n) if rcond is None else rcond
+    rank = np.count_nonzero(plain(s) > rcond * np.max(plain(s), initial=0))
+    x = matmul(pinv(a, rcond), b)
+    if m <= n or decide(rank < n):
+        return x, np.zeros(0, s.dtype), rank, s
+    left = b - matmul(a, x)
+    return x, reshape(np.sum(left * left, axis=0), -1), rank, s
+
+
 def matrix_power(x: Any, n: int) -> Any:
     """A square matrix, or every matrix of a stack, multiplied by itself `n` times; a negative `n` of its inverse.
 
@@ -607,5 +632,5 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.linalg.matrix_power: matrix_power, np.linalg.multi_dot: multi_dot, np.linalg.vector_norm: vector_norm,
     np.linalg.matrix_norm: matrix_norm, np.linalg.diagonal: diagonal, np.linalg.trace: trace, np.linalg.outer: outer,
     np.linalg.matmul: matmul, np.linalg.cross: cross, np.linalg.tensordot: tensordot, np.linalg.vecdot: vecdot,
-    np.linalg.matrix_transpose: matrix_transpose,
+    np.linalg.matrix_transpose: matrix_transpose, np.linalg.lstsq: lstsq,
 }  # fmt: skip

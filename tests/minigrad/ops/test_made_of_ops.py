@@ -84,6 +84,8 @@ CASES: dict[str, Case] = {
     **tried(np.linalg.matrix_norm, [S], [A, {"keepdims": True}], [A, {"ord": "nuc"}], [A, {"ord": 1}]),
     **tried(np.linalg.norm, [V, {"ord": 0}], [A, {"ord": 0, "axis": 1, "keepdims": True}]),
     **tried(np.linalg.matrix_power, *[[S, {"n": n}] for n in (-2, -1, 0, 1, 2, 3, 6)], [np.stack([S, S.T]), {"n": 3}]),
+    **{f"linalg.lstsq of {a.shape} and {b.shape}": ((lambda a, b: [np.linalg.lstsq(a, b)[i] for i in (0, 1, 3)]), (a, b))
+       for a, b in ((M.T, V[:5]), (M.T, A.reshape(6, 4)[:5]), (S, V[:3]), (M, V[:3]))},
     "linalg.multi_dot": (lambda *xs: np.linalg.multi_dot(xs), (M.T, S, M)),
     "linalg.multi_dot of vectors": (lambda *xs: np.linalg.multi_dot(xs), (V[:3], S, M, M[0])),
     "linalg.multi_dot of two": (lambda *xs: np.linalg.multi_dot(xs), (S, V[:3])),
@@ -245,6 +247,16 @@ def test_without_degrees_of_freedom_there_is_a_warning_and_nan_as_in_numpy() -> 
         np.nanmean(mg.tensor([np.nan]))
 
 
+def test_least_squares_of_a_matrix_without_full_rank() -> None:
+    a, b = np.outer(V, V[:2]), V**2
+    x, residuals, rank, s = np.linalg.lstsq(mg.tensor(a, requires_grad=True), b)
+    expected = np.linalg.lstsq(a, b)
+    assert (residuals.shape, rank) == ((0,), 1)
+    np.testing.assert_allclose(x.data, expected[0], rtol=1e-12)
+    np.testing.assert_allclose(s.data, expected[3], atol=1e-12)
+    assert np.linalg.lstsq(mg.tensor(M.T), V[:5], rcond=2.0)[2] == 0
+
+
 def test_initial_and_mean_have_gradients() -> None:
     x = np.array([0.3, -0.2, 1.4])
     for f in (np.sum, np.prod, np.max, np.min):
@@ -257,6 +269,7 @@ def test_initial_and_mean_have_gradients() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
+        (lambda t: np.linalg.lstsq(t, V), np.linalg.LinAlgError, r"as many rows, not \(3, 5\) and \(6,\)"),
         (lambda t: np.max(t, where=MASK), ValueError, "np.max with where= needs initial="),
         (lambda t: np.sum(t, where=[1, 0, 1, 1, 0]), TypeError, "booleans, not of int64"),
         (lambda t: np.sum(t, initial=[1.0]), ValueError, r"one number, not an array of shape \(1,\)"),
