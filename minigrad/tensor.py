@@ -349,7 +349,7 @@ class Tensor:
             function = ops.ACCUMULATIONS.get(ufunc)
             options.setdefault("axis", 0)
         if out is None and function is not None:
-            return called(f"np.{ufunc.__name__}", function, getattr(ufunc, method), inputs, options)
+            return called(f"np.{ufunc.__name__}", function, ufunc, inputs, options)
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         if out is not None:
             if any(isinstance(x, Tensor) for x in out):
@@ -743,7 +743,7 @@ def called(
 
 
 def default_options(numpys: Callable[..., Any]) -> dict[str, Any]:
-    if isinstance(getattr(numpys, "__self__", numpys), np.ufunc):  # which have a signature since NumPy 2.4 only
+    if isinstance(numpys, np.ufunc):  # which have a signature since NumPy 2.4 only
         return {"where": True, "casting": "same_kind", "order": "K", "subok": True}
     try:
         return {p.name: p.default for p in inspect.signature(numpys).parameters.values()}
