@@ -153,7 +153,7 @@ def test_reductions_are_numpys(name: str, axis: Any, keepdims: bool) -> None:
         assert op_name(f(t, axis)) == name
 
 
-@pytest.mark.parametrize("ufunc", set(REDUCTIONS) - {np.logaddexp}, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("ufunc", [f for f in REDUCTIONS if f is not np.logaddexp], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("options", [{}, {"axis": 1}, {"axis": None}, {"axis": (0, 1), "keepdims": True}], ids=str)
 def test_reduce_of_a_ufunc(ufunc: np.ufunc, options: dict[str, Any]) -> None:
     assert_same(ufunc.reduce(leaf(A), **options), np.asarray(ufunc.reduce(A, **options)))
