@@ -349,7 +349,7 @@ class Tensor:
             function = ops.ACCUMULATIONS.get(ufunc)
             options.setdefault("axis", 0)
         if out is None and function is not None:
-            return called(f"np.{ufunc.__name__}", function, inputs, options)
+            return called(f"np.{ufunc.__name__}", function, ufunc, inputs, options)
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         if out is not None:
             if any(isinstance(x, Tensor) for x in out):
@@ -366,7 +366,7 @@ class Tensor:
         function = ops.FUNCTIONS.get(func)
         name = "np." + f"{func.__module__}.{func.__name__}".removeprefix("numpy.")
         if function is not None:
-            return called(name, function, args, options)
+            return called(name, function, func, args, options)
         return outside(name, func, args, options, allowed=func in ops.PLAIN)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
@@ -514,7 +514,7 @@ class Tensor:
         def __pos__(self) -> Tensor: ...
         def __abs__(self) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
-        def astype(self, dtype: DTypeLike) -> Tensor: ...
+        def astype(self, dtype: DTypeLike, *, copy: bool = True) -> Tensor: ...
         def exp(self) -> Tensor: ...
         def log(self) -> Tensor: ...
         def sqrt(self) -> Tensor: ...
@@ -526,21 +526,33 @@ class Tensor:
         def sigmoid(self) -> Tensor: ...
         def relu(self) -> Tensor: ...
         def clip(self, min: Any = None, max: Any = None) -> Tensor: ...
-        def sum(self, axis: Any = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Tensor: ...
-        def mean(self, axis: Any = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Tensor: ...
-        def max(self, axis: Any = None, out: None = None, keepdims: bool = False) -> Tensor: ...
-        def min(self, axis: Any = None, out: None = None, keepdims: bool = False) -> Tensor: ...
-        def prod(self, axis: Any = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Tensor: ...
+        def sum(
+            self, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+            where: Any = True,
+        ) -> Tensor: ...  # fmt: skip
+        def mean(
+            self, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
+        ) -> Tensor: ...  # fmt: skip
+        def max(
+            self, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+        ) -> Tensor: ...  # fmt: skip
+        def min(
+            self, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+        ) -> Tensor: ...  # fmt: skip
+        def prod(
+            self, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+            where: Any = True,
+        ) -> Tensor: ...  # fmt: skip
         def var(
-            self, axis: Any = None, dtype: None = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-            correction: float | None = None,
+            self, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+            where: Any = True, mean: Any = None, correction: float | None = None,
         ) -> Tensor: ...  # fmt: skip
         def std(
-            self, axis: Any = None, dtype: None = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-            correction: float | None = None,
+            self, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+            where: Any = True, mean: Any = None, correction: float | None = None,
         ) -> Tensor: ...  # fmt: skip
-        def cumsum(self, axis: int | None = None, dtype: None = None, out: None = None) -> Tensor: ...
-        def cumprod(self, axis: int | None = None, dtype: None = None, out: None = None) -> Tensor: ...
+        def cumsum(self, axis: int | None = None, dtype: Any = None, out: None = None) -> Tensor: ...
+        def cumprod(self, axis: int | None = None, dtype: Any = None, out: None = None) -> Tensor: ...
         def logsumexp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
         def softmax(self, axis: int | tuple[int, ...] = -1) -> Tensor: ...
         def log_softmax(self, axis: int = -1) -> Tensor: ...
@@ -551,7 +563,7 @@ class Tensor:
         def ravel(self, order: str = "C") -> Tensor: ...
         def repeat(self, repeats: Any, axis: int | None = None) -> Tensor: ...
         def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor: ...
-        def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor: ...
+        def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Tensor: ...
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape: ``t.reshape(2, 3)``, ``t.reshape((2, -1))``."""
@@ -712,8 +724,10 @@ def as_dtype(array: Any, dtype: Any) -> Any:
     return array.astype(dtype, casting="same_kind", copy=False)
 
 
-def called(name: str, function: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
-    """Call the table's own version of a NumPy function; it may know fewer options."""
+def called(
+    name: str, function: Callable[..., Any], numpys: Callable[..., Any], args: Any, options: dict[str, Any]
+) -> Any:  # fmt: skip
+    """Call the table's own version of a NumPy function. It may have fewer options; one given as NumPy's own default is none."""
     try:
         return function(*args, **options)
     except TypeError:
@@ -721,9 +735,24 @@ def called(name: str, function: Callable[..., Any], args: Any, options: dict[str
         unknown = [option for option in options if option not in known]
         if not unknown:
             raise
-        if any(options[option] is not None for option in unknown):
-            raise TypeError(f"{name} of a Tensor does not take {', '.join(unknown)}=; without it, it does") from None
-    return function(*args, **{option: value for option, value in options.items() if option in known})  # NumPy's None
+        defaults = default_options(numpys)
+        refused = [option for option in unknown if not is_default(options[option], defaults.get(option))]
+        if refused:
+            raise TypeError(f"{name} of a Tensor does not take {', '.join(refused)}=; without it, it does") from None
+    return function(*args, **{option: value for option, value in options.items() if option in known})
+
+
+def default_options(numpys: Callable[..., Any]) -> dict[str, Any]:
+    if isinstance(numpys, np.ufunc):  # which have a signature since NumPy 2.4 only
+        return {"where": True, "casting": "same_kind", "order": "K", "subok": True}
+    try:
+        return {p.name: p.default for p in inspect.signature(numpys).parameters.values()}
+    except ValueError:  # a function written in C
+        return {}
+
+
+def is_default(value: Any, default: Any) -> bool:
+    return value is None or value is default or (type(value) is type(default) and bool(value == default))
 
 
 def outside(name: str, function: Callable[..., Any], args: Any, options: Any, allowed: bool) -> Any:

@@ -461,8 +461,10 @@ def sign(x: Any) -> Any:
 astype_op = linear("astype", lambda x, *, dtype: x.astype(dtype), lambda g: g, analytic=False)
 
 
-def astype(x: Any, dtype: Any) -> Any:
-    """x in another dtype; its gradient comes back in x's own.
+def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
+    """x in another dtype; its gradient comes back in x's own. As ``np.astype``.
+
+    Values are never written to, so it is not to be seen whether they were copied, and `copy` changes nothing.
 
     >>> import minigrad
     >>> x = minigrad.tensor([1.0], requires_grad=True)

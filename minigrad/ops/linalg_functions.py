@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,12 +12,13 @@ import numpy as np
 from ..errors import LeavesGraphError
 from ..standin import decide
 from ..tensor import Tensor
+from . import linalg, shape
 from .elementwise import over_length
 from .kinds import REAL, Domain, general, shape_of
 from .kinds import at_least_single as computable  # LAPACK has no half precision
-from .linalg import swapped
+from .linalg import cross, einsum, matmul, swapped, tensordot, vecdot
 from .reduce import in_range, normalized, restored
-from .shape import as_array
+from .shape import as_array, matrix_transpose, reshape, transpose
 
 Axes = int | tuple[int, ...] | None
 SPECTRAL: dict[Any, Callable[..., Any]] = {2: np.max, -2: np.min, "nuc": np.sum}
@@ -74,9 +77,10 @@ p_norm_op = general(
 def norm(x: Any, ord: Any = None, axis: Axes = None, keepdims: bool = False) -> Any:
     """Norm of vectors (along one axis) or of matrices (along two), as ``np.linalg.norm``.
 
-    `ord` of vectors is None or 2 (the length), inf or -inf (the largest or smallest absolute value), or any other p, for
-    sum(|x|^p)^(1/p); of matrices None or "fro" (the root of the sum of squares), 1 or -1 (the largest or smallest sum of
-    absolute values of a column), inf or -inf (of a row), 2 or -2 (the largest or smallest singular value), "nuc" (their sum).
+    `ord` of vectors is None or 2 (the length), inf or -inf (the largest or smallest absolute value), 0 (how many are not 0:
+    an array, for its derivative is 0), or any other p, for sum(|x|^p)^(1/p); of matrices None or "fro" (the root of the sum
+    of squares), 1 or -1 (the largest or smallest sum of absolute values of a column), inf or -inf (of a row), 2 or -2 (the
+    largest or smallest singular value), "nuc" (their sum).
     Without `axis` and `ord` it is the length of the flattened array.
     The derivative of the length at 0 is taken as 0, and so is that of |x|^p by an element that is 0. Singular values that
     are the largest together share equally, as those of `max`; the rest on their derivatives is said in `svd`.
@@ -101,8 +105,10 @@ def norm(x: Any, ord: Any = None, axis: Axes = None, keepdims: bool = False) -> 
     if ord is None and (axis is None or len(axes) in (1, 2)):
         return length_op.run(x, options)
     if len(axes) == 1:
-        if isinstance(ord, str) or ord == 0:
-            raise ValueError(f"norm knows no ord {ord!r} of vectors; ord is None, inf, -inf or a number other than 0")
+        if isinstance(ord, str):
+            raise ValueError(f"norm knows no ord {ord!r} of vectors; ord is None, inf, -inf or a number")
+        if ord == 0:
+            return np.sum(np.not_equal(x, 0), axis=axes, keepdims=keepdims).astype(x.dtype)
         if ord == 2:
             return length_op.run(x, options)
         if ord in (np.inf, -np.inf):
@@ -482,6 +488,140 @@ def pinv(x: Any, rcond: Any = None) -> Any:
     return pinv_op.run(as_array(x), {"rcond": plain(rcond)})
 
 
+def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
+    """x for which the squares of b - a @ x have the least sum, and the shortest of several. As ``np.linalg.lstsq``.
+
+    The result is x, that sum for each column of b (empty if a has not full rank, or no more rows than columns), the rank,
+    and the singular values of a, of which those up to `rcond` times the largest count as 0. The derivative is that of `pinv`.
+    Raises LinAlgError if a is no matrix, or if b has not as many rows.
+
+    >>> import minigrad
+    >>> minigrad.linalg.lstsq(minigrad.tensor([[1.0], [1.0]]), [1.0, 3.0])[0]
+    tensor([2.])
+    """
+    a, b = as_array(a), as_array(b)
+    if a.ndim != 2 or b.ndim not in (1, 2) or a.shape[0] != b.shape[0]:
+        raise np.linalg.LinAlgError(f"lstsq takes a matrix, and as b as many rows, not {a.shape} and {b.shape}")
+    m, n = a.shape
+    s = svdvals(a)
+    rcond = np.finfo(s.dtype).eps * max(m, n) if rcond is None else rcond
+    rank = np.count_nonzero(plain(s) > rcond * np.max(plain(s), initial=0))
+    x = matmul(pinv(a, rcond), b)
+    if m <= n or decide(rank < n):
+        return x, np.zeros(0, s.dtype), rank, s
+    left = b - matmul(a, x)
+    return x, reshape(np.sum(left * left, axis=0), -1), rank, s
+
+
+def matrix_power(x: Any, n: int) -> Any:
+    """A square matrix, or every matrix of a stack, multiplied by itself `n` times; a negative `n` of its inverse.
+
+    As ``np.linalg.matrix_power``. Raises LinAlgError if a matrix is not square, TypeError if n is no integer.
+
+    >>> import minigrad
+    >>> minigrad.linalg.matrix_power(minigrad.tensor([[1.0, 1.0], [0.0, 1.0]]), 3).tolist()
+    [[1.0, 3.0], [0.0, 1.0]]
+    """
+    x, n = as_array(x), operator.index(n)
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise np.linalg.LinAlgError(f"matrix_power takes square matrices, not an array of shape {x.shape}")
+    if n == 0:
+        return np.broadcast_to(np.eye(x.shape[-1], dtype=x.dtype), x.shape)
+    square, found = inv(x) if n < 0 else x, None
+    digits = abs(n)
+    while True:
+        if digits % 2:
+            found = square if found is None else matmul(found, square)
+        digits //= 2
+        if not digits:
+            return found
+        square = matmul(square, square)
+
+
+def multi_dot(arrays: Any) -> Any:
+    """The product of two or more matrices, in a cheap order, for the gradients as well. As ``np.linalg.multi_dot``.
+
+    The first may be a vector, as a row, and the last, as a column.
+    Raises ValueError for fewer than two arrays, LinAlgError if one has the wrong number of axes.
+
+    >>> import minigrad
+    >>> minigrad.linalg.multi_dot([minigrad.tensor([1.0, 2.0]), [[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0]]).item()
+    11.0
+    """
+    arrays = [as_array(x) for x in arrays]
+    if len(arrays) < 2:
+        raise ValueError(f"multi_dot takes at least two arrays, not {len(arrays)}")
+    ends = (0, len(arrays) - 1)
+    for i, x in enumerate(arrays):
+        if x.ndim != 2 and not (x.ndim == 1 and i in ends):
+            raise np.linalg.LinAlgError(f"multi_dot takes matrices, and vectors at the ends; array {i} has shape {x.shape}")
+    labels: list[Any] = []
+    for i, x in enumerate(arrays):
+        labels += [x, [i, i + 1] if x.ndim == 2 else [1] if i == 0 else [i]]
+    outer_axes = [0] * (arrays[0].ndim == 2) + [len(arrays)] * (arrays[-1].ndim == 2)
+    return einsum(*labels, outer_axes, optimize=True)
+
+
+# -- other names and defaults in np.linalg ---------------------------------------------------------------------
+
+
+def vector_norm(x: Any, *, axis: Axes = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    """`norm` of vectors along one axis; along several, or all, of their elements as one. As ``np.linalg.vector_norm``.
+
+    >>> import minigrad
+    >>> minigrad.linalg.vector_norm(minigrad.tensor([[3.0], [4.0]])).item()
+    5.0
+    """
+    x = as_array(x)
+    axes = normalized(axis, x.ndim)
+    rest = tuple([i for i in range(x.ndim) if i not in axes])
+    kept = [x.shape[i] for i in rest]
+    found = norm(reshape(transpose(x, (*rest, *axes)), (*kept, math.prod(x.shape[i] for i in axes))), ord, -1)
+    return reshape(found, [1 if i in axes else n for i, n in enumerate(x.shape)]) if keepdims else found
+
+
+def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    """`norm` of matrices along the last two axes. As ``np.linalg.matrix_norm``.
+
+    >>> import minigrad
+    >>> minigrad.linalg.matrix_norm(minigrad.tensor([[3.0, 0.0], [0.0, 4.0]])).item()
+    5.0
+    """
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+def diagonal(x: Any, *, offset: int = 0) -> Any:
+    """The diagonals of matrices, which lie along the last two axes. As ``np.linalg.diagonal``.
+
+    >>> import minigrad
+    >>> minigrad.linalg.diagonal(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([1., 4.])
+    """
+    return shape.diagonal(x, offset, -2, -1)
+
+
+def trace(x: Any, *, offset: int = 0, dtype: Any = None) -> Any:
+    """The sums of the diagonals of matrices, which lie along the last two axes. As ``np.linalg.trace``.
+
+    >>> import minigrad
+    >>> minigrad.linalg.trace(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]])).item()
+    5.0
+    """
+    return shape.trace(x, offset, -2, -1, dtype)
+
+
+def outer(x: Any, y: Any) -> Any:
+    """Every element of a vector times every element of another. As ``np.linalg.outer``.
+
+    >>> import minigrad
+    >>> minigrad.linalg.outer(minigrad.tensor([1.0, 2.0]), [3.0]).tolist()
+    [[3.0], [6.0]]
+    """
+    if len(shape_of(x)) != 1 or len(shape_of(y)) != 1:
+        raise ValueError(f"linalg.outer takes vectors, not shapes {shape_of(x)} and {shape_of(y)}; np.outer flattens others")
+    return linalg.outer(x, y)
+
+
 OPS = [
     length_op, p_norm_op, inv_op, det_op, logabsdet_op, solve_op, cholesky_op, pinv_op, eigh_op, svd_op,
 ]  # fmt: skip
@@ -489,4 +629,8 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.linalg.norm: norm, np.linalg.inv: inv, np.linalg.det: det, np.linalg.slogdet: slogdet, np.linalg.solve: solve,
     np.linalg.cholesky: cholesky, np.linalg.pinv: pinv, np.linalg.cond: cond, np.linalg.svd: svd,
     np.linalg.svdvals: svdvals, np.linalg.eigh: eigh, np.linalg.eigvalsh: eigvalsh,
+    np.linalg.matrix_power: matrix_power, np.linalg.multi_dot: multi_dot, np.linalg.vector_norm: vector_norm,
+    np.linalg.matrix_norm: matrix_norm, np.linalg.diagonal: diagonal, np.linalg.trace: trace, np.linalg.outer: outer,
+    np.linalg.matmul: matmul, np.linalg.cross: cross, np.linalg.tensordot: tensordot, np.linalg.vecdot: vecdot,
+    np.linalg.matrix_transpose: matrix_transpose, np.linalg.lstsq: lstsq,
 }  # fmt: skip

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..standin import Standin, decide, primitive
-from ..tensor import Tensor
-from .elementwise import divide, multiply, subtract
-from .kinds import REAL, Domain, by_way_of_single, general, linear, shape_of
-from .shape import as_array, concatenate, reshape, transpose
+from ..tensor import Tensor, plain
+from . import elementwise
+from .elementwise import astype, divide, multiply, sqrt, subtract
+from .kinds import REAL, Domain, Op, at_least_single, by_way_of_single, floating, general, linear, shape_of
+from .shape import as_array, broadcast_to, concatenate, plain_array, reshape, transpose
 
 Axis = int | tuple[int, ...] | None
 
@@ -65,6 +66,98 @@ def mean_of(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
         total: Any = x.sum(axis=axis, keepdims=keepdims)
         return total / reduced_size(x.shape, axis)
     return x.mean(axis=axis, keepdims=keepdims)
+
+
+def masked(x: Any, where: Any, filler: Any) -> Any:
+    """x with `filler` in place of what `where` leaves out."""
+    return x if where is True else elementwise.where(mask_of(where, x.shape), x, filler)
+
+
+def mask_of(where: Any, shape: tuple[int, ...]) -> Any:
+    mask = plain_array(where)
+    if mask.dtype.kind != "b":
+        raise TypeError(f"where= of a reduction is an array of booleans, not of {mask.dtype}; write where=(mask != 0)")
+    return np.broadcast_to(mask, shape)
+
+
+def started(initial: Any, dtype: Any) -> Any:
+    initial = as_array(initial)
+    if initial.ndim:
+        raise ValueError(f"initial= of a reduction is one number, not an array of shape {initial.shape}; add it afterwards")
+    return astype(initial, dtype)
+
+
+def folded(
+    op: Op, join: Callable[..., Any], neutral: int, x: Any, axis: Axis, dtype: Any, keepdims: bool, initial: Any, where: Any
+) -> Any:  # fmt: skip
+    """A sum or product of those elements that `where` is true for, computed in `dtype`, and joined with `initial`."""
+    x = as_array(x) if dtype is None else astype(as_array(x), dtype)
+    options = {"axis": normalized(axis, x.ndim), "keepdims": keepdims}
+    found = op.run(masked(x, where, neutral), options)
+    if dtype is not None and found.dtype != dtype:  # NumPy adds up small integers as large ones unless it is given a dtype
+        found = astype(found, dtype)
+    return found if initial is None else join(found, started(initial, found.dtype))
+
+
+def extreme(op: Op, join: Callable[..., Any], x: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Any:
+    """The maximum or minimum of `initial` and of those elements that `where` is true for."""
+    if initial is None:
+        raise ValueError(
+            f"np.{op.name} with where= needs initial=, the result where no element is left; give for example -np.inf"
+        )
+    x = as_array(x)
+    initial = started(initial, x.dtype)
+    options = {"axis": normalized(axis, x.ndim), "keepdims": keepdims}
+    if 0 in x.shape:
+        return broadcast_to(initial, shape_of(sum_op.run(x, options)))
+    return join(op.run(masked(x, where, initial), options), initial)
+
+
+def counted(x: Any, axis: tuple[int, ...], keepdims: bool, where: Any) -> Any:
+    """How many elements `where` is true for, in the dtype of x."""
+    return np.sum(mask_of(where, x.shape), axis=axis, keepdims=keepdims).astype(x.dtype)
+
+
+def widened(x: Any, dtype: Any) -> tuple[Any, Any]:
+    """x in `dtype` but at least in float32, to be divided in; and the dtype of the result."""
+    x = floating(as_array(x)) if dtype is None else astype(as_array(x), dtype)
+    return at_least_single(x), x.dtype
+
+
+def mean_where(x: Any, axis: Axis, dtype: Any, keepdims: bool, where: Any) -> Any:
+    x, result = widened(x, dtype)
+    axes = normalized(axis, x.ndim)
+    total = sum_op.run(masked(x, where, 0), {"axis": axes, "keepdims": keepdims})
+    return in_dtype(divide(total, counted(x, axes, keepdims, where)), result)
+
+
+def var_where(x: Any, axis: Axis, dtype: Any, ddof: float, keepdims: bool, where: Any, mean: Any) -> Any:
+    x, result = widened(x, dtype)
+    axes = normalized(axis, x.ndim)
+    middle = mean_where(x, axes, None, True, where) if mean is None else as_array(mean)
+    if np.broadcast_shapes(middle.shape, x.shape) != x.shape:
+        raise ValueError(f"mean= of shape {middle.shape} does not fit x of {x.shape}; compute it with keepdims=True")
+    apart = masked(subtract(x, middle), where, 0)
+    total = sum_op.run(multiply(apart, apart), {"axis": axes, "keepdims": keepdims})
+    free = np.maximum(counted(x, axes, keepdims, where) - ddof, 0)
+    return in_dtype(divide(total, free), result if mean is None else np.result_type(result, middle.dtype))
+
+
+def std_where(x: Any, axis: Axis, dtype: Any, ddof: float, keepdims: bool, where: Any, mean: Any) -> Any:
+    x, result = widened(x, dtype)
+    square = var_where(x, axis, None, ddof, keepdims, where, mean)
+    zero = np.equal(plain(square), 0)
+    if mean is None and 0 not in x.shape:  # all equal: rounding of their mean may make the square differ from 0
+        ends = [f(plain(x), axis=axis, keepdims=keepdims, initial=i, where=mask_of(where, x.shape))
+                for f, i in ((np.max, -np.inf), (np.min, np.inf))]  # fmt: skip
+        zero = zero | np.equal(*ends)
+    return in_dtype(
+        elementwise.where(zero, 0, sqrt(elementwise.where(zero, 1, square))), result if mean is None else square.dtype
+    )
+
+
+def in_dtype(x: Any, dtype: Any) -> Any:
+    return x if x.dtype == dtype else astype(x, dtype)
 
 
 def not_taken(name: str, **options: Any) -> TypeError:
@@ -230,33 +323,50 @@ median_op = general(
 )
 
 
-def sum(x: Any, axis: Axis = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Any:
+def sum(
+    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+    where: Any = True,
+) -> Any:  # fmt: skip
     """Sum over `axis` (an int, a tuple of ints, or all axes), as ``np.sum``.
+
+    Computed in `dtype`, of those elements that the mask `where` is true for, and with `initial` added. An element that is
+    left out gets a gradient of 0. `prod`, `mean`, `var` and `std` have these options too, as far as NumPy has them.
 
     >>> import minigrad
     >>> x = minigrad.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     >>> minigrad.sum(x, axis=0)
     tensor([4., 6.], op=sum)
     """
-    if dtype is not None or out is not None:
-        raise not_taken("sum", dtype=dtype, out=out)
+    if out is not None:
+        raise not_taken("sum", out=out)
+    if not (dtype is initial is None and where is True):
+        return folded(sum_op, elementwise.add, 0, x, axis, dtype, keepdims, initial, where)
     return sum_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def mean(x: Any, axis: Axis = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Any:
+def mean(
+    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
+) -> Any:  # fmt: skip
     """Mean over `axis` (an int, a tuple of ints, or all axes), as ``np.mean``.
 
     >>> import minigrad
     >>> minigrad.mean(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([1.5, 3.5])
     """
-    if dtype is not None or out is not None:
-        raise not_taken("mean", dtype=dtype, out=out)
+    if out is not None:
+        raise not_taken("mean", out=out)
+    if dtype is not None or where is not True:
+        return mean_where(x, axis, dtype, keepdims, where)
     return mean_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def max(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+def max(
+    x: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> Any:  # fmt: skip
     """Maximum over `axis`, as ``np.max``. Elements that tie for it share the gradient equally.
+
+    `initial` counts as one element more, and `where` is a mask of those that count; it needs an `initial`.
+    Raises ValueError if there are no elements.
 
     >>> import minigrad
     >>> x = minigrad.tensor([1.0, 3.0, 3.0], requires_grad=True)
@@ -266,10 +376,14 @@ def max(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> 
     """
     if out is not None:
         raise not_taken("max", out=out)
+    if initial is not None or where is not True:
+        return extreme(max_op, elementwise.maximum, x, axis, keepdims, initial, where)
     return max_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def min(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+def min(
+    x: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> Any:  # fmt: skip
     """Minimum over `axis`, as ``np.min``. Elements that tie for it share the gradient equally.
 
     >>> import minigrad
@@ -278,10 +392,15 @@ def min(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> 
     """
     if out is not None:
         raise not_taken("min", out=out)
+    if initial is not None or where is not True:
+        return extreme(min_op, elementwise.minimum, x, axis, keepdims, initial, where)
     return min_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def prod(x: Any, axis: Axis = None, dtype: None = None, out: None = None, keepdims: bool = False) -> Any:
+def prod(
+    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+    where: Any = True,
+) -> Any:  # fmt: skip
     """Product over `axis` (an int, a tuple of ints, or all axes), as ``np.prod``.
 
     The gradient by each element is the product of the others, computed as such: it is right where elements are 0.
@@ -292,25 +411,29 @@ def prod(x: Any, axis: Axis = None, dtype: None = None, out: None = None, keepdi
     >>> x.grad
     array([0., 6., 0.])
     """
-    if dtype is not None or out is not None:
-        raise not_taken("prod", dtype=dtype, out=out)
+    if out is not None:
+        raise not_taken("prod", out=out)
+    if not (dtype is initial is None and where is True):
+        return folded(prod_op, multiply, 1, x, axis, dtype, keepdims, initial, where)
     return prod_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def cumsum(x: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
     """Running sum along `axis`, or of the flattened array: y[k] = x[0] + ... + x[k], as ``np.cumsum``.
 
     >>> import minigrad
     >>> minigrad.cumsum(minigrad.tensor([1.0, 2.0, 3.0]))
     tensor([1., 3., 6.])
     """
-    if dtype is not None or out is not None:
-        raise not_taken("cumsum", dtype=dtype, out=out)
+    if out is not None:
+        raise not_taken("cumsum", out=out)
     x, axis = one_axis(x, axis)
+    if dtype is not None:
+        return in_dtype(cumsum_op.run(astype(as_array(x), dtype), {"axis": axis}), dtype)
     return cumsum_op.run(x, {"axis": axis})
 
 
-def cumprod(x: Any, axis: int | None = None, dtype: None = None, out: None = None) -> Any:
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
     """Running product along `axis`, or of the flattened array: y[k] = x[0] * ... * x[k], as ``np.cumprod``.
 
     Its gradient divides by nothing: it is right where elements are 0.
@@ -321,10 +444,72 @@ def cumprod(x: Any, axis: int | None = None, dtype: None = None, out: None = Non
     >>> x.grad
     array([1., 8., 0.])
     """
-    if dtype is not None or out is not None:
-        raise not_taken("cumprod", dtype=dtype, out=out)
+    if out is not None:
+        raise not_taken("cumprod", out=out)
     x, axis = one_axis(x, axis)
+    if dtype is not None:
+        return in_dtype(cumprod_op.run(astype(as_array(x), dtype), {"axis": axis}), dtype)
     return cumprod_op.run(x, {"axis": axis})
+
+
+def cumulative_sum(
+    x: Any, *, axis: int | None = None, dtype: Any = None, out: None = None, include_initial: bool = False
+) -> Any:  # fmt: skip
+    """Running sum along `axis`, which an array of several axes needs; 0 comes first if `include_initial`.
+
+    As ``np.cumulative_sum``. Raises ValueError if the axis is missing.
+
+    >>> import minigrad
+    >>> minigrad.cumulative_sum(minigrad.tensor([1.0, 2.0, 3.0]), include_initial=True)
+    tensor([0., 1., 3., 6.])
+    """
+    return cumulative("cumulative_sum", cumsum, 0, x, axis, dtype, out, include_initial)
+
+
+def cumulative_prod(
+    x: Any, *, axis: int | None = None, dtype: Any = None, out: None = None, include_initial: bool = False
+) -> Any:  # fmt: skip
+    """Running product along `axis`, which an array of several axes needs; 1 comes first if `include_initial`.
+
+    As ``np.cumulative_prod``. Raises ValueError if the axis is missing.
+
+    >>> import minigrad
+    >>> minigrad.cumulative_prod(minigrad.tensor([1.0, 2.0, 3.0]))
+    tensor([1., 2., 6.])
+    """
+    return cumulative("cumulative_prod", cumprod, 1, x, axis, dtype, out, include_initial)
+
+
+def cumulative(
+    name: str, function: Callable[..., Any], neutral: int, x: Any, axis: int | None, dtype: Any, out: Any, initial: bool
+) -> Any:  # fmt: skip
+    x = as_array(x)
+    if x.ndim == 0 or (axis is None and x.ndim > 1):
+        raise ValueError(
+            f"{name} takes an array of at least one axis, and of several the axis, not shape {x.shape} and axis={axis}"
+        )
+    axis = normalize_axis_index(axis or 0, x.ndim)
+    found = function(x, axis, dtype, out)
+    if not initial:
+        return found
+    return concatenate([np.full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), neutral, found.dtype), found], axis)
+
+
+def accumulate(join: Callable[[Any, Any], Any], x: Any, axis: int = 0, dtype: None = None) -> Any:
+    """join(join(x[0], x[1]), ...) of all elements up to each one along `axis`, as ``ufunc.accumulate`` of an associative one.
+
+    In log2(n) rounds, each of which doubles how many elements a result joins.
+    """
+    if dtype is not None:
+        raise not_taken("ufunc.accumulate", dtype=dtype)
+    x = as_array(x)
+    axis = normalize_axis_index(axis, x.ndim)
+    lead, step = (slice(None),) * axis, 1
+    while step < x.shape[axis]:
+        joined = join(x[(*lead, slice(None, -step))], x[(*lead, slice(step, None))])
+        x = concatenate([x[(*lead, slice(None, step))], joined], axis)
+        step *= 2
+    return x
 
 
 def one_axis(x: Any, axis: int | None) -> tuple[Any, int]:
@@ -335,8 +520,8 @@ def one_axis(x: Any, axis: int | None) -> tuple[Any, int]:
 
 
 def var(
-    x: Any, axis: Axis = None, dtype: None = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-    correction: float | None = None,
+    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+    where: Any = True, mean: Any = None, correction: float | None = None,
 ) -> Any:  # fmt: skip
     """Variance over `axis`: the sum of (x - mean(x))^2, divided by the number of elements less `ddof`. As ``np.var``.
 
@@ -348,15 +533,17 @@ def var(
     >>> x.grad
     array([-1.,  0.,  1.])
     """
-    if dtype is not None or out is not None:
-        raise not_taken("var", dtype=dtype, out=out)
+    if out is not None:
+        raise not_taken("var", out=out)
+    if not (dtype is mean is None and where is True):
+        return var_where(x, axis, dtype, one_of(ddof, correction), keepdims, where, mean)
     options = {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims, "ddof": one_of(ddof, correction)}
     return var_op.run(x, options)
 
 
 def std(
-    x: Any, axis: Axis = None, dtype: None = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-    correction: float | None = None,
+    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+    where: Any = True, mean: Any = None, correction: float | None = None,
 ) -> Any:  # fmt: skip
     """Standard deviation over `axis`, the square root of `var`. As ``np.std``.
 
@@ -371,8 +558,10 @@ def std(
     (array([1., 0.]), array([[-0.5,  0.5],
            [ 0. ,  0. ]]))
     """
-    if dtype is not None or out is not None:
-        raise not_taken("std", dtype=dtype, out=out)
+    if out is not None:
+        raise not_taken("std", out=out)
+    if not (dtype is mean is None and where is True):
+        return std_where(x, axis, dtype, one_of(ddof, correction), keepdims, where, mean)
     options = {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims, "ddof": one_of(ddof, correction)}
     return std_op.run(x, options)
 
@@ -476,8 +665,16 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
 
 OPS = [sum_op, mean_op, max_op, min_op, prod_op, cumsum_op, cumprod_op, var_op, std_op, median_op]
+ACCUMULATIONS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: cumsum, np.multiply: cumprod,
+    **{
+        getattr(np, name): functools.partial(accumulate, getattr(elementwise, name))
+        for name in ("maximum", "minimum", "fmax", "fmin", "logaddexp", "logaddexp2", "hypot")
+    },
+}  # fmt: skip
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.sum: sum, np.mean: mean, np.max: max, np.min: min, np.amax: max, np.amin: min,
     np.prod: prod, np.cumsum: cumsum, np.cumprod: cumprod, np.var: var, np.std: std, np.median: median,
     np.ptp: ptp, np.average: average, np.diff: diff,
+    **{getattr(np, f.__name__): f for f in (cumulative_sum, cumulative_prod) if hasattr(np, f.__name__)},
 }  # fmt: skip

@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from ..arrays import array_of
 from ..graph import Piece
 from ..standin import Standin, primitive
-from ..tensor import Tensor, plain, wrap
+from ..tensor import Tensor, plain, values, wrap
 from .kinds import apply, linear, shape_of
 
 Shape = int | Sequence[int]
@@ -283,7 +283,7 @@ def plain_array(x: Any) -> Any:
 
 def as_array(x: Any) -> Any:
     """A Tensor as it is, anything else as an array."""
-    return x if isinstance(x, Tensor | Standin) else array_of(x)
+    return x if isinstance(x, Tensor) else values(x)
 
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
@@ -607,14 +607,14 @@ def diag(x: Any, k: int = 0) -> Any:
     return scatter([x], [(i + max(-k, 0), i + max(k, 0))], (n, n))
 
 
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
     """The sum along a diagonal, of every matrix along two axes. As ``np.trace``.
 
     >>> import minigrad
     >>> minigrad.trace(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]])).item()
     5.0
     """
-    return np.sum(diagonal(x, offset, axis1, axis2), axis=-1)
+    return np.sum(diagonal(x, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 def below(x: Any, k: int) -> Any:
@@ -737,6 +737,86 @@ def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
     return split(x, indices_or_sections, 0)
 
 
+def dsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
+    """Cut along the third axis, of an array of three or more. As ``np.dsplit``.
+
+    >>> import minigrad
+    >>> minigrad.dsplit(minigrad.tensor([[[1.0, 2.0]]]), 2)
+    [tensor([[[1.]]]), tensor([[[2.]]])]
+    """
+    x = as_array(x)
+    if x.ndim < 3:
+        raise ValueError(f"dsplit takes an array of at least three axes, not one of shape {x.shape}")
+    return split(x, indices_or_sections, 2)
+
+
+def unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
+    """The parts of x along `axis`, without that axis: the inverse of `stack`. As ``np.unstack``.
+
+    >>> import minigrad
+    >>> minigrad.unstack(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    (tensor([1., 3.]), tensor([2., 4.]))
+    """
+    x = as_array(x)
+    if x.ndim == 0:
+        raise ValueError("unstack takes an array of at least one axis")
+    axis = normalize_axis_index(axis, x.ndim)
+    return tuple([x[(*(slice(None),) * axis, i)] for i in range(x.shape[axis])])
+
+
+def copy(x: Any, order: str = "K") -> Any:
+    """The same values in another tensor or array, through which the gradient flows back. As ``np.copy``.
+
+    `order` is the layout in memory of an array; a tensor has none that matters.
+
+    >>> import minigrad
+    >>> minigrad.copy(minigrad.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    return reshape(x, shape_of(x)) if isinstance(x, Tensor) else np.array(x, order=order)  # type: ignore[call-overload]
+
+
+def real(x: Any) -> Any:
+    """x itself, for all numbers here are real. As ``np.real``, ``np.conj`` and ``np.real_if_close``.
+
+    >>> import minigrad
+    >>> minigrad.real(minigrad.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    return as_array(x)
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """All arrays in the shape that they broadcast to. As ``np.broadcast_arrays``.
+
+    >>> import minigrad
+    >>> minigrad.broadcast_arrays(minigrad.tensor([1.0, 2.0]), 3.0)[1]
+    array([3., 3.])
+    """
+    shape = np.broadcast_shapes(*map(shape_of, arrays))
+    return tuple([broadcast_to(x, shape) for x in map(as_array, arrays)])
+
+
+def meshgrid(*arrays: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+    """Coordinates of a grid, from those along each of its axes. As ``np.meshgrid``.
+
+    The first two axes are exchanged, unless `indexing` is "ij". If `sparse`, each has one axis that is longer than 1.
+    Raises ValueError for another `indexing`.
+
+    >>> import minigrad
+    >>> minigrad.meshgrid(minigrad.tensor([1.0, 2.0]), [3.0, 4.0, 5.0])[0]
+    tensor([[1., 2.],
+            [1., 2.],
+            [1., 2.]])
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid takes the indexing 'xy' or 'ij', not {indexing!r}")
+    n = len(arrays)
+    places = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else list(range(n))
+    grid = tuple([reshape(x, [-1 if axis == i else 1 for axis in range(n)]) for i, x in zip(places, arrays, strict=True)])
+    return grid if sparse else broadcast_arrays(*grid)
+
+
 def kron(x: Any, y: Any) -> Any:
     """Kronecker product: every element of x times the whole of y, in its place. As ``np.kron``.
 
@@ -843,4 +923,11 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.kron: kron,
     np.select: select,
     np.choose: choose,
+    np.dsplit: dsplit,
+    np.copy: copy,
+    np.real: real,
+    np.real_if_close: real,
+    np.broadcast_arrays: broadcast_arrays,
+    np.meshgrid: meshgrid,
+    **({np.unstack: unstack} if hasattr(np, "unstack") else {}),  # since NumPy 2.1
 }

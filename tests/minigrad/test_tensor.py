@@ -344,8 +344,8 @@ def test_no_silent_way_out_of_the_graph(leave: Callable[[Tensor], Any]) -> None:
     [
         ("np.linalg.qr", lambda t: np.linalg.qr(t)),
         ("np.fft.fft", lambda t: np.fft.fft(t)),
-        ("np.interp", lambda t: np.interp(t, [0.0, 1.0], [0.0, 1.0])),
-        ("np.convolve", lambda t: np.convolve(t[0], t[1])),
+        ("np.fft.rfft", lambda t: np.fft.rfft(t)),
+        ("np.unwrap", lambda t: np.unwrap(t)),
         ("np.nextafter", lambda t: np.nextafter(t, 1.0)),
         ("np.subtract.reduce", lambda t: np.subtract.reduce(t)),
         ("np.subtract.outer", lambda t: np.subtract.outer(t, t)),
@@ -367,7 +367,7 @@ def test_functions_without_a_derivative_take_tensors_that_need_none() -> None:
     t = minigrad.tensor(np.diag([3.0, 4.0]))
     for found, expected in (
         (np.linalg.eigvals(t), [3, 4]),
-        (np.interp(t, [0.0, 10.0], [0.0, 20.0]), [[6, 0], [0, 8]]),
+        (np.vander(t[0], 2), [[3, 1], [0, 1]]),
         (np.subtract.reduce(t), [3, -4]),
     ):
         assert not isinstance(found, Tensor)
@@ -665,8 +665,8 @@ def test_many_threads_may_add_to_one_gradient():
 def test_nones_that_mean_nothing_are_taken_and_real_options_are_named():
     x = minigrad.tensor([1.0, 2.0], requires_grad=True)
     assert np.sum(x, dtype=None, out=None).item() == 3.0
-    with pytest.raises(TypeError, match=r"np\.sum of a Tensor does not take initial="):
-        np.sum(x, initial=1.0)
+    with pytest.raises(TypeError, match=r"np\.sum of a Tensor does not take out="):
+        np.sum(x, out=np.zeros(()))
     with pytest.raises(TypeError, match=r"np\.exp of a Tensor does not take where="):
         np.exp(x, where=np.array([True, False]))
     a = np.zeros(2)

@@ -289,7 +289,6 @@ def test_elements_that_are_zero_in_other_norms() -> None:
     ("x", "ord", "axis", "text"),
     [
         (V, "fro", None, "no ord 'fro' of vectors"),
-        (V, 0, None, "no ord 0 of vectors"),
         (V, "nuc", None, "no ord 'nuc' of vectors"),
         (M, "nuclear", None, "no ord 'nuclear' of matrices"),
         (M, 3, None, "no ord 3 of matrices"),
