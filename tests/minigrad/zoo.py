@@ -617,6 +617,16 @@ def encoder_decoder(T):
     return (model(sequence(T), np.random.default_rng(3).integers(0, D, (T, B))) ** 2).sum()
 
 
+@program(lambda T: [(T, 1), (T, 3)])
+def seq2seq_by_hand(T):
+    return seq2seq(T, T)[0]
+
+
+@program(lambda T: [(T, 1), (T, 3)])
+def seq2seq_with_attention(T):
+    return seq2seq(T, T, attention="before")[0]
+
+
 LAYERS: dict[str, tuple[Callable[[int], Any], Expected]] = {
     "RNN": (layer(lambda: rnn.RNN(D, H, rng=0)), once(1)),
     "LSTM": (layer(lambda: rnn.LSTM(D, H, rng=0)), once(2)),
