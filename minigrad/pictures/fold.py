@@ -108,7 +108,8 @@ class Folding(Board):
                 growing, _ = self.timeline.turns[node]
                 by = ", ".join(self.stem(growing.iterations[-1][i]) or growing.iterations[-1][i].op.name for i in growing.by)
                 title += f", as it is at t = {last}: it grows by {by}"
-            group = self.groups[first, last] = Group(f"loop{len(self.groups)}", title, repeated=times > 1)
+            id = f"loop{len(self.groups)}"
+            group = self.groups[first, last] = Group(id, title, repeated=times > 1, kind=id)
             self.picture.groups.append(group)
         return self.groups[first, last]
 

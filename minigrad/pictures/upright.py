@@ -428,7 +428,7 @@ class Scene:
         loops = any(x.role in LOOPS for _, _, x in line.ways)
         if second:
             return Way(points)  # as far as the row
-        if begins and loops:  # as far as where what comes back enters
+        if loops and (begins or arrow.role == "first"):  # as far as where what comes back enters
             return Way([*points, (edge - LOOP_LANE * self.lane(line), y)])
         if arrow.role in LOOPS:
             if a is not line.source and (line, a) in self.made.sections[target.kind].leave and line.source in section.items:
