@@ -9,6 +9,7 @@ import operator
 import re
 import unicodedata
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import CodeType
@@ -27,6 +28,7 @@ __all__ = ["Program"]
 OWN = re.compile(r"(run|lines_\d+|OtherWay|copyto|store|several|matmul|just_.*|.*_reduce_*|_.*|.*_)$")
 LINES = 2000  # in one function of the source: Python compiles long ones slowly
 numbers = count()
+gone: deque[str] = deque()  # sources of programs that are no more; not forgotten at once, for somebody may be walking over them
 
 
 class Program:
@@ -56,7 +58,9 @@ class Program:
         lines = self.written()
         self.source = self.text(lines)
         filename = f"<minigrad program {next(numbers)}>"
-        weakref.finalize(self, linecache.cache.pop, filename, None)
+        while gone:
+            linecache.cache.pop(gone.popleft(), None)
+        weakref.finalize(self, gone.append, filename)
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
         self.code = compile(self.source, filename, "exec")
         exec(self.code, self.space)

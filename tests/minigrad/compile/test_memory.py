@@ -1,6 +1,7 @@
 """The memory of a program: what is needed at the same time lies apart, and there is not much more of it than there must be."""
 
 import gc
+import linecache
 import sys
 import tracemalloc
 
@@ -82,3 +83,23 @@ def test_a_program_of_large_steps_takes_no_more_memory_than_the_engine(cell):
         tracemalloc.stop()
     assert arrays < by_the_engine
     assert recorded < 3 * by_the_engine  # the arrays of the function itself, then those of the program
+
+
+def test_the_source_of_a_program_that_is_gone_is_forgotten_when_the_next_is_made():
+    """Not at once: a collection may come while somebody walks over the sources, as `linecache.checkcache` does."""
+
+    def made():
+        compiled = mg.compile(lambda x: np.tanh(x) * 2.0)
+        for _ in range(2):
+            compiled(np.ones(3))
+        return {name for name in linecache.cache if name.startswith("<minigrad program")}
+
+    before = {name for name in linecache.cache if name.startswith("<minigrad program")}
+    first = made() - before
+    gc.collect()
+    assert first
+    assert first <= set(linecache.cache)
+    made()
+    gc.collect()
+    made()
+    assert first.isdisjoint(linecache.cache)
