@@ -326,7 +326,7 @@ class Template:
             line.pins = pins if source in pins else [*pins, source]
         for _, b, _ in line.ways:  # such as the total behind the last step
             alone = len(self.into[b]) == len(self.out[b]) == 0 and not any(self.columns[k].group.framed for k in b.boxes)
-            alone = alone and not any(min(b.boxes) < self.home[arrow.target] for _, _, arrow in line.ways)
+            alone = alone and bool(b.boxes) and all(self.home[arrow.target] <= min(b.boxes) for _, _, arrow in line.ways)
             if alone and b not in line.pins and all(reader is not b or a in line.pins for a, reader, _ in line.ways):
                 line.pins.append(b)
         for element in line.pins:
