@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..components import strongly_connected
 from .passes import (
     Calls,
     added,
@@ -51,7 +52,7 @@ class Groups:
                     source = self.of.get(v)
                     if source is not None:
                         after[source].add(number)
-        parts = [part for part in strongly_connected(after) if len(part) > 1 or part[0] in after[part[0]]]
+        parts = [part for part in strongly_connected(dict(enumerate(after))) if len(part) > 1 or part[0] in after[part[0]]]
         self.waiting = {number for part in parts for number in part}
         # Which of the chains of groups that wait for one another a result belongs to.
         self.component = {call.out: i for i, part in enumerate(parts) for number in part for call in members[number]}
@@ -119,46 +120,6 @@ def fixed(args: Any, t: int) -> tuple[Any, ...]:
         else:
             found.append(signature(x))
     return tuple(found)
-
-
-def strongly_connected(after: list[set[int]]) -> list[list[int]]:
-    """Tarjan's algorithm, without recursion."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    stack: list[int] = []
-    on_stack: set[int] = set()
-    parts = []
-    for root in range(len(after)):
-        if root in index:
-            continue
-        work = [(root, iter(after[root]))]
-        index[root] = low[root] = len(index)
-        stack.append(root)
-        on_stack.add(root)
-        while work:
-            node, rest = work[-1]
-            for following in rest:
-                if following not in index:
-                    index[following] = low[following] = len(index)
-                    stack.append(following)
-                    on_stack.add(following)
-                    work.append((following, iter(after[following])))
-                    break
-                if following in on_stack:
-                    low[node] = min(low[node], index[following])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    part = []
-                    while True:
-                        part.append(stack.pop())
-                        on_stack.discard(part[-1])
-                        if part[-1] == node:
-                            break
-                    parts.append(part)
-    return parts
 
 
 class Batching:

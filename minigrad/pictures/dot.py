@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import graphviz
 
-from .layout import BAR, BESIDE_BAR, TITLE, Layout, cubics
+from .layout import BAR, BESIDE_BAR, LEADING, TITLE, Layout, cubics
 from .picture import Arrow, Box, Group, Picture
 from .sizes import SECOND, font, text_width
 from .svg import with_head
@@ -79,7 +79,7 @@ class Writer:
         assert self.layout is not None
         x, y = self.layout.title_at
         for i, line in enumerate(self.layout.title):
-            self.words(dot, f"title{i}", line, TITLE, x, y - 1.35 * TITLE * i, "ink")
+            self.words(dot, f"title{i}", line, TITLE, x, y - LEADING * i, "ink")
         if self.picture.legend:
             words, low, high = self.picture.legend
             right, each = self.layout.bounds[2] - BESIDE_BAR, BAR / HEATS

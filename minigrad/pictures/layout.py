@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from .picture import Box, Picture
 from .sizes import text_width
 
-__all__ = ["BAR", "BESIDE_BAR", "Layout", "Point", "Rectangle", "Way", "cubics", "pieces_of", "rounded", "title_of"]
+__all__ = ["BAR", "BESIDE_BAR", "LEADING", "Layout", "Point", "Rectangle", "Way", "cubics", "pieces_of", "rounded", "title_of"]
 
 TITLE = 13.5
+LEADING = 1.35 * TITLE  # between its lines
 CORNER = 5.0  # radius
 BAR, BESIDE_BAR = 110.0, 44.0  # the width of the colour bar, and of the number at each of its ends
 
@@ -46,7 +47,7 @@ class Layout:
         if picture.title or legend:
             right = max(right, left + legend + min(text_width(picture.title, TITLE) + 16, 420.0))
         self.title = title_of(picture.title, right - left - legend)
-        high = 1.35 * TITLE * len(self.title) + 6 if self.title else 0.0
+        high = LEADING * len(self.title) + 6 if self.title else 0.0
         self.title_at = (left + 8, top + high - TITLE - 1)
         self.bounds = (left, bottom, right, top + high)
 

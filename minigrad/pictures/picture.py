@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 __all__ = ["Arrow", "Box", "Group", "Legend", "Picture", "Piece", "Place"]
 
 
+LOOPS = ("loop", "sum loop")  # the roles of arrows that lead back
+
+
 class Place(NamedTuple):
     """Where a box stands in a picture that is a table: its column and row, and how many of each it spans. Row 0 is lowest."""
 

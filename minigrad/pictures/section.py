@@ -334,9 +334,10 @@ class Section:
         self.width = max((item.x + item.right for item in items), default=0.0) - left + 2 * PADDING
         for item in items:
             item.x += PADDING - left
-        turns = {line for (line, _), path in self.read.items() if path.source.rank != path.target.rank}
+        turning = {line for (line, _), path in self.read.items() if path.source.rank != path.target.rank}
+        places = {line: k for k, line in enumerate(sorted(turning, key=lambda line: line.number))}
         for line, item in self.enter.items():  # where lines turn off their rows at once, each does so beside the others
-            k = sorted(turns, key=lambda x: x.number).index(line) if line in turns else 0
+            k = places.get(line, 0)
             inside = min(2.5 * k, PADDING - 1)
             item.x = inside if line.direction > 0 else self.width - inside
 

@@ -20,6 +20,7 @@ WIDTHS = (
     | dict.fromkeys("ABCDEFGHKNOPQRSTUVXYZ&+=<>~", 0.7)
     | {"m": 0.85, "w": 0.75, "W": 0.97, "M": 0.86, "@": 1.02}
 )
+ROUND = ("op", "backward", "collect", "unit")  # the roles of boxes that are ellipses
 SECOND = 2.2  # by so many points later lines are smaller than the first
 
 

@@ -6,15 +6,14 @@ import hashlib
 import html
 import math
 
-from .layout import BAR, BESIDE_BAR, TITLE, Layout, Point, Way, rounded
+from .layout import BAR, BESIDE_BAR, LEADING, TITLE, Layout, Point, Way, rounded
 from .picture import Arrow, Box, Picture
-from .sizes import font, lines_at
+from .sizes import ROUND, font, lines_at
 from .theme import HEATS, arrow_width, css, heat_class
 
 __all__ = ["to_svg"]
 
 FONT = "Helvetica,Arial,sans-serif"
-ROUND = ("op", "backward", "collect", "unit")
 BARE = ("words", "sign")
 
 
@@ -74,7 +73,7 @@ class Writer:
         said = []
         for i, line in enumerate([] if self.in_page else layout.title):  # the page has its own
             x, y = layout.title_at
-            said.append(self.word(x, y - 1.35 * TITLE * i, line, TITLE, "ink", "start"))
+            said.append(self.word(x, y - LEADING * i, line, TITLE, "ink", "start"))
         if picture.legend:
             said += self.legend()
         for group in picture.all_groups():

@@ -6,7 +6,7 @@ Rows and columns are as high and wide as what stands in them. Arrows are straigh
 from __future__ import annotations
 
 from .layout import Layout, Rectangle, Way, pieces_of
-from .picture import Arrow, Picture
+from .picture import LOOPS, Arrow, Picture
 from .sizes import size, text_width
 
 __all__ = ["placed"]
@@ -83,7 +83,7 @@ def reach(places: dict[float, tuple[float, float]], first: float, count: int) ->
 def route(arrow: Arrow, source: Rectangle, target: Rectangle) -> Way:
     x, y, w, h = source
     u, v, a, b = target
-    if arrow.role in ("loop", "sum loop"):
+    if arrow.role in LOOPS:
         right = x + w / 2
         around = [(right, y + h / 4), (right + 18, y + h / 4), (right + 18, y - h / 4), (right, y - h / 4)]
         return Way(around, (right + 24 + text_width(arrow.label, 9.5) / 2, y - 3))

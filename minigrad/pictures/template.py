@@ -8,18 +8,14 @@ which runs on a row of its own through all columns. The layout of one step is wo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TypeVar
 
-from .picture import Arrow, Box, Group, Picture
+from ..components import on_cycles, strongly_connected
+from .picture import LOOPS, Arrow, Box, Group, Picture
 from .sizes import size
 
 __all__ = ["Column", "Element", "Line", "Template"]
-
-LOOPS = ("loop", "sum loop")
-T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -141,17 +137,13 @@ class Template:
                 inside[self.home[arrow.source]].append(arrow)
         after: dict[str, dict[str, None]] = defaultdict(dict)
 
-        def add(number: int) -> set[str]:
-            """Add the arrows of a column; returns the slots that are then on a cycle."""
+        def add(number: int) -> None:
             for arrow in inside[number]:
                 after[self.slots[arrow.source]][self.slots[arrow.target]] = None
                 after[self.slots[arrow.target]]
-            return on_cycles(after)
 
-        for arrows in inside.values():
-            for arrow in arrows:
-                after[self.slots[arrow.source]][self.slots[arrow.target]] = None
-                after[self.slots[arrow.target]]
+        for number in list(inside):
+            add(number)
         if not on_cycles(after):
             return
         after.clear()
@@ -159,11 +151,13 @@ class Template:
             own = {box.id: self.slots[box.id] for box in column.boxes}
             before = {slot: dict(others) for slot, others in after.items()}
             k = 0
-            while cycle := add(column.number):
+            add(column.number)
+            while cycle := on_cycles(after):
                 k += 1
                 self.slots |= {id: f"{slot} / {k}" for id, slot in own.items() if k > 1 or slot in cycle}
                 after.clear()
                 after.update({slot: dict(others) for slot, others in before.items()})
+                add(column.number)
 
     def beginnings(self) -> dict[str, Box]:
         """What the first steps read in the place of what is carried: nothing leads to it, and elsewhere its every operand comes
@@ -423,46 +417,3 @@ def columns_of(picture: Picture, arrows: list[Arrow]) -> list[Column]:
         if outside[i]:
             columns.append(Column(len(columns), Group(f"outside{i}", "", framed=False), outside[i]))
     return columns
-
-
-def on_cycles(after: Mapping[T, Iterable[T]]) -> set[T]:
-    """What is part of a cycle of a graph."""
-    return {x for part in strongly_connected(after) if len(part) > 1 for x in part}
-
-
-def strongly_connected(after: Mapping[T, Iterable[T]]) -> list[list[T]]:
-    """The strongly connected components of a graph, those that nothing leaves first (Tarjan 1972)."""
-    index: dict[T, int] = {}
-    low: dict[T, int] = {}
-    stack: list[T] = []
-    on_stack: set[T] = set()
-    found: list[list[T]] = []
-    for root in after:
-        if root in index:
-            continue
-        work = [(root, iter(after[root]))]
-        index[root] = low[root] = len(index)
-        stack.append(root)
-        on_stack.add(root)
-        while work:
-            here, rest = work[-1]
-            for other in rest:
-                if other not in index:
-                    index[other] = low[other] = len(index)
-                    stack.append(other)
-                    on_stack.add(other)
-                    work.append((other, iter(after[other])))
-                    break
-                if other in on_stack:
-                    low[here] = min(low[here], index[other])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[here])
-                if low[here] == index[here]:
-                    component: list[T] = []
-                    while not component or component[-1] is not here:
-                        component.append(stack.pop())
-                        on_stack.discard(component[-1])
-                    found.append(component[::-1])
-    return found

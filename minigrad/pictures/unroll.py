@@ -151,10 +151,9 @@ class Unrolling(Board):
             place = self.start_of(user) if role == "initial" and group is not None else self.group_of(operand)
             box = self.value_box(operand, role)
             box.link = self.exits.get(self.marks.turned.get(operand, operand), "")
-            alike = (self.steps.get(user), self.marks.track(operand), *box.lines)
-            if (
-                role == "initial" and place is not None and self.marks.track(operand)
-            ):  # such as the same array wrapped several times
+            track = self.marks.track(operand)
+            alike = (self.steps.get(user), track, *box.lines)
+            if role == "initial" and place is not None and track:  # such as the same array wrapped several times
                 if alike in self.begun:
                     self.exits[operand] = self.begun[alike]
                     self.boxes[self.begun[alike]].also.append(self.graph.index[operand])
@@ -187,8 +186,7 @@ class Unrolling(Board):
         return self.marks.apart(operand, user) or (self.marks.role(operand) != "initial" and self.apart(operand, user))
 
     def beside(self, operand: Node, user: Node) -> str:
-        """The small box that stands for it beside its user: one for all parameters of an op, or one each where each has its own
-        share of the gradient."""
+        """The small box that stands for it beside its user, with all other parameters of the op."""
         target = self.box_of(user)
         every = self.parameters[target]
         id = f"p{'_'.join(str(self.graph.index[x]) for x in every)}_{target}"

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from .layout import Layout, Point, Way, pieces_of
-from .picture import Arrow, Box, Picture
+from .picture import LOOPS, Arrow, Box, Picture
 from .ranks import give_ranks
 from .section import PADDING, Item, Path, Section
-from .sizes import size, text_width
-from .template import LOOPS, Column, Element, Line, Template
+from .sizes import ROUND, size, text_width
+from .template import Column, Element, Line, Template
 
 __all__ = ["upright"]
 
@@ -27,11 +27,8 @@ BETWEEN = 8.0  # columns
 HEAD = 19.0  # of a frame, for its title
 AHEAD = 16.0  # from the beginning of a line to the first frame
 LOOP_LANE, LOOP_DROP = 9.0, 16.0  # between lines that lead back around a frame, beside it and below it
-ROUND = ("op", "backward", "unit", "collect")
 MARGIN = 5.0
-Net = tuple[
-    Item, Item, bool
-]  # what runs sideways between two ranks as one: the source, the item below or above, and whether it rises
+Net = tuple[Item, Item, bool]  # what runs sideways between two ranks as one: the source, where it begins, whether it rises
 Run = tuple[float, float, Item, Item]  # from where to where, and between which items
 LIKE = {"recurrent": "recurrent", "loop": "recurrent", "gathered": "gathered", "sum loop": "gathered"}
 
@@ -39,13 +36,14 @@ LIKE = {"recurrent": "recurrent", "loop": "recurrent", "gathered": "gathered", "
 def upright(picture: Picture) -> Layout:
     """Where everything in a picture of time steps, or of a graph without time, stands."""
     template = Template(picture)
-    above = Arrangement(template, below=False)
+    best = Arrangement(template, below=False)
     if any(line.pins for line in template.lines):
         under = Arrangement(template, below=True)
-        if under.badness() < above.badness():
-            return Scene(picture, under).layout
-        above = Arrangement(template, below=False)
-    return Scene(picture, above).layout
+        if under.badness() < best.badness():
+            best = under
+        else:
+            give_ranks(template, below=False)  # those of `under` stand in the template
+    return Scene(picture, best).layout
 
 
 class Arrangement:
@@ -109,7 +107,7 @@ class Arrangement:
             if a.rank == b.rank and self.is_over(section, a, b):
                 low, high = min(a.x, b.x), max(a.x, b.x)
                 gaps[a.rank].setdefault((a, a, True), []).append((low, high, a, b))
-            for one, other in zip(path.items, path.items[1:], strict=False):
+            for one, other in pairwise(path.items):
                 x, u = self.touch(path, one), self.touch(path, other)
                 if one.rank != other.rank and abs(x - u) > 0.5:
                     rises = one.rank < other.rank
@@ -176,7 +174,7 @@ class Arrangement:
             return self.level(kind, section, a, b)
         x = self.touch(path, a)
         points = [(x, self.border(a, 1 if path.items[1].rank > a.rank else -1, x))]
-        for one, other in zip(path.items, path.items[1:], strict=False):
+        for one, other in pairwise(path.items):
             x, u = self.touch(path, one), self.touch(path, other)
             low = min(one.rank, other.rank)
             if abs(x - u) > 0.5:
@@ -224,14 +222,12 @@ def in_order(nets: dict[Net, list[Run]]) -> list[tuple[Net, list[Net]]]:
     from below, and another goes on upwards at the same place."""
     ups: dict[int, list[Net]] = defaultdict(list)  # by place
     for net, runs in nets.items():
-        for low, high, one, other in runs:
-            bottom = one if one.rank <= other.rank else other
-            ups[round(low if abs(bottom.x - low) < abs(bottom.x - high) else high)].append(net)
+        for run in runs:
+            ups[round(ends_of(run)[0])].append(net)
     below: dict[Net, list[Net]] = {net: [] for net in nets}
     for net, runs in nets.items():
-        for low, high, one, other in runs:
-            bottom = one if one.rank <= other.rank else other
-            top = round(high if abs(bottom.x - low) < abs(bottom.x - high) else low)
+        for run in runs:
+            top = round(ends_of(run)[1])
             near = [x for place in (top - 1, top, top + 1) for x in ups[place] if x[0] is not net[0]]
             below[net] += [x for x in dict.fromkeys(near) if net not in below[x]]
     length = {net: max(r[1] for r in runs) - min(r[0] for r in runs) for net, runs in nets.items()}
@@ -245,6 +241,13 @@ def in_order(nets: dict[Net, list[Run]]) -> list[tuple[Net, list[Net]]]:
             else:
                 done[stack.pop()] = None
     return [(net, below[net]) for net in done]
+
+
+def ends_of(run: Run) -> tuple[float, float]:
+    """Where a run meets what is below it, and what is above it."""
+    low, high, one, other = run
+    bottom = one if one.rank <= other.rank else other
+    return (low, high) if abs(bottom.x - low) < abs(bottom.x - high) else (high, low)
 
 
 def is_free(lane: list[tuple[float, float, str]], low: float, high: float, source: str) -> bool:
