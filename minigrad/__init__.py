@@ -7,18 +7,18 @@ from .tensor import Tensor, tensor  # first: Tensor and the table need each othe
 
 # isort: split
 from . import linalg, ops
-from .check import GradientError, check_grads
-from .checkpoint import checkpoint
-from .compile import CompileError, compile
+from .checking import GradientError, check_grads
+from .compiling import CompileError, compile
 from .custom import custom_op
 from .debugging import debug
 from .errors import GraphFreedError, LeavesGraphError, RendererMissing, RenderError, RenderTimeout
-from .explain import explain
+from .explaining import explain
 from .graph import no_grad, scope
-from .loops import Loop, loops
+from .graph_view import Graph
+from .loop import Loop, loops
 from .ops import *  # noqa: F403 the functions of the table
 from .pictures import Drawing, draw
-from .snapshot import Graph
+from .recompute import checkpoint
 from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"

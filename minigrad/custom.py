@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import array_of
-from .ops.kinds import REAL, Domain, Rule, from_signature
+from .ops.op import REAL, Domain, Rule, from_signature
 from .standin import Standin, primitive
 from .tensor import Tensor
 from .trees import leaves
@@ -26,7 +26,7 @@ def custom_op(
     """Make an op of a function of arrays: a decorator that takes a rule for each operand.
 
     The function's positional parameters are its operands, keyword-only ones its options. What a rule may ask for by the names
-    of its parameters is told in `minigrad.ops.kinds`: ``g``, ``out``, the operands, ``x_shape``, the options. With
+    of its parameters is told in `minigrad.ops.op`: ``g``, ``out``, the operands, ``x_shape``, the options. With
     ``kind="general"`` a rule gives the cotangent of its operand, g^T J; with ``kind="elementwise"`` the partial derivative,
     which the engine multiplies by g; with ``kind="linear"`` the transpose, applied to g. None is for an operand that is not
     differentiated. Rules are NumPy code: on Tensors they record themselves, and so the op has derivatives of any order,

@@ -19,8 +19,8 @@ from weakref import WeakSet
 import numpy as np
 
 from .arrays import array_of
-from .asked import Marks, all_finite, leaves_out, unbroadcast, values
 from .errors import GraphFreedError
+from .selection import Marks, all_finite, leaves_out, unbroadcast, values
 from .standin import Standin, decide, known
 
 __all__ = ["Leaf", "Node", "Scope", "ancestors", "no_grad", "reverse", "scope", "unbroadcast"]
@@ -320,9 +320,9 @@ def reverse(
     Some ops gather: what their many uses send to one operand (the slices of an array, a weight at every time step) is
     held back and computed at once; a watcher is told the parts all the same.
 
-    If something may be left out (`minigrad.asked`), and a gradient comes out infinite or NaN, the sweep runs again with marks
-    of what counts. If somebody looks on it has them from the start; so it has if it is recorded and a further derivative may
-    be infinite. Without `mark` it never has them.
+    If something may be left out (`minigrad.selection`), and a gradient comes out infinite or NaN, the sweep runs again with
+    marks of what counts. If somebody looks on it has them from the start, and also if it is recorded and a further derivative
+    may be infinite. Without `mark` it never has them.
     """
     order = ancestors([root])
     live = set(order) if wanted is None else leading_to(order, wanted)

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.ops.kinds import at_least_single
 from minigrad.ops.nn import class_losses, mean_scale, of_probabilities, scaled_mean
+from minigrad.ops.op import at_least_single
 from minigrad.standin import decide
 from minigrad.tensor import values
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from minigrad import Loop, Tensor
 from minigrad.graph import Leaf, Node
-from minigrad.loops import loops, sequences
+from minigrad.graph_view import Graph
+from minigrad.loop import loops, sequences
 from minigrad.pictures.details import named_sequences, named_tensors, values_saved, values_that_follow
 from minigrad.pictures.timeline import Timeline
-from minigrad.snapshot import Graph
 
 from .module import Module
 from .saturation import saturates

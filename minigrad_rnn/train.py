@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.compile import Compiled
+from minigrad.compiling import Compiled
 from minigrad.graph import CURRENT, DEBUG
 
 from .clip import clip_grad_norm, clip_grad_value

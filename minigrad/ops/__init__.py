@@ -21,7 +21,7 @@ from .elementwise import (
     reciprocal, relu, remainder, sigmoid, sign, silu, sin, sinc, sinh, softplus, sqrt, square, subtract, tan, tanh,
     where,
 )  # fmt: skip
-from .kinds import Op
+from .op import Op
 from .linalg import (
     cross, dot, einsum, inner, matmul, outer, tensordot, vdot, vecdot,
 )  # fmt: skip

@@ -16,7 +16,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..graph import Gather, Node, Piece
 from ..standin import Standin
 from .elementwise import multiply
-from .kinds import apply, linear, shape_of
+from .op import apply, linear, shape_of
 from .shape import as_array, moveaxis, reshape, scatter, transpose
 
 

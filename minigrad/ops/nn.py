@@ -9,8 +9,8 @@ import numpy as np
 from ..graph import Piece
 from ..standin import Standin, decide, known, number
 from ..tensor import Tensor, values
-from .kinds import REAL, apply, at_least_single, by_way_of_single, floating, general, shape_of
 from .linalg import rows, rowwise, stacked
+from .op import REAL, apply, at_least_single, by_way_of_single, floating, general, shape_of
 from .reduce import Axis, mean, normalized, restored, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.

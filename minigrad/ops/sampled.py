@@ -11,8 +11,8 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from ..standin import known
 from ..tensor import plain
 from .elementwise import add, astype, divide, multiply, remainder, subtract, where
-from .kinds import floating
 from .linalg import matmul
+from .op import floating
 from .reduce import diff, in_dtype, sum
 from .shape import as_array, concatenate, flip, moveaxis, pad, reshape
 

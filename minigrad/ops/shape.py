@@ -15,7 +15,7 @@ from ..arrays import array_of
 from ..graph import Piece
 from ..standin import Standin, primitive
 from ..tensor import Tensor, plain, values, wrap
-from .kinds import apply, linear, shape_of
+from .op import apply, linear, shape_of
 
 Shape = int | Sequence[int]
 

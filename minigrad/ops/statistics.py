@@ -11,8 +11,8 @@ import numpy as np
 from ..standin import decide
 from ..tensor import plain
 from .elementwise import astype, divide, multiply, sqrt, where
-from .kinds import floating
 from .linalg import matmul
+from .op import floating
 from .reduce import (
     Axis,
     average,

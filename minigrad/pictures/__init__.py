@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..snapshot import Graph
+from ..graph_view import Graph
 from ..tensor import Tensor
 from .board import Block, Marks
 from .details import as_names, marks_for, named_sequences, values_at_hand, values_saved

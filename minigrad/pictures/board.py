@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..graph import Leaf, Node
-from ..snapshot import Graph
+from ..graph_view import Graph
 from .picture import Arrow, Box, Group, Picture
 
 __all__ = ["Block", "Board", "Marks", "default_role", "step_of"]

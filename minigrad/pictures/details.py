@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphFreedError
-from ..explain import rule_text
+from ..explaining import rule_text
 from ..graph import Leaf, Node, ancestors, leading_to, reverse
-from ..snapshot import Graph
+from ..graph_view import Graph
 from ..tensor import Tensor
 from .board import Marks, default_role
 from .timeline import Timeline

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from minigrad.errors import RenderTimeout
+from minigrad.graph_view import Graph
 from minigrad.pictures.dot import to_dot
 from minigrad.pictures.layout import Layout
 from minigrad.pictures.page import Playback, page
@@ -19,7 +20,6 @@ from minigrad.pictures.render import render
 from minigrad.pictures.svg import to_svg
 from minigrad.pictures.table import placed
 from minigrad.pictures.upright import upright
-from minigrad.snapshot import Graph
 
 Name = str | os.PathLike[str]
 

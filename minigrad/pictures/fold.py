@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..graph import Leaf, Node
-from ..loops import Loop, alike
-from ..snapshot import Graph, brief
+from ..graph_view import Graph, brief
+from ..loop import Loop, alike
 from .board import Board, Marks, operand_nodes
 from .picture import Arrow, Group, Picture
 from .timeline import Timeline

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from ..graph import Leaf, Node
-from ..snapshot import Graph
+from ..graph_view import Graph
 
 __all__ = ["slots_of"]
 

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import GraphFreedError, RendererMissing, RenderError
-from ..explain import rule_text
+from ..explaining import rule_text
 from ..graph import HOOKS, Leaf, Node, Watch, ancestors, reverse, unbroadcast
+from ..graph_view import Graph
 from ..norms import norm
-from ..snapshot import Graph
 from .board import step_of
 from .details import values_saved, values_that_follow
 from .dot import printable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ..graph import Leaf, Node
-from ..snapshot import Graph
+from ..graph_view import Graph
 from .board import Board, Marks, operand_nodes
 from .picture import Arrow, Box, Group, Picture
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..graph import Leaf, Node
-from ..loops import Folded, Growing, Loop, loops
-from ..snapshot import Graph
+from ..graph_view import Graph
+from ..loop import Folded, Growing, Loop, loops
 from .board import Marks, step_of
 from .strips import chosen_steps
 

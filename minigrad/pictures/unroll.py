@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph import Leaf, Node
-from ..snapshot import Graph
+from ..graph_view import Graph
 from .board import Board, Marks, operand_nodes, runs
 from .matching import slots_of
 from .picture import Arrow, Box, Group, Picture

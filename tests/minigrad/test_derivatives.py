@@ -232,7 +232,7 @@ def test_check_grads_accepts_what_is_right(f, point):
 
 
 def test_check_grads_says_where_what_was_expected_and_what_came():
-    from minigrad.ops.kinds import REAL, elementwise
+    from minigrad.ops.op import REAL, elementwise
 
     wrong = elementwise(np.sin, lambda x: 1.01 * np.cos(x), domain=REAL, doc="Wrong.", name="wrong")
     with pytest.raises(mg.GradientError, match=r"reverse mode, array 0 at \(0,\): expected .* \(finite difference\), got"):
@@ -242,7 +242,7 @@ def test_check_grads_says_where_what_was_expected_and_what_came():
 
 
 def test_check_grads_finds_a_second_derivative_that_is_wrong():
-    from minigrad.ops.kinds import REAL, elementwise
+    from minigrad.ops.op import REAL, elementwise
 
     def cut(x):
         return np.cos(x.detach().data if isinstance(x, mg.Tensor) else x)

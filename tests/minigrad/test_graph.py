@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import minigrad
 from minigrad import GraphFreedError, no_grad, scope
 from minigrad.ops import TABLE
-from minigrad.ops.kinds import REAL, elementwise
+from minigrad.ops.op import REAL, elementwise
 
 
 def leaf(array: Any, **options: Any) -> minigrad.Tensor:

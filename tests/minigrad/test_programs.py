@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 import minigrad as mg
 from minigrad.graph import ancestors
 from minigrad.ops import TABLE
-from minigrad.ops.kinds import Op
+from minigrad.ops.op import Op
 
 Shape = tuple[int, ...]
 

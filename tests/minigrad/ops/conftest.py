@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minigrad
-from minigrad.ops.kinds import Op
+from minigrad.ops.op import Op
 
 # A layout is a pair: how to lay elements out in memory, and the view that gets them back, from an array or a Tensor.
 LAYOUTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Any], Any]]] = {

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import minigrad
 from minigrad.ops import FAMILIES, TABLE, Op
-from minigrad.ops.kinds import Domain
+from minigrad.ops.op import Domain
 
 for_every_op = pytest.mark.parametrize("op", TABLE.values(), ids=TABLE.keys())
 analytic = [op for op in TABLE.values() if op.analytic]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.checkpoint import Segment
+from minigrad.recompute import Segment
 
 
 def parameters(seed=0, size=3):

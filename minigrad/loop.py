@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .graph import Node
-from .repeats import CARRIED, INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, numbered, runs
-from .snapshot import Graph
+from .graph_view import Graph
+from .loop_search import CARRIED, INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, numbered, runs
 from .tensor import Tensor
 
 __all__ = ["Carried", "Folded", "Growing", "Loop", "loops"]

@@ -9,9 +9,9 @@ import numpy as np
 
 from .errors import GraphFreedError
 from .graph import Node, ancestors, leading_to, reverse
+from .graph_view import Graph
 from .norms import norm
-from .ops.kinds import needed_names
-from .snapshot import Graph
+from .ops.op import needed_names
 from .source import source_of
 from .tensor import Tensor, differentiable
 

@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.compile import picture
+from minigrad.compiling import picture
 from minigrad.pictures import renderers
 
 TASK = rnn.tasks.hello()

@@ -12,7 +12,7 @@ A rule's parameter names say what it needs, and so what is kept until the backwa
 
 =============  ==================================================================
 ``g``          the cotangent of the result (transposes and vector-Jacobian products)
-``asked``      which of its elements were asked for, None for all (see `minigrad.asked`)
+``asked``      which of its elements were asked for, None for all (see `minigrad.selection`)
 ``out``        the result
 ``x``          the operand of that name in the forward function
 ``x_shape``    its shape only: the array is not kept

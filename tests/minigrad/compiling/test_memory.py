@@ -36,7 +36,7 @@ def batch(T, size, seed=0):
 @pytest.mark.parametrize("options", [{}, {"layers": 2, "bidirectional": True}], ids=str)
 @pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
 def test_what_is_needed_at_the_same_time_lies_apart(cell, options, settings, monkeypatch):
-    module, program = (sys.modules[f"minigrad.compile.{name}"] for name in ("memory", "program"))
+    module, program = (sys.modules[f"minigrad.compiling.{name}"] for name in ("memory", "program"))
     for name, value in settings.items():
         monkeypatch.setattr(module, name, value)
     plans = []

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..graph import HOOKS
-from ..ops.kinds import Op
+from ..ops.op import Op
 from ..standin import Counted, RecordsItself
 from ..tensor import Tensor
 from .trace import CompileError

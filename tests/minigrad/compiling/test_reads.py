@@ -20,7 +20,7 @@ import pytest
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.compile import Compiled
+from minigrad.compiling import Compiled
 from minigrad.standin import Counted
 
 X = np.arange(3.0)

@@ -17,7 +17,7 @@ from .standin import Standin, known, primitive
 
 if TYPE_CHECKING:
     from .graph import Gather, Node, Piece
-    from .ops.kinds import Op
+    from .ops.op import Op
 
 __all__ = ["Marks", "all_finite", "leaves_out", "unbroadcast", "values"]
 
