@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .errors import GraphFreedError
-from .graph import Node, ancestors, leading_to, reverse
+from .graph import Node, ancestors, leading_to
 from .graph_view import Graph
 from .norms import norm
-from .ops.op import needed_names
+from .ops.binding import needed_names
 from .source import source_of
+from .sweep import reverse
 from .tensor import Tensor, differentiable
 
 __all__ = ["Explanation", "Rule", "Step", "explain"]

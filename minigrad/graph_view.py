@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .graph import CURRENT, Leaf, Node, ancestors, recording_again, reverse, same_place
+from .graph import CURRENT, Leaf, Node, ancestors, recording_again, same_place
+from .sweep import reverse
 from .tensor import Tensor, differentiable, lifted
 
 __all__ = ["Graph"]

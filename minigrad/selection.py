@@ -8,31 +8,20 @@ sweep that comes out infinite or NaN runs again with marks: which elements of ea
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .broadcasting import unbroadcast
 from .standin import Standin, known, primitive
 
 if TYPE_CHECKING:
     from .graph import Gather, Node, Piece
-    from .ops.op import Op
 
-__all__ = ["Marks", "all_finite", "leaves_out", "unbroadcast", "values"]
+__all__ = ["Marks", "all_finite", "leaves_out", "values"]
 
 ARRAYS = (np.ndarray, np.generic)
-
-
-def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
-    """Sum `g` over the axes along which an operand of this shape was broadcast: the transpose of broadcasting."""
-    lead = len(g.shape) - len(shape)
-    axes = (*range(lead), *(i for i, n in enumerate(shape, lead) if n == 1 and g.shape[i] != 1))
-    if all(g.shape[i] == 1 for i in axes):
-        return g.reshape(shape)
-    if g.dtype == np.float16:
-        g = g.astype(np.float32)  # in which many small parts are not rounded away
-    return np.add.reduce(g, axis=axes).reshape(shape)
 
 
 @primitive
@@ -46,14 +35,16 @@ def all_finite(*arrays: Any) -> np.bool:
     return np.True_
 
 
-def leaves_out(order: list[Node], seed: Any, ops: Collection[Op], singular: bool) -> bool:
-    """Whether a zero of a selection may meet what is not finite, in a sweep over these nodes, of these ops.
+def leaves_out(order: list[Node], seed: Any) -> bool:
+    """True if a zero of a selection may meet what is not finite, in a sweep over these nodes.
 
     A factor of 0 or a maximum hides no NaN, as `where` does: NaN * 0 is NaN. They matter only if a slope may be infinite where
-    the value is finite (`singular`). Slices of one array that together are all of it leave nothing out.
+    the value is finite (`Op.singular`). Slices of one array that together are all of it leave nothing out.
     """
     if isinstance(seed, ARRAYS) and (isinstance(seed, Standin) or not (seed.all() if seed.shape else seed)):
         return True
+    ops = {node.op for node in order} - {None}
+    singular = any(op.singular for op in ops)
     slicing = None
     for op in ops:
         if op.selects is True and (singular or not op.nan_wins):
@@ -91,22 +82,31 @@ class Marks:
 
     def __init__(self) -> None:
         self.of: dict[Node, Any] = {}
+        self.met: set[Node] = set()  # nodes of which a use has been marked, as all elements too
 
     def start(self, node: Node, values: Any) -> None:
         """Zeros that a sweep starts from are a choice, such as those of one row of a Jacobian."""
         if isinstance(values, ARRAYS):
-            self.add(node, unless_all(np.not_equal(values, 0)), first=True)
+            self.add(node, unless_all(np.not_equal(values, 0)))
 
-    def add(self, node: Node, mark: Any, first: bool) -> None:
+    def add(self, node: Node, mark: Any) -> None:
         """One more use of a node: an element counts if it does in one of them."""
-        if first and mark is not None:
-            self.of[node] = mark
+        if node not in self.met:
+            self.met.add(node)
+            if mark is not None:
+                self.of[node] = mark
         elif node in self.of:
             mark = None if mark is None else unless_all(self.of[node] | mark)
             if mark is None:
                 del self.of[node]
             else:
                 self.of[node] = mark
+
+    def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
+        """Run the rule of operand i, and mark the operand."""
+        part, mark = self.sent(node, i, node.op.rules_for(node)[i](g, node, saved, i, self.of.get(node)), saved)
+        self.add(node.operands[i], mark)
+        return part
 
     def sent(self, node: Node, i: int, part: Any, saved: Sequence[Any]) -> tuple[Any, Any]:
         """What goes back to operand i, with zeros where nothing does, and the mark of the operand."""
@@ -131,10 +131,11 @@ class Marks:
         own = self.of.get(node)
         if own is None or not node.op.multilinear or all(x is None or finite(x) for x in saved):
             return saved
-        rules = node.op.pullbacks * len(node.operands) if node.op.variadic else node.op.pullbacks
         new = [saved[0]]
-        for i, (x, rule) in enumerate(zip(saved[1:], rules, strict=True)):
-            mark = None if x is None or rule is None else unless_all(np.not_equal(counted(node, i, own, saved), 0))
+        for i, x in enumerate(saved[1:]):
+            mark = (
+                None if x is None or node.op.pullbacks[i] is None else unless_all(np.not_equal(counted(node, i, own, saved), 0))
+            )
             if mark is not None:
                 x = np.where(unbroadcast(mark.astype(float), x.shape) > 0, x, 0)
             new.append(x)
@@ -209,7 +210,7 @@ def presence(node: Node, saved: Sequence[Any]) -> tuple[Any, ...]:
 def counted(node: Node, i: int, own: Any, saved: Sequence[Any]) -> Any:
     """For each element of operand i, how many elements of the result count that it went into (or some number above 0)."""
     op = node.op
-    rule = op.pullbacks[0 if op.variadic else i]
+    rule = op.rules_for(node)[i]
     if op.multilinear:
         return rule(ones(node, own), node, presence(node, saved), i)
     if own is not None and op.kind != "elementwise":

@@ -17,9 +17,10 @@ import numpy as np
 from .arrays import array_of
 from .data import Data
 from .errors import LeavesGraphError
-from .graph import CURRENT, DEBUG, HOOKS, Leaf, Node, Scope, reverse
+from .graph import CURRENT, DEBUG, Leaf, Node, Scope
 from .hints import Missing, missing
-from .standin import RECORDER, Standin
+from .standin import RECORDER, Counted, Standin
+from .sweep import reverse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -306,10 +307,10 @@ class Tensor:
         if not callable(hook):
             raise TypeError(f"a hook is a function of the gradient, not {type(hook).__name__}")
         node = self._differentiable()
-        if node not in HOOKS:
+        if node.hooks is None:
             node.hooks = []
-            HOOKS.add(node)
         node.hooks.append(hook)
+        Counted.changes[0] += 1
         return Hook(node.hooks, hook)
 
     def _differentiable(self) -> Node:
@@ -641,6 +642,7 @@ class Hook:
         for i, hook in enumerate(self._hooks):
             if hook is self._hook:
                 del self._hooks[i]
+                Counted.changes[0] += 1
                 break
 
     def __repr__(self) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .graph import CURRENT, Leaf, ancestors, forward, next_number, recording_again, reverse
+from .graph import CURRENT, Leaf, ancestors, next_number, recording_again
 from .ops import positive
+from .sweep import forward, reverse
 from .tensor import Tensor, as_dtype, lifted, values, wrap
 from .trees import leaves, mapped
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from minigrad import Tensor
-from minigrad.graph import Leaf, Node, ancestors, reverse
+from minigrad.graph import Leaf, Node, ancestors
 from minigrad.norms import norm
+from minigrad.sweep import reverse
 
 from . import models
 from .cells import RNNCell

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.ops.nn import class_losses, mean_scale, of_probabilities, scaled_mean
-from minigrad.ops.op import at_least_single
+from minigrad.ops.precision import at_least_single
 from minigrad.standin import decide
 from minigrad.tensor import values
 

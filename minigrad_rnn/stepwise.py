@@ -13,9 +13,11 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.graph import CURRENT, Leaf, Node, Scope, Watch, ancestors, reverse, unbroadcast
+from minigrad.broadcasting import unbroadcast
+from minigrad.graph import CURRENT, Leaf, Node, Scope, Watch, ancestors
 from minigrad.graph_view import Graph
 from minigrad.norms import norm
+from minigrad.sweep import reverse
 from minigrad.tensor import values
 
 from .by_step import in_steps, observed, steps_of

@@ -69,7 +69,7 @@ def run(name, i, how):
     else:
         rules = list(op.pullbacks)
         rules[i] = broken(rules[i], how, rules[i - 1])
-        op.pullbacks = tuple(rules)
+        op.pullbacks = type(op.pullbacks)(rules)
     only = OnlyTestsOf(op)
     return pytest.main([str(TESTS), "-x", "-q", "--no-header", "-p", "no:cacheprovider"], plugins=[only]) == 0
 

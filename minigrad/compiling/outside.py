@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..graph import HOOKS
 from ..ops.op import Op
 from ..standin import Counted, RecordsItself
 from ..tensor import Tensor
@@ -274,13 +273,15 @@ class Outside:
 
     def changed(self) -> str:
         """What is not any more as it was, in words; otherwise an empty text."""
-        if Counted.changes[0] == self._count and self.watches.same() and not HOOKS:
+        if Counted.changes[0] == self._count and self.watches.same():
             return ""
         count = Counted.changes[0]
         if changed := self.counted.changed() or self.watches.changed():
             return changed
+        if any(hooks_of(tensor) != hooks for tensor, hooks in self.hooks):
+            return "a hook"
         self._count = count
-        return "" if all(hooks_of(tensor) == hooks for tensor, hooks in self.hooks) else "a hook"
+        return ""
 
     def undo(self) -> str:
         """Put everything back as it was before the recording; returns what was changed in words."""
@@ -525,7 +526,7 @@ def writeable(array: Any) -> bool:
 
 
 def hooks_of(x: Tensor) -> tuple[Any, ...]:
-    return tuple(getattr(x._node, "hooks", ()))
+    return tuple(getattr(x._node, "hooks", None) or ())
 
 
 def state_of(rng: Any) -> Any:

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..standin import Standin, decide, primitive
 from ..tensor import Tensor
-from .op import POSITIVE, REAL, Domain, Op, elementwise, floating, linear, shape_of
+from .op import POSITIVE, REAL, Domain, Op, elementwise, linear, shape_of
+from .precision import floating
 
 LN2, LN10 = math.log(2), math.log(10)
 

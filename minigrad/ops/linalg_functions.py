@@ -16,7 +16,7 @@ from . import linalg, shape
 from .elementwise import over_length
 from .linalg import cross, einsum, matmul, swapped, tensordot, vecdot
 from .op import REAL, Domain, general, shape_of
-from .op import at_least_single as computable  # LAPACK has no half precision
+from .precision import at_least_single as computable  # LAPACK has no half precision
 from .reduce import in_range, normalized, restored
 from .shape import as_array, matrix_transpose, reshape, transpose
 

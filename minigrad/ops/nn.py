@@ -10,7 +10,8 @@ from ..graph import Piece
 from ..standin import Standin, decide, known, number
 from ..tensor import Tensor, values
 from .linalg import rows, rowwise, stacked
-from .op import REAL, apply, at_least_single, by_way_of_single, floating, general, shape_of
+from .op import REAL, apply, general, shape_of
+from .precision import at_least_single, by_way_of_single, floating
 from .reduce import Axis, mean, normalized, restored, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.

@@ -13,7 +13,8 @@ from ..standin import Standin, decide, primitive
 from ..tensor import Tensor, plain
 from . import elementwise
 from .elementwise import astype, divide, multiply, sqrt, subtract
-from .op import REAL, Domain, Op, at_least_single, by_way_of_single, floating, general, linear, shape_of
+from .op import REAL, Domain, Op, general, linear, shape_of
+from .precision import at_least_single, by_way_of_single, floating
 from .shape import as_array, broadcast_to, concatenate, plain_array, reshape, transpose
 
 Axis = int | tuple[int, ...] | None

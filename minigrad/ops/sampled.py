@@ -12,7 +12,7 @@ from ..standin import known
 from ..tensor import plain
 from .elementwise import add, astype, divide, multiply, remainder, subtract, where
 from .linalg import matmul
-from .op import floating
+from .precision import floating
 from .reduce import diff, in_dtype, sum
 from .shape import as_array, concatenate, flip, moveaxis, pad, reshape
 

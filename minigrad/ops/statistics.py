@@ -12,7 +12,7 @@ from ..standin import decide
 from ..tensor import plain
 from .elementwise import astype, divide, multiply, sqrt, where
 from .linalg import matmul
-from .op import floating
+from .precision import floating
 from .reduce import (
     Axis,
     average,

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..errors import GraphFreedError
 from ..explaining import rule_text
-from ..graph import Leaf, Node, ancestors, leading_to, reverse
+from ..graph import Leaf, Node, ancestors, leading_to
 from ..graph_view import Graph
+from ..sweep import reverse
 from ..tensor import Tensor
 from .board import Marks, default_role
 from .timeline import Timeline

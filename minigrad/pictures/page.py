@@ -19,11 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..broadcasting import unbroadcast
 from ..errors import GraphFreedError, RendererMissing, RenderError
 from ..explaining import rule_text
-from ..graph import HOOKS, Leaf, Node, Watch, ancestors, reverse, unbroadcast
+from ..graph import Leaf, Node, Watch, ancestors
 from ..graph_view import Graph
 from ..norms import norm
+from ..sweep import reverse
 from .board import step_of
 from .details import values_saved, values_that_follow
 from .dot import printable
@@ -190,7 +192,7 @@ def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any
             step: dict[str, Any] = {"node": graph.index[node], "g": packed(g), "parts": parts}
             if node is root:
                 step["root"] = True
-            if node in HOOKS:
+            if node.hooks:
                 step["hooked"] = True
             steps.append(step)
     return steps

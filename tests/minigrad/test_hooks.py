@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad.graph import HOOKS
 
 
 def test_a_hook_sees_the_whole_gradient_once():
@@ -101,7 +100,7 @@ def test_dtype_and_shape():
         x.sum().backward()
     assert x.grad.dtype == np.float32
     assert x.grad[0] == 2
-    with x.register_hook(lambda g: g[:2]), pytest.raises(ValueError, match=r"shape \(3,\), and returned one of shape \(2,\)"):
+    with x.register_hook(lambda g: g[:2]), pytest.raises(ValueError, match=r"shape \(3,\); this one returned shape \(2,\)"):
         x.sum().backward()
 
 
@@ -114,15 +113,12 @@ def test_bad_input():
 
 def test_hooks_go_with_their_node():
     gc.collect()
-    before = len(HOOKS)
     x = minigrad.tensor([1.0], requires_grad=True)
     h = x * x
     h.register_hook(lambda g: g)
     node = weakref.ref(h._node)
-    assert len(HOOKS) == before + 1
     del h
     assert node() is None
-    assert len(HOOKS) == before
 
 
 def test_the_gradient_of_each_state_through_time():

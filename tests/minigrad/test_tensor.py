@@ -683,7 +683,7 @@ def test_errors_in_an_op_show_its_generated_source():
     x, y = minigrad.tensor([1.0, 2.0], requires_grad=True), minigrad.tensor(np.ones(3), requires_grad=True)
     with pytest.raises(ValueError, match="broadcast") as error:
         minigrad.multiply(x, y)
-    assert "out = forward(x_array, y_array)" in "".join(traceback.format_exception(error.value))
+    assert "out = forward(a, b)" in "".join(traceback.format_exception(error.value))
 
 
 def test_matplotlib_plots_detached_tensors_and_says_what_to_give_of_others() -> None:

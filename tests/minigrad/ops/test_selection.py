@@ -187,7 +187,7 @@ def test_where_nan_wins_it_is_the_result_whatever_the_others_are(op: Any) -> Non
 @pytest.mark.parametrize("mode", ["reverse", "recorded"])
 def test_zero_factors_cost_nothing_where_slopes_are_finite(f: Function, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the state that a recurrent network starts from: no sweep has marks."""
-    monkeypatch.setattr(mg.graph, "Marks", None)
+    monkeypatch.setattr(mg.sweep, "Marks", None)
     assert np.isfinite(FIRST[mode](lambda x: f(x) * np.array([0.0, 1.0]), np.array([0.5, 4.0]))).all()
 
 

@@ -433,7 +433,7 @@ def test_all_steps_show_what_the_engine_computed(browser, lstm):
     graph = drawing._text
     root = graph.outputs[0] if graph.outputs[0].name == "loss" else next(n for n in graph.outputs if n.name == "loss")
     every = set(mg.graph.ancestors([root]))
-    found = mg.graph.reverse(root, np.ones(()), every, retain=True)
+    found = mg.sweep.reverse(root, np.ones(()), every, retain=True)
     order = [*graph.nodes, *found]
     assert page.js("minigrad.length") == len(order)
     shown = page.js(

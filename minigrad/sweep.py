@@ -1,0 +1,339 @@
+"""The two sweeps over a graph: gradients flow back from the newest node, tangents forward from the oldest.
+
+`reverse` is backpropagation as textbooks have it. Beside the loop is what it does not need to know: `Cotangents` adds up what
+the uses of a value send back to it, and `selection.Marks` tells the zeros that a selection made from those of the chain rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .arrays import array_of
+from .broadcasting import unbroadcast
+from .graph import (
+    CURRENT,
+    DEBUG,
+    RECORDING,
+    WATCH,
+    EveryOperand,
+    Gather,
+    Node,
+    Piece,
+    Watch,
+    add_note,
+    ancestors,
+    leading_to,
+    same_place,
+)
+from .selection import Marks, all_finite, leaves_out, values
+from .standin import Standin, decide, known
+
+__all__ = ["forward", "reverse"]
+
+HALF = np.dtype(np.float16)
+
+Lift = Callable[[Any, Any], Any]
+
+
+def reverse(
+    root: Node,
+    seed: Any,
+    wanted: Collection[Node] | None = None,
+    *,
+    retain: bool,
+    lift: Lift | None = None,
+    watch: Sequence[Watch] = (),
+    mark: bool = True,
+) -> dict[Node, Any]:
+    """The reverse sweep: from `root` back to the leaves, newest node first, each rule turning the cotangent of a result into
+    those of its operands. Returns the cotangents of the `wanted` nodes, or of all leaves.
+
+    Without `lift` the rules run on plain arrays. With it they run on Tensors, which `lift(array, node)` makes from what was
+    saved; so the backward pass is itself recorded, each op of it in the scope of the op it belongs to. Saved values are freed
+    unless `retain`. Each of `watch` is told what every rule sends.
+
+    A zero that a selection made (`minigrad.selection`) must stop what is infinite behind it, and a sweep without marks does
+    not know it from others. So where there may be one, a sweep that comes out infinite or NaN runs again with marks; where
+    somebody looks on, or a further derivative may be infinite, the first has them. Without `mark` no sweep has.
+    """
+    order = ancestors([root])
+    live = set(order) if wanted is None else leading_to(order, wanted)
+    if root not in live:
+        return {}
+    order.reverse()
+    ends = {node for node in order if node.op is None} if wanted is None else wanted
+    watching = [*watch, *(WATCH if DEBUG <= CURRENT.get()[0] < RECORDING else ())]
+    sweep = partial(pass_back, order, live, ends, seed, lift, watching, len(watch) > 0)
+    kept: dict[Node, Any] | None = None if retain else {}
+    # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
+    with np.errstate(all="ignore"), same_place():
+        if not (mark and leaves_out(order, seed)):
+            return sweep(None, kept)
+        if watching or seen_or_differentiated(order, lift):
+            return sweep(Marks(), kept)
+        found = sweep(None, {node: node.saved for node in order})
+        if not decide(all_finite(*map(values, found.values()))):
+            return sweep(Marks(), kept)
+        if not retain:
+            for node in order:
+                if not live.isdisjoint(node.operands):
+                    node.saved = None
+        return found
+
+
+def seen_or_differentiated(order: list[Node], lift: Lift | None) -> bool:
+    """True if a hook sees the cotangents, or a further derivative may be infinite: then no sweep is made on trial."""
+    return any(node.hooks or (lift is not None and node.op is not None and node.op.singular) for node in order)
+
+
+def pass_back(
+    order: list[Node],
+    live: AbstractSet[Node],
+    ends: Collection[Node],
+    seed: Any,
+    lift: Lift | None,
+    watch: Sequence[Watch],
+    each_use: bool,
+    marks: Marks | None,
+    kept: Mapping[Node, Any] | None,
+) -> dict[Node, Any]:
+    """One sweep over the nodes of `order`, newest first, which sends to those of `live` and returns what arrives at the `ends`.
+
+    Afterwards a node that was passed has saved what `kept` has for it, and nothing else; None leaves all as it is. With
+    `each_use` those who `watch` are also told what is sent to operands whose uses are computed at once.
+    """
+    rules = Rules(lift, watch, marks)
+    cotangents = Cotangents(lift, marks)
+    cotangents.start(order[0], seed)
+    sums, held, recorded = cotangents.sums, cotangents.held, cotangents.recorded
+    add, hold, read = cotangents.add, cotangents.hold, rules.read
+    found: dict[Node, Any] = {}
+    for node in order:
+        if node in held or recorded:
+            cotangents.complete(node)
+        g = sums.pop(node, None)
+        if g is None:
+            continue
+        if node.hooks:
+            g = cotangents.hooked(node, g)
+        if node in ends:
+            found[node] = g
+            if live.isdisjoint(node.operands):
+                continue  # nothing behind it was asked for; its own graph is left as it is
+        saved, pull, gathers = read(node)
+        try:
+            for i, operand in enumerate(node.operands):
+                if operand not in live:
+                    continue  # a constant, a number, or nothing that was asked for
+                if i in gathers:
+                    if each_use:
+                        pull[i](g, node, saved, i)
+                    hold(operand, gathers[i], (g, node, saved))
+                else:
+                    add(operand, pull[i](g, node, saved, i))
+        except Exception as error:
+            line = "".join(each.origin(node) for each in watch)
+            add_note(error, f"in the backward pass of {node.op.name}{line}", node.operands, node.scope)
+            raise
+        if kept is not None:
+            node.saved = kept.get(node)
+    return cotangents.given_away(found)
+
+
+class Cotangents:
+    """The cotangents that a sweep has not passed on yet: of each node the sum of what its uses have sent."""
+
+    def __init__(self, lift: Lift | None, marks: Marks | None) -> None:
+        self.sums: dict[Node, Any] = {}
+        self.held: dict[Node, dict[Gather, list[Piece]]] = {}  # by how they are computed at once: `Op.gathers`
+        self.owned: set[Node] = set()  # nodes whose sum is an array that nobody else has, so that it may be added to in place
+        self.recorded = lift is not None or CURRENT.get()[0] >= RECORDING
+        self.lift = lift
+        self.marks = marks
+
+    def start(self, root: Node, seed: Any) -> None:
+        self.sums[root] = seed if self.lift is not None else known(seed)
+        if self.marks is not None:
+            self.marks.start(root, seed)
+
+    def add(self, node: Node, part: Any) -> None:
+        """Add what one use of a node sends, in the shape and dtype of the node."""
+        if part.shape != node.shape:
+            part = unbroadcast(part, node.shape)
+        if part.dtype is not node.dtype and part.dtype != node.dtype:
+            part = converted(part, node)
+        sums = self.sums
+        if node not in sums:
+            sums[node] = part
+        elif node in self.owned:
+            have = sums[node]
+            have += part
+            sums[node] = have  # += made a new object where `have` was a NumPy scalar
+        else:
+            sums[node] = sums[node] + part
+            if not self.recorded:
+                self.owned.add(node)
+
+    def hold(self, node: Node, gather: Gather, piece: Piece) -> None:
+        """Hold one use of a node back: `gather` computes at once what many send (the slices of an array, a weight at each
+        time step)."""
+        groups = self.held.setdefault(node, {})
+        if gather not in groups:
+            groups[gather] = [piece]
+            return
+        pieces = groups[gather]
+        pieces.append(piece)
+        if len(pieces) == piece[1].op.gather_limit:
+            del groups[gather]
+            self.add_gathered(node, gather, pieces)
+
+    def add_gathered(self, node: Node, gather: Gather, pieces: list[Piece]) -> None:
+        user = pieces[-1][1]
+        try:
+            if self.marks is not None and node.op is not None:
+                self.marks.add(node, self.marks.gathered(gather, node.shape, pieces))
+            self.add(node, gather(node.shape, pieces))
+        except Exception as error:
+            add_note(error, f"in the backward pass of {user.op.name}", user.operands, user.scope)
+            raise
+
+    def complete(self, node: Node) -> None:
+        """Add what was held back, before the cotangent of a node is passed on. In a sweep that is recorded this, and what its
+        rules compute, is in the scope of the node."""
+        if self.recorded:
+            CURRENT.set((CURRENT.get()[0], node.scope))
+        if node in self.held:
+            for gather, pieces in self.held.pop(node).items():
+                self.add_gathered(node, gather, pieces)
+            if not self.recorded:
+                self.owned.add(node)
+
+    def hooked(self, node: Node, g: Any) -> Any:
+        """A cotangent after the hooks of its node, which may have kept what they were shown."""
+        changed = after_hooks(node, g, self.lift)
+        self.owned.discard(node)
+        if self.marks is not None and changed is not g:
+            self.marks.of.pop(node, None)
+        return changed
+
+    def given_away(self, found: dict[Node, Any]) -> dict[Node, Any]:
+        """Cotangents for the caller, who may write to them: each an array of its own."""
+        return found if self.lift is not None else {node: g if node in self.owned else g.copy() for node, g in found.items()}
+
+
+class Rules:
+    """How one sweep runs the rules: on arrays or on Tensors (`lift`), watched or not, with marks or without."""
+
+    def __init__(self, lift: Lift | None, watch: Sequence[Watch], marks: Marks | None) -> None:
+        self.lift = lift
+        self.watch = watch
+        self.marks = marks
+        self.plain = lift is None and not watch and marks is None
+
+    def read(self, node: Node) -> tuple[tuple[Any, ...], Any, Mapping[int, Gather]]:
+        """What the rules of a node need, from what it saved; the rules, by operand; and how operands gather their uses."""
+        op = node.op
+        saved: Any = node.saved
+        if type(saved) is not tuple:
+            saved = node.recall()
+        gathers = op.gathers
+        if type(gathers) is not dict:
+            gathers = gathers(node)
+        if self.plain:
+            return saved, op.pullbacks if node.dtype is not HALF else op.pullbacks_in_single, gathers
+        for each in self.watch:
+            each.entering(node)
+        if self.lift is not None:
+            saved = tuple(map(self.lift, saved, (node, *node.operands)))
+        if self.marks is not None:
+            saved = self.marks.cleaned(node, saved)
+        return saved, EveryOperand([self.pull]), gathers
+
+    def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
+        """What goes back to operand i, marked and shown to those who look on."""
+        part = node.op.rules_for(node)[i](g, node, saved, i) if self.marks is None else self.marks.pull(g, node, saved, i)
+        for each in self.watch:
+            each.sent(node, i, g, part)
+        return part
+
+
+def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = None) -> dict[Node, Any]:
+    """The forward sweep: oldest node first, each op turning the tangents of its operands into that of its result.
+
+    Returns the tangents of those of the `outputs` that depend on a node of `tangents`. As in `reverse`, the rules run on
+    arrays, or with `lift` on Tensors.
+    """
+    order = ancestors(outputs)
+    live = leading_to(order, tangents)
+    sweep = partial(pass_forward, order, live, tangents, lift)
+    with np.errstate(all="ignore"), same_place():
+        moved = sweep(Marks() if lift is not None else None)
+        found = {node: moved[node] for node in outputs if node in moved}
+        if lift is None and not decide(all_finite(*map(values, found.values()))):
+            moved = sweep(Marks())
+            found = {node: moved[node] for node in outputs if node in moved}
+        return found
+
+
+def pass_forward(
+    order: list[Node], live: Collection[Node], tangents: dict[Node, Any], lift: Lift | None, marks: Marks | None
+) -> dict[Node, Any]:
+    """The tangents of all `live` nodes of `order`, oldest first, from those given."""
+    found = {node: t if lift is not None else known(t) for node, t in tangents.items()}
+    if marks is not None:
+        for node, t in tangents.items():
+            marks.start(node, t)
+    for node in order:
+        if node in found or node not in live:
+            continue
+        raw = saved = node.recall()
+        if lift is not None:
+            CURRENT.set((CURRENT.get()[0], node.scope))
+            saved = tuple(map(lift, raw, (node, *node.operands)))
+        total: Any = None
+        for i, operand in enumerate(node.operands):
+            if operand in live:
+                part = node.op.pushforward(i, found[operand], node, saved)
+                if marks is not None:
+                    part, mark = marks.moved(node, i, part, raw)
+                    marks.add(node, mark)
+                total = part if total is None else total + part
+        found[node] = converted(total, node) if total.dtype != node.dtype else total
+    return found
+
+
+def after_hooks(node: Node, g: Any, lift: Lift | None) -> Any:
+    """A cotangent after the hooks of its node; the same object if none of them returned another."""
+    for hook in tuple(node.hooks or ()):
+        shown = g
+        if lift is None and not isinstance(g, Standin):
+            shown = np.asarray(g).view()
+            shown.flags.writeable = False
+        new = hook(shown)
+        if new is None:
+            continue
+        if lift is None and not isinstance(new, Standin):
+            new = np.array(array_of(new))
+        elif lift is not None and not hasattr(new, "requires_grad"):
+            new = lift(np.array(array_of(new)), None)
+        if new.shape != node.shape:
+            raise ValueError(
+                f"a hook must return None or an array of the gradient's shape {node.shape}; this one returned shape {new.shape}"
+            )
+        g = converted(new, node)
+    return g
+
+
+def converted(g: Any, node: Node) -> Any:
+    """A cotangent or tangent in the dtype of its node."""
+    if g.dtype.kind == "c":
+        raise TypeError(
+            f"a rule or a hook returned {g.dtype} for the gradient of a {node.dtype} tensor, and its imaginary part would be "
+            "lost; gradients are real: return g.real if that is what you mean"
+        )
+    return g.astype(node.dtype)
