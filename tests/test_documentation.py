@@ -80,3 +80,15 @@ def test_continuous_integration_runs_the_command_of_the_readme():
     (command,) = (line for line in READMES[0].splitlines() if "-m pytest" in line)
     assert command.startswith("python3 -m venv .venv && ")
     assert "command=$(grep -m1 -- '-m pytest' README.md)" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_map_of_files_is_complete_and_true():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:minigrad|minigrad_rnn)/[\w/.]*)`", page))
+    for package in (minigrad, minigrad_rnn):
+        folder = Path(package.__file__).parent
+        mapped = {name for name in named if name.startswith(f"{package.__name__}/")}
+        assert [name for name in sorted(mapped) if not (folder.parent / name).exists()] == []
+        rooms = {path for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+        rooms -= {folder / "__init__.py"}
+        assert sorted(path.name for path in rooms if not any(path.name in name.split("/") for name in mapped)) == []
