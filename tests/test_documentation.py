@@ -92,3 +92,8 @@ def test_the_map_of_files_is_complete_and_true():
         rooms = {path for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
         rooms -= {folder / "__init__.py"}
         assert sorted(path.name for path in rooms if not any(path.name in name.split("/") for name in mapped)) == []
+
+
+def test_the_citation_has_the_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.+)$", text, re.MULTILINE) == [minigrad.__version__]
