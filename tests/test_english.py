@@ -14,7 +14,7 @@ import minigrad
 import minigrad_rnn
 
 OPENINGS = ("What", "Whether", "Where", "Which", "How", "Of")
-OPENINGS_LEFT = {"minigrad": 185, "minigrad_rnn": 85}
+OPENINGS_LEFT = {"minigrad": 174, "minigrad_rnn": 85}
 
 WORDS_LEFT = {  # in minigrad, in minigrad_rnn
     r"foretells?|foretold": (0, 7),
@@ -22,15 +22,15 @@ WORDS_LEFT = {  # in minigrad, in minigrad_rnn
     r"beside": (8, 3),
     r"at hand": (1, 1),
     r"its like": (0, 0),
-    r"one's own|one likes|oneself": (2, 5),
+    r"one's own|one likes|oneself": (1, 5),
     r"by way of": (1, 1),
     r"anew": (13, 2),
-    r"(?:comes?|came) by": (2, 0),
+    r"(?:comes?|came) by": (0, 0),
     r"as (?:it|they) stands?": (1, 0),
-    r"stands?": (79, 34),
-    r"knows?": (13, 12),
-    r"tells?|told": (17, 22),
-    r"asks?": (11, 2),
+    r"stands?": (76, 34),
+    r"knows?": (11, 12),
+    r"tells?|told": (16, 22),
+    r"asks?": (10, 2),
 }
 COTANGENTS_LEFT = {"minigrad": 1, "minigrad_rnn": 0}  # in messages: users read "gradient"
 
