@@ -74,25 +74,29 @@ def grad(
     >>> minigrad.grad(lambda w, x: np.tanh(w["a"] * x).sum())({"a": np.zeros(2)}, 3.0)
     {'a': array([3., 3.])}
     """
-    if not isinstance(y, Tensor):
-        if seed is not None or create_graph or retain_graph is not None:
-            raise TypeError(
-                "grad of a function has no seed=, create_graph= or retain_graph=; it can be differentiated as it is: "
-                "grad(grad(f)). For another seed than 1 use vjp"
-            )
-        if argnums is None:
-            return grad_of_function(y, xs)
-        if not isinstance(xs, int) or xs:
-            raise TypeError(f"grad received argnums={argnums!r} and also {xs!r}; pass grad(f, argnums={argnums!r})")
-        return grad_of_function(y, argnums)
-    if argnums is not None:
-        raise TypeError("argnums is for functions; for the gradient of a tensor pass tensors: grad(loss, [w, b])")
+    if isinstance(y, Tensor):
+        if argnums is not None:
+            raise TypeError("argnums is for functions; for the gradient of a tensor pass tensors: grad(loss, [w, b])")
+        return grad_of_tensor(y, xs, seed, create_graph, create_graph if retain_graph is None else retain_graph)
+    if seed is not None or create_graph or retain_graph is not None:
+        raise TypeError(
+            "grad of a function has no seed=, create_graph= or retain_graph=; it can be differentiated as it is: "
+            "grad(grad(f)). For another seed than 1 use vjp"
+        )
+    if argnums is None:
+        return grad_of_function(y, xs)
+    if not isinstance(xs, int) or xs:
+        raise TypeError(f"grad received argnums={argnums!r} and also {xs!r}; pass grad(f, argnums={argnums!r})")
+    return grad_of_function(y, argnums)
+
+
+def grad_of_tensor(y: Tensor, xs: Any, seed: Any, create_graph: bool, retain_graph: bool) -> Tensor | list[Tensor]:
     if not isinstance(xs, Iterable):
         raise TypeError(
             "grad(y) of a tensor y needs the tensors to differentiate with respect to: grad(loss, w), or grad(loss, [w, b])"
         )
     single = isinstance(xs, Tensor)
-    inputs: list[Any] = [xs] if isinstance(xs, Tensor) else list(xs)
+    inputs: list[Any] = [xs] if single else list(xs)
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or x._node is None:
             what = f"is of type {type(x).__name__}" if not isinstance(x, Tensor) else "does not require grad"
@@ -100,7 +104,7 @@ def grad(
             raise ValueError(f"grad(y, {where}): {where} {what}; make it with minigrad.tensor(..., requires_grad=True)")
     if isinstance(seed, Tensor) and not create_graph:
         seed._stays("the seed of a gradient that is not recorded (pass create_graph=True if it should be)")
-    answers = swept_back(y, inputs, seed, create_graph, create_graph if retain_graph is None else retain_graph)
+    answers = swept_back(y, inputs, seed, create_graph, retain_graph)
     return answers[0] if single else answers
 
 
