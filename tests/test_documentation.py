@@ -76,6 +76,18 @@ def test_both_readmes_have_the_same_code_links_numbers_and_names():
     assert names(text) == names(text_zh)
 
 
+def test_the_captions_of_the_readme_are_true():
+    captions = " ".join(re.findall(r"!\[(.*?)\]", READMES[0]))
+    both, compare = ((ROOT / f"examples/pictures/{name}.svg").read_text(encoding="utf-8") for name in ("both", "compare"))
+    assert "folded on the left and unrolled over six time steps on the right" in captions
+    assert ": folded, and unrolled over 6 steps" in both
+    assert "Five networks read the same fifty steps" in captions
+    assert "5 networks over the same 50 steps" in compare
+    assert "sigmoid and tanh the gradient almost vanishes, in the others it does not" in captions
+    first = sorted(float(number) for number in re.findall(r"\bh\[0\] ([\d.e-]+),", compare))
+    assert [number < 1e-3 for number in first] == [True, True, False, False, False]
+
+
 def test_continuous_integration_runs_the_command_of_the_readme():
     (command,) = (line for line in READMES[0].splitlines() if "-m pytest" in line)
     assert command.startswith("python3 -m venv .venv && ")
