@@ -1,4 +1,4 @@
-"""Arrays from outside."""
+"""Conversion of arguments to arrays."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["array_of"]
 
 
 def array_of(x: Any) -> np.ndarray:
-    """``np.asarray(x)``, but a TypeError for the kinds of arrays that would mean something else then.
+    """Return ``np.asarray(x)``. Raise TypeError for a masked array or an np.matrix, which would lose their meaning.
 
     >>> import numpy as np
     >>> array_of([1.0, 2.0])
     array([1., 2.])
     >>> array_of(np.ma.array([1.0, 2.0], mask=[True, False]))
     Traceback (most recent call last):
-    TypeError: a masked array would lose its mask; give x.filled(value), or mask the result: np.where(x.mask, 0, y)
+    TypeError: a masked array would lose its mask; pass x.filled(value), or mask the result: np.where(x.mask, 0, y)
     """
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
         if isinstance(x, np.matrix):
-            raise TypeError("of an np.matrix, x * y would no longer be the matrix product; give np.asarray(x), and write x @ y")
+            raise TypeError("x * y would no longer be the matrix product of an np.matrix; pass np.asarray(x), and write x @ y")
         if hasattr(x, "mask"):
             raise TypeError(
-                "a masked array would lose its mask; give x.filled(value), or mask the result: np.where(x.mask, 0, y)"
+                "a masked array would lose its mask; pass x.filled(value), or mask the result: np.where(x.mask, 0, y)"
             )
     return np.asarray(x)

@@ -1,4 +1,4 @@
-"""The strongly connected components of a graph."""
+"""Strongly connected components of a directed graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def on_cycles(after: Mapping[T, Iterable[T]]) -> set[T]:
-    """The nodes of a graph that lie on a cycle of two or more.
+    """Return the nodes that lie on a cycle of two or more nodes. ``after[x]`` are the nodes that x leads to.
 
     >>> on_cycles({1: [2], 2: [1, 3], 3: []})
     {1, 2}
@@ -20,7 +20,10 @@ def on_cycles(after: Mapping[T, Iterable[T]]) -> set[T]:
 
 
 def strongly_connected(after: Mapping[T, Iterable[T]]) -> list[list[T]]:
-    """The strongly connected components of a graph, those that nothing leaves first (Tarjan 1972), without recursion.
+    """Return the strongly connected components; each comes after all components that it leads to.
+
+    ``after[x]`` are the nodes that x leads to. Tarjan's algorithm (Depth-first search and linear graph algorithms, 1972)
+    without recursion.
 
     >>> strongly_connected({1: [2], 2: [1, 3], 3: []})
     [[3], [1, 2]]

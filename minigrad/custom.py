@@ -15,7 +15,7 @@ from .ops.binding import Rule
 from .ops.op import REAL, Domain, from_signature
 from .standin import Standin, primitive
 from .tensor import Tensor
-from .trees import leaves
+from .trees import tree_leaves
 
 __all__ = ["custom_op"]
 
@@ -65,7 +65,7 @@ def custom_op(
             if given.keys() != options_known or len(operands) != len(op.operands):
                 return function(*operands, **options)  # which says in Python's own words what is wrong
             for name, option in options.items():
-                for x in leaves(option):
+                for x in tree_leaves(option):
                     if isinstance(x, Tensor):
                         x._stays(
                             f"giving it to {op.name} as the option {name}, by which it is not differentiated (a positional "

@@ -12,10 +12,17 @@ __all__ = ["Data"]
 
 
 class Data(np.ndarray):
-    """A read-only view of the values of a tensor, on which ``w.data -= lr * w.grad`` works.
+    """Read-only view of a tensor's values that supports ``w.data -= lr * w.grad``.
 
-    Nothing writes into the values: an in-place operator computes new ones and gives them to the tensor. What is computed from
-    it is a plain array, and so is a copy.
+    An in-place operator computes new values and assigns them to the tensor; it does not write into the old ones. Results of
+    computations and copies are plain arrays. Raises ValueError for an assignment to single elements, and for an in-place
+    operator if the tensor has other values by now or was computed by an op.
+
+    >>> import numpy as np, minigrad
+    >>> w = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    >>> w.data -= 0.5
+    >>> w.data
+    array([0.5, 1.5])
     """
 
     _owner: tuple[Any, np.ndarray] | None = None  # the leaf it was taken from, and the array that the leaf had then
@@ -29,7 +36,7 @@ class Data(np.ndarray):
         return view
 
     def is_current(self, tensor: Any) -> bool:
-        """Whether these are the values that the tensor has now."""
+        """Return True if these are the tensor's present values."""
         return self._owner is not None and self._owner[0] is tensor and self._owner[1] is tensor._data
 
     def _changed(self, function: Callable[[Any, Any], Any], other: Any) -> Any:
@@ -41,8 +48,8 @@ class Data(np.ndarray):
 
     def _refuse(self) -> NoReturn:
         raise ValueError(
-            "the values of a tensor are read-only, also a part of them, those of a result and those it had before. Change all "
-            "of a leaf's at once, w.data -= step, or a copy: new = w.data.copy(); new[0] = 1; w.data = new"
+            "a tensor's values are read-only: you cannot assign to a part of them, to those of a result, or to former ones. "
+            "Change all values of a leaf at once, w.data -= step, or a copy: new = w.data.copy(); new[0] = 1; w.data = new"
         )
 
     def __setitem__(self, index: Any, value: Any) -> None:

@@ -1,23 +1,29 @@
-"""The errors that belong to this library alone; everything else is a TypeError, ValueError or IndexError."""
+"""Error classes of this library. All other errors are TypeError, ValueError or IndexError."""
 
 __all__ = ["GraphFreedError", "LeavesGraphError", "RenderError", "RenderTimeout", "RendererMissing"]
 
 
 class GraphFreedError(RuntimeError):
-    """A backward pass went through a part of the graph whose saved values are already freed."""
+    """Raised when a backward pass reaches a part of the graph whose saved values are already freed.
+
+    A first backward pass frees them. Call ``backward(retain_graph=True)`` if you need a second one.
+    """
 
 
 class LeavesGraphError(TypeError):
-    """Something would have taken a tensor's values out of the graph without being asked to."""
+    """Raised when an operation would drop a tensor from the graph, so that no gradient could reach it.
+
+    Call the operation on ``t.detach()`` if you need only the values.
+    """
 
 
 class RenderError(RuntimeError):
-    """A picture could not be rendered from its DOT text."""
+    """Raised when Graphviz could not render a picture from its DOT text."""
 
 
 class RendererMissing(RenderError):
-    """Neither the ``dot`` program nor the ``pygraphviz`` package is there."""
+    """Raised when neither the ``dot`` program nor the ``pygraphviz`` package is installed."""
 
 
 class RenderTimeout(RenderError):
-    """The renderer did not finish within the given time."""
+    """Raised when the renderer did not finish within the given time."""

@@ -1,4 +1,4 @@
-"""Where does a gradient come from? The way back from a result to an input, node by node, with the rules as they are written."""
+"""Explanation of a gradient: the backward pass from a result to an input, node by node, with the source of the rules."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["Explanation", "Rule", "Step", "explain"]
 
 
 class Rule(NamedTuple):
-    """What turns the cotangent of a node into that of one of its operands."""
+    """Rule that turns the gradient of a node into the gradient of one of its operands, with its source text."""
 
     operand: Node
     text: str
 
 
 class Step(NamedTuple):
-    """A node of the backward pass: the cotangent that reached it, None if none did, and its rules."""
+    """Node of the backward pass: the gradient that reached it (its cotangent; None if none did) and its rules."""
 
     node: Node
     cotangent: np.ndarray | None
@@ -35,17 +35,17 @@ class Step(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the cotangent: the shape of the node."""
+        """Shape of the node, and so of its gradient."""
         return self.node.shape
 
     @property
     def norm(self) -> float | None:
-        """Of the cotangent."""
+        """Norm of the gradient, None if none reached the node."""
         return None if self.cotangent is None else float(norm(self.cotangent))
 
 
 class Explanation(str):
-    """What `explain` returns: a text, shown as it reads, with its `steps`, newest node first."""
+    """Text that `explain` returns. Its `steps` have the same as data, newest node first."""
 
     __slots__ = ("steps",)
     steps: tuple[Step, ...]
@@ -57,12 +57,13 @@ class Explanation(str):
 
 
 def explain(y: Tensor, x: Tensor) -> Explanation:
-    """The backward pass from y to x as text: for each node on the way, newest first, the gradient that reached it (its
-    cotangent, with shape and norm), and for each operand towards x the rule that turned it into that operand's.
+    """Explain the gradient dy/dx: show the backward pass from y to x as text.
 
-    y is a single number; the graph is kept. The text has `steps`: of each the `node`, its `cotangent`, `shape`, `norm` and
-    `rules`.
-    Raises TypeError for anything but tensors; ValueError if y or x does not require grad, if y is not a single number, or if y
+    For each node between them, newest first, the text shows the gradient that reached it (its cotangent) with shape and norm,
+    and for each operand on the way to x the rule that computed the operand's gradient. y must be a single number. The graph is
+    kept, and no ``.grad`` changes. The `steps` of the text are the same as data: each has a `node`, its `cotangent`, `shape`,
+    `norm` and `rules`.
+    Raises TypeError if y or x is not a tensor; ValueError if one does not require grad, if y is not a single number, or if y
     does not depend on x; `GraphFreedError` after ``y.backward()``.
 
     >>> import numpy as np, minigrad
@@ -70,38 +71,38 @@ def explain(y: Tensor, x: Tensor) -> Explanation:
     >>> way = minigrad.explain(np.tanh(x).sum(), x)
     >>> print(way)
     %2 sum(%1)  ()
-        its cotangent: shape (), norm 1
+        gradient: shape (), norm 1
         to %1: lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims)
     %1 tanh(%0)  (2,)
-        its cotangent: shape (2,), norm 1.414
+        gradient: shape (2,), norm 1.414
         to %0: g * (lambda out: 1 - out * out)
     %0 x  requires grad  (2,)
-        the gradient: shape (2,), norm 1.085
+        gradient: shape (2,), norm 1.085
     >>> way.steps[-1].cotangent
     array([1.        , 0.41997434])
     """
     for given in (y, x):
         if not isinstance(given, Tensor):
-            hint = ": call it, and give its result" if callable(given) else ""
+            hint = "; call the function and pass its result" if callable(given) else ""
             raise TypeError(f"explain(y, x) takes two tensors, a result and an input, not {type(given).__name__}{hint}")
     root, goal = differentiable(y), differentiable(x)
     if y.size != 1:
-        raise ValueError(f"y has shape {y.shape}, and explain goes back from one number: give y.sum() or one element of y")
+        raise ValueError(f"y must be a single number, not of shape {y.shape}; pass y.sum() or one element of y")
     graph = Graph(y)
     way = leading_to(ancestors([root]), {goal})
     if root not in way:
-        raise ValueError("y does not depend on x, so there is nothing between them; its gradient is zero")
+        raise ValueError("y does not depend on x, so there is nothing to explain: the gradient is zero")
     try:
         found = reverse(root, y._seed(None), way, retain=True)
     except GraphFreedError:
         raise GraphFreedError(
-            "backward() has freed what the rules need, so there is nothing left to explain: call explain before backward(), "
-            "call backward(retain_graph=True), or compute y again"
+            "backward() has freed the values that the rules need. Call explain before backward(), call "
+            "backward(retain_graph=True), or compute y again"
         ) from None
     steps = tuple(step_of(node, goal, way, found.get(node)) for node in reversed(graph.nodes) if node in way)
-    told = Explanation("\n".join(line for step in steps for line in lines_of(graph, step, goal)))
-    told.steps = steps
-    return told
+    text = Explanation("\n".join(line for step in steps for line in lines_of(graph, step)))
+    text.steps = steps
+    return text
 
 
 def step_of(node: Node, goal: Node, way: set[Node], cotangent: Any) -> Step:
@@ -110,11 +111,10 @@ def step_of(node: Node, goal: Node, way: set[Node], cotangent: Any) -> Step:
     return Step(node, g, tuple(Rule(operand, rule_text(node, i)) for i, operand in towards))
 
 
-def lines_of(graph: Graph, step: Step, goal: Node) -> list[str]:
-    what = "the gradient" if step.node is goal else "its cotangent"
-    size = "none reached it" if step.norm is None else f"shape {step.shape}, norm {step.norm:.4g}"
+def lines_of(graph: Graph, step: Step) -> list[str]:
+    size = "none" if step.norm is None else f"shape {step.shape}, norm {step.norm:.4g}"
     rules = [textwrap.indent(f"to %{graph.index[rule.operand]}: {rule.text}", "    ") for rule in step.rules]
-    return [heading(graph, step.node), f"    {what}: {size}", *rules]
+    return [heading(graph, step.node), f"    gradient: {size}", *rules]
 
 
 def heading(graph: Graph, node: Node) -> str:
@@ -125,9 +125,9 @@ def heading(graph: Graph, node: Node) -> str:
 
 
 def rule_text(node: Node, i: int) -> str:
-    """A rule as it is written; of an elementwise op with the product that the engine makes of it.
+    """Return the source text of a rule; for an elementwise op, with the multiplication by g that the engine does.
 
-    A lambda stands there itself; of any other function its call, and below it its definition.
+    A lambda is shown itself, any other function as a call followed by its definition.
     """
     op = node.op
     rule = op.rules[0 if op.variadic else i]

@@ -1,4 +1,4 @@
-"""A recorded graph as a list of nodes and as text."""
+"""View of a recorded graph: a list of nodes, and text."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ __all__ = ["Graph"]
 
 
 class Graph:
-    """The graph that led to one or more tensors, oldest node first.
+    """Computation graph of one or more tensors: all nodes that they depend on, oldest first.
 
-    ``print(Graph(loss))`` shows a line per node: its number, its name if it has one, the op and its operands, shape,
-    dtype, and the scope it was made in. The structure stays there after ``backward()``.
+    ``print(Graph(loss))`` shows a line for each node: its number, its name if it has one, the op and its operands, shape,
+    dtype, and the scope in which it was created. The structure remains after ``backward()``. `nodes` and `index` give the nodes
+    and their numbers, `ops` the names of the recorded ops.
 
-    ``Graph(loss, backward=True)`` shows the backward pass as well, from its seed to the gradient of every leaf: the nodes
-    that the rules record when they run on Tensors, each in the scope of the op it belongs to. `cotangents` says which of
-    them is the gradient of which node. `loss` is then one tensor, its graph not yet freed.
-    Raises ValueError for a tensor that was not recorded; with ``constants=True`` it is a node by itself.
+    ``Graph(loss, backward=True)`` also shows the backward pass, from its seed to the gradient of every leaf: the nodes that the
+    rules record when they run on tensors, each in the scope of its op. `cotangents` maps each node to the node that is its
+    gradient, `gradients` does so for the leaves only. `loss` must then be one tensor whose graph is not freed.
+    Raises ValueError for a tensor that was not recorded; with ``constants=True`` such a tensor is a node of its own.
 
     >>> import numpy as np, minigrad
     >>> x = minigrad.tensor([[1.0, 2.0]], name="x")
@@ -35,6 +36,8 @@ class Graph:
     %2     matmul(%0, %1)  (1, 2)  float64
     %3     tanh(%2)        (1, 2)  float64
     %4     sum(%3)         ()      float64
+    >>> minigrad.Graph(np.tanh(x @ W).sum()).ops
+    ['matmul', 'tanh', 'sum']
     >>> x = minigrad.tensor(2.0, requires_grad=True, name="x")
     >>> print(minigrad.Graph(x.tanh(), backward=True))
     %0  x       requires grad     ()  float64
@@ -49,19 +52,19 @@ class Graph:
     def __init__(self, outputs: Tensor | Sequence[Tensor], *, backward: bool = False, constants: bool = False) -> None:
         tensors: list[Any] = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
         self.outputs: tuple[Node, ...] = tuple(t._node or t._constant() if constants else differentiable(t) for t in tensors)
-        self.cotangents: dict[Node, Node] = {}  # with `backward`, of each node the one that is its gradient
-        self.gradients: dict[Node, Node] = {}  # of each leaf
+        self.cotangents: dict[Node, Node] = {}  # with `backward`: each node's gradient
+        self.gradients: dict[Node, Node] = {}  # those of the leaves
         self.seed: Node | None = None
         if backward:
             if len(tensors) != 1:
-                raise ValueError(f"a backward pass begins at one tensor, not at {len(tensors)}; give one, such as their sum")
+                raise ValueError(f"a backward pass starts at one tensor, not at {len(tensors)}; pass one, such as their sum")
             self._go_back(tensors[0])
         roots = [*self.outputs, *self.gradients.values()] + ([self.seed] if self.seed else [])
         self.nodes: tuple[Node, ...] = tuple(ancestors(roots, constants=True))
         self.index: dict[Node, int] = {node: i for i, node in enumerate(self.nodes)}
 
     def _go_back(self, y: Tensor) -> None:
-        """Record the backward pass: all of it, for its seed requires grad."""
+        """Record the whole backward pass. Every rule is recorded because the seed requires grad."""
         root = y._differentiable()
         seed = Tensor(np.ones(y.shape, y.dtype), requires_grad=True, name="seed")
         self.seed = seed._differentiable()
@@ -71,6 +74,11 @@ class Graph:
             found = reverse(root, seed, every, retain=True, lift=lifted)
         self.cotangents = {node: found[node]._differentiable() for node in sorted(found, key=attrgetter("number"))}
         self.gradients = {leaf: g for leaf, g in self.cotangents.items() if leaf.op is None}
+
+    @property
+    def ops(self) -> list[str]:
+        """Names of the recorded ops, oldest first, without leaves."""
+        return [node.op.name for node in self.nodes if node.op is not None]
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -104,20 +112,20 @@ class Graph:
         return "\n".join(text)
 
     def expression(self, node: Node) -> str:
-        """A node as a call: ``getitem(%0, index=(3,))``."""
+        """Return a node as the text of a call: ``getitem(%0, index=(3,))``."""
         if isinstance(node, Leaf):
             return "requires grad" if node.requires_grad else "constant"
         arguments = [f"%{self.index[x]}" if isinstance(x, Node) else repr(x) for x in node.operands]
-        arguments += [f"{key}={brief(value)}" for key, value in node.options.items() if worth_telling(key, value, node)]
+        arguments += [f"{key}={brief(value)}" for key, value in node.options.items() if worth_showing(key, value, node)]
         return f"{node.op.name}({', '.join(arguments)})"
 
     def index_text(self, node: Node) -> str:
-        """The index of a getitem, as it is written: ``[3, 0:5]``."""
+        """Return the index of a getitem as you would write it: ``[3, 0:5]``."""
         return f"[{', '.join(brief(i) for i in node.options['index'])}]"
 
 
-def worth_telling(option: str, value: Any, node: Node) -> bool:
-    """Leave out what goes without saying: keepdims=False, all axes, the shape that stands in the same line."""
+def worth_showing(option: str, value: Any, node: Node) -> bool:
+    """Return False for options that add nothing: keepdims=False, all axes, the shape shown in the same line."""
     if value is None or value is False or option in ("shape", "bounds", "indices"):
         return False
     return not (option == "axis" and isinstance(value, tuple) and node.shape == ())

@@ -1,4 +1,4 @@
-"""The size of a gradient, the same in text, pictures, pages, flows and clipping."""
+"""The norm of a gradient, the same in texts, pictures, pages, flows and clipping."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ __all__ = ["norm"]
 
 
 def norm(*arrays: Any) -> np.float64:
-    """The Euclidean norm of all elements together, computed in float64 in units of the largest element.
+    """Return the Euclidean norm of all elements of all arrays together, ``sqrt(sum(x**2))``, as float64.
 
-    So it neither underflows nor overflows where the elements do not: float32 squares of 1e-24 are 0.
+    The elements are first divided by the largest one, so that the squares neither underflow nor overflow: in float32, the
+    square of 1e-24 would be 0. The norm of no elements is 0. An element that is NaN makes it NaN; otherwise an infinite element
+    makes it infinite.
 
     >>> import numpy as np
     >>> from minigrad.norms import norm

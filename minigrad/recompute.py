@@ -1,4 +1,4 @@
-"""Memory for time: forget what a part of the computation saved, and compute it again when the backward pass comes by."""
+"""Checkpointing: discard what a part of the computation saved, and recompute it in the backward pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from .graph import CURRENT, Forgotten, Node, Scope, ancestors, next_number, recording_again, same_place
 from .standin import RECORDER
 from .tensor import Tensor
-from .trees import leaves, mapped
+from .trees import tree_leaves, tree_map
 
 __all__ = ["checkpoint"]
 
@@ -20,16 +20,17 @@ Function = Callable[..., Any]
 
 
 def checkpoint(f: Function) -> Function:
-    """The same function, but what its ops saved for the backward pass is forgotten, and computed again when that comes by.
+    """Return f with less memory: values saved for the backward pass are discarded and recomputed when they are needed.
 
-    So the memory of a long sequence is that of its states where the checkpoints are and of one piece between two of them,
-    about sqrt(T) instead of T with pieces of sqrt(T) steps, for the time of a second forward pass (Chen, Xu, Zhang & Guestrin,
+    Call it on pieces of a long sequence. Memory then holds the state at each checkpoint and the saved values of one piece:
+    with pieces of sqrt(T) steps about sqrt(T) instead of T, for the time of a second forward pass (Chen, Xu, Zhang & Guestrin,
     Training Deep Nets with Sublinear Memory Cost, 2016).
 
-    Arguments and results are tensors, arrays or containers of them; parameters that f closes over get their gradients too.
-    The graph keeps its structure, so it can be drawn, explained and differentiated in every mode and order. Checkpoints
-    may be nested. f must do the same when it is run again: random numbers are drawn outside of it and given to it.
-    In the backward pass, RuntimeError says so if it does not (also where a parameter has been updated in between).
+    Arguments and results are tensors, arrays or containers of them. Parameters that f closes over receive their gradients too.
+    The graph keeps its structure, so you can draw, explain and differentiate it in every mode and order. You can nest
+    checkpoints. f must compute the same when it runs again: draw random numbers outside and pass them to f.
+    Raises TypeError if f is not a function, and RuntimeError in the backward pass if f does not compute the same again, for
+    example because a parameter was updated in between.
 
     >>> import numpy as np, minigrad
     >>> W = minigrad.tensor(np.eye(2), requires_grad=True)
@@ -46,28 +47,28 @@ def checkpoint(f: Function) -> Function:
         raise TypeError(f"checkpoint takes a function, not {type(f).__name__}: write checkpoint(f)(x)")
 
     @functools.wraps(f)
-    def forgetting(*args: Any, **options: Any) -> Any:
+    def discarding(*args: Any, **options: Any) -> Any:
         began = next_number()
         result = f(*args, **options)
         nodes = recorded(result, began)
         if nodes:
-            again = functools.partial(f, *mapped(stand_in, args), **mapped(stand_in, options))
+            again = functools.partial(f, *tree_map(stand_in, args), **tree_map(stand_in, options))
             segment = Segment(again, nodes, fingerprint(result), CURRENT.get()[1])
             for node in nodes:
                 node.saved = segment
         return result
 
-    return forgetting
+    return discarding
 
 
 class Segment(Forgotten):
-    """A part of a graph whose nodes have forgotten what they saved, and how to run it again."""
+    """Part of a graph whose nodes discarded what they saved, and the call that computes it again."""
 
     __slots__ = ("again", "marks", "nodes", "place")
 
     def __init__(self, again: functools.partial[Any], nodes: list[Node], marks: list[Mark], place: Scope | None) -> None:
         self.again = again
-        self.nodes: list[Callable[[], Node | None]] = [ref(node) for node in nodes]  # weak, for the nodes have this object
+        self.nodes: list[Callable[[], Node | None]] = [ref(node) for node in nodes]  # weak, because the nodes hold this object
         self.marks = marks
         self.place = place
 
@@ -86,9 +87,9 @@ class Segment(Forgotten):
             name = getattr(self.again.func, "__name__", "")
             where = f" in scope {self.place}" if self.place else ""
             raise RuntimeError(
-                f"the checkpointed function {name}{where} did not do the same when it was run again for the backward pass. "
-                "Did it draw random numbers (draw them outside and give them to it), or was something that it uses, such "
-                "as a parameter, changed in between (call backward() first)?"
+                f"the checkpointed function {name}{where} did not compute the same when it ran again for the backward pass. "
+                "Does it draw random numbers (draw them outside and pass them to it), or did something that it reads, such "
+                "as a parameter, change in between (call backward() first)?"
             )
         originals = dict(zip(twins, nodes, strict=True))
         for twin, node in originals.items():
@@ -100,13 +101,13 @@ class Segment(Forgotten):
 
 
 def recorded(result: Any, began: int) -> list[Node]:
-    """The ops that led to `result` and were recorded since, oldest first."""
-    roots = [y._node for y in leaves(result) if isinstance(y, Tensor) and y._node is not None]
+    """Return the ops that led to `result` and were recorded since number `began`, oldest first."""
+    roots = [y._node for y in tree_leaves(result) if isinstance(y, Tensor) and y._node is not None]
     return [node for node in ancestors(roots, since=began) if node.op is not None]
 
 
 def stand_in(x: Any) -> Any:
-    """An argument for running the function again: the same values, without the graph behind them."""
+    """Return an argument for running the function again: the same values, detached from their graph."""
     if not isinstance(x, Tensor):
         return x
     made = x.detach()
@@ -115,7 +116,7 @@ def stand_in(x: Any) -> Any:
 
 
 class Mark(NamedTuple):
-    """What to know a result by without keeping it."""
+    """Checksums of a result, to compare with without keeping it."""
 
     size: float  # sum of |y|
     total: float  # sum of y, each element with a weight of its own
@@ -127,7 +128,7 @@ def fingerprint(result: Any) -> list[Mark]:
     if RECORDER.get() is not None:
         return marks
     with np.errstate(all="ignore"):
-        for y in leaves(result):
+        for y in tree_leaves(result):
             array = y._data if isinstance(y, Tensor) else np.asarray(y)
             if array.dtype.kind in "biuf":
                 flat = array.ravel().astype(float)
@@ -137,7 +138,7 @@ def fingerprint(result: Any) -> list[Mark]:
 
 
 def alike(one: list[Mark], other: list[Mark]) -> bool:
-    """Equal but for rounding: the sum of an array may round differently at another place in memory."""
+    """Return True if the marks are equal up to rounding: a sum may round differently at another place in memory."""
     return len(one) == len(other) and all(
         np.allclose(a[:2], b[:2], rtol=0, atol=b.epsilon ** (2 / 3) * abs(b.size), equal_nan=True)
         if np.isfinite(b.size)

@@ -1,8 +1,7 @@
-"""The source text of one function: a lambda's own expression, a named function with its body.
+"""Source text of one function: a lambda's expression, or a named function with its body.
 
-A function is found by its code, not by its text: its file is compiled once more, and of all functions in it only the one whose
-code and positions are the same will do. So several lambdas in one line are told apart, and what has changed on disk since it
-was run is not shown.
+A function is found by its code, not by its text: its file is compiled again, and only the function whose code and positions are
+the same is accepted. This distinguishes several lambdas in one line, and never shows a file that has changed since it was run.
 """
 
 from __future__ import annotations
@@ -28,23 +27,25 @@ FUTURES = sum({getattr(__future__, name).compiler_flag for name in __future__.al
 
 
 class Source(NamedTuple):
-    """How a function is written. `text` of a lambda is all of it, of others what is called, such as its name."""
+    """Source of a function. `text` is the whole lambda, or the expression that calls another function, such as its name."""
 
     text: str
-    definition: str = ""  # of a named function, from its decorators to its last line
-    missing: str = ""  # why there is none, in words
+    definition: str = ""  # a named function, from its decorators to its last line
+    missing: str = ""  # the reason why there is no source
 
     @property
     def is_lambda(self) -> bool:
         return self.text.startswith("lambda")
 
     def __str__(self) -> str:
-        """The lambda, the definition, or what is known of a function without source."""
+        """Return the lambda, the definition, or the name and the reason why there is no source."""
         return self.definition or (f"{self.text}  ({self.missing})" if self.missing else self.text)
 
 
 def source_of(function: Callable[..., Any]) -> Source:
-    """The source of any function: of a partial that of the function inside, of an object that of its ``__call__``.
+    """Return the source of any function. For a partial this is the function inside, for an object its ``__call__``.
+
+    A function without Python source, or whose file has changed, has a `missing` that gives the reason.
 
     >>> half, twice = lambda x: x / 2, lambda x : 2*x
     >>> print(source_of(twice))
@@ -60,7 +61,7 @@ def source_of(function: Callable[..., Any]) -> Source:
         inner = source_of(function.__func__)
         owner = function.__self__ if inspect.isclass(function.__self__) else type(function.__self__)
         return inner._replace(text=f"{owner.__name__}.{function.__name__}")
-    layers = [function]  # a function, and what it wraps
+    layers = [function]  # the function, then what it wraps
     while hasattr(layers[-1], "__wrapped__"):
         layers.append(layers[-1].__wrapped__)
     functions = [layer for layer in layers if inspect.isfunction(layer)]
@@ -76,7 +77,7 @@ def source_of(function: Callable[..., Any]) -> Source:
     except OSError as error:
         return Source(functions[0].__name__, missing=str(error))
     decorators = getattr(places[-1][1], "decorator_list", [])
-    shown = places[-1:] if len(functions) - 1 <= len(decorators) else places  # the decorators stand for what is around it
+    shown = places[-1:] if len(functions) - 1 <= len(decorators) else places  # decorators show the functions around it
     texts = [one_line(text, node) if isinstance(node, ast.Lambda) else whole(text, node) for text, node in shown]
     if len(shown) == 1 and isinstance(shown[0][1], ast.Lambda):
         return Source(texts[0])
@@ -84,7 +85,7 @@ def source_of(function: Callable[..., Any]) -> Source:
 
 
 def found(function: Any) -> tuple[str, Definition]:
-    """The text of the file of a function, and the function in it. Raises OSError if it is not there."""
+    """Return the text of a function's file and the function's syntax tree. Raise OSError if it is not found."""
     code = function.__code__
     here = f"{code.co_filename}, line {code.co_firstlineno}"
     try:
@@ -104,14 +105,14 @@ def found(function: Any) -> tuple[str, Definition]:
 
 @functools.lru_cache(maxsize=32)
 def functions_in(source: str, filename: str, flags: int) -> list[tuple[CodeType, Definition]]:
-    """The code of each function that is written in a file, and its place in the syntax tree.
+    """Return the code of each function in a file with its syntax tree.
 
-    Compiled a second time with a number in place of the line of each function, its code says which one it is.
+    The file is compiled a second time with a number in place of each function's line; the number in the code identifies it.
     """
     tree, numbered = ast.parse(source), ast.parse(source)
     nodes = dict(enumerate(definitions(tree), source.count("\n") + 2))
     for number, node in zip(nodes, definitions(numbered), strict=True):
-        for part in (node, *getattr(node, "decorator_list", [])[:1]):  # code begins at the first decorator
+        for part in (node, *getattr(node, "decorator_list", [])[:1]):  # code starts at the first decorator
             part.lineno = part.end_lineno = number
             part.col_offset = part.end_col_offset = 0
     first, second = (compile(t, filename, "exec", flags=flags, dont_inherit=True) for t in (tree, numbered))
@@ -124,7 +125,7 @@ def definitions(tree: ast.AST) -> Iterator[Any]:
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
-    """The code of everything that is defined inside."""
+    """Yield the code of everything that is defined inside."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
@@ -132,7 +133,7 @@ def codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def same(one: CodeType, other: CodeType) -> bool:
-    """Whether two pieces of code do the same, at the same place of the same text."""
+    """Return True if two pieces of code do the same, at the same place of the same text."""
     return (
         all(getattr(one, fact) == getattr(other, fact) for fact in FACTS)
         and list(one.co_positions()) == list(other.co_positions())
@@ -148,7 +149,7 @@ def same_constant(one: Any, other: Any) -> bool:
 
 
 def one_line(source: str, node: ast.Lambda) -> str:
-    """A lambda as it is written, or in one line if it is written in several."""
+    """Return the text of a lambda, joined into one line if it has several."""
     assert node.end_lineno is not None
     if node.end_lineno > node.lineno:
         return ast.unparse(node)
@@ -157,7 +158,7 @@ def one_line(source: str, node: ast.Lambda) -> str:
 
 
 def whole(source: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """A named function from its decorators to its last line, moved to the left; texts over several lines stay as they are."""
+    """Return a named function from its decorators to its last line, unindented, except inside of strings over several lines."""
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     inside = {
         line

@@ -1,7 +1,7 @@
-"""Derivatives of functions, forward and backward, of any order: they take functions and give functions.
+"""Transforms of functions: derivatives in forward and reverse mode, of any order.
 
-All of them run the function once on fresh tensors and walk over the graph it leaves. Where the answer depends on tensors that
-require grad outside (inside another transform, or closed over), the walk is recorded too, so that transforms nest.
+Each transform runs the function once on fresh tensors and walks over the recorded graph. If the answer depends on other tensors
+that require grad (inside another transform, or closed over), the walk is recorded too, so that transforms nest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .graph import CURRENT, Leaf, ancestors, next_number, recording_again
 from .ops import positive
 from .sweep import forward, reverse
 from .tensor import Tensor, as_dtype, lifted, values, wrap
-from .trees import leaves, mapped
+from .trees import tree_leaves, tree_map
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -40,30 +40,32 @@ def grad(
     retain_graph: bool | None = None,
 ) -> list[Tensor]: ...  # fmt: skip
 @overload
-def grad(y: Function, xs: int | tuple[int, ...] = 0) -> Function: ...
+def grad(y: Function, xs: int | tuple[int, ...] = 0, *, argnums: int | tuple[int, ...] | None = None) -> Function: ...
 def grad(
     y: Tensor | Function,
     xs: Tensor | Sequence[Tensor] | int | tuple[int, ...] = 0,
     *,
+    argnums: int | tuple[int, ...] | None = None,
     seed: ArrayLike | Tensor | None = None,
     create_graph: bool = False,
     retain_graph: bool | None = None,
 ) -> Any:
-    """The gradient dy/dx, of a tensor or of a function.
+    """Compute the gradient dy/dx of a tensor, or return the function that computes the gradient of a function.
 
-    **Of a tensor**: ``grad(y, xs)``. `xs` is a tensor or a sequence of tensors, leaves or any results on the way to `y`; the
-    answer is a tensor or a list of tensors of their shapes and dtypes, zeros where `y` does not depend on one. No ``.grad`` is
-    touched. `y` is a single number, or comes with a `seed` of its shape: then the answer is the vector-Jacobian
-    product, sum(seed * dy/dx). With ``create_graph=True`` the backward pass is recorded too, so that the answer can be
-    differentiated again. `retain_graph` (by default the same as `create_graph`) keeps the graph for another pass.
+    **Of a tensor**: ``grad(y, xs)``. `xs` is a tensor or a sequence of tensors: leaves, or any results that `y` depends on. The
+    answer is a tensor or a list of tensors of their shapes and dtypes, zeros where `y` does not depend on one. No ``.grad``
+    changes. `y` must be a single number, or come with a `seed` of its shape; the answer is then the vector-Jacobian product,
+    sum(seed * dy/dx). With ``create_graph=True`` the backward pass is recorded too, so that you can differentiate the answer.
+    `retain_graph` (by default the same as `create_graph`) keeps the graph for another pass.
 
-    **Of a function**: ``grad(f)`` is the function that gives the gradient of f by its first argument, ``grad(f, 1)`` by its
-    second, ``grad(f, (0, 1))`` a tuple of both. f returns a single number; arguments are arrays, numbers or
-    containers (tuples, lists, dicts) of them, and the gradient comes in the same containers.
+    **Of a function**: ``grad(f)`` returns a function that computes the gradient of f with respect to its first argument.
+    ``grad(f, 1)`` or ``grad(f, argnums=1)`` does so for the second, ``grad(f, (0, 1))`` returns a tuple of both. f returns a
+    single number. Its arguments are arrays, numbers or containers (tuples, lists, dicts) of them, and the gradient comes in the
+    same containers.
 
     Raises ValueError if `y` or one of `xs` does not require grad, if `y` is not a single number and there is no seed, or if
     the seed does not fit; LeavesGraphError if the seed requires grad and there is no `create_graph`; TypeError if an argument
-    to differentiate by is not of floating-point numbers.
+    to differentiate by is not of floating-point numbers, or if an option does not apply.
 
     >>> import numpy as np, minigrad
     >>> x = minigrad.tensor(2.0, requires_grad=True)
@@ -73,22 +75,37 @@ def grad(
     >>> minigrad.grad(lambda w, x: np.tanh(w["a"] * x).sum())({"a": np.zeros(2)}, 3.0)
     {'a': array([3., 3.])}
     """
-    if not isinstance(y, Tensor):
+    if isinstance(y, Tensor):
+        if argnums is not None:
+            raise TypeError("argnums is for functions; for the gradient of a tensor pass tensors: grad(loss, [w, b])")
+        return grad_of_tensor(y, xs, seed, create_graph, create_graph if retain_graph is None else retain_graph)
+    if seed is not None or create_graph or retain_graph is not None:
+        raise TypeError(
+            "grad of a function has no seed=, create_graph= or retain_graph=; it can be differentiated as it is: "
+            "grad(grad(f)). For another seed than 1 use vjp"
+        )
+    if argnums is None:
         return grad_of_function(y, xs)
+    if not isinstance(xs, int) or xs:
+        raise TypeError(f"grad received argnums={argnums!r} and also {xs!r}; pass grad(f, argnums={argnums!r})")
+    return grad_of_function(y, argnums)
+
+
+def grad_of_tensor(y: Tensor, xs: Any, seed: Any, create_graph: bool, retain_graph: bool) -> Tensor | list[Tensor]:
     if not isinstance(xs, Iterable):
         raise TypeError(
-            "grad(y) of a tensor y needs the tensors to differentiate by: grad(loss, w), or grad(loss, [w, b]) for several"
+            "grad(y) of a tensor y needs the tensors to differentiate with respect to: grad(loss, w), or grad(loss, [w, b])"
         )
     single = isinstance(xs, Tensor)
-    inputs: list[Any] = [xs] if isinstance(xs, Tensor) else list(xs)
+    inputs: list[Any] = [xs] if single else list(xs)
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or x._node is None:
             what = f"is of type {type(x).__name__}" if not isinstance(x, Tensor) else "does not require grad"
             where = "x" if single else f"xs[{i}]"
             raise ValueError(f"grad(y, {where}): {where} {what}; make it with minigrad.tensor(..., requires_grad=True)")
     if isinstance(seed, Tensor) and not create_graph:
-        seed._stays("the seed of a gradient that is not recorded (give create_graph=True if it should be)")
-    answers = swept_back(y, inputs, seed, create_graph, create_graph if retain_graph is None else retain_graph)
+        seed._stays("the seed of a gradient that is not recorded (pass create_graph=True if it should be)")
+    answers = swept_back(y, inputs, seed, create_graph, retain_graph)
     return answers[0] if single else answers
 
 
@@ -110,13 +127,13 @@ def as_tensor(g: Any) -> Tensor:
 
 
 def fresh(x: Any) -> Tensor:
-    """A variable of our own with the value of x: a leaf, or inside another transform a node of its own behind x."""
+    """Return a new variable with the value of x: a leaf, or inside another transform a new node computed from x."""
     if isinstance(x, Tensor) and x.requires_grad:
         return positive(x)  # type: ignore[no-any-return]
     made = Tensor(x)
     if made.dtype.kind != "f":
         raise TypeError(
-            f"a derivative is taken by real floating-point numbers, and this argument is {made.dtype}: {x!r}. "
+            f"an argument to differentiate with respect to must be real floating-point numbers, not {made.dtype}: {x!r}. "
             "Write 3.0 for 3, or choose other arguments with argnums"
         )
     made.requires_grad = True
@@ -124,61 +141,61 @@ def fresh(x: Any) -> Tensor:
 
 
 class Traced:
-    """A function run once on fresh variables: its result, and whether something outside wants to differentiate it too."""
+    """Run of a function on fresh variables: its result, and in `record` whether it is part of a larger derivative."""
 
     def __init__(self, f: Function, argnums: int | tuple[int, ...], args: tuple[Any, ...], options: dict[str, Any]) -> None:
         chosen = (argnums,) if isinstance(argnums, int) else argnums
         for n in chosen:
             if not -len(args) <= n < len(args):
                 raise ValueError(
-                    f"argnums names argument {n}, and the function is called with {len(args)} positional arguments"
+                    f"argnums includes argument {n}, but the function was called with {len(args)} positional arguments"
                 )
         chosen = tuple(n % len(args) for n in chosen)
         token = CURRENT.set(recording_again())  # under no_grad, too
         try:
-            self.variables = {n: mapped(fresh, args[n]) for n in chosen}
+            self.variables = {n: tree_map(fresh, args[n]) for n in chosen}
             self.result = f(*(self.variables.get(n, x) for n, x in enumerate(args)), **options)
         finally:
             CURRENT.reset(token)
         self.chosen = chosen
         self.single = isinstance(argnums, int)
-        self.inputs: list[Tensor] = leaves([self.variables[n] for n in chosen])
-        self.outputs: list[Any] = leaves(self.result)
+        self.inputs: list[Tensor] = tree_leaves([self.variables[n] for n in chosen])
+        self.outputs: list[Any] = tree_leaves(self.result)
         nodes = [y._node for y in self.outputs if isinstance(y, Tensor) and y._node is not None]
         began = next_number() if not self.inputs else min(x._node.number for x in self.inputs if x._node is not None)
         nested = any(not x.is_leaf for x in self.inputs)
         self.record = nested or any(isinstance(n, Leaf) and n.number < began for n in ancestors(nodes))
 
     def array(self) -> Tensor:
-        """The result, which must be one array. A plain array of floating-point numbers is constant: its gradient is zero."""
+        """Return the result, which must be one array. A plain array of floating-point numbers is a constant with gradient 0."""
         y = self.result
         made = as_tensor(y) if isinstance(y, Tensor | np.ndarray | np.generic | float) else None
         if made is None or made.dtype.kind != "f":
             what = "nothing (None)" if y is None else what_it_is(y) if made is None else f"{made.dtype}"
             raise TypeError(
-                f"the function returned {what}, and a gradient or a Jacobian is that of one array of floating-point numbers; "
-                "for several arrays in a container there are vjp and jvp"
+                f"the function returned {what}; for a gradient or a Jacobian it must return one array of floating-point "
+                "numbers. For several arrays in a container use vjp or jvp"
             )
         return made
 
     def scalar(self) -> Tensor:
-        """The result, which must be one number that may be differentiated."""
+        """Return the result, which must be one number."""
         y = self.array()
         if y.size != 1:
             raise ValueError(
-                f"the function gives a result of shape {y.shape}, and a gradient is that of a single number; "
-                "reduce it (.sum(), .mean()), or ask for the jacobian"
+                f"the function must return a single number, not an array of shape {y.shape}; "
+                "reduce it (.sum(), .mean()), or use jacobian"
             )
         return y
 
     def packed(self, parts: Iterable[Any]) -> Any:
-        """Values for the inputs, in the containers of the arguments."""
+        """Put values for the inputs into the containers of the arguments."""
         rest = iter(parts)
-        trees = [mapped(lambda _: next(rest), self.variables[n]) for n in self.chosen]
+        trees = [tree_map(lambda _: next(rest), self.variables[n]) for n in self.chosen]
         return trees[0] if self.single else tuple(trees)
 
     def given(self, x: Any) -> Any:
-        """A result as the caller has it: a Tensor where transforms nest, otherwise an array or a number."""
+        """Return a result for the caller: a Tensor where transforms nest, otherwise an array or a number."""
         if not isinstance(x, Tensor):
             return x
         if self.record:
@@ -186,7 +203,7 @@ class Traced:
         return x.numpy().copy() if x.ndim else x.numpy()[()]
 
     def pulled_back(self, seeds: list[Any], retain: bool = True) -> list[Any]:
-        """The vector-Jacobian product, a part for each input."""
+        """Compute the vector-Jacobian product, one part for each input."""
         record = self.record or any(isinstance(u, Tensor) and u.requires_grad for u in seeds)
         totals: list[Any] = [None] * len(self.inputs)
         for y, u in zip(self.outputs, seeds, strict=True):
@@ -196,16 +213,16 @@ class Traced:
         return [wrap(np.zeros(x.shape, x.dtype)) if g is None else g for x, g in zip(self.inputs, totals, strict=True)]
 
     def pushed_forward(self, tangents: list[Any]) -> list[Any]:
-        """The Jacobian-vector product, a part for each output."""
+        """Compute the Jacobian-vector product, one part for each output."""
         record = self.record or any(isinstance(t, Tensor) and t.requires_grad for t in tangents)
         start = {}
         for x, t in zip(self.inputs, tangents, strict=True):
             array = t
             if not record or not isinstance(t, Tensor):
                 array = as_dtype(values(t), x.dtype)
-                array = array.copy() if array is t else array  # the caller's own stays so
+                array = array.copy() if array is t else array  # the caller's array must not change
             if array.shape != x.shape:
-                raise ValueError(f"a tangent has the shape of its argument {x.shape}, this one has {array.shape}")
+                raise ValueError(f"a tangent must have the shape of its argument, {x.shape}, not {array.shape}")
             start[x._node] = wrap(array) if record and not isinstance(array, Tensor) else array
         nodes = [y._node if isinstance(y, Tensor) else None for y in self.outputs]
         found = forward([n for n in nodes if n is not None], start, lifted if record else None)  # type: ignore[arg-type]
@@ -219,14 +236,14 @@ class Traced:
 
 
 def checked(name: str, f: Any, argnums: Any = 0) -> Any:
-    """The argnums of ``name(f, argnums)``, if both are what they should be."""
+    """Return the argnums of ``name(f, argnums)``. Raise TypeError if f or argnums is of a wrong type."""
     if not callable(f):
         raise TypeError(f"{name}: expected a function{' or a Tensor' * (name == 'grad')}, not {type(f).__name__}")
     numbers = argnums if isinstance(argnums, tuple | list) else (argnums,)
     if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in numbers):
         raise TypeError(
-            f"{name}(f, argnums): argnums is the number of an argument of f, 0 for the first, not {what_it_is(argnums)}; "
-            f"{name}(f) is a function, and is called with the arguments: {name}(f)(x)"
+            f"{name}(f, argnums): argnums must be the position of an argument, 0 for the first, not {what_it_is(argnums)}. "
+            f"{name}(f) returns a function; call that with the arguments: {name}(f)(x)"
         )
     return int(argnums) if numbers == (argnums,) else tuple(map(int, numbers))
 
@@ -236,9 +253,9 @@ def what_it_is(x: Any) -> str:
 
 
 def several(name: str, what: str, given: Any) -> tuple[Any, ...]:
-    """The arguments of f, which `jvp` and `hvp` are given as a tuple."""
+    """Return the arguments of f, which `jvp` and `hvp` receive as a tuple."""
     if not isinstance(given, tuple | list):
-        raise TypeError(f"{name} takes the {what} as a tuple, one for each argument of f: (x,), not {what_it_is(given)}")
+        raise TypeError(f"{name} needs the {what} as a tuple, one for each argument of f: (x,), not {what_it_is(given)}")
     return tuple(given)
 
 
@@ -254,7 +271,7 @@ def grad_of_function(f: Function, argnums: Any, name: str = "grad") -> Function:
 
 
 def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
-    """The function that gives both f's value and its gradient; see `grad`.
+    """Return a function that computes f's value and its gradient in one forward and one backward pass; see `grad`.
 
     >>> import minigrad
     >>> value, slope = minigrad.value_and_grad(lambda x: x * x)(3.0)
@@ -274,9 +291,12 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
 
 
 def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
-    """f's value at `args`, and the function from a cotangent u of that value to u^T J, a tuple with a part for each argument.
+    """Return f's value at `args`, and a function that computes the vector-Jacobian product u^T J.
 
-    Reverse mode: one sweep gives a row of the Jacobian, whatever the number of inputs.
+    That function takes u, the gradient that flows back into the value (its cotangent), of the same shape and in the same
+    containers, and returns a tuple with a part for each argument, of its shape. You can call it more than once.
+    Reverse mode: one call gives one row of the Jacobian J, for any number of inputs.
+    Raises TypeError if f is not a function or an argument is not of floating-point numbers.
 
     >>> import numpy as np, minigrad
     >>> y, pull_back = minigrad.vjp(np.tanh, np.zeros(2))
@@ -287,17 +307,19 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
     run = Traced(f, tuple(range(len(args))), args, {})
 
     def pull_back(u: Any) -> Any:
-        parts = run.pulled_back(leaves(u))
-        nested = run.record or any(isinstance(x, Tensor) and x.requires_grad for x in leaves(u))
+        parts = run.pulled_back(tree_leaves(u))
+        nested = run.record or any(isinstance(x, Tensor) and x.requires_grad for x in tree_leaves(u))
         return run.packed(g if nested else run.given(g) for g in parts)
 
-    return mapped(run.given, run.result), pull_back
+    return tree_map(run.given, run.result), pull_back
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """f's value at `primals`, and J t: how it moves when they move along `tangents`.
+    """Return f's value at `primals`, and the Jacobian-vector product J t: the change of the value along `tangents`.
 
-    Forward mode: one sweep gives a column of the Jacobian, whatever the number of outputs.
+    `primals` and `tangents` are tuples with one part for each argument of f, of the same shapes. The change has the shape of
+    the value. Forward mode: one call gives one column of the Jacobian J, for any number of outputs.
+    Raises TypeError if `primals` or `tangents` is not a tuple, ValueError if their shapes differ.
 
     >>> import numpy as np, minigrad
     >>> y, t = minigrad.jvp(np.sin, (np.zeros(2),), (np.array([1.0, 2.0]),))
@@ -306,19 +328,23 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     """
     checked("jvp", f)
     primals, tangents = several("jvp", "primals", primals), several("jvp", "tangents", tangents)
-    if len(leaves(primals)) != len(leaves(tangents)):
-        raise ValueError(f"there are {len(leaves(primals))} arrays in primals and {len(leaves(tangents))} in tangents")
+    n, m = len(tree_leaves(primals)), len(tree_leaves(tangents))
+    if n != m:
+        raise ValueError(f"jvp needs one tangent for each array in primals: {n}, not {m}")
     run = Traced(f, tuple(range(len(primals))), primals, {})
-    parts = iter(run.pushed_forward(leaves(tangents)))
-    nested = run.record or any(isinstance(t, Tensor) and t.requires_grad for t in leaves(tangents))
-    moved = mapped(lambda _: next(parts), run.result)
-    return mapped(run.given, run.result), moved if nested else mapped(run.given, moved)
+    parts = iter(run.pushed_forward(tree_leaves(tangents)))
+    nested = run.record or any(isinstance(t, Tensor) and t.requires_grad for t in tree_leaves(tangents))
+    moved = tree_map(lambda _: next(parts), run.result)
+    return tree_map(run.given, run.result), moved if nested else tree_map(run.given, moved)
 
 
 def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Function:
-    """The function that gives the Jacobian of f by one argument, an array: shape (*shape of f's value, *shape of the argument).
+    """Return a function that computes the Jacobian of f with respect to one argument.
 
-    ``mode="reverse"`` takes a sweep for each element of the value, ``"forward"`` one for each element of the argument.
+    J[i, j] is the derivative of element i of f's value by element j of the argument; J has shape
+    (*shape of the value, *shape of the argument). ``mode="reverse"`` needs a sweep over the graph for each element of the
+    value, ``"forward"`` one for each element of the argument.
+    Raises TypeError if value or argument is not one array, ValueError for another mode.
 
     >>> import numpy as np, minigrad
     >>> minigrad.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
@@ -326,14 +352,14 @@ def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Functio
            [0., 4.]])
     """
     if mode not in ("reverse", "forward"):
-        raise ValueError(f"mode is 'reverse' or 'forward', not {mode!r}")
+        raise ValueError(f"mode must be 'reverse' or 'forward', not {mode!r}")
     argnums = checked("jacobian", f, argnums)
 
     @functools.wraps(f)
     def jacobian_of(*args: Any, **options: Any) -> Any:
         run = Traced(f, argnums, args, options)
         if len(run.inputs) != 1 or len(run.outputs) > 1:
-            raise TypeError("a Jacobian is that of one array by one array; for containers use vjp or jvp")
+            raise TypeError("jacobian needs a function of one array to one array; for containers use vjp or jvp")
         y = run.array()
         (x,) = run.inputs
         sweep, count = (run.pulled_back, y.size) if mode == "reverse" else (run.pushed_forward, x.size)
@@ -348,7 +374,10 @@ def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Functio
 
 
 def hessian(f: Function, argnums: int = 0) -> Function:
-    """The function that gives the Hessian of f by one argument, an array of shape (*shape, *shape): forward over reverse.
+    """Return a function that computes the Hessian of f, all second derivatives with respect to one argument.
+
+    f returns a single number. For an argument of shape s the Hessian has shape (*s, *s). It is computed in forward mode over
+    reverse mode, one sweep for each element of the argument.
 
     >>> import numpy as np, minigrad
     >>> minigrad.hessian(lambda x: (x**3).sum())(np.array([1.0, 2.0]))
@@ -359,7 +388,10 @@ def hessian(f: Function, argnums: int = 0) -> Function:
 
 
 def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    """The Hessian of f at `primals` times `tangents`, without the Hessian: a jvp of the gradient. A tuple, a part for each.
+    """Compute the product of the Hessian of f at `primals` with `tangents`, without computing the Hessian.
+
+    It is the Jacobian-vector product of the gradient, a tuple with a part for each argument (Pearlmutter, Fast exact
+    multiplication by the Hessian, 1994). f returns a single number. `primals` and `tangents` are tuples, as in `jvp`.
 
     >>> import numpy as np, minigrad
     >>> minigrad.hvp(lambda x: (x**3).sum(), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
@@ -370,7 +402,9 @@ def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
 
 
 def elementwise_grad(f: Function, argnums: int = 0) -> Function:
-    """The derivative of a function that works on each element by itself, as a function of arrays.
+    """Return a function that computes the derivative f'(x) of each element, for a function that works element by element.
+
+    The derivative has the shape of the argument `argnums`.
 
     >>> import numpy as np, minigrad
     >>> minigrad.elementwise_grad(np.tanh)(np.array([0.0, 100.0]))

@@ -38,6 +38,74 @@ def test_every_op_says_where_it_may_be_tested(op):
     assert any(rule is not None for rule in op.rules)
 
 
-def test_the_readme_has_no_figure_left_open():
-    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    assert not re.findall(r"@[A-Z_]+@", text)
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
+READMES = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")]
+
+
+def parted(page):
+    """The blocks of code without their comments, and the text between them."""
+    blocks = re.findall(r"^```\w*\n.*?^```$", page, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```\w*\n.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
+    return [re.sub(r" +# (?!doctest).*", "", block) for block in blocks], text
+
+
+def links(text):
+    return sorted(link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith("README"))
+
+
+def numbers(text):
+    return sorted(set(re.findall(r"\d+(?:[.-]\d+)*", re.sub(r"\]\([^)]*\)", "", text))))
+
+
+def names(text):
+    return sorted(set(re.findall(r"`[^`]+`", text)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page):
+    local = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in local if not (page.parent / link.partition("#")[0]).exists()] == []
+
+
+def test_both_readmes_have_the_same_code_links_numbers_and_names():
+    (code, text), (code_zh, text_zh) = map(parted, READMES)
+    assert code == code_zh
+    assert links(text) == links(text_zh)
+    assert numbers(text) == numbers(text_zh)
+    assert names(text) == names(text_zh)
+
+
+def test_the_captions_of_the_readme_are_true():
+    captions = " ".join(re.findall(r"!\[(.*?)\]", READMES[0]))
+    both, compare = ((ROOT / f"examples/pictures/{name}.svg").read_text(encoding="utf-8") for name in ("both", "compare"))
+    assert "folded on the left and unrolled over six time steps on the right" in captions
+    assert ": folded, and unrolled over 6 steps" in both
+    assert "Five networks read the same fifty steps" in captions
+    assert "5 networks over the same 50 steps" in compare
+    assert "sigmoid and tanh the gradient almost vanishes, in the others it does not" in captions
+    first = sorted(float(number) for number in re.findall(r"\bh\[0\] ([\d.e-]+),", compare))
+    assert [number < 1e-3 for number in first] == [True, True, False, False, False]
+
+
+def test_continuous_integration_runs_the_command_of_the_readme():
+    (command,) = (line for line in READMES[0].splitlines() if "-m pytest" in line)
+    assert command.startswith("python3 -m venv .venv && ")
+    assert "command=$(grep -m1 -- '-m pytest' README.md)" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_map_of_files_is_complete_and_true():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:minigrad|minigrad_rnn)/[\w/.]*)`", page))
+    for package in (minigrad, minigrad_rnn):
+        folder = Path(package.__file__).parent
+        mapped = {name for name in named if name.startswith(f"{package.__name__}/")}
+        assert [name for name in sorted(mapped) if not (folder.parent / name).exists()] == []
+        rooms = {path for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+        rooms -= {folder / "__init__.py"}
+        assert sorted(path.name for path in rooms if not any(path.name in name.split("/") for name in mapped)) == []
+
+
+def test_the_citation_has_the_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.+)$", text, re.MULTILINE) == [minigrad.__version__]

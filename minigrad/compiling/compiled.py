@@ -15,7 +15,7 @@ from ..data import Data
 from ..graph import CURRENT, DEBUG
 from ..standin import RecordsItself
 from ..tensor import Tensor
-from ..trees import leaves, mapped
+from ..trees import tree_leaves, tree_map
 from .outside import PLAIN
 from .program import OtherWay
 from .recorded import CHANGING, Recorded
@@ -149,7 +149,7 @@ class Compiled(RecordsItself):
                 known.insert(0, recorded)  # type: ignore[union-attr]
             return result
         if not self._may_record(key, changed):
-            return mapped(detached, self.f(*args, **options))
+            return tree_map(detached, self.f(*args, **options))
         made = Recorded(self.f, args, options, self.is_static, self.batch)
         result = made.run(args, options)
         known = self.programs.setdefault(key, [])
@@ -362,7 +362,7 @@ def kind_of(x: Any, static: bool) -> Any:
 
 def compare(compiled: Any, eager: Any) -> None:
     """Raise if the results of a program are not those of the function."""
-    for i, (a, b) in enumerate(zip(leaves(compiled), leaves(eager), strict=True)):
+    for i, (a, b) in enumerate(zip(tree_leaves(compiled), tree_leaves(eager), strict=True)):
         one, other = (np.asarray(x._data if isinstance(x, Tensor) else x) for x in (a, b))
         rtol = 1e-4 if one.dtype == np.float32 else 1e-9
         if one.shape != other.shape or not np.allclose(one, other, rtol=rtol, atol=rtol, equal_nan=True):

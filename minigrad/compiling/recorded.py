@@ -14,7 +14,7 @@ from ..errors import LeavesGraphError
 from ..graph import CURRENT, NO_OPTIONS, RECORDING, Leaf, next_number
 from ..standin import RECORDER, Standin
 from ..tensor import Tensor, wrap
-from ..trees import leaves, mapped
+from ..trees import tree_leaves, tree_map
 from .batching import batched_over_time, recurrences, sums_in_blocks
 from .clocks import unrepeatable_refused
 from .outside import Outside, contents
@@ -142,22 +142,22 @@ class Recorded:
             self.argument_of[standin.stands_for] = n
             return standin
 
-        given = [x if is_static(i, x) else mapped(stand_in, x) for i, x in enumerate(args)]
-        named = {key: x if is_static(key, x) else mapped(stand_in, x) for key, x in sorted(options.items())}
+        given = [x if is_static(i, x) else tree_map(stand_in, x) for i, x in enumerate(args)]
+        named = {key: x if is_static(key, x) else tree_map(stand_in, x) for key, x in sorted(options.items())}
         self.is_static = is_static
         fixed = [x for place, x in (*enumerate(args), *options.items()) if is_static(place, x)]
-        fixed += [x for tree in (*args, *options.values()) if isinstance(tree, list | tuple | dict) for x in leaves(tree)]
+        fixed += [x for tree in (*args, *options.values()) if isinstance(tree, list | tuple | dict) for x in tree_leaves(tree)]
         self.outside = Outside(f, (x for x in fixed if not isinstance(x, CHANGING)))
         silent = Silent()
         token, mark = RECORDER.set(recorder), CURRENT.get()
         CURRENT.set((mark[0] + RECORDING, mark[1]))
         try:
             with unrepeatable_refused(self.outside):
-                self.result = mapped(self.as_var, f(*given, **named))
+                self.result = tree_map(self.as_var, f(*given, **named))
         finally:
             RECORDER.reset(token)
             CURRENT.set(mark)
-            self.effects = [(kind, owner, mapped(self.as_var, new)) for kind, owner, new in recorder.restored()]
+            self.effects = [(kind, owner, tree_map(self.as_var, new)) for kind, owner, new in recorder.restored()]
             drew = silent.drew() or self.outside.drew({id(rng) for rng, _ in recorder.drawn_from.values()})
             changed = self.outside.undo()
         if drew:
@@ -174,7 +174,10 @@ class Recorded:
         del given, named
         recorder.close()
         outs = [
-            x.var for tree in (self.result, *(new for _, _, new in self.effects)) for x in leaves(tree) if isinstance(x, Out)
+            x.var
+            for tree in (self.result, *(new for _, _, new in self.effects))
+            for x in tree_leaves(tree)
+            if isinstance(x, Out)
         ]
         self.passes: list[tuple[str, int]] = []
         self.keep: dict[Var, Var] = {}
@@ -404,7 +407,7 @@ class Recorded:
             back.append(f"{source}.bit_generator.state = state{i}")
         program = self.program
         results = [
-            x for tree in (self.result, *(new for _, _, new in self.effects)) for x in leaves(tree) if isinstance(x, Out)
+            x for tree in (self.result, *(new for _, _, new in self.effects)) for x in tree_leaves(tree) if isinstance(x, Out)
         ]
         places = [(x, self.kept(x.var)) for x in results]
         self.expected = [(x, program.names[v] if v.dtype is None else program.arrays[v]) for x, v in places]
@@ -447,7 +450,7 @@ class Recorded:
                     *(a for i, a in enumerate(args) if not self.is_static(i, a)),
                     *(a for k, a in sorted(options.items()) if not self.is_static(k, a)),
                 )
-                for x in leaves(tree)
+                for x in tree_leaves(tree)
                 if isinstance(x, CHANGING) and not isinstance(x, bool)
             ]
         return self.call(*now)

@@ -24,7 +24,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..graph import CURRENT, Leaf
 from ..standin import Standin
 from ..tensor import Tensor
-from ..trees import mapped
+from ..trees import tree_map
 from .functions import IN_PLACE, METADATA, meaningful, numpy_name, opaque, refusal
 
 __all__ = ["Array", "Call", "CompileError", "Number", "Recorder", "Var"]
@@ -422,7 +422,7 @@ def function_called(recorder: Recorder, fn: Callable[..., Any], types: Any, args
     if any(issubclass(t, Tensor) for t in types):
         return NotImplemented
     if fn in METADATA:
-        return fn(*mapped(value_of, args), **mapped(value_of, options))
+        return fn(*tree_map(value_of, args), **tree_map(value_of, options))
     why = refusal(fn, args, options, has_standin)
     if why:
         raise CompileError(f"{numpy_name(fn)} is not recorded: {why}")
@@ -805,7 +805,7 @@ class Recorder:
             return self.input(x, lambda: leaves_of(getattr(owner, name)[key])[n])
 
         old = container[key]
-        new = mapped(read, old)
+        new = tree_map(read, old)
         self.slots[id(owner), name, key] = (owner, old, new)
         container[key] = new
         return new
@@ -896,5 +896,5 @@ def plain_array(x: Any) -> Any:
 
 def leaves_of(tree: Any) -> list[Any]:
     found: list[Any] = []
-    mapped(found.append, tree)
+    tree_map(found.append, tree)
     return found

@@ -106,7 +106,7 @@ def test_nothing_to_check_is_an_error() -> None:
             check_grads(lambda *x: (w * w).sum(), *arguments)
     with pytest.raises(ValueError, match="nothing to check: f returned no array"):
         check_grads(lambda x: None, X)
-    with pytest.raises(ValueError, match="modes are of"):
+    with pytest.raises(ValueError, match="modes must be from"):
         check_grads(np.sin, X, modes=[])
     with pytest.raises(TypeError, match="takes a function and its arguments, not a Tensor"):
         check_grads(w)  # type: ignore[arg-type]

@@ -54,7 +54,7 @@ def test_a_name_for_the_values_changes_the_tensor_as_long_as_it_has_these_values
     values -= 0.25
     assert w.tolist() == values.tolist() == [0.75]
     w.data = [5.0]
-    with pytest.raises(ValueError, match="those it had before"):
+    with pytest.raises(ValueError, match="former ones"):
         values -= 1
     w.data = values
     assert w.tolist() == [0.75]

@@ -196,17 +196,17 @@ def test_linear_maps_are_their_own_forward_derivative(rows, columns, seed):
 
 
 def test_what_cannot_be_differentiated_is_refused_with_words():
-    with pytest.raises(TypeError, match=r"this argument is int64: 3\. Write 3\.0 for 3"):
+    with pytest.raises(TypeError, match=r"must be real floating-point numbers, not int64: 3\. Write 3\.0 for 3"):
         mg.grad(lambda x: x * x)(3)
-    with pytest.raises(ValueError, match=r"a result of shape \(2,\).*jacobian"):
+    with pytest.raises(ValueError, match=r"a single number, not an array of shape \(2,\).*jacobian"):
         mg.grad(lambda x: x * x)(np.ones(2))
-    with pytest.raises(ValueError, match="argnums names argument 2, and the function is called with 1"):
+    with pytest.raises(ValueError, match="argnums includes argument 2, but the function was called with 1"):
         mg.grad(lambda x: x, 2)(1.0)
-    with pytest.raises(ValueError, match="1 arrays in primals and 2 in tangents"):
+    with pytest.raises(ValueError, match="one tangent for each array in primals: 1, not 2"):
         mg.jvp(np.tanh, (1.0,), (1.0, 2.0))
-    with pytest.raises(ValueError, match=r"has the shape of its argument \(2,\), this one has \(3,\)"):
+    with pytest.raises(ValueError, match=r"must have the shape of its argument, \(2,\), not \(3,\)"):
         mg.jvp(np.tanh, (np.ones(2),), (np.ones(3),))
-    with pytest.raises(ValueError, match="mode is 'reverse' or 'forward', not 'sideways'"):
+    with pytest.raises(ValueError, match="mode must be 'reverse' or 'forward', not 'sideways'"):
         mg.jacobian(np.tanh, mode="sideways")
     with pytest.raises(TypeError, match="expected a function or a Tensor, not int"):
         mg.grad(5)(1.0)

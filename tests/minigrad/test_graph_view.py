@@ -55,6 +55,17 @@ def test_nodes_are_in_the_order_they_were_made() -> None:
     assert repr(graph) == "<Graph of 3 nodes; print() shows them>"
 
 
+def test_the_names_of_the_ops() -> None:
+    x = leaf([1.0, 2.0])
+    loss = (np.exp(x) * x).sum()
+    ops = ["exp", "multiply", "sum"]
+    assert Graph(loss).ops == ops
+    assert Graph(x).ops == []
+    whole = Graph(loss, backward=True)
+    assert whole.ops[:3] == ops
+    assert len(whole.ops) == sum(node.op is not None for node in whole) > 3
+
+
 def test_arrays_and_tensors_without_grad_are_constants() -> None:
     c = minigrad.tensor([2.0], name="c")
     y = leaf([1.0]) * c + np.array([3.0]) + c
@@ -149,7 +160,7 @@ def test_the_backward_pass_of_the_leaf_itself_and_of_a_sum():
     assert str(minigrad.Graph(x, backward=True)).splitlines()[-1].startswith("%1  seed, grad x")
     y = minigrad.tensor(2.0, requires_grad=True, name="y")
     assert "seed, grad x, grad y" in str(minigrad.Graph(x + y, backward=True))
-    with pytest.raises(ValueError, match="begins at one tensor, not at 2"):
+    with pytest.raises(ValueError, match="starts at one tensor, not at 2"):
         minigrad.Graph([x + y, x * y], backward=True)
 
 

@@ -230,12 +230,34 @@ def test_the_gradient_of_a_tensor_needs_tensors() -> None:
         minigrad.grad(square(w), None)  # type: ignore[call-overload]
 
 
+def test_argnums_of_grad() -> None:
+    def f(x: Any, y: Any) -> Any:
+        return (x * y * y).sum()
+
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    assert minigrad.grad(f, argnums=0)(x, y).tolist() == minigrad.grad(f)(x, y).tolist() == [9.0, 16.0]
+    assert minigrad.grad(f, argnums=1)(x, y).tolist() == minigrad.grad(f, 1)(x, y).tolist() == [6.0, 16.0]
+    assert [g.tolist() for g in minigrad.grad(f, argnums=(1, 0))(x, y)] == [[6.0, 16.0], [9.0, 16.0]]
+
+
+def test_options_of_grad_that_do_not_apply_are_refused() -> None:
+    w = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    function: Any = minigrad.grad
+    with pytest.raises(TypeError, match=r"argnums=1 and also 2; pass grad\(f, argnums=1\)"):
+        function(square, 2, argnums=1)
+    with pytest.raises(TypeError, match=r"argnums is for functions.*grad\(loss, \[w, b\]\)"):
+        function(square(w), w, argnums=0)
+    for options in ({"seed": 2.0}, {"create_graph": True}, {"retain_graph": False}):
+        with pytest.raises(TypeError, match=r"grad of a function has no seed=.*grad\(grad\(f\)\)"):
+            function(square, **options)
+
+
 def test_primals_and_tangents_are_tuples() -> None:
     function: Any
     for function, name in ((minigrad.jvp, "jvp"), (minigrad.hvp, "hvp")):
-        with pytest.raises(TypeError, match=rf"{name} takes the primals as a tuple, .*\(x,\), not a ndarray"):
+        with pytest.raises(TypeError, match=rf"{name} needs the primals as a tuple, .*\(x,\), not a ndarray"):
             function(square, np.ones(2), np.ones(2))
-        with pytest.raises(TypeError, match="takes the tangents as a tuple"):
+        with pytest.raises(TypeError, match="needs the tangents as a tuple"):
             function(square, (np.ones(2),), np.ones(2))
 
 
@@ -243,7 +265,7 @@ def test_primals_and_tangents_are_tuples() -> None:
 def test_what_has_no_derivative_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match=r"the function returned .* one array of floating-point numbers"):
         minigrad.grad(lambda x: value)(1.0)
-    with pytest.raises(TypeError, match=r"a Jacobian is that of one array|the function returned"):
+    with pytest.raises(TypeError, match=r"jacobian needs a function of one array|the function returned"):
         minigrad.jacobian(lambda x: value)(1.0)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.trees import leaves
+from minigrad.trees import tree_leaves
 
 
 def numbers(seed, *shape):
@@ -68,7 +68,7 @@ def test_case(name, batch):
     compiled = mg.compile(f, batch=batch)
     for scale in (1, 2):
         now = [x * scale for x in args]
-        found, expected = (list(leaves(g(*now))) for g in (compiled, f))
+        found, expected = (list(tree_leaves(g(*now))) for g in (compiled, f))
         assert len(found) == len(expected)
         for a, b in zip(found, expected, strict=True):
             one, other = (x.numpy() if isinstance(x, mg.Tensor) else x for x in (a, b))
@@ -104,7 +104,7 @@ def test_values_are_taken_before_anything_is_written(batch):
         assert np.array_equal(a.data, before[1])
         assert np.array_equal(b.data, before[0])
         before = a.data.copy()
-        assert np.array_equal(np.asarray(leaves(step(np.ones(2)))[0]), before)
+        assert np.array_equal(np.asarray(tree_leaves(step(np.ones(2)))[0]), before)
         assert np.array_equal(b.grad, before)
         assert np.array_equal(a.data, before * 2 + 1)
 

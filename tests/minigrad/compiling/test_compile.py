@@ -150,7 +150,9 @@ def test_derivatives_of_every_kind():
         mg.grad(f), mg.hessian(f), mg.jacobian(mg.grad(f)), lambda x: mg.hvp(f, (x,), (v,)),
         lambda x: mg.jvp(f, (x,), (v,)), mg.grad(lambda x: mg.grad(f)(x).sum()), lambda x: mg.vjp(np.tanh, x)[1](v),
     ):  # fmt: skip
-        for one, other in zip(mg.trees.leaves(mg.compile(transformed)(x)), mg.trees.leaves(transformed(x)), strict=True):
+        for one, other in zip(
+            mg.trees.tree_leaves(mg.compile(transformed)(x)), mg.trees.tree_leaves(transformed(x)), strict=True
+        ):
             np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-14)
 
 

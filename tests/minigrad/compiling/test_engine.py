@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.ops import TABLE
 from minigrad.ops.shape import scatter
-from minigrad.trees import leaves
+from minigrad.trees import tree_leaves
 
 # Where NumPy's answer depends, in the last digit, on how the operands lie in memory.
 LAYOUT_MATTERS = {"solve", "inv", "det", "logabsdet", "cholesky", "eigh", "svd", "pinv"}
@@ -18,7 +18,7 @@ THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 
 
 def arrays_of(tree):
-    return [np.asarray(x._data if isinstance(x, mg.Tensor) else x) for x in leaves(tree)]
+    return [np.asarray(x._data if isinstance(x, mg.Tensor) else x) for x in tree_leaves(tree)]
 
 
 def assert_compiled_is_eager(f, calls, exact, near=1e-12):

@@ -16,7 +16,7 @@ import pytest
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.trees import leaves
+from minigrad.trees import tree_leaves
 
 X = np.arange(1.0, 4.0)
 KINDS = (
@@ -208,7 +208,7 @@ def test_transforms_of_functions_that_end_in_a_plain_array(name):
     ):  # fmt: skip
         compiled = mg.compile(transform)
         for x in (X, X + 0.3, X[::-1] / 7):
-            for a, b in zip(leaves(compiled(x)), leaves(transform(x)), strict=True):
+            for a, b in zip(tree_leaves(compiled(x)), tree_leaves(transform(x)), strict=True):
                 assert np.array_equal(a, b)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.trees import mapped
+from minigrad.trees import tree_map
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 RUNS = (1, 2, 3) if THOROUGH else (1, 2)  # each with values of its own
@@ -150,12 +150,12 @@ def parameters(f):
 
 
 def filled(tree, values):
-    return mapped(lambda a: values[a.name] if isinstance(a, A) else a, tree)
+    return tree_map(lambda a: values[a.name] if isinstance(a, A) else a, tree)
 
 
 def places(tree):
     found = []
-    mapped(lambda a: found.append(a.name) if isinstance(a, A) else None, tree)
+    tree_map(lambda a: found.append(a.name) if isinstance(a, A) else None, tree)
     return sorted(set(found))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.trees import leaves, mapped
+from minigrad.trees import tree_leaves, tree_map
 
 OPTIMIZERS = [
     lambda p: rnn.SGD(p, lr=0.1),
@@ -104,7 +104,7 @@ class Side:
         loss.backward()
         norm = rnn.clip.clip_grad_norm(self.parameters, 0.5) if c.clips else 0.0
         self.optimizer.step()
-        return loss, norm, mapped(lambda h: h.detach(), state)
+        return loss, norm, tree_map(lambda h: h.detach(), state)
 
     def between(self, k, random):
         c = self.choice
@@ -144,7 +144,7 @@ def test_random_networks_learn_the_same(seed, large, monkeypatch):
         expected, found = eager.step(x, y, states[0]), run(x, y, states[1])
         if choice.carries:
             states = [expected[2], found[2]]
-        results = [[np.asarray(getattr(r, "data", r)) for r in leaves(tree)] for tree in (expected, found)]
+        results = [[np.asarray(getattr(r, "data", r)) for r in tree_leaves(tree)] for tree in (expected, found)]
         for a, b in zip([*results[0], *values(eager)], [*results[1], *values(side)], strict=True):
             assert (a.shape, a.dtype) == (b.shape, b.dtype)
             if choice.exact:

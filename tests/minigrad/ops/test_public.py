@@ -534,14 +534,16 @@ def hooked(hook: Any) -> None:
 
 @pytest.mark.parametrize("way", WAYS_IN)
 def test_a_masked_array_does_not_lose_its_mask(way: str) -> None:
-    with pytest.raises(TypeError, match=r"a masked array would lose its mask; give x\.filled\(value\)"):
+    with pytest.raises(TypeError, match=r"a masked array would lose its mask; pass x\.filled\(value\)"):
         WAYS_IN[way](MASKED)
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 @pytest.mark.parametrize("way", WAYS_IN)
 def test_an_np_matrix_does_not_lose_its_product(way: str) -> None:
-    with pytest.raises(TypeError, match=r"would no longer be the matrix product; give np\.asarray\(x\), and write x @ y"):
+    with pytest.raises(
+        TypeError, match=r"would no longer be the matrix product of an np\.matrix; pass np\.asarray\(x\), and write x @ y"
+    ):
         WAYS_IN[way](np.matrix([[1.0, 2.0], [3.0, 4.0]]))
 
 

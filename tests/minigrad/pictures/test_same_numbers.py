@@ -84,5 +84,5 @@ def test_the_parts_of_a_gradient_on_a_page_add_up_to_it_also_behind_a_selection(
 def test_the_gradient_of_eight_tiny_numbers_is_not_nothing():
     x = mg.tensor(np.ones(8), dtype=np.float32, requires_grad=True)
     loss = (x * np.float32(1e-24)).sum()
-    assert mg.explain(loss, x).endswith("the gradient: shape (8,), norm 2.828e-24")
+    assert mg.explain(loss, x).endswith("gradient: shape (8,), norm 2.828e-24")
     assert f"{data_of(mg.draw(loss))['back'][-1]['g']['norm']:.4g}" == "2.828e-24"
