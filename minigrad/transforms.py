@@ -111,7 +111,7 @@ def as_tensor(g: Any) -> Tensor:
 def fresh(x: Any) -> Tensor:
     """A variable of our own with the value of x: a leaf, or inside another transform a node of its own behind x."""
     if isinstance(x, Tensor) and x.requires_grad:
-        return positive(x)  # type: ignore[no-any-return]
+        return positive(x)
     made = Tensor(x)
     if made.dtype.kind != "f":
         raise TypeError(

@@ -9,8 +9,9 @@ import numpy as np
 from ..graph import Piece
 from ..standin import Standin, decide, known, number
 from ..tensor import Tensor, values
-from .linalg import rows, rowwise, stacked
+from .entry import Operand, public
 from .op import REAL, apply, at_least_single, by_way_of_single, floating, general, shape_of
+from .products import rows, rowwise, stacked
 from .reduce import Axis, mean, normalized, restored, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.
@@ -116,7 +117,8 @@ cross_entropy_op = general(
 )
 
 
-def linear(x: Any, W: Any, b: Any = None) -> Any:
+@public()
+def linear(x: Operand, W: Operand, b: Operand = None) -> Operand:
     """x W^T + b: the affine map of a layer, on the last axis of x.
 
     x has shape (..., in), W (out, in), b (out,) or None; the result (..., out). One op, because it is the one that networks
@@ -130,7 +132,8 @@ def linear(x: Any, W: Any, b: Any = None) -> Any:
     return linear_op.run(x, W, b)
 
 
-def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+@public(reduces=np.logaddexp, method=True)
+def logsumexp(x: Operand, axis: Axis = None, *, keepdims: bool = False) -> Operand:
     """log(sum(exp(x))) over `axis`, without overflow; -inf where all elements are -inf.
 
     >>> import minigrad
@@ -140,7 +143,8 @@ def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return logsumexp_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
+@public(method=True)
+def softmax(x: Operand, axis: int | tuple[int, ...] = -1) -> Operand:
     """exp(x) / sum(exp(x)) along `axis`: positive, and summing to 1.
 
     >>> import minigrad
@@ -150,7 +154,8 @@ def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
     return softmax_op.run(x, {"axis": axis})
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
+@public(method=True)
+def log_softmax(x: Operand, axis: int = -1) -> Operand:
     """x - log(sum(exp(x))) along `axis`: the logarithm of `softmax`, exact where that underflows.
 
     >>> import minigrad
@@ -160,15 +165,16 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return log_softmax_op.run(x, {"axis": axis})
 
 
+@public()
 def cross_entropy(
-    logits: Any,
+    logits: Operand,
     targets: Any,
     *,
     reduction: str = "mean",
     ignore_index: int = -100,
-    weight: Any = None,
+    weight: Operand = None,
     label_smoothing: float = 0.0,
-) -> Any:
+) -> Operand:
     """-log softmax(logits)[target], in nats: how surprised the model is by the class that came.
 
     `logits` has shape (..., classes), unnormalised; `targets` shape (...), integers from 0 to classes - 1, or `ignore_index`
@@ -296,6 +302,3 @@ def scaled_mean(losses: Any, scale: Any) -> Any:
 def outside(classes: np.ndarray, count: int) -> bool:
     """Whether one of these is less than 0 or not less than `count`."""
     return bool(classes.size) and decide(np.maximum.reduce(classes.view(np.uintp), axis=None) >= count)  # -1 is huge there
-
-
-OPS = [linear_op, logsumexp_op, softmax_op, log_softmax_op, cross_entropy_op]
