@@ -2,7 +2,7 @@
 # mypy: disable-error-code="overload-overlap"
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from .tensor import Tensor
 _Plain: TypeAlias = np.ndarray | np.generic | float | list[Any] | tuple[Any, ...]
 _Operand: TypeAlias = Tensor | _Plain
 
-__all__ = ["cholesky", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "lstsq", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "slogdet", "solve", "svd", "svdvals", "tensordot", "trace", "vecdot", "vector_norm"]
+__all__ = ["cholesky", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "lstsq", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot", "trace", "vecdot", "vector_norm"]
 
 @overload
 def cholesky(x: Tensor, *, upper: bool = False) -> Tensor: ...
@@ -85,6 +85,7 @@ def outer(x: _Operand, y: _Operand) -> Tensor: ...
 def pinv(x: Tensor, rcond: Any = None) -> Tensor: ...
 @overload
 def pinv(x: _Plain, rcond: Any = None) -> NDArray[Any]: ...
+def qr(x: _Operand, mode: Literal["reduced", "complete", "r"] = "reduced") -> Any: ...
 def slogdet(x: _Operand) -> SlogdetResult: ...
 @overload
 def solve(a: Tensor, b: _Operand) -> Tensor: ...

@@ -22,7 +22,7 @@ HEADER = """# Made by tests/stubs.py from the entries of the table: do not edit.
 # mypy: disable-error-code="overload-overlap"
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -103,30 +103,37 @@ def norm(x: Operand, ord: Any = None, axis: Axes = None, keepdims: bool = False)
     if x.dtype.kind != "f":
         x = x.astype(float)
     axes = normalized(axis, x.ndim)
-    options = {"axis": axis if axis is None else axes, "keepdims": keepdims}
-    if ord is None and (axis is None or len(axes) in (1, 2)):
-        return length_op.run(x, options)
-    if len(axes) == 1:
-        if isinstance(ord, str):
-            raise ValueError(f"norm knows no ord {ord!r} of vectors; ord is None, inf, -inf or a number")
-        if ord == 0:
-            return np.sum(np.not_equal(x, 0), axis=axes, keepdims=keepdims).astype(x.dtype)
-        if ord == 2:
-            return length_op.run(x, options)
-        if ord in (np.inf, -np.inf):
-            return (np.max if ord > 0 else np.min)(np.abs(x), axis=axes, keepdims=keepdims)
-        if ord == 1:
-            return np.sum(np.abs(x), axis=axes, keepdims=keepdims)
-        return p_norm_op.run(x, {"p": ord, "axis": axes[0], "keepdims": keepdims})
-    if len(axes) != 2:
+    if axis is None and (ord is None or (x.ndim == 1 and ord == 2)):
+        return length_op.run(x, {"axis": None, "keepdims": keepdims})
+    if len(axes) not in (1, 2):
         raise ValueError(f"norm takes vectors along one axis or matrices along two, not {len(axes)} axes of shape {x.shape}")
-    if ord == "fro":
+    return (norm_of_vectors if len(axes) == 1 else norm_of_matrices)(x, ord, axes, keepdims)
+
+
+def norm_of_vectors(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if isinstance(ord, str):
+        raise ValueError(f"norm does not support ord={ord!r} for vectors; ord is None, inf, -inf or a number")
+    if ord is None or ord == 2:
+        return length_op.run(x, {"axis": axes, "keepdims": keepdims})
+    if ord == 0:
+        return np.sum(np.not_equal(x, 0), axis=axes, keepdims=keepdims).astype(x.dtype)
+    if ord in (np.inf, -np.inf):
+        return (np.max if ord > 0 else np.min)(np.abs(x), axis=axes, keepdims=keepdims)
+    if ord == 1:
+        return np.sum(np.abs(x), axis=axes, keepdims=keepdims)
+    return p_norm_op.run(x, {"p": ord, "axis": axes[0], "keepdims": keepdims})
+
+
+def norm_of_matrices(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if ord is None or ord == "fro":
         return length_op.run(x, {"axis": axes, "keepdims": keepdims})
     if ord in SPECTRAL:
         found = SPECTRAL[ord](svdvals(np.moveaxis(x, axes, (-2, -1))), axis=-1)
         return np.expand_dims(found, axes) if keepdims else found
     if ord not in (1, -1, np.inf, -np.inf):
-        raise ValueError(f"norm knows no ord {ord!r} of matrices; ord is None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf")
+        raise ValueError(
+            f"norm does not support ord={ord!r} for matrices; ord is None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf"
+        )
     down, across = axes if ord in (1, -1) else axes[::-1]
     sums = np.sum(np.abs(x), axis=down, keepdims=True)
     found = (np.max if ord > 0 else np.min)(sums, axis=across, keepdims=True)
@@ -184,6 +191,24 @@ def cholesky_vjp(g: Any, out: Any) -> Any:
     return symmetric(swapped(inverse) @ inner @ inverse)
 
 
+def packed_qr(x: Any) -> Any:
+    return np.concatenate(np.linalg.qr(computable(x)), -2)
+
+
+def qr_vjp(g: Any, out: Any) -> Any:
+    n = out.shape[-1]
+    m = out.shape[-2] - n
+    (Q, R), (gQ, gR) = ((t[..., :m, :], t[..., m:, :]) for t in (out, g))
+    by_R, by_Q = R @ swapped(gR), swapped(Q) @ gQ
+    lower, below, turned = (np.where(np.tri(n, k=k, dtype=bool), t, 0) for t, k in (
+        (by_R, 0), (by_R, -1), (by_Q - swapped(by_Q), -1),
+    ))  # fmt: skip
+    found = Q @ (lower + swapped(below) + turned)
+    if m > n:
+        found = found + (gQ - Q @ by_Q)
+    return swapped(solve(R, swapped(found)))
+
+
 def pinv_vjp(g: Any, out: Any, x: Any) -> Any:
     P, G = swapped(out), swapped(g)
     down, across = G @ out @ P, P @ out @ G
@@ -222,6 +247,7 @@ cholesky_op = general(
     analytic=False,
     core=(2, 2),
 )
+qr_op = general("qr", packed_qr, qr_vjp, domain=REAL, analytic=False, core=(2, 2))
 pinv_op = general(
     "pinv",
     lambda x, *, rcond: np.linalg.pinv(computable(x), rcond),
@@ -316,6 +342,53 @@ def cholesky(x: Operand, *, upper: bool = False) -> Operand:
     """
     found = cholesky_op.run(as_array(x))
     return swapped(found) if upper else found
+
+
+class QRResult(NamedTuple):
+    """Orthonormal columns, and an upper triangular matrix."""
+
+    Q: Any
+    R: Any
+
+
+@public(np.linalg.qr)
+def qr(x: Operand, mode: Literal["reduced", "complete", "r"] = "reduced") -> Any:
+    """Q with orthonormal columns and upper triangular R for which x = Q @ R. As ``np.linalg.qr``.
+
+    Of an (m, n) matrix, k = min(m, n), Q is (m, k) and R (k, n). With ``mode="r"`` the result is R alone. With
+    ``mode="complete"`` Q is (m, m), the same where m <= n.
+    There is a gradient where the first k columns are independent (LinAlgError if R is singular); see Walter, Lehmann and
+    Lamour, "On evaluating higher-order derivatives of the QR decomposition of tall matrices with full column rank in forward
+    and reverse mode algorithmic differentiation" (2012).
+    Raises LeavesGraphError if x requires grad, m > n and the mode is "complete": the columns beyond k have no derivative.
+    ValueError for another mode, LinAlgError if x is no matrix.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([[3.0, 1.0], [4.0, 2.0]], requires_grad=True)
+    >>> Q, R = minigrad.linalg.qr(x)
+    >>> abs(R[0, 0]).backward()
+    >>> x.grad.round(9).tolist()
+    [[0.6, 0.0], [0.8, 0.0]]
+    """
+    if mode not in ("reduced", "complete", "r"):
+        raise ValueError(f"qr takes the mode 'reduced', 'complete' or 'r', not {mode!r}")
+    x = as_array(x)
+    if x.ndim < 2:
+        raise np.linalg.LinAlgError(f"qr takes a matrix or a stack of them, not an array of shape {x.shape}")
+    m, n = x.shape[-2:]
+    if mode == "complete" and m > n:
+        if isinstance(x, Tensor) and x.requires_grad:
+            raise LeavesGraphError(
+                f"np.linalg.qr of shape {x.shape} has no derivative in minigrad with mode='complete', for matrices with more "
+                "rows than columns, and this tensor requires grad. With mode='reduced' it has; if you need only the values, "
+                "call it on t.detach().numpy()"
+            )
+        return QRResult(*np.linalg.qr(computable(plain(x)), mode))
+    out = qr_op.run(x[..., :m])
+    Q, R = out[..., :m, :], out[..., m:, :]
+    if m < n:
+        R = np.concatenate([R, matmul(swapped(Q), x[..., m:])], -1)
+    return R if mode == "r" else QRResult(Q, R)
 
 
 # -- spectra ---------------------------------------------------------------------------------------------------

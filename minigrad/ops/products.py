@@ -205,22 +205,29 @@ def spelled_out(labels: Sequence[Sequence[Any]], output: Sequence[Any] | None, n
     """Subscripts with an output, and with letters in the place of each ellipsis."""
     used = {c for part in (*labels, output or ()) for c in part if c is not Ellipsis}
     free = "".join(c for c in ascii_letters if c not in used)
-    most, parts = 0, []
-    for k, (part, ndim) in enumerate(zip(labels, ndims, strict=True)):
-        covered = ndim - len(part) + 1 if Ellipsis in part else 0
-        if covered < 0 or (Ellipsis not in part and len(part) != ndim):
-            raise ValueError(f"einsum: operand {k} has {ndim} axes, which its subscripts {shown(part)!r} do not fit")
-        most = max(most, covered)
-        parts.append((part, covered))
-    if output is None:
-        counts = Counter(c for part in labels for c in part)
-        output = [Ellipsis, *sorted(c for c, n in counts.items() if n == 1 and c is not Ellipsis)]
-        output = output if any(Ellipsis in part for part in labels) else output[1:]
+    covered = [ellipsis_length(k, part, ndim) for k, (part, ndim) in enumerate(zip(labels, ndims, strict=True))]
+    most = max(covered, default=0)
+    output = implicit_output(labels) if output is None else output
     if most and Ellipsis not in output:
         raise ValueError(f"einsum: the output {shown(output)!r} has no '...' for the axes that those of the operands stand for")
-    parts.append((output, most))
+    parts = zip((*labels, output), (*covered, most), strict=True)
     written = ["".join(free[most - n : most] if c is Ellipsis else c for c in part) for part, n in parts]
     return ",".join(written[:-1]) + "->" + written[-1]
+
+
+def ellipsis_length(k: int, part: Sequence[Any], ndim: int) -> int:
+    """The number of axes that the ellipsis of operand k covers."""
+    length = ndim - len(part) + 1 if Ellipsis in part else 0
+    if length < 0 or (Ellipsis not in part and len(part) != ndim):
+        raise ValueError(f"einsum: operand {k} has {ndim} axes, which its subscripts {shown(part)!r} do not fit")
+    return length
+
+
+def implicit_output(labels: Sequence[Sequence[Any]]) -> list[Any]:
+    """The indices that occur once, in alphabetical order, after the ellipsis if there is one."""
+    counts = Counter(c for part in labels for c in part)
+    once = sorted(c for c, n in counts.items() if n == 1 and c is not Ellipsis)
+    return [Ellipsis, *once] if Ellipsis in counts else once
 
 
 def shown(part: Sequence[Any]) -> str:
