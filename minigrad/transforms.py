@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 Function = Callable[..., Any]
+P = ParamSpec("P")
 
 
 # -- the gradient of a tensor ----------------------------------------------------------------------------------
@@ -39,7 +40,7 @@ def grad(
     retain_graph: bool | None = None,
 ) -> list[Tensor]: ...  # fmt: skip
 @overload
-def grad(y: Function, xs: int | tuple[int, ...] = 0) -> Function: ...
+def grad(y: Callable[P, Any], xs: int | tuple[int, ...] = 0) -> Callable[P, Any]: ...
 def grad(
     y: Tensor | Function,
     xs: Tensor | Sequence[Tensor] | int | tuple[int, ...] = 0,
@@ -252,7 +253,7 @@ def grad_of_function(f: Function, argnums: Any, name: str = "grad") -> Function:
     return gradient
 
 
-def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
+def value_and_grad(f: Callable[P, Any], argnums: int | tuple[int, ...] = 0) -> Callable[P, tuple[Any, Any]]:
     """The function that gives both f's value and its gradient; see `grad`.
 
     >>> import minigrad
@@ -314,7 +315,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     return mapped(run.given, run.result), moved if nested else mapped(run.given, moved)
 
 
-def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Function:
+def jacobian(f: Callable[P, Any], argnums: int = 0, *, mode: str = "reverse") -> Callable[P, Any]:
     """The function that gives the Jacobian of f by one argument, an array: shape (*shape of f's value, *shape of the argument).
 
     ``mode="reverse"`` takes a sweep for each element of the value, ``"forward"`` one for each element of the argument.
@@ -346,7 +347,7 @@ def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Functio
     return jacobian_of
 
 
-def hessian(f: Function, argnums: int = 0) -> Function:
+def hessian(f: Callable[P, Any], argnums: int = 0) -> Callable[P, Any]:
     """The function that gives the Hessian of f by one argument, an array of shape (*shape, *shape): forward over reverse.
 
     >>> import numpy as np, minigrad
@@ -368,7 +369,7 @@ def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     return jvp(grad_of_function(f, tuple(range(len(primals))), "hvp"), primals, tangents)[1]
 
 
-def elementwise_grad(f: Function, argnums: int = 0) -> Function:
+def elementwise_grad(f: Callable[P, Any], argnums: int = 0) -> Callable[P, Any]:
     """The derivative of a function that works on each element by itself, as a function of arrays.
 
     >>> import numpy as np, minigrad

@@ -40,7 +40,10 @@ def parameters(function):
     """Those of a function; an elementwise op's are its operands."""
     if hasattr(function, "op"):
         return [inspect.Parameter(name, ELEMENTWISE, annotation="Operand") for name in function.op.operands]
-    return list(inspect.signature(function).parameters.values())
+    return [
+        p.replace(annotation="Operand | None") if p.default is None and p.annotation == "Operand" else p
+        for p in inspect.signature(function).parameters.values()
+    ]
 
 
 def result(function):
@@ -49,11 +52,9 @@ def result(function):
 
 def shown(parameter, operands):
     """A parameter with its annotation, in which Operand is of these types."""
-    kind = str(parameter.annotation)
-    annotation = re.sub(r"Sequence\[Operand\]", f"Sequence[{operands}] | {operands.replace(PLAIN, 'np.ndarray')}", kind)
+    as_one = {TENSOR: TENSOR, PLAIN: "np.ndarray", BOTH: f"{TENSOR} | np.ndarray"}[operands]
+    annotation = re.sub(r"Sequence\[Operand\]", f"Sequence[{operands}] | {as_one}", str(parameter.annotation))
     annotation = re.sub(r"\bOperand\b", operands, annotation)
-    if parameter.default is None and kind == "Operand":
-        annotation += " | None"
     stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
     text = f"{stars}{parameter.name}: {annotation}"
     if parameter.default is parameter.empty:
@@ -76,20 +77,30 @@ def listed(parameters, operands):
 
 
 def function_stub(name, function):
-    """A definition for each kind of result."""
+    """A definition for each kind of result. No two of them fit one call, or mypy would see Any where an array is of Any."""
     given, gives = parameters(function), result(function)
-    places = [i for i, p in enumerate(given) if "Operand" in str(p.annotation)]
     if "Operand" not in gives:
         return f"def {name}({listed(given, [BOTH] * len(given))}) -> {gives}: ...\n"
-    first = [TENSOR if i == places[0] else BOTH for i in range(len(given))]
-    required = [p.replace(default=p.empty) if i == places[0] else p for i, p in enumerate(given)]
-    kinds = [(required, first, TENSOR), (given, [PLAIN] * len(given), "NDArray[Any]")]
-    if len(places) > 1 or "Sequence" in given[places[0]].annotation:
-        kinds.append((given, [BOTH] * len(given), TENSOR))
+    found = [(given, [PLAIN] * len(given), "NDArray[Any]")]
+    for i in [i for i, p in enumerate(given) if "Operand" in str(p.annotation)]:
+        kinds = [PLAIN] * i + [TENSOR] + [BOTH] * (len(given) - i - 1)
+        found += [(own, kinds, TENSOR) for own in with_required(given, i)]
+    if any("Sequence[Operand]" in str(p.annotation) for p in given):  # of both kinds
+        found.append((given, [BOTH] * len(given), TENSOR))
     return "".join(
-        f"@overload\ndef {name}({listed(own, operands)}) -> {re.sub('Operand', kind, gives)}: ...\n"
-        for own, operands, kind in kinds
+        f"@overload\ndef {name}({listed(own, kinds)}) -> {re.sub('Operand', kind, gives)}: ...\n" for own, kinds, kind in found
     )
+
+
+def with_required(given, i):
+    """The parameters with no default for the one at i: all before it are given too, or this one by its name."""
+    empty, by_name = inspect.Parameter.empty, inspect.Parameter.KEYWORD_ONLY
+    chosen = given[i].replace(default=empty, annotation=given[i].annotation.removesuffix(" | None"))
+    if chosen.kind is not by_name:
+        yield [*(p.replace(default=empty) for p in given[:i]), chosen, *given[i + 1 :]]
+    if any(p.default is not empty for p in given[:i]):
+        after = [p if p.kind is p.VAR_KEYWORD else p.replace(kind=by_name) for p in given[i + 1 :]]
+        yield [*given[:i], chosen.replace(kind=by_name), *after]
 
 
 def method_stub(name, method):
