@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -85,7 +85,7 @@ class Missing:
         raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}{self.advice}")
 
 
-def missing(functions: Iterable[str], plain: Iterable[Any]) -> Iterator[Missing]:
+def missing(functions: Collection[str], plain: Collection[Any]) -> Iterator[Missing]:
     """Hints for the names that a Tensor lacks: PyTorch's, `functions` of the table, and NumPy's that give `plain` arrays."""
     for name, advice in WRITE.items():
         yield Missing(name, f"; write {advice}")

@@ -6,7 +6,7 @@ The functions themselves become methods, with nothing around them: that saves a 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from .errors import LeavesGraphError
 from .graph import CURRENT, DEBUG, Leaf
 from .hints import missing
+from .ops.arranging import ravel
 from .ops.elementwise import positive
 from .ops.entry import numpy_name, only_defaults
 from .ops.shape import reshape, transpose
@@ -103,8 +104,8 @@ def transposed(self: Tensor, *axes: Any) -> Tensor:
 
 
 def flatten(self: Tensor, order: str = "C") -> Tensor:
-    """The elements as a vector, the last axis running fastest; `order` is "C" only."""
-    return PUBLIC["ravel"](self, order)  # type: ignore[no-any-return]
+    """The elements as a vector, the last axis running fastest. `order` is "C" only."""
+    return ravel(self, order)  # type: ignore[no-any-return]
 
 
 def copy(self: Tensor, order: str = "C") -> Tensor:
@@ -156,28 +157,35 @@ def in_place(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, A
 
 # -- hung on Tensor --------------------------------------------------------------------------------------------
 
+
+def of_entries() -> Iterator[tuple[str, Any]]:
+    """The operators, methods and attributes that the entries of the table name."""
+    for _, function, entry in NAMED:
+        if entry.method:
+            yield entry.method, function
+        if entry.attribute:
+            yield entry.attribute, property(function)
+        if entry.operator in ARITHMETIC:
+            name = ARITHMETIC[entry.operator]
+            yield f"__{name}__", function
+            yield f"__r{name}__", reflected(function)
+            yield f"__i{name}__", in_place(entry.operator, function)
+        elif entry.operator:
+            yield f"__{entry.operator}__", function
+
+
+def hang(methods: dict[str, Any]) -> None:
+    for name, method in methods.items():
+        setattr(Tensor, name, method)
+    for hint in missing(PUBLIC, PLAIN):
+        if hint.name not in vars(Tensor):
+            setattr(Tensor, hint.name, hint)
+
+
 METHODS: dict[str, Any] = {
     "__array_ufunc__": array_ufunc, "__array_function__": array_function,
     "reshape": reshaped, "transpose": transposed, "flatten": flatten, "copy": copy,
+    **{f.__name__: of_values(f) for f in PLAIN if callable(getattr(np.ndarray, f.__name__, None))},
+    **dict(of_entries()),
 }  # fmt: skip
-for function in PLAIN:
-    if callable(getattr(np.ndarray, function.__name__, None)):
-        METHODS[function.__name__] = of_values(function)
-for _, function, entry in NAMED:
-    if entry.method:
-        METHODS[entry.method] = function
-    if entry.attribute:
-        METHODS[entry.attribute] = property(function)
-    if entry.operator in ARITHMETIC:
-        name = ARITHMETIC[entry.operator]
-        METHODS[f"__{name}__"] = function
-        METHODS[f"__r{name}__"] = reflected(function)
-        METHODS[f"__i{name}__"] = in_place(entry.operator, function)
-    elif entry.operator:
-        METHODS[f"__{entry.operator}__"] = function
-
-for name, method in METHODS.items():
-    setattr(Tensor, name, method)
-for hint in missing(PUBLIC, PLAIN):
-    if hint.name not in vars(Tensor):
-        setattr(Tensor, hint.name, hint)
+hang(METHODS)

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))  # run as a script, it is about the package next to it
 
 import minigrad
-from minigrad.methods import METHODS
+from minigrad.methods import ARITHMETIC, METHODS
 from minigrad.ops.table import LINALG, PUBLIC
 
 TABLES = ("ACCUMULATIONS", "FAMILIES", "FUNCTIONS", "PLAIN", "REDUCTIONS", "TABLE", "UFUNCS")
@@ -106,9 +106,9 @@ def with_required(given, i):
 def method_stub(name, method):
     if isinstance(method, property):
         return f"    @property\n    def {name}(self) -> Tensor: ...\n"
-    if re.fullmatch(r"__i.*__", name):  # as without the i
+    if name in {f"__i{operator}__" for operator in ARITHMETIC.values()}:  # as without the i
         return ""
-    if re.fullmatch(r"__r.*__", name):
+    if name in {f"__r{operator}__" for operator in ARITHMETIC.values()}:
         return f"    def {name}(self, other: _Operand) -> Tensor: ...\n"
     if hasattr(method, "__signature__"):  # of NumPy, and another in each version
         return f"    def {name}(self, *args: Any, **options: Any) -> Any: ...\n"

@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     @property
     def modules(self) -> set[str]:
         """The modules of minigrad that have the function: "linalg" if NumPy has it there, "" for minigrad itself."""
-        return {numpy_name(f).rpartition(".")[0].removeprefix("np").removeprefix(".") for f in self.numpy} or {""}
+        return {"linalg" if numpy_name(f).startswith("np.linalg.") else "" for f in self.numpy} or {""}
 
 
 def public(

@@ -17,6 +17,7 @@ __all__ = ["ACCUMULATIONS", "FAMILIES", "FUNCTIONS", "LINALG", "PLAIN", "PUBLIC"
 Function = Callable[..., Any]
 
 FAMILIES = (elementwise, reduce, shape, arranging, products, matrices, nn, statistics, sampled)
+# Some come twice: a family imports functions of others.
 THINGS: list[tuple[str, Any]] = [pair for family in FAMILIES for pair in vars(family).items()]
 NAMED: list[tuple[str, Function, Entry]] = [
     (name, f, f.entry) for name, f in THINGS if isinstance(getattr(f, "entry", None), Entry)
