@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -85,16 +85,16 @@ class Missing:
         raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}{self.advice}")
 
 
-def missing(functions: Any) -> Iterator[Missing]:
-    """For all names that a Tensor lacks; `functions` is the module with those of the table."""
+def missing(functions: Collection[str], plain: Collection[Any]) -> Iterator[Missing]:
+    """Hints for the names that a Tensor lacks: PyTorch's, `functions` of the table, and NumPy's that give `plain` arrays."""
     for name, advice in WRITE.items():
         yield Missing(name, f"; write {advice}")
-    for name in {*WRITING.split(), *functions.__all__}:
+    for name in {*WRITING.split(), *functions}:
         value = {"zero": "np.zeros(t.shape)", "fill": "np.full(t.shape, value)"}.get(name, "new_values")
         yield Missing(
             f"{name}_", f": nothing writes into a tensor; for a leaf write t.data = {value}, for a result make a new tensor"
         )
-    for name in functions.__all__:
+    for name in functions:
         yield Missing(name, f"; write {'np' if hasattr(np, name) else 'minigrad'}.{name}(t)")
-    for function in functions.PLAIN:
+    for function in plain:
         yield Missing(function.__name__, f"; write np.{function.__name__}(t)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import ref
 
 import numpy as np
@@ -16,7 +16,7 @@ from .trees import tree_leaves, tree_map
 
 __all__ = ["checkpoint"]
 
-Function = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def checkpoint(f: Function) -> Function:
@@ -58,7 +58,7 @@ def checkpoint(f: Function) -> Function:
                 node.saved = segment
         return result
 
-    return discarding
+    return discarding  # type: ignore[return-value]
 
 
 class Segment(Forgotten):

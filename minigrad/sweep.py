@@ -1,7 +1,7 @@
 """The two sweeps over a graph: gradients flow back from the newest node, tangents forward from the oldest.
 
-`reverse` is backpropagation as textbooks have it. Beside the loop is what it does not need to know: `Cotangents` adds up what
-the uses of a value send back to it, and `selection.Marks` tells the zeros that a selection made from those of the chain rule.
+`reverse` is backpropagation as textbooks have it. Its loop needs little: `Cotangents` adds up what the uses of a value send
+back to it, `Rules` runs the rules, and `selection.Marks` tells zeros that a selection made from those of the chain rule.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """The Tensor people touch: an array that remembers how it was computed.
 
-Its operators and most of its methods are the functions of the op table; they are hung on the class at the end
-of this file. What NumPy itself calls (``np.tanh(t)``, ``np.sum(t)``, ``np.asarray(t)``) arrives at the three
-``__array…__`` methods.
+Its operators and most of its methods are the functions of the op table. `methods` hangs them on the class, with the two
+protocols by which NumPy calls them: ``np.tanh(t)``, ``np.sum(t)``.
 """
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,13 +15,17 @@ import numpy as np
 from .arrays import array_of
 from .data import Data
 from .errors import LeavesGraphError
-from .graph import CURRENT, DEBUG, Leaf, Node, Scope
-from .hints import Missing, missing
+from .graph import Leaf, Node, Scope
+from .hints import Missing
 from .standin import RECORDER, Counted, Standin
 from .sweep import reverse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
+
+    from .tensor_methods import TensorMethods  # a stub of what `methods` hangs on the class
+else:
+    TensorMethods = object
 
 __all__ = ["Tensor", "tensor"]
 
@@ -45,7 +47,7 @@ def tensor(
     return Tensor(data, requires_grad=requires_grad, dtype=dtype, name=name)
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An array with a memory of how it was computed. Make one with `minigrad.tensor`.
 
     It has the operators, methods and attributes of ndarray that make sense for it, and from PyTorch
@@ -339,37 +341,6 @@ class Tensor:
 
     # -- NumPy's protocols -----------------------------------------------------------------------------------
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
-        function: Callable[..., Any] | None = None
-        if method == "__call__":
-            function = ops.UFUNCS.get(ufunc)
-        elif method == "reduce":
-            function = ops.REDUCTIONS.get(ufunc)
-            options.setdefault("axis", 0)
-        elif method == "accumulate":
-            function = ops.ACCUMULATIONS.get(ufunc)
-            options.setdefault("axis", 0)
-        if out is None and function is not None:
-            return called(f"np.{ufunc.__name__}", function, ufunc, inputs, options)
-        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-        if out is not None:
-            if any(isinstance(x, Tensor) for x in out):
-                raise TypeError(f"{name}(..., out=tensor): a Tensor's values are never written to; use the result")
-            if any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
-                raise LeavesGraphError(
-                    f"{name}(..., out=array), or an operator like a += t, would write a tensor that requires grad into an "
-                    "array and cut it out of the graph; use the result: a = a + t"
-                )
-            options["out"] = out
-        return outside(name, getattr(ufunc, method), inputs, options, allowed=ufunc in ops.PLAIN and out is None)
-
-    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
-        function = ops.FUNCTIONS.get(func)
-        name = "np." + f"{func.__module__}.{func.__name__}".removeprefix("numpy.")
-        if function is not None:
-            return called(name, function, func, args, options)
-        return outside(name, func, args, options, allowed=func in ops.PLAIN)
-
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         self._stays("turning it into a NumPy array (np.asarray, np.array, a[...] = t, a list of tensors)")
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -491,135 +462,6 @@ class Tensor:
     def __dir__(self) -> list[str]:
         return [name for name in object.__dir__(self) if not isinstance(vars(Tensor).get(name), Missing)]
 
-    # -- the table's functions, as operators and methods (hung on below) ---------------------------------------
-
-    if TYPE_CHECKING:
-        T: Tensor
-        mT: Tensor  # noqa: N815
-
-        def __add__(self, other: Any) -> Tensor: ...
-        def __radd__(self, other: Any) -> Tensor: ...
-        def __sub__(self, other: Any) -> Tensor: ...
-        def __rsub__(self, other: Any) -> Tensor: ...
-        def __mul__(self, other: Any) -> Tensor: ...
-        def __rmul__(self, other: Any) -> Tensor: ...
-        def __truediv__(self, other: Any) -> Tensor: ...
-        def __rtruediv__(self, other: Any) -> Tensor: ...
-        def __pow__(self, other: Any) -> Tensor: ...
-        def __rpow__(self, other: Any) -> Tensor: ...
-        def __mod__(self, other: Any) -> Tensor: ...
-        def __rmod__(self, other: Any) -> Tensor: ...
-        def __matmul__(self, other: Any) -> Tensor: ...
-        def __rmatmul__(self, other: Any) -> Tensor: ...
-        def __neg__(self) -> Tensor: ...
-        def __pos__(self) -> Tensor: ...
-        def __abs__(self) -> Tensor: ...
-        def __getitem__(self, index: Any) -> Tensor: ...
-        def astype(self, dtype: DTypeLike, *, copy: bool = True) -> Tensor: ...
-        def exp(self) -> Tensor: ...
-        def log(self) -> Tensor: ...
-        def sqrt(self) -> Tensor: ...
-        def square(self) -> Tensor: ...
-        def abs(self) -> Tensor: ...
-        def sin(self) -> Tensor: ...
-        def cos(self) -> Tensor: ...
-        def tanh(self) -> Tensor: ...
-        def sigmoid(self) -> Tensor: ...
-        def relu(self) -> Tensor: ...
-        def clip(self, min: Any = None, max: Any = None) -> Tensor: ...
-        def sum(
-            self, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
-            where: Any = True,
-        ) -> Tensor: ...  # fmt: skip
-        def mean(
-            self, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
-        ) -> Tensor: ...  # fmt: skip
-        def max(
-            self, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
-        ) -> Tensor: ...  # fmt: skip
-        def min(
-            self, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
-        ) -> Tensor: ...  # fmt: skip
-        def prod(
-            self, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
-            where: Any = True,
-        ) -> Tensor: ...  # fmt: skip
-        def var(
-            self, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-            where: Any = True, mean: Any = None, correction: float | None = None,
-        ) -> Tensor: ...  # fmt: skip
-        def std(
-            self, axis: Any = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-            where: Any = True, mean: Any = None, correction: float | None = None,
-        ) -> Tensor: ...  # fmt: skip
-        def cumsum(self, axis: int | None = None, dtype: Any = None, out: None = None) -> Tensor: ...
-        def cumprod(self, axis: int | None = None, dtype: Any = None, out: None = None) -> Tensor: ...
-        def logsumexp(self, axis: Any = None, *, keepdims: bool = False) -> Tensor: ...
-        def softmax(self, axis: int | tuple[int, ...] = -1) -> Tensor: ...
-        def log_softmax(self, axis: int = -1) -> Tensor: ...
-        def dot(self, other: Any) -> Tensor: ...
-        def swapaxes(self, axis1: int, axis2: int) -> Tensor: ...
-        def squeeze(self, axis: Any = None) -> Tensor: ...
-        def take(self, indices: Any, axis: int | None = None) -> Tensor: ...
-        def ravel(self, order: str = "C") -> Tensor: ...
-        def repeat(self, repeats: Any, axis: int | None = None) -> Tensor: ...
-        def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor: ...
-        def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Tensor: ...
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """The same elements in another shape: ``t.reshape(2, 3)``, ``t.reshape((2, -1))``."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[no-any-return]
-
-    def transpose(self, *axes: Any) -> Tensor:
-        """The axes in another order, reversed by default: ``t.transpose(1, 0, 2)``, ``t.transpose((1, 0, 2))``."""
-        return ops.transpose(self, axes[0] if len(axes) == 1 else axes or None)  # type: ignore[no-any-return]
-
-    def flatten(self, order: str = "C") -> Tensor:
-        """The elements as a vector, the last axis running fastest; `order` is "C" only."""
-        return ops.ravel(self, order)  # type: ignore[no-any-return]
-
-    def copy(self) -> Tensor:
-        """The same values as another tensor, through which the gradient flows back to this one."""
-        return ops.positive(self)  # type: ignore[no-any-return]
-
-    # What is not differentiable comes as plain arrays.
-
-    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
-        """The index of the largest element, along `axis` or of all, as plain NumPy integers."""
-        return np.argmax(plain(self), axis, keepdims=keepdims)
-
-    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
-        """The index of the smallest element, along `axis` or of all, as plain NumPy integers."""
-        return np.argmin(plain(self), axis, keepdims=keepdims)
-
-    def argsort(self, axis: int | None = -1, *, kind: Any = None, stable: bool | None = None) -> Any:
-        """The indices that would sort it along `axis`."""
-        return np.argsort(plain(self), axis, kind, stable=stable)
-
-    def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
-        """The indices that would partition it along `axis` around the element `kth`; see `numpy.argpartition`."""
-        return np.argpartition(plain(self), kth, axis)
-
-    def searchsorted(self, v: Any, side: Any = "left", sorter: Any = None) -> Any:
-        """Where to put `v` into this sorted vector; see `numpy.searchsorted`."""
-        return np.searchsorted(plain(self), plain(v), side, sorter)
-
-    def nonzero(self) -> Any:
-        """The indices of the elements that are not zero, an array for each axis."""
-        return np.nonzero(plain(self))
-
-    def any(self, axis: Any = None, *, keepdims: bool = False) -> Any:
-        """Whether any element, along `axis` or of all, is not zero."""
-        return np.any(plain(self), axis, keepdims=keepdims)
-
-    def all(self, axis: Any = None, *, keepdims: bool = False) -> Any:
-        """Whether all elements, along `axis` or of all, are not zero."""
-        return np.all(plain(self), axis, keepdims=keepdims)
-
-    def round(self, decimals: int = 0) -> Any:
-        """The values rounded to so many decimals; halves to the even neighbour."""
-        return np.round(plain(self), decimals)
-
 
 class Size(int):
     """The number of elements. Calling it, as PyTorch's ``t.size()``, raises a TypeError that says what to write."""
@@ -724,108 +566,3 @@ def as_dtype(array: Any, dtype: Any) -> Any:
     if isinstance(array, Standin):
         return array.astype(dtype)
     return array.astype(dtype, casting="same_kind", copy=False)
-
-
-def called(
-    name: str, function: Callable[..., Any], numpys: Callable[..., Any], args: Any, options: dict[str, Any]
-) -> Any:  # fmt: skip
-    """Call the table's own version of a NumPy function. It may have fewer options; one given as NumPy's own default is none."""
-    try:
-        return function(*args, **options)
-    except TypeError:
-        known = inspect.signature(function).parameters
-        unknown = [option for option in options if option not in known]
-        if not unknown:
-            raise
-        defaults = default_options(numpys)
-        refused = [option for option in unknown if not is_default(options[option], defaults.get(option))]
-        if refused:
-            raise TypeError(f"{name} of a Tensor does not take {', '.join(refused)}=; without it, it does") from None
-    return function(*args, **{option: value for option, value in options.items() if option in known})
-
-
-def default_options(numpys: Callable[..., Any]) -> dict[str, Any]:
-    if isinstance(numpys, np.ufunc):  # which have a signature since NumPy 2.4 only
-        return {"where": True, "casting": "same_kind", "order": "K", "subok": True}
-    try:
-        return {p.name: p.default for p in inspect.signature(numpys).parameters.values()}
-    except ValueError:  # a function written in C
-        return {}
-
-
-def is_default(value: Any, default: Any) -> bool:
-    return value is None or value is default or (type(value) is type(default) and bool(value == default))
-
-
-def outside(name: str, function: Callable[..., Any], args: Any, options: Any, allowed: bool) -> Any:
-    """Call a NumPy function that has no derivative here on plain arrays, if that cuts no graph."""
-
-    def unwrapped(x: Any) -> Any:
-        if isinstance(x, Tensor):
-            if x.requires_grad and not allowed:
-                raise LeavesGraphError(
-                    f"{name} has no derivative in minigrad, and this tensor requires grad. If you need only the "
-                    "values, call it on t.detach().numpy(); if you need the gradient, write it with the functions "
-                    "that minigrad has, listed by minigrad.ops.TABLE"
-                )
-            return x.numpy()
-        if isinstance(x, list | tuple):
-            return type(x)([unwrapped(y) for y in x])
-        return x
-
-    return function(*unwrapped(tuple(args)), **{key: unwrapped(value) for key, value in options.items()})
-
-
-# Here, because each needs the other: the table makes Tensors, and a Tensor's operators are the table's functions.
-# Hanging the functions themselves on the class saves a Python call (60 ns) in every operator.
-from . import ops  # noqa: E402
-
-
-def reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda self, other: function(other, self)
-
-
-OPERATORS = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "mod": "remainder", "pow": "power",
-    "matmul": "matmul",
-}  # fmt: skip
-OTHERS = {"__neg__": "negative", "__pos__": "positive", "__abs__": "absolute", "__getitem__": "getitem"}
-METHODS = (
-    "abs astype clip cos cumprod cumsum diagonal dot exp log log_softmax logsumexp max mean min prod ravel relu repeat "
-    "sigmoid sin softmax sqrt square squeeze std sum swapaxes take tanh trace var"
-)
-
-
-def in_place(operator: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """``w -= step``: under `no_grad` a leaf that requires grad takes the new values, as in PyTorch; else w becomes the result.
-
-    Where w has a gradient that was an update, and w would be a leaf no more.
-    """
-
-    def changed(self: Tensor, other: Any) -> Any:
-        if isinstance(self._node, Leaf):
-            if CURRENT.get()[0] % DEBUG:
-                self.data = function(self, other)
-                return self
-            if self._node.grad is not None:
-                raise TypeError(
-                    f"w {operator}= step would make w the result of an op, and leave the leaf and its gradient behind; to "
-                    f"update the leaf write w.data {operator}= step, or do it inside `with minigrad.no_grad():`"
-                )
-        return function(self, other)
-
-    return changed
-
-
-SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "mod": "%", "pow": "**", "matmul": "@"}
-for _operator, _name in OPERATORS.items():
-    setattr(Tensor, f"__{_operator}__", getattr(ops, _name))
-    setattr(Tensor, f"__r{_operator}__", reflected(getattr(ops, _name)))
-    setattr(Tensor, f"__i{_operator}__", in_place(SIGNS[_operator], getattr(ops, _name)))
-for _operator, _name in {**OTHERS, **{name: name for name in METHODS.split()}}.items():
-    setattr(Tensor, _operator, getattr(ops, _name))
-Tensor.T = property(ops.transpose)  # type: ignore[assignment]
-Tensor.mT = property(ops.matrix_transpose)  # type: ignore[assignment]
-for _missing in missing(ops):
-    if _missing.name not in vars(Tensor):
-        setattr(Tensor, _missing.name, _missing)

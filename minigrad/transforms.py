@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 Function = Callable[..., Any]
+P = ParamSpec("P")
 
 
 # -- the gradient of a tensor ----------------------------------------------------------------------------------
@@ -40,7 +41,9 @@ def grad(
     retain_graph: bool | None = None,
 ) -> list[Tensor]: ...  # fmt: skip
 @overload
-def grad(y: Function, xs: int | tuple[int, ...] = 0, *, argnums: int | tuple[int, ...] | None = None) -> Function: ...
+def grad(
+    y: Callable[P, Any], xs: int | tuple[int, ...] = 0, *, argnums: int | tuple[int, ...] | None = None
+) -> Callable[P, Any]: ...
 def grad(
     y: Tensor | Function,
     xs: Tensor | Sequence[Tensor] | int | tuple[int, ...] = 0,
@@ -129,7 +132,7 @@ def as_tensor(g: Any) -> Tensor:
 def fresh(x: Any) -> Tensor:
     """Return a new variable with the value of x: a leaf, or inside another transform a new node computed from x."""
     if isinstance(x, Tensor) and x.requires_grad:
-        return positive(x)  # type: ignore[no-any-return]
+        return positive(x)
     made = Tensor(x)
     if made.dtype.kind != "f":
         raise TypeError(
@@ -270,7 +273,7 @@ def grad_of_function(f: Function, argnums: Any, name: str = "grad") -> Function:
     return gradient
 
 
-def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
+def value_and_grad(f: Callable[P, Any], argnums: int | tuple[int, ...] = 0) -> Callable[P, tuple[Any, Any]]:
     """Return a function that computes f's value and its gradient in one forward and one backward pass; see `grad`.
 
     >>> import minigrad
@@ -338,7 +341,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     return tree_map(run.given, run.result), moved if nested else tree_map(run.given, moved)
 
 
-def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Function:
+def jacobian(f: Callable[P, Any], argnums: int = 0, *, mode: str = "reverse") -> Callable[P, Any]:
     """Return a function that computes the Jacobian of f with respect to one argument.
 
     J[i, j] is the derivative of element i of f's value by element j of the argument; J has shape
@@ -373,7 +376,7 @@ def jacobian(f: Function, argnums: int = 0, *, mode: str = "reverse") -> Functio
     return jacobian_of
 
 
-def hessian(f: Function, argnums: int = 0) -> Function:
+def hessian(f: Callable[P, Any], argnums: int = 0) -> Callable[P, Any]:
     """Return a function that computes the Hessian of f, all second derivatives with respect to one argument.
 
     f returns a single number. For an argument of shape s the Hessian has shape (*s, *s). It is computed in forward mode over
@@ -401,7 +404,7 @@ def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     return jvp(grad_of_function(f, tuple(range(len(primals))), "hvp"), primals, tangents)[1]
 
 
-def elementwise_grad(f: Function, argnums: int = 0) -> Function:
+def elementwise_grad(f: Callable[P, Any], argnums: int = 0) -> Callable[P, Any]:
     """Return a function that computes the derivative f'(x) of each element, for a function that works element by element.
 
     The derivative has the shape of the argument `argnums`.

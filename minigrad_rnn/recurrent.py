@@ -354,11 +354,11 @@ def last_output(
         raise ValueError(f"a bidirectional layer has an even number of features, this output has {features}")
     if lengths is None and observer() is not None:
         ahead, back = steps_of(y)[-1], steps_of(y)[0]
-        return mg.concatenate([halves(ahead)[0], halves(back)[1]], -1) if bidirectional else ahead  # type: ignore[no-any-return]
+        return mg.concatenate([halves(ahead)[0], halves(back)[1]], -1) if bidirectional else ahead
     last = y[-1] if lengths is None else y[np.asarray(lengths) - 1, np.arange(batch)]
     if not bidirectional:
         return last
-    return mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)  # type: ignore[no-any-return]
+    return mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)
 
 
 def built(

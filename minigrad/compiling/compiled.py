@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -33,6 +33,20 @@ AT_ONCE = 8  # recordings before any run, and how many shapes that have no progr
 ARRAYS = {np.ndarray, Data}  # which are treated alike
 
 Place = int | str  # of an argument: its position or its name
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+@overload
+def compile(
+    f: Callable[P, R], *, static: tuple[Place, ...] = (), check: bool = False, batch: bool = True
+) -> Compiled[P, R]: ...
+@overload
+def compile(
+    f: None = None, *, static: tuple[Place, ...] = (), check: bool = False, batch: bool = True
+) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
 
 
 def compile(
@@ -90,11 +104,11 @@ def compile(
     return Compiled(f, static, check, batch)
 
 
-class Compiled(RecordsItself):
+class Compiled(RecordsItself, Generic[P, R]):
     """What `compile` returns."""
 
     def __init__(
-        self, f: Callable[..., Any], static: tuple[Place, ...] = (), check: bool = False, batch: bool = True,
+        self, f: Callable[P, R], static: tuple[Place, ...] = (), check: bool = False, batch: bool = True,
         at_once: int = AT_ONCE,
     ) -> None:  # fmt: skip
         functools.update_wrapper(self, f)
@@ -115,18 +129,22 @@ class Compiled(RecordsItself):
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.f, '__name__', 'function')}: {sum(map(len, self.programs.values()))} programs>"
 
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Compiled[P, R]: ...
+    @overload
+    def __get__(self: Compiled[Concatenate[T, Q], R], instance: T, owner: type | None = None) -> Callable[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: compiled for each object by itself."""
         return self if instance is None else MethodType(self, instance)
 
-    def __call__(self, *args: Any, **options: Any) -> Any:
+    def __call__(self, *args: P.args, **options: P.kwargs) -> R:
         if CURRENT.get()[0] >= DEBUG:  # which looks at each op; or while another function is recorded, and becomes part of it
             return self.f(*args, **options)
         with self._lock:
             result = self._run(args, options)
         if self.check:
             compare(result, self.f(*args, **options))
-        return result
+        return result  # type: ignore[no-any-return]
 
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         key = self.signature(args, options)

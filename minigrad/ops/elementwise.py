@@ -13,6 +13,7 @@ import numpy as np
 
 from ..standin import Standin, decide, primitive
 from ..tensor import Tensor
+from .entry import Operand, only_defaults, public
 from .op import POSITIVE, REAL, Domain, Op, elementwise, linear, shape_of
 from .precision import floating
 
@@ -27,25 +28,22 @@ def one_over(y: Any) -> Any:
 
 # -- arithmetic ------------------------------------------------------------------------------------------------
 
-add = elementwise(np.add, 1, 1, domain=REAL, symbol="+", doc="Sum, x + y.")
-subtract = elementwise(np.subtract, 1, -1, domain=REAL, symbol="-", doc="Difference, x - y.")
-multiply = elementwise(np.multiply, lambda y: y, lambda x: x, domain=REAL, symbol="*", multilinear=True, doc="Product, x * y.")
-divide = elementwise(
-    np.divide,
-    lambda y: one_over(y),
-    lambda out, y: -out / y,
-    domain=POSITIVE,
-    singular=True,
-    symbol="/",
-    doc="Quotient, x / y.",
+add = elementwise(np.add, 1, 1, domain=REAL, operator="+", doc="Sum, x + y.")
+subtract = elementwise(np.subtract, 1, -1, domain=REAL, operator="-", doc="Difference, x - y.")
+multiply = elementwise(
+    np.multiply, lambda y: y, lambda x: x, domain=REAL, multilinear=True, operator="*", doc="Product, x * y."
 )
-negative = elementwise(np.negative, -1, domain=REAL, symbol="neg", doc="Negative, -x.")
-positive = elementwise(np.positive, 1, domain=REAL, symbol="pos", doc="Itself, +x.")
+divide = elementwise(
+    np.divide, lambda y: one_over(y), lambda out, y: -out / y, domain=POSITIVE, singular=True, operator="/",
+    doc="Quotient, x / y.",
+)  # fmt: skip
+negative = elementwise(np.negative, -1, domain=REAL, operator="neg", doc="Negative, -x.")
+positive = elementwise(np.positive, 1, domain=REAL, operator="pos", doc="Itself, +x.")
 reciprocal = elementwise(np.reciprocal, lambda out: -out * out, domain=POSITIVE, singular=True, doc="Reciprocal, 1 / x.")
-square = elementwise(np.square, lambda x: 2 * x, domain=REAL, doc="Square, x * x.")
-sqrt = elementwise(np.sqrt, lambda out: 0.5 / out, domain=POSITIVE, singular=True, doc="Square root.")
+square = elementwise(np.square, lambda x: 2 * x, domain=REAL, method=True, doc="Square, x * x.")
+sqrt = elementwise(np.sqrt, lambda out: 0.5 / out, domain=POSITIVE, singular=True, method=True, doc="Square root.")
 absolute = elementwise(
-    np.absolute, lambda x: np.sign(x), domain=Domain(kinks=(0.0,)), analytic=False, symbol="abs",
+    np.absolute, lambda x: np.sign(x), domain=Domain(kinks=(0.0,)), analytic=False, operator="abs", method="abs",
     doc="Absolute value, abs(x). Its derivative at 0 is taken as 0.",
 )  # fmt: skip
 fabs = elementwise(
@@ -77,7 +75,7 @@ def double(x: Any) -> Any:
 
 
 power = elementwise(
-    np.power, power_by_x, power_by_y, domain=POSITIVE, singular=True, symbol="**",
+    np.power, power_by_x, power_by_y, domain=POSITIVE, singular=True, operator="**",
     doc="Power, x ** y. The derivative by y is given for x >= 0; at x = 0 it is taken as 0.",
 )  # fmt: skip
 float_power = elementwise(
@@ -93,7 +91,7 @@ def truncated_quotient(x: Any, y: Any) -> Any:
 
 
 remainder = elementwise(
-    np.remainder, 1, lambda x, y: -np.floor_divide(x, y), domain=REAL, analytic=False, symbol="%",
+    np.remainder, 1, lambda x, y: -np.floor_divide(x, y), domain=REAL, analytic=False, operator="%",
     doc="Remainder of the division, x - floor(x / y) * y, with the sign of y. The quotient is a constant to the derivatives.",
 )  # fmt: skip
 fmod = elementwise(
@@ -109,14 +107,15 @@ def over_length(x: Any, length: Any) -> Any:
 
 hypot = elementwise(
     np.hypot, lambda out, x: over_length(x, out), lambda out, y: over_length(y, out), domain=POSITIVE, analytic=False,
+    associative=True,
     doc="Length of the vector (x, y), sqrt(x^2 + y^2), without overflow. Its derivatives at (0, 0) are taken as 0.",
 )  # fmt: skip
 
 # -- exponentials and logarithms -------------------------------------------------------------------------------
 
-exp = elementwise(np.exp, lambda out: out, domain=REAL, doc="Exponential, e^x.")
+exp = elementwise(np.exp, lambda out: out, domain=REAL, method=True, doc="Exponential, e^x.")
 expm1 = elementwise(np.expm1, lambda out: out + 1, domain=REAL, doc="e^x - 1, exact for small x.")
-log = elementwise(np.log, lambda x: 1 / x, domain=POSITIVE, singular=True, doc="Natural logarithm.")
+log = elementwise(np.log, lambda x: 1 / x, domain=POSITIVE, singular=True, method=True, doc="Natural logarithm.")
 log1p = elementwise(
     np.log1p, lambda x: 1 / (1 + x), domain=Domain(low=-1.0), singular=True, doc="log(1 + x), exact for small x."
 )
@@ -135,18 +134,19 @@ def log_share(x: Any, y: Any) -> Any:
 
 
 logaddexp = elementwise(
-    np.logaddexp, lambda x, y: log_share(x, y), lambda x, y: log_share(y, x), domain=REAL, analytic=False,
+    np.logaddexp, lambda x, y: log_share(x, y), lambda x, y: log_share(y, x), domain=REAL, analytic=False, associative=True,
     doc="log(e^x + e^y), without overflow. Where both are -inf its derivatives are taken as 0.",
 )  # fmt: skip
 logaddexp2 = elementwise(
     np.logaddexp2, lambda x, y: log_share(LN2 * x, LN2 * y), lambda x, y: log_share(LN2 * y, LN2 * x), domain=REAL,
-    analytic=False, doc="log2(2^x + 2^y), without overflow. Where both are -inf its derivatives are taken as 0.",
+    analytic=False, associative=True,
+    doc="log2(2^x + 2^y), without overflow. Where both are -inf its derivatives are taken as 0.",
 )  # fmt: skip
 
 # -- trigonometric functions -----------------------------------------------------------------------------------
 
-sin = elementwise(np.sin, lambda x: np.cos(x), domain=REAL, doc="Sine of x radians.")
-cos = elementwise(np.cos, lambda x: -np.sin(x), domain=REAL, doc="Cosine of x radians.")
+sin = elementwise(np.sin, lambda x: np.cos(x), domain=REAL, method=True, doc="Sine of x radians.")
+cos = elementwise(np.cos, lambda x: -np.sin(x), domain=REAL, method=True, doc="Cosine of x radians.")
 tan = elementwise(
     np.tan, lambda out: 1 + out * out, domain=Domain(low=-math.pi / 2, high=math.pi / 2), doc="Tangent of x radians."
 )
@@ -179,11 +179,13 @@ arctan2 = elementwise(
     "Its derivatives at (0, 0) are taken as 0.",
 )
 deg2rad = elementwise(
-    np.deg2rad, lambda: math.pi / 180, domain=REAL, analytic=False, doc="Degrees to radians; ``np.radians`` too."
-)
+    np.deg2rad, lambda: math.pi / 180, domain=REAL, analytic=False, also=(np.radians,),
+    doc="Degrees to radians; ``np.radians`` too.",
+)  # fmt: skip
 rad2deg = elementwise(
-    np.rad2deg, lambda: 180 / math.pi, domain=REAL, analytic=False, doc="Radians to degrees; ``np.degrees`` too."
-)
+    np.rad2deg, lambda: 180 / math.pi, domain=REAL, analytic=False, also=(np.degrees,),
+    doc="Radians to degrees; ``np.degrees`` too.",
+)  # fmt: skip
 
 # sin(pi x) / (pi x) = 1 - (pi x)^2 / 3! + (pi x)^4 / 5! - ..., term by term: the derivative is x times this series in x^2.
 SINC_SERIES = [(-1) ** k * 2 * k * math.pi ** (2 * k) / math.factorial(2 * k + 1) for k in range(1, 14)]
@@ -224,7 +226,7 @@ arctanh = elementwise(
 # -- activation functions --------------------------------------------------------------------------------------
 
 tanh = elementwise(
-    np.tanh, lambda out: 1 - out * out, domain=REAL,
+    np.tanh, lambda out: 1 - out * out, domain=REAL, method=True,
     doc="Hyperbolic tangent, (e^x - e^-x) / (e^x + e^-x), between -1 and 1; its derivative, 1 - tanh(x)^2, is at most 1.",
 )  # fmt: skip
 
@@ -235,11 +237,11 @@ def stable_sigmoid(x: Any) -> Any:
 
 
 sigmoid = elementwise(
-    stable_sigmoid, lambda out: out * (1 - out), domain=REAL, name="sigmoid", analytic=False,
+    stable_sigmoid, lambda out: out * (1 - out), domain=REAL, name="sigmoid", method=True, analytic=False,
     doc="Logistic sigmoid, 1 / (1 + e^-x), between 0 and 1; its derivative is at most 1/4.",
 )  # fmt: skip
 relu = elementwise(
-    lambda x: np.maximum(x, 0), lambda out: np.sign(out), domain=Domain(kinks=(0.0,)), name="relu", analytic=False,
+    lambda x: np.maximum(x, 0), lambda out: np.sign(out), domain=Domain(kinks=(0.0,)), name="relu", method=True, analytic=False,
     selects=True, nan_wins=True, doc="Rectified linear unit, max(x, 0). Its derivative at 0 is taken as 0.",
 )  # fmt: skip
 softplus = elementwise(
@@ -297,12 +299,12 @@ def share(out: Any, x: Any, y: Any) -> Any:
 
 maximum = elementwise(
     np.maximum, lambda out, x, y: share(out, x, y), lambda out, x, y: share(out, y, x), domain=Domain(ties=True),
-    analytic=False, selects=True, nan_wins=True,
+    analytic=False, selects=True, nan_wins=True, associative=True,
     doc="The larger of x and y. Where they are equal each gets half of the gradient; where the result is NaN, NaN.",
 )  # fmt: skip
 minimum = elementwise(
     np.minimum, lambda out, x, y: share(out, x, y), lambda out, x, y: share(out, y, x), domain=Domain(ties=True),
-    analytic=False, selects=True, nan_wins=True,
+    analytic=False, selects=True, nan_wins=True, associative=True,
     doc="The smaller of x and y. Where they are equal each gets half of the gradient; where the result is NaN, NaN.",
 )  # fmt: skip
 
@@ -314,12 +316,12 @@ def share_of_numbers(x: Any, y: Any, larger: Any, smaller: Any) -> Any:
 
 fmax = elementwise(
     np.fmax, lambda x, y: share_of_numbers(x, y, x, y), lambda x, y: share_of_numbers(y, x, y, x),
-    domain=Domain(ties=True), analytic=False, selects=True,
+    domain=Domain(ties=True), analytic=False, selects=True, associative=True,
     doc="The larger of x and y, or the one that is not NaN. Where they are equal each gets half of the gradient.",
 )  # fmt: skip
 fmin = elementwise(
     np.fmin, lambda x, y: share_of_numbers(x, y, y, x), lambda x, y: share_of_numbers(y, x, x, y),
-    domain=Domain(ties=True), analytic=False, selects=True,
+    domain=Domain(ties=True), analytic=False, selects=True, associative=True,
     doc="The smaller of x and y, or the one that is not NaN. Where they are equal each gets half of the gradient.",
 )  # fmt: skip
 where_op = linear(
@@ -333,7 +335,8 @@ where_op = linear(
 )
 
 
-def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+@public(np.where)
+def where(condition: Any, x: Operand = None, y: Operand = None) -> Operand:
     """x where `condition` is true, y elsewhere, broadcast against each other, as ``np.where``.
 
     The branch not taken gets a gradient of exactly 0, and so does all that it was computed from, also where values or
@@ -390,7 +393,10 @@ clip_op = Op(
 )
 
 
-def clip(x: Any, min: Any = None, max: Any = None, *, a_min: Any = None, a_max: Any = None) -> Any:
+@public(np.clip, method=True)
+def clip(
+    x: Operand, min: Operand = None, max: Operand = None, *, a_min: Operand = None, a_max: Operand = None, **others: Any
+) -> Operand:
     """x, but not less than `min` and not more than `max` (either may be None), as ``np.clip``.
 
     The derivative by x is 1 inside and at the bounds, 0 outside; a bound that is a Tensor gets the gradient of the
@@ -402,12 +408,15 @@ def clip(x: Any, min: Any = None, max: Any = None, *, a_min: Any = None, a_max: 
     >>> x.grad
     array([0., 1., 1.])
     """
+    if others:
+        only_defaults(np.clip, others)
     low = a_min if min is None else min
     high = a_max if max is None else max
     return clip_op.run(x, low, high)
 
 
-def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+@public(np.nan_to_num)
+def nan_to_num(x: Operand, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Operand:
     """x with NaN replaced by `nan`, and infinities by `posinf` and `neginf` (None: the largest finite numbers).
 
     As ``np.nan_to_num``. The derivative is 1 where x is finite and 0 where it was replaced.
@@ -427,34 +436,19 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     return where(np.isfinite(values), x, replaced) if isinstance(x, Tensor) else replaced
 
 
-def mod(x: Any, y: Any) -> Any:
-    """Remainder with the sign of y; another name of `remainder`.
-
-    >>> import minigrad
-    >>> minigrad.mod(minigrad.tensor([-1.0, 5.0]), 3)
-    tensor([2., 2.])
-    """
-    return remainder(x, y)
+abs = absolute
+mod = remainder
 
 
-def abs(x: Any) -> Any:
-    """Absolute value; another name of `absolute`.
-
-    >>> import minigrad
-    >>> minigrad.abs(minigrad.tensor([-1.5, 2.0]))
-    tensor([1.5, 2. ])
-    """
-    return absolute(x)
-
-
-def sign(x: Any) -> Any:
+@public()
+def sign(x: Operand) -> np.ndarray:
     """-1, 0 or 1. Its derivative is 0 wherever it has one, so the result is a plain array.
 
     >>> import minigrad
     >>> minigrad.sign(minigrad.tensor([-1.5, 0.0]))
     array([-1.,  0.])
     """
-    return np.sign(x)
+    return np.sign(x)  # type: ignore[no-any-return]
 
 
 # -- dtype -----------------------------------------------------------------------------------------------------
@@ -462,7 +456,8 @@ def sign(x: Any) -> Any:
 astype_op = linear("astype", lambda x, *, dtype: x.astype(dtype), lambda g: g, analytic=False)
 
 
-def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
+@public("astype", method=True)
+def astype(x: Operand, dtype: Any, *, copy: bool = True, **others: Any) -> Operand:
     """x in another dtype; its gradient comes back in x's own. As ``np.astype``.
 
     Values are never written to, so it is not to be seen whether they were copied, and `copy` changes nothing.
@@ -472,16 +467,6 @@ def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
     >>> minigrad.astype(x, "float32").dtype
     dtype('float32')
     """
+    if others:
+        only_defaults(np.ndarray.astype, others)
     return astype_op.run(x, {"dtype": np.dtype(dtype)})
-
-
-OPS = [
-    *(f.op for f in (add, subtract, multiply, divide, negative, positive, reciprocal, square, sqrt, absolute, power)),
-    *(f.op for f in (exp, expm1, log, log1p, sin, cos, tanh, sigmoid, relu, softplus, maximum, minimum)),
-    *(f.op for f in (fabs, cbrt, float_power, remainder, fmod, hypot, exp2, log2, log10, logaddexp, logaddexp2, sinc)),
-    *(f.op for f in (tan, arcsin, arccos, arctan, arctan2, deg2rad, rad2deg, sinh, cosh, arcsinh, arccosh, arctanh)),
-    *(f.op for f in (erf, erfc, gelu, silu, fmax, fmin)),
-    where_op,
-    clip_op,
-    astype_op,
-]

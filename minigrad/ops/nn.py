@@ -9,9 +9,10 @@ import numpy as np
 from ..graph import Piece
 from ..standin import Standin, decide, known, number
 from ..tensor import Tensor, values
-from .linalg import rows, rowwise, stacked
+from .entry import Operand, public
 from .op import REAL, apply, general, shape_of
 from .precision import at_least_single, by_way_of_single, floating
+from .products import rows, rowwise, stacked
 from .reduce import Axis, mean, normalized, restored, sum
 
 # Each forward shifts by the maximum, so that the largest exponential is 1 and nothing overflows.
@@ -117,7 +118,8 @@ cross_entropy_op = general(
 )
 
 
-def linear(x: Any, W: Any, b: Any = None) -> Any:
+@public()
+def linear(x: Operand, W: Operand, b: Operand = None) -> Operand:
     """x W^T + b: the affine map of a layer, on the last axis of x.
 
     x has shape (..., in), W (out, in), b (out,) or None; the result (..., out). One op, because it is the one that networks
@@ -131,7 +133,8 @@ def linear(x: Any, W: Any, b: Any = None) -> Any:
     return linear_op.run(x, W, b)
 
 
-def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+@public(reduces=np.logaddexp, method=True)
+def logsumexp(x: Operand, axis: Axis = None, *, keepdims: bool = False) -> Operand:
     """log(sum(exp(x))) over `axis`, without overflow; -inf where all elements are -inf.
 
     >>> import minigrad
@@ -141,7 +144,8 @@ def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return logsumexp_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
+@public(method=True)
+def softmax(x: Operand, axis: int | tuple[int, ...] = -1) -> Operand:
     """exp(x) / sum(exp(x)) along `axis`: positive, and summing to 1.
 
     >>> import minigrad
@@ -151,7 +155,8 @@ def softmax(x: Any, axis: int | tuple[int, ...] = -1) -> Any:
     return softmax_op.run(x, {"axis": axis})
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
+@public(method=True)
+def log_softmax(x: Operand, axis: int = -1) -> Operand:
     """x - log(sum(exp(x))) along `axis`: the logarithm of `softmax`, exact where that underflows.
 
     >>> import minigrad
@@ -161,15 +166,16 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return log_softmax_op.run(x, {"axis": axis})
 
 
+@public()
 def cross_entropy(
-    logits: Any,
+    logits: Operand,
     targets: Any,
     *,
     reduction: str = "mean",
     ignore_index: int = -100,
-    weight: Any = None,
+    weight: Operand = None,
     label_smoothing: float = 0.0,
-) -> Any:
+) -> Operand:
     """-log softmax(logits)[target], in nats: how surprised the model is by the class that came.
 
     `logits` has shape (..., classes), unnormalised; `targets` shape (...), integers from 0 to classes - 1, or `ignore_index`
@@ -208,7 +214,34 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any, labe
     """The loss of each target, and what each was multiplied by, None where all count once; the checks of `cross_entropy`."""
     shape = shape_of(logits)
     classes = values(targets)
-    probabilities = classes.dtype.kind == "f" and of_probabilities(targets, shape)
+    probabilities = of_probabilities(classes, shape)
+    check_targets(classes, shape, probabilities)
+    dtype = logits.dtype if hasattr(logits, "dtype") and logits.dtype.kind == "f" else np.dtype(float)
+    smoothing = checked_smoothing(label_smoothing)
+    weights = None if weight is None else in_dtype(weight, dtype)
+    if weights is not None and weights.shape != shape[-1:]:
+        raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
+    if probabilities:
+        if ignore_index >= 0:
+            raise ValueError(f"ignore_index is {ignore_index}, and is of class numbers; of class probabilities leave it out")
+        return probability_losses(logits, in_dtype(targets, dtype), weights, smoothing), None
+    classes = classes.astype(np.intp, copy=False)
+    asked = counted_targets(classes, ignore_index, shape[-1])
+    if asked is not None:
+        classes = targets = np.where(asked, classes, 0)
+    losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
+    factors = loss_factors(classes, weights, None if asked is None else asked.astype(dtype))
+    losses = counted_losses(losses, asked)
+    if weights is not None:
+        losses = losses * factors
+    if decide(smoothing != 0):
+        others = probability_losses(logits, np.full(shape[-1], 1 / shape[-1], dtype), weights, 0.0)
+        losses = (1 - smoothing) * losses + smoothing * counted_losses(others, asked)
+    return losses, factors
+
+
+def check_targets(classes: Any, shape: tuple[int, ...], probabilities: bool) -> None:
+    """Raise TypeError or ValueError if these are no targets of logits of this shape."""
     if classes.dtype.kind not in "iu" and classes.size and not probabilities:
         raise TypeError(
             f"targets are class numbers, integers; these are {classes.dtype}; use targets.astype(int), or give class "
@@ -221,40 +254,31 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any, labe
         )
     if shape[-1] == 0:
         raise ValueError(f"logits of shape {shape} have no classes along the last axis")
-    dtype = logits.dtype if hasattr(logits, "dtype") and logits.dtype.kind == "f" else np.dtype(float)
-    smoothing = checked_smoothing(label_smoothing)
-    weights = None if weight is None else in_dtype(weight, dtype)
-    if weights is not None and weights.shape != shape[-1:]:
-        raise ValueError(f"weight has shape {weights.shape}; with {shape[-1]} classes it must have ({shape[-1]},)")
-    if probabilities:
-        if ignore_index >= 0:
-            raise ValueError(f"ignore_index is {ignore_index}, and is of class numbers; of class probabilities leave it out")
-        return probability_losses(logits, in_dtype(targets, dtype), weights, smoothing), None
-    classes = classes.astype(np.intp, copy=False)
-    factors = asked = None  # what each loss is multiplied by, and which count
-    if ignore_index >= 0 or outside(classes, shape[-1]):
-        counted = classes != ignore_index
-        if outside(np.where(counted, classes, 0), shape[-1]):
-            seen = classes[counted] if not isinstance(classes, Standin) else None
-            raise ValueError(
-                f"targets are from 0 to {shape[-1] - 1}, one for each of the {shape[-1]} classes of the logits; "
-                + ("these are not" if seen is None else f"these go from {seen.min()} to {seen.max()}")
-            )
-        if not decide(np.all(counted)):
-            asked = counted
-            classes = targets = np.where(asked, classes, 0)
-            factors = asked.astype(dtype)
-    losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
-    if weights is not None:
-        factors = weights[classes] if factors is None else weights[classes] * factors
-    if asked is not None:
-        losses = np.where(asked, losses, 0.0)  # and not only times 0: a loss that does not count may be infinite
-    if weights is not None:
-        losses = losses * factors
-    if decide(smoothing != 0):
-        others = probability_losses(logits, np.full(shape[-1], 1 / shape[-1], dtype), weights, 0.0)
-        losses = (1 - smoothing) * losses + smoothing * (others if asked is None else np.where(asked, others, 0.0))
-    return losses, factors
+
+
+def counted_targets(classes: Any, ignore_index: int, count: int) -> Any:
+    """A mask of the targets that count, None if all do. Raises ValueError for one that is no class."""
+    if ignore_index < 0 and not outside(classes, count):
+        return None
+    counted = classes != ignore_index
+    if outside(np.where(counted, classes, 0), count):
+        seen = classes[counted] if not isinstance(classes, Standin) else None
+        raise ValueError(
+            f"targets are from 0 to {count - 1}, one for each of the {count} classes of the logits; "
+            + ("these are not" if seen is None else f"these go from {seen.min()} to {seen.max()}")
+        )
+    return None if decide(np.all(counted)) else counted
+
+
+def loss_factors(classes: Any, weights: Any, counted: Any) -> Any:
+    if weights is None:
+        return counted
+    return weights[classes] if counted is None else weights[classes] * counted
+
+
+def counted_losses(losses: Any, asked: Any) -> Any:
+    # Not 0 times the loss: one that does not count may be infinite.
+    return losses if asked is None else np.where(asked, losses, 0.0)
 
 
 def probability_losses(logits: Any, y: Any, weights: Any, smoothing: Any) -> Any:
@@ -297,6 +321,3 @@ def scaled_mean(losses: Any, scale: Any) -> Any:
 def outside(classes: np.ndarray, count: int) -> bool:
     """Whether one of these is less than 0 or not less than `count`."""
     return bool(classes.size) and decide(np.maximum.reduce(classes.view(np.uintp), axis=None) >= count)  # -1 is huge there
-
-
-OPS = [linear_op, logsumexp_op, softmax_op, log_softmax_op, cross_entropy_op]

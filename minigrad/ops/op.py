@@ -43,6 +43,7 @@ from ..standin import Standin
 from ..sweep import reverse
 from ..tensor import Tensor, lifted, wrap
 from .binding import Rule, bound, needed_names
+from .entry import Entry
 from .precision import HALF
 from .running import apply, picker, runner
 
@@ -217,10 +218,11 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 
 class Elementwise(Protocol):
-    """The public function of an elementwise op, with its entry of the table."""
+    """The public function of an elementwise op."""
 
     __name__: str
     op: Op
+    entry: Entry
 
     def __call__(self, *operands: Any) -> Any: ...
 
@@ -237,15 +239,21 @@ def elementwise(
     selects: bool = False,
     nan_wins: bool = False,
     multilinear: bool = False,
+    operator: str = "",
+    method: bool | str = False,
+    associative: bool = False,
+    also: tuple[np.ufunc, ...] = (),
 ) -> Elementwise:
     """Make an elementwise op of one or two operands; returns its public function.
 
     `partials` are the partial derivatives; `singular` if they, or theirs, may be infinite where the function is not.
+    The last four say by which names it is called (see `Entry`): `method` is True for the op's own name, and `also` are further
+    ufuncs than `ufunc`.
     """
     names = ("x", "y")[: len(partials)]
     op = Op(
-        name or ufunc.__name__, "elementwise", ufunc, partials,
-        operands=names, domain=domain, analytic=analytic, symbol=symbol, singular=singular, selects=selects,
+        name or ufunc.__name__, "elementwise", ufunc, partials, operands=names, domain=domain, analytic=analytic,
+        symbol=symbol or operator, singular=singular, selects=selects,
         nan_wins=nan_wins, multilinear=multilinear,
     )  # fmt: skip
     function: Any = op.run
@@ -253,6 +261,9 @@ def elementwise(
     function.__doc__ = describe(op, doc)
     function.__module__ = "minigrad"
     function.op = op
+    numpys = (ufunc, *also) if getattr(np, op.name, None) is ufunc else ()
+    called = op.name if method is True else method or ""
+    function.entry = Entry(numpys, associative=associative, method=called, operator=operator)
     return function  # type: ignore[no-any-return]
 
 

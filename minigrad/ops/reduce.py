@@ -13,6 +13,7 @@ from ..standin import Standin, decide, primitive
 from ..tensor import Tensor, plain
 from . import elementwise
 from .elementwise import astype, divide, multiply, sqrt, subtract
+from .entry import Operand, only_defaults, public
 from .op import REAL, Domain, Op, general, linear, shape_of
 from .precision import at_least_single, by_way_of_single, floating
 from .shape import as_array, broadcast_to, concatenate, plain_array, reshape, transpose
@@ -159,12 +160,6 @@ def std_where(x: Any, axis: Axis, dtype: Any, ddof: float, keepdims: bool, where
 
 def in_dtype(x: Any, dtype: Any) -> Any:
     return x if x.dtype == dtype else astype(x, dtype)
-
-
-def not_taken(name: str, **options: Any) -> TypeError:
-    """NumPy's own optional arguments may be spelt out as None."""
-    given = [option for option, value in options.items() if value is not None]
-    return TypeError(f"np.{name} of a Tensor does not take {', '.join(given)}=")
 
 
 # -- products and running totals -------------------------------------------------------------------------------
@@ -324,10 +319,11 @@ median_op = general(
 )
 
 
+@public(np.sum, reduces=np.add, method=True)
 def sum(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Operand = None,
     where: Any = True,
-) -> Any:  # fmt: skip
+) -> Operand:  # fmt: skip
     """Sum over `axis` (an int, a tuple of ints, or all axes), as ``np.sum``.
 
     Computed in `dtype`, of those elements that the mask `where` is true for, and with `initial` added. An element that is
@@ -339,15 +335,16 @@ def sum(
     tensor([4., 6.], op=sum)
     """
     if out is not None:
-        raise not_taken("sum", out=out)
+        only_defaults(np.sum, {"out": out})
     if not (dtype is initial is None and where is True):
         return folded(sum_op, elementwise.add, 0, x, axis, dtype, keepdims, initial, where)
     return sum_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
+@public(np.mean, method=True)
 def mean(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
+) -> Operand:  # fmt: skip
     """Mean over `axis` (an int, a tuple of ints, or all axes), as ``np.mean``.
 
     >>> import minigrad
@@ -355,15 +352,16 @@ def mean(
     tensor([1.5, 3.5])
     """
     if out is not None:
-        raise not_taken("mean", out=out)
+        only_defaults(np.mean, {"out": out})
     if dtype is not None or where is not True:
         return mean_where(x, axis, dtype, keepdims, where)
     return mean_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
+@public(np.max, np.amax, reduces=np.maximum, method=True)
 def max(
-    x: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Operand = None, where: Any = True
+) -> Operand:  # fmt: skip
     """Maximum over `axis`, as ``np.max``. Elements that tie for it share the gradient equally.
 
     `initial` counts as one element more, and `where` is a mask of those that count; it needs an `initial`.
@@ -376,15 +374,16 @@ def max(
     array([0. , 0.5, 0.5])
     """
     if out is not None:
-        raise not_taken("max", out=out)
+        only_defaults(np.max, {"out": out})
     if initial is not None or where is not True:
         return extreme(max_op, elementwise.maximum, x, axis, keepdims, initial, where)
     return max_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
+@public(np.min, np.amin, reduces=np.minimum, method=True)
 def min(
-    x: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Operand = None, where: Any = True
+) -> Operand:  # fmt: skip
     """Minimum over `axis`, as ``np.min``. Elements that tie for it share the gradient equally.
 
     >>> import minigrad
@@ -392,16 +391,17 @@ def min(
     tensor([1., 0.])
     """
     if out is not None:
-        raise not_taken("min", out=out)
+        only_defaults(np.min, {"out": out})
     if initial is not None or where is not True:
         return extreme(min_op, elementwise.minimum, x, axis, keepdims, initial, where)
     return min_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
+@public(np.prod, reduces=np.multiply, method=True)
 def prod(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Operand = None,
     where: Any = True,
-) -> Any:  # fmt: skip
+) -> Operand:  # fmt: skip
     """Product over `axis` (an int, a tuple of ints, or all axes), as ``np.prod``.
 
     The gradient by each element is the product of the others, computed as such: it is right where elements are 0.
@@ -413,13 +413,14 @@ def prod(
     array([0., 6., 0.])
     """
     if out is not None:
-        raise not_taken("prod", out=out)
+        only_defaults(np.prod, {"out": out})
     if not (dtype is initial is None and where is True):
         return folded(prod_op, multiply, 1, x, axis, dtype, keepdims, initial, where)
     return prod_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def cumsum(x: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+@public(np.cumsum, accumulates=np.add, method=True)
+def cumsum(x: Operand, axis: int | None = None, dtype: Any = None, out: None = None) -> Operand:
     """Running sum along `axis`, or of the flattened array: y[k] = x[0] + ... + x[k], as ``np.cumsum``.
 
     >>> import minigrad
@@ -427,14 +428,15 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None, out: None = None)
     tensor([1., 3., 6.])
     """
     if out is not None:
-        raise not_taken("cumsum", out=out)
+        only_defaults(np.cumsum, {"out": out})
     x, axis = one_axis(x, axis)
     if dtype is not None:
         return in_dtype(cumsum_op.run(astype(as_array(x), dtype), {"axis": axis}), dtype)
     return cumsum_op.run(x, {"axis": axis})
 
 
-def cumprod(x: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+@public(np.cumprod, accumulates=np.multiply, method=True)
+def cumprod(x: Operand, axis: int | None = None, dtype: Any = None, out: None = None) -> Operand:
     """Running product along `axis`, or of the flattened array: y[k] = x[0] * ... * x[k], as ``np.cumprod``.
 
     Its gradient divides by nothing: it is right where elements are 0.
@@ -446,16 +448,17 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None, out: None = None
     array([1., 8., 0.])
     """
     if out is not None:
-        raise not_taken("cumprod", out=out)
+        only_defaults(np.cumprod, {"out": out})
     x, axis = one_axis(x, axis)
     if dtype is not None:
         return in_dtype(cumprod_op.run(astype(as_array(x), dtype), {"axis": axis}), dtype)
     return cumprod_op.run(x, {"axis": axis})
 
 
+@public("cumulative_sum")
 def cumulative_sum(
-    x: Any, *, axis: int | None = None, dtype: Any = None, out: None = None, include_initial: bool = False
-) -> Any:  # fmt: skip
+    x: Operand, *, axis: int | None = None, dtype: Any = None, out: None = None, include_initial: bool = False
+) -> Operand:  # fmt: skip
     """Running sum along `axis`, which an array of several axes needs; 0 comes first if `include_initial`.
 
     As ``np.cumulative_sum``. Raises ValueError if the axis is missing.
@@ -467,9 +470,10 @@ def cumulative_sum(
     return cumulative("cumulative_sum", cumsum, 0, x, axis, dtype, out, include_initial)
 
 
+@public("cumulative_prod")
 def cumulative_prod(
-    x: Any, *, axis: int | None = None, dtype: Any = None, out: None = None, include_initial: bool = False
-) -> Any:  # fmt: skip
+    x: Operand, *, axis: int | None = None, dtype: Any = None, out: None = None, include_initial: bool = False
+) -> Operand:  # fmt: skip
     """Running product along `axis`, which an array of several axes needs; 1 comes first if `include_initial`.
 
     As ``np.cumulative_prod``. Raises ValueError if the axis is missing.
@@ -502,7 +506,7 @@ def accumulate(join: Callable[[Any, Any], Any], x: Any, axis: int = 0, dtype: No
     In log2(n) rounds, each of which doubles how many elements a result joins.
     """
     if dtype is not None:
-        raise not_taken("ufunc.accumulate", dtype=dtype)
+        raise TypeError(f"the accumulate of this ufunc does not take dtype={dtype}; use x.astype({dtype}) first")
     x = as_array(x)
     axis = normalize_axis_index(axis, x.ndim)
     lead, step = (slice(None),) * axis, 1
@@ -520,10 +524,11 @@ def one_axis(x: Any, axis: int | None) -> tuple[Any, int]:
     return x, normalize_axis_index(0 if axis is None else axis, len(shape_of(x)))
 
 
+@public(np.var, method=True)
 def var(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-    where: Any = True, mean: Any = None, correction: float | None = None,
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+    where: Any = True, mean: Operand = None, correction: float | None = None,
+) -> Operand:  # fmt: skip
     """Variance over `axis`: the sum of (x - mean(x))^2, divided by the number of elements less `ddof`. As ``np.var``.
 
     `correction` is another name of `ddof`; ValueError if both are given.
@@ -535,17 +540,18 @@ def var(
     array([-1.,  0.,  1.])
     """
     if out is not None:
-        raise not_taken("var", out=out)
+        only_defaults(np.var, {"out": out})
     if not (dtype is mean is None and where is True):
         return var_where(x, axis, dtype, one_of(ddof, correction), keepdims, where, mean)
     options = {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims, "ddof": one_of(ddof, correction)}
     return var_op.run(x, options)
 
 
+@public(np.std, method=True)
 def std(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-    where: Any = True, mean: Any = None, correction: float | None = None,
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+    where: Any = True, mean: Operand = None, correction: float | None = None,
+) -> Operand:  # fmt: skip
     """Standard deviation over `axis`, the square root of `var`. As ``np.std``.
 
     Its gradient where all elements are equal is taken as 0.
@@ -560,7 +566,7 @@ def std(
            [ 0. ,  0. ]]))
     """
     if out is not None:
-        raise not_taken("std", out=out)
+        only_defaults(np.std, {"out": out})
     if not (dtype is mean is None and where is True):
         return std_where(x, axis, dtype, one_of(ddof, correction), keepdims, where, mean)
     options = {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims, "ddof": one_of(ddof, correction)}
@@ -575,9 +581,10 @@ def one_of(ddof: float, correction: float | None) -> float:
     return correction
 
 
+@public(np.median)
 def median(
-    x: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+) -> Operand:  # fmt: skip
     """Median over `axis`: the middle element, or the mean of the middle two. As ``np.median``.
 
     Elements that tie for the middle share the gradient equally. `overwrite_input` permits what is never done.
@@ -589,11 +596,12 @@ def median(
     array([0. , 0. , 0.5, 0.5])
     """
     if out is not None:
-        raise not_taken("median", out=out)
+        only_defaults(np.median, {"out": out})
     return median_op.run(x, {"axis": normalized(axis, len(shape_of(x))), "keepdims": keepdims})
 
 
-def ptp(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+@public(np.ptp)
+def ptp(x: Operand, axis: Axis = None, out: None = None, keepdims: bool = False) -> Operand:
     """Peak to peak, max(x) - min(x) over `axis`, as ``np.ptp``.
 
     >>> import minigrad
@@ -601,11 +609,14 @@ def ptp(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> 
     tensor([2., 5.])
     """
     if out is not None:
-        raise not_taken("ptp", out=out)
+        only_defaults(np.ptp, {"out": out})
     return subtract(max(x, axis, keepdims=keepdims), min(x, axis, keepdims=keepdims))
 
 
-def average(x: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
+@public(np.average)
+def average(
+    x: Operand, axis: Axis = None, weights: Operand = None, returned: bool = False, *, keepdims: bool = False
+) -> Operand:
     """Weighted mean, sum(weights * x) / sum(weights) over `axis`; without weights the mean. As ``np.average``.
 
     `weights` have the shape of x, or that of the axes named. They may be a Tensor, and have a gradient.
@@ -635,7 +646,8 @@ def average(x: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     return divide(sum(multiply(x, weights), axes, keepdims=keepdims), total)
 
 
-def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+@public(np.diff)
+def diff(x: Operand, n: int = 1, axis: int = -1, prepend: Operand = None, append: Operand = None) -> Operand:
     """Differences of neighbours along `axis`, x[k + 1] - x[k], taken n times. As ``np.diff``.
 
     `prepend` and `append` are put before and after x first: arrays, or numbers as arrays of length 1 along `axis`.
@@ -663,19 +675,3 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     for _ in range(n):
         x = np.not_equal(x[later], x[earlier]) if x.dtype == bool else subtract(x[later], x[earlier])
     return x
-
-
-OPS = [sum_op, mean_op, max_op, min_op, prod_op, cumsum_op, cumprod_op, var_op, std_op, median_op]
-ACCUMULATIONS: dict[np.ufunc, Callable[..., Any]] = {
-    np.add: cumsum, np.multiply: cumprod,
-    **{
-        getattr(np, name): functools.partial(accumulate, getattr(elementwise, name))
-        for name in ("maximum", "minimum", "fmax", "fmin", "logaddexp", "logaddexp2", "hypot")
-    },
-}  # fmt: skip
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.sum: sum, np.mean: mean, np.max: max, np.min: min, np.amax: max, np.amin: min,
-    np.prod: prod, np.cumsum: cumsum, np.cumprod: cumprod, np.var: var, np.std: std, np.median: median,
-    np.ptp: ptp, np.average: average, np.diff: diff,
-    **{getattr(np, f.__name__): f for f in (cumulative_sum, cumulative_prod) if hasattr(np, f.__name__)},
-}  # fmt: skip

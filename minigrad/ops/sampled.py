@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,18 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..standin import known
 from ..tensor import plain
+from .arranging import flip, moveaxis, pad
 from .elementwise import add, astype, divide, multiply, remainder, subtract, where
-from .linalg import matmul
+from .entry import Operand, public
 from .precision import floating
+from .products import matmul
 from .reduce import diff, in_dtype, sum
-from .shape import as_array, concatenate, flip, moveaxis, pad, reshape
+from .shape import as_array, concatenate, reshape
 
 
+@public(np.linspace)
 def linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+    start: Operand, stop: Operand, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
 ) -> Any:  # fmt: skip
     """`num` values at equal distances from `start` to `stop`, which is the last one if `endpoint`. As ``np.linspace``.
 
@@ -41,7 +43,8 @@ def linspace(
     return (found, divide(subtract(stop, start), parts or np.nan)) if retstep else found
 
 
-def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+@public(np.gradient)
+def gradient(f: Operand, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Slopes of a function from its samples f: central differences inside, one-sided ones at the ends. As ``np.gradient``.
 
     Their distance is 1, or that of `varargs`: a number for all axes, or for each axis a number or the coordinates. Those have
@@ -82,7 +85,8 @@ def slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     return moveaxis(in_dtype(concatenate([first, inner, last], -1), f.dtype), -1, axis)
 
 
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+@public(np.trapezoid)
+def trapezoid(y: Operand, x: Operand = None, dx: Operand = 1.0, axis: int = -1) -> Operand:
     """The integral of samples y along `axis`, by trapezoids; at coordinates x, or `dx` apart. As ``np.trapezoid``.
 
     x is a vector or has the shape of y. y, x and dx have gradients.
@@ -101,7 +105,8 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return sum(dx * (y[(*lead, slice(1, None))] + y[(*lead, slice(None, -1))]) / 2.0, axis)
 
 
-def convolve(x: Any, y: Any, mode: str = "full") -> Any:
+@public(np.convolve)
+def convolve(x: Operand, y: Operand, mode: str = "full") -> Operand:
     """sum(x[k - i] * y[i] for all i) of two vectors. As ``np.convolve``.
 
     `mode` is "full", "same" (the middle, as many as the longer one has) or "valid" (where they overlap in full).
@@ -125,7 +130,8 @@ def convolve(x: Any, y: Any, mode: str = "full") -> Any:
     return matmul(x[places], flip(y))
 
 
-def correlate(x: Any, y: Any, mode: str = "valid") -> Any:
+@public(np.correlate)
+def correlate(x: Operand, y: Operand, mode: str = "valid") -> Operand:
     """sum(x[k + i] * y[i] for all i) of two vectors: `convolve` with y reversed. As ``np.correlate``.
 
     >>> import minigrad
@@ -138,7 +144,8 @@ def correlate(x: Any, y: Any, mode: str = "valid") -> Any:
     return convolve(x, flip(y), mode)
 
 
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+@public(np.interp)
+def interp(x: Operand, xp: Operand, fp: Operand, left: Operand = None, right: Operand = None, period: Any = None) -> Operand:
     """The function through the points (xp, fp), linear in between, at x. As ``np.interp``.
 
     Beyond the ends it is `left` and `right`, by default the first and the last of `fp`; or it goes on with a `period`.
@@ -175,9 +182,3 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     if right is not None:
         found = where(np.greater(plain(x), plain(xp)[-1]), right, found)
     return where(np.isnan(plain(x)), x, found)
-
-
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.linspace: linspace, np.gradient: gradient, np.trapezoid: trapezoid, np.convolve: convolve, np.correlate: correlate,
-    np.interp: interp,
-}  # fmt: skip

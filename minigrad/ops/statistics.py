@@ -10,9 +10,11 @@ import numpy as np
 
 from ..standin import decide
 from ..tensor import plain
+from .arranging import atleast_2d, diagonal, sort
 from .elementwise import astype, divide, multiply, sqrt, where
-from .linalg import matmul
+from .entry import Operand, only_defaults, public
 from .precision import floating
+from .products import matmul
 from .reduce import (
     Axis,
     average,
@@ -24,14 +26,13 @@ from .reduce import (
     mean,
     min,
     normalized,
-    not_taken,
     one_of,
     prod,
     std,
     sum,
     var,
 )
-from .shape import as_array, atleast_2d, concatenate, diagonal, reshape, sort, transpose
+from .shape import as_array, concatenate, reshape, transpose
 
 
 def present(x: Any, where: Any) -> Any:
@@ -39,10 +40,11 @@ def present(x: Any, where: Any) -> Any:
     return ~np.isnan(plain(x)) & mask_of(where, x.shape)
 
 
+@public(np.nansum)
 def nansum(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Operand = None,
     where: Any = True,
-) -> Any:  # fmt: skip
+) -> Operand:  # fmt: skip
     """`sum` of what is not NaN; where all are it is 0. As ``np.nansum``.
 
     The nan-functions leave NaN out as if by `where`: it gets a gradient of 0. Their other options are those of the functions
@@ -59,10 +61,11 @@ def nansum(
     return sum(x, axis, dtype, out, keepdims, initial, present(x, where))
 
 
+@public(np.nanprod)
 def nanprod(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Operand = None,
     where: Any = True,
-) -> Any:  # fmt: skip
+) -> Operand:  # fmt: skip
     """`prod` of what is not NaN; where all are it is 1. As ``np.nanprod``.
 
     >>> import numpy as np, minigrad
@@ -73,9 +76,10 @@ def nanprod(
     return prod(x, axis, dtype, out, keepdims, initial, present(x, where))
 
 
+@public(np.nanmean)
 def nanmean(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = True
+) -> Operand:  # fmt: skip
     """`mean` of what is not NaN; where all are it is NaN, with a RuntimeWarning. As ``np.nanmean``.
 
     >>> import numpy as np, minigrad
@@ -86,10 +90,11 @@ def nanmean(
     return mean(x, axis, dtype, out, keepdims, where=present(x, where))
 
 
+@public(np.nanvar)
 def nanvar(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-    where: Any = True, mean: Any = None, correction: float | None = None,
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+    where: Any = True, mean: Operand = None, correction: float | None = None,
+) -> Operand:  # fmt: skip
     """`var` of what is not NaN; where all are it is NaN, with a RuntimeWarning. As ``np.nanvar``.
 
     >>> import numpy as np, minigrad
@@ -101,10 +106,11 @@ def nanvar(
     return of_enough(var(x, axis, dtype, out, ddof, keepdims, where=here, mean=mean), here, axis, ddof, keepdims)
 
 
+@public(np.nanstd)
 def nanstd(
-    x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
-    where: Any = True, mean: Any = None, correction: float | None = None,
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+    where: Any = True, mean: Operand = None, correction: float | None = None,
+) -> Operand:  # fmt: skip
     """`std` of what is not NaN; where all are it is NaN, with a RuntimeWarning. As ``np.nanstd``.
 
     >>> import numpy as np, minigrad
@@ -121,9 +127,10 @@ def of_enough(found: Any, here: Any, axis: Axis, ddof: float, keepdims: bool) ->
     return where(np.sum(here, axis=axis, keepdims=keepdims) <= ddof, np.nan, found)
 
 
+@public(np.nanmax)
 def nanmax(
-    x: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Operand = None, where: Any = True
+) -> Operand:  # fmt: skip
     """`max` of what is not NaN; where all are it is NaN. As ``np.nanmax``.
 
     >>> import numpy as np, minigrad
@@ -133,9 +140,10 @@ def nanmax(
     return nan_extreme(max, -np.inf, x, axis, out, keepdims, initial, where)
 
 
+@public(np.nanmin)
 def nanmin(
-    x: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = True
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Operand = None, where: Any = True
+) -> Operand:  # fmt: skip
     """`min` of what is not NaN; where all are it is NaN. As ``np.nanmin``.
 
     >>> import numpy as np, minigrad
@@ -158,7 +166,8 @@ def nan_extreme(
     return where(np.any(here, axis=normalized(axis, x.ndim), keepdims=keepdims), found, np.nan)
 
 
-def nancumsum(x: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+@public(np.nancumsum)
+def nancumsum(x: Operand, axis: int | None = None, dtype: Any = None, out: None = None) -> Operand:
     """`cumsum` with 0 for NaN. As ``np.nancumsum``.
 
     >>> import numpy as np, minigrad
@@ -169,7 +178,8 @@ def nancumsum(x: Any, axis: int | None = None, dtype: Any = None, out: None = No
     return cumsum(where(np.isnan(plain(x)), 0, x), axis, dtype, out)
 
 
-def nancumprod(x: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+@public(np.nancumprod)
+def nancumprod(x: Operand, axis: int | None = None, dtype: Any = None, out: None = None) -> Operand:
     """`cumprod` with 1 for NaN. As ``np.nancumprod``.
 
     >>> import numpy as np, minigrad
@@ -183,10 +193,11 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None, out: None = N
 # -- quantiles -------------------------------------------------------------------------------------------------
 
 
+@public(np.quantile)
 def quantile(
-    x: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+    x: Operand, q: Operand, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
     keepdims: bool = False,
-) -> Any:  # fmt: skip
+) -> Operand:  # fmt: skip
     """The value below which a share `q` of the elements lies, over `axis`. As ``np.quantile``.
 
     With `q` from 0 to 1, it is at the place q * (n - 1) among the n sorted elements, on the line between its neighbours. The
@@ -205,7 +216,7 @@ def quantile(
 
 def quantile_of(name: str, x: Any, q: Any, axis: Axis, out: Any, method: str, keepdims: bool, *, skip: bool) -> Any:
     if out is not None:
-        raise not_taken(name, out=out)
+        only_defaults(getattr(np, name), {"out": out})
     if method != "linear":
         raise ValueError(f"{name} takes the method 'linear' only, not {method!r}")
     x = floating(as_array(x))
@@ -228,10 +239,11 @@ def quantile_of(name: str, x: Any, q: Any, axis: Axis, out: Any, method: str, ke
     return reshape(found, (*q.shape, *([1 if i in axes else n for i, n in enumerate(shape)] if keepdims else lengths)))
 
 
+@public(np.percentile)
 def percentile(
-    x: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+    x: Operand, q: Operand, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
     keepdims: bool = False,
-) -> Any:  # fmt: skip
+) -> Operand:  # fmt: skip
     """`quantile` of q / 100. As ``np.percentile``.
 
     >>> import minigrad
@@ -250,10 +262,11 @@ def is_number(q: Any) -> bool:
     return not hasattr(q, "dtype") and not isinstance(q, list | tuple)
 
 
+@public(np.nanquantile)
 def nanquantile(
-    x: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+    x: Operand, q: Operand, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
     keepdims: bool = False,
-) -> Any:  # fmt: skip
+) -> Operand:  # fmt: skip
     """`quantile` of what is not NaN; where all are it is NaN. As ``np.nanquantile``.
 
     >>> import numpy as np, minigrad
@@ -263,10 +276,11 @@ def nanquantile(
     return quantile_of("nanquantile", x, q, axis, out, method, keepdims, skip=True)
 
 
+@public(np.nanpercentile)
 def nanpercentile(
-    x: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+    x: Operand, q: Operand, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
     keepdims: bool = False,
-) -> Any:  # fmt: skip
+) -> Operand:  # fmt: skip
     """`percentile` of what is not NaN; where all are it is NaN. As ``np.nanpercentile``.
 
     >>> import numpy as np, minigrad
@@ -276,9 +290,10 @@ def nanpercentile(
     return quantile_of("nanpercentile", x, hundredths(q), axis, out, method, keepdims, skip=True)
 
 
+@public(np.nanmedian)
 def nanmedian(
-    x: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
-) -> Any:  # fmt: skip
+    x: Operand, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+) -> Operand:  # fmt: skip
     """`median` of what is not NaN; where all are it is NaN. As ``np.nanmedian``.
 
     >>> import numpy as np, minigrad
@@ -291,10 +306,11 @@ def nanmedian(
 # -- covariances -----------------------------------------------------------------------------------------------
 
 
+@public(np.cov)
 def cov(
-    x: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
-    aweights: Any = None, *, dtype: Any = None,
-) -> Any:  # fmt: skip
+    x: Operand, y: Operand = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
+    aweights: Operand = None, *, dtype: Any = None,
+) -> Operand:  # fmt: skip
     """The covariances of variables, which are the rows of x (and of y), or its columns if not `rowvar`. As ``np.cov``.
 
     They are divided by the number of observations less `ddof`, which is 1, or 0 if `bias`. Each observation may count
@@ -337,7 +353,8 @@ def variables(x: Any, rowvar: bool, dtype: Any) -> Any:
     return transpose(x) if x.ndim == 2 and not rowvar else atleast_2d(x)
 
 
-def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+@public(np.corrcoef)
+def corrcoef(x: Operand, y: Operand = None, rowvar: bool = True, *, dtype: Any = None) -> Operand:
     """The correlations of variables: their covariances, divided by the standard deviations of both. As ``np.corrcoef``.
 
     >>> import minigrad
@@ -350,10 +367,3 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
         return divide(found, found)
     deviations = sqrt(diagonal(found))
     return found / deviations[:, None] / deviations
-
-
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.nansum: nansum, np.nanprod: nanprod, np.nanmean: nanmean, np.nanvar: nanvar, np.nanstd: nanstd, np.nanmax: nanmax,
-    np.nanmin: nanmin, np.nancumsum: nancumsum, np.nancumprod: nancumprod, np.quantile: quantile, np.percentile: percentile,
-    np.nanquantile: nanquantile, np.nanpercentile: nanpercentile, np.nanmedian: nanmedian, np.cov: cov, np.corrcoef: corrcoef,
-}  # fmt: skip

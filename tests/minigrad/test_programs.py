@@ -438,6 +438,8 @@ def spectrum(function: str, b: Builder) -> str:
     a = f"({name} / 16 + 2 * np.diag(np.arange(1, {max(m, n) + 1}, dtype=x0.dtype))[:{m}, :{n}])"
     if function == "pinv":
         return f"np.linalg.pinv({a})"
+    if function == "qr":
+        return f"np.square(np.linalg.qr({a})[{b.number(0, 1)}])"
     if function == "eigh":
         return b.one_of("np.square({}[1])", "{}[0]").format(f"np.linalg.eigh({a} + np.swapaxes({a}, -1, -2))")
     return b.one_of("np.square({}[0])", "{}[1]").format(f"np.linalg.svd({a}, full_matrices=False)")
@@ -488,7 +490,7 @@ STEPS: dict[str, Step] = {
     "concatenate": concatenate, "stack": stack, "matmul": matmul, "linear": linear,
     "inv": lambda b: f"np.linalg.inv({b.matrices()})", "det": lambda b: f"np.linalg.det({b.matrices()})",
     "logabsdet": lambda b: f"np.linalg.slogdet({b.matrices()})[1]", "solve": solve, "cholesky": cholesky,
-    **{f: partial(spectrum, f) for f in ("eigh", "svd", "pinv")},
+    **{f: partial(spectrum, f) for f in ("eigh", "svd", "pinv", "qr")},
     "astype": lambda b: f"mg.astype({b.pick()}, float)",
     "rearranged": partial(one_that_fits, REARRANGED, 1), "a product": partial(one_that_fits, PRODUCTS, 2),
 }  # fmt: skip

@@ -342,7 +342,7 @@ def test_no_silent_way_out_of_the_graph(leave: Callable[[Tensor], Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "call"),
     [
-        ("np.linalg.qr", lambda t: np.linalg.qr(t)),
+        ("np.linalg.eigvals", lambda t: np.linalg.eigvals(t)),
         ("np.fft.fft", lambda t: np.fft.fft(t)),
         ("np.fft.rfft", lambda t: np.fft.rfft(t)),
         ("np.unwrap", lambda t: np.unwrap(t)),

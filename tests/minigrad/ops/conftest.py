@@ -356,6 +356,8 @@ def spectrum(draw: st.DrawFn, op: Op) -> Case:
     """Of matrices with orthogonal vectors and values 2 or more apart; singular ones are also that far from 0."""
     lead = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=2))
     m, n = draw(sides), draw(sides)
+    if op.name == "qr":
+        m, n = max(m, n), min(m, n)
     random = np.random.default_rng(draw(seeds))
     while True:
         if op.name == "eigh":
@@ -395,7 +397,7 @@ STRATEGIES: dict[str, Callable[[Op], st.SearchStrategy[Case]]] = {
     "softmax": along_an_axis, "log_softmax": along_an_axis, "cross_entropy": cross_entropy,
     "einsum": einsum, "inv": of_matrices, "det": of_matrices, "logabsdet": of_matrices, "cholesky": of_matrices,
     "solve": solve, "norm": norm, "p_norm": norm,
-    "eigh": spectrum, "svd": spectrum, "pinv": spectrum,
+    "eigh": spectrum, "svd": spectrum, "pinv": spectrum, "qr": spectrum,
 }  # fmt: skip
 
 

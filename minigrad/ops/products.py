@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
@@ -15,9 +15,11 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..graph import Gather, Node, Piece
 from ..standin import Standin
+from .arranging import moveaxis
 from .elementwise import multiply
+from .entry import Operand, only_defaults, public
 from .op import apply, linear, shape_of
-from .shape import as_array, moveaxis, reshape, scatter, transpose
+from .shape import as_array, reshape, scatter, transpose
 
 
 def product(x: Any, y: Any) -> Any:
@@ -102,7 +104,8 @@ def matrix_product(x: Any, y: Any) -> Any:
 matmul_op = linear("matmul", matrix_product, matmul_by_x, matmul_by_y, symbol="@", gathers=weight_gathered, gather_limit=32)
 
 
-def matmul(x: Any, y: Any) -> Any:
+@public(np.linalg.matmul, np.matmul, operator="@")
+def matmul(x: Operand, y: Operand) -> Operand:
     """Matrix product, ``x @ y``: of vectors, matrices, and stacks of matrices broadcast against each other.
 
     (n,) @ (n,) -> (); (n, k) @ (k, m) -> (n, m); (..., n, k) @ (..., k, m) -> (..., n, m). As ``np.matmul``.
@@ -116,13 +119,16 @@ def matmul(x: Any, y: Any) -> Any:
     return matmul_op.run(x, y)
 
 
-def dot(x: Any, y: Any) -> Any:
+@public(np.dot, method=True)
+def dot(x: Operand, y: Operand, **others: Any) -> Operand:
     """Dot product as ``np.dot``: like `matmul` up to two dimensions; beyond, the last axis of x with the second to last of y.
 
     >>> import minigrad
     >>> minigrad.dot(minigrad.tensor([1.0, 2.0]), [3.0, 4.0]).item()
     11.0
     """
+    if others:
+        only_defaults(np.dot, others)
     if len(shape_of(x)) == 0 or len(shape_of(y)) == 0:
         return multiply(x, y)
     if len(shape_of(y)) <= 2:
@@ -199,22 +205,29 @@ def spelled_out(labels: Sequence[Sequence[Any]], output: Sequence[Any] | None, n
     """Subscripts with an output, and with letters in the place of each ellipsis."""
     used = {c for part in (*labels, output or ()) for c in part if c is not Ellipsis}
     free = "".join(c for c in ascii_letters if c not in used)
-    most, parts = 0, []
-    for k, (part, ndim) in enumerate(zip(labels, ndims, strict=True)):
-        covered = ndim - len(part) + 1 if Ellipsis in part else 0
-        if covered < 0 or (Ellipsis not in part and len(part) != ndim):
-            raise ValueError(f"einsum: operand {k} has {ndim} axes, which its subscripts {shown(part)!r} do not fit")
-        most = max(most, covered)
-        parts.append((part, covered))
-    if output is None:
-        counts = Counter(c for part in labels for c in part)
-        output = [Ellipsis, *sorted(c for c, n in counts.items() if n == 1 and c is not Ellipsis)]
-        output = output if any(Ellipsis in part for part in labels) else output[1:]
+    covered = [ellipsis_length(k, part, ndim) for k, (part, ndim) in enumerate(zip(labels, ndims, strict=True))]
+    most = max(covered, default=0)
+    output = implicit_output(labels) if output is None else output
     if most and Ellipsis not in output:
         raise ValueError(f"einsum: the output {shown(output)!r} has no '...' for the axes that those of the operands stand for")
-    parts.append((output, most))
+    parts = zip((*labels, output), (*covered, most), strict=True)
     written = ["".join(free[most - n : most] if c is Ellipsis else c for c in part) for part, n in parts]
     return ",".join(written[:-1]) + "->" + written[-1]
+
+
+def ellipsis_length(k: int, part: Sequence[Any], ndim: int) -> int:
+    """The number of axes that the ellipsis of operand k covers."""
+    length = ndim - len(part) + 1 if Ellipsis in part else 0
+    if length < 0 or (Ellipsis not in part and len(part) != ndim):
+        raise ValueError(f"einsum: operand {k} has {ndim} axes, which its subscripts {shown(part)!r} do not fit")
+    return length
+
+
+def implicit_output(labels: Sequence[Sequence[Any]]) -> list[Any]:
+    """The indices that occur once, in alphabetical order, after the ellipsis if there is one."""
+    counts = Counter(c for part in labels for c in part)
+    once = sorted(c for c, n in counts.items() if n == 1 and c is not Ellipsis)
+    return [Ellipsis, *once] if Ellipsis in counts else once
 
 
 def shown(part: Sequence[Any]) -> str:
@@ -236,6 +249,7 @@ def lettered(part: Sequence[Any]) -> list[Any]:
         raise ValueError(f"einsum: subscripts in a list are integers from 0 to 51 and ..., not {list(part)!r}") from None
 
 
+@public(np.einsum)
 def einsum(*operands: Any, optimize: Any = False) -> Any:
     """Products summed over indices that are named: ``einsum("ij,jk->ik", x, y)`` is x @ y. As ``np.einsum``.
 
@@ -275,7 +289,8 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
 # -- products by way of others ---------------------------------------------------------------------------------
 
 
-def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
+@public(np.linalg.tensordot, np.tensordot)
+def tensordot(x: Operand, y: Operand, axes: Any = 2) -> Operand:
     """Products summed over axes of x and axes of y: the last and the first `axes`, or those of a pair. As ``np.tensordot``.
 
     Raises ValueError if the lengths of the axes differ.
@@ -305,7 +320,8 @@ def matrix(x: Any, axes: tuple[int, ...], shape: tuple[int, int]) -> Any:
     return x if x.shape == shape else reshape(x, shape)
 
 
-def inner(x: Any, y: Any) -> Any:
+@public(np.inner)
+def inner(x: Operand, y: Operand) -> Operand:
     """Products summed over the last axis of both. As ``np.inner``.
 
     >>> import minigrad
@@ -317,7 +333,8 @@ def inner(x: Any, y: Any) -> Any:
     return tensordot(x, y, (-1, -1))
 
 
-def outer(x: Any, y: Any) -> Any:
+@public(np.outer)
+def outer(x: Operand, y: Operand) -> Operand:
     """Every element of x times every element of y, both flattened. As ``np.outer``.
 
     >>> import minigrad
@@ -328,7 +345,8 @@ def outer(x: Any, y: Any) -> Any:
     return multiply(reshape(x, (-1, 1)), reshape(y, (1, -1)))
 
 
-def vdot(x: Any, y: Any) -> Any:
+@public(np.vdot)
+def vdot(x: Operand, y: Operand) -> Operand:
     """The sum of all products, of both flattened. As ``np.vdot``.
 
     >>> import minigrad
@@ -338,7 +356,8 @@ def vdot(x: Any, y: Any) -> Any:
     return matmul(reshape(x, -1), reshape(y, -1))
 
 
-def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
+@public(np.linalg.vecdot, np.vecdot)
+def vecdot(x: Operand, y: Operand, axis: int = -1) -> Operand:
     """Dot products of vectors that lie along `axis`, the other axes broadcast. As ``np.vecdot``.
 
     Raises ValueError if the vectors differ in length.
@@ -353,7 +372,8 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
     return matmul(x[..., None, :], y[..., None])[..., 0, 0]
 
 
-def cross(x: Any, y: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+@public(np.cross, np.linalg.cross)
+def cross(x: Operand, y: Operand, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Operand:
     """Vector products of vectors of three elements, the other axes broadcast. As ``np.cross``.
 
     The vectors lie along `axisa` and `axisb`, the products along `axisc`; `axis` is all three.
@@ -370,10 +390,3 @@ def cross(x: Any, y: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
         raise ValueError(f"cross takes vectors of 3 elements, not of {x.shape[-1]} and {y.shape[-1]}")
     one, two = [1, 2, 0], [2, 0, 1]
     return moveaxis(x[..., one] * y[..., two] - x[..., two] * y[..., one], -1, axisc)
-
-
-OPS = [matmul_op, einsum_op]
-UFUNCS: dict[np.ufunc, Callable[..., Any]] = {np.matmul: matmul, np.vecdot: vecdot}
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.dot: dot, np.inner: inner, np.outer: outer, np.vdot: vdot, np.tensordot: tensordot, np.einsum: einsum, np.cross: cross,
-}  # fmt: skip

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..errors import LeavesGraphError
 from ..standin import decide
 from ..tensor import Tensor
-from . import linalg, shape
+from . import arranging, products
 from .elementwise import over_length
-from .linalg import cross, einsum, matmul, swapped, tensordot, vecdot
+from .entry import Operand, public
 from .op import REAL, Domain, general, shape_of
 from .precision import at_least_single as computable  # LAPACK has no half precision
+from .products import einsum, matmul, swapped
 from .reduce import in_range, normalized, restored
-from .shape import as_array, matrix_transpose, reshape, transpose
+from .shape import as_array, reshape, transpose
 
 Axes = int | tuple[int, ...] | None
 SPECTRAL: dict[Any, Callable[..., Any]] = {2: np.max, -2: np.min, "nuc": np.sum}
@@ -74,7 +75,8 @@ p_norm_op = general(
 )
 
 
-def norm(x: Any, ord: Any = None, axis: Axes = None, keepdims: bool = False) -> Any:
+@public(np.linalg.norm)
+def norm(x: Operand, ord: Any = None, axis: Axes = None, keepdims: bool = False) -> Operand:
     """Norm of vectors (along one axis) or of matrices (along two), as ``np.linalg.norm``.
 
     `ord` of vectors is None or 2 (the length), inf or -inf (the largest or smallest absolute value), 0 (how many are not 0:
@@ -101,30 +103,37 @@ def norm(x: Any, ord: Any = None, axis: Axes = None, keepdims: bool = False) -> 
     if x.dtype.kind != "f":
         x = x.astype(float)
     axes = normalized(axis, x.ndim)
-    options = {"axis": axis if axis is None else axes, "keepdims": keepdims}
-    if ord is None and (axis is None or len(axes) in (1, 2)):
-        return length_op.run(x, options)
-    if len(axes) == 1:
-        if isinstance(ord, str):
-            raise ValueError(f"norm knows no ord {ord!r} of vectors; ord is None, inf, -inf or a number")
-        if ord == 0:
-            return np.sum(np.not_equal(x, 0), axis=axes, keepdims=keepdims).astype(x.dtype)
-        if ord == 2:
-            return length_op.run(x, options)
-        if ord in (np.inf, -np.inf):
-            return (np.max if ord > 0 else np.min)(np.abs(x), axis=axes, keepdims=keepdims)
-        if ord == 1:
-            return np.sum(np.abs(x), axis=axes, keepdims=keepdims)
-        return p_norm_op.run(x, {"p": ord, "axis": axes[0], "keepdims": keepdims})
-    if len(axes) != 2:
+    if axis is None and (ord is None or (x.ndim == 1 and ord == 2)):
+        return length_op.run(x, {"axis": None, "keepdims": keepdims})
+    if len(axes) not in (1, 2):
         raise ValueError(f"norm takes vectors along one axis or matrices along two, not {len(axes)} axes of shape {x.shape}")
-    if ord == "fro":
+    return (norm_of_vectors if len(axes) == 1 else norm_of_matrices)(x, ord, axes, keepdims)
+
+
+def norm_of_vectors(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if isinstance(ord, str):
+        raise ValueError(f"norm does not support ord={ord!r} for vectors; ord is None, inf, -inf or a number")
+    if ord is None or ord == 2:
+        return length_op.run(x, {"axis": axes, "keepdims": keepdims})
+    if ord == 0:
+        return np.sum(np.not_equal(x, 0), axis=axes, keepdims=keepdims).astype(x.dtype)
+    if ord in (np.inf, -np.inf):
+        return (np.max if ord > 0 else np.min)(np.abs(x), axis=axes, keepdims=keepdims)
+    if ord == 1:
+        return np.sum(np.abs(x), axis=axes, keepdims=keepdims)
+    return p_norm_op.run(x, {"p": ord, "axis": axes[0], "keepdims": keepdims})
+
+
+def norm_of_matrices(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if ord is None or ord == "fro":
         return length_op.run(x, {"axis": axes, "keepdims": keepdims})
     if ord in SPECTRAL:
         found = SPECTRAL[ord](svdvals(np.moveaxis(x, axes, (-2, -1))), axis=-1)
         return np.expand_dims(found, axes) if keepdims else found
     if ord not in (1, -1, np.inf, -np.inf):
-        raise ValueError(f"norm knows no ord {ord!r} of matrices; ord is None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf")
+        raise ValueError(
+            f"norm does not support ord={ord!r} for matrices; ord is None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf"
+        )
     down, across = axes if ord in (1, -1) else axes[::-1]
     sums = np.sum(np.abs(x), axis=down, keepdims=True)
     found = (np.max if ord > 0 else np.min)(sums, axis=across, keepdims=True)
@@ -156,6 +165,14 @@ def det_vjp(g: Any, out: Any, x: Any) -> Any:
     return g[..., None, None] * by_x
 
 
+def logabsdet_vjp(g: Any, x: Any) -> Any:
+    return g[..., None, None] * swapped(inv(x))
+
+
+def solve_by_b(g: Any, a: Any) -> Any:
+    return solve(swapped(a), g)
+
+
 def solve_by_a(g: Any, out: Any, a: Any) -> Any:
     return -(solve(swapped(a), g) @ swapped(out))
 
@@ -172,6 +189,24 @@ def cholesky_vjp(g: Any, out: Any) -> Any:
     inner = swapped(out) @ np.where(np.tri(n, dtype=bool), g, 0) * (np.tri(n) - 0.5 * np.eye(n))
     inverse = inv(out)
     return symmetric(swapped(inverse) @ inner @ inverse)
+
+
+def packed_qr(x: Any) -> Any:
+    return np.concatenate(np.linalg.qr(computable(x)), -2)
+
+
+def qr_vjp(g: Any, out: Any) -> Any:
+    n = out.shape[-1]
+    m = out.shape[-2] - n
+    (Q, R), (gQ, gR) = ((t[..., :m, :], t[..., m:, :]) for t in (out, g))
+    by_R, by_Q = R @ swapped(gR), swapped(Q) @ gQ
+    lower, below, turned = (np.where(np.tri(n, k=k, dtype=bool), t, 0) for t, k in (
+        (by_R, 0), (by_R, -1), (by_Q - swapped(by_Q), -1),
+    ))  # fmt: skip
+    found = Q @ (lower + swapped(below) + turned)
+    if m > n:
+        found = found + (gQ - Q @ by_Q)
+    return swapped(solve(R, swapped(found)))
 
 
 def pinv_vjp(g: Any, out: Any, x: Any) -> Any:
@@ -191,7 +226,7 @@ det_op = general("det", lambda x: np.linalg.det(computable(x)), det_vjp, domain=
 logabsdet_op = general(
     "logabsdet",
     lambda x: np.linalg.slogdet(computable(x))[1],
-    lambda g, x: g[..., None, None] * swapped(inv(x)),
+    logabsdet_vjp,
     domain=REAL,
     analytic=False,
     core=(2, 0),
@@ -200,7 +235,7 @@ solve_op = general(
     "solve",
     lambda a, b: np.linalg.solve(computable(a), computable(b)),
     solve_by_a,
-    lambda g, a: solve(swapped(a), g),
+    solve_by_b,
     domain=REAL,
     core=(2, 2),
 )
@@ -212,6 +247,7 @@ cholesky_op = general(
     analytic=False,
     core=(2, 2),
 )
+qr_op = general("qr", packed_qr, qr_vjp, domain=REAL, analytic=False, core=(2, 2))
 pinv_op = general(
     "pinv",
     lambda x, *, rcond: np.linalg.pinv(computable(x), rcond),
@@ -222,7 +258,8 @@ pinv_op = general(
 )
 
 
-def inv(x: Any) -> Any:
+@public(np.linalg.inv)
+def inv(x: Operand) -> Operand:
     """The inverse of a matrix, or of every matrix of a stack. As ``np.linalg.inv``.
 
     Raises LinAlgError if one is not square, or singular.
@@ -235,7 +272,8 @@ def inv(x: Any) -> Any:
     return inv_op.run(as_array(x))
 
 
-def det(x: Any) -> Any:
+@public(np.linalg.det)
+def det(x: Operand) -> Operand:
     """The determinant of a matrix, or of every matrix of a stack. As ``np.linalg.det``.
 
     Its gradient is the matrix of cofactors, also of a singular matrix. There (if the condition number is too large for an
@@ -258,7 +296,8 @@ class SlogdetResult(NamedTuple):
     logabsdet: Any
 
 
-def slogdet(x: Any) -> SlogdetResult:
+@public(np.linalg.slogdet)
+def slogdet(x: Operand) -> SlogdetResult:
     """The sign of the determinant, a plain array, and the logarithm of its absolute value. As ``np.linalg.slogdet``.
 
     Neither overflows where the determinant would. The logarithm of a singular matrix is -inf, and has no gradient:
@@ -273,7 +312,8 @@ def slogdet(x: Any) -> SlogdetResult:
     return SlogdetResult(np.linalg.slogdet(computable(plain(x)))[0], logabsdet_op.run(x))
 
 
-def solve(a: Any, b: Any) -> Any:
+@public(np.linalg.solve)
+def solve(a: Operand, b: Operand) -> Operand:
     """x for which a @ x = b, without the inverse of a. As ``np.linalg.solve`` of NumPy 2: b is a vector if it has one axis.
 
     Otherwise b is a matrix, or a stack of them.
@@ -287,7 +327,8 @@ def solve(a: Any, b: Any) -> Any:
     return solve_op.run(a, b[:, None])[..., 0] if b.ndim == 1 else solve_op.run(a, b)
 
 
-def cholesky(x: Any, *, upper: bool = False) -> Any:
+@public(np.linalg.cholesky)
+def cholesky(x: Operand, *, upper: bool = False) -> Operand:
     """The lower triangular L with x = L @ L.T of a symmetric positive definite x; its transpose if `upper`.
 
     As ``np.linalg.cholesky``, which reads one triangle of x only. Here x counts with both, as 0.5 * (x + x.T), and
@@ -301,6 +342,53 @@ def cholesky(x: Any, *, upper: bool = False) -> Any:
     """
     found = cholesky_op.run(as_array(x))
     return swapped(found) if upper else found
+
+
+class QRResult(NamedTuple):
+    """Orthonormal columns, and an upper triangular matrix."""
+
+    Q: Any
+    R: Any
+
+
+@public(np.linalg.qr)
+def qr(x: Operand, mode: Literal["reduced", "complete", "r"] = "reduced") -> Any:
+    """Q with orthonormal columns and upper triangular R for which x = Q @ R. As ``np.linalg.qr``.
+
+    Of an (m, n) matrix, k = min(m, n), Q is (m, k) and R (k, n). With ``mode="r"`` the result is R alone. With
+    ``mode="complete"`` Q is (m, m), the same where m <= n.
+    There is a gradient where the first k columns are independent (LinAlgError if R is singular); see Walter, Lehmann and
+    Lamour, "On evaluating higher-order derivatives of the QR decomposition of tall matrices with full column rank in forward
+    and reverse mode algorithmic differentiation" (2012).
+    Raises LeavesGraphError if x requires grad, m > n and the mode is "complete": the columns beyond k have no derivative.
+    ValueError for another mode, LinAlgError if x is no matrix.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([[3.0, 1.0], [4.0, 2.0]], requires_grad=True)
+    >>> Q, R = minigrad.linalg.qr(x)
+    >>> abs(R[0, 0]).backward()
+    >>> x.grad.round(9).tolist()
+    [[0.6, 0.0], [0.8, 0.0]]
+    """
+    if mode not in ("reduced", "complete", "r"):
+        raise ValueError(f"qr takes the mode 'reduced', 'complete' or 'r', not {mode!r}")
+    x = as_array(x)
+    if x.ndim < 2:
+        raise np.linalg.LinAlgError(f"qr takes a matrix or a stack of them, not an array of shape {x.shape}")
+    m, n = x.shape[-2:]
+    if mode == "complete" and m > n:
+        if isinstance(x, Tensor) and x.requires_grad:
+            raise LeavesGraphError(
+                f"np.linalg.qr of shape {x.shape} has no derivative in minigrad with mode='complete', for matrices with more "
+                "rows than columns, and this tensor requires grad. With mode='reduced' it has; if you need only the values, "
+                "call it on t.detach().numpy()"
+            )
+        return QRResult(*np.linalg.qr(computable(plain(x)), mode))
+    out = qr_op.run(x[..., :m])
+    Q, R = out[..., :m, :], out[..., m:, :]
+    if m < n:
+        R = np.concatenate([R, matmul(swapped(Q), x[..., m:])], -1)
+    return R if mode == "r" else QRResult(Q, R)
 
 
 # -- spectra ---------------------------------------------------------------------------------------------------
@@ -370,7 +458,8 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
-def eigh(x: Any, UPLO: str = "L") -> EighResult:
+@public(np.linalg.eigh)
+def eigh(x: Operand, UPLO: str = "L") -> EighResult:
     """Eigenvalues w, in ascending order, and eigenvectors V of a symmetric x = V @ diag(w) @ V.T. As ``np.linalg.eigh``.
 
     NumPy reads one triangle of x only, that of `UPLO`. Here x counts with both, as 0.5 * (x + x.T), and the gradient is
@@ -394,7 +483,8 @@ def eigh(x: Any, UPLO: str = "L") -> EighResult:
     return EighResult(out[..., 0], out[..., 1:])
 
 
-def eigvalsh(x: Any, UPLO: str = "L") -> Any:
+@public(np.linalg.eigvalsh)
+def eigvalsh(x: Operand, UPLO: str = "L") -> Operand:
     """The eigenvalues of a symmetric matrix, in ascending order: those of `eigh`. As ``np.linalg.eigvalsh``.
 
     >>> import minigrad
@@ -406,7 +496,8 @@ def eigvalsh(x: Any, UPLO: str = "L") -> Any:
     return eigh(x, UPLO)[0]
 
 
-def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+@public(np.linalg.svd)
+def svd(x: Operand, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """Singular values s, in descending order, and vectors: x = U @ diag(s) @ Vh. As ``np.linalg.svd``.
 
     Of an (m, n) matrix, k = min(m, n), U is (m, k) and Vh (k, n), with ``full_matrices=False`` or if it is square.
@@ -443,7 +534,8 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return SVDResult(out[..., :m, :], out[..., m, :], swapped(out[..., m + 1 :, :]))
 
 
-def svdvals(x: Any) -> Any:
+@public(np.linalg.svdvals)
+def svdvals(x: Operand) -> Operand:
     """The singular values of a matrix, in descending order: those of `svd`. As ``np.linalg.svdvals``.
 
     >>> import minigrad
@@ -453,7 +545,8 @@ def svdvals(x: Any) -> Any:
     return svd(x, compute_uv=False)
 
 
-def cond(x: Any, p: Any = None) -> Any:
+@public(np.linalg.cond)
+def cond(x: Operand, p: Any = None) -> Operand:
     """The condition number norm(x, p) * norm(inv(x), p) of a matrix. As ``np.linalg.cond``.
 
     With p None or 2 the largest singular value over the smallest, with -2 the inverse of that; then x need not be square.
@@ -473,7 +566,8 @@ def cond(x: Any, p: Any = None) -> Any:
         return np.min(s, -1) / np.max(s, -1) if p == -2 else np.max(s, -1) / np.min(s, -1)
 
 
-def pinv(x: Any, rcond: Any = None) -> Any:
+@public(np.linalg.pinv)
+def pinv(x: Operand, rcond: Any = None) -> Operand:
     """The pseudo-inverse of a matrix, in which singular values up to `rcond` times the largest count as 0.
 
     As ``np.linalg.pinv``. The derivative is that among matrices of the same rank (Golub and Pereyra 1973). It needs no
@@ -488,7 +582,8 @@ def pinv(x: Any, rcond: Any = None) -> Any:
     return pinv_op.run(as_array(x), {"rcond": plain(rcond)})
 
 
-def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
+@public(np.linalg.lstsq)
+def lstsq(a: Operand, b: Operand, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     """x for which the squares of b - a @ x have the least sum, and the shortest of several. As ``np.linalg.lstsq``.
 
     The result is x, that sum for each column of b (empty if a has not full rank, or no more rows than columns), the rank,
@@ -513,7 +608,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
     return x, reshape(np.sum(left * left, axis=0), -1), rank, s
 
 
-def matrix_power(x: Any, n: int) -> Any:
+@public(np.linalg.matrix_power)
+def matrix_power(x: Operand, n: int) -> Operand:
     """A square matrix, or every matrix of a stack, multiplied by itself `n` times; a negative `n` of its inverse.
 
     As ``np.linalg.matrix_power``. Raises LinAlgError if a matrix is not square, TypeError if n is no integer.
@@ -538,7 +634,8 @@ def matrix_power(x: Any, n: int) -> Any:
         square = matmul(square, square)
 
 
-def multi_dot(arrays: Any) -> Any:
+@public(np.linalg.multi_dot)
+def multi_dot(arrays: Sequence[Operand]) -> Operand:
     """The product of two or more matrices, in a cheap order, for the gradients as well. As ``np.linalg.multi_dot``.
 
     The first may be a vector, as a row, and the last, as a column.
@@ -565,7 +662,8 @@ def multi_dot(arrays: Any) -> Any:
 # -- other names and defaults in np.linalg ---------------------------------------------------------------------
 
 
-def vector_norm(x: Any, *, axis: Axes = None, keepdims: bool = False, ord: Any = 2) -> Any:
+@public(np.linalg.vector_norm)
+def vector_norm(x: Operand, *, axis: Axes = None, keepdims: bool = False, ord: Any = 2) -> Operand:
     """`norm` of vectors along one axis; along several, or all, of their elements as one. As ``np.linalg.vector_norm``.
 
     >>> import minigrad
@@ -580,7 +678,8 @@ def vector_norm(x: Any, *, axis: Axes = None, keepdims: bool = False, ord: Any =
     return reshape(found, [1 if i in axes else n for i, n in enumerate(x.shape)]) if keepdims else found
 
 
-def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+@public(np.linalg.matrix_norm)
+def matrix_norm(x: Operand, *, keepdims: bool = False, ord: Any = "fro") -> Operand:
     """`norm` of matrices along the last two axes. As ``np.linalg.matrix_norm``.
 
     >>> import minigrad
@@ -590,27 +689,30 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     return norm(x, ord, (-2, -1), keepdims)
 
 
-def diagonal(x: Any, *, offset: int = 0) -> Any:
+@public(np.linalg.diagonal)
+def diagonal(x: Operand, *, offset: int = 0) -> Operand:
     """The diagonals of matrices, which lie along the last two axes. As ``np.linalg.diagonal``.
 
     >>> import minigrad
     >>> minigrad.linalg.diagonal(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([1., 4.])
     """
-    return shape.diagonal(x, offset, -2, -1)
+    return arranging.diagonal(x, offset, -2, -1)
 
 
-def trace(x: Any, *, offset: int = 0, dtype: Any = None) -> Any:
+@public(np.linalg.trace)
+def trace(x: Operand, *, offset: int = 0, dtype: Any = None) -> Operand:
     """The sums of the diagonals of matrices, which lie along the last two axes. As ``np.linalg.trace``.
 
     >>> import minigrad
     >>> minigrad.linalg.trace(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]])).item()
     5.0
     """
-    return shape.trace(x, offset, -2, -1, dtype)
+    return arranging.trace(x, offset, -2, -1, dtype)
 
 
-def outer(x: Any, y: Any) -> Any:
+@public(np.linalg.outer)
+def outer(x: Operand, y: Operand) -> Operand:
     """Every element of a vector times every element of another. As ``np.linalg.outer``.
 
     >>> import minigrad
@@ -619,18 +721,4 @@ def outer(x: Any, y: Any) -> Any:
     """
     if len(shape_of(x)) != 1 or len(shape_of(y)) != 1:
         raise ValueError(f"linalg.outer takes vectors, not shapes {shape_of(x)} and {shape_of(y)}; np.outer flattens others")
-    return linalg.outer(x, y)
-
-
-OPS = [
-    length_op, p_norm_op, inv_op, det_op, logabsdet_op, solve_op, cholesky_op, pinv_op, eigh_op, svd_op,
-]  # fmt: skip
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.linalg.norm: norm, np.linalg.inv: inv, np.linalg.det: det, np.linalg.slogdet: slogdet, np.linalg.solve: solve,
-    np.linalg.cholesky: cholesky, np.linalg.pinv: pinv, np.linalg.cond: cond, np.linalg.svd: svd,
-    np.linalg.svdvals: svdvals, np.linalg.eigh: eigh, np.linalg.eigvalsh: eigvalsh,
-    np.linalg.matrix_power: matrix_power, np.linalg.multi_dot: multi_dot, np.linalg.vector_norm: vector_norm,
-    np.linalg.matrix_norm: matrix_norm, np.linalg.diagonal: diagonal, np.linalg.trace: trace, np.linalg.outer: outer,
-    np.linalg.matmul: matmul, np.linalg.cross: cross, np.linalg.tensordot: tensordot, np.linalg.vecdot: vecdot,
-    np.linalg.matrix_transpose: matrix_transpose, np.linalg.lstsq: lstsq,
-}  # fmt: skip
+    return products.outer(x, y)

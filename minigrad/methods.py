@@ -1,0 +1,191 @@
+"""What is hung on Tensor: operators, methods, and the two protocols by which NumPy calls the functions of the table.
+
+The functions themselves become methods, with nothing around them: that saves a Python call (60 ns) in every operator.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .errors import LeavesGraphError
+from .graph import CURRENT, DEBUG, Leaf
+from .hints import missing
+from .ops.arranging import ravel
+from .ops.elementwise import positive
+from .ops.entry import numpy_name, only_defaults
+from .ops.shape import reshape, transpose
+from .ops.table import ACCUMULATIONS, FUNCTIONS, NAMED, PLAIN, PUBLIC, REDUCTIONS, UFUNCS
+from .tensor import Tensor, plain
+
+__all__ = ["METHODS"]
+
+# -- NumPy's protocols -----------------------------------------------------------------------------------------
+
+
+def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+    function: Callable[..., Any] | None = None
+    if method == "__call__":
+        function = UFUNCS.get(ufunc)
+    elif method == "reduce":
+        function = REDUCTIONS.get(ufunc)
+        options.setdefault("axis", 0)
+    elif method == "accumulate":
+        function = ACCUMULATIONS.get(ufunc)
+        options.setdefault("axis", 0)
+    if out is None and function is not None:
+        return called(function, ufunc, inputs, options)
+    name = numpy_name(ufunc) + ("" if method == "__call__" else f".{method}")
+    if out is not None:
+        if any(isinstance(x, Tensor) for x in out):
+            raise TypeError(f"{name}(..., out=tensor): a Tensor's values are never written to; use the result")
+        if any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+            raise LeavesGraphError(
+                f"{name}(..., out=array), or an operator like a += t, would write a tensor that requires grad into an "
+                "array and cut it out of the graph; use the result: a = a + t"
+            )
+        options["out"] = out
+    return outside(name, getattr(ufunc, method), inputs, options, allowed=ufunc in PLAIN and out is None)
+
+
+def array_function(self: Tensor, func: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
+    function = FUNCTIONS.get(func)
+    if function is not None:
+        return called(function, func, args, options)
+    return outside(numpy_name(func), func, args, options, allowed=func in PLAIN)
+
+
+def called(function: Callable[..., Any], numpys: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
+    """Call the table's own version of a NumPy function. It may have fewer options."""
+    try:
+        return function(*args, **options)
+    except TypeError:
+        known = inspect.signature(function).parameters
+        unknown = {option: value for option, value in options.items() if option not in known}
+        if not unknown:
+            raise
+    only_defaults(numpys, unknown)
+    return function(*args, **{option: value for option, value in options.items() if option in known})
+
+
+def outside(name: str, function: Callable[..., Any], args: Any, options: Any, allowed: bool) -> Any:
+    """Call a NumPy function that has no derivative here on plain arrays, if that cuts no graph."""
+
+    def unwrapped(x: Any) -> Any:
+        if isinstance(x, Tensor):
+            if x.requires_grad and not allowed:
+                raise LeavesGraphError(
+                    f"{name} has no derivative in minigrad, and this tensor requires grad. If you need only the "
+                    "values, call it on t.detach().numpy(); if you need the gradient, write it with the functions "
+                    "that minigrad has, listed by minigrad.ops.TABLE"
+                )
+            return x.numpy()
+        if isinstance(x, list | tuple):
+            return type(x)([unwrapped(y) for y in x])
+        return x
+
+    return function(*unwrapped(tuple(args)), **{key: unwrapped(value) for key, value in options.items()})
+
+
+# -- methods that differ from the functions --------------------------------------------------------------------
+
+
+def reshaped(self: Tensor, *shape: Any, **others: Any) -> Tensor:
+    """The same elements in another shape: ``t.reshape(2, 3)``, ``t.reshape((2, -1))``."""
+    return reshape(self, shape[0] if len(shape) == 1 else shape, **others)  # type: ignore[no-any-return]
+
+
+def transposed(self: Tensor, *axes: Any) -> Tensor:
+    """The axes in another order, reversed by default: ``t.transpose(1, 0, 2)``, ``t.transpose((1, 0, 2))``."""
+    return transpose(self, axes[0] if len(axes) == 1 else axes or None)  # type: ignore[no-any-return]
+
+
+def flatten(self: Tensor, order: str = "C") -> Tensor:
+    """The elements as a vector, the last axis running fastest. `order` is "C" only."""
+    return ravel(self, order)  # type: ignore[no-any-return]
+
+
+def copy(self: Tensor, order: str = "C") -> Tensor:
+    """The same values as another tensor, through which the gradient flows back to this one."""
+    return positive(self)  # type: ignore[no-any-return]
+
+
+def of_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The method for a function of NumPy that gives plain arrays."""
+
+    def method(self: Tensor, *args: Any, **options: Any) -> Any:
+        return function(plain(self), *args, **options)
+
+    method.__name__ = method.__qualname__ = function.__name__
+    method.__doc__ = f"``np.{function.__name__}`` of the values: plain NumPy, through which no gradient flows."
+    method.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return method
+
+
+# -- operators -------------------------------------------------------------------------------------------------
+
+ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "%": "mod", "**": "pow", "@": "matmul"}
+
+
+def reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda self, other: function(other, self)
+
+
+def in_place(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """``w -= step``: under `no_grad` a leaf that requires grad takes the new values, as in PyTorch; else w becomes the result.
+
+    Where w has a gradient that was an update, and w would be a leaf no more.
+    """
+
+    def changed(self: Tensor, other: Any) -> Any:
+        if isinstance(self._node, Leaf):
+            if CURRENT.get()[0] % DEBUG:
+                self.data = function(self, other)
+                return self
+            if self._node.grad is not None:
+                raise TypeError(
+                    f"w {sign}= step would make w the result of an op, and leave the leaf and its gradient behind; to "
+                    f"update the leaf write w.data {sign}= step, or do it inside `with minigrad.no_grad():`"
+                )
+        return function(self, other)
+
+    return changed
+
+
+# -- hung on Tensor --------------------------------------------------------------------------------------------
+
+
+def of_entries() -> Iterator[tuple[str, Any]]:
+    """The operators, methods and attributes that the entries of the table name."""
+    for _, function, entry in NAMED:
+        if entry.method:
+            yield entry.method, function
+        if entry.attribute:
+            yield entry.attribute, property(function)
+        if entry.operator in ARITHMETIC:
+            name = ARITHMETIC[entry.operator]
+            yield f"__{name}__", function
+            yield f"__r{name}__", reflected(function)
+            yield f"__i{name}__", in_place(entry.operator, function)
+        elif entry.operator:
+            yield f"__{entry.operator}__", function
+
+
+def hang(methods: dict[str, Any]) -> None:
+    for name, method in methods.items():
+        setattr(Tensor, name, method)
+    for hint in missing(PUBLIC, PLAIN):
+        if hint.name not in vars(Tensor):
+            setattr(Tensor, hint.name, hint)
+
+
+METHODS: dict[str, Any] = {
+    "__array_ufunc__": array_ufunc, "__array_function__": array_function,
+    "reshape": reshaped, "transpose": transposed, "flatten": flatten, "copy": copy,
+    **{f.__name__: of_values(f) for f in PLAIN if callable(getattr(np.ndarray, f.__name__, None))},
+    **dict(of_entries()),
+}  # fmt: skip
+hang(METHODS)

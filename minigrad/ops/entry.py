@@ -1,0 +1,84 @@
+"""The names of a public function, written where it is defined: what NumPy calls it, and a Tensor."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+__all__ = ["Entry", "Operand", "numpy_name", "only_defaults", "public"]
+
+Operand = Any  # a Tensor, an array, a number or nested lists of numbers; as a result, a Tensor if an operand is one
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Entry(NamedTuple):
+    """By which names a function can be called, besides its own."""
+
+    numpy: tuple[Callable[..., Any], ...] = ()  # functions of NumPy that call it when they get a Tensor
+    reduces: np.ufunc | None = None  # it is the `reduce` of this ufunc
+    accumulates: np.ufunc | None = None  # it is the `accumulate` of this ufunc
+    associative: bool = False  # so that its ufunc can accumulate by joining pairs
+    method: str = ""  # of a Tensor
+    attribute: str = ""  # of a Tensor
+    operator: str = ""  # "+", or the name of a special method: "neg" for __neg__
+
+    @property
+    def modules(self) -> set[str]:
+        """The modules of minigrad that have the function: "linalg" if NumPy has it there, "" for minigrad itself."""
+        return {"linalg" if numpy_name(f).startswith("np.linalg.") else "" for f in self.numpy} or {""}
+
+
+def public(
+    *numpy: Callable[..., Any] | str, method: bool = False, attribute: str = "", operator: str = "",
+    reduces: np.ufunc | None = None, accumulates: np.ufunc | None = None,
+) -> Callable[[F], F]:  # fmt: skip
+    """Make a function public, in `minigrad` and by these names of NumPy: a decorator that returns the same function.
+
+    A name in quotes is one that NumPy 2.0 does not have yet. With `method` a Tensor has it, too.
+    """
+    found = tuple([getattr(np, f) if isinstance(f, str) else f for f in numpy if not isinstance(f, str) or hasattr(np, f)])
+
+    def described(f: F) -> F:
+        f.entry = Entry(found, reduces, accumulates, False, f.__name__ * method, attribute, operator)  # type: ignore[attr-defined]
+        return f
+
+    return described
+
+
+# -- options of NumPy's functions that a function here does not have -------------------------------------------
+
+OF_UFUNCS = {"where": True, "casting": "same_kind", "order": "K", "subok": True}  # which show them since NumPy 2.4 only
+NOT_SHOWN: dict[Any, dict[str, Any]] = {
+    np.clip: OF_UFUNCS, np.ndarray.astype: {"casting": "unsafe", "order": "K", "subok": True},
+}  # fmt: skip
+
+
+def only_defaults(numpys: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Raise TypeError if a function does not have these options: except those with the default of NumPy's function, or None,
+    which mean nothing."""
+    defaults = default_options(numpys)
+    refused = [option for option, value in options.items() if not is_default(value, defaults.get(option))]
+    if refused:
+        raise TypeError(f"{numpy_name(numpys)} of a Tensor does not take {', '.join(refused)}=; leave it out")
+
+
+def default_options(numpys: Callable[..., Any]) -> dict[str, Any]:
+    if isinstance(numpys, np.ufunc) or numpys in NOT_SHOWN:
+        return NOT_SHOWN.get(numpys, OF_UFUNCS)
+    try:
+        return {p.name: p.default for p in inspect.signature(numpys).parameters.values()}
+    except ValueError:  # a function written in C
+        return {}
+
+
+def is_default(value: Any, default: Any) -> bool:
+    return value is None or value is default or (type(value) is type(default) and bool(value == default))
+
+
+def numpy_name(f: Callable[..., Any]) -> str:
+    """The name of NumPy's function as you write it: "np.linalg.inv"."""
+    return "np." + f"{getattr(f, '__module__', None) or 'numpy'}.{f.__name__}".removeprefix("numpy.")
