@@ -380,11 +380,11 @@ clip_op = Op(
     "clip",
     "elementwise",
     clipped,
-    [
+    (
         lambda out, x, low, high: chosen(inside(x, low, high), out),
         lambda out, x, low, high: chosen(np.less(x, low) & (True if high is None else np.less_equal(low, high)), out),
         lambda out, x, low, high: chosen(np.greater(x, high) | (False if low is None else np.greater(low, high)), out),
-    ],
+    ),
     operands=("x", "low", "high"),
     domain=Domain(ties=True),
     analytic=False,

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -68,81 +69,47 @@ REAL = Domain()
 POSITIVE = Domain(low=0.0)
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Op:
     """One entry of the table."""
 
-    __slots__ = (
-        "_keepers",
-        "analytic",
-        "core",
-        "domain",
-        "forward",
-        "gather_limit",
-        "gathers",
-        "kind",
-        "multilinear",
-        "name",
-        "nan_wins",
-        "operands",
-        "options",
-        "pullbacks",
-        "pullbacks_in_single",
-        "rules",
-        "run",
-        "selects",
-        "singular",
-        "symbol",
-        "variadic",
-        "weak",
-    )  # fmt: skip
+    name: str
+    kind: str
+    forward: Callable[..., Any]
+    rules: tuple[Rule | int | None, ...]
+    _: KW_ONLY
+    operands: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    variadic: bool = False
+    domain: Domain
+    analytic: bool = True  # the complex step may check it
+    symbol: str = ""
+    # By operand: what its many uses in this op send it, computed at once. Or a function of a node, for what pays.
+    gathers: dict[int, Gather] | Callable[[Node], dict[int, Gather]] = field(default_factory=dict)
+    gather_limit: int | None = None  # of at most so many uses, for they keep their arrays alive
+    singular: bool = False  # a derivative of some order may be infinite where the function is not
+    selects: bool | str = False  # it leaves something out; or the option that is the index of what it takes
+    nan_wins: bool = False  # what it leaves out is a number: a NaN is the result
+    multilinear: bool | None = None  # its rules are products with operands, as those of linear ops are
+    core: tuple[int, int] | None = None  # trailing axes of an operand and of the result that it mixes; None: all, or `axis`
+    weak: bool | None = None  # Python numbers stay such, and so do not promote; elementwise ops of several operands
+    pullbacks: Any = field(init=False)  # by operand, the rules as functions of (g, node, saved, i)
+    pullbacks_in_single: Any = field(init=False)
+    run: Callable[..., Any] = field(init=False)
+    keepers: dict[int, tuple[tuple[bool, ...], Keeper]] = field(init=False, default_factory=dict)
 
-    def __init__(
-        self,
-        name: str,
-        kind: str,
-        forward: Callable[..., Any],
-        rules: Sequence[Rule | int | None],
-        *,
-        operands: tuple[str, ...],
-        options: tuple[str, ...] = (),
-        variadic: bool = False,
-        domain: Domain,
-        analytic: bool = True,
-        symbol: str | None = None,
-        gathers: dict[int, Gather] | Callable[[Node], dict[int, Gather]] | None = None,
-        gather_limit: int | None = None,
-        singular: bool = False,
-        selects: bool | str = False,
-        nan_wins: bool = False,
-        multilinear: bool | None = None,
-        core: tuple[int, int] | None = None,
-        weak: bool | None = None,
-    ) -> None:
-        if len(rules) != len(operands):
-            raise TypeError(f"{name} has the operands ({', '.join(operands)}) and {len(rules)} rules; each needs one")
-        self.name = name
-        self.kind = kind
-        self.forward = forward
-        self.rules = tuple(rules)
-        self.operands = operands
-        self.options = options
-        self.variadic = variadic
-        self.domain = domain
-        self.analytic = analytic  # the complex step may check it
-        self.symbol = symbol or name
-        # By operand: what its many uses in this op send it, computed at once. Or a function of a node, for what pays.
-        self.gathers = gathers or {}
-        self.gather_limit = gather_limit  # of at most so many uses, for they keep their arrays alive
-        self.singular = singular  # a derivative of some order may be infinite where the function is not
-        self.selects = selects  # it leaves something out; or the option that is the index of what it takes
-        self.nan_wins = nan_wins  # what it leaves out is a number: a NaN is the result
-        self.multilinear = kind == "linear" if multilinear is None else multilinear  # its rules are products with operands
-        self.core = core  # how many trailing axes of an operand and of the result it mixes; None: all, or those of `axis`
-        # Whether Python numbers stay such, and so do not promote.
-        self.weak = kind == "elementwise" and len(operands) > 1 if weak is None else weak
+    def __post_init__(self) -> None:
+        if len(self.rules) != len(self.operands):
+            raise TypeError(
+                f"{self.name} has the operands ({', '.join(self.operands)}) and {len(self.rules)} rules; each needs one"
+            )
+        self.symbol = self.symbol or self.name
+        if self.multilinear is None:
+            self.multilinear = self.kind == "linear"
+        if self.weak is None:
+            self.weak = self.kind == "elementwise" and len(self.operands) > 1
         self.pullbacks, self.pullbacks_in_single = bound(self)
-        self.run: Callable[..., Any] = runner(self)
-        self._keepers: dict[int, tuple[tuple[bool, ...], Keeper]] = {}
+        self.run = runner(self)
 
     def kept(self, wants: tuple[bool, ...]) -> tuple[bool, ...]:
         """Which of (out, \\*operands) are kept when the operands of which `wants` is true require grad."""
@@ -153,7 +120,7 @@ class Op:
 
     def keeper(self, wanted: int) -> tuple[tuple[bool, ...], Keeper]:
         """`kept`, and its `picker`. In `wanted` a bit is set for each operand that requires grad, and one behind the last."""
-        found = self._keepers.get(wanted)
+        found = self.keepers.get(wanted)
         if found is None:
             wants = tuple([bool(wanted >> i & 1) for i in range(wanted.bit_length() - 1)])
             for operand, rule, want in zip(self.operands, self.rules, wants, strict=False):
@@ -162,7 +129,7 @@ class Op:
                         f"{self.name} has no derivative by {operand}, which requires grad here; give it {operand}.detach()"
                     )
             mask = self.kept(wants)
-            found = self._keepers[wanted] = mask, picker(mask)
+            found = self.keepers[wanted] = mask, picker(mask)
         return found
 
     def rules_for(self, node: Node) -> Any:
@@ -231,31 +198,21 @@ def elementwise(
     ufunc: Callable[..., Any],
     *partials: Rule | int | None,
     doc: str,
-    domain: Domain,
-    name: str | None = None,
-    analytic: bool = True,
-    symbol: str | None = None,
-    singular: bool = False,
-    selects: bool = False,
-    nan_wins: bool = False,
-    multilinear: bool = False,
+    name: str = "",
     operator: str = "",
     method: bool | str = False,
     associative: bool = False,
     also: tuple[np.ufunc, ...] = (),
+    **rest: Any,
 ) -> Elementwise:
-    """Make an elementwise op of one or two operands; returns its public function.
+    """Make an elementwise op of one or two operands, from its partial derivatives; returns its public function.
 
-    `partials` are the partial derivatives; `singular` if they, or theirs, may be infinite where the function is not.
-    The last four say by which names it is called (see `Entry`): `method` is True for the op's own name, and `also` are further
-    ufuncs than `ufunc`.
+    `operator`, `method` (True for the op's own name), `associative` and `also` (further ufuncs) say by which names it is
+    called; see `Entry`. The `rest` is for `Op`.
     """
-    names = ("x", "y")[: len(partials)]
-    op = Op(
-        name or ufunc.__name__, "elementwise", ufunc, partials, operands=names, domain=domain, analytic=analytic,
-        symbol=symbol or operator, singular=singular, selects=selects,
-        nan_wins=nan_wins, multilinear=multilinear,
-    )  # fmt: skip
+    name = name or ufunc.__name__
+    symbol = rest.pop("symbol", operator)
+    op = Op(name, "elementwise", ufunc, partials, operands=("x", "y")[: len(partials)], symbol=symbol, **rest)
     function: Any = op.run
     function.__name__ = function.__qualname__ = op.name
     function.__doc__ = describe(op, doc)
@@ -289,7 +246,7 @@ def from_signature(name: str, kind: str, forward: Callable[..., Any], rules: Seq
     operands = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
     options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    return Op(name, kind, forward, rules, operands=operands, options=options, variadic=variadic, **rest)
+    return Op(name, kind, forward, tuple(rules), operands=operands, options=options, variadic=variadic, **rest)
 
 
 def describe(op: Op, doc: str) -> str:
