@@ -144,7 +144,7 @@ def norm_of_matrices(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) ->
 
 
 def cofactors(x: Any) -> Any:
-    """What each element of the matrices is multiplied by in their determinants: those of what its row and column leave."""
+    """Return the factor of each element in the determinant: the signed determinant of the rows and columns that it leaves."""
     n = x.shape[-1]
     others = np.array([[k for k in range(n) if k != i] for i in range(n)], np.intp).reshape(n, max(n - 1, 0))
     minors = x[..., others[:, None, :, None], others[None, :, None, :]]
@@ -353,7 +353,7 @@ class QRResult(NamedTuple):
 
 @public(np.linalg.qr)
 def qr(x: Operand, mode: Literal["reduced", "complete", "r"] = "reduced") -> Any:
-    """Q with orthonormal columns and upper triangular R for which x = Q @ R. As ``np.linalg.qr``.
+    """Factor x = Q @ R, with orthonormal columns in Q and an upper triangular R. As ``np.linalg.qr``.
 
     Of an (m, n) matrix, k = min(m, n), Q is (m, k) and R (k, n). With ``mode="r"`` the result is R alone. With
     ``mode="complete"`` Q is (m, m), the same where m <= n.

@@ -63,7 +63,7 @@ Pullback = Callable[..., Any]  # of g, node, saved, i, and what is asked of g
 
 
 class Domain(NamedTuple):
-    """Where an op may be tested: its operands lie between `low` and `high`, away from its kinks."""
+    """The numbers with which an op may be tested: between `low` and `high`, away from its kinks."""
 
     low: float = -np.inf
     high: float = np.inf
