@@ -1,4 +1,4 @@
-"""For a method or attribute that PyTorch's or NumPy's arrays have and a Tensor lacks: what to write here."""
+"""Hints for methods and attributes that PyTorch's or NumPy's arrays have and a Tensor lacks: what to write instead."""
 
 from __future__ import annotations
 
@@ -74,8 +74,9 @@ WRITING = (
 
 
 class Missing:
-    """In the place of a method that a class does not have: an AttributeError that says what to write. (A ``__getattr__`` would
-    do it too, and would make every attribute slower: a multiplication by a tenth.)"""
+    """Raises an AttributeError that says what to write, in place of a method that a class does not have.
+
+    A ``__getattr__`` would make every attribute slower: a multiplication by a tenth."""
 
     def __init__(self, name: str, advice: str) -> None:
         self.name = name

@@ -1,6 +1,7 @@
-"""What is hung on Tensor: operators, methods, and the two protocols by which NumPy calls the functions of the table.
+"""Operators and methods of a Tensor, and the two protocols by which NumPy calls the functions of the table.
 
-The functions themselves become methods, with nothing around them: that saves a Python call (60 ns) in every operator.
+They are set on the class here, and so `tensor` needs no import of the table. The functions themselves become methods, with
+nothing around them: that saves a Python call (60 ns) in every operator.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from .shape import (
 
 @public(np.swapaxes, method=True)
 def swapaxes(x: Operand, axis1: int, axis2: int) -> Operand:
-    """Two axes exchanged. As ``np.swapaxes``.
+    """Exchange two axes. As ``np.swapaxes``.
 
     >>> import numpy as np, minigrad
     >>> minigrad.swapaxes(minigrad.tensor(np.zeros((2, 3, 4))), 0, -1).shape
@@ -43,7 +43,7 @@ def swapaxes(x: Operand, axis1: int, axis2: int) -> Operand:
 
 @public(np.squeeze, method=True)
 def squeeze(x: Operand, axis: int | tuple[int, ...] | None = None) -> Operand:
-    """Without the axes of length 1, or without those named. As ``np.squeeze``.
+    """Remove the axes of length 1, or those named. As ``np.squeeze``.
 
     >>> import numpy as np, minigrad
     >>> minigrad.squeeze(minigrad.tensor(np.zeros((1, 3, 1))), axis=0).shape
@@ -54,7 +54,7 @@ def squeeze(x: Operand, axis: int | tuple[int, ...] | None = None) -> Operand:
 
 @public(np.expand_dims)
 def expand_dims(x: Operand, axis: int | tuple[int, ...]) -> Operand:
-    """With new axes of length 1 at these places of the result. As ``np.expand_dims``.
+    """Add axes of length 1 at these places of the result. As ``np.expand_dims``.
 
     >>> import minigrad
     >>> minigrad.expand_dims(minigrad.tensor([1.0, 2.0]), 0).shape
@@ -65,7 +65,7 @@ def expand_dims(x: Operand, axis: int | tuple[int, ...]) -> Operand:
 
 @public(np.full_like)
 def full_like(x: Operand, fill_value: Operand, dtype: Any = None, *, shape: Shape | None = None) -> Operand:
-    """`fill_value`, broadcast to the shape and in the dtype of x, or those given. As ``np.full_like``.
+    """Broadcast `fill_value` to the shape and dtype of x, or to those given. As ``np.full_like``.
 
     The gradient flows to `fill_value`; of x only shape and dtype count. A plain array unless `fill_value` is a Tensor.
 
@@ -83,7 +83,7 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None, *, shape: Shap
 
 @public(np.split)
 def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Operand]:
-    """Cut along `axis` into that many equal parts, or at the given places. As ``np.split``.
+    """Cut x along `axis` into that many equal parts, or at the given places. As ``np.split``.
 
     >>> import minigrad
     >>> minigrad.split(minigrad.tensor([1.0, 2.0, 3.0, 4.0]), 2)
@@ -101,7 +101,7 @@ def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -
 
 @functools.lru_cache(maxsize=1024)
 def equal_parts(axis: int, length: int, number: int) -> tuple[tuple[slice, ...], ...]:
-    """The indices of equal parts along an axis; the same objects each time, which is how `leaves_out` meets them again."""
+    """Return the indices of equal parts along an axis, the same objects each time, by which `leaves_out` recognises them."""
     step = length // number
     return tuple([along(axis, slice(step * i, step * (i + 1))) for i in range(number)])
 
@@ -112,7 +112,7 @@ def along(axis: int, part: slice) -> tuple[slice, ...]:
 
 @public(np.take, method=True)
 def take(x: Operand, indices: Any, axis: int | None = None, **others: Any) -> Operand:
-    """The elements at these indices along `axis`, or of the flattened array. As ``np.take``.
+    """Take the elements at these indices along `axis`, or of the flattened array. As ``np.take``.
 
     >>> import numpy as np, minigrad
     >>> minigrad.take(minigrad.tensor(np.arange(6.0).reshape(2, 3)), [2, 0], axis=1)
@@ -132,7 +132,7 @@ def take(x: Operand, indices: Any, axis: int | None = None, **others: Any) -> Op
 
 @public(np.moveaxis)
 def moveaxis(x: Operand, source: int | Sequence[int], destination: int | Sequence[int]) -> Operand:
-    """Some axes moved to other places, the rest left in their order. As ``np.moveaxis``.
+    """Move some axes to other places, and leave the rest in their order. As ``np.moveaxis``.
 
     >>> import numpy as np, minigrad
     >>> minigrad.moveaxis(minigrad.tensor(np.zeros((2, 3, 4))), 0, -1).shape
@@ -150,7 +150,7 @@ def moveaxis(x: Operand, source: int | Sequence[int], destination: int | Sequenc
 
 @public(np.rollaxis)
 def rollaxis(x: Operand, axis: int, start: int = 0) -> Operand:
-    """One axis moved to stand before the axis that is now at `start`. As ``np.rollaxis``.
+    """Move one axis before the axis that is now at `start`. As ``np.rollaxis``.
 
     >>> import numpy as np, minigrad
     >>> minigrad.rollaxis(minigrad.tensor(np.zeros((2, 3, 4))), 2).shape
@@ -164,7 +164,7 @@ def rollaxis(x: Operand, axis: int, start: int = 0) -> Operand:
 
 @public(np.linalg.matrix_transpose, np.matrix_transpose, attribute="mT")
 def matrix_transpose(x: Operand) -> Operand:
-    """The last two axes exchanged: every matrix of a stack transposed. As ``np.matrix_transpose``.
+    """Transpose every matrix of a stack: exchange the last two axes. As ``np.matrix_transpose``.
 
     Raises ValueError if x has fewer than two axes.
 
@@ -179,7 +179,7 @@ def matrix_transpose(x: Operand) -> Operand:
 
 @public(np.ravel, method=True)
 def ravel(x: Operand, order: str = "C") -> Operand:
-    """The elements as a vector, the last axis running fastest. As ``np.ravel``.
+    """Return the elements as a vector, the last axis running fastest. As ``np.ravel``.
 
     Raises ValueError for an `order` other than "C".
 
@@ -188,7 +188,7 @@ def ravel(x: Operand, order: str = "C") -> Operand:
     tensor([1., 2., 3., 4.])
     """
     if order != "C":
-        raise ValueError(f"ravel knows the order 'C' only, not {order!r}; for 'F' take the transpose first")
+        raise ValueError(f"ravel supports only order='C', not {order!r}; for 'F' take the transpose first")
     return reshape(x, -1)
 
 
@@ -198,7 +198,7 @@ def each(f: Callable[[Any], Any], arrays: tuple[Any, ...]) -> Any:
 
 @public(np.atleast_1d)
 def atleast_1d(*arrays: Any) -> Any:
-    """A number as an array of one element; others as they are. Of several, a tuple. As ``np.atleast_1d``.
+    """Make a number an array of one element, and leave others as they are. Several give a tuple. As ``np.atleast_1d``.
 
     >>> import minigrad
     >>> minigrad.atleast_1d(minigrad.tensor(3.0))
@@ -209,7 +209,7 @@ def atleast_1d(*arrays: Any) -> Any:
 
 @public(np.atleast_2d)
 def atleast_2d(*arrays: Any) -> Any:
-    """A vector as a matrix of one row; matrices and more as they are. Of several, a tuple. As ``np.atleast_2d``.
+    """Make a vector a matrix of one row, and leave matrices as they are. Several give a tuple. As ``np.atleast_2d``.
 
     >>> import minigrad
     >>> minigrad.atleast_2d(minigrad.tensor([3.0, 4.0])).shape
@@ -220,7 +220,7 @@ def atleast_2d(*arrays: Any) -> Any:
 
 @public(np.atleast_3d)
 def atleast_3d(*arrays: Any) -> Any:
-    """With at least three axes: (n,) becomes (1, n, 1), and (m, n) becomes (m, n, 1). As ``np.atleast_3d``.
+    """Give x at least three axes: (n,) becomes (1, n, 1), and (m, n) becomes (m, n, 1). As ``np.atleast_3d``.
 
     >>> import minigrad
     >>> minigrad.atleast_3d(minigrad.tensor([3.0, 4.0])).shape
@@ -231,7 +231,7 @@ def atleast_3d(*arrays: Any) -> Any:
 
 @public(np.vstack)
 def vstack(arrays: Sequence[Operand]) -> Operand:
-    """Arrays on top of each other, vectors as rows. As ``np.vstack``.
+    """Join arrays on top of each other, vectors as rows. As ``np.vstack``.
 
     >>> import minigrad
     >>> minigrad.vstack([minigrad.tensor([1.0, 2.0]), [3.0, 4.0]])
@@ -243,7 +243,7 @@ def vstack(arrays: Sequence[Operand]) -> Operand:
 
 @public(np.hstack)
 def hstack(arrays: Sequence[Operand]) -> Operand:
-    """Arrays side by side: along the second axis, vectors along their only one. As ``np.hstack``.
+    """Join arrays side by side: along the second axis, vectors along their only one. As ``np.hstack``.
 
     >>> import minigrad
     >>> minigrad.hstack([minigrad.tensor([1.0, 2.0]), 3.0])
@@ -255,7 +255,7 @@ def hstack(arrays: Sequence[Operand]) -> Operand:
 
 @public(np.dstack)
 def dstack(arrays: Sequence[Operand]) -> Operand:
-    """Arrays behind each other, along the third axis. As ``np.dstack``.
+    """Join arrays behind each other, along the third axis. As ``np.dstack``.
 
     >>> import minigrad
     >>> minigrad.dstack([minigrad.tensor([1.0, 2.0]), [3.0, 4.0]]).shape
@@ -266,7 +266,7 @@ def dstack(arrays: Sequence[Operand]) -> Operand:
 
 @public(np.column_stack)
 def column_stack(arrays: Sequence[Operand]) -> Operand:
-    """Vectors as the columns of a matrix, and matrices side by side. As ``np.column_stack``.
+    """Join vectors as the columns of a matrix, and matrices side by side. As ``np.column_stack``.
 
     >>> import minigrad
     >>> minigrad.column_stack([minigrad.tensor([1.0, 2.0]), [3.0, 4.0]])
@@ -278,7 +278,7 @@ def column_stack(arrays: Sequence[Operand]) -> Operand:
 
 @public(np.append)
 def append(x: Operand, values: Operand, axis: int | None = None) -> Operand:
-    """x with `values` after it along `axis`, both flattened if it is None. As ``np.append``.
+    """Append `values` to x along `axis`. Both are flattened if it is None. As ``np.append``.
 
     >>> import minigrad
     >>> minigrad.append(minigrad.tensor([1.0, 2.0]), 3.0)
@@ -289,7 +289,7 @@ def append(x: Operand, values: Operand, axis: int | None = None) -> Operand:
 
 @public(np.tile)
 def tile(x: Operand, reps: Shape) -> Operand:
-    """x laid side by side, `reps` times along each axis. As ``np.tile``.
+    """Repeat x as a whole, `reps` times along each axis. As ``np.tile``.
 
     >>> import minigrad
     >>> minigrad.tile(minigrad.tensor([1.0, 2.0]), (2, 2))
@@ -306,7 +306,7 @@ def tile(x: Operand, reps: Shape) -> Operand:
 
 @public(np.repeat, method=True)
 def repeat(x: Operand, repeats: Any, axis: int | None = None) -> Operand:
-    """Each element along `axis` (of the flattened array if None) `repeats` times: one number, or one each. As ``np.repeat``.
+    """Repeat each element along `axis`, or of the flattened array: `repeats` is one number, or one each. As ``np.repeat``.
 
     >>> import minigrad
     >>> minigrad.repeat(minigrad.tensor([1.0, 2.0]), [1, 2])
@@ -321,7 +321,7 @@ def repeat(x: Operand, repeats: Any, axis: int | None = None) -> Operand:
 
 @public(np.flip)
 def flip(x: Operand, axis: int | tuple[int, ...] | None = None) -> Operand:
-    """The elements in reverse order along `axis`, along all axes if None. As ``np.flip``.
+    """Reverse the elements along `axis`, along all axes if None. As ``np.flip``.
 
     >>> import minigrad
     >>> minigrad.flip(minigrad.tensor([1.0, 2.0, 3.0]))
@@ -334,7 +334,7 @@ def flip(x: Operand, axis: int | tuple[int, ...] | None = None) -> Operand:
 
 @public(np.flipud)
 def flipud(x: Operand) -> Operand:
-    """The first axis reversed: upside down. As ``np.flipud``.
+    """Reverse the first axis: upside down. As ``np.flipud``.
 
     >>> import minigrad
     >>> minigrad.flipud(minigrad.tensor([[1.0], [2.0]])).tolist()
@@ -345,7 +345,7 @@ def flipud(x: Operand) -> Operand:
 
 @public(np.fliplr)
 def fliplr(x: Operand) -> Operand:
-    """The second axis reversed: left to right. As ``np.fliplr``.
+    """Reverse the second axis: left to right. As ``np.fliplr``.
 
     >>> import minigrad
     >>> minigrad.fliplr(minigrad.tensor([[1.0, 2.0]]))
@@ -356,7 +356,7 @@ def fliplr(x: Operand) -> Operand:
 
 @public(np.roll)
 def roll(x: Operand, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Operand:
-    """The elements moved on by `shift` places along `axis`, those at the end coming in at the start. As ``np.roll``.
+    """Move the elements on by `shift` places along `axis`; those at the end come in at the start. As ``np.roll``.
 
     Without an axis the flattened array is rolled. Of several axes each has its own shift, or all the same.
 
@@ -377,7 +377,7 @@ def roll(x: Operand, shift: int | tuple[int, ...], axis: int | tuple[int, ...] |
 
 @public(np.rot90)
 def rot90(x: Operand, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Operand:
-    """Turned by 90 degrees `k` times, from the first of `axes` towards the second. As ``np.rot90``.
+    """Turn by 90 degrees `k` times, from the first of `axes` towards the second. As ``np.rot90``.
 
     >>> import minigrad
     >>> minigrad.rot90(minigrad.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -402,7 +402,7 @@ def pad(
     reflect_type: str = "even",
     **others: Any,
 ) -> Operand:
-    """x with a margin on either side of each axis. As ``np.pad``.
+    """Add a margin on either side of each axis. As ``np.pad``.
 
     `pad_width` is one number, a pair (before, after), one pair for each axis, or a dict of axes. Modes are "constant"
     (of `constant_values`, given in the same ways), "edge", "reflect", "symmetric" and "wrap".
@@ -416,9 +416,9 @@ def pad(
     """
     modes = ("constant", "edge", "reflect", "symmetric", "wrap")
     if mode not in modes:
-        raise ValueError(f"pad knows the modes {', '.join(modes)}, not {mode!r}")
+        raise ValueError(f"pad supports the modes {', '.join(modes)}, not {mode!r}")
     if reflect_type != "even":
-        raise ValueError(f"pad knows the reflect_type 'even' only, not {reflect_type!r}")
+        raise ValueError(f"pad supports only reflect_type='even', not {reflect_type!r}")
     if others:
         only_defaults(np.pad, others)
     x = as_array(x)
@@ -493,7 +493,7 @@ def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: An
 
 
 def below(x: Any, k: int) -> Any:
-    """Where the matrices x are on or below the diagonal `k`."""
+    """Return a mask of the elements on or below the diagonal `k` of the matrices x."""
     rows, columns = x.shape[-2:] if x.ndim > 1 else 2 * x.shape
     return np.tri(rows, columns, k, bool)
 
@@ -551,7 +551,7 @@ def take_along_axis(x: Operand, indices: Any, axis: int | None = -1) -> Operand:
 
 @public(np.sort)
 def sort(x: Operand, axis: int | None = -1, kind: Any = None, *, stable: bool | None = None) -> Operand:
-    """Sorted along `axis`, the flattened array if it is None. As ``np.sort``. Each gradient goes where its element was.
+    """Sort along `axis`, or the flattened array if it is None. As ``np.sort``. Each gradient goes where its element was.
 
     >>> import minigrad
     >>> minigrad.sort(minigrad.tensor([3.0, 1.0, 2.0]))
@@ -564,7 +564,7 @@ def sort(x: Operand, axis: int | None = -1, kind: Any = None, *, stable: bool | 
 
 @public(np.partition)
 def partition(x: Operand, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Operand:
-    """The element at `kth` as if sorted along `axis`, none larger before it, none smaller after. As ``np.partition``.
+    """Put the element at `kth` where sorting would: none larger before it, none smaller after. As ``np.partition``.
 
     >>> import minigrad
     >>> minigrad.partition(minigrad.tensor([3.0, 1.0, 2.0]), 1)[1].item()
@@ -577,7 +577,7 @@ def partition(x: Operand, kth: Any, axis: int | None = -1, kind: Any = "introsel
 
 @public(np.array_split)
 def array_split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Operand]:
-    """Cut along `axis` as by `split`, but the parts need not be equal: the first may be longer by 1. As ``np.array_split``.
+    """Cut x along `axis` as `split` does, but the first parts may be longer by 1. As ``np.array_split``.
 
     >>> import minigrad
     >>> minigrad.array_split(minigrad.tensor([1.0, 2.0, 3.0]), 2)
@@ -594,7 +594,7 @@ def array_split(x: Operand, indices_or_sections: int | Sequence[int], axis: int 
 
 @public(np.hsplit)
 def hsplit(x: Operand, indices_or_sections: int | Sequence[int]) -> list[Operand]:
-    """Cut along the second axis, a vector along its only one. As ``np.hsplit``.
+    """Cut x along the second axis, a vector along its only one. As ``np.hsplit``.
 
     >>> import minigrad
     >>> minigrad.hsplit(minigrad.tensor([[1.0, 2.0]]), 2)
@@ -608,7 +608,7 @@ def hsplit(x: Operand, indices_or_sections: int | Sequence[int]) -> list[Operand
 
 @public(np.vsplit)
 def vsplit(x: Operand, indices_or_sections: int | Sequence[int]) -> list[Operand]:
-    """Cut along the first axis, of an array of two or more. As ``np.vsplit``.
+    """Cut x, of two axes or more, along the first. As ``np.vsplit``.
 
     >>> import minigrad
     >>> minigrad.vsplit(minigrad.tensor([[1.0], [2.0]]), 2)
@@ -622,7 +622,7 @@ def vsplit(x: Operand, indices_or_sections: int | Sequence[int]) -> list[Operand
 
 @public(np.dsplit)
 def dsplit(x: Operand, indices_or_sections: int | Sequence[int]) -> list[Operand]:
-    """Cut along the third axis, of an array of three or more. As ``np.dsplit``.
+    """Cut x, of three axes or more, along the third. As ``np.dsplit``.
 
     >>> import minigrad
     >>> minigrad.dsplit(minigrad.tensor([[[1.0, 2.0]]]), 2)
@@ -651,7 +651,7 @@ def unstack(x: Operand, *, axis: int = 0) -> tuple[Operand, ...]:
 
 @public(np.copy)
 def copy(x: Operand, order: str = "K") -> Operand:
-    """The same values in another tensor or array, through which the gradient flows back. As ``np.copy``.
+    """Return the same values in another tensor or array; the gradient flows back through it. As ``np.copy``.
 
     `order` is the layout in memory of an array; a tensor has none that matters.
 
@@ -664,7 +664,7 @@ def copy(x: Operand, order: str = "K") -> Operand:
 
 @public(np.real, np.conjugate, np.real_if_close)
 def real(x: Operand) -> Operand:
-    """x itself, for all numbers here are real. As ``np.real``, ``np.conj`` and ``np.real_if_close``.
+    """Return x itself, because all numbers here are real. As ``np.real``, ``np.conj`` and ``np.real_if_close``.
 
     >>> import minigrad
     >>> minigrad.real(minigrad.tensor([1.0, 2.0]))
@@ -675,7 +675,7 @@ def real(x: Operand) -> Operand:
 
 @public(np.broadcast_arrays)
 def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
-    """All arrays in the shape that they broadcast to. As ``np.broadcast_arrays``.
+    """Broadcast all arrays against each other. As ``np.broadcast_arrays``.
 
     >>> import minigrad
     >>> minigrad.broadcast_arrays(minigrad.tensor([1.0, 2.0]), 3.0)[1]
@@ -687,7 +687,7 @@ def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
 
 @public(np.meshgrid)
 def meshgrid(*arrays: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
-    """Coordinates of a grid, from those along each of its axes. As ``np.meshgrid``.
+    """Return the coordinates of a grid, from those along each of its axes. As ``np.meshgrid``.
 
     The first two axes are exchanged, unless `indexing` is "ij". If `sparse`, each has one axis that is longer than 1.
     Raises ValueError for another `indexing`.
@@ -723,7 +723,7 @@ def kron(x: Operand, y: Operand) -> Operand:
 
 @public(np.select)
 def select(condlist: Sequence[Any], choicelist: Sequence[Operand], default: Operand = 0) -> Operand:
-    """At each place the first of the choices whose condition is true there, else `default`. As ``np.select``.
+    """Choose, for each element, the first choice whose condition is true, else `default`. As ``np.select``.
 
     Raises ValueError if there is not one choice for each condition, TypeError if a condition is not of booleans.
 
@@ -748,7 +748,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Operand], default: Oper
 
 @public(np.choose)
 def choose(x: Operand, choices: Sequence[Operand], *, mode: str = "raise") -> Operand:
-    """At each place the element of that one of `choices` whose number x has there. As ``np.choose``.
+    """Choose, for each element, from the array of `choices` whose number is in x. As ``np.choose``.
 
     Numbers out of range raise ValueError; with `mode` "wrap" they are counted round, with "clip" the nearest is taken.
 

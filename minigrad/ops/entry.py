@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Entry(NamedTuple):
-    """By which names a function can be called, besides its own."""
+    """The names by which a function can be called, besides its own."""
 
     numpy: tuple[Callable[..., Any], ...] = ()  # functions of NumPy that call it when they get a Tensor
     reduces: np.ufunc | None = None  # it is the `reduce` of this ufunc
@@ -80,5 +80,5 @@ def is_default(value: Any, default: Any) -> bool:
 
 
 def numpy_name(f: Callable[..., Any]) -> str:
-    """The name of NumPy's function as you write it: "np.linalg.inv"."""
+    """Return the name of a NumPy function as you write it: "np.linalg.inv"."""
     return "np." + f"{getattr(f, '__module__', None) or 'numpy'}.{f.__name__}".removeprefix("numpy.")

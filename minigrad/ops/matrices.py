@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .reduce import in_range, normalized, restored
 from .shape import as_array, reshape, transpose
 
 Axes = int | tuple[int, ...] | None
+T = TypeVar("T")  # Tensor or array
 SPECTRAL: dict[Any, Callable[..., Any]] = {2: np.max, -2: np.min, "nuc": np.sum}
 
 
@@ -144,7 +145,7 @@ def norm_of_matrices(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) ->
 
 
 def cofactors(x: Any) -> Any:
-    """What each element of the matrices is multiplied by in their determinants: those of what its row and column leave."""
+    """Return the factor of each element in the determinant: the signed determinant of the rows and columns that it leaves."""
     n = x.shape[-1]
     others = np.array([[k for k in range(n) if k != i] for i in range(n)], np.intp).reshape(n, max(n - 1, 0))
     minors = x[..., others[:, None, :, None], others[None, :, None, :]]
@@ -289,15 +290,15 @@ def det(x: Operand) -> Operand:
     return det_op.run(as_array(x))
 
 
-class SlogdetResult(NamedTuple):
+class SlogdetResult(NamedTuple, Generic[T]):
     """Sign and logarithm of the absolute value of a determinant."""
 
     sign: Any
-    logabsdet: Any
+    logabsdet: T
 
 
 @public(np.linalg.slogdet)
-def slogdet(x: Operand) -> SlogdetResult:
+def slogdet(x: Operand) -> SlogdetResult[Operand]:
     """The sign of the determinant, a plain array, and the logarithm of its absolute value. As ``np.linalg.slogdet``.
 
     Neither overflows where the determinant would. The logarithm of a singular matrix is -inf, and has no gradient:
@@ -353,7 +354,7 @@ class QRResult(NamedTuple):
 
 @public(np.linalg.qr)
 def qr(x: Operand, mode: Literal["reduced", "complete", "r"] = "reduced") -> Any:
-    """Q with orthonormal columns and upper triangular R for which x = Q @ R. As ``np.linalg.qr``.
+    """Factor x = Q @ R, with orthonormal columns in Q and an upper triangular R. As ``np.linalg.qr``.
 
     Of an (m, n) matrix, k = min(m, n), Q is (m, k) and R (k, n). With ``mode="r"`` the result is R alone. With
     ``mode="complete"`` Q is (m, m), the same where m <= n.
@@ -443,11 +444,11 @@ eigh_op = general("eigh", packed_eigh, eigh_vjp, domain=REAL, analytic=False, co
 svd_op = general("svd", packed_svd, svd_vjp, domain=REAL, analytic=False, core=(2, 2), singular=True)
 
 
-class EighResult(NamedTuple):
+class EighResult(NamedTuple, Generic[T]):
     """Eigenvalues, and eigenvectors in the columns of a matrix."""
 
-    eigenvalues: Any
-    eigenvectors: Any
+    eigenvalues: T
+    eigenvectors: T
 
 
 class SVDResult(NamedTuple):
@@ -459,7 +460,7 @@ class SVDResult(NamedTuple):
 
 
 @public(np.linalg.eigh)
-def eigh(x: Operand, UPLO: str = "L") -> EighResult:
+def eigh(x: Operand, UPLO: str = "L") -> EighResult[Operand]:
     """Eigenvalues w, in ascending order, and eigenvectors V of a symmetric x = V @ diag(w) @ V.T. As ``np.linalg.eigh``.
 
     NumPy reads one triangle of x only, that of `UPLO`. Here x counts with both, as 0.5 * (x + x.T), and the gradient is
@@ -583,7 +584,7 @@ def pinv(x: Operand, rcond: Any = None) -> Operand:
 
 
 @public(np.linalg.lstsq)
-def lstsq(a: Operand, b: Operand, rcond: Any = None) -> tuple[Any, Any, Any, Any]:
+def lstsq(a: Operand, b: Operand, rcond: Any = None) -> tuple[Operand, Any, Any, Operand]:
     """x for which the squares of b - a @ x have the least sum, and the shortest of several. As ``np.linalg.lstsq``.
 
     The result is x, that sum for each column of b (empty if a has not full rank, or no more rows than columns), the rank,

@@ -1,4 +1,4 @@
-"""What classification and sequence models need: the affine map, softmax and cross-entropy, from logits."""
+"""Ops of classification and sequence models: the affine map, softmax and cross-entropy, from logits."""
 
 from __future__ import annotations
 
@@ -206,12 +206,12 @@ def cross_entropy(
 
 
 def of_probabilities(targets: Any, shape: tuple[int, ...]) -> bool:
-    """Whether the targets of logits of this shape are class probabilities."""
+    """True if the targets of logits of this shape are class probabilities."""
     return bool(shape) and shape_of(targets) == shape and values(targets).dtype.kind == "f"
 
 
 def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any, label_smoothing: float = 0.0) -> tuple[Any, Any]:
-    """The loss of each target, and what each was multiplied by, None where all count once; the checks of `cross_entropy`."""
+    """Check the arguments of `cross_entropy`; return the loss of each target and its factor, None where all count once."""
     shape = shape_of(logits)
     classes = values(targets)
     probabilities = of_probabilities(classes, shape)
@@ -257,7 +257,7 @@ def check_targets(classes: Any, shape: tuple[int, ...], probabilities: bool) -> 
 
 
 def counted_targets(classes: Any, ignore_index: int, count: int) -> Any:
-    """A mask of the targets that count, None if all do. Raises ValueError for one that is no class."""
+    """Return a mask of the targets that count, None if all do. Raise ValueError for one that is no class."""
     if ignore_index < 0 and not outside(classes, count):
         return None
     counted = classes != ignore_index
@@ -288,7 +288,7 @@ def probability_losses(logits: Any, y: Any, weights: Any, smoothing: Any) -> Any
 
 
 def in_dtype(x: Any, dtype: Any) -> Any:
-    """An argument in this dtype; a Tensor only if it requires grad."""
+    """Return an argument in this dtype, as a Tensor only if it requires grad."""
     return (x if isinstance(x, Tensor) and x.requires_grad else known(values(x))).astype(dtype)
 
 
@@ -319,5 +319,5 @@ def scaled_mean(losses: Any, scale: Any) -> Any:
 
 
 def outside(classes: np.ndarray, count: int) -> bool:
-    """Whether one of these is less than 0 or not less than `count`."""
+    """True if one of these is less than 0 or not less than `count`."""
     return bool(classes.size) and decide(np.maximum.reduce(classes.view(np.uintp), axis=None) >= count)  # -1 is huge there

@@ -57,7 +57,7 @@ Keeper = Callable[[tuple[Any, ...]], tuple[Any, ...]]  # of (None, out, *operand
 
 
 class Domain(NamedTuple):
-    """Where an op may be tested: its operands lie between `low` and `high`, away from its kinks."""
+    """The numbers with which an op may be tested: between `low` and `high`, away from its kinks."""
 
     low: float = -np.inf
     high: float = np.inf

@@ -63,7 +63,7 @@ def matmul_by_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
 
 
 def stacked(arrays: list[Any]) -> Any:
-    """One below the other. The pieces come newest first; stacked oldest first, they lie as the forward pass went."""
+    """Stack arrays below each other. The pieces come newest first; stacked oldest first, they lie as the forward pass went."""
     tall = [x if x.ndim == 2 else rows(x) for x in reversed(arrays)]
     return tall[0] if len(tall) == 1 else np.concatenate(tall)
 
@@ -82,7 +82,7 @@ def right_gathered(shape: tuple[int, ...], pieces: list[Piece]) -> Any:
 
 
 def weight_gathered(node: Node) -> dict[int, Gather]:
-    """For a matrix that is multiplied by at most an eighth as many rows as it has columns: for more it does not pay."""
+    """Gather for a matrix that is multiplied by at most an eighth as many rows as it has columns: for more it does not pay."""
     left, right = node.operands
     x, y = left.shape, right.shape
     if len(y) == 2 and len(x) <= 2 and (x[0] if len(x) == 2 else 1) * 8 <= y[1]:
@@ -170,7 +170,7 @@ def einsum_vjp(g: Any, arrays: Sequence[Any], i: int, shapes: Sequence[Any], sub
 
 @cache
 def einsum_gathered(i: int, subscripts: str) -> Gather:
-    """What many uses send to operand i: one einsum of all cotangents and other operands stacked, summed over the uses too."""
+    """Gather the cotangents of operand i: one einsum of all cotangents and other operands stacked, summed over the uses."""
     inputs, output = subscripts.split("->")
     use = next(c for c in ascii_letters if c not in subscripts)
     labels = [label if k == i else use + label for k, label in enumerate(inputs.split(","))]
@@ -186,7 +186,7 @@ def einsum_gathered(i: int, subscripts: str) -> Gather:
 
 
 def outweighing_gathered(node: Node) -> dict[int, Gather]:
-    """Of the operand that is at least eight times as large as all others together, if there is one."""
+    """Gather for the operand that is at least eight times as large as all others together, if there is one."""
     sizes = [math.prod(operand.shape) for operand in node.operands]
     subscripts = node.options["subscripts"]
     return {i: einsum_gathered(i, subscripts) for i, size in enumerate(sizes) if 9 * size >= 8 * sum(sizes) > 8 * size}

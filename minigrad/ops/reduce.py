@@ -116,7 +116,7 @@ def extreme(op: Op, join: Callable[..., Any], x: Any, axis: Axis, keepdims: bool
 
 
 def counted(x: Any, axis: tuple[int, ...], keepdims: bool, where: Any) -> Any:
-    """How many elements `where` is true for, in the dtype of x."""
+    """Count the elements for which `where` is true, in the dtype of x."""
     return np.sum(mask_of(where, x.shape), axis=axis, keepdims=keepdims).astype(x.dtype)
 
 
@@ -166,7 +166,7 @@ def in_dtype(x: Any, dtype: Any) -> Any:
 
 
 def product_before(x: Any) -> Any:
-    """Of all elements before each one, along the last axis. Nothing is divided by: it is exact where some are 0."""
+    """Multiply all elements before each one, along the last axis. Nothing is divided by: it is exact where some are 0."""
     ones = np.ones((*x.shape[:-1], 1), x.dtype)
     return np.cumprod(np.concatenate([ones, x], -1)[..., :-1], -1)
 

@@ -1,4 +1,4 @@
-"""Ops that move elements and compute nothing: each one's transpose moves the cotangents back."""
+"""Ops that move elements and compute nothing. The transpose of each moves the cotangents back."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ scatter_op = linear("scatter", scattered, lambda g, i, indices: g[indices[i]])
 
 @public(np.reshape)
 def reshape(x: Operand, shape: Shape, **others: Any) -> Operand:
-    """The same elements, in the same order, in another shape; one length may be -1. As ``np.reshape``.
+    """Give the elements, in the same order, another shape; one length may be -1. As ``np.reshape``.
 
     >>> import minigrad
     >>> minigrad.reshape(minigrad.tensor([1.0, 2.0, 3.0, 4.0]), (2, -1)).shape
@@ -96,7 +96,7 @@ def reshape(x: Operand, shape: Shape, **others: Any) -> Operand:
 
 @public(np.transpose, attribute="T")
 def transpose(x: Operand, axes: Sequence[int] | None = None) -> Operand:
-    """The axes in another order, reversed by default. As ``np.transpose``.
+    """Put the axes in another order, by default the reverse. As ``np.transpose``.
 
     >>> import numpy as np, minigrad
     >>> minigrad.transpose(minigrad.tensor(np.zeros((2, 3, 4))), (1, 0, 2)).shape
@@ -109,7 +109,7 @@ def transpose(x: Operand, axes: Sequence[int] | None = None) -> Operand:
 
 @public(np.broadcast_to)
 def broadcast_to(x: Operand, shape: Shape) -> Operand:
-    """Repeated along axes of length 1 and along new leading axes, to this shape. As ``np.broadcast_to``.
+    """Repeat x along axes of length 1 and along new leading axes, to this shape. As ``np.broadcast_to``.
 
     >>> import minigrad
     >>> x = minigrad.tensor([1.0, 2.0], requires_grad=True)
@@ -122,7 +122,7 @@ def broadcast_to(x: Operand, shape: Shape) -> Operand:
 
 @public(np.concatenate)
 def concatenate(arrays: Sequence[Operand], axis: int | None = 0) -> Operand:
-    """Arrays joined along an axis they have; flattened first if `axis` is None. As ``np.concatenate``.
+    """Join arrays along an axis they have; flattened first if `axis` is None. As ``np.concatenate``.
 
     >>> import minigrad
     >>> minigrad.concatenate([minigrad.tensor([1.0]), [2.0, 3.0]])
@@ -138,7 +138,7 @@ def concatenate(arrays: Sequence[Operand], axis: int | None = 0) -> Operand:
 
 @public(np.stack)
 def stack(arrays: Sequence[Operand], axis: int = 0) -> Operand:
-    """Arrays of one shape joined along a new axis. As ``np.stack``.
+    """Join arrays of one shape along a new axis. As ``np.stack``.
 
     >>> import minigrad
     >>> minigrad.stack([minigrad.tensor([1.0, 2.0]), minigrad.tensor([3.0, 4.0])], axis=1)
@@ -153,7 +153,7 @@ def stack(arrays: Sequence[Operand], axis: int = 0) -> Operand:
 
 @public(operator="getitem")
 def getitem(x: Operand, index: Any) -> Operand:
-    """``x[index]``, for slices, integers, ``...``, None, and arrays of integers or booleans, as NumPy indexes.
+    """Index x as NumPy does: ``x[index]`` with slices, integers, ``...``, None, arrays of integers or booleans.
 
     Its cost is that of the slice, also in the backward pass: the cotangents of all slices of one array are added
     into one buffer.
@@ -175,7 +175,7 @@ def getitem(x: Operand, index: Any) -> Operand:
 
 
 def own_index(i: Any) -> Any:
-    """Index arrays are copied: what the backward pass will use must not change."""
+    """Copy index arrays: what the backward pass will use must not change."""
     if (isinstance(i, int | slice) and not isinstance(i, Standin)) or i is None or i is Ellipsis:
         return i
     given = plain(i)
@@ -190,12 +190,12 @@ def own_index(i: Any) -> Any:
 
 
 def plain_array(x: Any) -> Any:
-    """Anything but a tensor that requires grad as an array: indices, conditions."""
+    """Return anything but a tensor that requires grad as an array: indices, conditions."""
     return plain(x) if isinstance(plain(x), Standin) else array_of(x)
 
 
 def as_array(x: Any) -> Any:
-    """A Tensor as it is, anything else as an array."""
+    """Return a Tensor as it is, and anything else as an array."""
     return x if isinstance(x, Tensor) else values(x)
 
 

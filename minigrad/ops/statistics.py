@@ -36,7 +36,7 @@ from .shape import as_array, concatenate, reshape, transpose
 
 
 def present(x: Any, where: Any) -> Any:
-    """Where x is not NaN, and `where` is true."""
+    """Return a mask of the elements that are not NaN, and for which `where` is true."""
     return ~np.isnan(plain(x)) & mask_of(where, x.shape)
 
 
@@ -258,7 +258,7 @@ def hundredths(q: Any) -> Any:
 
 
 def is_number(q: Any) -> bool:
-    """Of Python, which promotes nothing."""
+    """True for a Python number, which promotes nothing."""
     return not hasattr(q, "dtype") and not isinstance(q, list | tuple)
 
 

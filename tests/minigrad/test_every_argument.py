@@ -101,14 +101,12 @@ UNHEARD = {("np.linalg.norm", "ord"), ("np.linalg.vector_norm", "ord")}
 DEEPER = {"np.dsplit"}  # which takes three axes, and the numbers that are put have two at most
 # What a method is for: the values, outside of the graph.
 EXITS = {"item", "tolist", "numpy", "detach"}
-METHODS = words("""abs all any argmax argmin argpartition argsort astype clip copy cos cumprod cumsum diagonal dot exp flatten
-log log_softmax logsumexp max mean min nonzero prod ravel relu repeat reshape round searchsorted sigmoid sin softmax sqrt square
-squeeze std sum swapaxes take tanh trace transpose var __abs__ __add__ __contains__ __divmod__ __eq__ __floordiv__ __ge__
-__getitem__ __gt__ __iadd__ __imatmul__ __imod__ __imul__ __ipow__ __isub__ __iter__ __itruediv__ __le__ __lt__ __matmul__
-__mod__ __mul__ __ne__ __neg__ __pos__ __pow__ __radd__ __rdivmod__ __rfloordiv__ __rmatmul__ __rmod__ __rmul__ __round__
-__rpow__ __rsub__ __rtruediv__ __sub__ __truediv__""")
 NO_ARGUMENTS = words("""__array__ __array_function__ __array_ufunc__ __bool__ __dir__ __float__ __format__ __index__ __init__
 __int__ __len__ __reduce__ __repr__ __setitem__ backward register_hook""")  # tried below, or no functions of tensors
+METHODS = sorted(
+    {name for name, f in vars(Tensor).items() if inspect.isfunction(f) and (name[0] != "_" or name[:2] == "__")}
+    - {*EXITS, *NO_ARGUMENTS}
+)
 
 
 def method(name: str) -> Callable[..., Any]:
@@ -229,11 +227,6 @@ def test_every_argument_gets_its_gradient_or_is_refused(name: str) -> None:
                         outcomes.add(found if isinstance(found, str | None) else "error")
     if (f in FUNCTIONS or f in UFUNCS) and name not in DEEPER:
         assert "gradient" in outcomes
-
-
-def test_every_method_is_tried() -> None:
-    found = {name for name, f in vars(Tensor).items() if inspect.isfunction(f) and (name[0] != "_" or name[:2] == "__")}
-    assert found == {*METHODS, *NO_ARGUMENTS, *EXITS}
 
 
 # -- what takes functions, and other ways in and out ------------------------------------------------------------

@@ -23,6 +23,8 @@ def functions(t: mg.Tensor, x: NDArray[Any]) -> None:
     assert_type(mg.clip(x, 0, 1), NDArray[Any])
     assert_type(mg.linear(t, np.eye(2)), mg.Tensor)
     assert_type(mg.linalg.solve(np.eye(2), t), mg.Tensor)
+    assert_type(mg.linalg.eigh(t).eigenvectors, mg.Tensor)
+    assert_type(mg.linalg.slogdet(np.eye(2)).logabsdet, NDArray[Any])
 
 
 def functions_of_sequences(t: mg.Tensor, x: NDArray[Any]) -> None:
