@@ -277,6 +277,10 @@ class Folded:
     home: dict[Node, tuple[Loop, int, int]]
     growing: list[Growing] = field(default_factory=list)
 
+    def adds(self) -> set[Node]:
+        """The ops that add to a sum over iterations, such as a loss, in every iteration."""
+        return {step[i] for loop in self.loops for i in loop.adds() for step in loop.iterations if i in step}
+
     def __repr__(self) -> str:
         ops = sum(node.op is not None for node in self.outside)
         return f"<Folded: {counted(len(self.loops), 'loop')}, {counted(len(self.maps), 'map')}, {counted(ops, 'op')} outside>"

@@ -59,9 +59,7 @@ class Reading(Run):
             self.names |= {node: name for node in (t._node, t._leaf) if node in self.graph.index and node not in self.names}
         self.names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in self.timeline.elements.items() if leaf not in self.names}
         self.body_names = {(home[node][0], home[node][2]): name for node, name in reversed(self.names.items()) if node in home}
-        self.sums = {
-            step[i] for loop in self.timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step
-        }
+        self.sums = self.timeline.folded.adds()
         # Outside of the steps, and on a way to one: such as a stack of all states, for the next layer.
         self.between: set[Node] = set()
         for node in reversed(self.graph.nodes):

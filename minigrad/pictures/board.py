@@ -271,6 +271,15 @@ def shortened(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
 
 
+def stem(name: str) -> str:
+    """A name without its step.
+
+    >>> stem("h[3]"), stem("loss")
+    ('h', 'loss')
+    """
+    return name.rpartition("[")[0] or name
+
+
 def changed(index: str) -> str:
     """An index without the axes that it leaves whole.
 

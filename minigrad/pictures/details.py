@@ -1,4 +1,4 @@
-"""What `minigrad.draw` writes at the nodes: values, gradients, rules, the order of the sweep, names; and a way to highlight."""
+"""Labels that `minigrad.draw` writes at the nodes: names, values, gradients, rules, order of the sweep; a path to highlight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..explaining import rule_text
 from ..graph import Leaf, Node, ancestors, leading_to, reverse
 from ..graph_view import Graph
 from ..tensor import Tensor
-from .board import Marks, default_role
+from .board import Marks, default_role, stem
 from .timeline import Timeline
 
 __all__ = ["marks_for"]
@@ -40,66 +40,82 @@ def marks_for(
     highlight: tuple[Tensor, Tensor] | None,
     timeline: Timeline,
 ) -> tuple[Marks, list[str]]:
-    """What the picture says at the nodes, and the lines of the title that tell of what is missing."""
+    """The labels, notes and roles of the nodes, and lines for the title that explain missing values."""
     show = (show,) if isinstance(show, str) else tuple(show)
-    unknown = [what for what in show if what not in SHOWN]
-    if unknown:
-        raise ValueError(f"show takes {', '.join(SHOWN)}, not {unknown[0]!r}")
+    for what in show:
+        if what not in SHOWN:
+            raise ValueError(f"show takes {', '.join(SHOWN)}, not {what!r}")
     named = dict(named_tensors(names))
-    backward = after_seed(graph)
-    marks = Marks(shapes="shape" in show, dtypes="dtype" in show, backward=backward, step=timeline.step)
-    for name, t in named.items():
-        for node in (t._node, t._leaf):
-            if node in graph.index and not node.name and node not in marks.names:  # nor have others of its loop
-                marks.names |= {each: text for each, text in timeline.named(node, name) if each not in marks.names}
-    marks.names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in timeline.elements.items() if leaf not in marks.names}
-    for leaf, (_, state, before) in timeline.initial.items():
-        name = marks.names.get(state) or state.name or ""
-        if name and isinstance(leaf, Leaf) and not leaf.name and leaf not in marks.names:
-            marks.names[leaf] = f"{name.rpartition('[')[0] or name}[{before}]"
+    marks = Marks(shapes="shape" in show, dtypes="dtype" in show, backward=after_seed(graph), step=timeline.step)
+    marks.track, marks.sums = timeline.track, timeline.folded.adds()
+    name_nodes(graph, marks, named, timeline)
     gradients = {g: leaf for leaf, g in graph.gradients.items()}
-    for g, leaf in gradients.items():
-        marks.names[g] = f"grad {marks.names.get(leaf) or leaf.name or f'%{graph.index[leaf]}'}"
+    marks.names |= {g: f"grad {label(graph, marks, leaf)}" for g, leaf in gradients.items()}
     marks.role = lambda node: role(graph, node, marks, gradients, timeline)
     known: dict[tuple[Any, int], str] = {}
     unrecorded = {node for node in graph.outputs if not node.requires_grad}
     marks.tooltip = lambda node: UNRECORDED if node in unrecorded else rules(graph, node, known)
-    notes: dict[Node, list[str]] = {node: [] for node in graph}
-    missing = False
-    if order:
-        swept = [node for node in reversed(ancestors(graph.outputs)) if node.op is not None]
-        for i, node in enumerate(swept, 1):
-            notes[node].append(f"#{i}")
-    if "value" in show:
-        known_values = {**values_saved(graph), **values_at_hand(graph, [*outputs, *named.values()])}
-        values = values_that_follow(graph, known_values)
-        for node in graph:
-            notes[node].append(summary(values[node]) if node in values else DASH)
-        missing |= len(values) < len(graph)
-    if "grad" in show:
-        gradients_of = cotangents(graph)
-        for node in graph:
-            if node.requires_grad:
-                notes[node].append(f"grad {summary(gradients_of[node]) if node in gradients_of else DASH}")
-                missing |= node not in gradients_of
-    marks.notes = {node: "\n".join(lines) for node, lines in notes.items() if lines}
+    lines = [sweep_numbers(graph)] if order else []
+    lines += [value_lines(graph, [*outputs, *named.values()])] if "value" in show else []
+    lines += [gradient_lines(graph)] if "grad" in show else []
+    marks.notes = {node: "\n".join(each[node] for each in lines if node in each) for line in lines for node in line}
     if highlight is not None:
         marks.path = path(graph, *highlight)
-    if backward:
+    if marks.backward:
         put_aside(marks, timeline)
         name_turned(graph, marks)
         name_cotangents(graph, marks)
-    marks.track = timeline.track
-    if not backward:
+    else:
         kinds = timeline.kinds()
         marks.kind = lambda t: kinds.get(t, "")
-    marks.sums = {step[i] for loop in timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step}
-    freed = any(node.op is not None and node.saved is None for node in graph)
-    return marks, (FREED if freed else NOT_KEPT) if missing else []
+    if not any(text.endswith(DASH) for line in lines for text in line.values()):
+        return marks, []
+    return marks, FREED if any(node.op is not None and node.saved is None for node in graph) else NOT_KEPT
+
+
+def name_nodes(graph: Graph, marks: Marks, named: Mapping[str, Tensor], timeline: Timeline) -> None:
+    """Name the nodes of tensors, in a loop all iterations; elements of sequences, x[3]; and initial states, h[-1]."""
+    names = marks.names
+    for name, t in named.items():
+        for node in (t._node, t._leaf):
+            if node in graph.index and not node.name and node not in names:  # nor have others of its loop
+                names |= {each: text for each, text in timeline.named(node, name) if each not in names}
+    names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in timeline.elements.items() if leaf not in names}
+    for leaf, (_, state, before) in timeline.initial.items():
+        name = names.get(state) or state.name or ""
+        if name and isinstance(leaf, Leaf) and not leaf.name and leaf not in names:
+            names[leaf] = f"{stem(name)}[{before}]"
+
+
+def label(graph: Graph, marks: Marks, node: Node) -> str:
+    """The name of a node, or its number."""
+    return marks.names.get(node) or node.name or f"%{graph.index[node]}"
+
+
+# -- lines below the names -------------------------------------------------------------------------------------
+
+
+def sweep_numbers(graph: Graph) -> dict[Node, str]:
+    """The order in which the backward pass reaches the ops."""
+    swept = [node for node in reversed(ancestors(graph.outputs)) if node.op is not None]
+    return {node: f"#{i}" for i, node in enumerate(swept, 1)}
+
+
+def value_lines(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, str]:
+    values = values_that_follow(graph, {**values_saved(graph), **values_at_hand(graph, tensors)})
+    return {node: summary(values[node]) if node in values else DASH for node in graph}
+
+
+def gradient_lines(graph: Graph) -> dict[Node, str]:
+    found = cotangents(graph)
+    return {node: f"grad {summary(found[node]) if node in found else DASH}" for node in graph if node.requires_grad}
+
+
+# -- names -----------------------------------------------------------------------------------------------------
 
 
 def as_names(names: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """None as no names; TypeError for what is no dict from names to anything."""
+    """Return {} for None. Raise TypeError for anything but a dict whose keys are names."""
     if names is None:
         return {}
     if not isinstance(names, Mapping) or not all(isinstance(name, str) for name in names):
@@ -141,14 +157,12 @@ def named_sequences(names: Mapping[str, Any] | None) -> dict[str, Sequence[Any]]
 
 
 def role(graph: Graph, node: Node, marks: Marks, gradients: Mapping[Node, Node], timeline: Timeline) -> str:
-    if node in gradients:
+    """The role of the box of a node, see `Box`."""
+    if node in gradients or (node.name == "seed" and node in marks.backward):
         return "gradient"
-    if node.name == "seed" and node in marks.backward:
-        return "gradient"
-    if node in timeline.initial and isinstance(node, Leaf) and not node.requires_grad:
-        return "initial"
-    if node in marks.names and isinstance(node, Leaf) and not node.requires_grad:
-        return "input"
+    fixed = isinstance(node, Leaf) and not node.requires_grad
+    if fixed and (node in timeline.initial or node in marks.names):
+        return "initial" if node in timeline.initial else "input"
     named = node in marks.names or default_role(node) == "tensor"
     if node in marks.sums:
         return "loss" if node in graph.outputs and named else "op"
@@ -163,7 +177,7 @@ def after_seed(graph: Graph) -> set[Node]:
 
 
 def put_aside(marks: Marks, timeline: Timeline) -> None:
-    """The steps of the backward pass after those of the forward pass, the last step first."""
+    """Put the steps of the backward pass after those of the forward pass, the last step first."""
     if not timeline.steps:
         return
     turn = 2 * max(timeline.steps.values()) + 1
@@ -187,7 +201,7 @@ def name_turned(graph: Graph, marks: Marks) -> None:
         origin = known.get((x.shape, values[x].tobytes()))
         if x in marks.backward and origin is not None and not x.name:
             marks.turned[x] = origin
-            marks.names[x] = f"{marks.names.get(origin) or origin.name or f'%{graph.index[origin]}'}.T"
+            marks.names[x] = f"{label(graph, marks, origin)}.T"
 
 
 def name_cotangents(graph: Graph, marks: Marks) -> None:
@@ -211,12 +225,12 @@ def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:
 
 
 def values_at_hand(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, np.ndarray]:
-    """Those of tensors that somebody holds."""
+    """The values of these tensors, by their nodes."""
     return {node: t.data for t in tensors for node in (t._node, t._leaf) if node in graph.index}
 
 
 def values_saved(graph: Graph) -> dict[Node, np.ndarray]:
-    """Those that were saved for the rules, of operands and results."""
+    """Values that were saved for the rules, of operands and results."""
     found: dict[Node, np.ndarray] = {}
     for node in graph:
         if isinstance(node.saved, tuple):
@@ -227,7 +241,7 @@ def values_saved(graph: Graph) -> dict[Node, np.ndarray]:
 
 
 def values_that_follow(graph: Graph, known: Mapping[Node, np.ndarray]) -> dict[Node, np.ndarray]:
-    """What is known, and what follows from it by the ops themselves."""
+    """Known values, and those that the ops compute from them."""
     found = dict(known)
     for node in graph:
         if node not in found and node.op is not None and all(x in found for x in node.parents):

@@ -7,7 +7,7 @@ from typing import Any
 from ..graph import Leaf, Node
 from ..graph_view import Graph, brief
 from ..loop import Loop, alike
-from .board import Board, Marks, operand_nodes
+from .board import Board, Marks, operand_nodes, stem
 from .picture import Arrow, Group, Picture
 from .timeline import Timeline
 
@@ -238,8 +238,7 @@ class Folding(Board):
 
     def stem(self, node: Node) -> str:
         """Its name without the step."""
-        name = self.marks.names.get(node) or node.name or ""
-        return name.rpartition("[")[0] or name
+        return stem(self.marks.names.get(node) or node.name or "")
 
     def lines(self, node: Node) -> list[str]:
         lines = super().lines(node)

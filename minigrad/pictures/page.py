@@ -63,7 +63,7 @@ class Playback:
 
     graph: Graph
     roots: list[Node] | None = None  # where the backward passes begin; of None at the outputs
-    known: Mapping[Node, Any] = field(default_factory=dict)  # values that are at hand, of leaves above all
+    known: Mapping[Node, Any] = field(default_factory=dict)  # values that somebody holds, of leaves above all
     shown: Callable[[], Shown] | None = None  # called when a page is made; of None what `Board` makes
     notes: tuple[str, ...] = ()  # said above the picture
 
@@ -108,21 +108,8 @@ def page(
 
 def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> dict[str, Any]:
     """The nodes and the backward passes, as JSON takes them; what is missing is said in the notes."""
-    graph = playback.graph
-    roots = [root for root in (graph.outputs if playback.roots is None else playback.roots) if root.requires_grad]
-    if len(roots) > MOST_ROOTS:
-        notes.append(f"Of {len(roots)} results the backward passes of the first {MOST_ROOTS} are played.")
-    rules: dict[str, int] = {}
-    back: list[dict[str, Any]] = []
-    try:
-        for root in roots[:MOST_ROOTS]:
-            back += sweep(graph, root, rules)
-    except GraphFreedError:
-        back = []
-        notes.append(
-            "There is no backward pass to play, and few values: backward() has freed what was saved. "
-            "Save the page before it, or call backward(retain_graph=True)."
-        )
+    graph, rules = playback.graph, dict[str, int]()
+    back = backward_passes(playback, rules, notes)
     values = values_of(playback)
     missing = sum(node not in values for node in graph)
     if missing and back:
@@ -130,27 +117,42 @@ def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> d
             f"{missing} of {len(graph)} values are not known: no rule needs them, so nothing kept them. "
             "Name the tensors, as in draw(..., names=locals()), and what follows from them is computed."
         )
-    where, names, parts, steps = playback.shown() if playback.shown else Shown(own_boxes(graph, picture), {})
-    nodes = []
-    for i, node in enumerate(graph):
-        t = steps.get(node, step_of(node))
-        entry = {
-            "name": node.name or "", "label": names.get(node, ""), "expr": graph.expression(node),
-            "leaf": isinstance(node, Leaf), "grad": node.requires_grad, "shape": list(node.shape), "dtype": str(node.dtype),
-            "scope": str(node.scope or ""), "t": t, "boxes": where.get(node, []),
-            "from": [graph.index[x] for x in node.parents], "value": packed(values[node]) if node in values else None,
-        }  # fmt: skip
-        if isinstance(node, Leaf) and node.grad is not None and not back:
-            entry["left"] = packed(node.grad)
-        if node in parts:
-            entry["part"] = parts[node]
-        nodes.append({key: entry[key] for key in entry if entry[key] not in ("", [], None) or key == "shape"})
-        assert i == graph.index[node]
+    shown = playback.shown() if playback.shown else Shown(own_boxes(graph, picture), {})
+    nodes = [entry(graph, node, shown, values.get(node), not back) for node in graph]
     return {"nodes": nodes, "back": back, "rules": list(rules)}
 
 
+def entry(graph: Graph, node: Node, shown: Shown, value: np.ndarray | None, left: bool) -> dict[str, Any]:
+    """A node as JSON takes it; with the gradient that an earlier backward pass has `left` in a leaf."""
+    said = {
+        "name": node.name or "", "label": shown.names.get(node, ""), "expr": graph.expression(node),
+        "leaf": isinstance(node, Leaf), "grad": node.requires_grad, "shape": list(node.shape), "dtype": str(node.dtype),
+        "scope": str(node.scope or ""), "t": shown.steps.get(node, step_of(node)), "boxes": shown.where.get(node, []),
+        "from": [graph.index[x] for x in node.parents], "value": None if value is None else packed(value),
+        "left": packed(node.grad) if left and isinstance(node, Leaf) and node.grad is not None else None,
+        "part": shown.parts.get(node),
+    }  # fmt: skip
+    return {key: x for key, x in said.items() if key == "shape" or x not in ("", [], None)}
+
+
+def backward_passes(playback: Playback, rules: dict[str, int], notes: list[str]) -> list[dict[str, Any]]:
+    """The sweeps from the first results, one after the other; none if the graph was freed."""
+    graph = playback.graph
+    roots = [root for root in (graph.outputs if playback.roots is None else playback.roots) if root.requires_grad]
+    if len(roots) > MOST_ROOTS:
+        notes.append(f"Of {len(roots)} results the backward passes of the first {MOST_ROOTS} are played.")
+    try:
+        return [step for root in roots[:MOST_ROOTS] for step in sweep(graph, root, rules)]
+    except GraphFreedError:
+        notes.append(
+            "There is no backward pass to play, and few values: backward() has freed what was saved. "
+            "Save the page before it, or call backward(retain_graph=True)."
+        )
+        return []
+
+
 class Sent(Watch):
-    """What every rule of a sweep sends."""
+    """The gradient that every rule of a sweep sends to its operand."""
 
     def __init__(self) -> None:
         self.parts: dict[tuple[Node, int], Any] = {}
@@ -197,7 +199,7 @@ def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any
 
 
 def values_of(playback: Playback) -> dict[Node, np.ndarray]:
-    """What was saved for the rules, what is at hand, and what follows from these by the ops themselves."""
+    """Values that were saved for the rules or are held by somebody, and those that the ops compute from them."""
     return values_that_follow(playback.graph, {**playback.known, **values_saved(playback.graph)})
 
 

@@ -1,4 +1,4 @@
-"""Which of many time steps are drawn in full, and the strip that stands for the others."""
+"""The choice of time steps that are drawn in full, and the strip that stands for the others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ ALL_UP_TO = 8
 AT_EACH_END = 3
 MOST_PIECES = 100  # of a strip
 SCISSORS = "\N{BLACK SCISSORS}"
+MEANING = 'steps are written "all", "0-3,48-49" or as a list of numbers, not {!r}'
+Values = Mapping[int, tuple[str, float | None]]  # by step a note, and a heat
 
 
 def chosen_steps(steps: str | Iterable[int] | None, count: int, also: Collection[int] = ()) -> set[int]:
@@ -33,26 +35,30 @@ def chosen_steps(steps: str | Iterable[int] | None, count: int, also: Collection
     if steps is None:
         found = {*range(AT_EACH_END), *range(count - AT_EACH_END, count)}
     elif isinstance(steps, str):
-        found = set()
-        for part in steps.split(","):
-            ends = re.fullmatch(r"\s*(-?\d+)\s*(?:-\s*(-?\d+)\s*)?", part)
-            if ends is None:
-                raise ValueError(f'steps are written "all", "0-3,48-49" or as a list of numbers, not {steps!r}')
-            first, last = (within(int(end), count) for end in (ends[1], ends[2] or ends[1]))
-            if last < first:
-                raise ValueError(f"steps={steps!r} has a range that ends before it begins: step {first} to step {last}")
-            found |= set(range(first, last + 1))
+        found = {t for part in steps.split(",") for t in range_of(part, steps, count)}
     elif isinstance(steps, Iterable):
         found = {within(t, count) for t in steps}
     else:
-        raise ValueError(f'steps are written "all", "0-3,48-49" or as a list of numbers, not {steps!r}')
+        raise ValueError(MEANING.format(steps))
     if not found:
         raise ValueError(f"steps={steps!r} chooses no step; there are steps 0 to {count - 1}")
     found |= {t for t in also if t < count}
     return found | {first for first, last in runs(set(range(count)) - found) if first == last}
 
 
+def range_of(part: str, steps: str, count: int) -> range:
+    """The steps of "3" or "0-3", a part of `steps`."""
+    ends = re.fullmatch(r"\s*(-?\d+)\s*(?:-\s*(-?\d+)\s*)?", part)
+    if ends is None:
+        raise ValueError(MEANING.format(steps))
+    first, last = (within(int(end), count) for end in (ends[1], ends[2] or ends[1]))
+    if last < first:
+        raise ValueError(f"steps={steps!r} has a range that ends before it begins: step {first} to step {last}")
+    return range(first, last + 1)
+
+
 def within(t: int, count: int) -> int:
+    """The number of a step, counted from the beginning."""
     if not hasattr(t, "__index__") or isinstance(t, bool):
         raise ValueError(f"a step is a whole number, not {t!r}")
     if not -count <= t < count:
@@ -60,31 +66,32 @@ def within(t: int, count: int) -> int:
     return t % count
 
 
-def strip(
-    id: str, name: str, first: int, last: int, values: Mapping[int, tuple[str, float | None]], cuts: Collection[int] = ()
-) -> Box:
+def strip(id: str, name: str, first: int, last: int, values: Values, cuts: Collection[int] = ()) -> Box:
     """The box of folded steps: a piece for each, or for several where they are more than a hundred, with a tooltip.
 
-    `values` has for each step what its tooltip says, and its heat. Without any the box only says "...". Scissors tell of
-    `cuts`, the steps before which the state is cut off from what was before.
+    `values` has a note for the tooltip and a heat for each step. Without any the box has only "...". Scissors mark `cuts`,
+    the steps before which the state is detached from the step before.
     """
     inside = sorted(t for t in cuts if first < t <= last)
     scissors = [f"{SCISSORS} x{len(inside)}"] if inside else []
     if not values:
-        return Box(id, "strip", [*([name] if name else []), "...", *scissors], f"steps {first} to {last}" + cut_before(inside))
+        lines = [name, "..."] if name else ["..."]
+        return Box(id, "strip", lines + scissors, f"steps {first} to {last}" + cut_before(inside))
     width = math.ceil((last - first + 1) / MOST_PIECES)
-    pieces = []
-    for t in range(first, last + 1, width):
-        end = min(t + width - 1, last)
-        said = [values[s] for s in range(t, end + 1) if s in values]
-        heats = [heat for _, heat in said if heat is not None]
-        notes = " ... ".join(dict.fromkeys(note for note, _ in ((said[0], said[-1]) if said else ()))) or "-"
-        steps = f"{t}" if t == end else f"{t} ... {end}"
-        here = cut_before([s for s in inside if t <= s <= end])
-        pieces.append(Piece(f"{name}[{steps}]: {notes}{here}", max(heats) if heats else None))
+    begins = range(first, last + 1, width)
+    pieces = [piece(name, t, min(t + width - 1, last), values, inside) for t in begins]
     ends = [values[t][0] for t in (first, last) if t in values and values[t][0]]
-    words = f"{ends[0]} ... {ends[-1].split()[-1]}" if ends else ""
-    return Box(id, "strip", [f"{name}[{first}] ... {name}[{last}]", *([words] if words else []), *scissors], pieces=pieces)
+    lines = [f"{name}[{first}] ... {name}[{last}]"] + ([f"{ends[0]} ... {ends[-1].split()[-1]}"] if ends else [])
+    return Box(id, "strip", lines + scissors, pieces=pieces)
+
+
+def piece(name: str, first: int, last: int, values: Values, cuts: list[int]) -> Piece:
+    """The piece of a strip for these steps: in its tooltip the notes of both ends, as its colour the greatest heat."""
+    inside = [values[t] for t in range(first, last + 1) if t in values]
+    notes = " ... ".join(dict.fromkeys(note for note, _ in (*inside[:1], *inside[-1:]))) or "-"
+    steps = f"{first}" if first == last else f"{first} ... {last}"
+    here = cut_before([t for t in cuts if first <= t <= last])
+    return Piece(f"{name}[{steps}]: {notes}{here}", max((heat for _, heat in inside if heat is not None), default=None))
 
 
 def cut_before(steps: list[int]) -> str:

@@ -1,12 +1,14 @@
-"""The layout of a picture that is a table: where its boxes stand, and how its arrows run, in points.
+"""The layout of a picture on a grid: the places of its boxes and the ways of its arrows, in points.
 
-Rows and columns are as high and wide as what stands in them. Arrows are straight: level in a row, upright in a column.
+Rows and columns are as high and wide as their boxes. Arrows are straight: level in a row, upright in a column.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from .layout import Layout, Rectangle, Way, pieces_of
-from .picture import LOOPS, Arrow, Picture
+from .picture import LOOPS, Arrow, Box, Picture, Place
 from .sizes import size, text_width
 
 __all__ = ["placed"]
@@ -17,45 +19,13 @@ PADDING, TITLE = 6.0, 13.0  # of a frame
 
 
 def placed(picture: Picture) -> Layout:
-    """Where everything stands."""
-    frames = [box for box in picture.boxes if box.role == "cell"]
-    plain = [box for box in picture.boxes if box.role != "cell"]
-    widths: dict[float, float] = {}
-    heights: dict[float, float] = {}
-    for box in plain:
-        assert box.at is not None
-        width, height = size(box)
-        if box.at.columns == 1:
-            widths[box.at.column] = max(widths.get(box.at.column, 0.0), width)
-        if box.at.rows == 1:
-            words = 12.0 if box.pieces and box.lines else 0.0
-            heights[box.at.row] = max(heights.get(box.at.row, 0.0), height + words)
-    for frame in frames:
-        assert frame.at is not None
-        if frame.at.columns == 1:
-            width = text_width(frame.lines[0], 10) + 16
-            widths[frame.at.column] = max(widths.get(frame.at.column, 0.0), width)
+    """The layout of a picture whose boxes have a column and a row."""
+    every = [(box, box.at) for box in picture.boxes if box.at]
+    widths, heights = sizes(every)
     across = along(widths, dict.fromkeys(widths, COLUMN_GAP))
-    bottoms = {frame.at.row for frame in frames if frame.at}
-    inside = {row for f in frames if f.at for row in heights if f.at.row <= row < f.at.row + f.at.rows - 1}
-    tops = {f.at.row + f.at.rows - 1 for f in frames if f.at}
-    gaps = {}
-    for row, following in zip(sorted(heights), [*sorted(heights)[1:], None], strict=True):
-        gaps[row] = (
-            INSIDE_GAP if row in inside else ROW_GAP + (PADDING + TITLE) * (row in tops) + PADDING * (following in bottoms)
-        )
-    upward = along(heights, gaps)
-    boxes: dict[str, Rectangle] = {}
-    for box in picture.boxes:
-        assert box.at is not None
-        left, right = reach(across, box.at.column, box.at.columns)
-        bottom, top = reach(upward, box.at.row, box.at.rows)
-        width, height = size(box)
-        if box.role == "cell":
-            left, right, bottom, top = left - PADDING, right + PADDING, bottom - PADDING, top + PADDING + TITLE
-            width, height = right - left, top - bottom
-        boxes[box.id] = ((left + right) / 2, (bottom + top) / 2, width, height)
-    pieces = {box.id: pieces_of(box, boxes[box.id]) for box in plain if box.pieces}
+    upward = along(heights, gaps(sorted(heights), [at for box, at in every if box.role == "cell"]))
+    boxes = {box.id: rectangle(box, reach(across, at.column, at.columns), reach(upward, at.row, at.rows)) for box, at in every}
+    pieces = {box.id: pieces_of(box, boxes[box.id]) for box, _ in every if box.pieces}
     arrows = {id(arrow): route(arrow, boxes[arrow.source], boxes[arrow.target]) for arrow in picture.arrows}
     left = min(x - w / 2 for x, _, w, _ in boxes.values()) - 4
     right = max(x + w / 2 for x, _, w, _ in boxes.values()) + 4
@@ -64,6 +34,40 @@ def placed(picture: Picture) -> Layout:
     layout = Layout(boxes, pieces, arrows)
     layout.add_title(picture, left, bottom, right, top)
     return layout
+
+
+def sizes(every: list[tuple[Box, Place]]) -> tuple[dict[float, float], dict[float, float]]:
+    """The width of each column, and the height of each row."""
+    widths: dict[float, float] = defaultdict(float)
+    heights: dict[float, float] = defaultdict(float)
+    for box, at in every:
+        frame = box.role == "cell"
+        width, height = (text_width(box.lines[0], 10) + 16, 0.0) if frame else size(box)
+        if at.columns == 1:
+            widths[at.column] = max(widths[at.column], width)
+        if at.rows == 1 and not frame:
+            heights[at.row] = max(heights[at.row], height + (12.0 if box.pieces and box.lines else 0.0))
+    return widths, heights
+
+
+def gaps(rows: list[float], frames: list[Place]) -> dict[float, float]:
+    """The gap above each row: small within a frame, larger at its borders."""
+    bottoms, tops = {at.row for at in frames}, {at.row + at.rows - 1 for at in frames}
+    found = {}
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        outside = ROW_GAP + (PADDING + TITLE) * (row in tops) + PADDING * (following in bottoms)
+        found[row] = INSIDE_GAP if any(at.row <= row < at.row + at.rows - 1 for at in frames) else outside
+    return found
+
+
+def rectangle(box: Box, across: tuple[float, float], upward: tuple[float, float]) -> Rectangle:
+    """A box in the middle of its columns and rows; a frame around them."""
+    (left, right), (bottom, top) = across, upward
+    width, height = size(box)
+    if box.role == "cell":
+        left, right, bottom, top = left - PADDING, right + PADDING, bottom - PADDING, top + PADDING + TITLE
+        width, height = right - left, top - bottom
+    return (left + right) / 2, (bottom + top) / 2, width, height
 
 
 def along(sizes: dict[float, float], gaps: dict[float, float]) -> dict[float, tuple[float, float]]:
@@ -76,11 +80,13 @@ def along(sizes: dict[float, float], gaps: dict[float, float]) -> dict[float, tu
 
 
 def reach(places: dict[float, tuple[float, float]], first: float, count: int) -> tuple[float, float]:
+    """Beginning and end of several columns or rows together."""
     inside = [place for number, place in places.items() if first <= number < first + count]
     return min(a for a, _ in inside), max(b for _, b in inside)
 
 
 def route(arrow: Arrow, source: Rectangle, target: Rectangle) -> Way:
+    """The straight way of an arrow, or around its box if it leads back to it."""
     x, y, w, h = source
     u, v, a, b = target
     if arrow.role in LOOPS:
@@ -102,7 +108,7 @@ def route(arrow: Arrow, source: Rectangle, target: Rectangle) -> Way:
 
 
 def border(place: Rectangle, towards: tuple[float, float]) -> tuple[float, float]:
-    """Where the line from the middle of a rectangle to a point leaves it."""
+    """The point at which the line from the middle of a rectangle to another point leaves it."""
     x, y, w, h = place
     dx, dy = towards[0] - x, towards[1] - y
     share = min(w / 2 / abs(dx) if dx else 1e9, h / 2 / abs(dy) if dy else 1e9, 1.0)

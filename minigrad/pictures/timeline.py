@@ -11,7 +11,7 @@ import numpy as np
 from ..graph import Leaf, Node
 from ..graph_view import Graph
 from ..loop import Folded, Growing, Loop, loops
-from .board import Marks, step_of
+from .board import Marks, stem, step_of
 from .strips import chosen_steps
 
 __all__ = ["Timeline"]
@@ -122,9 +122,9 @@ class Timeline:
 
     def named(self, node: Node, name: str) -> Iterator[tuple[Node, str]]:
         """A name for a node; in a loop one for each iteration, h[0], h[1], ..."""
-        every, stem = self.in_all_iterations(node), name.rpartition("[")[0] or name
+        every = self.in_all_iterations(node)
         repeated = node in self.folded.home or node in self.turns
-        yield from ((each, f"{stem}[{self.steps[each]}]" if repeated else name) for each in every)
+        yield from ((each, f"{stem(name)}[{self.steps[each]}]" if repeated else name) for each in every)
 
     def shown(self, steps: Any, marks: Marks) -> set[int] | None:
         """The steps that are drawn in full; of a backward pass those of the same t."""
