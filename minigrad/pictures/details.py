@@ -55,10 +55,6 @@ def marks_for(
     known: dict[tuple[Any, int], str] = {}
     unrecorded = {node for node in graph.outputs if not node.requires_grad}
     marks.tooltip = lambda node: UNRECORDED if node in unrecorded else rules(graph, node, known)
-    lines = [sweep_numbers(graph)] if order else []
-    lines += [value_lines(graph, [*outputs, *named.values()])] if "value" in show else []
-    lines += [gradient_lines(graph)] if "grad" in show else []
-    marks.notes = {node: "\n".join(each[node] for each in lines if node in each) for line in lines for node in line}
     if highlight is not None:
         marks.path = path(graph, *highlight)
     if marks.backward:
@@ -68,9 +64,18 @@ def marks_for(
     else:
         kinds = timeline.kinds()
         marks.kind = lambda t: kinds.get(t, "")
+    lines = [sweep_numbers(graph)] if order else []
+    lines += [value_lines(graph, [*outputs, *named.values()])] if "value" in show else []
+    lines += [gradient_lines(graph)] if "grad" in show else []
+    return marks, add_notes(graph, marks, lines)
+
+
+def add_notes(graph: Graph, marks: Marks, lines: list[dict[Node, str]]) -> list[str]:
+    """Write these lines below the names; returns the advice to a reader who misses some of them."""
+    marks.notes = {node: "\n".join(each[node] for each in lines if node in each) for line in lines for node in line}
     if not any(text.endswith(DASH) for line in lines for text in line.values()):
-        return marks, []
-    return marks, FREED if any(node.op is not None and node.saved is None for node in graph) else NOT_KEPT
+        return []
+    return FREED if any(node.op is not None and node.saved is None for node in graph) else NOT_KEPT
 
 
 def name_nodes(graph: Graph, marks: Marks, named: Mapping[str, Tensor], timeline: Timeline) -> None:

@@ -20,10 +20,10 @@ MOST_TRIED = 8  # of elements that are equal, as the first that a loop reads
 
 
 class Timeline:
-    """Where the nodes of a graph are in time. `steps` has the step of each node that belongs to one; `tracks`, of each value
-    that a loop carries, a name that is the same in all steps; `initial` what the first steps read in its place.
+    """The place of each node in time. `steps` has the step of each node that belongs to one. `tracks` gives each value that a
+    loop carries a name that is the same in all steps. `initial` has what the first steps read in its place.
 
-    `arrays` are sequences by name, whose elements are recognised by their `values` where a loop reads them: `elements`.
+    `arrays` are sequences by name. Where a loop reads their elements, these are recognised by their `values`: `elements`.
     """
 
     def __init__(
@@ -44,22 +44,32 @@ class Timeline:
         stacked = self.places_in_stacks(graph)
         for number, loop in enumerate(every):
             self.recognise(loop, arrays or {}, self.values)
-            sign, start = self.ways[loop] = self.aligned(loop, stacked.get(loop, []))
-            for n, step in enumerate(loop.iterations):
-                for node in step.values():
-                    self.steps.setdefault(node, start + sign * n)
-            for place, entry in loop.carried.items():
-                track, state = f"loop{number}.{entry.ops[-1]}", loop.body[entry.ops[-1]]
-                self.tracks |= {step[j]: track for step in loop.iterations for j in [j for j in entry.ops if j in step][-1:]}
-                for n, x in loop.first.get(place, {}).items():
-                    if isinstance(x, Node) and x not in self.steps:
-                        self.initial.setdefault(x, (track, state, start + sign * (n - max(entry.lag, 1))))
+            self.ways[loop] = self.aligned(loop, stacked.get(loop, []))
+            self.place(loop, f"loop{number}")
         self.turns: dict[Node, tuple[Growing, int]] = {}  # of what grows: the op of its body
         for number, growing in enumerate(self.folded.growing):
             for n, each in enumerate(growing.iterations):
                 self.turns |= {node: (growing, i) for i, node in enumerate(each)}
                 self.steps |= {node: n for node in each if node not in self.steps}
                 self.tracks |= {each[i]: f"growing{number}.{i}" for i in growing.by}
+        self.place_leaves(graph)
+
+    def place(self, loop: Loop, name: str) -> None:
+        """Give the ops of a loop their steps, and tracks to the values that it carries."""
+        sign, start = self.ways[loop]
+        for n, step in enumerate(loop.iterations):
+            for node in step.values():
+                self.steps.setdefault(node, start + sign * n)
+        for place, entry in loop.carried.items():
+            track, state = f"{name}.{entry.ops[-1]}", loop.body[entry.ops[-1]]
+            made = [[step[j] for j in entry.ops if j in step] for step in loop.iterations]
+            self.tracks |= {each[-1]: track for each in made if each}
+            for n, x in loop.first.get(place, {}).items():
+                if isinstance(x, Node) and x not in self.steps:
+                    self.initial.setdefault(x, (track, state, start + sign * (n - max(entry.lag, 1))))
+
+    def place_leaves(self, graph: Graph) -> None:
+        """Give a leaf that only one step reads that step."""
         users: dict[Node, set[int | None]] = {}
         for node in graph:
             for x in node.operands:
@@ -68,8 +78,7 @@ class Timeline:
         self.steps |= {leaf: t for leaf, ts in users.items() if len(ts) == 1 and (t := next(iter(ts))) is not None}
 
     def kinds(self) -> dict[int, str]:
-        """For each step which loops it is in: steps of loops that have none in common, such as those of an encoder and a
-        decoder written by hand, are of two kinds."""
+        """A kind for each step. Steps of loops that share no step, such as an encoder and a decoder by hand, differ in kind."""
         first: dict[int, int] = {}  # by step the first step of its kind
 
         def find(t: int) -> int:
@@ -91,11 +100,11 @@ class Timeline:
         return self.initial[node][0] if node in self.initial else self.tracks.get(node, "")
 
     def backwards(self, node: Node) -> bool:
-        """Whether its loop goes from the last step to the first."""
+        """True if its loop goes from the last step to the first."""
         return node in self.folded.home and self.ways[self.folded.home[node][0]][0] < 0
 
     def equal(self, nodes: Iterable[Node]) -> bool:
-        """Whether the values of all are known, and the same."""
+        """True if the values of all are known, and equal."""
         return len({content(self.values[x]) if x in self.values else x for x in nodes}) == 1
 
     def formula(self, loop: Loop, values: Mapping[int, Any]) -> str:
@@ -168,7 +177,7 @@ class Timeline:
                 yield [(n, t) for n, index in values.items() if (t := first_of(index, *length)) is not None]
 
     def places_in_stacks(self, graph: Graph) -> dict[Loop, list[list[tuple[int, int]]]]:
-        """Of what is stacked from all iterations of a loop: iterations, and their places in the stack."""
+        """For each stack of a result of all iterations of a loop: the iterations, and their places in the stack."""
         found: dict[Loop, list[list[tuple[int, int]]]] = {}
         home = self.folded.home
         for node in graph:
@@ -196,13 +205,13 @@ class Timeline:
 
 
 def content(x: Any) -> tuple[Any, ...]:
-    """What an array is, to be compared."""
+    """Shape and bytes of an array, to compare it with others."""
     return np.shape(x), np.asarray(x, float).tobytes()
 
 
 def places_of(read: Mapping[int, Any], elements: Sequence[Any]) -> dict[int, int] | None:
-    """Which element each iteration reads. Where several are equal, such as letters, those that follow one another; None if that
-    leaves a doubt."""
+    """The element that each iteration reads. Of several equal ones, such as letters, those that follow one another; None if
+    that is ambiguous."""
     every: dict[Any, list[int]] = {}
     for k, x in enumerate(elements):
         every.setdefault(x, []).append(k)
