@@ -42,31 +42,12 @@ class Unrolling(Board):
         self.steps = {node: t for node in graph if (t := marks.step(node)) is not None}
         self.first, self.last = min(self.steps.values(), default=0), max(self.steps.values(), default=0)
         self.slots = slots_of(graph, self.steps, marks.kind)
-        times = set(self.steps.values())
-        shown = times if marks.shown is None else times & marks.shown
-        titles = {(t, t): marks.step_name(t) for t in shown}
-        for first, last in [
-            run
-            for kind in {marks.kind(t): None for t in times}
-            for run in runs(t for t in times - shown if marks.kind(t) == kind)
-        ]:
-            begin, end = marks.step_name(first), marks.step_name(last)
-            inside = begin if first == last else f"{begin.partition(',')[0]} ... {end[end.find('t = ') + 4 :]}"
-            titles[first, last] = f"{inside}, folded"
         self.groups: dict[int, Group] = {}
         self.folded: dict[str, tuple[int, int]] = {}  # by the group that stands for them
         self.start = Group("start", "", framed=False, begins=True)  # initial states, before the first step
         self.end = Group("end", "", framed=False, begins=True)  # those of what runs from the last step to the first
-        self.picture.groups = [self.start]
-        for (first, last), words in sorted(titles.items()):
-            group = Group(f"t{first}" if first in shown else f"folded{first}", words, kind=marks.kind(first))
-            self.picture.groups.append(group)
-            self.groups |= dict.fromkeys(range(first, last + 1), group)
-            if first not in shown:
-                group.repeated, group.kind = True, f"{group.kind} folded {last - first}"
-                self.folded[group.id] = (first, last)
-        self.picture.groups.append(self.end)
-        self.parameters: dict[str, list[Node]] = {}  # by the box that reads them, what is drawn anew beside it
+        self.add_groups()
+        self.parameters: dict[str, list[Node]] = {}  # by the box that reads them, those that have small boxes beside it
         for node in graph:
             if not self.hidden(node) and node.op is not None:
                 beside = self.parameters.setdefault(self.box_of(node), [])
@@ -77,6 +58,27 @@ class Unrolling(Board):
         self.begun: dict[tuple[Any, ...], str] = {}  # first states, by what they are
         self.order = {group.id: i for i, group in enumerate(self.picture.groups)}
         self.growing = self.those_that_grow()
+
+    def add_groups(self) -> None:
+        """A group for each step that is shown, and for each run of folded steps of one kind."""
+        marks, times = self.marks, set(self.steps.values())
+        shown = times if marks.shown is None else times & marks.shown
+        every = [(t, t) for t in shown]
+        for kind in {marks.kind(t): None for t in times}:
+            every += runs(t for t in times - shown if marks.kind(t) == kind)
+        self.picture.groups = [self.start]
+        for first, last in sorted(every):
+            if first in shown:
+                group = Group(f"t{first}", marks.step_name(first), kind=marks.kind(first))
+            else:
+                begin, end = marks.step_name(first), marks.step_name(last)
+                inside = begin if first == last else f"{begin.partition(',')[0]} ... {end[end.find('t = ') + 4 :]}"
+                group = Group(f"folded{first}", f"{inside}, folded", repeated=True)
+                group.kind = f"{marks.kind(first)} folded {last - first}"
+                self.folded[group.id] = (first, last)
+            self.picture.groups.append(group)
+            self.groups |= dict.fromkeys(range(first, last + 1), group)
+        self.picture.groups.append(self.end)
 
     def group_of(self, node: Node) -> Group | None:
         t = self.steps.get(node)
@@ -164,15 +166,15 @@ class Unrolling(Board):
         return self.exits[operand]
 
     def start_of(self, user: Node) -> Group:
-        """Where the initial value stands that a step reads: in it, and the layout finds that it begins a line; of a single
-        step, or one that is folded, before the steps or after them."""
+        """The group of an initial value that a step reads: that of the step, and the layout finds that it begins a line; of a
+        single step, or one that is folded, a group before the steps or after them."""
         t = self.steps[user]
         if self.first < self.last and not self.hidden(user):
             return self.groups[t]
         return self.start if t - self.first <= self.last - t else self.end
 
     def drawn_anew(self, operand: Node, user: Node) -> bool:
-        """Whether a step that is shown has a box of its own for it."""
+        """True if a step that is shown has a box of its own for it."""
         operand = self.marks.cuts.get(operand, operand)
         group = self.group_of(user)
         if isinstance(operand, Leaf) and self.marks.track(operand) and not self.marks.apart(operand, user):
@@ -193,17 +195,10 @@ class Unrolling(Board):
         if id not in self.boxes:
             t = self.steps.get(user, self.last)
             uses = [self.marks.uses.get((x, t), ("", None)) for x in every]
-            heats = [heat for _, heat in uses if heat is not None]
-            names = [self.marks.alias(x) or self.lines(x)[0] for x in every]
-            if any(self.notes(x) for x in every):
-                lines = [line for x, name in zip(every, names, strict=True) for line in (name, *self.lines(x)[1:])]
-            elif any(note for note, _ in uses):
-                lines = [f"{name} {note}" for name, (note, _) in zip(names, uses, strict=True)]
-            else:
-                half = len(names) if len(names) < 3 else -(-len(names) // 2)
-                lines = [", ".join(part) for part in (names[:half], names[half:]) if part]
+            heat = max((heat for _, heat in uses if heat is not None), default=None)
+            lines = self.parameter_lines(every, [note for note, _ in uses])
             tips = "\n".join(f"{self.name(x)} {self.tooltip(x)}".lstrip() for x in every)
-            box = Box(id, "alias", lines, tips, heat=max(heats, default=None), emphasis=self.emphasis(every[0], user))
+            box = Box(id, "alias", lines, tips, heat=heat, emphasis=self.emphasis(every[0], user))
             box.link = self.exits.get(every[0], "") if len(every) == 1 else ""
             block = self.marks.blocks.get(user)
             if self.group_of(user) is not None:
@@ -211,8 +206,18 @@ class Unrolling(Board):
             self.add(box, self.group_of(user))
         return id
 
+    def parameter_lines(self, every: list[Node], notes: list[str]) -> list[str]:
+        """The names of parameters in one box, with their notes, or those of their use in this step; or in two lines."""
+        names = [self.marks.alias(x) or self.lines(x)[0] for x in every]
+        if any(self.notes(x) for x in every):
+            return [line for x, name in zip(every, names, strict=True) for line in (name, *self.lines(x)[1:])]
+        if any(notes):
+            return [f"{name} {note}" for name, note in zip(names, notes, strict=True)]
+        half = len(names) if len(names) < 3 else -(-len(names) // 2)
+        return [", ".join(part) for part in (names[:half], names[half:]) if part]
+
     def apart(self, operand: Node, user: Node) -> bool:
-        """Whether a step draws `operand` anew: parameters, and what is made outside of the steps and used in several."""
+        """True for a parameter, and for what is made outside of the steps and used in several: each step has its own box."""
         if self.marks.apart(operand, user) or (self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)):
             return True
         if self.group_of(operand) is not None:
