@@ -131,31 +131,36 @@ class GradientFlow:
         within = leading_within(order, made.places, at)
         states = {(name, line.layer, t): state for state, (line, name, t) in made.places.items()}
         self.norms = {name: self._nothing.copy() for name, _, _ in states}
-        self.gains = {kind: self._nothing.copy() for kind in ("total", "activation", "weight", "carry")}
         arrived: dict[Any, list[Any]] = defaultdict(list)  # at the states of a layer and step, from outside of that step
         crossed: dict[Any, list[Any]] = defaultdict(list)  # from a layer and step to its states of the step before
         carried: dict[Any, list[Any]] = defaultdict(list)  # of those what came without a weight, and what arrived there
         for state, (line, name, t) in made.places.items():
             k, later = line.layer, t - 1 if line.reverse else t + 1
-            g, parts = back.cotangents.get(state, np.zeros(())), back.parts[state]
+            parts = back.parts[state]
             hops = [(node, part) for node, part in parts if at[node] == (k, later) and node in within]
             inside = {node for node, _ in parts if at[node] == (k, t) and node in within}
             arrived[k, t].append(sum((part for node, part in parts if node not in inside), np.zeros(())))
             crossed[k, later].append(sum((part for _, part in hops), np.zeros(())))
-            self.norms[name][k, t] = norm(g) if state in back.cotangents else math.nan
+            self.norms[name][k, t] = norm(back.cotangents[state]) if state in back.cotangents else math.nan
             after = states.get((name, k, later))
             if after is not None and after in back.cotangents:
                 direct = carriers(after, at)
                 if kept := [part for node, part in hops if node in direct]:
                     carried[k, later].append((sum(kept[1:], kept[0]), back.cotangents[after]))
-            if (k, t) in crossed and state.op.name == activation_of(made.cells[line]):
-                delta = back.through.get(state, np.zeros(()))
-                self.gains["activation"][k, t] = norm(delta) / norm(g)
-                self.gains["weight"][k, t] = norm(*crossed[k, t]) / norm(delta)
-        for k, t in arrived.keys() & crossed.keys():
-            self.gains["total"][k, t] = norm(*crossed[k, t]) / norm(*arrived[k, t])
+        self._measure_gains(made, back, arrived, crossed)
         for (k, t), pairs in carried.items():
             self.gains["carry"][k, t] = norm(*(part for part, _ in pairs)) / norm(*(g for _, g in pairs))
+
+    def _measure_gains(self, made: Run, back: Backward, arrived: Mapping[Any, Any], crossed: Mapping[Any, Any]) -> None:
+        """The gains of every hop, and their factors, of cells that are one activation of one product."""
+        self.gains = {kind: self._nothing.copy() for kind in ("total", "activation", "weight", "carry")}
+        for k, t in arrived.keys() & crossed.keys():
+            self.gains["total"][k, t] = norm(*crossed[k, t]) / norm(*arrived[k, t])
+        for state, (line, _, t) in made.places.items():
+            if (line.layer, t) in crossed and state.op.name == activation_of(made.cells[line]):
+                delta = norm(back.through.get(state, np.zeros(())))
+                self.gains["activation"][line.layer, t] = delta / norm(back.cotangents.get(state, np.zeros(())))
+                self.gains["weight"][line.layer, t] = norm(*crossed[line.layer, t]) / delta
 
     def _measure_weights(self, stack: list[list[Any]]) -> None:
         """The singular values and spectral radii of W_hh, and the bound that follows, for the cells of each layer."""

@@ -44,6 +44,16 @@ class Line(NamedTuple):
     layer: int
     reverse: bool
 
+    @property
+    def id(self) -> str:
+        """Layer and direction, as ids of boxes have them."""
+        return f"{self.layer}{'r' * self.reverse}"
+
+    @property
+    def whole(self) -> Line:
+        """The line of an encoder and a decoder together."""
+        return self._replace(part="")
+
 
 @dataclass
 class Run:
@@ -65,6 +75,14 @@ class Run:
     cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached state to what it was cut from
     source_steps: int = 0  # of an encoder
     learnt: set[Node] = field(default_factory=set)  # beside the leaves: what was made of them before all steps
+
+    @property
+    def layers(self) -> int:
+        return len({line.layer for line in self.cells})
+
+    def own_step(self, t: int) -> int:
+        """The step of a column, in a decoder counted from its first one."""
+        return t - self.source_steps * (t >= self.source_steps)
 
     @property
     def roots(self) -> list[Tensor]:

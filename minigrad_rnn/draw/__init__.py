@@ -10,7 +10,7 @@ from typing import Any
 
 from minigrad import Tensor
 from minigrad.pictures import Drawing, Graph, Marks, Timeline, drawn, fold, keep_within, unroll
-from minigrad.pictures.picture import Box, Group, Picture
+from minigrad.pictures.picture import Box, Group, Legend, Picture
 from minigrad.pictures.strips import chosen_steps
 
 from ..data.text import Alphabet
@@ -21,7 +21,7 @@ from .cells import cell_view
 from .compare import compare
 from .figure import figure
 from .marks import describe, gate_blocks, marks_of
-from .overlays import OVERLAYS, Measured, measure, number, put
+from .overlays import OVERLAYS, Measured, Scale, measure, number, put
 from .playing import playback
 
 __all__ = ["both", "compare", "folded", "unrolled"]
@@ -82,7 +82,7 @@ def unrolled(
     """
     if level not in LEVELS:
         raise ValueError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
-    kind = asked(gradients, overlay)
+    kind = overlay_of(gradients, overlay)
     made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction, chunk=chunk)
     if isinstance(made, Reading) and level != "op":
         raise ValueError(f"level={level!r} is for the models of this package; of code of one's own every op is drawn")
@@ -90,39 +90,43 @@ def unrolled(
         raise ValueError("a gradient begins at a loss: give targets too")
     graph = made.graph
     marks = marks_of(made, graph, symbols)
-    words = f"{describe(model, made)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{told(made)}"
-    if chunk is not None:
-        words += f"  |  truncated: the states are cut every {chunk} step{'s' * (chunk != 1)}"
-    found, on, legend = None, None, None
-    if kind or made.loss is not None:
-        found = measure(kind or "gradient", made, graph)
-        on = found.scale(scale)
-        if kind:
-            legend = put(found, marks, made, on)
-        else:
-            strips = marks_of(made, graph, None)
-            put(found, strips, made, on)
-            marks.pieces = strips.pieces
+    measured, scale_, legend = coloured(kind, made, marks, scale)
     marks.shown = chosen_steps(steps, made.columns, turning_points(made, steps))
-    words = words if title is None else title
+    if title is None:
+        title = f"{describe(model, made)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{loss_words(made)}"
+        title += f"  |  truncated: the states are cut every {chunk} step{'s' * (chunk != 1)}" if chunk is not None else ""
     advice = 'level="cell", or fewer steps such as steps="0-2,-1"'
     if level == "op":
         keep_within(sum(node.op is not None and marks.step(node) in marks.shown for node in graph), limit, advice)
     if level == "cell":
-        picture = cell_view(made, marks, words, found if kind else None, on)
+        picture = cell_view(made, marks, title, measured, scale_)
     else:
-        if level == "gate":
-            marks.blocks = gate_blocks(made, graph)
-            marks.shapes = False
-        picture = unroll(graph, marks, words)
-        if found is not None and found.totals:
-            add_totals(picture, found, marks)
+        marks.blocks = gate_blocks(made, graph) if level == "gate" else {}
+        picture = unroll(graph, marks, title)
+        if measured is not None and measured.totals:
+            add_totals(picture, measured, marks)
     picture.legend = legend
     return drawn(picture, graph, limit, advice, playback(model, made, graph, marks, picture))
 
 
-def asked(gradients: bool, overlay: str | None) -> str:
-    """The overlay that was asked for, or ""."""
+def coloured(
+    kind: str, made: Run, marks: Marks, scale: tuple[float, float] | None
+) -> tuple[Measured | None, Scale | None, Legend | None]:
+    """Measure a run, and write and colour the numbers; without an overlay only those of folded steps, their gradients."""
+    if not kind and made.loss is None:
+        return None, None, None
+    measured = measure(kind or "gradient", made, made.graph)
+    found = measured.scale(scale)
+    if kind:
+        return measured, found, put(measured, marks, made, found)
+    strips = marks_of(made, made.graph, None)
+    put(measured, strips, made, found)
+    marks.pieces = strips.pieces
+    return None, None, None
+
+
+def overlay_of(gradients: bool, overlay: str | None) -> str:
+    """The name of the overlay, or ""."""
     if gradients and overlay not in (None, "gradient"):
         raise ValueError(f"a picture has one colouring: gradients=True or overlay={overlay!r}")
     kind = "gradient" if gradients else overlay or ""
@@ -141,13 +145,13 @@ def recorded(model: Any, inputs: Any, targets: Any, names: Any = None, **options
     return made
 
 
-def told(made: Run) -> str:
-    """What a title says of the loss."""
+def loss_words(made: Run) -> str:
+    """The part of a title that names the loss."""
     return f"  |  loss: {made.words}" if made.words else ""
 
 
 def turning_points(made: Run, steps: Any) -> tuple[int, ...]:
-    """Where the encoder ends and the decoder begins; shown unless the steps were chosen."""
+    """The last step of the encoder and the first of the decoder; shown unless the steps were chosen."""
     return (made.source_steps - 1, made.source_steps) if made.source_steps and steps is None else ()
 
 
@@ -186,7 +190,7 @@ def folded(
     graph = Graph(made.loss) if made.loss is not None and not isinstance(made, Reading) else made.graph
     marks = marks_of(made, graph, None)
     marks.notes = {}
-    words = f"{describe(model, made)} folded: the same cell at each of {made.columns} steps{told(made)}"
+    words = f"{describe(model, made)} folded: the same cell at each of {made.columns} steps{loss_words(made)}"
     timeline = made.timeline if isinstance(made, Reading) else Timeline(graph)
     picture = fold(graph, marks, words if title is None else title, timeline)
     return drawn(picture, graph, None, "", playback(model, made, graph, marks, picture, timeline))
@@ -222,7 +226,7 @@ def both(
         raise ValueError("both() is for one network; an encoder and a decoder are two: draw them unrolled")
     count = made.columns
     shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
-    words = f"{describe(model, made)}: folded, and unrolled over {count} step{'s' * (count != 1)}{told(made)}"
+    words = f"{describe(model, made)}: folded, and unrolled over {count} step{'s' * (count != 1)}{loss_words(made)}"
     graph = made.graph
     picture = figure(model, made, graph, shown, words if title is None else title)
     return drawn(picture, graph, None, "", playback(model, made, graph, marks_of(made, graph, None), picture))

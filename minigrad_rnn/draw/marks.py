@@ -1,4 +1,4 @@
-"""What the nodes of a recurrent network are called and look like, read from the names and scopes that its layers give."""
+"""Names and looks of the nodes of a recurrent network, read from the names and scopes that its layers give."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["describe", "gate_blocks", "marks_of", "role"]
 
 
 def role(made: Run, node: Node) -> str:
-    """What a node of a recurrent network is."""
+    """The role of a node of a recurrent network."""
     known = made.roles.get(node)
     return "op" if node in made.sums and known is None else known or default_role(node)
 
@@ -66,11 +66,10 @@ def tracks(made: Run) -> dict[Node, str]:
 
 def names(made: Run, symbols: Alphabet | None) -> dict[Node, str]:
     """Names other than the nodes' own: initial states, deep layers' states, the total loss, and the symbols that went in."""
-    layers = len({line.layer for line in made.cells})
     found = dict(made.names)
-    found |= {node: state_name(made, line, name, t, layers) for node, (line, name, t) in made.places.items()}
+    found |= {node: state_name(made, *place) for node, place in made.places.items()}
     for node, (line, name) in made.initial.items():
-        found[node] = state_name(made, line._replace(part=""), name, made.columns if line.reverse else -1, layers)
+        found[node] = state_name(made, line.whole, name, made.columns if line.reverse else -1)
     if made.loss is not None and (len(made.shares) > 1 or isinstance(made, Reading)):
         found.setdefault(node_of(made.loss), "loss")
     if symbols is not None:
@@ -83,10 +82,13 @@ def names(made: Run, symbols: Alphabet | None) -> dict[Node, str]:
     return found
 
 
-def state_name(made: Run, line: Line, name: str, t: int, layers: int) -> str:
-    layer = str(line.layer) if layers > 1 else ""
-    t -= made.source_steps * (line.part == "decoder")
-    return f"{name}{layer}{'_rev' * line.reverse}[{t}]"
+def state_name(made: Run, line: Line, name: str, t: int) -> str:
+    """The name of a state after a step, h[3]."""
+    return f"{state_stem(made, line, name)}[{t - made.source_steps * (line.part == 'decoder')}]"
+
+
+def state_stem(made: Run, line: Line, name: str) -> str:
+    return f"{name}{line.layer if made.layers > 1 else ''}{'_rev' * line.reverse}"
 
 
 def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
@@ -95,39 +97,37 @@ def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
     What leads to several gates is the affine map of the cell; what leads to one belongs to it.
     """
     inside = [node for node in graph if not isinstance(node, Leaf) and node.scope is not None and "layer" in node.scope]
+    lines = {node: line for node in inside if (line := made.line(node)) in made.cells and line is not None}
+    words = {node: made.cells[line].gate_names.get(node.name or "", "") for node, line in lines.items()}
+    every: dict[str, Block] = {}
+    said: tuple[str, ...]
+    blocks: dict[Node, Block] = {}
+    for node, gates in sorted(gates_fed(made, graph, inside, words).items(), key=lambda pair: pair[0].number):
+        line, gate = lines[node], next(iter(gates))
+        id, name, said = f"g{graph.index[gate]}", gate.name or "", (gate.name or "", words[gate].removesuffix(" gate"))
+        if len(gates) > 1:
+            id, name, said = f"a_{''.join(c for c in str(node.scope) if c.isalnum())}", "affine", ("U x + W h + b",)
+        blocks[node] = every.setdefault(id, Block(id, said, f"{name} {line.layer} {line.reverse}"))
+        blocks[node].users.append(node)
+    return blocks
+
+
+def gates_fed(made: Run, graph: Graph, inside: list[Node], words: dict[Node, str]) -> dict[Node, set[Node]]:
+    """The gates that an op leads to, for the ops all of whose users in the same step do so; of a gate itself."""
     users: dict[Node, list[Node]] = {}
     for node in graph:
         for operand in node.parents:
             users.setdefault(operand, []).append(node)
     places = {node: str(node.scope) for node in inside}
-    lines = {node: line for node in inside if (line := made.line(node)) in made.cells and line is not None}
-    said = {node: made.cells[line].gate_names.get(node.name or "") for node, line in lines.items()}
-    goals: dict[Node, set[Node]] = {}
+    found: dict[Node, set[Node]] = {}
     for node in reversed(inside):
-        if said.get(node):
-            goals[node] = {node}
+        if words.get(node):
+            found[node] = {node}
         elif role(made, node) != "state":
-            after = [goals.get(user, set()) if places.get(user) == places[node] else set() for user in users.get(node, [])]
+            after = [found.get(user, set()) if places.get(user) == places[node] else set() for user in users.get(node, [])]
             if after and all(after):
-                goals[node] = set().union(*after)
-    blocks: dict[Node, Block] = {}
-    every: dict[str, Block] = {}
-
-    def block(id: str, words: tuple[str, ...], line: Line, name: str) -> Block:
-        return every.setdefault(id, Block(id, words, f"{name} {line.layer} {line.reverse}"))
-
-    for node, gates in sorted(goals.items(), key=lambda pair: pair[0].number):
-        if len(gates) == 1:
-            (gate,) = gates
-            found = block(
-                f"g{graph.index[gate]}", (f"{gate.name}", f"{said[gate]}".removesuffix(" gate")), lines[node], gate.name or ""
-            )
-        else:
-            where = "".join(c for c in places[node] if c.isalnum())
-            found = block(f"a_{where}", ("U x + W h + b",), lines[node], "affine")
-        blocks[node] = found
-        found.users.append(node)
-    return blocks
+                found[node] = set().union(*after)
+    return found
 
 
 def short_name(node: Node, made: Run) -> str:
@@ -136,8 +136,7 @@ def short_name(node: Node, made: Run) -> str:
     parts = re.fullmatch(r"(weight|bias)_(\w+?)_l(\d+)(_reverse)?", name)
     if parts is None:
         return {"readout.weight": "V", "readout.bias": "c"}.get(name, "")
-    layers = len({line.layer for line in made.cells})
-    number = parts[3] if layers > 1 else ""
+    number = parts[3] if made.layers > 1 else ""
     if made.source_steps:  # an encoder's and a decoder's
         number += "_dec" if node in made.decoding else "_enc"
     return f"{'W' if parts[1] == 'weight' else 'b'}_{parts[2]}{number}{'_rev' * bool(parts[4])}"
