@@ -135,18 +135,16 @@ class GradientFlow:
         crossed: dict[Any, list[Any]] = defaultdict(list)  # from a layer and step to its states of the step before
         carried: dict[Any, list[Any]] = defaultdict(list)  # of those what came without a weight, and what arrived there
         for state, (line, name, t) in made.places.items():
-            k, later = line.layer, t - 1 if line.reverse else t + 1
+            k, later = line.layer, t + 1 - 2 * line.reverse
             parts = back.parts[state]
-            hops = [(node, part) for node, part in parts if at[node] == (k, later) and node in within]
-            inside = {node for node, _ in parts if at[node] == (k, t) and node in within}
-            arrived[k, t].append(sum((part for node, part in parts if node not in inside), np.zeros(())))
+            hops = [(node, part) for node, part in parts if node in within[k, later]]
+            arrived[k, t].append(sum((part for node, part in parts if node not in within[k, t]), np.zeros(())))
             crossed[k, later].append(sum((part for _, part in hops), np.zeros(())))
             self.norms[name][k, t] = norm(back.cotangents[state]) if state in back.cotangents else math.nan
-            after = states.get((name, k, later))
-            if after is not None and after in back.cotangents:
-                direct = carriers(after, at)
-                if kept := [part for node, part in hops if node in direct]:
-                    carried[k, later].append((sum(kept[1:], kept[0]), back.cotangents[after]))
+            after: Any = states.get((name, k, later))
+            direct = carriers(after, at) if after in back.cotangents else ()
+            if kept := [part for node, part in hops if node in direct]:
+                carried[k, later].append((sum(kept[1:], kept[0]), back.cotangents[after]))
         self._measure_gains(made, back, arrived, crossed)
         for (k, t), pairs in carried.items():
             self.gains["carry"][k, t] = norm(*(part for part, _ in pairs)) / norm(*(g for _, g in pairs))
@@ -472,13 +470,14 @@ def activation_of(cell: Any) -> str:
     return cell.nonlinearity if plain else ""
 
 
-def leading_within(order: list[Node], states: Container[Node], at: Mapping[Node, Any]) -> set[Node]:
-    """The nodes of a layer's step that lead to a state of the same step."""
-    found = set[Node]()
+def leading_within(order: list[Node], states: Container[Node], at: Mapping[Node, Any]) -> dict[Any, set[Node]]:
+    """By layer and step, the nodes that lead to a state of the same step."""
+    found: dict[Any, set[Node]] = defaultdict(set)
     for node in reversed(order):
-        if node in states or node in found:
-            found.add(node)
-            found.update(x for x in node.parents if at.get(x) == at[node])
+        inside = found[at[node]]
+        if node in states or node in inside:
+            inside.add(node)
+            inside.update(x for x in node.parents if at.get(x) == at[node])
     return found
 
 
