@@ -1,8 +1,8 @@
 """The loops of a recorded graph, found in the record alone: which ops repeat, and what each iteration reads.
 
-A Python loop leaves the same ops in the record again and again. `repeats.py` finds the iterations; here tables say what each
-operand of the loop's body reads: another op of the body, what an earlier iteration made, a weight, x[t]. `Loop.expanded` gives
-the nodes back from the tables alone. Whoever speaks of time steps reads the tables.
+A Python loop leaves the same ops in the record again and again. `loop_search` finds the iterations. The tables here have for
+each operand of the loop's body what it reads: another op of the body, a result of an earlier iteration, a weight, x[t].
+`Loop.expanded` gives the nodes back from the tables alone. All views of time steps read the tables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from .graph import Node
 from .graph_view import Graph
-from .loop_search import CARRIED, INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, numbered, runs
+from .loop_search import INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, numbered, runs
 from .tensor import Tensor
 
 __all__ = ["Carried", "Folded", "Growing", "Loop", "loops"]
@@ -125,7 +125,7 @@ class Loop:
                 yield step[i], like.op, tuple(self.operand(n, i, k) for k in range(len(like.operands))), options
 
     def holds(self) -> bool:
-        """Whether the tables give back what was recorded."""
+        """True if the tables give back what was recorded."""
         try:
             return all(
                 len(operands) == len(node.operands) and all(map(operator.is_, operands, node.operands))
@@ -206,17 +206,9 @@ class Loop:
         return f"<Loop: {self}>"
 
     def __str__(self) -> str:
-        states = {entry.ops[-1]: called(self.body[entry.ops[-1]]) for entry in self.carried.values()}
-        for place, entry in self.carried.items():
-            names = [x.name for x in self.first.get(place, {}).values() if isinstance(x, Node) and x.name]
-            states |= dict.fromkeys(entry.ops[-1:], *names[:1]) if names else {}
-        moving = {i for i, key in self.options if key == "index"}
-        weights = [(i, x) for (i, _), x in self.invariant.items() if isinstance(x, Node)]
-        each = [x for i, x in weights if i in moving] + [next(iter(steps.values())) for steps in self.per_step.values()]
-        enter = [called(x).removesuffix("[t]") + "[t]" for x in each if isinstance(x, Node)]
-        shared = [called(x) for i, x in weights if i not in moving]
+        (enter, shared), states = self.names_read(), self.state_names()
         parts = [f"{len(self)} times: {counted(len(self.body), 'op')}"]
-        parts[0] += f", carries {listed(states[j] for j in self.state)}" if states else ""
+        parts[0] += f", carries {listed(states)}" if states else ""
         parts += [f"{listed(enter)} enter{'s' * (len(set(enter)) == 1)}"] if enter else []
         parts += [f"{listed(shared)} {'is' if len(set(shared)) == 1 else 'are'} shared"] if shared else []
         some: dict[int, list[str]] = {}
@@ -224,6 +216,22 @@ class Loop:
             some.setdefault(len(steps), []).append(self.body[i].op.name)
         parts += [f"{listed(names)} only in {count} of {len(self)}" for count, names in some.items()]
         return "; ".join([*parts, *(f"within: {inner}" for inner in self.inner)])
+
+    def state_names(self) -> list[str]:
+        """The names of what is carried: those of the initial values, or of the ops."""
+        found = {j: called(self.body[j]) for j in self.state}
+        for place, entry in self.carried.items():
+            names = (x.name for x in self.first.get(place, {}).values() if isinstance(x, Node) and x.name)
+            found[entry.ops[-1]] = next(names, found[entry.ops[-1]])
+        return list(found.values())
+
+    def names_read(self) -> tuple[list[str], list[str]]:
+        """The names of what enters, x[t], and of what all iterations share."""
+        moving = {i for i, key in self.options if key == "index"}
+        weights = [(i, x) for (i, _), x in self.invariant.items() if isinstance(x, Node)]
+        each = [x for i, x in weights if i in moving] + [next(iter(steps.values())) for steps in self.per_step.values()]
+        enter = [called(x).removesuffix("[t]") + "[t]" for x in each if isinstance(x, Node)]
+        return enter, [called(x) for i, x in weights if i not in moving]
 
 
 def called(x: Node) -> str:
@@ -266,7 +274,7 @@ class Growing:
 
 @dataclass(eq=False, repr=False)
 class Folded:
-    """What `loops` found. Each op of the record is in one of `loops`, `maps` (loops that carry nothing) and `outside`.
+    """The result of `loops`. Each op of the record is in one of `loops`, `maps` (loops that carry nothing) and `outside`.
 
     ``home[node]`` is (loop, n, i) for op i of iteration n. `growing` are stretches of `outside`, see `Growing`.
     """
@@ -276,6 +284,10 @@ class Folded:
     outside: list[Node]
     home: dict[Node, tuple[Loop, int, int]]
     growing: list[Growing] = field(default_factory=list)
+
+    def adds(self) -> set[Node]:
+        """The ops that add to a sum over iterations, such as a loss, in every iteration."""
+        return {step[i] for loop in self.loops for i in loop.adds() for step in loop.iterations if i in step}
 
     def __repr__(self) -> str:
         ops = sum(node.op is not None for node in self.outside)
@@ -341,7 +353,7 @@ def loops(what: Tensor | Graph | Iterable[Node]) -> Folded:
 
 
 def recorded(what: Any) -> list[Node]:
-    """The nodes of whatever `loops` was given, oldest first."""
+    """The nodes of the argument of `loops`, oldest first."""
     if isinstance(what, Tensor):
         what = Graph(what, constants=True)
     if isinstance(what, Graph):
@@ -361,23 +373,12 @@ def recorded(what: Any) -> list[Node]:
 
 def tables(record: Record, rows: np.ndarray, sources: Sources) -> Loop:
     """The loop whose iterations are these rows."""
-    ops = record.ops
-    steps = [{i: ops[at] for i, at in enumerate(row) if at >= 0} for row in rows.tolist()]
-    loop = Loop(steps)
-    for (i, k), (kind, *what) in sources.items():
-        if kind == INSIDE:
-            loop.inside[i, k], others = what[0], what[2]
-        elif kind == INVARIANT:
-            loop.invariant[i, k] = loop.body[i].operands[k]
-        elif kind == PER_STEP:
-            loop.per_step[i, k] = {n: step[i].operands[k] for n, step in enumerate(steps) if i in step}
-        else:
-            loop.carried[i, k], others = Carried(*what[:2]), what[2]
-        if kind in (INSIDE, CARRIED) and others:
-            loop.first[i, k] = {n: steps[n][i].operands[k] for n in others}
+    loop = Loop([{i: record.ops[at] for i, at in enumerate(row) if at >= 0} for row in rows.tolist()])
+    for place, (kind, *what) in sources.items():
+        add_source(loop, place, kind, *what)
     for i, like in enumerate(loop.body):
         for key, x in like.options.items():
-            each = {n: step[i].options[key] for n, step in enumerate(steps) if i in step}
+            each = {n: step[i].options[key] for n, step in enumerate(loop.iterations) if i in step}
             if not all(y is x or alike(x, y) for y in each.values()):
                 loop.options[i, key] = each
     if len(loop.body) >= 2 * LEAST:
@@ -387,8 +388,25 @@ def tables(record: Record, rows: np.ndarray, sources: Sources) -> Loop:
     return loop
 
 
+def add_source(loop: Loop, place: Place, kind: str, *what: Any) -> None:
+    """Write into a table what an operand of the body reads."""
+    (i, k), steps = place, loop.iterations
+    if kind == INVARIANT:
+        loop.invariant[place] = loop.body[i].operands[k]
+    elif kind == PER_STEP:
+        loop.per_step[place] = {n: step[i].operands[k] for n, step in enumerate(steps) if i in step}
+    else:
+        ops, lag, others = what
+        if kind == INSIDE:
+            loop.inside[place] = ops
+        else:
+            loop.carried[place] = Carried(ops, lag)
+        if others:
+            loop.first[place] = {n: steps[n][i].operands[k] for n in others}
+
+
 def collect(record: Record, loops: list[tuple[Loop, np.ndarray]]) -> None:
-    """Tell each loop which of its results are read outside of it, or by nobody: results of the whole."""
+    """Note for each loop which of its results are read outside of it, or by no op: results of the whole."""
     of, slot, turn = (np.full(record.n, -1) for _ in range(3))
     for number, (_, rows) in enumerate(loops):
         turns, slots = np.nonzero(rows >= 0)
@@ -425,16 +443,18 @@ def growing(ops: list[Node]) -> list[Growing]:
         same = runs(record.words[p:] == record.words[:-p])
         start, end = max(((a, b + p) for a, b in same), key=lambda x: x[1] - x[0], default=(0, 0))
         times = (end - start) // p
-        if times < LEAST or (times - 1) * p <= done:
-            continue
-        steps = [ops[start + n * p : start + (n + 1) * p] for n in range(times)]
-        sizes = {i: [(step[i].shape, len(step[i].operands)) for step in steps] for i in range(p)}
-        sizes = {i: each for i, each in sizes.items() if len(set(each)) > 1}
-        turn = {node: (n, i) for n, step in enumerate(steps) for i, node in enumerate(step)}
-        by: set[int] = set()
-        for i in sizes:
-            read = [turn[x] for x in steps[-1][i].operands if x in turn]
-            by |= {j for n, j in read if n < times - 2}  # older than the iteration before
-        if by and all(len(set(each)) == times for each in sizes.values()):
-            best, done = [Growing(steps, sizes, sorted(by))], (times - 1) * p
+        if times >= LEAST and (times - 1) * p > done:
+            found = grown([ops[start + n * p : start + (n + 1) * p] for n in range(times)])
+            if found is not None:
+                best, done = [found], (times - 1) * p
     return best
+
+
+def grown(steps: list[list[Node]]) -> Growing | None:
+    """The result for these iterations; None if nothing grows, or not in each."""
+    sizes = {i: [(step[i].shape, len(step[i].operands)) for step in steps] for i in range(len(steps[0]))}
+    sizes = {i: each for i, each in sizes.items() if len(set(each)) > 1}
+    turn = {node: (n, i) for n, step in enumerate(steps) for i, node in enumerate(step)}
+    read = [turn[x] for i in sizes for x in steps[-1][i].operands if x in turn]
+    by = {j for n, j in read if n < len(steps) - 2}  # older than the iteration before
+    return Growing(steps, sizes, sorted(by)) if by and all(len(set(each)) == len(steps) for each in sizes.values()) else None

@@ -1,5 +1,5 @@
 """Find the loops in a record of ops. A loop is a matrix of op numbers: a row for each iteration, a column for each op of
-the body, -1 where an iteration lacks the op. `loops.py` makes tables from these rows.
+the body, -1 where an iteration lacks the op. `loop.py` makes tables from these rows.
 
 1. `numbered`: each op gets a word, a number for its op, shape, dtype, options (without the integers of an index) and scope
    (without t). Two ops with the same word do the same kind of thing.
@@ -21,7 +21,7 @@ from __future__ import annotations
 import bisect
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -211,7 +211,7 @@ class Record:
         return (rows, sources) if sources is not None else (np.empty((0, p), int), None)
 
     def later(self, row: np.ndarray, sources: Sources, rest: int) -> int:
-        """How many ops later iterations begin, where a stretch has `rest` ops more than iterations. After constants, at its
+        """The number of ops by which iterations begin later, where a stretch has `rest` ops over. After constants, at its
         beginning; or if the rest lacks a state, at its end: ``concatenate([x, h])`` of constants is not recorded."""
         carried = {place: what[0][0] for place, (kind, *what) in sources.items() if kind == CARRIED}
         last = max((j for (i, _), j in carried.items() if i != j), default=0)
@@ -258,17 +258,19 @@ class Record:
             if kind == CARRIED and not states.isdisjoint(what[0]):
                 present |= there[i]
                 kept |= there[i].difference(what[2])
-                for n in what[2]:
-                    before = [x for op in rows[n - 1] if op >= 0 for x in values_saved(self.ops[op]) if x is not None]
-                    value = [x for x in values_saved(self.ops[rows[n, i]])[1 + k :][:1] if x is not None]
-                    earlier = (rows[: max(n - what[1] + 1, 0), what[0]] >= 0).any()
-                    if earlier and not any(np.may_share_memory(x, y) for x in value for y in before):
-                        fresh.add(n)
+                earlier = (n for n in what[2] if (rows[: max(n - what[1] + 1, 0), what[0]] >= 0).any())
+                fresh.update(n for n in earlier if not self.detached(rows, i, k, n))
         lacking = set(range(len(rows))) - present  # because an initial state is learnt
         for (i, k), (kind, *_) in sources.items():
             if kind == INVARIANT and there[i] <= lacking | {0} and self.firm[self.starts[rows[:, i].max()] + k]:
                 fresh |= lacking & there[i]
         return sorted(fresh - kept)
+
+    def detached(self, rows: np.ndarray, i: int, k: int, n: int) -> bool:
+        """True if operand k of op i in iteration n shares memory with a value of the iteration before."""
+        before = [x for op in rows[n - 1] if op >= 0 for x in values_saved(self.ops[op]) if x is not None]
+        value = [x for x in values_saved(self.ops[rows[n, i]])[1 + k :][:1] if x is not None]
+        return any(np.may_share_memory(x, y) for x in value for y in before)
 
     def sequences(self, rows: np.ndarray, sources: Sources) -> list[tuple[np.ndarray, Sources]]:
         """A loop over time in a loop over sequences: one loop for each sequence."""
@@ -280,13 +282,10 @@ class Record:
         return found if len(found) == len(parts) else [(rows, sources)]
 
     def beginnings(self, row: np.ndarray, sources: Sources) -> list[int]:
-        """Where the time steps of an iteration begin: before ops with the same weight, each of which needs the one before. Or
-        with other weights, or some without the one before, if another weight is read once in each step. What enters the state
-        does so in all steps, or in none. Of several ways, take the one with most ops that are once in each step."""
-        weights: dict[tuple[int, ...], set[int]] = {}
-        for (i, k), (kind, *what) in sources.items():
-            if kind == INVARIANT and what[0] < 0 and self.firm[self.starts[row[i]] + k]:
-                weights.setdefault((int(self.words[row[i]]), what[0]), set()).add(i)
+        """The ops at which the time steps of an iteration begin: before ops with the same weight, each of which needs the one
+        before. Or with other weights, or some without the one before, if another weight is read once in each step. What enters
+        the state does so in all steps, or in none. Of several ways, take the one with most ops that are once in each step."""
+        weights = self.readers_of_weights(row, sources)
         if all(len(readers) < 2 for readers in weights.values()):
             return [0]
         words, body = self.words[row].tolist(), [self.ops[op] for op in row]
@@ -301,22 +300,22 @@ class Record:
         best, found = (0, 0, 0), [0]
         for key, readers in groups.items():
             group = sorted(readers)
-            links, begins = linked(group, reads) if len(group) > 1 else 0, [0]
-            if not links:
-                continue
-            for before, at in itertools.pairwise(group):
-                places = range(before + 1, at + 1)
-                begins.append(min(places, key=lambda c: (live[c], words[c] != words[0], abs(at - c - group[0]))))
-            steps = [*range(1, 1 + len(begins))]
-            once = sum(
-                [bisect.bisect(begins, i) for i in sorted(other)] == steps for other in weights.values() if other is not readers
-            )
-            kinds = {enters[i] for i in needed(group, reads) if i in enters}
-            fed = {bisect.bisect(begins, i) for i in enters if enters[i] in kinds}
-            staged = links == len(group) and max(carried[begins]) > carried[0]  # as Runge and Kutta have it
-            score = once * len(begins), links == len(group) and len(key) > 1, -len(begins)
-            if not staged and len(fed) in (0, len(begins)) and score > best:
-                best, found = score, begins
+            links = linked(group, reads) if len(group) > 1 else 0
+            if links:
+                begins = begun(group, live, words)
+                once = sum(once_in_each(begins, other) for other in weights.values() if other is not readers)
+                staged = links == len(group) and max(carried[begins]) > carried[0]  # as Runge and Kutta have it
+                score = once * len(begins), links == len(group) and len(key) > 1, -len(begins)
+                if not staged and score > best and evenly_fed(begins, enters, needed(group, reads)):
+                    best, found = score, begins
+        return found
+
+    def readers_of_weights(self, row: np.ndarray, sources: Sources) -> dict[tuple[int, ...], set[int]]:
+        """The ops of an iteration that read a weight, by their word and the weight."""
+        found: dict[tuple[int, ...], set[int]] = {}
+        for (i, k), (kind, *what) in sources.items():
+            if kind == INVARIANT and what[0] < 0 and self.firm[self.starts[row[i]] + k]:
+                found.setdefault((int(self.words[row[i]]), what[0]), set()).add(i)
         return found
 
     def merged(self, row: np.ndarray, begins: list[int]) -> tuple[list[int], list[int]]:
@@ -363,8 +362,8 @@ class Record:
     # -- what the operands of a body read ----------------------------------------------------------------------
 
     def sources(self, rows: np.ndarray, strict: bool = True) -> Sources | None:
-        """Where each operand (i, k) of the body comes from: (INSIDE or CARRIED, ops, lag, iterations that read something
-        else), (INVARIANT, node) or (PER_STEP,).
+        """The source of each operand (i, k) of the body: (INSIDE or CARRIED, ops, lag, iterations that read something else),
+        (INVARIANT, node) or (PER_STEP,).
 
         None if the rows are no loop: each iteration has weights of its own, which makes them layers; or, if `strict`, an
         operand reads different ops in different iterations.
@@ -375,8 +374,8 @@ class Record:
         turn[rows[there] - lo], slot[rows[there] - lo] = np.nonzero(there)
         column, k = self.operands(rows.max(0))
         has, n = there[:, column], np.arange(len(rows))[:, None]
-        place = np.where(has, self.starts[rows[:, column]] + k, 0)
-        read = self.reads[place]  # a row for each iteration, a column for each operand
+        at_operand = np.where(has, self.starts[rows[:, column]] + k, 0)
+        read = self.reads[at_operand]  # a row for each iteration, a column for each operand
         at = np.where(has & (read >= lo) & (read < hi), read - lo, 0)
         inside = has & (read >= lo) & (read < hi) & (slot[at] >= 0)
         made, lags = np.where(inside, slot[at], -1), np.where(inside, n - turn[at], -1)
@@ -386,34 +385,49 @@ class Record:
         plain = (((made == op) & (lags == lag)) | ~inside).all(0) & ~(others & (n >= lag)).any(0)
         first = has.argmax(0), np.arange(len(column))
         same = ((read == read[first]) | ~has).all(0)
-        weight = ~within & self.firm[place[first]] & (read[first] < 0)
+        weight = ~within & self.firm[at_operand[first]] & (read[first] < 0)
         if (strict and (within & ~plain).any()) or ((weight & ~same).any() and not (weight & same).any()):
             return None
+
+        def newest_of(c: int, ops: np.ndarray) -> tuple[Any, ...]:
+            return newest(rows, int(column[c]), ops, read[:, c], has[:, c], inside[:, c], lags[:, c])
+
+        places = list(zip(column.tolist(), k.tolist(), strict=True))
         found: Sources = {}
-        for c, (i, j) in enumerate(zip(column.tolist(), k.tolist(), strict=True)):
+        for c, place in enumerate(places):
             if not within[c]:
-                found[i, j] = (INVARIANT, int(read[first][c])) if same[c] else (PER_STEP,)
+                found[place] = (INVARIANT, int(read[first][c])) if same[c] else (PER_STEP,)
             elif plain[c]:
-                found[i, j] = (CARRIED if lag[c] else INSIDE), (int(op[c]),), int(lag[c]), np.flatnonzero(others[:, c]).tolist()
+                found[place] = (
+                    (CARRIED if lag[c] else INSIDE),
+                    (int(op[c]),),
+                    int(lag[c]),
+                    np.flatnonzero(others[:, c]).tolist(),
+                )
             else:
-                ops = np.unique(made[inside[:, c], c])
-                found[i, j] = newest(rows, i, ops, read[:, c], has[:, c], inside[:, c], lags[:, c])
-        if not there.all():  # a state that other ops make in other iterations
-            makers = {what[0] for kind, *what in found.values() if kind == CARRIED and not there[:, what[0]].all()}
-            for c, (i, j) in enumerate(zip(column.tolist(), k.tolist(), strict=True)):
-                for others in makers if found[i, j][0] == CARRIED and found[i, j][1] in makers else ():
-                    ops = np.unique([*found[i, j][1], *others])
-                    alone = there[:, ops].sum(1).max() == 1 and len({self.ops[op].shape for op in rows.max(0)[ops]}) == 1
-                    if alone and len(ops) > len(found[i, j][1]):
-                        either = newest(rows, i, ops, read[:, c], has[:, c], inside[:, c], lags[:, c])
-                        if len(either[3]) <= len(found[i, j][3]):
-                            found[i, j] = either
+                found[place] = newest_of(c, np.unique(made[inside[:, c], c]))
+        return found if there.all() else self.with_other_makers(found, rows, places, newest_of)
+
+    def with_other_makers(
+        self, found: Sources, rows: np.ndarray, places: list[Place], newest_of: Callable[[int, np.ndarray], tuple[Any, ...]]
+    ) -> Sources:
+        """The sources, where a state may be made by other ops in other iterations."""
+        there = rows >= 0
+        makers = {what[0] for kind, *what in found.values() if kind == CARRIED and not there[:, what[0]].all()}
+        for c, place in enumerate(places):
+            for others in makers if found[place][0] == CARRIED and found[place][1] in makers else ():
+                ops = np.unique([*found[place][1], *others])
+                alone = there[:, ops].sum(1).max() == 1 and len({self.ops[op].shape for op in rows.max(0)[ops]}) == 1
+                if alone and len(ops) > len(found[place][1]):
+                    either = newest_of(c, ops)
+                    if len(either[3]) <= len(found[place][3]):
+                        found[place] = either
         return found
 
     # -- neighbours of a loop ----------------------------------------------------------------------------------
 
     def repeated(self, start: int, q: int, on: int, bound: int, shared: np.ndarray) -> int:
-        """How often the q ops from `start` on repeat directly after (`on` = 1) or before them (-1), at most LEAP times."""
+        """The number of repeats of the q ops from `start` on directly after (`on` = 1) or before them (-1), at most LEAP."""
         times = min(LEAP, (self.n - start) // q - 1 if on > 0 else start // q)
         for part in ("words", "reads"):
             if times <= 0:
@@ -433,8 +447,8 @@ class Record:
         return times
 
     def likeness(self, ops: np.ndarray, slots: list[int], shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How well each op fits each slot, which is given by another op in it: 1 to 9 by the number of equal operands, far
-        below zero for another word or weight. And where only the weight is another."""
+        """A fit of each op to each slot, which is given by another op in it: 1 to 9 by the number of equal operands, far below
+        zero for another word or weight. And True where only the weight is another."""
         (a, made), (b, made_like) = self.four(ops), self.four(np.array(slots, int))
         word = self.words[ops][:, None] == self.words[slots]
         same = a[:, None] == b
@@ -528,15 +542,7 @@ class Growth:
         some = sum(word in body for word in self.record.words[window].tolist())
         if not some or (on > 0 and not rest and 3 * some < self.p) or len(order) > min(3 * self.p + 16, WIDEST):
             return False
-        fit, clash = self.record.likeness(window, [self.like[slot] for slot in order], self.shared)
-        # rest of the last iteration, the next one, and one more, so that none of its ops are taken for those of the next
-        if len(self.always):
-            both = np.searchsorted((fit[:, np.isin(order, self.always)] > 0).cumsum(0).min(1), 2) + 1
-            window, fit, clash = window[:both], fit[:both], clash[:both]
-        turn = len(rest) + len(order)
-        pairs = aligned(np.hstack([fit[:, len(order) - len(rest) :], fit, fit]), turn, self.p)
-        old = {i: rest[c] for i, c in pairs if c < len(rest)}
-        new = {i: order[c - len(rest)] for i, c in pairs if len(rest) <= c < turn}
+        window, clash, old, new = self.matched(window, order, rest)
         begin = self.begin(on, window, old, new)
         span = span or max(new, default=0) + 1
         known = sum(slot < self.core.shape[1] for slot in new.values())
@@ -553,6 +559,19 @@ class Growth:
         step = self.steps[n + on]
         self.last[on], self.row[on], self.short = n + on, (list(step), np.array([*step.values()])), 3 * known < self.p
         return not self.short
+
+    def matched(self, window: np.ndarray, order: list[int], rest: list[int]) -> tuple[Any, ...]:
+        """As many ops of the window as two iterations can have, where only their weight clashes with a slot, and the slots of
+        those that belong to the last iteration (`old`) and to the next one (`new`)."""
+        fit, clash = self.record.likeness(window, [self.like[slot] for slot in order], self.shared)
+        # rest of the last iteration, the next one, and one more, so that none of its ops are taken for those of the next
+        if len(self.always):
+            both = np.searchsorted((fit[:, np.isin(order, self.always)] > 0).cumsum(0).min(1), 2) + 1
+            window, fit, clash = window[:both], fit[:both], clash[:both]
+        turn = len(rest) + len(order)
+        pairs = aligned(np.hstack([fit[:, len(order) - len(rest) :], fit, fit]), turn, self.p)
+        old = {i: rest[c] for i, c in pairs if c < len(rest)}
+        return window, clash, old, {i: order[c - len(rest)] for i, c in pairs if len(rest) <= c < turn}
 
     def rest(self, on: int) -> list[int]:
         """The slots at the end of the body (`on` = 1) or at its beginning (-1) that the last iteration has not."""
@@ -576,8 +595,8 @@ class Growth:
         return ops, len(ops)
 
     def begin(self, on: int, window: np.ndarray, old: dict[int, int], new: dict[int, int]) -> int:
-        """Where in the window the next iteration begins. Ops that match nothing belong to the earlier of the two iterations,
-        unless they have the t of the later."""
+        """The place in the window at which the next iteration begins. Ops that match nothing belong to the earlier of the two
+        iterations, unless they have the t of the later."""
         begin, first = max(old, default=-1) + 1, min(new, default=0)
         later = step_of(self.record.ops[window[first] if on > 0 else self.row[on][1][0]]) if new else None
         for i in range(begin, first):
@@ -587,8 +606,8 @@ class Growth:
         return max(begin, first) if on > 0 else begin
 
     def holds(self, on: int, window: np.ndarray, known: int, more: int) -> bool:
-        """Whether enough ops are of the core and not too many others, and whether one iteration reads the other. Few ops
-        without others are accepted in front: they may be the end of a first iteration, see `joined`."""
+        """True if enough ops are of the core and not too many others, and one iteration reads the other. Few ops without
+        others are accepted in front: they may be the end of a first iteration, see `joined`."""
         most_of_it = 3 * known >= self.p and 3 * more <= known
         almost_all = 5 * known >= 4 * self.p and more <= 3 * known and self.p > 2
         if not most_of_it and not almost_all and (on > 0 or more):
@@ -599,7 +618,7 @@ class Growth:
         return bool(((reads >= earlier.min()) & (reads < later.min())).any())
 
     def other_weights(self, window: np.ndarray, clash: np.ndarray, order: list[int], new: dict[int, int]) -> bool:
-        """Whether an op among the new ones, or one that they read, would fit a free slot but for its weight. Then this is
+        """True if an op among the new ones, or one that they read, would fit a free slot but for its weight. Then this is
         another layer, or the end of another loop."""
         operands = {x for i in new for x in self.record.reads[slice(*self.record.starts[window[i] + np.arange(2)])].tolist()}
         left = [i for i, op in enumerate(window.tolist()) if i not in new and (i < max(new) or op in operands)]
@@ -685,7 +704,7 @@ def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """For each distance, how often equal keys are so far apart twice in a row. Of a key whose neighbours are at several
+    """A count for each distance: how often equal keys are so far apart twice in a row. Of a key whose neighbours are at several
     distances, as with an op more at every third step, those of each second, of each third, ..."""
     order = np.argsort(key, kind="stable")
     position, which = position[order], np.cumsum(np.diff(key[order], prepend=key[order[:1]]) != 0)
@@ -715,7 +734,8 @@ def flow(sources: Sources, body: list[Node]) -> tuple[list[list[int]], set[int]]
 
 
 def linked(group: list[int], reads: list[list[int]]) -> int:
-    """How many ops of a group need the one before, by whatever way; the first one the last of the iteration before."""
+    """The number of ops of a group that need the one before, by whatever way; the first one needs the last of the iteration
+    before."""
     last, count, rank = [-1] * len(reads), 0, {i: number for number, i in enumerate(group)}
     for turn in range(2):
         count, before, last = 0, last, []
@@ -726,6 +746,26 @@ def linked(group: list[int], reads: list[list[int]]) -> int:
                 count += last[i] == number - 1
                 last[i] = number
     return count
+
+
+def begun(group: list[int], live: np.ndarray, words: list[int]) -> list[int]:
+    """The beginnings of steps that have one op of a group each: where the fewest values pass from one to the next."""
+    begins = [0]
+    for before, at in itertools.pairwise(group):
+        places = range(before + 1, at + 1)
+        begins.append(min(places, key=lambda c: (live[c], words[c] != words[0], abs(at - c - group[0]))))
+    return begins
+
+
+def evenly_fed(begins: list[int], enters: dict[int, int], group: set[int]) -> bool:
+    """True if words that enter at an op of the group do so in all steps, or if none does."""
+    words = {enters[i] for i in group if i in enters}
+    return len({bisect.bisect(begins, i) for i, word in enters.items() if word in words}) in (0, len(begins))
+
+
+def once_in_each(begins: list[int], group: set[int]) -> bool:
+    """True if each of the steps that begin there has one op of the group."""
+    return [bisect.bisect(begins, i) for i in sorted(group)] == [*range(1, 1 + len(begins))]
 
 
 def needed(ops: Iterable[int], reads: list[list[int]]) -> set[int]:
@@ -749,7 +789,7 @@ def waiting(reads: list[list[int]]) -> set[int]:
 
 
 def alive(sources: Sources, p: int) -> np.ndarray:
-    """For each op of the body, how many values would pass to the next iteration if iterations began there."""
+    """A count for each op of the body: the values that would pass to the next iteration if iterations began there."""
     until: dict[int, int] = {}
     for (i, _), (kind, *what) in sources.items():
         if kind in (INSIDE, CARRIED):

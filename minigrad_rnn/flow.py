@@ -1,4 +1,4 @@
-"""How the gradient flows back through time: its norm at every step, the gain of every hop, and why it vanishes or explodes.
+"""Gradient flow through time: the norm of the gradient at every step, the gain of every hop, why it vanishes or explodes.
 
 L is the loss, and the sum of L_t, the shares of the steps; h[t] is the state after step t. Norms are over the whole batch, and
 right for numbers as small as 1e-300; float32 ends at 1e-45, so look at vanishing gradients in models of ``dtype=np.float64``.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from collections.abc import Sequence as Sequence_
 from typing import Any
 
@@ -67,7 +67,7 @@ def endings(name: str) -> set[str]:
 
 
 class GradientFlow:
-    """What `gradient_flow` found, as float64 arrays.
+    """The result of `gradient_flow`, as float64 arrays.
 
     >>> import minigrad_rnn as rnn
     >>> model = rnn.Sequence(rnn.RNN(5, 4, rng=0), rnn.Linear(4, 5, rng=1))
@@ -123,52 +123,54 @@ class GradientFlow:
         self.matrix = {name: np.repeat(zeros[:, None], made.columns, axis=1) for name, zeros in absent.items()}
         if matrix:
             self._measure_matrix(made, back)
-        blocks = [[W for cell in cells for W in blocks_of(cell)] for cells in stack.values()]
-        self.singular_values = [np.array([np.linalg.svd(W, compute_uv=False) for W in Ws]) for Ws in blocks]
-        self.spectral_radius = [
-            np.array([abs(np.linalg.eigvals(W)).max() if W.shape[0] == W.shape[1] else math.nan for W in Ws]) for Ws in blocks
-        ]
-        gammas = [max(GAMMA.get(activation_of(cell), math.nan) for cell in cells) for cells in stack.values()]
-        largest = [s.max() if s.size else math.nan for s in self.singular_values]
-        self.bound = np.array([gamma * s for gamma, s in zip(gammas, largest, strict=True)])
+        self._measure_weights(list(stack.values()))
         self._backwards = [line.reverse for line in made.cells if line.part != "encoder"]
 
     def _measure_states(self, made: Run, back: Backward, order: list[Node]) -> None:
         """The norms, and the gains: what arrives at the states of a layer and step, and what comes back from there."""
-        places = {node: (name, line.layer, t) for node, (line, name, t) in made.places.items()}
         at = {node: (line and line.layer, made.column(node)) for node in order for line in [made.line(node)]}
-        self.norms = {name: self._nothing.copy() for name, _, _ in places.values()}
-        self.gains = {kind: self._nothing.copy() for kind in ("total", "activation", "weight", "carry")}
+        within = leading_within(order, made.places, at)
+        states = {(name, line.layer, t): state for state, (line, name, t) in made.places.items()}
+        self.norms = {name: self._nothing.copy() for name, _, _ in states}
         arrived: dict[Any, list[Any]] = defaultdict(list)  # at the states of a layer and step, from outside of that step
         crossed: dict[Any, list[Any]] = defaultdict(list)  # from a layer and step to its states of the step before
         carried: dict[Any, list[Any]] = defaultdict(list)  # of those what came without a weight, and what arrived there
-        states = {place: state for state, place in places.items()}
-        within = set[Node]()  # nodes of a layer's step that lead to a state of the same step
-        for node in reversed(order):
-            if node in places or node in within:
-                within.add(node)
-                within.update(x for x in node.parents if at.get(x) == at[node])
-        for state, (name, k, t) in places.items():
-            line = made.places[state][0]
-            later = t - 1 if line.reverse else t + 1
-            g, parts = back.cotangents.get(state, np.zeros(())), back.parts[state]
-            hops = [(node, part) for node, part in parts if at[node] == (k, later) and node in within]
-            inside = {node for node, _ in parts if at[node] == (k, t) and node in within}
-            arrived[k, t].append(sum((part for node, part in parts if node not in inside), np.zeros(())))
+        for state, (line, name, t) in made.places.items():
+            k, later = line.layer, t + 1 - 2 * line.reverse
+            parts = back.parts[state]
+            hops = [(node, part) for node, part in parts if node in within[k, later]]
+            arrived[k, t].append(sum((part for node, part in parts if node not in within[k, t]), np.zeros(())))
             crossed[k, later].append(sum((part for _, part in hops), np.zeros(())))
-            self.norms[name][k, t] = norm(g) if state in back.cotangents else math.nan
-            after = states.get((name, k, later))
-            direct = carriers(after, at) if after is not None and after in back.cotangents else ()
+            self.norms[name][k, t] = norm(back.cotangents[state]) if state in back.cotangents else math.nan
+            after: Any = states.get((name, k, later))
+            direct = carriers(after, at) if after in back.cotangents else ()
             if kept := [part for node, part in hops if node in direct]:
-                carried[k, later].append((sum(kept[1:], kept[0]), back.cotangents[after]))  # type: ignore[index]
-            if (k, t) in crossed and state.op.name == activation_of(made.cells[line]):
-                delta = back.through.get(state, np.zeros(()))
-                self.gains["activation"][k, t] = norm(delta) / norm(g)
-                self.gains["weight"][k, t] = norm(*crossed[k, t]) / norm(delta)
-        for k, t in arrived:
-            self.gains["total"][k, t] = norm(*crossed[k, t]) / norm(*arrived[k, t]) if (k, t) in crossed else math.nan
+                carried[k, later].append((sum(kept[1:], kept[0]), back.cotangents[after]))
+        self._measure_gains(made, back, arrived, crossed)
         for (k, t), pairs in carried.items():
             self.gains["carry"][k, t] = norm(*(part for part, _ in pairs)) / norm(*(g for _, g in pairs))
+
+    def _measure_gains(self, made: Run, back: Backward, arrived: Mapping[Any, Any], crossed: Mapping[Any, Any]) -> None:
+        """The gains of every hop, and their factors, of cells that are one activation of one product."""
+        self.gains = {kind: self._nothing.copy() for kind in ("total", "activation", "weight", "carry")}
+        for k, t in arrived.keys() & crossed.keys():
+            self.gains["total"][k, t] = norm(*crossed[k, t]) / norm(*arrived[k, t])
+        for state, (line, _, t) in made.places.items():
+            if (line.layer, t) in crossed and state.op.name == activation_of(made.cells[line]):
+                delta = norm(back.through.get(state, np.zeros(())))
+                self.gains["activation"][line.layer, t] = delta / norm(back.cotangents.get(state, np.zeros(())))
+                self.gains["weight"][line.layer, t] = norm(*crossed[line.layer, t]) / delta
+
+    def _measure_weights(self, stack: list[list[Any]]) -> None:
+        """The singular values and spectral radii of W_hh, and the bound that follows, for the cells of each layer."""
+        blocks = [[W for cell in cells for W in blocks_of(cell)] for cells in stack]
+        self.singular_values = [np.array([np.linalg.svd(W, compute_uv=False) for W in Ws]) for Ws in blocks]
+        self.spectral_radius = [
+            np.array([abs(np.linalg.eigvals(W)).max() if W.shape[0] == W.shape[1] else math.nan for W in Ws]) for Ws in blocks
+        ]
+        gammas = [max(GAMMA.get(activation_of(cell), math.nan) for cell in cells) for cells in stack]
+        largest = [s.max() if s.size else math.nan for s in self.singular_values]
+        self.bound = np.array([gamma * s for gamma, s in zip(gammas, largest, strict=True)])
 
     def _measure_activations(self, made: Run, order: list[Node]) -> None:
         """Saturation, and the means of the gates."""
@@ -199,7 +201,7 @@ class GradientFlow:
                 self.gradients[name] = np.stack([back.gradients.get((node, t), nothing) for t in range(made.columns)])
 
     def _measure_matrix(self, made: Run, back: Backward) -> None:
-        """What the loss of each step says to the states before it: a sweep for each."""
+        """The gradient of the loss of each step for the states before it: a sweep for each."""
         for t, ends in made.ends(back).items():
             said: dict[Node, np.ndarray] = {}
             for node, seed in ends:
@@ -221,16 +223,17 @@ class GradientFlow:
         (5,)
         """
         if kind not in self.gains:
-            raise ValueError(f"a gain is one of {', '.join(self.gains)}, not {kind!r}")
+            raise ValueError(f"kind must be one of {', '.join(self.gains)}, not {kind!r}")
         return self.gains[kind][layer, :-1] if self._backwards[layer] else self.gains[kind][layer, 1:]
 
     @np.errstate(all="ignore")
     def decay(self, state: str | None = None, layer: int = -1) -> np.ndarray:
-        """What is left of the gradient after d = 0, ..., T-1 hops, (T,): the sum over t >= d of |dL_t/ds[t-d]|, relative to the
-        one of |dL_t/ds[t]|. s is the layer's last state (c, or h) unless told. In a top layer of RNN cells at most bound^d."""
+        """The part of the gradient that is left after d = 0, ..., T-1 hops, (T,): the sum over t >= d of |dL_t/ds[t-d]|,
+        relative to that of |dL_t/ds[t]|. s defaults to the layer's last state (c, or h). In a top layer of RNN cells it is at
+        most bound^d."""
         name = state or self.cells[layer].state_names[-1]
         if name not in self.matrix:
-            raise ValueError(f"there is no matrix of {name!r}, but of {list(self.matrix)}; was it made with matrix=False?")
+            raise ValueError(f"there is no matrix for {name!r}, only for {list(self.matrix)}; measure with matrix=True")
         M = self.matrix[name][layer]
         M = M[::-1, ::-1] if self._backwards[layer] else M
         if np.triu(np.nan_to_num(M), 1).any():  # the loss of a step reads states of later ones: another loop goes on from here
@@ -248,7 +251,7 @@ class GradientFlow:
 
     @np.errstate(all="ignore")
     def verdict(self, layer: int = -1) -> str:
-        """What happens to the gradient of a layer, in a sentence: the geometric means of its gains, and what follows from them.
+        """A sentence about the gradient of a layer: the geometric means of its gains, and what follows from them.
 
         >>> import minigrad_rnn as rnn
         >>> model = rnn.Sequence(rnn.RNN(5, 4, rng=0), rnn.Linear(4, 5, rng=1))
@@ -339,7 +342,7 @@ def gradient_flow(
     >>> flow.norms["h"].shape, flow.shares["W"].shape, bool((flow.gain("total") <= flow.bound).all())
     ((1, 6), (6,), True)
 
-    The model is a `Sequence`, a `ManyToOne` (whose only L_t is that of the last step), a `OneToMany` (told the targets) or an
+    The model is a `Sequence`, a `ManyToOne` (whose only L_t is that of the last step), a `OneToMany` (given the targets) or an
     `EncoderDecoder`, with any cells in one direction, yours too, run in evaluation mode. Then come inputs (T, batch, I) and
     targets as its loss takes them; or a `Batch`, whose padding does not count; or a source or `Task`, of whose data the first
     batch is taken. `loss` is "cross_entropy", "mse" or "binary", by default the
@@ -363,7 +366,7 @@ def gradient_flow(
             f"this package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}"
         )
     if any(getattr(model, part).bidirectional for part in ("recurrent", "encoder") if hasattr(model, part)):
-        raise ValueError("a bidirectional layer has no one way back through time; measure a model with bidirectional=False")
+        raise ValueError("gradient_flow does not support bidirectional layers; use bidirectional=False")
     made: Run
     if isinstance(model, Model):
         made, parameters = run(model, inputs, targets, loss=loss, reduction=reduction), dict(model.named_parameters())
@@ -426,7 +429,7 @@ class Comparison(dict[str, GradientFlow]):
         return self.table() if measured else f"a comparison of {', '.join(self) or 'nothing'}; measured without the matrix"
 
     def table(self, hops: Iterable[int] = (1, 2, 5, 10, 20, 50, 100)) -> str:
-        """What is left of each gradient so many steps back, and its half-life in steps, as text."""
+        """The part of each gradient that is left so many steps back, and its half-life in steps, as text."""
         wide, shown = max(map(len, self)), [d for d in hops if d < max(len(flow.losses) for flow in self.values())]
         heads = [f"{d} step{'s' * (d != 1)} back" for d in shown]
         lines = [" " * wide + "".join(f"{head:>15}" for head in heads) + "   half-life"]
@@ -466,6 +469,17 @@ def activation_of(cell: Any) -> str:
     """f, of a cell that is h' = f(W h + ...) and no more: other ones have more ways than one."""
     plain = isinstance(cell, Body) or type(cell).step is RNNCell.step
     return cell.nonlinearity if plain else ""
+
+
+def leading_within(order: list[Node], states: Container[Node], at: Mapping[Node, Any]) -> dict[Any, set[Node]]:
+    """By layer and step, the nodes that lead to a state of the same step."""
+    found: dict[Any, set[Node]] = defaultdict(set)
+    for node in reversed(order):
+        inside = found[at[node]]
+        if node in states or node in inside:
+            inside.add(node)
+            inside.update(x for x in node.parents if at.get(x) == at[node])
+    return found
 
 
 def carriers(state: Node, at: Mapping[Node, Any]) -> set[Node]:

@@ -13,7 +13,9 @@ from minigrad import Loop, Tensor
 from minigrad.graph import Leaf, Node
 from minigrad.graph_view import Graph
 from minigrad.loop import loops, sequences
-from minigrad.pictures.details import named_sequences, named_tensors, values_saved, values_that_follow
+from minigrad.loop_search import Place
+from minigrad.pictures.details import named_sequences, named_tensors
+from minigrad.pictures.known_values import values_saved, values_that_follow
 from minigrad.pictures.timeline import Timeline
 
 from .module import Module
@@ -28,7 +30,7 @@ SUMS = ("add", "subtract")
 
 @dataclass
 class Body:
-    """What stands for a cell: the body of a loop."""
+    """The body of a loop, in the place of a cell."""
 
     loop: Loop
     states: dict[str, tuple[int, ...]]  # by name the ops that make it
@@ -59,29 +61,35 @@ class Reading(Run):
             self.names |= {node: name for node in (t._node, t._leaf) if node in self.graph.index and node not in self.names}
         self.names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in self.timeline.elements.items() if leaf not in self.names}
         self.body_names = {(home[node][0], home[node][2]): name for node, name in reversed(self.names.items()) if node in home}
-        self.sums = {
-            step[i] for loop in self.timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step
-        }
-        # Outside of the steps, and on a way to one: such as a stack of all states, for the next layer.
-        self.between: set[Node] = set()
-        for node in reversed(self.graph.nodes):
-            if node in self.timeline.steps or node in self.between:
-                self.between.update(x for x in node.parents if x not in self.timeline.steps)
+        self.sums = self.timeline.folded.adds()
+        self.between = self.between_steps()
         self.learnt = self.used_in_steps()
         self.columns = 1 + max(self.timeline.steps.values(), default=-1)
         self.lines: dict[Loop, Line] = {}
         self.places = {}
         for loop in self.timeline.folded.loops:
             if states := self.states_of(loop):
-                line = self.lines[loop] = Line("", len(self.lines), self.timeline.ways[loop][0] < 0)
-                body: Any = Body(loop, states)
-                self.cells[line] = body
-                for name, ops in states.items():
-                    for step in loop.iterations:
-                        if made := [step[j] for j in ops if j in step]:
-                            self.places[made[-1]] = line, name, self.timeline.steps[made[-1]]
-                self.initial |= self.before_the_first(loop, states)
-                read_form(body)
+                self.add(loop, states)
+
+    def add(self, loop: Loop, states: dict[str, tuple[int, ...]]) -> None:
+        """Read a loop that carries states as a layer."""
+        line = self.lines[loop] = Line("", len(self.lines), self.timeline.ways[loop][0] < 0)
+        body: Any = Body(loop, states)
+        self.cells[line] = body
+        for name, ops in states.items():
+            for step in loop.iterations:
+                if made := [step[j] for j in ops if j in step]:
+                    self.places[made[-1]] = line, name, self.timeline.steps[made[-1]]
+        self.initial |= self.before_the_first(loop, states)
+        read_form(body)
+
+    def between_steps(self) -> set[Node]:
+        """Nodes outside of the steps that lead to one, such as a stack of all states, for the next layer."""
+        found = set[Node]()
+        for node in reversed(self.graph.nodes):
+            if node in self.timeline.steps or node in found:
+                found.update(x for x in node.parents if x not in self.timeline.steps)
+        return found
 
     def before_the_first(self, loop: Loop, states: dict[str, tuple[int, ...]]) -> dict[Node, tuple[Line, str]]:
         """The constants that iterations read in the place of a state."""
@@ -95,7 +103,7 @@ class Reading(Run):
         }
 
     def states_of(self, loop: Loop) -> dict[str, tuple[int, ...]]:
-        """What a loop carries that is no sum, by its name: one that was given, that of the initial value, or of the op."""
+        """The values that a loop carries, except sums, by name: a given name, that of the initial value, or that of the op."""
         ops: dict[int, set[int]] = {}
         initial: dict[int, str] = {}
         for place, entry in loop.carried.items():
@@ -131,7 +139,7 @@ class Reading(Run):
 
     @property
     def parameters(self) -> dict[str, Node]:
-        """What the steps learn, by its names, or by its numbers in the graph."""
+        """The parameters that the steps use, by name, or by number in the graph."""
         learnt = [node for node in self.graph if node in self.learnt]
         return {self.names.get(node) or node.name or f"%{self.graph.index[node]}": node for node in learnt}
 
@@ -184,7 +192,7 @@ class Reading(Run):
                     yield letter, line, i, weight
 
     def letters(self) -> tuple[dict[tuple[str, Line | None], str], str]:
-        """What is written at the arrows of the figure, and the line that tells what it stands for."""
+        """The letters at the arrows of the figure, and the line that explains them."""
         found: dict[tuple[str, Line | None], list[str]] = {}
         names = {node: name for name, node in self.parameters.items()}
         for letter, line, _, weight in self.products():
@@ -234,24 +242,24 @@ class Reading(Run):
 def read(
     model: Tensor | Module, inputs: Any, targets: Any, names: Any, *, loss: str | None, reduction: str, chunk: int | None = None
 ) -> Reading:
-    """The run of a loss, or of what a module of one's own says of a batch: its loss if there are targets."""
+    """The run of a loss, or of your own module on a batch: of its loss if there are targets."""
     if chunk is not None:
-        raise ValueError("chunk is for the models of this package; code of one's own detaches its states itself")
+        raise ValueError("chunk is for the models of this package; in your own code, detach the states yourself")
     if isinstance(model, Tensor):
         if any(x is not None for x in (inputs, targets, loss)):
-            raise TypeError("a loss that was recorded is drawn alone; inputs, targets and loss= go with a model")
+            raise TypeError("inputs, targets and loss= are for a model; leave them out with a recorded loss")
         root = model
     else:
         root = answered(model, *as_batch(inputs, targets, loss, reduction), reduction)
     if not root.requires_grad:
-        raise ValueError("nothing here was recorded: no parameter of this model requires grad")
+        raise ValueError("nothing was recorded: no parameter of this model has requires_grad=True")
     found = Reading(root, names)
     found.check()
     return found
 
 
 def affine(node: Node, places: list[int]) -> bool:
-    """Whether a node is a sum of these operands, each times a constant."""
+    """True if a node is a sum of these operands, each times a constant."""
     if node.op.name in (*SUMS, "negative") or node.op.variadic:
         return node.op.kind in ("linear", "elementwise")
     alone = node.op.kind == "linear" or node.op.name == "multiply" or (node.op.name == "divide" and places == [0])
@@ -259,24 +267,29 @@ def affine(node: Node, places: list[int]) -> bool:
 
 
 def read_form(body: Body) -> None:
-    """Find the matrices that states are multiplied by, in square blocks, and whether a body is h = f(W h + ...) and no more."""
+    """Find the matrices that states are multiplied by, in square blocks, and f of a body h = f(W h + ...)."""
     loop, states = body.loop, body.ops
-    readers = [(i, k, loop.body[max(entry.ops)]) for (i, k), entry in loop.carried.items() if states & set(entry.ops)]
-    for i, k, state in readers:
-        node, weight = loop.body[i], loop.invariant.get((i, 1 - k))
-        if node.op.name in PRODUCTS and isinstance(weight, Node) and len(weight.shape) == 2:
-            every = [step[i].saved for step in loop.iterations if i in step]
-            value = next((saved[2 - k] for saved in every if isinstance(saved, tuple) and saved[2 - k] is not None), None)
-            if value is None:  # freed
-                continue
-            value = value.T if k == 0 and node.op.name == "matmul" else value  # of shape (out, in)
-            size = state.shape[-1] if k == 0 else state.shape[0]
-            if value.shape[1] == size and value.shape[0] % size == 0:
-                body.weights += np.split(value.astype(float), value.shape[0] // size)
-    if len({W.shape for W in body.weights}) > 1:
-        body.weights.clear()
-    kinds = [loop.body[i].op.name for i in loop.recurrence() - states]
-    plain = all(kind in (*PRODUCTS, *SUMS) for kind in kinds) and sum(kind in PRODUCTS for kind in kinds) == 1
-    if plain and len(states) == 1 and len(readers) == 1 and loop.body[readers[0][0]].op.name in PRODUCTS:
+    readers = {place: loop.body[max(entry.ops)] for place, entry in loop.carried.items() if states & set(entry.ops)}
+    weights = [W for place, state in readers.items() for W in square_blocks(loop, place, state)]
+    body.weights = weights if len({W.shape for W in weights}) < 2 else []
+    ops = [loop.body[i].op.name for i in loop.recurrence() - states]
+    plain = all(op in (*PRODUCTS, *SUMS) for op in ops) and sum(op in PRODUCTS for op in ops) == 1
+    if plain and len(states) == len(readers) == 1 and all(loop.body[i].op.name in PRODUCTS for i, _ in readers):
         name = loop.body[next(iter(states))].op.name
         body.nonlinearity = name if saturates(name) else ""
+
+
+def square_blocks(loop: Loop, place: Place, state: Node) -> list[np.ndarray]:
+    """The matrix that a state is multiplied by at this operand, in square blocks; none if it has another shape or was freed."""
+    i, k = place
+    node, weight = loop.body[i], loop.invariant.get((i, 1 - k))
+    if node.op.name not in PRODUCTS or not isinstance(weight, Node) or len(weight.shape) != 2:
+        return []
+    every = [step[i].saved for step in loop.iterations if i in step]
+    value = next((saved[2 - k] for saved in every if isinstance(saved, tuple) and saved[2 - k] is not None), None)
+    if value is None:
+        return []
+    value = value.T if k == 0 and node.op.name == "matmul" else value  # of shape (out, in)
+    size = state.shape[-1] if k == 0 else state.shape[0]
+    fits = value.shape[1] == size and value.shape[0] % size == 0
+    return np.split(value.astype(float), value.shape[0] // size) if fits else []

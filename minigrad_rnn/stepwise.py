@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,11 +40,21 @@ Features = tuple[int, int] | None  # from and to which, or all
 
 
 class Line(NamedTuple):
-    """Where a cell stands: the part of the model ("", encoder, decoder), the layer, and the direction in which it reads."""
+    """The place of a cell: the part of the model ("", encoder, decoder), the layer, and the direction in which it reads."""
 
     part: str
     layer: int
     reverse: bool
+
+    @property
+    def id(self) -> str:
+        """Layer and direction, as ids of boxes have them."""
+        return f"{self.layer}{'r' * self.reverse}"
+
+    @property
+    def whole(self) -> Line:
+        """The line of an encoder and a decoder together."""
+        return self._replace(part="")
 
 
 @dataclass
@@ -65,11 +76,19 @@ class Run:
     words: str = ""  # what the loss is
     cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached state to what it was cut from
     source_steps: int = 0  # of an encoder
-    learnt: set[Node] = field(default_factory=set)  # beside the leaves: what was made of them before all steps
+    learnt: set[Node] = field(default_factory=set)  # apart from the leaves: what was made of them before all steps
+
+    @property
+    def layers(self) -> int:
+        return len({line.layer for line in self.cells})
+
+    def own_step(self, t: int) -> int:
+        """The step of a column, in a decoder counted from its first one."""
+        return t - self.source_steps * (t >= self.source_steps)
 
     @property
     def roots(self) -> list[Tensor]:
-        """What the graph is traced back from: the loss, or the outputs; and every state."""
+        """The tensors that the graph is traced back from: the loss, or the outputs; and every state."""
         ends = [*self.outputs.values()] if self.loss is None else [self.loss]
         states = [part for line in self.states.values() for state in line.values() for part in state]
         return [end for end in (*ends, *states) if end._node is not None]
@@ -85,7 +104,7 @@ class Run:
 
     @cached_property
     def places(self) -> dict[Node, tuple[Line, str, int]]:
-        """Of the node of each state its cell, its name and its column."""
+        """The cell, the name and the column of the node of each state."""
         return {
             part._node: (line, name, t)
             for line, steps in self.states.items()
@@ -96,7 +115,7 @@ class Run:
 
     @cached_property
     def roles(self) -> dict[Node, str]:
-        """What the nodes are that are more than an op of a cell."""
+        """The roles of the nodes that are more than an op of a cell."""
         kinds = {"input": self.inputs, "target": self.targets, "output": self.outputs, "loss": self.shares}
         found = {node_of(tensor): kind for kind, by_column in kinds.items() for tensor in by_column.values()}
         found |= dict.fromkeys(self.initial, "initial") | dict.fromkeys(self.places, "state")
@@ -109,7 +128,7 @@ class Run:
         return line_of(node.scope)
 
     def column(self, node: Node) -> int | None:
-        """The column that a node stands in."""
+        """The column of a node."""
         return self.at(node.scope)
 
     def at(self, place: Scope | None) -> int | None:
@@ -126,7 +145,7 @@ class Run:
         return t
 
     def leaves(self, node: Node, user: Node) -> bool:
-        """Whether a node leaves the steps at this use, and its part of the loss counts in its step."""
+        """True if a node leaves the steps at this use, and its part of the loss counts in its step."""
         return False
 
     def step_losses(self) -> dict[int, float]:
@@ -151,7 +170,7 @@ class Run:
         return sorted(found)
 
     def values(self) -> dict[Node, np.ndarray]:
-        """Those of the states."""
+        """The values of the states."""
         parts = [part for steps in self.states.values() for state in steps.values() for part in state]
         return {node_of(part): part.data for part in parts}
 
@@ -177,31 +196,29 @@ def picked(node: Node, features: Features) -> list[tuple[Node, Features]]:
     """The operands that some features of a node come from, and which of theirs: of a slice of a stack, such as the last step of
     each sequence, the steps that it takes; of both directions side by side the one."""
     operands = [x for x in node.operands if isinstance(x, Node)]
-    last = len(node.shape) - 1
-    if node.op.name == "concatenate" and node.options["axis"] == last and features:
-        found: list[tuple[Node, Features]] = []
-        begin = 0
-        for x in operands:
-            end = begin + x.shape[-1]
-            if features[0] < end and begin < features[1]:
-                found.append((x, (features[0] - begin, features[1] - begin)))
-            begin = end
-        return found
+    if node.op.name == "concatenate" and node.options["axis"] == len(node.shape) - 1 and features:
+        begins = accumulate((x.shape[-1] for x in operands), initial=0)
+        own = [(x, (features[0] - begin, features[1] - begin)) for x, begin in zip(operands, begins, strict=False)]
+        return [(x, (first, end)) for x, (first, end) in own if first < x.shape[-1] and end > 0]
     if node.op.name == "getitem":
-        (x,), index = operands, node.options["index"]
-        parts = index if isinstance(index, tuple) else (index,)
-        if len(parts) == len(x.shape) and isinstance(parts[-1], slice):
-            begin, end, _ = parts[-1].indices(x.shape[-1])
-            features = (begin, end) if features is None else (begin + features[0], begin + features[1])
-        if x.op is not None and x.op.name == "stack" and x.options["axis"] == 0:
-            rows = np.unique(np.arange(x.shape[0])[parts[0]])
-            return [(step, features) for k in rows if isinstance(step := x.operands[int(k)], Node)]
-        return [(x, features)]
-    return [(x, None if node.op.kind != "elementwise" else features) for x in operands]
+        return picked_by_index(operands[0], node.options["index"], features)
+    return [(x, features if node.op.kind == "elementwise" else None) for x in operands]
+
+
+def picked_by_index(x: Node, index: Any, features: Features) -> list[tuple[Node, Features]]:
+    """The same of x[index]."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) == len(x.shape) and isinstance(parts[-1], slice):
+        begin, end, _ = parts[-1].indices(x.shape[-1])
+        features = (begin, end) if features is None else (begin + features[0], begin + features[1])
+    if x.op is not None and x.op.name == "stack" and x.options["axis"] == 0:
+        rows = np.unique(np.arange(x.shape[0])[parts[0]])
+        return [(step, features) for k in rows if isinstance(step := x.operands[int(k)], Node)]
+    return [(x, features)]
 
 
 def node_of(tensor: Tensor) -> Node:
-    """What stands for a tensor in a graph."""
+    """The node of a tensor: that of its result, or a constant."""
     return tensor._node or tensor._constant()
 
 
@@ -236,7 +253,7 @@ def run(
 
 
 def answered(model: Any, batch: Batch, kind: str, reduction: str) -> Tensor:
-    """The loss of a module in evaluation mode, or what it says of inputs without targets."""
+    """The loss of a module in evaluation mode, or its output, without targets."""
     if isinstance(model, Recurrent) and batch.targets is not None:
         raise ValueError("targets need a readout to be compared with: draw a Sequence(recurrent, Linear)")
     with mode(model, training=False):
@@ -270,7 +287,7 @@ def as_batch(inputs: Any, targets: Any, loss: str | None, reduction: str) -> tup
 
 
 class Observer:
-    """Takes a model step by step, and writes down the run. With `chunk` it cuts the states every so many steps."""
+    """Runs a model step by step, and records the run. With `chunk` it detaches the states every so many steps."""
 
     def __init__(self, made: Run, chunk: int | None) -> None:
         self.made, self.chunk = made, chunk
@@ -291,11 +308,11 @@ class Observer:
         return stacked
 
     def reader(self, recurrent: Recurrent) -> Callable[[Tensor, np.ndarray | None], Tensor]:
-        """Makes of x[t] what a layer reads; of a frozen layer it requires grad, so that the states are recorded, too."""
+        """A function that makes of x[t] what a layer reads. For a frozen layer it requires grad, so states are recorded."""
         return partial(self.input, not all(p.requires_grad for p in recurrent.parameters()))
 
     def input(self, frozen: bool, x: Tensor, mask: np.ndarray | None) -> Tensor:
-        """What a layer reads in the step that we are in, with zeros in the padding."""
+        """The input of a layer in the current step, with zeros in the padding."""
         made, place = self.made, CURRENT.get()[1]
         column: Any = made.at(place)
         if mask is not None:
@@ -310,7 +327,7 @@ class Observer:
         return x
 
     def step(self, cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) -> tuple[Tensor, State]:
-        """`masked_step`, of the layer and step that we are in."""
+        """`masked_step`, of the current layer and step."""
         made, place = self.made, CURRENT.get()[1]
         line: Any = line_of(place)
         column: Any = made.at(place)
@@ -348,7 +365,7 @@ class Observer:
     def loss(self, kind: str, outputs: Tensor, targets: Any, lengths: Any, reduction: str) -> SequenceLoss:
         """`sequence_loss`: the share of each step, added to those before."""
         if isinstance(targets, Tensor) and targets.requires_grad:
-            raise ValueError("the targets require grad, and a picture shows no gradient of theirs; give targets.detach()")
+            raise ValueError("targets must not require grad: a picture shows no gradient of targets; use targets.detach()")
         made, each, y = self.made, outputs.ndim == 3, values(targets)
         made.outputs = self.outputs(outputs)
         y = y if each else y[None]

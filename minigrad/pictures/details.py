@@ -1,4 +1,4 @@
-"""What `minigrad.draw` writes at the nodes: values, gradients, rules, the order of the sweep, names; and a way to highlight."""
+"""Labels that `minigrad.draw` writes at the nodes: names, values, gradients, rules, order of the sweep; a path to highlight."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GraphFreedError
 from ..explaining import rule_text
 from ..graph import Leaf, Node, ancestors, leading_to
 from ..graph_view import Graph
-from ..sweep import reverse
 from ..tensor import Tensor
-from .board import Marks, default_role
+from .annotations import Annotations, default_role
+from .builder import stem
+from .known_values import cotangents, values_held, values_saved, values_that_follow
 from .timeline import Timeline
 
-__all__ = ["marks_for"]
+__all__ = ["annotate"]
 
 SHOWN = ("shape", "dtype", "value", "grad")
 SMALL = 6  # elements that are printed one by one
@@ -32,7 +32,7 @@ FREED = [
 UNRECORDED = "not recorded: it depends on no tensor with requires_grad=True, or was computed under no_grad, or detached"
 
 
-def marks_for(
+def annotate(
     graph: Graph,
     outputs: list[Tensor],
     show: Iterable[str],
@@ -40,67 +40,88 @@ def marks_for(
     names: Mapping[str, Any] | None,
     highlight: tuple[Tensor, Tensor] | None,
     timeline: Timeline,
-) -> tuple[Marks, list[str]]:
-    """What the picture says at the nodes, and the lines of the title that tell of what is missing."""
+) -> tuple[Annotations, list[str]]:
+    """The labels, notes and roles of the nodes, and lines for the title that explain missing values."""
     show = (show,) if isinstance(show, str) else tuple(show)
-    unknown = [what for what in show if what not in SHOWN]
-    if unknown:
-        raise ValueError(f"show takes {', '.join(SHOWN)}, not {unknown[0]!r}")
+    for what in show:
+        if what not in SHOWN:
+            raise ValueError(f"show takes {', '.join(SHOWN)}, not {what!r}")
     named = dict(named_tensors(names))
-    backward = after_seed(graph)
-    marks = Marks(shapes="shape" in show, dtypes="dtype" in show, backward=backward, step=timeline.step)
-    for name, t in named.items():
-        for node in (t._node, t._leaf):
-            if node in graph.index and not node.name and node not in marks.names:  # nor have others of its loop
-                marks.names |= {each: text for each, text in timeline.named(node, name) if each not in marks.names}
-    marks.names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in timeline.elements.items() if leaf not in marks.names}
-    for leaf, (_, state, before) in timeline.initial.items():
-        name = marks.names.get(state) or state.name or ""
-        if name and isinstance(leaf, Leaf) and not leaf.name and leaf not in marks.names:
-            marks.names[leaf] = f"{name.rpartition('[')[0] or name}[{before}]"
+    annotations = Annotations(shapes="shape" in show, dtypes="dtype" in show, backward=after_seed(graph), step=timeline.step)
+    annotations.track, annotations.sums = timeline.track, timeline.folded.adds()
+    name_nodes(graph, annotations, named, timeline)
     gradients = {g: leaf for leaf, g in graph.gradients.items()}
-    for g, leaf in gradients.items():
-        marks.names[g] = f"grad {marks.names.get(leaf) or leaf.name or f'%{graph.index[leaf]}'}"
-    marks.role = lambda node: role(graph, node, marks, gradients, timeline)
+    annotations.names |= {g: f"grad {label(graph, annotations, leaf)}" for g, leaf in gradients.items()}
+    annotations.role = lambda node: role(graph, node, annotations, gradients, timeline)
     known: dict[tuple[Any, int], str] = {}
     unrecorded = {node for node in graph.outputs if not node.requires_grad}
-    marks.tooltip = lambda node: UNRECORDED if node in unrecorded else rules(graph, node, known)
-    notes: dict[Node, list[str]] = {node: [] for node in graph}
-    missing = False
-    if order:
-        swept = [node for node in reversed(ancestors(graph.outputs)) if node.op is not None]
-        for i, node in enumerate(swept, 1):
-            notes[node].append(f"#{i}")
-    if "value" in show:
-        known_values = {**values_saved(graph), **values_at_hand(graph, [*outputs, *named.values()])}
-        values = values_that_follow(graph, known_values)
-        for node in graph:
-            notes[node].append(summary(values[node]) if node in values else DASH)
-        missing |= len(values) < len(graph)
-    if "grad" in show:
-        gradients_of = cotangents(graph)
-        for node in graph:
-            if node.requires_grad:
-                notes[node].append(f"grad {summary(gradients_of[node]) if node in gradients_of else DASH}")
-                missing |= node not in gradients_of
-    marks.notes = {node: "\n".join(lines) for node, lines in notes.items() if lines}
+    annotations.tooltip = lambda node: UNRECORDED if node in unrecorded else rules(graph, node, known)
     if highlight is not None:
-        marks.path = path(graph, *highlight)
-    if backward:
-        put_aside(marks, timeline)
-        name_turned(graph, marks)
-        name_cotangents(graph, marks)
-    marks.track = timeline.track
-    if not backward:
+        annotations.path = path(graph, *highlight)
+    if annotations.backward:
+        put_aside(annotations, timeline)
+        name_turned(graph, annotations)
+        name_cotangents(graph, annotations)
+    else:
         kinds = timeline.kinds()
-        marks.kind = lambda t: kinds.get(t, "")
-    marks.sums = {step[i] for loop in timeline.folded.loops for i in loop.adds() for step in loop.iterations if i in step}
-    freed = any(node.op is not None and node.saved is None for node in graph)
-    return marks, (FREED if freed else NOT_KEPT) if missing else []
+        annotations.kind = lambda t: kinds.get(t, "")
+    lines = [sweep_numbers(graph)] if order else []
+    lines += [value_lines(graph, [*outputs, *named.values()])] if "value" in show else []
+    lines += [gradient_lines(graph)] if "grad" in show else []
+    return annotations, add_notes(graph, annotations, lines)
+
+
+def add_notes(graph: Graph, annotations: Annotations, lines: list[dict[Node, str]]) -> list[str]:
+    """Write these lines below the names; returns the advice to a reader who misses some of them."""
+    annotations.notes = {node: "\n".join(each[node] for each in lines if node in each) for line in lines for node in line}
+    if not any(text.endswith(DASH) for line in lines for text in line.values()):
+        return []
+    return FREED if any(node.op is not None and node.saved is None for node in graph) else NOT_KEPT
+
+
+def name_nodes(graph: Graph, annotations: Annotations, named: Mapping[str, Tensor], timeline: Timeline) -> None:
+    """Name the nodes of tensors, in a loop all iterations; elements of sequences, x[3]; and initial states, h[-1]."""
+    names = annotations.names
+    for name, t in named.items():
+        for node in (t._node, t._leaf):
+            if node in graph.index and not node.name and node not in names:  # nor have others of its loop
+                names |= {each: text for each, text in timeline.named(node, name) if each not in names}
+    names |= {leaf: f"{name}[{k}]" for leaf, (name, k) in timeline.elements.items() if leaf not in names}
+    for leaf, (_, state, before) in timeline.initial.items():
+        name = names.get(state) or state.name or ""
+        if name and isinstance(leaf, Leaf) and not leaf.name and leaf not in names:
+            names[leaf] = f"{stem(name)}[{before}]"
+
+
+def label(graph: Graph, annotations: Annotations, node: Node) -> str:
+    """The name of a node, or its number."""
+    return annotations.names.get(node) or node.name or f"%{graph.index[node]}"
+
+
+# -- lines below the names -------------------------------------------------------------------------------------
+
+
+def sweep_numbers(graph: Graph) -> dict[Node, str]:
+    """The order in which the backward pass reaches the ops."""
+    swept = [node for node in reversed(ancestors(graph.outputs)) if node.op is not None]
+    return {node: f"#{i}" for i, node in enumerate(swept, 1)}
+
+
+def value_lines(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, str]:
+    values = values_that_follow(graph, {**values_saved(graph), **values_held(graph, tensors)})
+    return {node: summary(values[node]) if node in values else DASH for node in graph}
+
+
+def gradient_lines(graph: Graph) -> dict[Node, str]:
+    found = cotangents(graph)
+    return {node: f"grad {summary(found[node]) if node in found else DASH}" for node in graph if node.requires_grad}
+
+
+# -- names -----------------------------------------------------------------------------------------------------
 
 
 def as_names(names: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """None as no names; TypeError for what is no dict from names to anything."""
+    """Return {} for None. Raise TypeError for anything but a dict whose keys are names."""
     if names is None:
         return {}
     if not isinstance(names, Mapping) or not all(isinstance(name, str) for name in names):
@@ -141,17 +162,15 @@ def named_sequences(names: Mapping[str, Any] | None) -> dict[str, Sequence[Any]]
     }
 
 
-def role(graph: Graph, node: Node, marks: Marks, gradients: Mapping[Node, Node], timeline: Timeline) -> str:
-    if node in gradients:
+def role(graph: Graph, node: Node, annotations: Annotations, gradients: Mapping[Node, Node], timeline: Timeline) -> str:
+    """The role of the box of a node, see `Box`."""
+    if node in gradients or (node.name == "seed" and node in annotations.backward):
         return "gradient"
-    if node.name == "seed" and node in marks.backward:
-        return "gradient"
-    if node in timeline.initial and isinstance(node, Leaf) and not node.requires_grad:
-        return "initial"
-    if node in marks.names and isinstance(node, Leaf) and not node.requires_grad:
-        return "input"
-    named = node in marks.names or default_role(node) == "tensor"
-    if node in marks.sums:
+    fixed = isinstance(node, Leaf) and not node.requires_grad
+    if fixed and (node in timeline.initial or node in annotations.names):
+        return "initial" if node in timeline.initial else "input"
+    named = node in annotations.names or default_role(node) == "tensor"
+    if node in annotations.sums:
         return "loss" if node in graph.outputs and named else "op"
     if named and node in timeline.tracks and node.op is not None:
         return "state"
@@ -163,40 +182,40 @@ def after_seed(graph: Graph) -> set[Node]:
     return set() if graph.seed is None else set(graph.nodes[graph.index[graph.seed] :])
 
 
-def put_aside(marks: Marks, timeline: Timeline) -> None:
-    """The steps of the backward pass after those of the forward pass, the last step first."""
+def put_aside(annotations: Annotations, timeline: Timeline) -> None:
+    """Put the steps of the backward pass after those of the forward pass, the last step first."""
     if not timeline.steps:
         return
     turn = 2 * max(timeline.steps.values()) + 1
 
     def step(node: Node) -> int | None:
         t = timeline.step(node)
-        return turn - t if t is not None and node in marks.backward else t
+        return turn - t if t is not None and node in annotations.backward else t
 
-    marks.step = step
-    marks.step_name = lambda t: f"t = {t}" if 2 * t < turn else f"t = {turn - t}, backward"
-    marks.kind = lambda t: "forward" if 2 * t < turn else "backward"
-    marks.apart = lambda operand, user: user in marks.backward and operand not in marks.backward
+    annotations.step = step
+    annotations.step_name = lambda t: f"t = {t}" if 2 * t < turn else f"t = {turn - t}, backward"
+    annotations.kind = lambda t: "forward" if 2 * t < turn else "backward"
+    annotations.apart = lambda operand, user: user in annotations.backward and operand not in annotations.backward
 
 
-def name_turned(graph: Graph, marks: Marks) -> None:
+def name_turned(graph: Graph, annotations: Annotations) -> None:
     """Name the x^T that a backward pass makes of a constant x, as in dL/dW = x^T g."""
     values = values_saved(graph)
     leaves = [x for x in graph if isinstance(x, Leaf) and not x.requires_grad and x in values and values[x].ndim == 2]
-    known = {(x.shape[::-1], values[x].T.tobytes()): x for x in leaves if x not in marks.backward}
+    known = {(x.shape[::-1], values[x].T.tobytes()): x for x in leaves if x not in annotations.backward}
     for x in leaves:
         origin = known.get((x.shape, values[x].tobytes()))
-        if x in marks.backward and origin is not None and not x.name:
-            marks.turned[x] = origin
-            marks.names[x] = f"{marks.names.get(origin) or origin.name or f'%{graph.index[origin]}'}.T"
+        if x in annotations.backward and origin is not None and not x.name:
+            annotations.turned[x] = origin
+            annotations.names[x] = f"{label(graph, annotations, origin)}.T"
 
 
-def name_cotangents(graph: Graph, marks: Marks) -> None:
+def name_cotangents(graph: Graph, annotations: Annotations) -> None:
     """Name what a backward pass computes for a result that has a name: dL/dh[3]."""
     for node, g in graph.cotangents.items():
-        name = marks.names.get(node) or node.name
-        if name and node.op is not None and g in marks.backward and g is not graph.seed and g not in marks.names:
-            marks.names[g] = f"dL/d{name}"
+        name = annotations.names.get(node) or node.name
+        if name and node.op is not None and g in annotations.backward and g is not graph.seed and g not in annotations.names:
+            annotations.names[g] = f"dL/d{name}"
 
 
 def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:
@@ -209,48 +228,6 @@ def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:
                 known[key] = rule_text(node, i)
             lines.append(f"to %{graph.index[operand]}: {known[key]}")
     return "\n".join(lines)
-
-
-def values_at_hand(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, np.ndarray]:
-    """Those of tensors that somebody holds."""
-    return {node: t.data for t in tensors for node in (t._node, t._leaf) if node in graph.index}
-
-
-def values_saved(graph: Graph) -> dict[Node, np.ndarray]:
-    """Those that were saved for the rules, of operands and results."""
-    found: dict[Node, np.ndarray] = {}
-    for node in graph:
-        if isinstance(node.saved, tuple):
-            for which, array in zip((node, *node.operands), node.saved, strict=False):
-                if isinstance(which, Node) and isinstance(array, np.ndarray | np.generic) and np.shape(array) == which.shape:
-                    found.setdefault(which, np.asarray(array))
-    return found
-
-
-def values_that_follow(graph: Graph, known: Mapping[Node, np.ndarray]) -> dict[Node, np.ndarray]:
-    """What is known, and what follows from it by the ops themselves."""
-    found = dict(known)
-    for node in graph:
-        if node not in found and node.op is not None and all(x in found for x in node.parents):
-            operands = [found[x] if isinstance(x, Node) else x for x in node.operands]
-            with np.errstate(all="ignore"):
-                found[node] = np.asarray(node.op.forward(*operands, **node.options))
-    return found
-
-
-def cotangents(graph: Graph) -> dict[Node, np.ndarray]:
-    """The gradient of the sum of the outputs for every node; once the graph is freed, what `.grad` of its leaves says."""
-    found: dict[Node, np.ndarray] = {}
-    try:
-        for root in graph.outputs:
-            if not root.requires_grad:
-                continue
-            every = set(ancestors([root]))
-            for node, g in reverse(root, np.ones(root.shape, root.dtype), every, retain=True).items():
-                found[node] = found[node] + g if node in found else g
-    except GraphFreedError:
-        return {node: node.grad for node in graph if isinstance(node, Leaf) and node.grad is not None}
-    return found
 
 
 def summary(array: np.ndarray) -> str:

@@ -1,6 +1,6 @@
 """A drawing as one web page that needs nothing else: the picture, and the values that flow through it, forward and backward.
 
-What Python knows (values, cotangents in the order of the reverse sweep, rules, what they sent) is written into the page as
+Values, cotangents in the order of the reverse sweep, rules and the gradients that they sent are written into the page as
 JSON; ``page.js`` plays it on what ``picture.js`` shows. The page may run no script but its own, by its hash.
 """
 
@@ -26,10 +26,10 @@ from ..graph import Leaf, Node, Watch, ancestors
 from ..graph_view import Graph
 from ..norms import norm
 from ..sweep import reverse
-from .board import step_of
-from .details import values_saved, values_that_follow
+from .annotations import step_of
 from .dot import printable
 from .inline import compact
+from .known_values import values_saved, values_that_follow
 from .layout import Layout
 from .picture import Picture
 from .render import render
@@ -51,22 +51,22 @@ else new ResizeObserver((_, sizes) => { if (innerWidth) { sizes.disconnect(); st
 
 
 class Shown(NamedTuple):
-    """How the nodes appear in a picture."""
+    """The boxes, names and steps of the nodes in a picture."""
 
     where: Mapping[Node, list[str]]  # the boxes of each
     names: Mapping[Node, str]
     parts: Mapping[Node, tuple[str, str]] = {}  # what can be folded: id, and a title
-    steps: Mapping[Node, int] = {}  # in time; of others what their scope says
+    steps: Mapping[Node, int] = {}  # in time; of others by their scope
 
 
 @dataclass
 class Playback:
-    """What a page plays, besides the picture."""
+    """The graph that a page plays on its picture."""
 
     graph: Graph
     roots: list[Node] | None = None  # where the backward passes begin; of None at the outputs
-    known: Mapping[Node, Any] = field(default_factory=dict)  # values that are at hand, of leaves above all
-    shown: Callable[[], Shown] | None = None  # called when a page is made; of None what `Board` makes
+    known: Mapping[Node, Any] = field(default_factory=dict)  # values that somebody holds, of leaves above all
+    shown: Callable[[], Shown] | None = None  # called when a page is made; of None what `Builder` makes
     notes: tuple[str, ...] = ()  # said above the picture
 
 
@@ -110,21 +110,8 @@ def page(
 
 def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> dict[str, Any]:
     """The nodes and the backward passes, as JSON takes them; what is missing is said in the notes."""
-    graph = playback.graph
-    roots = [root for root in (graph.outputs if playback.roots is None else playback.roots) if root.requires_grad]
-    if len(roots) > MOST_ROOTS:
-        notes.append(f"Of {len(roots)} results the backward passes of the first {MOST_ROOTS} are played.")
-    rules: dict[str, int] = {}
-    back: list[dict[str, Any]] = []
-    try:
-        for root in roots[:MOST_ROOTS]:
-            back += sweep(graph, root, rules)
-    except GraphFreedError:
-        back = []
-        notes.append(
-            "There is no backward pass to play, and few values: backward() has freed what was saved. "
-            "Save the page before it, or call backward(retain_graph=True)."
-        )
+    graph, rules = playback.graph, dict[str, int]()
+    back = backward_passes(playback, rules, notes)
     values = values_of(playback)
     missing = sum(node not in values for node in graph)
     if missing and back:
@@ -132,27 +119,42 @@ def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> d
             f"{missing} of {len(graph)} values are not known: no rule needs them, so nothing kept them. "
             "Name the tensors, as in draw(..., names=locals()), and what follows from them is computed."
         )
-    where, names, parts, steps = playback.shown() if playback.shown else Shown(own_boxes(graph, picture), {})
-    nodes = []
-    for i, node in enumerate(graph):
-        t = steps.get(node, step_of(node))
-        entry = {
-            "name": node.name or "", "label": names.get(node, ""), "expr": graph.expression(node),
-            "leaf": isinstance(node, Leaf), "grad": node.requires_grad, "shape": list(node.shape), "dtype": str(node.dtype),
-            "scope": str(node.scope or ""), "t": t, "boxes": where.get(node, []),
-            "from": [graph.index[x] for x in node.parents], "value": packed(values[node]) if node in values else None,
-        }  # fmt: skip
-        if isinstance(node, Leaf) and node.grad is not None and not back:
-            entry["left"] = packed(node.grad)
-        if node in parts:
-            entry["part"] = parts[node]
-        nodes.append({key: entry[key] for key in entry if entry[key] not in ("", [], None) or key == "shape"})
-        assert i == graph.index[node]
+    shown = playback.shown() if playback.shown else Shown(own_boxes(graph, picture), {})
+    nodes = [entry(graph, node, shown, values.get(node), not back) for node in graph]
     return {"nodes": nodes, "back": back, "rules": list(rules)}
 
 
+def entry(graph: Graph, node: Node, shown: Shown, value: np.ndarray | None, left: bool) -> dict[str, Any]:
+    """A node as JSON takes it; with the gradient that an earlier backward pass has `left` in a leaf."""
+    said = {
+        "name": node.name or "", "label": shown.names.get(node, ""), "expr": graph.expression(node),
+        "leaf": isinstance(node, Leaf), "grad": node.requires_grad, "shape": list(node.shape), "dtype": str(node.dtype),
+        "scope": str(node.scope or ""), "t": shown.steps.get(node, step_of(node)), "boxes": shown.where.get(node, []),
+        "from": [graph.index[x] for x in node.parents], "value": None if value is None else packed(value),
+        "left": packed(node.grad) if left and isinstance(node, Leaf) and node.grad is not None else None,
+        "part": shown.parts.get(node),
+    }  # fmt: skip
+    return {key: x for key, x in said.items() if key == "shape" or x not in ("", [], None)}
+
+
+def backward_passes(playback: Playback, rules: dict[str, int], notes: list[str]) -> list[dict[str, Any]]:
+    """The sweeps from the first results, one after the other; none if the graph was freed."""
+    graph = playback.graph
+    roots = [root for root in (graph.outputs if playback.roots is None else playback.roots) if root.requires_grad]
+    if len(roots) > MOST_ROOTS:
+        notes.append(f"Of {len(roots)} results the backward passes of the first {MOST_ROOTS} are played.")
+    try:
+        return [step for root in roots[:MOST_ROOTS] for step in sweep(graph, root, rules)]
+    except GraphFreedError:
+        notes.append(
+            "There is no backward pass to play, and few values: backward() has freed what was saved. "
+            "Save the page before it, or call backward(retain_graph=True)."
+        )
+        return []
+
+
 class Sent(Watch):
-    """What every rule of a sweep sends."""
+    """The gradient that every rule of a sweep sends to its operand."""
 
     def __init__(self) -> None:
         self.parts: dict[tuple[Node, int], Any] = {}
@@ -199,7 +201,7 @@ def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any
 
 
 def values_of(playback: Playback) -> dict[Node, np.ndarray]:
-    """What was saved for the rules, what is at hand, and what follows from these by the ops themselves."""
+    """Values that were saved for the rules or are held by somebody, and those that the ops compute from them."""
     return values_that_follow(playback.graph, {**playback.known, **values_saved(playback.graph)})
 
 
@@ -232,8 +234,8 @@ def digits(v: Any, count: int = 7) -> float | str:
 def own_boxes(
     graph: Graph, picture: Picture | None, twins: Mapping[Node, Node] = MappingProxyType({})
 ) -> dict[Node, list[str]]:
-    """The boxes that `Board` makes for each node, by their ids: n of an op, v of a value, p of a parameter in a step; and those
-    of its twin, the node that stands for it in a folded picture."""
+    """The boxes that `Builder` makes for each node, by their ids: n of an op, v of a value, p of a parameter in a step; and
+    those of its twin, the node that is drawn in its place in a folded picture."""
     found: dict[Node, list[str]] = {}
     for box in picture.all_boxes() if picture else []:
         if numbers := re.match(r"[nvp](\d+(?:_\d+)*)(_|$)", box.id):

@@ -1,9 +1,11 @@
-"""How high everything in a step stands: what is carried on rows of its own, what feeds a row below it, what leaves it above."""
+"""The ranks of a step, its heights: rows for what is carried, below a row what feeds it, above it what leaves it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 
+from .ordering import topological
 from .template import Element, Line, Template
 
 __all__ = ["give_ranks"]
@@ -32,13 +34,15 @@ class Ranking:
         self.rows_around()
         self.hats = {element for element in self.live if self.is_hat(element)}
         self.constrain()
+        self.rank = dict.fromkeys(self.above, 0.0)
         self.longest_paths()
+        self.lower()
         self.count = self.number()
 
     def row(self, element: Element) -> Node:
         return element.line or element
 
-    # -- what stands beside ----------------------------------------------------------------------------------------
+    # -- satellites ----------------------------------------------------------------------------------------
 
     def put_beside(self) -> None:
         """Parameters, targets and constants that one op alone reads stand at its left."""
@@ -60,20 +64,11 @@ class Ranking:
     def rows_around(self) -> None:
         """The nearest rows before and after each element; those that go down to a lower row."""
         template = self.template
-        self.before: dict[Element, set[int]] = {}
-        self.after: dict[Element, set[int]] = {}
-        for table, order, near in (
-            (self.before, template.order, template.into),
-            (self.after, template.order[::-1], template.out),
-        ):
-            for element in order:
-                found: set[int] = set()
-                for other in near[element]:
-                    found |= {other.line.number} if other.line else table[other]
-                table[element] = found
+        before = nearest_rows(template.order, template.into)
+        self.after = nearest_rows(template.order[::-1], template.out)
         for e in self.live:
-            inside = not e.line and template.core[e] >= 0 and self.before[e] and self.after[e]
-            e.down = bool(inside) and max(self.before[e]) > max(self.after[e])
+            inside = not e.line and template.core[e] >= 0 and before[e] and self.after[e]
+            e.down = bool(inside) and max(before[e]) > max(self.after[e])
         if self.below:
             pinned = [x for line in template.lines for x in line.pins]
             for e in self.live:
@@ -87,66 +82,72 @@ class Ranking:
         lone = element.role == "alias" and not self.template.into[element] and len(out) == 1
         return lone and out[0].line is not None and not self.below
 
-    # -- what stands above what ------------------------------------------------------------------------------------
+    # -- constraints ------------------------------------------------------------------------------------
 
     def constrain(self) -> None:
-        """Pairs (low, high), one by one: the order of the rows, what flows, what stands above a core. One that would close a
-        cycle is left out; its arrow runs down."""
-        template, lines = self.template, self.template.lines
-        rows: list[tuple[Node, Node]] = [
-            (low, high)
-            for i, low in enumerate(lines)
-            for high in lines[i + 1 :]
-            if low.first <= high.last and high.first <= low.last
-        ]
-        flow: list[tuple[Node, Node]] = []
-        self.wishes: dict[Element, list[Element]] = defaultdict(list)
-        for a, b in template.edges:
-            low, high = self.row(a), self.row(b)
-            if a.satellite_of is not None or low is high:
-                continue
-            if a in self.hats:
-                flow.append((high, low))
-            elif b.down:
-                if a.down or (a.line and a.line.number > max(self.after[b])):
-                    flow.append((high, low))
-                else:
-                    self.wishes[b].append(a)
-            elif a.down and b.line:
-                flow.append((high, low))
-            else:
-                flow.append((low, high))
-        flow += [(self.row(line.source), line) for line in lines if line.far and self.row(line.source) is not line]
-        wanted: list[tuple[Node, Node]] = []
-        for line in lines:
-            if template.core[line.source] >= 0 and not line.far:
-                inside = template.core[line.source]
-                for e in self.live:
-                    follows = not e.line and template.core[e] != inside and bool(line.pins) and template.leads(line.pins[0], e)
-                    meets = any(line.first <= column <= line.last for column in e.boxes)
-                    if follows and meets and e not in self.hats:
-                        wanted.append((line, e))
-        for e in self.live:  # the parameters of a row below it, but above those of the layers below
-            row = template.out[e][0].line if e.role == "alias" and len(template.out[e]) == 1 else None
-            if row is not None and e not in self.hats:
-                below = [x for x in lines[: row.number] if template.core[x.source] not in (-1, template.core[row.source])]
-                wanted += [(x, e) for x in below if not x.far]
-        place = {element: i for i, element in enumerate(template.order)}
+        """Collect pairs (low, high): the order of the rows, the edges, what stands above a core. Leave out a pair that would
+        close a cycle; its arrow runs down."""
+        lines, place = self.template.lines, {element: i for i, element in enumerate(self.template.order)}
 
         def key(pair: tuple[Node, Node]) -> tuple[float, float]:
             first, second = (x.number * 1e-3 - 1 if isinstance(x, Line) else place[x] for x in pair)
             return first, second
 
-        self.above: dict[Node, dict[Node, None]] = defaultdict(dict)
-        for pairs in (rows, sorted(dict.fromkeys(flow), key=key), sorted(dict.fromkeys(wanted), key=key)):
-            for low, high in pairs:
-                if high not in self.above[low] and not (lines and self.reaches(high, low)):
-                    self.above[low][high] = None
-        self.nodes: list[Node] = list(dict.fromkeys([*map(self.row, self.live), *lines]))
-        self.under: dict[Node, list[Node]] = {node: [] for node in self.nodes}
-        for low in self.nodes:
+        pairs: list[tuple[Node, Node]] = [
+            (low, high)
+            for i, low in enumerate(lines)
+            for high in lines[i + 1 :]
+            if low.first <= high.last and high.first <= low.last
+        ]
+        pairs += sorted(dict.fromkeys(self.flow()), key=key)
+        pairs += sorted(dict.fromkeys([*self.above_cores(), *self.above_lower_layers()]), key=key)
+        nodes: list[Node] = list(dict.fromkeys([*map(self.row, self.live), *lines]))
+        self.above: dict[Node, dict[Node, None]] = {node: {} for node in nodes}
+        for low, high in pairs:
+            if high not in self.above[low] and not (lines and self.reaches(high, low)):
+                self.above[low][high] = None
+        self.under: dict[Node, list[Node]] = {node: [] for node in nodes}
+        for low in nodes:
             for high in self.above[low]:
                 self.under[high].append(low)
+
+    def flow(self) -> Iterator[tuple[Node, Node]]:
+        """Pairs (low, high) from the edges. An edge to an element that goes down may be a wish only."""
+        self.wishes: dict[Element, list[Element]] = defaultdict(list)
+        for a, b in self.template.edges:
+            low, high = self.row(a), self.row(b)
+            if a.satellite_of is not None or low is high:
+                continue
+            if a not in self.hats and b.down and not a.down and not (a.line and a.line.number > max(self.after[b])):
+                self.wishes[b].append(a)
+            elif a in self.hats or b.down or (a.down and b.line):
+                yield high, low
+            else:
+                yield low, high
+        for line in self.template.lines:
+            if line.far and self.row(line.source) is not line:
+                yield self.row(line.source), line
+
+    def above_cores(self) -> Iterator[tuple[Line, Element]]:
+        """An element that a core leads to, above the rows of that core."""
+        template = self.template
+        for line in template.lines:
+            if template.core[line.source] >= 0 and not line.far and line.pins:
+                for e in self.live:
+                    outside = not e.line and e not in self.hats and template.core[e] != template.core[line.source]
+                    meets = any(line.first <= column <= line.last for column in e.boxes)
+                    if outside and meets and template.leads(line.pins[0], e):
+                        yield line, e
+
+    def above_lower_layers(self) -> Iterator[tuple[Line, Element]]:
+        """A parameter of a row stands below it, but above the rows of the layers below."""
+        core = self.template.core
+        for e in self.live:
+            out = self.template.out[e]
+            row = out[0].line if e.role == "alias" and len(out) == 1 and e not in self.hats else None
+            for line in self.template.lines[: row.number] if row else ():
+                if core[line.source] not in (-1, core[row.source]) and not line.far:  # type: ignore[union-attr]
+                    yield line, e
 
     def reaches(self, start: Node, goal: Node) -> bool:
         queue, seen = [start], set()
@@ -161,40 +162,34 @@ class Ranking:
 
     # -- ranks -----------------------------------------------------------------------------------------------------
 
-    def upward(self) -> list[Node]:
-        """The nodes, each after those that stand below it."""
-        waiting = {node: len(self.under[node]) for node in self.nodes}
-        queue = [node for node in self.nodes if not waiting[node]]
-        for node in queue:
-            for other in self.above[node]:
-                waiting[other] -= 1
-                if not waiting[other]:
-                    queue.append(other)
-        return queue
-
     def longest_paths(self) -> None:
-        """As low as can be; what nothing leads to as high as its users let it, and so what has more users than operands."""
-        order, rank = self.upward(), dict.fromkeys(self.nodes, 0.0)
-        self.rank = rank
+        """Give each node the lowest rank; to what nothing leads to, or has more users than operands, the highest."""
+        order, rank = topological(self.above), self.rank
         for node in order:
-            rank[node] = max((rank[low] + 1 for low in self.under[node]), default=0)
+            rank[node] = self.lowest(node)
         highest: dict[Node, float] = {}
         for node in reversed(order):
             ups = [highest[high] for high in self.above[node]]
             highest[node] = rank[node] if isinstance(node, Line) or not ups else max(rank[node], min(ups) - 1)
         for node in order:
-            root = not self.under[node] and not (isinstance(node, Element) and node.down)
-            least = rank[node] if isinstance(node, Line) else highest[node] if root else 0
-            rank[node] = max([least, *(rank[low] + 1 for low in self.under[node])])
+            raised = not isinstance(node, Line) and not node.down and not self.under[node]
+            least = rank[node] if isinstance(node, Line) else highest[node] if raised else 0
+            rank[node] = max(least, self.lowest(node))
         for node in reversed(order):
             if isinstance(node, Element) and not node.down and len(self.above[node]) > len(self.under[node]):
                 rank[node] = max(rank[node], min(rank[high] for high in self.above[node]) - 1)
-        downs = [node for node in order if isinstance(node, Element) and node.down]
-        for node in sorted(downs, key=lambda node: rank[node]):
+
+    def lower(self) -> None:
+        """Put what goes down to a lower row as high as its wishes, and the room for what follows it, allow."""
+        rank = self.rank
+        for node in sorted((e for e in topological(self.above) if isinstance(e, Element) and e.down), key=lambda e: rank[e]):
             room = self.room_above(node)
             hopes = [rank[self.row(other)] + (other.role == "slice") for other in self.wishes[node]]
-            least = max((rank[low] + 1 for low in self.under[node]), default=0)
-            rank[node] = max(least, min(max(hopes, default=room - 1), room - 1))
+            rank[node] = max(self.lowest(node), min(max(hopes, default=room - 1), room - 1))
+
+    def lowest(self, node: Node) -> float:
+        """The rank above all that stands below a node."""
+        return max((self.rank[low] + 1 for low in self.under[node]), default=0)
 
     def room_above(self, node: Node) -> float:
         """The rank below which it has to stay, for all that goes down to it to have room."""
@@ -223,3 +218,12 @@ class Ranking:
             if element.satellite_of is not None:
                 element.rank = element.satellite_of.rank
         return len(values)
+
+
+def nearest_rows(order: Iterable[Element], near: Mapping[Element, list[Element]]) -> dict[Element, set[int]]:
+    """The numbers of the nearest rows on one side of each element, where `near` has the neighbours on that side."""
+    found: dict[Element, set[int]] = {}
+    for element in order:
+        rows = [{other.line.number} if other.line else found[other] for other in near[element]]
+        found[element] = set().union(*rows)
+    return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from bisect import bisect_right, insort
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .picture import Arrow
+from .ordering import topological
 from .sizes import size
 from .template import Column, Element, Line, Template
 
@@ -23,7 +24,7 @@ TRIES = ((150, 24), (400, 6), (1000, 2))  # up to so many items so many orders t
 
 @dataclass(eq=False)
 class Item:
-    """What takes room on a rank: an element, a line that passes, or the place where one enters or leaves the frame."""
+    """An element on a rank, a line that passes through it, or the place where a line enters or leaves the frame."""
 
     number: int
     rank: int
@@ -108,32 +109,45 @@ class Section:
                     op.left += width + BESIDE
 
     def add_paths(self) -> None:
-        template = self.template
-        for (a, b), arrows in template.edges.items():
-            if a in self.items and b in self.items and self.here(arrows):
-                weight = 1.0 if a.role == "alias" else 3.0
-                plain = [x for x in template.into[b] if x.satellite_of is None and x.role != "alias"]
-                weight += 2 * (len(template.out[a]) == 1 and len(plain) == 1)
-                weight += 3 * (template.core[a] >= 0 and template.core[a] == template.core[b])
-                self.edges[a, b] = self.path(self.items[a], self.items[b], weight)
-        for line in template.lines:
+        """The ways of edges, from the beginnings of lines to their readers, and from their sources to their rows."""
+        for (a, b), arrows in self.template.edges.items():
+            if a in self.items and b in self.items and any(self.is_here(arrow.source) for arrow in arrows):
+                self.edges[a, b] = self.path(self.items[a], self.items[b], self.weight(a, b))
+        for line in self.template.lines:
             for a, b, arrow in line.ways:
-                if b in self.items and template.home[arrow.target] in self.numbers and arrow.target in template.of_box:
-                    if line not in self.enter:
-                        self.enter[line] = self.item(line.rank, "in", line=line)
-                    if (line, b) not in self.read:
-                        self.read[line, b] = self.path(self.enter[line], self.items[b], 1.0)
-                leaves = arrow.source in template.of_box and template.home[arrow.source] in self.numbers
-                if leaves and a.line is not line and (line, a) not in self.leave:
-                    pin = next((pin for pin in line.pins if (a, pin) in self.edges), None)
-                    at = {template.home[x.source] for c, _, x in line.ways if c is a and x.source in template.of_box}
-                    if pin is not None and at.isdisjoint(pin.boxes):
-                        self.meets[line, a] = pin
-                    else:
-                        self.leave[line, a] = self.path(self.items[a], self.item(line.rank, "out", line=line), 1.0)
+                if b in self.items and self.is_here(arrow.target):
+                    self.add_reader(line, b)
+                if a.line is not line and self.is_here(arrow.source):
+                    self.add_source(line, a)
 
-    def here(self, arrows: list[Arrow]) -> bool:
-        return any(self.template.home[arrow.source] in self.numbers for arrow in arrows)
+    def is_here(self, box: str) -> bool:
+        """True for a box of these columns that is no strip."""
+        return box in self.template.of_box and self.template.home[box] in self.numbers
+
+    def weight(self, a: Element, b: Element) -> float:
+        """The importance of a straight way from a to b."""
+        template = self.template
+        plain = [x for x in template.into[b] if x.satellite_of is None and x.role != "alias"]
+        only = len(template.out[a]) == 1 and len(plain) == 1
+        return (1.0 if a.role == "alias" else 3.0) + 2 * only + 3 * (template.core[a] == template.core[b] >= 0)
+
+    def add_reader(self, line: Line, reader: Element) -> None:
+        if line not in self.enter:
+            self.enter[line] = self.item(line.rank, "in", line=line)
+        if (line, reader) not in self.read:
+            self.read[line, reader] = self.path(self.enter[line], self.items[reader], 1.0)
+
+    def add_source(self, line: Line, source: Element) -> None:
+        """A way to the row of a line: through an element on it that reads the source, or on its own."""
+        if (line, source) in self.leave:
+            return
+        template = self.template
+        pin = next((pin for pin in line.pins if (source, pin) in self.edges), None)
+        at = {template.home[x.source] for a, _, x in line.ways if a is source and x.source in template.of_box}
+        if pin is not None and at.isdisjoint(pin.boxes):
+            self.meets[line, source] = pin
+        else:
+            self.leave[line, source] = self.path(self.items[source], self.item(line.rank, "out", line=line), 1.0)
 
     def path(self, source: Item, target: Item, weight: float) -> Path:
         """A way from rank to rank; all ways from one source share the places where they pass."""
@@ -216,7 +230,7 @@ class Section:
         return k * line.direction
 
     def fix(self, row: list[Item]) -> None:
-        """What is on the row of a line in its order, its beginning at the edge; neighbours of one rank side by side."""
+        """Put the items of a line in its order, its beginning at the edge, and level neighbours side by side."""
         pinned = [item for item in row if item.line is not None]
         if pinned:
             wanted = iter(sorted(pinned, key=self.key_on_row))
@@ -287,46 +301,20 @@ class Section:
 
     def straighten(self) -> None:
         """Straight chains get one x each, as near to what they are connected with as their neighbours let them."""
-        chains = self.chains()
-        before: list[list[tuple[int, float]]] = [[] for _ in chains]
-        behind: list[list[tuple[int, float]]] = [[] for _ in chains]
+        count = len(self.chains())
+        before: list[list[tuple[int, float]]] = [[] for _ in range(count)]
+        behind: list[list[tuple[int, float]]] = [[] for _ in range(count)]
         for row in self.rows:
             for a, b in pairwise(row):
                 gap = a.right + b.left + between(a, b)
                 before[b.chain].append((a.chain, gap))
                 behind[a.chain].append((b.chain, gap))
-        order, waiting = [], [len(each) for each in before]
-        queue = [i for i, count in enumerate(waiting) if not count]
-        for i in queue:
-            order.append(i)
-            for j, _ in behind[i]:
-                waiting[j] -= 1
-                if not waiting[j]:
-                    queue.append(j)
-        xs = [0.0] * len(chains)
-        for i in order:
-            xs[i] = max((xs[j] + gap for j, gap in before[i]), default=0.0)
-        near: list[list[tuple[int, float]]] = [[] for _ in chains]
-        pulls = [(a, b, weight) for (a, b), weight in self.segments.items()]
-        for line in self.template.lines:
-            pins = [item for item in (self.enter.get(line), *map(self.items.get, line.pins)) if item is not None]
-            pulls += [(a, b, 0.6) for a, b in pairwise(pins)]
-        pulls += [(a, b, 2.0) for a, b in self.level]
-        for a, b, weight in pulls:
+        near: list[list[tuple[int, float]]] = [[] for _ in range(count)]
+        for a, b, weight in self.pulls():
             if a.chain != b.chain:
                 near[a.chain].append((b.chain, weight))
                 near[b.chain].append((a.chain, weight))
-        for k in range(ROUNDS):
-            moved = False
-            for i in order if k % 2 else reversed(order):
-                if near[i]:
-                    low = max((xs[j] + gap for j, gap in before[i]), default=-1e9)
-                    high = min((xs[j] - gap for j, gap in behind[i]), default=1e9)
-                    x = min(max(weighted_median([(xs[j], w) for j, w in near[i]]), low), high)
-                    moved |= x != xs[i]
-                    xs[i] = x
-            if not moved:
-                break
+        xs = settled(before, behind, near)
         items = [item for row in self.rows for item in row]
         for item in items:
             item.x = xs[item.chain]
@@ -334,11 +322,25 @@ class Section:
         self.width = max((item.x + item.right for item in items), default=0.0) - left + 2 * PADDING
         for item in items:
             item.x += PADDING - left
+        self.turn_off()
+
+    def pulls(self) -> Iterator[tuple[Item, Item, float]]:
+        """Items that should have the same x, and how much so: those of a segment, of a row, and of one rank."""
+        for (a, b), weight in self.segments.items():
+            yield a, b, weight
+        for line in self.template.lines:
+            pins = [item for item in (self.enter.get(line), *map(self.items.get, line.pins)) if item is not None]
+            for a, b in pairwise(pins):
+                yield a, b, 0.6
+        for a, b in self.level:
+            yield a, b, 2.0
+
+    def turn_off(self) -> None:
+        """Put the beginnings of the lines at the edge; of those that turn off their rows at once, each next to the others."""
         turning = {line for (line, _), path in self.read.items() if path.source.rank != path.target.rank}
         places = {line: k for k, line in enumerate(sorted(turning, key=lambda line: line.number))}
-        for line, item in self.enter.items():  # where lines turn off their rows at once, each does so beside the others
-            k = places.get(line, 0)
-            inside = min(2.5 * k, PADDING - 1)
+        for line, item in self.enter.items():
+            inside = min(2.5 * places.get(line, 0), PADDING - 1)
             item.x = inside if line.direction > 0 else self.width - inside
 
     def chains(self) -> list[list[Item]]:
@@ -369,7 +371,7 @@ class Section:
         return chains
 
     def satellites(self, element: Element) -> list[tuple[Element, float]]:
-        """What stands beside an element here, and its x."""
+        """The satellites of an element in these columns, and the x of each."""
         item = self.items[element]
         side = 1 if element.on_right else -1
         x, found = item.x + side * item.width / 2, []
@@ -381,7 +383,30 @@ class Section:
         return found
 
 
+def settled(
+    before: list[list[tuple[int, float]]], behind: list[list[tuple[int, float]]], near: list[list[tuple[int, float]]]
+) -> list[float]:
+    """The x of each chain: again and again to the weighted median of those near it, within the gaps to its neighbours."""
+    order = topological({i: [j for j, _ in others] for i, others in enumerate(behind)})
+    xs = [0.0] * len(near)
+    for i in order:
+        xs[i] = max((xs[j] + gap for j, gap in before[i]), default=0.0)
+    for k in range(ROUNDS):
+        moved = False
+        for i in order if k % 2 else reversed(order):
+            if near[i]:
+                low = max((xs[j] + gap for j, gap in before[i]), default=-1e9)
+                high = min((xs[j] - gap for j, gap in behind[i]), default=1e9)
+                x = min(max(weighted_median([(xs[j], w) for j, w in near[i]]), low), high)
+                moved |= x != xs[i]
+                xs[i] = x
+        if not moved:
+            break
+    return xs
+
+
 def between(a: Item, b: Item) -> float:
+    """The gap between two neighbours."""
     kinds = (a.kind, b.kind)
     if "pass" in kinds:
         return AT_DUMMY
@@ -391,7 +416,7 @@ def between(a: Item, b: Item) -> float:
 
 
 def crossed(ends: list[tuple[int, int]]) -> int:
-    """How many pairs of lines between two ranks cross.
+    """The number of pairs of lines between two ranks that cross.
 
     >>> crossed([(0, 1), (1, 0), (1, 2)])
     1

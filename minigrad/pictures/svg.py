@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import html
 import math
+from collections.abc import Iterator
 
 from .layout import BAR, BESIDE_BAR, LEADING, TITLE, Layout, Point, Way, rounded
-from .picture import Arrow, Box, Picture
+from .picture import Arrow, Box, Group, Picture
 from .sizes import ROUND, font, lines_at
 from .theme import HEATS, arrow_width, css, heat_class
 
@@ -56,7 +57,7 @@ class Writer:
         return "\n".join([head, about, style, ground, inside, "</svg>\n"])
 
     def described(self) -> str:
-        """What is drawn, for those who cannot see it."""
+        """A description of the picture for those who cannot see it."""
         frames = [group.title for group in self.picture.all_groups() if group.framed and group.title]
         states = [" ".join(box.lines) for box in self.picture.all_boxes() if box.role in ("state", "loss", "output")]
         parts = [f"{len(self.picture.all_boxes())} boxes, {len(self.layout.arrows)} arrows"]
@@ -76,15 +77,7 @@ class Writer:
             said.append(self.word(x, y - LEADING * i, line, TITLE, "ink", "start"))
         if picture.legend:
             said += self.legend()
-        for group in picture.all_groups():
-            if group.id in layout.frames:
-                x, y, w, h = layout.frames[group.id]
-                look = self.name("back-frame" if group.backward else "frame")
-                shapes = [rectangle(look, x, y, w, h, 9.0)]
-                if group.repeated:
-                    shapes.append(rectangle(look, x, y, w - 5, h - 5, 7.0))
-                shapes.append(self.word(x - w / 2 + 10, y + h / 2 - 16, group.title, 11.5, "pale", "start"))
-                said.append(f'<g class="cluster" data-group="{clean(group.id)}">{"".join(shapes)}</g>')
+        said += [self.frame(group) for group in picture.all_groups() if group.id in layout.frames]
         boxes = picture.all_boxes()
         said += [self.box(box) for box in boxes if box.role == "cell"]
         arrows = [arrow for arrow in picture.all_arrows() if id(arrow) in layout.arrows]
@@ -92,6 +85,15 @@ class Writer:
             said.append(self.arrow(arrow))
         said += [self.box(box) for box in boxes if box.role != "cell"]
         return said
+
+    def frame(self, group: Group) -> str:
+        x, y, w, h = self.layout.frames[group.id]
+        look = self.name("back-frame" if group.backward else "frame")
+        shapes = [rectangle(look, x, y, w, h, 9.0)]
+        if group.repeated:
+            shapes.append(rectangle(look, x, y, w - 5, h - 5, 7.0))
+        shapes.append(self.word(x - w / 2 + 10, y + h / 2 - 16, group.title, 11.5, "pale", "start"))
+        return f'<g class="cluster" data-group="{clean(group.id)}">{"".join(shapes)}</g>'
 
     def legend(self) -> list[str]:
         """The colour bar, at the top right, with both ends of its scale."""
@@ -109,45 +111,42 @@ class Writer:
         return [*said, self.word(x - BESIDE_BAR, y, words, 10, "pale", "end")]
 
     def box(self, box: Box) -> str:
-        x, y, w, h = self.layout.boxes[box.id]
-        faint = box.emphasis == "faint"
-        shapes = [f"<title>{clean(box.tooltip or ' '.join(box.lines))}</title>"]
-        heat = None if box.heat is None or faint else heat_class(box.heat)
-        self.heats |= heat is not None
-        look = self.name(box.role, *([f"k{heat}"] if heat is not None else []), *([box.emphasis] if box.emphasis else []))
-        if box.role in ROUND and len(box.lines) < 3:
-            shapes.append(f'<ellipse class="{look}" cx="{x:.1f}" cy="{-y:.1f}" rx="{w / 2:.1f}" ry="{h / 2:.1f}"/>')
-        elif box.role not in BARE:
-            shapes.append(rectangle(look, x, y, w, h, 2.0 if box.role in ("alias", "constant", "strip") else 7.0))
-        for piece, (u, v, a, b) in zip(box.pieces, self.layout.pieces.get(box.id, ()), strict=True):
-            step = None if piece.heat is None else heat_class(piece.heat)
-            self.heats |= step is not None
-            cls = self.name("strip" if step is None else f"k{step}")
-            shapes.append(
-                f'<rect class="{cls}" stroke="none" x="{u - a / 2:.2f}" y="{-v - b / 2:.1f}" width="{a:.2f}" height="{b:.1f}">'
-                f"<title>{clean(piece.tooltip)}</title></rect>"
-            )
-        if box.pieces:
-            if box.lines:
-                shapes.append(self.word(x, y - h / 2 - 9, " ".join(box.lines), 8, "pale"))
-        elif box.role == "cell":
-            shapes += [self.word(x - w / 2 + 8, y + h / 2 - 13, line, font(box), "pale", "start") for line in box.lines[:1]]
-        else:
-            for i, (line, down) in enumerate(zip(box.lines, lines_at(box), strict=True)):
-                ink = (
-                    "faint-ink"
-                    if faint
-                    else f"i{heat}"
-                    if heat is not None
-                    else "ink"
-                    if i == 0 or box.role == "alias"
-                    else "pale"
-                )
-                shapes.append(self.word(x, y - down, line, font(box, i), ink))
-        inside = "".join(shapes)
+        heat = "" if box.heat is None or box.emphasis == "faint" else self.heat(box.heat)
+        title = f"<title>{clean(box.tooltip or ' '.join(box.lines))}</title>"
+        inside = "".join([title, self.outline(box, heat), *self.pieces(box), *self.lines(box, heat)])
         if box.link and not self.in_page:
             inside = f'<a href="#{self.prefix}{clean(box.link)}">{inside}</a>'
         return f'<g class="node" id="{self.prefix}{clean(box.id)}" data-box="{clean(box.id)}">{inside}</g>'
+
+    def heat(self, heat: float) -> str:
+        self.heats = True
+        return str(heat_class(heat))
+
+    def outline(self, box: Box, heat: str) -> str:
+        x, y, w, h = self.layout.boxes[box.id]
+        look = self.name(*filter(None, (box.role, heat and f"k{heat}", box.emphasis)))
+        if box.role in ROUND and len(box.lines) < 3:
+            return f'<ellipse class="{look}" cx="{x:.1f}" cy="{-y:.1f}" rx="{w / 2:.1f}" ry="{h / 2:.1f}"/>'
+        corner = 2.0 if box.role in ("alias", "constant", "strip") else 7.0
+        return "" if box.role in BARE else rectangle(look, x, y, w, h, corner)
+
+    def pieces(self, box: Box) -> Iterator[str]:
+        for piece, (x, y, w, h) in zip(box.pieces, self.layout.pieces.get(box.id, ()), strict=True):
+            look = self.name("strip" if piece.heat is None else f"k{self.heat(piece.heat)}")
+            at = f'x="{x - w / 2:.2f}" y="{-y - h / 2:.1f}" width="{w:.2f}" height="{h:.1f}"'
+            yield f'<rect class="{look}" stroke="none" {at}><title>{clean(piece.tooltip)}</title></rect>'
+
+    def lines(self, box: Box, heat: str) -> list[str]:
+        """The text of a box: below a strip, at the top of a cell, in the middle of others."""
+        x, y, w, h = self.layout.boxes[box.id]
+        if box.pieces:
+            return [self.word(x, y - h / 2 - 9, " ".join(box.lines), 8, "pale")] if box.lines else []
+        if box.role == "cell":
+            return [self.word(x - w / 2 + 8, y + h / 2 - 13, line, font(box), "pale", "start") for line in box.lines[:1]]
+        ink = "faint-ink" if box.emphasis == "faint" else heat and f"i{heat}"
+        inks = [ink or ("ink" if i == 0 or box.role == "alias" else "pale") for i in range(len(box.lines))]
+        each = enumerate(zip(box.lines, lines_at(box), inks, strict=True))
+        return [self.word(x, y - down, line, font(box, i), ink) for i, (line, down, ink) in each]
 
     def arrow(self, arrow: Arrow) -> str:
         way = self.layout.arrows[id(arrow)]
@@ -167,7 +166,7 @@ class Writer:
         return f'<g class="edge" {ends}>{"".join(shapes)}</g>'
 
     def beside_tip(self, arrow: Arrow, way: Way) -> Point:
-        """Where the number of an operand stands: beside the head of its arrow, away from the others."""
+        """The place for the number of an operand: next to the head of its arrow, away from the others."""
         (x, y), (u, v) = way.points[-2:]
         if abs(v - y) > abs(u - x):
             outward = 1 if u > self.layout.boxes[arrow.target][0] + 0.1 else -1

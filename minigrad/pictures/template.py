@@ -1,4 +1,4 @@
-"""All time steps of a picture laid on each other: what stands in each, what leads where, and what is carried to the next.
+"""All time steps of a picture laid on each other: the elements of each, the edges between them, and the values carried on.
 
 A box says by its `slot` that it is the same thing as boxes of other steps. One slot is an *element*; arrows within a step are
 edges between elements; arrows from one column to another that share a source, or an operand that they become, are one *line*,
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 from ..components import on_cycles, strongly_connected
+from .ordering import classes, topological
 from .picture import LOOPS, Arrow, Box, Group, Picture
 from .sizes import size
 
@@ -27,7 +28,7 @@ class Element:
     role: str = ""
     boxes: dict[int, Box] = field(default_factory=dict)  # by column
     line: Line | None = None  # the row that it is pinned to
-    satellite_of: Element | None = None  # it stands beside that
+    satellite_of: Element | None = None  # next to which it stands
     satellites: list[Element] = field(default_factory=list)
     on_right: bool = False  # where they stand
     down: bool = False  # computed from a row to a lower one
@@ -43,7 +44,7 @@ class Element:
 
 @dataclass(eq=False)
 class Line:
-    """What is carried from column to column."""
+    """A value that is carried from column to column."""
 
     number: int  # from the lowest row up
     direction: int  # 1 to the right, -1 to the left
@@ -62,7 +63,7 @@ class Line:
 
 @dataclass(eq=False)
 class Column:
-    """A frame of a picture, or what stands between two."""
+    """A frame of a picture, or the boxes between two."""
 
     number: int
     group: Group
@@ -83,54 +84,50 @@ class Template:
         self.columns = columns_of(picture, self.arrows)
         self.home = {box.id: column.number for column in self.columns for box in column.boxes}
         self.frames_before = [0, *accumulate(int(column.group.framed) for column in self.columns)]  # by column
-        self.elements: dict[str, Element] = {}
-        self.strips: dict[str, Element] = {}  # by box the element that it stands for
-        self.of_box: dict[str, Element] = {}
-        self.slots: dict[str, str] = {}  # by box; of two in one column that are said to be the same the second stands alone
-        for column in self.columns:
-            taken: set[str] = set()
-            for box in column.boxes:
-                self.slots[box.id] = box.id if box.slot in taken else box.slot or box.id
-                taken.add(box.slot)
+        self.slots = slots_of(self.columns)
         self.keep_acyclic()
         self.begins = self.beginnings()
+        self.elements: dict[str, Element] = {}
+        self.strips: dict[str, Element] = {}  # by box the element that it shows
+        self.of_box: dict[str, Element] = {}
         for column in self.columns:
             column.boxes = [box for box in column.boxes if box.id not in self.begins]
             for box in column.boxes:
-                element = self.element(self.slots[box.id])
-                if box.role == "strip" and box.slot:
-                    self.strips[box.id] = element
-                    continue
-                element.boxes[column.number] = box
-                element.role = box.role if not element.role or box.role in ("state", "loss", "output") else element.role
-                element.height = max(element.height, size(box)[1])
-                self.of_box[box.id] = element
+                self.add(box, column)
+        ways = [arrow for arrow in self.arrows if arrow.source not in self.begins]
+        self.find_edges([arrow for arrow in ways if not self.offset(arrow)])
+        carried = [(self.at(x.source), self.at(x.target), offset, x) for x in ways if (offset := self.offset(x))]
+        self.find_cores(carried)
+        self.find_lines(carried, [arrow for arrow in self.arrows if arrow.source in self.begins])
+
+    def add(self, box: Box, column: Column) -> None:
+        """Add a box to the element of its slot; a strip shows an element of folded steps."""
+        element = self.elements.setdefault(self.slots[box.id], Element(self.slots[box.id], len(self.elements)))
+        if box.role == "strip" and box.slot:
+            self.strips[box.id] = element
+            return
+        element.boxes[column.number] = box
+        element.role = box.role if not element.role or box.role in ("state", "loss", "output") else element.role
+        element.height = max(element.height, size(box)[1])
+        self.of_box[box.id] = element
+
+    def find_edges(self, arrows: list[Arrow]) -> None:
+        """The edges within a step, with the arrows of all steps; the order of the elements, and their depth in it."""
         self.edges: dict[tuple[Element, Element], list[Arrow]] = {}
-        carried: list[tuple[Element, Element, int, Arrow]] = []
-        begun: list[Arrow] = []
-        for arrow in self.arrows:
-            if arrow.source in self.begins:
-                begun.append(arrow)
-                continue
-            source, target, offset = self.at(arrow.source), self.at(arrow.target), self.offset(arrow)
-            if offset:
-                carried.append((source, target, offset, arrow))
-            else:
-                self.edges.setdefault((source, target), []).append(arrow)
-        self.into: dict[Element, list[Element]] = defaultdict(list)
-        self.out: dict[Element, list[Element]] = defaultdict(list)
+        for arrow in arrows:
+            self.edges.setdefault((self.at(arrow.source), self.at(arrow.target)), []).append(arrow)
+        self.into: dict[Element, list[Element]] = {element: [] for element in self.elements.values()}
+        self.out: dict[Element, list[Element]] = {element: [] for element in self.elements.values()}
         for a, b in self.edges:
             self.into[b].append(a)
             self.out[a].append(b)
-        self.order = self.sorted()
+        self.order = topological(self.out)
         self.depth: dict[Element, int] = {}
         for element in self.order:
             self.depth[element] = max((self.depth[other] + 1 for other in self.into[element]), default=0)
-        self.find_cores(carried)
-        self.find_lines(carried, begun)
 
     def keep_acyclic(self) -> None:
-        """Where two steps have their things in contrary orders, those of one of them get places of their own."""
+        """Give the boxes of a step slots of their own if another step has the same slots in a contrary order."""
         inside: dict[int, list[Arrow]] = defaultdict(list)
         for arrow in self.arrows:
             if arrow.source in self.home and not self.offset(arrow):
@@ -160,8 +157,8 @@ class Template:
                 add(column.number)
 
     def beginnings(self) -> dict[str, Box]:
-        """What the first steps read in the place of what is carried: nothing leads to it, and elsewhere its every operand comes
-        from another step."""
+        """The boxes that the first steps read in the place of what is carried: nothing leads to them, and in later steps the
+        same operand comes from another step."""
         found = {box.id: box for group in self.picture.groups if group.begins for box in group.boxes}
         boxes = {box.id: box for column in self.columns for box in column.boxes}
         slot = self.slots
@@ -190,7 +187,7 @@ class Template:
         return found
 
     def offset(self, arrow: Arrow) -> int:
-        """How many frames later an arrow ends; what stands between two frames is next to both."""
+        """The number of frames from the source of an arrow to its target. A box between two frames is next to both."""
         if arrow.role in LOOPS:
             return 1
         here, there = self.home[arrow.source], self.home[arrow.target]
@@ -200,29 +197,13 @@ class Template:
         between = self.frames_before[last] - self.frames_before[first + 1]
         return (between + 1) * (1 if there > here else -1)
 
-    def element(self, slot: str) -> Element:
-        if slot not in self.elements:
-            self.elements[slot] = Element(slot, len(self.elements))
-        return self.elements[slot]
-
     def at(self, box: str) -> Element:
         return self.of_box.get(box) or self.strips[box]
 
     def strip_rank(self, box: Box) -> float:
-        """That of the row which a strip is on."""
+        """The rank of the row that a strip stands on."""
         row = self.rows.get(box.id)
         return self.strips[box.id].rank if row is None else row.rank
-
-    def sorted(self) -> list[Element]:
-        """The elements, each after those that lead to it."""
-        waiting = {element: len(self.into[element]) for element in self.elements.values()}
-        queue = [element for element, count in waiting.items() if not count]
-        for element in queue:
-            for other in self.out[element]:
-                waiting[other] -= 1
-                if not waiting[other]:
-                    queue.append(other)
-        return queue
 
     # -- what recurs ---------------------------------------------------------------------------------------------
 
@@ -253,33 +234,23 @@ class Template:
                 self.reached[element] = mask
 
     def leads(self, one: Element, other: Element) -> bool:
-        """Whether there is a way from one to the other, also through later steps."""
+        """True if a way leads from one to the other, also through later steps."""
         return bool(self.reached[one] >> other.number & 1)
 
     # -- what is carried -----------------------------------------------------------------------------------------
 
     def find_lines(self, carried: list[tuple[Element, Element, int, Arrow]], begun: list[Arrow]) -> None:
         """Arrows that share a source, or what they become, are one line."""
-        parent: dict[tuple, tuple] = {}
-
-        def find(x: tuple) -> tuple:
-            parent.setdefault(x, x)
-            while parent[x] != x:
-                parent[x] = parent[parent[x]]
-                x = parent[x]
-            return x
 
         def ends(a: Element, b: Element, offset: int, arrow: Arrow) -> tuple[tuple, tuple]:
             lane = (offset > 0, 0) if abs(offset) == 1 else (offset > 0, offset)
             target = ("to", b.number, arrow.place, lane) if arrow.target in self.of_box else ("from", b.number, lane)
             return ("from", a.number, lane), target
 
-        for way in carried:
-            one, other = ends(*way)
-            parent[find(one)] = find(other)
+        first_end = classes(ends(*way) for way in carried)
         groups: dict[tuple, list[tuple[Element, Element, int, Arrow]]] = {}
         for way in carried:
-            groups.setdefault(find(ends(*way)[0]), []).append(way)
+            groups.setdefault(first_end[ends(*way)[0]], []).append(way)
         lines: list[Line] = []
         for ways in groups.values():
             sources: list[Element] = list(dict.fromkeys(way[0] for way in ways))
@@ -302,31 +273,35 @@ class Template:
         self.begin(begun)
 
     def pin(self, line: Line) -> None:
-        """What stands on the row: the way from a reader to the source, all of it if it is a carousel, where no parameter acts;
-        otherwise the beginning that every way takes, and the source."""
-        source = line.source
-        line.pins = [source] if source.role != "strip" else []
-        core = self.core[source]
-        if core >= 0:
-            readers = [b for a, b, arrow in line.ways if a is source and arrow.target in self.of_box]
-            readers = list(dict.fromkeys(readers or [b for _, b, arrow in line.ways if arrow.target in self.of_box]))
-            path = self.way_back(source, set(readers), core)
-            carousel = not any(x.role == "alias" for e in path for x in self.into[e])
-            pins = []
-            for element in path:
-                if not carousel and element is not source and not self.on_every_way(element, readers, source, core):
-                    break
-                pins.append(element)
-            line.pins = pins if source in pins else [*pins, source]
-        for _, b, _ in line.ways:  # such as the total behind the last step
-            alone = len(self.into[b]) == len(self.out[b]) == 0 and not any(self.columns[k].group.framed for k in b.boxes)
-            alone = alone and bool(b.boxes) and all(self.home[arrow.target] <= min(b.boxes) for _, _, arrow in line.ways)
-            if alone and b not in line.pins and all(reader is not b or a in line.pins for a, reader, _ in line.ways):
-                line.pins.append(b)
-        for element in line.pins:
-            if element.line is None:
-                element.line = line
-        line.pins = [element for element in line.pins if element.line is line]
+        """Choose what stands on the row of a line, as far as it stands on no other."""
+        pins = [line.source] if line.source.role != "strip" else []
+        if self.core[line.source] >= 0:
+            pins = self.way_to_source(line)
+        for _, b, _ in line.ways:
+            if b not in pins and self.ends_row(b, line, pins):
+                pins.append(b)
+        for element in pins:
+            element.line = element.line or line
+        line.pins = [element for element in pins if element.line is line]
+
+    def way_to_source(self, line: Line) -> list[Element]:
+        """The way from a reader to the source: all of it if it is a carousel, where no parameter acts; otherwise the beginning
+        that every way takes, and the source."""
+        source, core = line.source, self.core[line.source]
+        own = [(a, b) for a, b, arrow in line.ways if arrow.target in self.of_box]
+        readers = list(dict.fromkeys([b for a, b in own if a is source] or [b for _, b in own]))
+        path = self.way_back(source, set(readers), core)
+        if any(x.role == "alias" for element in path for x in self.into[element]):
+            shared = takewhile(lambda e: e is not source and self.on_every_way(e, readers, source, core), path)
+            path = [*shared, source]
+        return path
+
+    def ends_row(self, element: Element, line: Line, pins: list[Element]) -> bool:
+        """True for an element behind the last step that only this line leads to, such as the total."""
+        if self.into[element] or self.out[element] or any(self.columns[k].group.framed for k in element.boxes):
+            return False
+        behind = bool(element.boxes) and all(self.home[arrow.target] <= min(element.boxes) for _, _, arrow in line.ways)
+        return behind and all(reader is not element or a in pins for a, reader, _ in line.ways)
 
     def way_back(self, source: Element, readers: set[Element], core: int) -> list[Element]:
         """The shortest way from one of the readers to the source."""
@@ -358,7 +333,7 @@ class Template:
         return True
 
     def level(self, line: Line, lines: list[Line]) -> int:
-        """How many other cores lead to its own."""
+        """The number of other cores that lead to that of the line."""
         mine = self.core[line.source]
         others = {self.core[other.source]: other.source for other in lines}
         return sum(self.leads(source, line.source) for core, source in others.items() if core >= 0 and core != mine)
@@ -387,6 +362,17 @@ class Template:
             line.ways.append((target, target, arrow))
             if self.begins[arrow.source] not in line.begins:
                 line.begins.append(self.begins[arrow.source])
+
+
+def slots_of(columns: list[Column]) -> dict[str, str]:
+    """The slot of each box. Of two in one column that have the same, the second stands alone."""
+    found: dict[str, str] = {}
+    for column in columns:
+        taken: set[str] = set()
+        for box in column.boxes:
+            found[box.id] = box.id if box.slot in taken else box.slot or box.id
+            taken.add(box.slot)
+    return found
 
 
 def columns_of(picture: Picture, arrows: list[Arrow]) -> list[Column]:

@@ -1,4 +1,4 @@
-"""Time in a graph: the step that each node belongs to, as its scope says, or the loop that it is in."""
+"""Time in a graph: the step that each node belongs to, by its scope, or by the loop that it is in."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 from ..graph import Leaf, Node
 from ..graph_view import Graph
 from ..loop import Folded, Growing, Loop, loops
-from .board import Marks, step_of
-from .strips import chosen_steps
+from .annotations import Annotations, step_of
+from .builder import stem
+from .folded_steps import chosen_steps
+from .ordering import classes
 
 __all__ = ["Timeline"]
 
@@ -20,10 +22,10 @@ MOST_TRIED = 8  # of elements that are equal, as the first that a loop reads
 
 
 class Timeline:
-    """Where the nodes of a graph are in time. `steps` has the step of each node that belongs to one; `tracks`, of each value
-    that a loop carries, a name that is the same in all steps; `initial` what the first steps read in its place.
+    """The place of each node in time. `steps` has the step of each node that belongs to one. `tracks` gives each value that a
+    loop carries a name that is the same in all steps. `initial` has what the first steps read in its place.
 
-    `arrays` are sequences by name, whose elements are recognised by their `values` where a loop reads them: `elements`.
+    `arrays` are sequences by name. Where a loop reads their elements, these are recognised by their `values`: `elements`.
     """
 
     def __init__(
@@ -44,22 +46,32 @@ class Timeline:
         stacked = self.places_in_stacks(graph)
         for number, loop in enumerate(every):
             self.recognise(loop, arrays or {}, self.values)
-            sign, start = self.ways[loop] = self.aligned(loop, stacked.get(loop, []))
-            for n, step in enumerate(loop.iterations):
-                for node in step.values():
-                    self.steps.setdefault(node, start + sign * n)
-            for place, entry in loop.carried.items():
-                track, state = f"loop{number}.{entry.ops[-1]}", loop.body[entry.ops[-1]]
-                self.tracks |= {step[j]: track for step in loop.iterations for j in [j for j in entry.ops if j in step][-1:]}
-                for n, x in loop.first.get(place, {}).items():
-                    if isinstance(x, Node) and x not in self.steps:
-                        self.initial.setdefault(x, (track, state, start + sign * (n - max(entry.lag, 1))))
+            self.ways[loop] = self.aligned(loop, stacked.get(loop, []))
+            self.place(loop, f"loop{number}")
         self.turns: dict[Node, tuple[Growing, int]] = {}  # of what grows: the op of its body
         for number, growing in enumerate(self.folded.growing):
             for n, each in enumerate(growing.iterations):
                 self.turns |= {node: (growing, i) for i, node in enumerate(each)}
                 self.steps |= {node: n for node in each if node not in self.steps}
                 self.tracks |= {each[i]: f"growing{number}.{i}" for i in growing.by}
+        self.place_leaves(graph)
+
+    def place(self, loop: Loop, name: str) -> None:
+        """Give the ops of a loop their steps, and tracks to the values that it carries."""
+        sign, start = self.ways[loop]
+        for n, step in enumerate(loop.iterations):
+            for node in step.values():
+                self.steps.setdefault(node, start + sign * n)
+        for place, entry in loop.carried.items():
+            track, state = f"{name}.{entry.ops[-1]}", loop.body[entry.ops[-1]]
+            made = [[step[j] for j in entry.ops if j in step] for step in loop.iterations]
+            self.tracks |= {each[-1]: track for each in made if each}
+            for n, x in loop.first.get(place, {}).items():
+                if isinstance(x, Node) and x not in self.steps:
+                    self.initial.setdefault(x, (track, state, start + sign * (n - max(entry.lag, 1))))
+
+    def place_leaves(self, graph: Graph) -> None:
+        """Give a leaf that only one step reads that step."""
         users: dict[Node, set[int | None]] = {}
         for node in graph:
             for x in node.operands:
@@ -68,21 +80,9 @@ class Timeline:
         self.steps |= {leaf: t for leaf, ts in users.items() if len(ts) == 1 and (t := next(iter(ts))) is not None}
 
     def kinds(self) -> dict[int, str]:
-        """For each step which loops it is in: steps of loops that have none in common, such as those of an encoder and a
-        decoder written by hand, are of two kinds."""
-        first: dict[int, int] = {}  # by step the first step of its kind
-
-        def find(t: int) -> int:
-            while first.setdefault(t, t) != t:
-                first[t] = first[first[t]]
-                t = first[t]
-            return t
-
-        for sign, start, count in ((sign, start, len(loop)) for loop, (sign, start) in self.ways.items()):
-            begin = find(start)
-            for n in range(1, count):
-                first[find(start + sign * n)] = begin
-        return {t: f"kind {find(t)}" for t in list(first)}
+        """A kind for each step. Steps of loops that share no step, such as an encoder and a decoder by hand, differ in kind."""
+        same = ((start, start + sign * n) for loop, (sign, start) in self.ways.items() for n in range(len(loop)))
+        return {t: f"kind {first}" for t, first in classes(same).items()}
 
     def step(self, node: Node) -> int | None:
         return self.steps.get(node)
@@ -91,11 +91,11 @@ class Timeline:
         return self.initial[node][0] if node in self.initial else self.tracks.get(node, "")
 
     def backwards(self, node: Node) -> bool:
-        """Whether its loop goes from the last step to the first."""
+        """True if its loop goes from the last step to the first."""
         return node in self.folded.home and self.ways[self.folded.home[node][0]][0] < 0
 
     def equal(self, nodes: Iterable[Node]) -> bool:
-        """Whether the values of all are known, and the same."""
+        """True if the values of all are known, and equal."""
         return len({content(self.values[x]) if x in self.values else x for x in nodes}) == 1
 
     def formula(self, loop: Loop, values: Mapping[int, Any]) -> str:
@@ -122,24 +122,24 @@ class Timeline:
 
     def named(self, node: Node, name: str) -> Iterator[tuple[Node, str]]:
         """A name for a node; in a loop one for each iteration, h[0], h[1], ..."""
-        every, stem = self.in_all_iterations(node), name.rpartition("[")[0] or name
+        every = self.in_all_iterations(node)
         repeated = node in self.folded.home or node in self.turns
-        yield from ((each, f"{stem}[{self.steps[each]}]" if repeated else name) for each in every)
+        yield from ((each, f"{stem(name)}[{self.steps[each]}]" if repeated else name) for each in every)
 
-    def shown(self, steps: Any, marks: Marks) -> set[int] | None:
+    def shown(self, steps: Any, annotations: Annotations) -> set[int] | None:
         """The steps that are drawn in full; of a backward pass those of the same t."""
         if not self.steps:
             if steps is not None:
                 raise ValueError(f"steps={steps!r} chooses time steps, and this graph has none: no loop, no scope ('t', ...)")
             return None
         chosen = chosen_steps(steps, max(self.steps.values()) + 1)
-        return {t for node in self.steps if self.steps[node] in chosen and (t := marks.step(node)) is not None}
+        return {t for node in self.steps if self.steps[node] in chosen and (t := annotations.step(node)) is not None}
 
     # -- which step an iteration is ------------------------------------------------------------------------------
 
     def aligned(self, loop: Loop, stacked: list[list[tuple[int, int]]]) -> tuple[int, int]:
         """(sign, start), so that x[t] is read at step t, and what another loop made at step t as well, forwards or backwards.
-        If nothing says so, by the order in which the results are stacked; or after the loop that it goes on from."""
+        Without such hints, by the order in which the results are stacked; or after the loop that it goes on from."""
         for sightings in (self.sightings(loop), stacked):
             votes = Counter[tuple[int, int]]()
             for each in sightings:
@@ -155,7 +155,7 @@ class Timeline:
         return 1, max(before, default=-1) + 1  # a decoder begins where its encoder has ended
 
     def sightings(self, loop: Loop) -> Iterator[list[tuple[int, int]]]:
-        """For everything that tells of steps: iterations, and the steps that they read something of."""
+        """Hints to the steps of iterations: pairs of an iteration and the step that it belongs to, or reads something of."""
         yield [(n, t) for n, step in enumerate(loop.iterations) for node in step.values() if (t := step_of(node)) is not None]
         for each in loop.per_step.values():
             yield [(n, self.steps[x]) for n, x in each.items() if isinstance(x, Node) and x in self.steps]
@@ -168,7 +168,7 @@ class Timeline:
                 yield [(n, t) for n, index in values.items() if (t := first_of(index, *length)) is not None]
 
     def places_in_stacks(self, graph: Graph) -> dict[Loop, list[list[tuple[int, int]]]]:
-        """Of what is stacked from all iterations of a loop: iterations, and their places in the stack."""
+        """For each stack of a result of all iterations of a loop: the iterations, and their places in the stack."""
         found: dict[Loop, list[list[tuple[int, int]]]] = {}
         home = self.folded.home
         for node in graph:
@@ -196,13 +196,13 @@ class Timeline:
 
 
 def content(x: Any) -> tuple[Any, ...]:
-    """What an array is, to be compared."""
+    """Shape and bytes of an array, to compare it with others."""
     return np.shape(x), np.asarray(x, float).tobytes()
 
 
 def places_of(read: Mapping[int, Any], elements: Sequence[Any]) -> dict[int, int] | None:
-    """Which element each iteration reads. Where several are equal, such as letters, those that follow one another; None if that
-    leaves a doubt."""
+    """The element that each iteration reads. Of several equal ones, such as letters, those that follow one another; None if
+    that is ambiguous."""
     every: dict[Any, list[int]] = {}
     for k, x in enumerate(elements):
         every.setdefault(x, []).append(k)

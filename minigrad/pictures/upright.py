@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect, insort
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from .layout import Layout, Point, Way, pieces_of
@@ -34,7 +34,7 @@ LIKE = {"recurrent": "recurrent", "loop": "recurrent", "gathered": "gathered", "
 
 
 def upright(picture: Picture) -> Layout:
-    """Where everything in a picture of time steps, or of a graph without time, stands."""
+    """The layout of a picture of time steps, or of a graph without time."""
     template = Template(picture)
     best = Arrangement(template, below=False)
     if any(line.pins for line in template.lines):
@@ -74,7 +74,7 @@ class Arrangement:
         self.height = self.ys[-1][2] if self.ys else 0.0
 
     def heights(self, ranks: int) -> list[float]:
-        """Of each rank that of the highest that stands there."""
+        """The height of the highest box of each rank."""
         found = [0.0] * ranks
         for element in self.template.elements.values():
             found[int(element.rank)] = max(found[int(element.rank)], element.height)
@@ -86,20 +86,20 @@ class Arrangement:
         return found
 
     def width(self, kind: str) -> float:
-        """As wide as what stands in it, its strips and its title need."""
+        """The width that its boxes, its strips and its title need."""
         section = self.sections[kind]
         titles = [text_width(column.group.title, 11.5) + 20 for column in section.columns if column.group.framed]
         strips = [size(box)[0] + 2 * PADDING for column in section.columns for box in column.boxes if box.role == "strip"]
         return max([section.width, *titles, *strips])
 
     def badness(self) -> float:
-        """How large it is; width counts twice."""
+        """The size of the layout, to compare it with others; width counts twice."""
         return 2 * sum(self.widths[column.kind] for column in self.template.columns) / len(self.template.columns) + self.height
 
     # -- between two ranks -----------------------------------------------------------------------------------------
 
     def give_lanes(self, kind: str, section: Section) -> None:
-        """Where ways go sideways between two ranks, one lane for each source that overlaps another; the shortest lowest."""
+        """Give a lane to each way that goes sideways between two ranks, the shortest lowest."""
         self.touching(section)
         gaps: dict[int, dict[Net, list[Run]]] = defaultdict(dict)
         for path in paths(section):
@@ -115,24 +115,14 @@ class Arrangement:
                     runs = gaps[min(one.rank, other.rank)].setdefault(net, [])
                     runs.append((min(x, u), max(x, u), one, other))
         for rank, nets in gaps.items():
-            used: list[list[tuple[float, float]]] = []
-            found: dict[Net, int] = {}
-            for net, below in in_order(nets):
-                runs = nets[net]
-                low, high = min(r[0] for r in runs), max(r[1] for r in runs)
-                k = max((found[other] + 1 for other in below if other in found), default=0)
-                while k < len(used) and any(low < b + 4 and a < high + 4 for a, b in used[k]):
-                    k += 1
-                while k >= len(used):
-                    used.append([])
-                used[k].append((low, high))
-                found[net] = k
-                self.lanes |= {(kind, net[0], one, other): k for _, _, one, other in runs}
-            self.room[rank] = max(self.room[rank], len(used))
+            lanes = lanes_of(nets)
+            for net, k in lanes.items():
+                self.lanes |= {(kind, net[0], one, other): k for _, _, one, other in nets[net]}
+            self.room[rank] = max(self.room[rank], 1 + max(lanes.values()))
 
     def touching(self, section: Section) -> None:
-        """Where the ways touch the items that they end at: in the middle; spread where several come in, and beside what goes
-        the other way."""
+        """Find the points at which ways touch the items that they end at: in the middle; spread where several come in, and
+        next to what goes the other way."""
         own: dict[tuple[Item, bool], list[Path]] = defaultdict(list)  # by item and whether from below
         for path in paths(section):
             if path.items[0].rank != path.items[1].rank:
@@ -156,7 +146,7 @@ class Arrangement:
             self.tips |= {path: item.x + (k - middle) * apart for k, path in enumerate(inward)}
 
     def touch(self, path: Path, item: Item) -> float:
-        """Where a way touches an item; its source in the middle, or beside what ends there."""
+        """The x at which a way touches an item; its source in the middle, or next to what ends there."""
         if item is path.target and item.kind == "box":
             return self.tips.get(path, item.x)
         if item is path.source and item.kind == "box":
@@ -186,7 +176,7 @@ class Arrangement:
         return points
 
     def is_over(self, section: Section, a: Item, b: Item) -> bool:
-        """Whether something stands between two items of one rank."""
+        """True if a box stands between two items of one rank."""
         low, high = min(a.x, b.x), max(a.x, b.x)
         return any(low < item.x < high and item.kind == "box" for item in section.rows[a.rank])
 
@@ -217,9 +207,24 @@ class Arrangement:
         return middle + side * half
 
 
-def in_order(nets: dict[Net, list[Run]]) -> list[tuple[Net, list[Net]]]:
-    """What runs sideways between two ranks, the shortest first, each after those that have to run below it: where one comes up
-    from below, and another goes on upwards at the same place."""
+def lanes_of(nets: dict[Net, list[Run]]) -> dict[Net, int]:
+    """A lane for each net between two ranks, above those that have to run below it, where no other overlaps it."""
+    spans = {net: (min(run[0] for run in runs), max(run[1] for run in runs)) for net, runs in nets.items()}
+    below = nets_below(nets)
+    used: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    found: dict[Net, int] = {}
+    for net in in_order(sorted(nets, key=lambda net: spans[net][1] - spans[net][0]), below):
+        low, high = spans[net]
+        k = max((found[other] + 1 for other in below[net] if other in found), default=0)
+        while any(low < b + 4 and a < high + 4 for a, b in used[k]):
+            k += 1
+        used[k].append((low, high))
+        found[net] = k
+    return found
+
+
+def nets_below(nets: dict[Net, list[Run]]) -> dict[Net, list[Net]]:
+    """For each net those that have to run below it: where one comes up from below, and another goes on at the same place."""
     ups: dict[int, list[Net]] = defaultdict(list)  # by place
     for net, runs in nets.items():
         for run in runs:
@@ -230,9 +235,13 @@ def in_order(nets: dict[Net, list[Run]]) -> list[tuple[Net, list[Net]]]:
             top = round(ends_of(run)[1])
             near = [x for place in (top - 1, top, top + 1) for x in ups[place] if x[0] is not net[0]]
             below[net] += [x for x in dict.fromkeys(near) if net not in below[x]]
-    length = {net: max(r[1] for r in runs) - min(r[0] for r in runs) for net, runs in nets.items()}
+    return below
+
+
+def in_order(nets: list[Net], below: dict[Net, list[Net]]) -> Iterable[Net]:
+    """These nets in their order, but each after those that have to run below it, as far as they form no cycle."""
     done: dict[Net, None] = {}
-    for net in sorted(nets, key=lambda net: length[net]):
+    for net in nets:
         stack = [net]
         while stack:
             waiting = [x for x in below[stack[-1]] if x not in done and x not in stack]
@@ -240,18 +249,18 @@ def in_order(nets: dict[Net, list[Run]]) -> list[tuple[Net, list[Net]]]:
                 stack.append(waiting[0])
             else:
                 done[stack.pop()] = None
-    return [(net, below[net]) for net in done]
+    return done
 
 
 def ends_of(run: Run) -> tuple[float, float]:
-    """Where a run meets what is below it, and what is above it."""
+    """The x at which a run meets the item below it, and the one above it."""
     low, high, one, other = run
     bottom = one if one.rank <= other.rank else other
     return (low, high) if abs(bottom.x - low) < abs(bottom.x - high) else (high, low)
 
 
 def is_free(lane: list[tuple[float, float, str]], low: float, high: float, source: str) -> bool:
-    """Whether nothing of another source runs there, on a lane on which what runs is in order."""
+    """True if nothing of another source runs there, on a lane whose runs are sorted."""
     i = bisect(lane, (low, high, source))
     return all(b <= low or high <= a or s == source for a, b, s in lane[max(i - 2, 0) : i + 2])
 
@@ -354,7 +363,7 @@ class Scene:
         return rooms
 
     def place_begins(self, line: Line) -> None:
-        """What the first step reads in the place of what is carried: before its frame, or behind it; of several the first on
+        """Place what the first step reads instead of what is carried: before its frame, or behind it; of several the first on
         the row, the others below it."""
         down = 0.0
         for box in line.begins:
@@ -402,45 +411,44 @@ class Scene:
 
     def along(self, line: Line, a: Element, b: Element, arrow: Arrow) -> Way:
         """The way of an arrow from one step to another: to its row, along it, and from it to the reader."""
+        points, target = self.to_row(line, a, arrow), self.column(arrow.target)
+        section, y = self.made.sections[target.kind], self.made.ys[int(line.rank)][1]
+        if arrow.target in self.template.strips:
+            u, _, w, _ = self.layout.boxes[arrow.target]
+            return Way(self.straight(line, points, [(u - line.direction * w / 2, y)], arrow))
+        begins, loops = arrow.source in self.template.begins, any(x.role in LOOPS for _, _, x in line.ways)
+        joins = a is not line.source and (line, a) in section.leave and line.source in section.items
+        if (begins and arrow.source != line.begins[0].id) or (arrow.role in LOOPS and joins):
+            return Way(points)  # as far as the row
+        edge = self.left[target.number] + (0.0 if line.direction > 0 else self.made.widths[target.kind])
+        if loops and (begins or arrow.role == "first"):  # as far as where what comes back enters
+            return Way([*points, (edge - LOOP_LANE * self.lane(line), y)])
+        rest = [(edge, y), *self.moved(self.made.corners(target.kind, section.read[line, b]), target)]
+        if arrow.role in LOOPS:
+            return self.around(line, target, points, rest)
+        return Way(self.straight(line, points, rest, arrow))
+
+    def to_row(self, line: Line, a: Element, arrow: Arrow) -> list[Point]:
+        """The way of an arrow from its source to the row of its line."""
         y = self.made.ys[int(line.rank)][1]
         x, v, width, _ = self.layout.boxes[arrow.source]
-        row_x = x + line.direction * width / 2
-        points = [(row_x, y)]
-        begins = arrow.source in self.template.begins
-        second = begins and arrow.source != line.begins[0].id
-        if second:
+        x += line.direction * width / 2
+        if arrow.source in self.template.begins and arrow.source != line.begins[0].id:
             several = [x for x in self.template.lines if len(x.begins) > 1]
-            x = row_x + line.direction * (2 + 2.5 * (several.index(line) % 3))
-            points = [(row_x, v), (x, v), (x, y)]
+            u = x + line.direction * (2 + 2.5 * (several.index(line) % 3))
+            return [(x, v), (u, v), (u, y)]
         if arrow.source in self.template.of_box:
             column = self.column(arrow.source)
             section = self.made.sections[column.kind]
             if (line, a) in section.meets:
-                pin = section.meets[line, a]
-                points = self.moved(self.made.corners(column.kind, section.edges[a, pin]), column)
-                points[-1] = (points[-1][0], y)
-            elif (line, a) in section.leave:
-                points = self.moved(self.made.corners(column.kind, section.leave[line, a]), column)
-        target = self.column(arrow.target)
-        edge = self.left[target.number] + (0.0 if line.direction > 0 else self.made.widths[target.kind])
-        if arrow.target in self.template.strips:
-            u, _, w, _ = self.layout.boxes[arrow.target]
-            return Way(self.straight(line, points, [(u - line.direction * w / 2, y)], arrow))
-        section = self.made.sections[target.kind]
-        rest = self.moved(self.made.corners(target.kind, section.read[line, b]), target)
-        loops = any(x.role in LOOPS for _, _, x in line.ways)
-        if second:
-            return Way(points)  # as far as the row
-        if loops and (begins or arrow.role == "first"):  # as far as where what comes back enters
-            return Way([*points, (edge - LOOP_LANE * self.lane(line), y)])
-        if arrow.role in LOOPS:
-            if a is not line.source and (line, a) in self.made.sections[target.kind].leave and line.source in section.items:
-                return Way(points)  # as far as the row, where it joins
-            return self.around(line, target, points, [(edge, y), *rest], arrow)
-        return Way(self.straight(line, points, [(edge, y), *rest], arrow))
+                points = self.moved(self.made.corners(column.kind, section.edges[a, section.meets[line, a]]), column)
+                return [*points[:-1], (points[-1][0], y)]
+            if (line, a) in section.leave:
+                return self.moved(self.made.corners(column.kind, section.leave[line, a]), column)
+        return [(x, y)]
 
     def join(self) -> None:
-        """Where several come along one row to one reader, the nearer ones end where they meet the farthest."""
+        """Let the nearer of several ways along one row to one reader end where they meet the farthest."""
         for line in self.template.lines:
             y, ends = self.made.ys[int(line.rank)][1], defaultdict(list)
             for _, b, arrow in line.ways:
@@ -482,7 +490,7 @@ class Scene:
     def lane(self, line: Line) -> int:
         return self.loops.setdefault(line, len(self.loops) + 1)
 
-    def around(self, line: Line, column: Column, points: list[Point], rest: list[Point], arrow: Arrow) -> Way:
+    def around(self, line: Line, column: Column, points: list[Point], rest: list[Point]) -> Way:
         """Back from the end of a step to its beginning, around its frame."""
         lane = self.lane(line)
         out, down = LOOP_LANE * lane, LOOP_DROP * lane

@@ -1,4 +1,4 @@
-"""The textbook's figure: a network folded on the left, unrolled on the right, drawn as a table of circles."""
+"""The textbook's figure: a network folded on the left, unrolled on the right, drawn as circles on a grid."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from minigrad.pictures import Graph
-from minigrad.pictures.board import shortened
-from minigrad.pictures.picture import Arrow, Box, Picture, Place
+from minigrad.pictures.builder import shortened
+from minigrad.pictures.picture import Picture, Place
 
 from ..module import Parameter
-from ..reading import Body, Reading
+from ..reading import Reading
 from ..stepwise import Line, Run, node_of
-from .marks import state_name
+from .annotations import state_name, state_stem
+from .grid import Grid, kind_of, tooltip_of
 
 __all__ = ["figure"]
 
@@ -24,17 +25,13 @@ def figure(model: Any, made: Run, graph: Graph, shown: set[int], title: str) -> 
     return Figure(model, made, graph, shown, title).picture
 
 
-class Figure:
-    """The table being filled."""
+class Figure(Grid):
+    """The grid being filled."""
 
     def __init__(self, model: Any, made: Run, graph: Graph, shown: set[int], title: str) -> None:
-        self.made = made
         self.letters, legend = letters_of(model, made, graph)
-        self.picture = Picture(f"{title}\n{legend}")
-        self.layers = len({line.layer for line in made.cells})
-        self.wide = 1 + any(line.reverse for line in made.cells)  # both directions stand side by side
+        super().__init__(made, f"{title}\n{legend}")
         self.losses = made.step_losses()
-        self.outputs = made.read_out()
         self.rows: dict[tuple[Line, str], int] = {}  # from the bottom: the input, the states of each layer, o, L and y
         row = 2 if made.numbers else 1
         for line, cell in made.cells.items():
@@ -42,30 +39,18 @@ class Figure:
                 self.rows[line, name] = row
                 row += 1
         self.above = row
-        self.only = next(iter(self.outputs)) if len(self.outputs) == 1 < made.columns else None  # the one answer's step
-        self.chains: dict[tuple[Line, str], list[tuple[str, str]]] = {
-            place: [] for place in self.rows
-        }  # where arrows end, begin
+        # for each row where arrows end, and where they begin
+        self.chains: dict[tuple[Line, str], list[tuple[str, str]]] = {place: [] for place in self.rows}
         self.columns: dict[int, int] = {}  # of the steps
         self.column(0, None)
         middle = sum(self.rows.values()) // len(self.rows)
-        sign = Box("equals", "sign", ["="], "the same network", at=Place(self.wide, middle))
-        self.picture.boxes.append(sign)
+        self.add("equals", "sign", ["="], Place(1 + self.both, middle), "the same network")
         self.unroll(shown)
 
-    def add(
-        self, id: str, role: str, lines: list[str], column: int, row: int, tooltip: str = "", side: Line | None = None
-    ) -> str:
-        """A box, that of a cell at the side of its direction, others in the middle."""
-        at = Place(column * self.wide, row, self.wide) if side is None else self.place(column, row, side)
-        self.picture.boxes.append(Box(id, role, [line for line in lines if line], tooltip, at=at))
-        return id
-
-    def place(self, column: int, row: int, side: Line, rows: int = 1) -> Place:
-        return Place(column * self.wide + side.reverse, row, 1, rows)
-
-    def arrow(self, source: str, target: str, role: str = "flow", label: str = "") -> None:
-        self.picture.arrows.append(Arrow(source, target, role, label))
+    def at(self, column: int, row: int, side: Line | None = None, rows: int = 1) -> Place:
+        """The place of a box: of a cell at the side of its direction, of others in the middle."""
+        wide = 1 + self.both
+        return Place(column * wide, row, wide) if side is None else Place(column * wide + side.reverse, row, 1, rows)
 
     def unroll(self, shown: set[int]) -> None:
         """A column for each step that is shown, dots for the others, the states led along, the losses added up."""
@@ -84,24 +69,24 @@ class Figure:
                 column += 1
                 words = f"steps {t + 1} to {following - 1}"
                 for place, row in self.rows.items():
-                    dots = self.add(f"dots{row}_{column}", "words", ["..."], column, row, words, place[0])
+                    dots = self.add(f"dots{row}_{column}", "words", ["..."], self.at(column, row, place[0]), words)
                     self.chains[place].append((dots, dots))
                 if any(t < s < following for s in self.losses) and following < made.columns:
-                    losses.append(self.add(f"Ldots{column}", "words", ["..."], column, self.above + 1, words))
+                    losses.append(self.add(f"Ldots{column}", "words", ["..."], self.at(column, self.above + 1), words))
         for place in self.rows:
             if place[0].reverse:
                 self.begin(place, column + 1, made.columns)
             self.lead(place)
         if made.loss is not None and len(self.losses) > 1:
             lines = ["loss", f"{made.loss.item():.3g}"]
-            losses.append(self.add("loss", "loss", lines, column + 1, self.above + 1, made.words))
+            losses.append(self.add("loss", "loss", lines, self.at(column + 1, self.above + 1), made.words))
         for one, other in pairwise(losses):
-            self.arrow(one, other, "gathered")
+            self.connect([one], other, "gathered")
 
     def begin(self, place: tuple[Line, str], column: int, t: int) -> None:
         """The state that the first step reads."""
-        row, words = self.rows[place], state_name(self.made, *place, t, self.layers)
-        box = self.add(f"begin{row}", "initial", [words], column, row, side=place[0])
+        row = self.rows[place]
+        box = self.add(f"begin{row}", "initial", [state_name(self.made, *place, t)], self.at(column, row, place[0]))
         self.chains[place].append((box, box))
 
     def lead(self, place: tuple[Line, str]) -> None:
@@ -109,7 +94,7 @@ class Figure:
         line, name = place
         chain = self.chains[place][::-1] if line.reverse else self.chains[place]
         for (_, source), (target, _) in pairwise(chain):
-            self.arrow(source, target, "recurrent", self.recurrent_letter(line, name))
+            self.connect([source], target, "recurrent", self.recurrent_letter(line, name))
 
     def recurrent_letter(self, line: Line, name: str) -> str:
         """W, where the matrix acts on this state: the first, which is the output."""
@@ -122,7 +107,7 @@ class Figure:
         time = "t" if t is None else str(t)
         number = made.numbers.get(t) if t is not None else None
         word = f"x[{time}] = {int(number[0])}" if number is not None and number.size == 1 else f"x[{time}]"
-        below = [self.add(f"x{column}", "input", [word], column, 0)]
+        below = [self.add(f"x{column}", "input", [word], self.at(column, 0))]
         if made.numbers:
             below = [self.embedded(below[0], column, time)]
         for _, lines in groupby(made.cells, key=lambda line: line.layer):
@@ -133,39 +118,30 @@ class Figure:
             below = self.last_read(t)
         self.answer(below, column, t)
 
-    def last_read(self, t: int) -> list[str]:
-        """What the one answer is read from: of both directions the ends, with lengths the last step of each sequence."""
-        found = []
-        for line, s in self.made.read_by(t):
-            row = self.rows[line, self.made.cells[line].state_names[0]]
-            near = max((x for x in self.columns if x <= s), default=t)
-            kind = "s" if near == s else "dots"
-            found.append(f"{kind}{row}_{self.columns[near] + (near != s)}")
-        return list(dict.fromkeys(found))
+    def output_box(self, line: Line, name: str, t: int) -> str:
+        near = max((s for s in self.columns if s <= t), default=self.only or 0)
+        return f"{'s' if near == t else 'dots'}{self.rows[line, name]}_{self.columns[near] + (near != t)}"
 
     def cell(self, line: Line, below: list[str], column: int, t: int | None) -> str:
         """The circles of a cell's states, and the arrows from what it reads; returns the one that is its output."""
         cell = self.made.cells[line]
         rows = [self.rows[line, name] for name in cell.state_names]
-        frame = f"cell{line.layer}{'r' * line.reverse}_{column}"
+        output = entry = f"s{rows[0]}_{column}"
         if len(rows) > 1:  # a frame for the cell: its states are computed together
-            kind = "loop" if isinstance(cell, Body) else type(cell).__name__.removesuffix("Cell")
-            place = self.place(column, min(rows), line, len(rows))
-            self.picture.boxes.append(Box(frame, "cell", [kind], self.inside(line), at=place))
+            place = self.at(column, min(rows), line, len(rows))
+            entry = self.add(f"cell{line.id}_{column}", "cell", [kind_of(cell)], place, tooltip_of(cell))
         for name, row in zip(cell.state_names, rows, strict=True):
-            words = state_name(self.made, line, name, 0, self.layers).split("[")[0]
-            lines = [f"{words}[{'t' if t is None else t}]"]
-            unit = self.add(f"s{row}_{column}", "unit", lines, column, row, self.inside(line), line)
-            self.chains[line, name].append((frame if len(rows) > 1 else unit, unit))
+            lines = [f"{state_stem(self.made, line, name)}[{'t' if t is None else t}]"]
+            unit = self.add(f"s{row}_{column}", "unit", lines, self.at(column, row, line), tooltip_of(cell))
+            self.chains[line, name].append((entry, unit))
             if t is None:
-                self.arrow(unit, unit, "loop", self.recurrent_letter(line, name))
-        for source in below:
-            self.arrow(source, frame if len(rows) > 1 else f"s{rows[0]}_{column}", label=self.letters.get(("U", line), ""))
-        return f"s{rows[0]}_{column}"
+                self.connect([unit], unit, "loop", self.recurrent_letter(line, name))
+        self.connect(below, entry, label=self.letters.get(("U", line), ""))
+        return output
 
     def embedded(self, below: str, column: int, time: str) -> str:
-        vector = self.add(f"e{column}", "op", [f"e[{time}]"], column, 1, "the row of the embedding")
-        self.arrow(below, vector, label=self.letters.get(("E", None), ""))
+        vector = self.add(f"e{column}", "op", [f"e[{time}]"], self.at(column, 1), "the row of the embedding")
+        self.connect([below], vector, label=self.letters.get(("E", None), ""))
         return vector
 
     def answer(self, below: list[str], column: int, t: int | None) -> None:
@@ -174,32 +150,23 @@ class Figure:
         once = t is None and self.only is not None
         time = "" if once else "[t]" if t is None else f"[{t}]"
         if ("V", None) in self.letters and (t is None or t in self.outputs):
-            output = self.add(f"o{column}", "output", [f"o{time}"], column, self.above)
+            output = self.add(f"o{column}", "output", [f"o{time}"], self.at(column, self.above))
             label = self.letters["V", None]
             for k, source in enumerate(below):
-                at = 0 if k else self.only  # what runs from the last step to the first ends there
-                self.arrow(source, output, "first" if once else "flow", f"{label}, t = {at}" if once else label)
+                last = 0 if k else self.only  # what runs from the last step to the first ends there
+                self.connect([source], output, "first" if once else "flow", f"{label}, t = {last}" if once else label)
             below = [output]
         if t in self.losses or (t is None and self.losses):
             value = "" if t is None else f"{self.losses[t]:.3g}"
             words = "loss" if len(self.losses) == 1 else f"L{time}"
-            loss = self.add(f"L{column}", "loss", [words, value], column, self.above + 1, made.words)
-            for source in below:
-                self.arrow(source, loss)
+            loss = self.add(f"L{column}", "loss", [words, value], self.at(column, self.above + 1), made.words)
+            self.connect(below, loss)
             if made.targets:
-                target = self.add(f"y{column}", "target", [f"y{time}"], column, self.above + 2)
-                self.arrow(target, loss)
-
-    def inside(self, line: Line) -> str:
-        """What a circle stands for, as its tooltip."""
-        cell: Any = self.made.cells[line]
-        if isinstance(cell, Body):
-            return str(cell.loop)
-        return f"{type(cell).__name__}: {', '.join(f'{name} {tuple(p.shape)}' for name, p in cell.named_parameters())}"
+                self.connect([self.add(f"y{column}", "target", [f"y{time}"], self.at(column, self.above + 2))], loss)
 
 
 def letters_of(model: Any, made: Run, graph: Graph) -> tuple[Letters, str]:
-    """The letters of the weights that were used, and the line that tells what they are called here."""
+    """The letters of the weights that were used, and the line that gives their names."""
     if isinstance(made, Reading):
         return made.letters()
     letters: Letters = {}
@@ -211,9 +178,8 @@ def letters_of(model: Any, made: Run, graph: Graph) -> tuple[Letters, str]:
             name = shortened(part + (p.name or ""))
             words.append(f"{letter}{number} = {name} {str(p.shape).replace(' ', '')}")
 
-    layers = len({line.layer for line in made.cells})
     for line, cell in made.cells.items():
-        number = (str(line.layer) if layers > 1 else "") + "'" * line.reverse
+        number = (str(line.layer) if made.layers > 1 else "") + "'" * line.reverse
         say("U", line, number, getattr(cell, "weight_ih", None))
         say("W", line, number, getattr(cell, "weight_hh", None))
     if readout := getattr(model, "readout", None):

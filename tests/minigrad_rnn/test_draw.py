@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 import minigrad_rnn as rnn
 from minigrad.pictures import renderers
+from minigrad.pictures.grid import grid_layout
 from minigrad.pictures.picture import Box
-from minigrad.pictures.table import placed
 from minigrad.pictures.theme import shade
 from minigrad.pictures.upright import upright
 from minigrad_rnn.draw.overlays import shares
@@ -738,7 +738,7 @@ def test_a_frozen_model_is_refused():
 def test_no_two_boxes_overlap(level, model, overlay):
     x, y = sequence(9)
     picture = rnn.draw.unrolled(model, x, y, level=level, overlay=overlay).picture
-    layout = placed(picture) if level == "cell" else upright(picture)
+    layout = grid_layout(picture) if level == "cell" else upright(picture)
     roles = {box.id: box.role for box in picture.all_boxes()}
     places = {id: place for id, place in layout.boxes.items() if roles[id] != "cell"}
     for i, (x1, y1, w1, h1) in enumerate(places.values()):

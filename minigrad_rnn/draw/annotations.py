@@ -1,4 +1,4 @@
-"""What the nodes of a recurrent network are called and look like, read from the names and scopes that its layers give."""
+"""Names and looks of the nodes of a recurrent network, read from the names and scopes that its layers give."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.graph import Leaf, Node
-from minigrad.pictures import Block, Graph, Marks
-from minigrad.pictures.board import default_role
+from minigrad.pictures import Annotations, Block, Graph
+from minigrad.pictures.annotations import default_role
 
 from ..data.text import Alphabet
 from ..module import Module
@@ -17,20 +17,20 @@ from ..reading import Reading
 from ..recurrent import Recurrent
 from ..stepwise import Line, Run, node_of
 
-__all__ = ["describe", "gate_blocks", "marks_of", "role"]
+__all__ = ["annotations_of", "describe", "gate_blocks", "role"]
 
 
 def role(made: Run, node: Node) -> str:
-    """What a node of a recurrent network is."""
+    """The role of a node of a recurrent network."""
     known = made.roles.get(node)
     return "op" if node in made.sums and known is None else known or default_role(node)
 
 
-def marks_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Marks:
-    """The marks that every picture of an unrolled network has."""
+def annotations_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Annotations:
+    """The annotations that every picture of an unrolled network has."""
     tracked = tracks(made)
     totals = made.sums | {node_of(part) for part in (*made.shares.values(), made.loss) if part is not None}
-    marks = Marks(
+    annotations = Annotations(
         role=lambda node: role(made, node),
         sums=made.sums,
         shapes=False,
@@ -44,8 +44,8 @@ def marks_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Marks:
     )
     for part in (*made.shares.values(), made.loss):
         if part is not None:
-            marks.notes[node_of(part)] = f"{part.item():.3g}"
-    return marks
+            annotations.notes[node_of(part)] = f"{part.item():.3g}"
+    return annotations
 
 
 def column_name(made: Run, t: int) -> str:
@@ -59,18 +59,17 @@ def track_name(line: Line, name: str) -> str:
 
 
 def tracks(made: Run) -> dict[Node, str]:
-    """The straight line that each state stands on: of an encoder and a decoder the same."""
+    """The line of each state along time, the same for an encoder and its decoder."""
     found = {node: track_name(line, name) for node, (line, name) in made.initial.items()}
     return found | {node: track_name(line, name) for node, (line, name, _) in made.places.items()}
 
 
 def names(made: Run, symbols: Alphabet | None) -> dict[Node, str]:
     """Names other than the nodes' own: initial states, deep layers' states, the total loss, and the symbols that went in."""
-    layers = len({line.layer for line in made.cells})
     found = dict(made.names)
-    found |= {node: state_name(made, line, name, t, layers) for node, (line, name, t) in made.places.items()}
+    found |= {node: state_name(made, *place) for node, place in made.places.items()}
     for node, (line, name) in made.initial.items():
-        found[node] = state_name(made, line._replace(part=""), name, made.columns if line.reverse else -1, layers)
+        found[node] = state_name(made, line.whole, name, made.columns if line.reverse else -1)
     if made.loss is not None and (len(made.shares) > 1 or isinstance(made, Reading)):
         found.setdefault(node_of(made.loss), "loss")
     if symbols is not None:
@@ -83,10 +82,13 @@ def names(made: Run, symbols: Alphabet | None) -> dict[Node, str]:
     return found
 
 
-def state_name(made: Run, line: Line, name: str, t: int, layers: int) -> str:
-    layer = str(line.layer) if layers > 1 else ""
-    t -= made.source_steps * (line.part == "decoder")
-    return f"{name}{layer}{'_rev' * line.reverse}[{t}]"
+def state_name(made: Run, line: Line, name: str, t: int) -> str:
+    """The name of a state after a step, h[3]."""
+    return f"{state_stem(made, line, name)}[{t - made.source_steps * (line.part == 'decoder')}]"
+
+
+def state_stem(made: Run, line: Line, name: str) -> str:
+    return f"{name}{line.layer if made.layers > 1 else ''}{'_rev' * line.reverse}"
 
 
 def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
@@ -95,39 +97,37 @@ def gate_blocks(made: Run, graph: Graph) -> dict[Node, Block]:
     What leads to several gates is the affine map of the cell; what leads to one belongs to it.
     """
     inside = [node for node in graph if not isinstance(node, Leaf) and node.scope is not None and "layer" in node.scope]
+    lines = {node: line for node in inside if (line := made.line(node)) in made.cells and line is not None}
+    words = {node: made.cells[line].gate_names.get(node.name or "", "") for node, line in lines.items()}
+    every: dict[str, Block] = {}
+    said: tuple[str, ...]
+    blocks: dict[Node, Block] = {}
+    for node, gates in sorted(gates_fed(made, graph, inside, words).items(), key=lambda pair: pair[0].number):
+        line, gate = lines[node], next(iter(gates))
+        id, name, said = f"g{graph.index[gate]}", gate.name or "", (gate.name or "", words[gate].removesuffix(" gate"))
+        if len(gates) > 1:
+            id, name, said = f"a_{''.join(c for c in str(node.scope) if c.isalnum())}", "affine", ("U x + W h + b",)
+        blocks[node] = every.setdefault(id, Block(id, said, f"{name} {line.layer} {line.reverse}"))
+        blocks[node].users.append(node)
+    return blocks
+
+
+def gates_fed(made: Run, graph: Graph, inside: list[Node], words: dict[Node, str]) -> dict[Node, set[Node]]:
+    """The gates that an op leads to, for the ops all of whose users in the same step do so; of a gate itself."""
     users: dict[Node, list[Node]] = {}
     for node in graph:
         for operand in node.parents:
             users.setdefault(operand, []).append(node)
     places = {node: str(node.scope) for node in inside}
-    lines = {node: line for node in inside if (line := made.line(node)) in made.cells and line is not None}
-    said = {node: made.cells[line].gate_names.get(node.name or "") for node, line in lines.items()}
-    goals: dict[Node, set[Node]] = {}
+    found: dict[Node, set[Node]] = {}
     for node in reversed(inside):
-        if said.get(node):
-            goals[node] = {node}
+        if words.get(node):
+            found[node] = {node}
         elif role(made, node) != "state":
-            after = [goals.get(user, set()) if places.get(user) == places[node] else set() for user in users.get(node, [])]
+            after = [found.get(user, set()) if places.get(user) == places[node] else set() for user in users.get(node, [])]
             if after and all(after):
-                goals[node] = set().union(*after)
-    blocks: dict[Node, Block] = {}
-    every: dict[str, Block] = {}
-
-    def block(id: str, words: tuple[str, ...], line: Line, name: str) -> Block:
-        return every.setdefault(id, Block(id, words, f"{name} {line.layer} {line.reverse}"))
-
-    for node, gates in sorted(goals.items(), key=lambda pair: pair[0].number):
-        if len(gates) == 1:
-            (gate,) = gates
-            found = block(
-                f"g{graph.index[gate]}", (f"{gate.name}", f"{said[gate]}".removesuffix(" gate")), lines[node], gate.name or ""
-            )
-        else:
-            where = "".join(c for c in places[node] if c.isalnum())
-            found = block(f"a_{where}", ("U x + W h + b",), lines[node], "affine")
-        blocks[node] = found
-        found.users.append(node)
-    return blocks
+                found[node] = set().union(*after)
+    return found
 
 
 def short_name(node: Node, made: Run) -> str:
@@ -136,8 +136,7 @@ def short_name(node: Node, made: Run) -> str:
     parts = re.fullmatch(r"(weight|bias)_(\w+?)_l(\d+)(_reverse)?", name)
     if parts is None:
         return {"readout.weight": "V", "readout.bias": "c"}.get(name, "")
-    layers = len({line.layer for line in made.cells})
-    number = parts[3] if layers > 1 else ""
+    number = parts[3] if made.layers > 1 else ""
     if made.source_steps:  # an encoder's and a decoder's
         number += "_dec" if node in made.decoding else "_enc"
     return f"{'W' if parts[1] == 'weight' else 'b'}_{parts[2]}{number}{'_rev' * bool(parts[4])}"
