@@ -12,7 +12,7 @@ _MODULES = {name: name for name in ("clip", "config", "draw", "flow", "init", "o
     name: f"data.{name}" for name in ("grammars", "series", "tasks", "text")
 }
 _NAMES = {
-    "cells": ("Cell", "GRUCell", "LSTMCell", "RNNCell"),
+    "cell": ("Cell",),
     "clip": ("clip_grad_norm", "clip_grad_value"),
     "data": ("IGNORED", "Alphabet", "Batch", "Examples", "Fixed", "Generated", "Source", "Streams", "Windows"),
     "flow": ("GradientFlow", "GradientRecorder", "gradient_flow"),
@@ -23,28 +23,31 @@ _NAMES = {
     ),
     "models": ("EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"),
     "module": ("Module", "Parameter"),
-    "optim": ("SGD", "Adagrad", "Adam", "AdamW", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop"),
-    "recurrent": ("GRU", "LSTM", "RNN", "Recurrent", "last_output"),
+    "optimizer": ("Optimizer",),
+    "recurrent": ("Recurrent", "last_output"),
     "saving": ("WeightsError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
     "train": ("Evaluation", "History", "Trainer", "evaluate"),
 }  # fmt: skip
 
 
 def _defined_in() -> dict[str, str]:
-    """Return the module that defines each public name; a public module has no other."""
-    return {**dict.fromkeys(_MODULES, ""), **{name: module for module, names in _NAMES.items() for name in names}}
+    """Return the module that defines each public name. The cells, layers and optimizers are found by their files."""
+    from .additions import classes
+
+    listed = {name: module for module, names in _NAMES.items() for name in names}
+    return {**dict.fromkeys(_MODULES, ""), **listed, **classes()}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name, or a module of this package."""
     if name == "__all__":
         value: Any = sorted(_defined_in())
-    elif name in _MODULES:
-        value = import_module(f".{_MODULES[name]}", __name__)
-    elif not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
-        value = import_module(f".{name}", __name__)
-    elif not name.startswith("_") and name in (found := _defined_in()):
-        value = getattr(import_module(f".{found[name]}", __name__), name)
+    elif name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    elif name in _MODULES or find_spec(f"{__name__}.{name}") is not None:
+        value = import_module(f".{_MODULES.get(name, name)}", __name__)
+    elif home := next((module for module, names in _NAMES.items() if name in names), "") or _defined_in().get(name):
+        value = getattr(import_module(f".{home}", __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

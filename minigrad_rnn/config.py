@@ -14,22 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from .additions import cells, layers, optimizers
 from .data.tasks import TASKS, Task
 from .data.text import Alphabet
 from .layers import Embedding, Linear
 from .limits import RANGES, number
 from .models import EncoderDecoder, ManyToOne, Model, Sequence
-from .optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop, Rprop
-from .recurrent import GRU, LSTM, RNN, Recurrent
+from .recurrent import Recurrent
 from .saving import WeightsError, load_checkpoint
 
-__all__ = ["CELLS", "OPTIMIZERS", "alphabet_of", "build", "checked", "has_length", "load", "task_of"]
+__all__ = ["CELLS", "LAYERS", "OPTIMIZERS", "alphabet_of", "build", "checked", "has_length", "load", "task_of"]
 
-CELLS: dict[str, tuple[type[RNN | LSTM | GRU], int]] = {"rnn": (RNN, 1), "lstm": (LSTM, 4), "gru": (GRU, 3)}  # and gates
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": SGD, "adagrad": Adagrad, "adam": Adam, "adamw": AdamW, "nadam": NAdam, "radam": RAdam, "rmsprop": RMSprop,
-    "rprop": Rprop,
-}  # fmt: skip
+CELLS, LAYERS, OPTIMIZERS = cells(), layers(), optimizers()
 MEMORY = 4e9  # bytes that an update may take at most
 
 
@@ -103,10 +99,9 @@ def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         parts = {"encoder": reads, "decoder": says}
     shapes: dict[str, tuple[int, ...]] = {}
     for part, width in parts.items():
-        rows = CELLS[config["cell"]][1] * hidden
         for k in range(config["layers"]):
-            shapes |= {f"{part}.weight_ih_l{k}": (rows, hidden if k else width), f"{part}.weight_hh_l{k}": (rows, hidden)}
-            shapes |= {f"{part}.bias_{side}_l{k}": (rows,) for side in ("ih", "hh")}
+            of_cell = CELLS[config["cell"]].shapes(hidden if k else width, hidden)
+            shapes |= {f"{part}.{name}_l{k}": shape for name, shape in of_cell.items()}
     shapes |= {"readout.weight": (says, hidden), "readout.bias": (says,)}
     return shapes | ({"embedding.weight": (symbols, config["embedding"])} if config["embedding"] else {})
 
@@ -132,7 +127,7 @@ def build(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = N
         name = min(name for name in wanted | found if wanted.get(name) != found.get(name))
         raise ValueError(f"{name[:60]!r} should have shape {wanted.get(name)} and has {found.get(name)}")
     rng = np.random.default_rng(config["seed"])
-    task, kind = task_of(config), CELLS[config["cell"]][0]
+    task, kind = task_of(config), LAYERS[config["cell"]]
 
     def layer(width: int) -> Recurrent:
         return kind(width, config["hidden"], config["layers"], dropout=config["dropout"], rng=rng)

@@ -17,7 +17,7 @@ from minigrad.standin import drawn
 from .module import Parameter
 
 if TYPE_CHECKING:
-    from .cells import Cell
+    from .cell import Cell
 
 __all__ = ["Seed", "generator", "identity", "irnn", "keras", "orthogonal", "uniform", "xavier_normal", "xavier_uniform"]
 
@@ -124,10 +124,11 @@ def keras(cell: Cell, rng: Seed = None) -> None:
     for bias in (cell.bias_ih, cell.bias_hh):
         if bias is not None:
             bias.data = np.zeros(bias.shape)
-    if cell.gates == 4 and cell.bias_ih is not None:
-        start = np.zeros(cell.bias_ih.shape)
-        start[cell.hidden_size : 2 * cell.hidden_size] = 1
-        cell.bias_ih.data = start
+    gates = list(cell.gate_names)
+    if "f" in gates and cell.bias_ih is not None:
+        start = np.zeros((cell.gates, cell.hidden_size))
+        start[gates.index("f")] = 1
+        cell.bias_ih.data = start.ravel()
 
 
 def square_blocks(shape: tuple[int, ...], blocks: int) -> tuple[int, int]:

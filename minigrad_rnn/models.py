@@ -12,7 +12,7 @@ from minigrad import Tensor
 from minigrad.tensor import values
 
 from .by_step import each_step
-from .cells import State
+from .cell import State
 from .data.batch import Batch, cleared
 from .layers import Linear
 from .module import Module, in_dtype, mode

@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.standin import setting
 
 from .by_step import halves, in_steps, observer, steps_of
-from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, checked_step, describe
+from .cell import Cell, State, as_input, as_state, checked_step, describe
 from .data.batch import cleared, step_mask
 from .init import Seed, dropout_mask, generator
 from .module import Module, Parameter, found_in
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "last_output"]
+__all__ = ["Recurrent", "last_output"]
 
 OF_A_LAYER = re.compile(r"(?P<name>.+)_l(?P<layer>\d+)(?P<reverse>_reverse)?")
 
@@ -361,7 +361,7 @@ def last_output(
     return mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)  # type: ignore[no-any-return]
 
 
-def built(
+def stacked(
     make: Callable[[int, Any], Cell],
     input_size: int,
     num_layers: int,
@@ -379,115 +379,3 @@ def built(
         layers.append(tuple(cells) if bidirectional else cells[0])
         width = sum(cell.state_sizes[0] for cell in cells)
     return layers, rng
-
-
-class RNN(Recurrent):
-    """An Elman network over a sequence: h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh).
-
-    `nonlinearity` is tanh, relu or sigmoid. The input has shape (T, batch, input_size). Returns the outputs, all h[t], of
-    shape (T, batch, hidden_size), and the last h, of shape (num_layers, batch, hidden_size), which is also the shape of an
-    initial state h0. `num_layers`, `bidirectional`, `dropout`, `batch_first` and `lengths` are told at `Recurrent`, `bias` and
-    `learn_state` at `Cell`.
-
-    >>> import numpy as np, minigrad_rnn as rnn
-    >>> output, h = rnn.RNN(3, 4, rng=0)(np.ones((5, 2, 3)))
-    >>> output.shape, h.shape
-    ((5, 2, 4), (1, 2, 4))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        nonlinearity: str = "tanh",
-        bias: bool | str = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        learn_state: bool = False,
-        dtype: DTypeLike = np.float32,
-        rng: Seed = None,
-    ) -> None:
-        def make(width: int, rng: Seed) -> Cell:
-            return RNNCell(width, hidden_size, bias, nonlinearity, learn_state=learn_state, dtype=dtype, rng=rng)
-
-        layers, rng = built(make, input_size, num_layers, bidirectional, rng)
-        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
-
-
-class LSTM(Recurrent):
-    """A long short-term memory over a sequence; the equations, and what `forget_bias`, `peepholes` and `proj_size` do, stand
-    at `LSTMCell`.
-
-    The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the
-    last (h, c), each of shape (num_layers, batch, hidden_size), which are also the shapes of an initial state (h0, c0). The
-    other options are told at `Recurrent`, `bias` and `learn_state` at `Cell`.
-
-    >>> import numpy as np, minigrad_rnn as rnn
-    >>> output, (h, c) = rnn.LSTM(3, 4, rng=0)(np.ones((5, 2, 3)))
-    >>> output.shape, c.shape
-    ((5, 2, 4), (1, 2, 4))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bias: bool | str = True,
-        forget_bias: float | None = None,
-        peepholes: bool = False,
-        proj_size: int = 0,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        learn_state: bool = False,
-        dtype: DTypeLike = np.float32,
-        rng: Seed = None,
-    ) -> None:
-        def make(width: int, rng: Seed) -> Cell:
-            return LSTMCell(
-                width, hidden_size, bias, forget_bias=forget_bias, peepholes=peepholes, proj_size=proj_size,
-                learn_state=learn_state, dtype=dtype, rng=rng,
-            )  # fmt: skip
-
-        layers, rng = built(make, input_size, num_layers, bidirectional, rng)
-        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
-
-
-class GRU(Recurrent):
-    """A gated recurrent unit over a sequence; the equations, and what `reset_after` does, stand at `GRUCell`.
-
-    The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the last
-    h, of shape (num_layers, batch, hidden_size), which is also the shape of an initial state h0. The other options are told at
-    `Recurrent`, `bias` and `learn_state` at `Cell`.
-
-    >>> import numpy as np, minigrad_rnn as rnn
-    >>> output, h = rnn.GRU(3, 4, num_layers=2, rng=0)(np.ones((5, 2, 3)))
-    >>> output.shape, h.shape
-    ((5, 2, 4), (2, 2, 4))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        reset_after: bool = True,
-        bias: bool | str = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        learn_state: bool = False,
-        dtype: DTypeLike = np.float32,
-        rng: Seed = None,
-    ) -> None:
-        def make(width: int, rng: Seed) -> Cell:
-            return GRUCell(width, hidden_size, bias, reset_after=reset_after, learn_state=learn_state, dtype=dtype, rng=rng)
-
-        layers, rng = built(make, input_size, num_layers, bidirectional, rng)
-        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)

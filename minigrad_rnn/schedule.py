@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from .optim import Configured, Optimizer, choice, flag, mapping, maybe, number, numbers, whole, wholes
+from .optimizer import Optimizer
+from .settings import Configured, choice, flag, mapping, maybe, number, numbers, whole, wholes
 
 __all__ = [
     "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR",

@@ -19,7 +19,7 @@ from minigrad.norms import norm
 from minigrad.tensor import values
 
 from .by_step import in_steps, observed, steps_of
-from .cells import Cell, State
+from .cell import Cell, State
 from .data.batch import IGNORED, Batch, Source, step_mask
 from .data.tasks import Task
 from .losses import LOSSES, SequenceLoss, sequence_loss

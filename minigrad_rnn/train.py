@@ -27,7 +27,7 @@ from .data.tasks import Task
 from .history import History
 from .losses import sequence_loss
 from .module import Module, mode
-from .optim import Optimizer
+from .optimizer import Optimizer
 from .recurrent import Recurrent
 from .saving import _file, load_checkpoint, save_checkpoint
 from .schedule import LRScheduler, ReduceLROnPlateau

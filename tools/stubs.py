@@ -7,14 +7,14 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ["minigrad_rnn"]
+PACKAGES = ["minigrad_rnn", "minigrad_rnn.cells", "minigrad_rnn.optim"]
 
 
 def stub(package: str) -> str:
     """Return the text of a stub: an import of each public name from the module that defines it."""
     module = import_module(package)
     lines = [f"from {home} import {own} as {name}" for home, own, name in sorted(origins(module))]
-    return "\n".join(["# Written by tools/stubs.py.", "# ruff: noqa: I001", "", *lines, ""])
+    return "\n".join(["# Written by tools/stubs.py.", "", *lines, ""])
 
 
 def origins(module: ModuleType) -> Iterator[tuple[str, str, str]]:
@@ -25,7 +25,7 @@ def origins(module: ModuleType) -> Iterator[tuple[str, str, str]]:
             home, _, own = value.__name__.rpartition(".")
             yield home, own, name
         else:
-            yield f"{module.__name__}.{module._defined_in()[name]}", name, name
+            yield getattr(value, "__module__", None) or f"{module.__name__}.{module._defined_in()[name]}", name, name
 
 
 def path_of(package: str) -> Path:

@@ -22,10 +22,6 @@ __all__ = [
     "show_bounds", "streams", "task_of", "training_data", "validation_data",
 ]  # fmt: skip
 
-RATES = {
-    "sgd": 0.1, "adagrad": 0.01, "adam": 0.003, "adamw": 0.003, "nadam": 0.003, "radam": 0.003, "rmsprop": 0.001,
-    "rprop": 0.001,
-}  # fmt: skip
 UPDATES = 1000  # the least number of updates, if no number of epochs is given
 SYMBOLS = 5000  # the largest alphabet of a text; all other symbols count as one, the unknown
 LONGEST = 50_000_000  # bytes of a text
@@ -118,8 +114,8 @@ def new_config(options: Namespace) -> tuple[dict[str, Any], Text | None]:
     given = {name: getattr(options, name) for name in (*RANGES, "cell", "optimizer")}
     optimizer = given["optimizer"] or "adam"
     config: dict[str, Any] = {
-        "program": "minigrad-rnn", "cell": "lstm", "optimizer": optimizer, "lr": RATES[optimizer], "clip": 1.0, "layers": 1,
-        "dropout": 0.0, "embedding": 0, "seed": 0, "epochs": 1,
+        "program": "minigrad-rnn", "cell": "lstm", "optimizer": optimizer, "lr": rnn.config.OPTIMIZERS[optimizer].usual_lr,
+        "clip": 1.0, "layers": 1, "dropout": 0.0, "embedding": 0, "seed": 0, "epochs": 1,
     }  # fmt: skip
     text = None
     if options.data in rnn.tasks.TASKS:

@@ -7,8 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import minigrad_rnn as rnn
-
+from ..additions import names_in
 from ..limits import RANGES, Limits, number
 
 __all__ = ["TRAINED", "add_cell", "add_network", "number_of", "one_of"]
@@ -63,7 +62,4 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 
 def add_cell(parser: argparse.ArgumentParser, note: str = "") -> None:
     """Add the argument that chooses the kind of recurrent network."""
-    parser.add_argument(
-        "--cell", metavar="CELL", type=one_of(lambda: rnn.config.CELLS),
-        help=f"{note}kind of network: rnn, lstm or gru (default: lstm)",
-    )  # fmt: skip
+    parser.add_argument("--cell", choices=names_in("cells"), help=f"{note}kind of recurrent network (default: lstm)")

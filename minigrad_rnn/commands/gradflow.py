@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def kinds() -> list[str]:
     """Return the networks that can be compared: the cells, and the activations of an RNN other than tanh."""
-    from ..cells import NONLINEARITIES
+    from ..cells.rnn import NONLINEARITIES
 
     return [*rnn.config.CELLS, *(name for name in NONLINEARITIES if name != "tanh")]
 
@@ -93,7 +93,7 @@ def models_of(network: Network, cells: list[str]) -> dict[str, rnn.Model]:
 
 def untrained(config: dict[str, Any], cell: str) -> rnn.Model:
     """Return an untrained model of this configuration with another cell."""
-    from ..cells import NONLINEARITIES
+    from ..cells.rnn import NONLINEARITIES
 
     kind = cell if cell in rnn.config.CELLS else "rnn"
     model = rnn.config.build(config | {"cell": kind}).eval()

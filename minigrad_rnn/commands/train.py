@@ -15,6 +15,7 @@ from typing import Any
 
 import minigrad_rnn as rnn
 
+from ..additions import names_in
 from ..limits import RANGES
 from . import UsageError
 from ._data import (
@@ -31,7 +32,7 @@ from ._data import (
     training_data,
     validation_data,
 )  # fmt: skip
-from ._options import add_cell, number_of, one_of
+from ._options import add_cell, number_of
 
 HELP = "train a model on a text or a task"
 DESCRIPTION = "Train a model and save it, with everything that is needed to continue the training. Ctrl-C saves it too."
@@ -44,7 +45,7 @@ NUMBERS = {
     "length": "for a text: number of time steps that the gradient flows back (default: 50); for some tasks, their length",
     "batch": "number of sequences in a batch (default: 32; fewer for short texts)",
     "epochs": f"number of epochs in all (default: enough for {UPDATES} updates, at least 3)",
-    "lr": "learning rate (default: 0.003 for adam)",
+    "lr": "learning rate (default: one for each optimizer, 0.003 for adam)",
     "clip": "largest norm of the gradient; 0: no clipping (default: 1)",
     "seed": "random seed of the weights and of everything else (default: 0)",
 }
@@ -60,9 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_cell(parser)
     for name, text in NUMBERS.items():
         parser.add_argument(f"--{name}", metavar="N", type=number_of(name), help=text)
-    parser.add_argument(
-        "--optimizer", metavar="NAME", type=one_of(lambda: rnn.config.OPTIMIZERS), help="optimizer (default: adam)"
-    )
+    parser.add_argument("--optimizer", choices=names_in("optim"), help="(default: adam)")
     parser.add_argument("--words", action="store_true", default=None, help="predict words instead of characters")
     parser.add_argument("--save", metavar="PATH", type=Path, help="file of the checkpoint (default: NAME.safetensors)")
     parser.add_argument("--no-compile", action="store_true", help="run each step directly, not as a compiled program")

@@ -1,7 +1,11 @@
-"""Toy tasks with their data and the bounds that a model can be held against."""
+"""Toy tasks: their data, and the losses to compare a model with.
+
+To add a task, add a function that returns a `Task` and needs no arguments.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -16,28 +20,7 @@ from .grammars import Grammar
 from .text import Alphabet, conditional_entropy, window_entropy, xlogx
 from .text import words as words_of
 
-__all__ = [
-    "TASKS",
-    "Task",
-    "adding",
-    "anbn",
-    "binary_addition",
-    "binary_pairs",
-    "continual_reber",
-    "copy_memory",
-    "decimal_addition",
-    "digits_to_letters",
-    "embedded_reber",
-    "hello",
-    "long_sentence",
-    "multiplication",
-    "next_symbol",
-    "parity",
-    "sentence",
-    "sine",
-    "temporal_order",
-    "words",
-]
+__all__ = ["TASKS", "Task", "binary_pairs", "next_symbol"]  # and the functions in TASKS
 
 GUESS = "every symbol equally likely"
 MEMORYLESS = "without memory"
@@ -568,10 +551,12 @@ def translated(questions: Sequence[str], answers: Sequence[str], source: Alphabe
     return Batch(source.one_hot(read), said)
 
 
-TASKS: dict[str, Callable[..., Task]] = {
-    make.__name__: make
-    for make in (
-        hello, sentence, words, long_sentence, sine, adding, multiplication, copy_memory, temporal_order, parity,
-        embedded_reber, continual_reber, anbn, binary_addition, decimal_addition, digits_to_letters,
-    )
-}  # fmt: skip
+def is_task(value: object) -> bool:
+    """Return True for a function of this module that returns a Task and needs no argument."""
+    if not inspect.isfunction(value) or value.__module__ != __name__ or value.__annotations__.get("return") != "Task":
+        return False
+    return all(parameter.default is not parameter.empty for parameter in inspect.signature(value).parameters.values())
+
+
+TASKS: dict[str, Callable[..., Task]] = {name: value for name, value in globals().items() if is_task(value)}
+__all__.extend(TASKS)

@@ -54,7 +54,7 @@ class Residual(rnn.GRU):
         return output + 0.5 * output, state
 
 
-KINDS = {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU, "own": Residual}
+KINDS = {**rnn.config.LAYERS, "own": Residual}
 WIRINGS = {
     "many to many": rnn.Sequence,
     "many to one": rnn.ManyToOne,

@@ -124,7 +124,7 @@ def test_going_on_is_the_same_as_not_stopping(options, here):
     assert parts("part") == parts("whole")
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", rnn.config.CELLS)
 def test_going_on_after_the_process_was_killed(cell, here):
     options = ["cats.txt", "--hidden", "6", "--layers", "2", "--dropout", "0.2", "--length", "30", "--cell", cell, "--quiet"]
     process = start("train", *options, "--epochs", "100000", "--save", "part")
@@ -503,7 +503,7 @@ def test_info_of_a_model_and_of_other_weights(here, capsys):
 # -- models from descriptions ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", rnn.config.CELLS)
 @pytest.mark.parametrize("data", [*rnn.tasks.TASKS, "text", "embedded text"])
 def test_the_shapes_foretold_are_those_of_the_model(cell, data):
     about = {

@@ -594,7 +594,7 @@ def test_what_cannot_be_measured_is_refused_with_words(call, error, words):
         call(network("tanh"), *sequences(4))
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_sequences_that_have_ended_do_not_change_the_gain(kind):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((5, 2, 2)), rng.integers(4, size=(5, 2))

@@ -159,7 +159,7 @@ def test_a_seed_says_the_same_again() -> None:
 @pytest.mark.parametrize(
     "options", [{"temperature": 0.0}, {"temperature": 5e-324}, {"top_k": 1}, {"top_k": 1, "temperature": 9.0}]
 )
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_without_chance_it_is_greedy(kind: Any, options: dict[str, Any]) -> None:
     for seed in range(5):
         model = lab(kind, seed)

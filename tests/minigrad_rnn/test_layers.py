@@ -319,7 +319,7 @@ def test_sequential_is_a_readout() -> None:
     assert readout[2].weight.name == "readout.2.weight"
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_the_output_of_a_recurrent_layer_goes_on(kind: Any) -> None:
     x = np.ones((5, 2, 3))
     first, second, last = kind(3, 4, rng=0), rnn.GRU(4, 4, rng=1), rnn.Linear(4, 2, rng=2)

@@ -9,7 +9,7 @@ import pytest
 import minigrad as mg
 import minigrad_rnn as rnn
 
-KINDS = [rnn.RNN, rnn.LSTM, rnn.GRU]
+KINDS = rnn.config.LAYERS.values()
 
 
 def close(actual: Any, expected: Any) -> None:

@@ -33,23 +33,16 @@ from minigrad_rnn.optim import (
 )
 
 VARIANTS: dict[str, Any] = {
-    "SGD": optim.SGD,
+    **{kind.__name__: kind for kind in rnn.config.OPTIMIZERS.values()},
     "SGD, momentum": partial(optim.SGD, momentum=0.9),
     "SGD, dampening": partial(optim.SGD, momentum=0.8, dampening=0.3, weight_decay=1e-3),
     "SGD, nesterov": partial(optim.SGD, momentum=0.9, nesterov=True),
-    "Adagrad": optim.Adagrad,
     "Adagrad, decay": partial(optim.Adagrad, lr_decay=1e-3, weight_decay=1e-3, initial_accumulator_value=0.1),
-    "RMSprop": optim.RMSprop,
     "RMSprop, all": partial(optim.RMSprop, centered=True, momentum=0.5, weight_decay=1e-3),
-    "Adam": optim.Adam,
     "Adam, all": partial(optim.Adam, amsgrad=True, weight_decay=1e-3),
-    "AdamW": optim.AdamW,
     "AdamW, amsgrad": partial(optim.AdamW, amsgrad=True),
-    "NAdam": optim.NAdam,
     "NAdam, decay": partial(optim.NAdam, weight_decay=1e-3, momentum_decay=0.1),
-    "RAdam": optim.RAdam,
     "RAdam, AdamW's decay": partial(optim.RAdam, betas=(0.8, 0.9), weight_decay=1e-3, decoupled_weight_decay=True),
-    "Rprop": optim.Rprop,
 }
 OPTIMIZERS = [pytest.param(make, id=name) for name, make in VARIANTS.items()]
 SIMPLE = [rnn.SGD, rnn.Adam]

@@ -199,7 +199,7 @@ def test_a_sequence_in_two_chunks_gives_what_it_gives_in_one() -> None:
     close(c2.data, c.data)
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_step_after_step_gives_the_outputs_of_forward(kind: Any) -> None:
     rng = np.random.default_rng(5)
     layer = kind(2, 3, dtype=float, rng=rng)
@@ -350,7 +350,7 @@ def test_a_cell_of_ones_own_runs_over_a_sequence() -> None:
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 @pytest.mark.parametrize("shape", [(3,), (5, 1, 4), (5, 1, 3, 1)])
 def test_input_of_another_shape_is_refused(kind: Any, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=re.escape(f"the input has shape {shape}; expected (T, batch, input_size=3)")):
@@ -727,7 +727,7 @@ def test_with_lengths_each_sequence_is_as_on_its_own(
         exactly(together[name], p.grad)
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_lengths_of_the_whole_sequence_change_nothing(kind: Any) -> None:
     layer = kind(2, 3, num_layers=2, bidirectional=True, rng=0)
     x = np.random.default_rng(1).normal(size=(4, 3, 2))
@@ -751,7 +751,7 @@ def flat(result: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 @pytest.mark.parametrize("lengths", [None, [2, 5, 1]])
 def test_batch_first_moves_the_batch_of_input_output_and_states(kind: Any, directions: int, lengths: Any) -> None:
     options: dict[str, Any] = {"num_layers": 2, "bidirectional": directions == 2, "dtype": float, "rng": 0}
@@ -769,7 +769,7 @@ def test_batch_first_moves_the_batch_of_input_output_and_states(kind: Any, direc
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_one_sequence_is_a_batch_of_one(kind: Any, batch_first: bool) -> None:
     layer = kind(2, 4, num_layers=2, bidirectional=True, batch_first=batch_first, dtype=float, rng=0)
     rng = np.random.default_rng(1)
@@ -782,7 +782,7 @@ def test_one_sequence_is_a_batch_of_one(kind: Any, batch_first: bool) -> None:
         np.testing.assert_array_equal(ours.data, theirs.data[0] if batch_first else theirs.data[:, 0])
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_the_final_state_is_taken_as_the_initial_one_of_the_next_part(kind: Any) -> None:
     layer = kind(2, 3, num_layers=2, dtype=float, rng=0, batch_first=True)
     x = np.random.default_rng(1).normal(size=(2, 7, 2))
@@ -838,7 +838,7 @@ def test_last_output_tells_what_is_wrong() -> None:
 # -- learned states, one bias ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_learned_states_begin_at_zero_and_get_the_gradient_of_every_sequence(kind: Any) -> None:
     options: dict[str, Any] = {"num_layers": 2, "bidirectional": True, "dtype": float, "rng": 0}
     layer, fixed = kind(2, 3, learn_state=True, **options), kind(2, 3, **options)
@@ -869,7 +869,7 @@ def test_learned_states_of_a_projection_have_their_own_sizes() -> None:
     assert layer(np.ones((2, 1, 2)))[0].shape == (2, 1, 3)
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_a_single_bias_is_two_of_which_the_other_is_zero(kind: Any) -> None:
     single = kind(2, 3, 2, bias="single", bidirectional=True, dtype=float, rng=0)
     double = kind(2, 3, 2, bidirectional=True, dtype=float, rng=1)
@@ -890,7 +890,7 @@ def test_a_single_bias_is_two_of_which_the_other_is_zero(kind: Any) -> None:
 # -- dropout -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 @pytest.mark.parametrize("directions", [1, 2])
 def test_dropout_acts_between_layers_and_nowhere_else(kind: Any, directions: int) -> None:
     options: dict[str, Any] = {"bidirectional": directions == 2, "dtype": float}
@@ -1058,7 +1058,7 @@ def test_nodes_carry_their_layer_direction_and_step(kind: Any, names: set[str], 
             assert [n.op.name for n in joined] == ["concatenate"]
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_nodes_of_a_stack_carry_their_layer_and_step(kind: Any) -> None:
     outputs, _ = kind(3, 4, 2, rng=0)(np.ones((3, 2, 3)))
     scopes = {str(node.scope) for node in mg.Graph(outputs) if node.name == "h"}
@@ -1153,7 +1153,7 @@ def test_a_wrong_state_is_told_as_it_was_given(options: Any, x: Any, state: Any,
     ],
 )
 def test_wrong_lengths_are_refused(lengths: Any, text: str) -> None:
-    for kind in (rnn.RNN, rnn.LSTM, rnn.GRU):
+    for kind in rnn.config.LAYERS.values():
         with pytest.raises(ValueError, match=re.escape(text)):
             kind(3, 4)(np.ones((5, 2, 3)), lengths=lengths)
 

@@ -101,7 +101,7 @@ def test_training_goes_on_where_it_stopped() -> None:
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_compiled_training_is_training(kind: Any, accumulate: int) -> None:
     losses, models = [], []
     for compile in (False, True):
