@@ -44,7 +44,8 @@ class Linear(Module):
         x = in_dtype(x, self.weight.dtype)
         if not x.ndim or x.shape[-1] != self.weight.shape[1]:
             raise ValueError(f"the input has shape {x.shape}; expected (..., in_features={self.weight.shape[1]})")
-        return mg.linear(x, self.weight, self.bias)  # type: ignore[no-any-return]
+        y: Tensor = mg.linear(x, self.weight, self.bias)
+        return y
 
 
 class Embedding(Module):
@@ -105,11 +106,10 @@ class Dropout(Module):
         self.rng = generator(rng)
 
     def forward(self, x: Any) -> Tensor:
-        if not isinstance(x, Tensor):
-            x = mg.tensor(x)
+        y: Tensor = x if isinstance(x, Tensor) else mg.tensor(x)
         if setting(self, "training") and self.p:
-            x = x * dropout_mask(x, self.p, self.rng)
-        return x  # type: ignore[no-any-return]
+            y = y * dropout_mask(y, self.p, self.rng)
+        return y
 
 
 class LayerNorm(Module):
@@ -134,7 +134,8 @@ class LayerNorm(Module):
             raise ValueError(f"the input has shape {x.shape}; expected (..., features={len(self.weight)})")
         centred = x - np.mean(x, axis=-1, keepdims=True)
         variance = np.mean(centred * centred, axis=-1, keepdims=True)
-        return centred / np.sqrt(variance + self.eps) * self.weight + self.bias  # type: ignore[no-any-return]
+        y: Tensor = centred / np.sqrt(variance + self.eps) * self.weight + self.bias
+        return y
 
 
 class Sequential(Module):

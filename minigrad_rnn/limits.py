@@ -25,4 +25,5 @@ def number(name: str, value: Any, limits: Limits | None = None) -> int | float:
     if type(value) not in ({int} if kind is int else {int, float}) or not least <= value <= most:
         expected = f"a whole number from {least:,} to {most:,}" if kind is int else f"a number from {least:g} to {most:g}"
         raise ValueError(f"{name} must be {expected}, not {reprlib.repr(value)}")
-    return kind(value)  # type: ignore[no-any-return]
+    converted: int | float = kind(value)
+    return converted

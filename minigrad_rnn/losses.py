@@ -77,7 +77,8 @@ def sequence_loss(
     if (seen := observer()) is not None:
         if label_smoothing:
             raise ValueError("a picture shows the loss without label_smoothing; leave it out")
-        return seen.loss(kind, outputs, targets, lengths, reduction)  # type: ignore[no-any-return]
+        loss: SequenceLoss = seen.loss(kind, outputs, targets, lengths, reduction)
+        return loss
     if outputs.ndim == 2:  # said after the last step of each sequence: all of it counts
         outputs, targets, lengths = mg.expand_dims(outputs, 0), targets[None], None
     if of_classes:

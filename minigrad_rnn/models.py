@@ -110,7 +110,8 @@ class ManyToOne(Model):
         output, _ = self.recurrent.run(embedded(x, self.embedding, lengths), None, lengths)
         last = last_output(output, lengths, bidirectional=self.recurrent.bidirectional)
         with mg.scope("readout"):
-            return self.readout(last)  # type: ignore[no-any-return]
+            answer: Tensor = self.readout(last)
+        return answer
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         return self(batch.inputs, batch.lengths), None
@@ -153,7 +154,8 @@ class OneToMany(Model):
                 output.name = "o"
             outputs.append(output)
             x = output if targets is None else in_dtype(targets[t], output.dtype)
-        return mg.stack(outputs)  # type: ignore[no-any-return]
+        stacked: Tensor = mg.stack(outputs)
+        return stacked
 
     def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         targets = batch.targets if batch.lengths is None else cleared(batch.targets, batch.lengths)  # they are inputs, too

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -29,6 +29,16 @@ class Parameter(Tensor):
 
     def __init__(self, data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, name: str | None = None) -> None:
         super().__init__(data, requires_grad=True, dtype=dtype, name=name)
+
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class HasForward(Protocol[P, R]):
+    """The type of a module for which a call has the arguments and the result of its ``forward``."""
+
+    def forward(self, *args: P.args, **options: P.kwargs) -> R: ...
 
 
 class Module(Counted):
@@ -61,7 +71,7 @@ class Module(Counted):
     def forward(self, *args: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
-    def __call__(self, *args: Any, **options: Any) -> Any:
+    def __call__(self: HasForward[P, R], *args: P.args, **options: P.kwargs) -> R:
         return self.forward(*args, **options)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:

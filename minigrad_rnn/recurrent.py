@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -133,11 +133,26 @@ class Recurrent(Module):
         cell = cells[int(found["layer"])][bool(found["reverse"])]
         return (cell, found["name"]) if hasattr(cell, found["name"]) else None
 
-    def __getattr__(self, name: str) -> Any:
-        found = self._named(name)
-        if found is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(*found)
+    if TYPE_CHECKING:  # a type checker is told of two layers; it reports a misspelt name
+        weight_ih_l0: Parameter
+        weight_hh_l0: Parameter
+        bias_ih_l0: Parameter
+        bias_hh_l0: Parameter
+        weight_ih_l1: Parameter
+        weight_hh_l1: Parameter
+        bias_ih_l1: Parameter
+        bias_hh_l1: Parameter
+        weight_ih_l0_reverse: Parameter
+        weight_hh_l0_reverse: Parameter
+        bias_ih_l0_reverse: Parameter
+        bias_hh_l0_reverse: Parameter
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            found = self._named(name)
+            if found is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return getattr(*found)
 
     def __setattr__(self, name: str, value: Any) -> None:
         found = self._named(name)
@@ -354,11 +369,13 @@ def last_output(
         raise ValueError(f"a bidirectional layer has an even number of features, this output has {features}")
     if lengths is None and observer() is not None:
         ahead, back = steps_of(y)[-1], steps_of(y)[0]
-        return mg.concatenate([halves(ahead)[0], halves(back)[1]], -1) if bidirectional else ahead  # type: ignore[no-any-return]
+        both: Tensor = mg.concatenate([halves(ahead)[0], halves(back)[1]], -1) if bidirectional else ahead
+        return both
     last = y[-1] if lengths is None else y[np.asarray(lengths) - 1, np.arange(batch)]
     if not bidirectional:
         return last
-    return mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)  # type: ignore[no-any-return]
+    both = mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)
+    return both
 
 
 def stacked(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 import minigrad as mg
 from minigrad import Tensor
@@ -50,6 +50,10 @@ class GRUCell(Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, learn_state=learn_state, dtype=dtype, rng=rng)
         self.reset_after = reset_after
+
+    if TYPE_CHECKING:
+
+        def forward(self, x: Any, state: Any = None) -> Tensor: ...
 
     def step(self, x: Tensor, state: State) -> State:
         (h,) = state
@@ -101,3 +105,7 @@ class GRU(Recurrent):
 
         layers, rng = stacked(make, input_size, num_layers, bidirectional, rng)
         super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
+
+    if TYPE_CHECKING:
+
+        def forward(self, x: Any, state: Any = None, lengths: ArrayLike | None = None) -> tuple[Tensor, Tensor]: ...

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 import minigrad as mg
 from minigrad import Tensor
@@ -84,6 +84,10 @@ class LSTMCell(Cell):
     def state_sizes(self) -> tuple[int, ...]:
         return (self.proj_size or self.hidden_size, self.hidden_size)
 
+    if TYPE_CHECKING:
+
+        def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Tensor]: ...
+
     def step(self, x: Tensor, state: State) -> State:
         h, c = state
         i, f, g, o = mg.split(self.affine(x, h), 4, axis=-1)
@@ -138,3 +142,9 @@ class LSTM(Recurrent):
 
         layers, rng = stacked(make, input_size, num_layers, bidirectional, rng)
         super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
+
+    if TYPE_CHECKING:
+
+        def forward(
+            self, x: Any, state: Any = None, lengths: ArrayLike | None = None
+        ) -> tuple[Tensor, tuple[Tensor, Tensor]]: ...

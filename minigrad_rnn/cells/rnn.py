@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 import minigrad as mg
 from minigrad import Tensor
@@ -52,6 +52,10 @@ class RNNCell(Cell):
         self.nonlinearity = nonlinearity
         self.activation = NONLINEARITIES[nonlinearity]
 
+    if TYPE_CHECKING:
+
+        def forward(self, x: Any, state: Any = None) -> Tensor: ...
+
     def step(self, x: Tensor, state: State) -> State:
         (h,) = state
         return (self.activation(self.affine(x, h)),)
@@ -91,3 +95,7 @@ class RNN(Recurrent):
 
         layers, rng = stacked(make, input_size, num_layers, bidirectional, rng)
         super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
+
+    if TYPE_CHECKING:
+
+        def forward(self, x: Any, state: Any = None, lengths: ArrayLike | None = None) -> tuple[Tensor, Tensor]: ...
