@@ -89,3 +89,7 @@ def total_norm(norm_type: float, *gradients: np.ndarray) -> float:
     # In units of the largest nothing overflows; and sums of float32 are made in float64.
     total = sum(float(np.sum((np.abs(g).astype(float, copy=False) / largest) ** norm_type)) for g in gradients)
     return float(largest * total ** (1 / norm_type))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -160,3 +160,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Model, dict[str,
         return config, build(config, weights), info
     except ValueError as error:
         raise WeightsError(f"{os.fspath(path)}: {error}") from None
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -142,3 +142,7 @@ def dropout_mask(x: Any, p: float, rng: np.random.Generator) -> Any:
     """Zeros with probability p, otherwise 1 / (1 - p), so that the mean stays."""
     shape, dtype = x.shape, x.dtype
     return drawn(rng, lambda: ((rng.random(shape, dtype=np.float32) >= p) / (1 - p)).astype(dtype))
+
+
+def __dir__() -> list[str]:
+    return __all__

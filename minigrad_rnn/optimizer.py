@@ -195,22 +195,8 @@ class Optimizer(Configured, RecordsItself):
             )
         made = self.configured(parts["options"])
         initial = [group.initial(p._data) for group in made.param_groups for p in group.parameters]
-        expected = dict(fields(initial))
         given = {name: np.array(value) for name, value in mapping(parts["arrays"], "the arrays of an optimizer").items()}
-        problems = [f"missing: {name} {np.shape(value)}" for name, value in expected.items() if name not in given]
-        problems += [f"not of these parameters: {name} {a.shape}" for name, a in given.items() if name not in expected]
-        for name, value in expected.items():
-            a = given.get(name)
-            if a is None:
-                continue
-            if isinstance(value, int):
-                if a.shape != () or a.dtype.kind not in "iu" or a < 0:
-                    problems.append(f"{name} is {a.tolist()} ({a.dtype}); it counts steps: a whole number, not negative")
-            elif a.shape != value.shape:
-                problems.append(f"{name} has shape {a.shape}, its parameter here has {value.shape}")
-            elif a.dtype != value.dtype:
-                problems.append(f"{name} has dtype {a.dtype}, its parameter here has {value.dtype}")
-        if problems:
+        if problems := problems_of(given, dict(fields(initial))):
             raise ValueError(
                 f"this state does not fit the {len(self.parameters)} parameters of this {type(self).__name__}; it needs those "
                 "of the same model, in the same order:\n  " + "\n  ".join(problems)
@@ -221,6 +207,26 @@ class Optimizer(Configured, RecordsItself):
         ])  # fmt: skip
         for group, new in zip(self.param_groups, made.param_groups, strict=True):
             vars(group).update(vars(new), states=[next(states) for _ in group.parameters])
+
+
+def problems_of(given: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> list[str]:
+    """Return why saved arrays do not fit the state of these parameters; empty if they fit."""
+    problems = [f"missing: {name} {np.shape(value)}" for name, value in expected.items() if name not in given]
+    problems += [f"not of these parameters: {name} {a.shape}" for name, a in given.items() if name not in expected]
+    common = [(name, given[name], value) for name, value in expected.items() if name in given]
+    return problems + [problem for name, a, value in common if (problem := problem_of(name, a, value))]
+
+
+def problem_of(name: str, a: np.ndarray, value: Any) -> str:
+    """Return why a saved array cannot take the place of a value of the state; empty if it can."""
+    if isinstance(value, int):
+        fits = a.shape == () and a.dtype.kind in "iu" and a >= 0
+        return "" if fits else f"{name} is {a.tolist()} ({a.dtype}); it counts steps and must be an integer from 0 on"
+    if a.shape != value.shape:
+        return f"{name} has shape {a.shape}, its parameter here has {value.shape}"
+    if a.dtype != value.dtype:
+        return f"{name} has dtype {a.dtype}, its parameter here has {value.dtype}"
+    return ""
 
 
 def groups_of(parameters: Any) -> list[tuple[list[Parameter], dict[str, Any]]]:

@@ -592,3 +592,7 @@ class ReduceLROnPlateau(Configured):
         for group, lr in zip(groups, lrs, strict=True):
             group.lr = lr
         vars(self).update(vars(made))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -208,23 +208,14 @@ class Trainer:
         """
         source = source_of(data)
         kind = loss_of(source, self.loss)
-        if (epochs is None) == (until is None):
-            raise ValueError("give either epochs, how many more to train, or until, how many in all")
-        if (patience is not None and validation is None) or (save_every is not None and save is None):
-            raise ValueError("patience needs validation data, and save_every the path to save to")
-        for name, value in (("patience", patience), ("save_every", save_every)):
-            whole(name, 1 if value is None else value)
-        source_of(data if validation is None else validation)
-        if save is not None and not _file(os.path.realpath(save)).parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {Path(os.path.realpath(save)).parent}; create it first")
+        goal = self._goal(len(source), epochs, until)
+        check_options(validation, patience, save, save_every)
         length, start = len(source), len(self.history.loss)
-        goal = length * whole("until", until, 0) if epochs is None else self.batches + length * whole("epochs", epochs, 0)
         over = self.batches >= goal or (until is not None and self._gives_up(length, patience))
-        name, unit = data.name if isinstance(data, Task) else "train", "epoch" if length == 1 else "batch"
         with (
             patient_interrupt(save) as interrupted,
             mode(self.model, training=True),
-            tqdm(total=goal, initial=self.batches, desc=name, unit=unit, disable=not progress) as bar,
+            progress_bar(data, length, goal, self.batches, progress) as bar,
         ):
             began, steps = time.perf_counter(), 0
             while not over:
@@ -237,17 +228,26 @@ class Trainer:
                     self._validate(validation, kind, epoch)
                     over = self._gives_up(length, patience)
                 self._schedule(ended)
-                speed = steps / (time.perf_counter() - began)
-                bar.set_postfix_str(f"loss {loss:.4f}, |g| {norm:.2e}, {speed:,.0f} steps/s", refresh=False)
-                bar.update(count)
-                if after_update is not None and after_update(self):
-                    over = True
-                if ended and after_epoch is not None:
+                show(bar, count, loss, norm, steps / (time.perf_counter() - began))
+                over = bool(after_update and after_update(self)) or over
+                if ended and after_epoch:
                     after_epoch(epoch, loss)
                 over = over or interrupted() or self.batches >= goal
-                if save is not None and (over or (ended if save_every is None else len(self.history.loss) % save_every == 0)):
+                if save is not None and (over or self._saves_now(ended, save_every)):
                     self.save(save)
         return self.history.since(start)
+
+    def _goal(self, length: int, epochs: int | None, until: int | None) -> int:
+        """Return the number of batches after which training ends."""
+        if until is not None and epochs is None:
+            return length * whole("until", until, 0)
+        if epochs is None or until is not None:
+            raise ValueError("give either epochs, the number of epochs to train now, or until, their number in all")
+        return self.batches + length * whole("epochs", epochs, 0)
+
+    def _saves_now(self, ended: bool, save_every: int | None) -> bool:
+        """Return True after an epoch, or after every `save_every` updates."""
+        return ended if save_every is None else len(self.history.loss) % save_every == 0
 
     # -- one update ------------------------------------------------------------------------------------------
 
@@ -456,6 +456,33 @@ class Trainer:
             lr=told["lr"].tolist(),
             validation={int(i): loss for i, loss in info["validation"].items()},
         )
+
+
+def check_options(validation: Data | None, patience: int | None, save: Path_ | None, save_every: int | None) -> None:
+    """Raise an error for options of `Trainer.fit` that are wrong or lack another."""
+    if patience is not None and validation is None:
+        raise ValueError("patience needs validation data")
+    if save_every is not None and save is None:
+        raise ValueError("save_every needs save, the path to save to")
+    for name, value in (("patience", patience), ("save_every", save_every)):
+        if value is not None:
+            whole(name, value)
+    if validation is not None:
+        source_of(validation)
+    if save is not None and not _file(os.path.realpath(save)).parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {Path(os.path.realpath(save)).parent}; create it first")
+
+
+def progress_bar(data: Data, length: int, goal: int, done: int, shown: bool) -> Any:
+    """Return a bar for batches, or for epochs if each is one batch."""
+    name, unit = data.name if isinstance(data, Task) else "train", "epoch" if length == 1 else "batch"
+    return tqdm(total=goal, initial=done, desc=name, unit=unit, disable=not shown)
+
+
+def show(bar: Any, count: int, loss: float, norm: float, speed: float) -> None:
+    """Move the bar by `count` batches and show the loss, the norm of the gradient and the steps per second."""
+    bar.set_postfix_str(f"loss {loss:.4f}, |g| {norm:.2e}, {speed:,.0f} steps/s", refresh=False)
+    bar.update(count)
 
 
 def source_of(data: Data) -> Source:

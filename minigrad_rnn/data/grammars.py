@@ -186,3 +186,7 @@ reber = Grammar(Alphabet("BTPSXVE"), 0, REBER.__getitem__)
 embedded_reber = Grammar(reber.alphabet, "start", embedded_moves)
 continual_reber = Grammar(reber.alphabet, "start", lambda state: embedded_moves(state, after="start"))
 anbn = Grammar(Alphabet("SabT"), "start", anbn_moves)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -84,84 +84,124 @@ def parse(
         raise TypeError(f"columns is {columns!r}; give a list of names, as in columns=[{columns!r}]")
     if missing not in (None, "drop", "previous"):
         raise ValueError(f"missing is None (an error), 'drop' or 'previous', not {missing!r}")
-    lines: list[tuple[int, list[str]]] = []
-    comments: list[list[str]] = []
-    for line, row in cells(text, delimiter or found_delimiter(text, comment), source):
-        if comment and row[0].lstrip().startswith(comment):
-            if not lines:
-                comments.append([cell for cell in (row[0].lstrip().lstrip(comment), *row[1:]) if cell.strip()])
-        elif any(cell.strip() for cell in row):
-            lines.append((line, row))
-    if not lines:
-        raise ValueError(f"{source} is empty; expected lines of numbers")
-    first = [name.strip() for name in lines[0][1]]
-    names, rows = first, lines[1:]
-    if not header:
-        names, rows = [str(i) for i in range(len(first))], lines
-    elif all(is_number(name) for name in first):
-        names, rows = [name.strip() for name in comments[-1]] if comments else [], lines
-        if len(names) != len(first) or all(is_number(name) for name in names):
-            raise ValueError(
-                f"{source}, line {lines[0][0]}: {first} are numbers where the names of the columns are expected; "
-                "if there are no names, header=False"
-            )
+    lines, comments = rows_of(text, delimiter or found_delimiter(text, comment), comment, source)
+    names, rows = (numbered(lines[0].cells), lines) if not header else named(lines, comments, source)
     if not rows:
-        raise ValueError(f"{source} has the names {names} and no numbers")
+        raise ValueError(f"{source} has the column names {names}, but no numbers")
     wanted = list(names if columns is None else columns)
     for name in wanted:
         if names.count(name) != 1:
             problem = "there is no column" if name not in names else "there is more than one column"
             raise ValueError(f"{source}: {problem} {name!r}; there are {names}")
-    places = [names.index(name) for name in wanted]
     values: list[list[float]] = []
-    for line, row in rows:
-        where = f"{source}, line {line}"
-        if len(row) != len(names):
-            raise ValueError(f"{where}: {len(row)} cells where there are {len(names)} columns, {names}")
-        lost = [j for j, place in enumerate(places) if row[place].strip().lower() in MISSING]
-        if lost and missing == "drop":
-            continue
-        new = []
-        for j, place in enumerate(places):
-            if j in lost and missing == "previous":
-                if not values:
-                    raise ValueError(f"{where}, column {names[place]!r}: a value is missing, and there is none before it")
-                new.append(values[-1][j])
-            elif is_number(row[place]):
-                new.append(float(row[place]))
-            else:
-                raise ValueError(f"{where}, column {names[place]!r}: {wrong(row[place], columns is None)}")
-        values.append(new)
+    for row in rows:
+        if len(row.cells) != len(names):
+            raise ValueError(f"{source}, line {row.line}: {len(row.cells)} cells, but there are {len(names)} columns, {names}")
+        chosen = [(name, row.cells[names.index(name)].strip()) for name in wanted]
+        if missing != "drop" or not any(is_missing(cell) for _, cell in chosen):
+            before = values[-1] if values and missing == "previous" else None
+            values.append(numbers_of(chosen, before, f"{source}, line {row.line}", missing, columns is None))
     if not values:
         raise ValueError(f"{source} has a missing value in every line, so missing='drop' leaves none")
     return Series(tuple(wanted), np.array(values))
 
 
-def cells(text: str, delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a text that are not empty, with the numbers of their lines."""
+class Row(NamedTuple):
+    """The cells of a row, and the number of its line."""
+
+    line: int
+    cells: list[str]
+
+
+def rows_of(text: str, delimiter: str, comment: str, source: str) -> tuple[list[Row], list[list[str]]]:
+    """Return the rows of a text, and the cells of the comments before the first row."""
+    rows: list[Row] = []
+    comments: list[list[str]] = []
+    for row in cut(text, delimiter, source):
+        start = row.cells[0].lstrip()
+        if comment and start.startswith(comment):
+            if not rows:
+                comments.append([cell for cell in (start.lstrip(comment), *row.cells[1:]) if cell.strip()])
+        elif any(cell.strip() for cell in row.cells):
+            rows.append(row)
+    if not rows:
+        raise ValueError(f"{source} is empty; expected lines of numbers")
+    return rows, comments
+
+
+def numbered(cells: list[str]) -> list[str]:
+    """Return the names "0", "1" and so on, one for each cell."""
+    return [str(i) for i in range(len(cells))]
+
+
+def named(rows: list[Row], comments: list[list[str]], source: str) -> tuple[list[str], list[Row]]:
+    """Return the names of the columns and the rows of numbers. The names are in the first row or in the last comment."""
+    first = [name.strip() for name in rows[0].cells]
+    if not all(is_number(name) for name in first):
+        return first, rows[1:]
+    names = [name.strip() for name in comments[-1]] if comments else []
+    if len(names) != len(first) or all(is_number(name) for name in names):
+        raise ValueError(
+            f"{source}, line {rows[0].line}: {first} are numbers, but the names of the columns are expected; "
+            "if there are no names, give header=False"
+        )
+    return names, rows
+
+
+def numbers_of(
+    cells: list[tuple[str, str]], before: list[float] | None, where: str, missing: str | None, all_columns: bool
+) -> list[float]:
+    """Return the numbers in the cells of a row, given by name; in place of a missing one that of the row `before`."""
+    numbers = []
+    for i, (name, cell) in enumerate(cells):
+        if is_number(cell):
+            numbers.append(float(cell))
+        elif before is not None and is_missing(cell):
+            numbers.append(before[i])
+        elif missing == "previous" and is_missing(cell):
+            raise ValueError(f"{where}, column {name!r}: a value is missing, and there is none before it")
+        else:
+            raise ValueError(f"{where}, column {name!r}: {wrong(cell, all_columns)}")
+    return numbers
+
+
+def cut(text: str, delimiter: str, source: str) -> Iterator[Row]:
+    """Cut the lines of a text that are not empty into cells."""
     if delimiter == " ":
-        yield from ((i, line.split()) for i, line in enumerate(text.splitlines(), 1) if line.strip())
+        yield from (Row(i, line.split()) for i, line in enumerate(text.splitlines(), 1) if line.strip())
         return
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
         for row in reader:
             if row:
-                yield reader.line_num, row
+                yield Row(reader.line_num, row)
     except csv.Error as error:
         raise ValueError(f"{source}, line {reader.line_num}: {error}") from None
 
 
 def found_delimiter(text: str, comment: str) -> str:
+    """Return the first of ";", tab and "," that cuts each line into as many cells; blanks, " ", if none of them cuts a line."""
     lines = [line for line in text.splitlines() if line.strip() and not (comment and line.lstrip().startswith(comment))][:100]
     counts = {d: {len(row) for row in csv.reader(lines, delimiter=d)} for d in ";\t,"}
     for delimiter, widths in counts.items():
         if len(widths) == 1 and widths != {1}:
             return delimiter
-    words = [line.split() for line in lines[:2]]
-    apart = all(len(line) > 1 for line in words) and (len(words) > 1 or all(map(is_number, words[0] if words else [""])))
-    if all(widths == {1} for widths in counts.values()) and apart:
+    if all(widths == {1} for widths in counts.values()) and cut_by_blanks(lines):
         return " "
     return next((d for d in ";\t," if lines and d in lines[0]), ",")
+
+
+def cut_by_blanks(lines: list[str]) -> bool:
+    """Return True if the first two lines have blanks between cells; a single line must be of numbers."""
+    first = [line.split() for line in lines[:2]]
+    if not all(len(cells) > 1 for cells in first):
+        return False
+    return len(first) != 1 or all(map(is_number, first[0]))
+
+
+def is_missing(cell: str) -> bool:
+    """Return True for a cell that has no value."""
+    return cell.strip().lower() in MISSING
 
 
 def is_number(cell: str) -> bool:
@@ -172,7 +212,7 @@ def wrong(cell: str, all_columns: bool) -> str:
     """What is wrong with a cell that has no number, and what to do."""
     said = f"{cell!r} is not a finite number"
     choose = "; choose the columns to read with columns=[...]" if all_columns else ""
-    if cell.strip().lower() in MISSING:
+    if is_missing(cell):
         return f"{said}; it is missing: missing='drop' leaves out such lines, 'previous' repeats the value before{choose}"
     if re.fullmatch(r"[+-]?[\d.,_' ]+", cell.strip()):
         return f"{said}; write 1.5 for 1,5 and 1000 for 1,000 or 1_000"
@@ -320,3 +360,7 @@ def persistence(batch: Batch, targets: Sequence[int] | None = None) -> float:
             "foretold, as for windows, with targets=[...]"
         )
     return float(np.sqrt(np.mean((last - batch.targets) ** 2)))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -560,3 +560,7 @@ def is_task(value: object) -> bool:
 
 TASKS: dict[str, Callable[..., Task]] = {name: value for name, value in globals().items() if is_task(value)}
 __all__.extend(TASKS)
+
+
+def __dir__() -> list[str]:
+    return __all__

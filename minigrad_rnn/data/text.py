@@ -332,3 +332,7 @@ def xlogx(counts: ArrayLike) -> np.ndarray:
     """x log x, 0 where x is 0."""
     x = np.asarray(counts, np.float64)
     return x * np.log(np.where(x > 0, x, 1.0))
+
+
+def __dir__() -> list[str]:
+    return __all__

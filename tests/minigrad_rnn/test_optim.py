@@ -877,7 +877,7 @@ for wrong, array, message in [
     ("2.m", np.zeros(4), r"\n  not of these parameters: 2\.m \(4,\)$"),
     ("0.v", np.zeros((3, 2)), r"\n  0\.v has shape \(3, 2\), its parameter here has \(2, 3\)$"),
     ("1.m", np.zeros(2, np.float32), r"\n  1\.m has dtype float32, its parameter here has float64$"),
-    ("0.t", np.array(1.5), r"\n  0\.t is 1\.5 \(float64\); it counts steps: a whole number, not negative$"),
+    ("0.t", np.array(1.5), r"\n  0\.t is 1\.5 \(float64\); it counts steps and must be an integer from 0 on$"),
     ("0.t", np.array(-1), r"\n  0\.t is -1 \(int64\); it counts steps"),
     ("0.t", np.array([1]), r"\n  0\.t is \[1\] \(int64\); it counts steps"),
 ]:

@@ -943,7 +943,7 @@ WRONG_FITS: dict[str, tuple[Callable[[rnn.Trainer], Any], type[Exception], str]]
     "half epochs": (lambda t: t.fit(HELLO, 0.5), TypeError, "epochs is 0.5; expected"),  # type: ignore[arg-type]
     "patience alone": (lambda t: t.fit(HELLO, 1, patience=1), ValueError, "patience needs validation data"),
     "patience 0": (lambda t: t.fit(HELLO, 1, patience=0, validation=HELLO), ValueError, "patience is 0"),
-    "save_every alone": (lambda t: t.fit(HELLO, 1, save_every=1), ValueError, "save_every the path"),
+    "save_every alone": (lambda t: t.fit(HELLO, 1, save_every=1), ValueError, "save_every needs save, the path"),
     "save_every 0": (lambda t: t.fit(HELLO, 1, save_every=0, save="c"), ValueError, "save_every is 0"),
     "validation": (lambda t: t.fit(HELLO, 1, validation=3), TypeError, "data are a task"),  # type: ignore[arg-type]
     "no folder": (lambda t: t.fit(HELLO, 1, save="/no/such/folder/c"), FileNotFoundError, "there is no folder"),
