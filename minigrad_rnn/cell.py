@@ -21,14 +21,15 @@ State = tuple[Tensor, ...]
 
 
 class Cell(Module):
-    """What a recurrent layer runs at each time step.
+    """One time step of a recurrent network: the base of the cells.
 
-    A subclass names its state in `state_names`, and its ``step(x, state)`` gives the new state, whose first part is the
-    output. `gate_names` says which of the tensors that it names are gates: ``{"i": "input gate"}`` is the one with
-    ``i.name = "i"``; pictures and `gradient_flow` show these. The base class makes the weights of `gates` blocks, uniform
-    between -1/sqrt(hidden) and 1/sqrt(hidden). With ``bias=True`` there are two biases, as in PyTorch, with ``bias="single"``
-    only that of the input, ``bias_ih``. With ``learn_state=True`` the state that a sequence begins with is a parameter, ``h0``,
-    which starts at zero.
+    A subclass lists the parts of its state in `state_names`, and defines ``step(x, state)``, which returns the new state.
+    The first part of the state is the output. `gate_names` lists the gates in the order of their blocks in the weights:
+    ``{"i": "input gate"}`` is the tensor with ``i.name = "i"``. Pictures and `gradient_flow` show these.
+
+    The base class creates weights of `gates` blocks, uniform between -1/sqrt(hidden) and 1/sqrt(hidden). ``bias=True``
+    creates two bias vectors, as in PyTorch. ``bias="single"`` creates only ``bias_ih``. With ``learn_state=True`` the initial
+    state is a parameter, ``h0``, which starts at zero.
     """
 
     state_names: tuple[str, ...] = ("h",)
@@ -49,7 +50,7 @@ class Cell(Module):
             if size < 1:
                 raise ValueError(f"{what} is {size}; it must be at least 1")
         if bias not in (True, False, "single"):
-            raise ValueError(f"bias is True (two, as in PyTorch), 'single' or False, not {bias!r}")
+            raise ValueError(f"bias must be True (two, as in PyTorch), 'single' or False, not {bias!r}")
         self.input_size = input_size
         self.hidden_size = hidden_size
         rng = generator(rng)
@@ -76,7 +77,7 @@ class Cell(Module):
         return (self.hidden_size,) * len(self.state_names)
 
     def affine(self, x: Tensor, h: Tensor) -> Tensor:
-        """W_ih x + b_ih + W_hh h + b_hh, for a batch of rows."""
+        """Return W_ih x + b_ih + W_hh h + b_hh, for a batch of rows."""
         total: Tensor = mg.linear(x, self.weight_ih, self.bias_ih) + mg.linear(h, self.weight_hh, self.bias_hh)
         return total
 
@@ -84,7 +85,7 @@ class Cell(Module):
         raise NotImplementedError(f"{type(self).__name__} does not define step()")
 
     def initial_state(self, batch: int) -> State:
-        """What a sequence begins with: for each part of the state its size of zeros, or what was learned, times `batch`."""
+        """Return the initial state of `batch` sequences: zeros, or the learned state."""
         sizes, dtype = self.state_sizes, self.weight_hh.dtype
         if self.learn_state:
             return tuple(
@@ -104,7 +105,7 @@ class Cell(Module):
 
 
 def checked_step(cell: Cell, x: Tensor, state: State) -> State:
-    """The new state after a step. Raises TypeError unless it has the parts and shapes of the one before."""
+    """Return the new state. TypeError unless it has the parts and shapes of the state before."""
     new = cell.step(x, state)
     if isinstance(new, tuple) and len(new) == len(state):
         for part, old in zip(new, state):  # noqa: B905 strict costs as much as the loop
@@ -115,30 +116,30 @@ def checked_step(cell: Cell, x: Tensor, state: State) -> State:
     names, shapes = ", ".join(cell.state_names), " and ".join(str(part.shape) for part in state)
     names = f"({names},)" if len(state) == 1 else f"({names})"
     raise TypeError(
-        f"step of {type(cell).__name__} returned {told(new)}; it must return the new state, a tuple of Tensors of shape "
+        f"step of {type(cell).__name__} returned {shown(new)}; it must return the new state, a tuple of Tensors of shape "
         f"{shapes}: write `return {names}`"
     )
 
 
-def told(new: Any) -> str:
-    """What a step returned, for an error message."""
+def shown(new: Any) -> str:
+    """Return a description of the result of a step, for an error message."""
     if isinstance(new, tuple | list):
-        return f"a {type(new).__name__} of {len(new)}" + (": " if new else "") + ", ".join(map(told, new))
+        return f"a {type(new).__name__} of {len(new)}" + (": " if new else "") + ", ".join(map(shown, new))
     return f"a {type(new).__name__}" + (f" of shape {new.shape}" if hasattr(new, "shape") else "")
 
 
 def as_input(x: Any, cell: Cell, axes: tuple[str, ...]) -> Tensor:
-    """x as a Tensor of shape (*axes, input_size) and of the dtype of the weights."""
+    """Return x as a Tensor of shape (*axes, input_size), in the dtype of the weights. ValueError for another shape."""
     tensor = in_dtype(x, cell.weight_ih.dtype)
     if tensor.ndim != len(axes) + 1 or tensor.shape[-1] != cell.input_size:
         expected = ", ".join([*axes, f"input_size={cell.input_size}"])
-        more = "; for numbers of symbols use an embedding, or one-hot vectors" if values(x).dtype.kind in "iu" else ""
+        more = "; for class indices use an embedding, or one-hot vectors" if values(x).dtype.kind in "iu" else ""
         raise ValueError(f"the input has shape {tensor.shape}; expected ({expected}){more}")
     return tensor
 
 
 def as_state(state: tuple[Any, ...], cell: Cell, batch: int) -> State:
-    """A state as Tensors of shape (batch, hidden_size)."""
+    """Return a state as Tensors of shape (batch, hidden_size), in the dtype of the weights. ValueError for other shapes."""
     names = cell.state_names
     if not isinstance(state, tuple | list) or len(state) != len(names):
         raise ValueError(f"the state of {type(cell).__name__} is ({', '.join(names)}), not {describe(state)}")
@@ -155,4 +156,5 @@ def as_state(state: tuple[Any, ...], cell: Cell, batch: int) -> State:
 
 
 def describe(state: Any) -> str:
+    """Return a description of a state of the wrong kind, for an error message."""
     return f"{len(state)} parts" if isinstance(state, tuple | list) else f"a {type(state).__name__}"

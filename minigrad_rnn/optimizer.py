@@ -20,13 +20,13 @@ Parameters = Iterable[Parameter | Mapping[str, Any]]  # or groups of them
 
 
 class Optimizer(Configured, RecordsItself):
-    """Holds the parameters and what the update remembers of each. Subclasses define ``update``.
+    """Update parameters along their gradients. Subclasses define ``update``.
 
-    In place of parameters you can give groups: dicts with the parameters as "params" and the options that are different for
-    them. The other options are the common ones. `param_groups` are then optimizers, one for each group, whose options you can
-    read and set. An option set here is set for all groups, and read here if it is the same for all.
+    Instead of parameters you can give groups: dicts with the parameters as "params", and with the options in which the group
+    differs from the others. `param_groups` are then optimizers, one for each group, whose options you can read and set.
+    Setting an option of this optimizer sets it for all groups. Reading it works if it is the same for all.
 
-    With `maximize` every optimizer goes up the gradient: it updates along -g in place of g.
+    With ``maximize=True`` an optimizer maximises: it uses -g instead of g.
 
     >>> import minigrad_rnn as rnn
     >>> layer = rnn.Linear(3, 2)
@@ -41,7 +41,7 @@ class Optimizer(Configured, RecordsItself):
     maximize: bool = flag()
     usual_lr: ClassVar[float] = 0.003  # of `minigrad-rnn train`: a good start for a recurrent network
     states: list[Any]
-    initial_lr: float | None = None  # where the schedules over this began
+    initial_lr: float | None = None  # the learning rate from which a schedule started
 
     def __init__(self, parameters: Parameters, lr: float, **options: Any) -> None:
         given = groups_of(parameters)
@@ -87,7 +87,7 @@ class Optimizer(Configured, RecordsItself):
             self.initial_lr = None
 
     def initial(self, p: np.ndarray) -> Any:
-        """What the update remembers of a parameter before the first step: None, or a NamedTuple of arrays and counts."""
+        """Return the state of a parameter before the first step: None, or a NamedTuple of arrays and counts."""
         return None
 
     def update(self, p: np.ndarray, g: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
@@ -112,10 +112,10 @@ class Optimizer(Configured, RecordsItself):
                     new, states[i] = group.update(p._data, -g if maximize else g, states[i])
                     p._rebind(new if type(new) is np.ndarray and new.dtype == g.dtype else np.asarray(new, p.dtype))
 
-    varying: tuple[str, ...] = ("lr",)  # options that a compiled step reads anew at each run; with others it is recorded anew
+    varying: tuple[str, ...] = ("lr",)  # options that a compiled step reads at each run; another option needs a new program
 
     def _recorded_step(self, recorder: Any, first: int) -> None:
-        """`step` for `minigrad.compile`: learning rate and states come from here, and the new ones go back, at each run."""
+        """Record `step` for `minigrad.compile`: each run reads the learning rate and the states here, and writes new states."""
         own = vars(self)
         for name in self.settings:
             if name not in self.varying:
@@ -158,15 +158,15 @@ class Optimizer(Configured, RecordsItself):
         return made
 
     def zero_grad(self) -> None:
-        """Forget the gradients gathered so far."""
+        """Set all gradients to None."""
         for p in self.parameters:
             p.grad = None
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
-        """All that is needed to go on as if nothing had happened, but the parameters, which the model saves.
+        """Return everything that is needed to continue the training, except the parameters, which the model saves.
 
-        ``arrays`` has copies of what the update remembers, by the place of the parameter and the name of the field, and
-        ``options`` the class and its hyperparameters, as JSON has them.
+        ``arrays`` has copies of the states, by the position of the parameter and the name of the field. ``options`` has the
+        class and its hyperparameters as JSON values.
 
         >>> import minigrad_rnn as rnn
         >>> state = rnn.Adam([rnn.Parameter([1.0])], lr=0.5).state_dict()
@@ -178,7 +178,7 @@ class Optimizer(Configured, RecordsItself):
         return {"arrays": {name: np.array(value) for name, value in fields(self.states)}, "options": self.options()}
 
     def load_state_dict(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take over what `state_dict` saved, with its hyperparameters. Either all fits, or ValueError and nothing changes.
+        """Restore what `state_dict` saved, with its hyperparameters. ValueError, and nothing changes, if it does not fit.
 
         >>> import minigrad_rnn as rnn
         >>> w = rnn.Parameter([1.0])
@@ -230,14 +230,14 @@ def problem_of(name: str, a: np.ndarray, value: Any) -> str:
 
 
 def groups_of(parameters: Any) -> list[tuple[list[Parameter], dict[str, Any]]]:
-    """The parameters of each group, and the options it has of its own."""
+    """Return the parameters of each group, and the group's own options."""
     given = members_of(parameters, Parameter | Mapping)
     grouped = [isinstance(x, Mapping) for x in given]
     if not any(grouped):
         return [(given, {})]
     if not all(grouped):
         raise TypeError(
-            "an optimizer takes parameters, or groups of them, dicts such as {'params': parameters, 'lr': 0.1}; here are both"
+            "an optimizer needs parameters, or groups of them, dicts such as {'params': parameters, 'lr': 0.1}; these are both"
         )
     groups = []
     for group in given:
@@ -250,19 +250,20 @@ def groups_of(parameters: Any) -> list[tuple[list[Parameter], dict[str, Any]]]:
 
 
 def members_of(parameters: Any, kinds: Any) -> list[Any]:
+    """Return the parameters, or the groups of them, as a list. TypeError for anything else."""
     if isinstance(parameters, Module):
-        raise TypeError(f"an optimizer takes parameters, not a {type(parameters).__name__}; give it model.parameters()")
+        raise TypeError(f"an optimizer needs parameters, not a {type(parameters).__name__}; give it model.parameters()")
     members = list(parameters)
     if not members:
         raise ValueError("an optimizer needs parameters: give it model.parameters()")
     for p in members:
         if not isinstance(p, kinds):
-            raise TypeError(f"an optimizer takes the parameters of a model, model.parameters(), not {type(p).__name__}")
+            raise TypeError(f"an optimizer needs the parameters of a model, model.parameters(), not {type(p).__name__}")
     return members
 
 
 def read_anew(recorder: Any, options: dict[str, Any], name: str) -> Any:
-    """Stand-ins for an option, a number or several, that a recorded program reads at each run."""
+    """Return stand-ins for an option, a number or several, that a recorded program reads at each run."""
     value = options[name]
     if isinstance(value, tuple):
         return tuple(recorder.input(x, lambda i=i: options[name][i]) for i, x in enumerate(value))
@@ -270,7 +271,7 @@ def read_anew(recorder: Any, options: dict[str, Any], name: str) -> Any:
 
 
 def named(state: Any) -> list[tuple[str, Any]]:
-    """The fields of a state that are in use."""
+    """Return the fields of a state that are not None, with their names."""
     if state is None:
         return []
     if not hasattr(state, "_fields"):
@@ -287,7 +288,7 @@ def like(value: Any, a: np.ndarray) -> Any:
 
 
 def decayed(p: Any, g: Any, lr: float, weight_decay: float, decoupled: bool) -> tuple[Any, Any]:
-    """The parameter and its gradient with the weight decay in one of them."""
+    """Return the parameter and its gradient with weight decay in one of them."""
     if not weight_decay:
         return p, g
     return ((1 - lr * weight_decay) * p, g) if decoupled else (p, g + weight_decay * p)

@@ -14,10 +14,9 @@ __all__ = ["Configured", "Option", "choice", "flag", "mapping", "maybe", "number
 
 
 class Option:
-    """What an attribute of a `Configured` object may be, and how it is made a plain Python value.
+    """A setting of a `Configured` object: its possible values, and the conversion to a plain Python value.
 
-    What an optimizer remembers depends on a `lasting` one being zero or not, and so that cannot change once there is
-    something to remember.
+    The state of an optimizer depends on whether a `lasting` setting is zero. Once there is a state, that cannot change.
     """
 
     def __init__(self, text: str, plain: Callable[[Any], Any], *, several: bool = False, lasting: bool = False) -> None:
@@ -34,7 +33,7 @@ class Option:
             raise ValueError(f"{name} {being} {value!r}; {they} must be {self.text}") from None
         if self.lasting and hasattr(owner, "states") and bool(plain) != bool(old := getattr(owner, name)):
             raise ValueError(
-                f"{name} is {old} and cannot become {plain}, for what {type(owner).__name__} remembers depends on it; "
+                f"{name} is {old} and cannot become {plain}, because the state of {type(owner).__name__} depends on it; "
                 "make a new optimizer"
             )
         return plain
@@ -122,7 +121,7 @@ def flag(*, lasting: bool = False) -> Any:
 
 
 class Configured:
-    """An object whose options are checked whenever they are set, saved as JSON, and taken over from it.
+    """An object whose options are checked when they are set, and can be saved as JSON and restored.
 
     They are declared in the body of the class, ``lr: float = number()``, and inherited.
     """
@@ -158,7 +157,7 @@ class Configured:
         return {"class": type(self).__name__, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
 
     def configured(self, options: Mapping[str, Any]) -> Self:
-        """A copy that has these options. ValueError, with all that is wrong, if they are not those of its class."""
+        """Return a copy with these options. ValueError, with everything that is wrong, if they are not those of its class."""
         own = type(self).__name__
         given = mapping(options, "the options of an optimizer or a schedule")
         kind = given.pop("class", None)

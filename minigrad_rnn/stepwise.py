@@ -241,7 +241,7 @@ def answered(model: Any, batch: Batch, kind: str, reduction: str) -> Tensor:
         if isinstance(model, Recurrent):
             outputs: Tensor = model.run(batch.inputs, None, batch.lengths)[0]
         else:
-            outputs = model.answer(batch)[0] if isinstance(model, Model) else model(batch.inputs)
+            outputs = model.predict_batch(batch)[0] if isinstance(model, Model) else model(batch.inputs)
     if batch.targets is None:
         return outputs
     lengths = model.output_lengths(batch) if isinstance(model, Model) else batch.lengths

@@ -67,7 +67,7 @@ def evaluate(model: Module, data: Data, *, loss: str | None = None) -> Evaluatio
     with mode(model, training=False), mg.no_grad():
         for i in range(len(source)):
             batch = source.batch(i)
-            outputs, state = answer(model, batch, None if source.begins(i) else state)
+            outputs, state = outputs_of(model, batch, None if source.begins(i) else state)
             lengths = lengths_of(model, outputs, batch)
             mean = sequence_loss(kind, outputs, batch.targets, lengths).item()
             hits, counted = judged(kind, outputs.data, np.asarray(batch.targets), lengths)
@@ -512,15 +512,13 @@ def loss_of(source: Source, given: str | None) -> str:
     return "cross_entropy"
 
 
-def answer(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
+def outputs_of(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
     """What the model says to a batch, and its state afterwards."""
     if batch.lengths is not None and len(batch.inputs) > 1:  # a NaN in the padding would reach the weights, as 0 times NaN
         batch = batch._replace(inputs=cleared(batch.inputs, batch.lengths))
-    outputs, state = model.answer(batch, state) if hasattr(model, "answer") else (model(batch.inputs), None)
+    outputs, state = model.predict_batch(batch, state) if hasattr(model, "predict_batch") else (model(batch.inputs), None)
     if not isinstance(outputs, Tensor):
-        raise TypeError(
-            f"the model gives a {type(outputs).__name__}; expected one Tensor of outputs, or a method answer(batch, state)"
-        )
+        raise TypeError(f"the model returned a {type(outputs).__name__}; return one Tensor of outputs, or define predict_batch")
     return outputs, state
 
 
@@ -556,7 +554,7 @@ def learn(
 ) -> tuple[Tensor, Any, Any]:
     """See `Trainer._learn`. `learnt`, which parameters require grad, tells programs apart."""
     batch = Batch(inputs, targets, lengths)
-    outputs, after = answer(model, batch, state)
+    outputs, after = outputs_of(model, batch, state)
     loss = sequence_loss(kind, outputs, targets, lengths_of(model, outputs, batch))
     (loss.total if count == 1 else loss.total / count).backward()
     return loss.total.detach(), loss.steps, None if after is None else tuple(part.detach() for part in after)

@@ -1,4 +1,4 @@
-"""The gated recurrent unit: one state, and two gates."""
+"""The gated recurrent unit (GRU): one state and two gates."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class GRUCell(Cell):
         n = tanh(W_in x + b_in + r * (W_hn h + b_hn))           candidate
         h' = (1 - z) * n + z * h
 
-    as in PyTorch, with the reset after the product; with ``reset_after=False`` before it, as in the paper:
+    The reset gate acts after the product, as in PyTorch. With ``reset_after=False`` it acts before, as in the paper:
     n = tanh(W_in x + b_in + W_hn (r * h) + b_hn). x has shape (batch, input_size), h and h' (batch, hidden_size). The three
-    blocks stand in this order in ``weight_ih`` (3 hidden, input), ``weight_hh`` (3 hidden, hidden) and the biases.
+    blocks are in this order in ``weight_ih`` (3 hidden, input), ``weight_hh`` (3 hidden, hidden) and the biases.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> rnn.GRUCell(3, 4, rng=0)(np.ones((2, 3))).shape
@@ -73,11 +73,11 @@ class GRUCell(Cell):
 
 
 class GRU(Recurrent):
-    """A gated recurrent unit over a sequence; the equations, and what `reset_after` does, stand at `GRUCell`.
+    """A gated recurrent unit over a sequence. See `GRUCell` for the equations and for `reset_after`.
 
     The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the last
-    h, of shape (num_layers, batch, hidden_size), which is also the shape of an initial state h0. The other options are told at
-    `Recurrent`, `bias` and `learn_state` at `Cell`.
+    h, of shape (num_layers, batch, hidden_size), which is also the shape of an initial state h0. See `Cell` for `bias` and
+    `learn_state`, and `Recurrent` for the other options.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> output, h = rnn.GRU(3, 4, num_layers=2, rng=0)(np.ones((5, 2, 3)))

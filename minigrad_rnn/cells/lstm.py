@@ -1,4 +1,4 @@
-"""Long short-term memory: gates that decide what a memory keeps, takes in and shows."""
+"""Long short-term memory (LSTM): a memory, and gates for what it keeps, reads and shows."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class LSTMCell(Cell):
         h' = o * tanh(c')
 
     x has shape (batch, input_size), each of h, c, h', c' (batch, hidden_size); without a state (h, c) both are zeros.
-    The four blocks stand in this order in ``weight_ih`` (4 hidden, input), ``weight_hh`` (4 hidden, hidden), ``bias_ih`` and
-    ``bias_hh`` (4 hidden,). With a `forget_bias` the bias of the forget gate begins at that number: its block of ``bias_ih``
-    is set to it and that of ``bias_hh`` to 0. With 1.0 the cell begins by remembering (Jozefowicz, Zaremba & Sutskever 2015).
+    The four blocks are in this order in ``weight_ih`` (4 hidden, input), ``weight_hh`` (4 hidden, hidden), ``bias_ih`` and
+    ``bias_hh`` (4 hidden,). `forget_bias` is the initial bias of the forget gate: its block of ``bias_ih`` is set to that
+    number, and its block of ``bias_hh`` to 0. 1.0 makes it keep its memory at first (Jozefowicz, Zaremba & Sutskever 2015).
 
-    With ``peepholes=True`` the gates see the memory too (Gers & Schmidhuber 2000): ``weight_ci * c`` is added in i,
+    With ``peepholes=True`` the gates read the memory too (Gers & Schmidhuber 2000): ``weight_ci * c`` is added in i,
     ``weight_cf * c`` in f, ``weight_co * c'`` in o, each of shape (hidden,). With a `proj_size`, h' = W_hr (o * tanh(c')) has
-    that many features (Sak, Senior & Beaufays 2014), ``weight_hr`` being (proj_size, hidden).
+    `proj_size` features (Sak, Senior & Beaufays 2014). ``weight_hr`` has shape (proj_size, hidden).
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> h, c = rnn.LSTMCell(3, 4, rng=0)(np.ones((2, 3)))
@@ -104,12 +104,11 @@ class LSTMCell(Cell):
 
 
 class LSTM(Recurrent):
-    """A long short-term memory over a sequence; the equations, and what `forget_bias`, `peepholes` and `proj_size` do, stand
-    at `LSTMCell`.
+    """A long short-term memory over a sequence. See `LSTMCell` for the equations, `forget_bias`, `peepholes` and `proj_size`.
 
     The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the
-    last (h, c), each of shape (num_layers, batch, hidden_size), which are also the shapes of an initial state (h0, c0). The
-    other options are told at `Recurrent`, `bias` and `learn_state` at `Cell`.
+    last (h, c), each of shape (num_layers, batch, hidden_size), which are also the shapes of an initial state (h0, c0). See
+    `Cell` for `bias` and `learn_state`, and `Recurrent` for the other options.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> output, (h, c) = rnn.LSTM(3, 4, rng=0)(np.ones((5, 2, 3)))

@@ -48,7 +48,7 @@ class RNNCell(Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, learn_state=learn_state, dtype=dtype, rng=rng)
         if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"nonlinearity is one of {', '.join(NONLINEARITIES)}, not {nonlinearity!r}")
+            raise ValueError(f"nonlinearity must be one of {', '.join(NONLINEARITIES)}, not {nonlinearity!r}")
         self.nonlinearity = nonlinearity
         self.activation = NONLINEARITIES[nonlinearity]
 
@@ -66,8 +66,7 @@ class RNN(Recurrent):
 
     `nonlinearity` is tanh, relu or sigmoid. The input has shape (T, batch, input_size). Returns the outputs, all h[t], of
     shape (T, batch, hidden_size), and the last h, of shape (num_layers, batch, hidden_size), which is also the shape of an
-    initial state h0. `num_layers`, `bidirectional`, `dropout`, `batch_first` and `lengths` are told at `Recurrent`, `bias` and
-    `learn_state` at `Cell`.
+    initial state h0. See `Cell` for `bias` and `learn_state`, and `Recurrent` for the other options.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> output, h = rnn.RNN(3, 4, rng=0)(np.ones((5, 2, 3)))

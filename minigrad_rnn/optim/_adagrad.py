@@ -13,7 +13,7 @@ __all__ = ["Adagrad", "AdagradState", "adagrad"]
 
 
 class AdagradState(NamedTuple):
-    """What Adagrad remembers: the sum of the squared gradients, and after how many steps."""
+    """The state of Adagrad: the sum of the squared gradients, and the number of steps."""
 
     total: np.ndarray
     t: int
@@ -49,7 +49,7 @@ def adagrad(
 
 
 class Adagrad(Optimizer):
-    """Adagrad (Duchi, Hazan & Singer 2011); the formulas stand at `adagrad`.
+    """Adagrad (Duchi, Hazan & Singer 2011). See `adagrad` for the formulas.
 
     >>> import minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0])

@@ -16,7 +16,7 @@ BETAS = pair("two numbers, each at least 0 and less than 1", lambda b1, b2: 0 <=
 
 
 class AdamState(NamedTuple):
-    """Adam's running means: of the gradient, of its square, and after how many steps; with amsgrad, the largest v."""
+    """The state of Adam: running means of the gradient and of its square, the number of steps; with amsgrad, the largest v."""
 
     m: np.ndarray
     v: np.ndarray
@@ -65,7 +65,7 @@ def adam(
 
 
 class Adam(Optimizer):
-    """Adam (Kingma & Ba 2015); the formulas stand at `adam`.
+    """Adam (Kingma & Ba 2015). See `adam` for the formulas.
 
     >>> import minigrad_rnn as rnn
     >>> optimizer = rnn.Adam(rnn.Linear(2, 1).parameters(), lr=0.01)

@@ -21,7 +21,7 @@ def adamw(
     weight_decay: float,
     amsgrad: bool = False,
 ) -> tuple[np.ndarray, AdamState]:
-    """Adam with the weight decay apart from the gradient (Loshchilov & Hutter 2019): `adam` of (1 - lr weight_decay) p.
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): `adam` of (1 - lr weight_decay) p.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> state = rnn.optim.AdamState(np.zeros(1), np.zeros(1), 0)
@@ -35,7 +35,7 @@ def adamw(
 
 
 class AdamW(Adam):
-    """Adam with the weight decay apart from the gradient (Loshchilov & Hutter 2019); the formula stands at `adamw`.
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019). See `adamw` for the formula.
 
     >>> import minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0])

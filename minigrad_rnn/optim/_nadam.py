@@ -14,7 +14,7 @@ __all__ = ["NAdam", "NAdamState", "nadam"]
 
 
 class NAdamState(NamedTuple):
-    """NAdam's running means: of the gradient, of its square; after how many steps; and the product of the momenta so far."""
+    """The state of NAdam: running means of the gradient and of its square, the number of steps, the product of the momenta."""
 
     m: np.ndarray
     v: np.ndarray
@@ -63,7 +63,7 @@ def nadam(
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's momentum (Dozat 2016); the formulas stand at `nadam`.
+    """Adam with Nesterov's momentum (Dozat 2016). See `nadam` for the formulas.
 
     >>> import minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0])

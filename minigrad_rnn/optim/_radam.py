@@ -59,7 +59,7 @@ def radam(
 
 
 class RAdam(Optimizer):
-    """Adam with rectified steps (Liu et al. 2020), which needs no warm-up; the formulas stand at `radam`.
+    """Adam with rectified steps (Liu et al. 2020), which needs no warm-up. See `radam` for the formulas.
 
     >>> import minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0])

@@ -13,8 +13,8 @@ __all__ = ["RMSprop", "RMSpropState", "rmsprop"]
 
 
 class RMSpropState(NamedTuple):
-    """What RMSprop remembers: the running mean of the squared gradient; if centered, of the gradient; with momentum,
-    the velocity."""
+    """The state of RMSprop: running means of the squared gradient and, if centered, of the gradient; with momentum, the
+    velocity."""
 
     v: np.ndarray
     m: Any = None
@@ -39,8 +39,8 @@ def rmsprop(
         v = alpha v + (1 - alpha) g^2
         p - lr g / (sqrt(v) + eps)
 
-    If `centered` (Graves 2013) v less the square of the mean gradient, m = alpha m + (1 - alpha) g, stands under the root;
-    where rounding makes that negative it is taken as 0. With `momentum` the last line is
+    If `centered` (Graves 2013), the root is of v - m^2 with the mean gradient m = alpha m + (1 - alpha) g. If rounding makes
+    v - m^2 negative, 0 is used. With `momentum` the last line is
 
         buffer = momentum buffer + g / (sqrt(v) + eps)
         p - lr buffer
@@ -65,7 +65,7 @@ def rmsprop(
 
 
 class RMSprop(Optimizer):
-    """RMSprop (Tieleman & Hinton 2012); the formulas stand at `rmsprop`.
+    """RMSprop (Tieleman & Hinton 2012). See `rmsprop` for the formulas.
 
     >>> import minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0])

@@ -13,7 +13,7 @@ __all__ = ["Rprop", "RpropState", "rprop"]
 
 
 class RpropState(NamedTuple):
-    """What Rprop remembers of each element: its last gradient, and the size of its step."""
+    """The state of Rprop: for each element its last gradient, and the size of its step."""
 
     previous: np.ndarray
     size: np.ndarray
@@ -44,9 +44,9 @@ def rprop(
 
 
 class Rprop(Optimizer):
-    """Rprop (Riedmiller & Braun 1993), for gradients of the whole data; the formulas stand at `rprop`.
+    """Rprop (Riedmiller & Braun 1993), for gradients of the whole data. See `rprop` for the formulas.
 
-    `lr` is the size of the first step. From then on each element has its own, and a change of `lr` does nothing.
+    `lr` is the size of the first step. After that each element has its own size, and changing `lr` has no effect.
 
     >>> import minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0])

@@ -27,7 +27,7 @@ def sgd(p: np.ndarray, g: np.ndarray, *, lr: float, weight_decay: float = 0.0) -
 
 
 class SGDState(NamedTuple):
-    """What momentum remembers: the velocity, and after how many steps."""
+    """The state of momentum: the velocity, and the number of steps."""
 
     buffer: np.ndarray
     t: int
@@ -67,7 +67,7 @@ def sgd_momentum(
 
 
 class SGD(Optimizer):
-    """Gradient descent, p - lr g; with momentum, the formulas at `sgd_momentum`.
+    """Gradient descent, p - lr g. With momentum, see `sgd_momentum` for the formulas.
 
     >>> import minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0])

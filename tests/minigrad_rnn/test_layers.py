@@ -132,7 +132,7 @@ def test_step_begins_with_a_state_for_every_sequence_of_the_batch() -> None:
 
 
 def test_readout_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="the readout takes 5 features, but the recurrent layer gives 4"):
+    with pytest.raises(ValueError, match="the readout reads 5 features, but the recurrent layer has 4"):
         rnn.Sequence(rnn.RNN(3, 4), rnn.Linear(5, 2))
 
 

@@ -596,14 +596,14 @@ def test_an_option_of_all_groups_is_set_and_read_on_the_optimizer() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        (lambda p: [{"params": p[:1]}, p[1]], TypeError, "dicts such as {'params': parameters, 'lr': 0.1}; here are both"),
+        (lambda p: [{"params": p[:1]}, p[1]], TypeError, "dicts such as {'params': parameters, 'lr': 0.1}; these are both"),
         (lambda p: [{"lr": 0.1}], ValueError, "a group is a dict with its parameters as 'params'; this one has ['lr']"),
         (lambda p: [{"params": []}], ValueError, "an optimizer needs parameters: give it model.parameters()"),
         (lambda p: [{"params": p}, {"params": p}], ValueError, "a parameter is given twice and would be updated twice"),
         (lambda p: [{"params": p, "lr": -1}], ValueError, "lr is -1; it must be a number that is not negative"),
         (lambda p: [{"params": p, "rate": 1}], TypeError, "Adam has no option rate; it has lr, "),
-        (lambda p: [{"params": [{"params": p}]}], TypeError, "takes the parameters of a model, model.parameters(), not dict"),
-        (lambda p: [{"params": [np.ones(3)]}], TypeError, "takes the parameters of a model, model.parameters(), not ndarray"),
+        (lambda p: [{"params": [{"params": p}]}], TypeError, "needs the parameters of a model, model.parameters(), not dict"),
+        (lambda p: [{"params": [np.ones(3)]}], TypeError, "needs the parameters of a model, model.parameters(), not ndarray"),
     ],
 )
 def test_groups_that_make_no_sense_are_refused(given: Any, error: type[Exception], message: str) -> None:
@@ -665,7 +665,7 @@ def test_no_parameters_are_refused(kind: Any) -> None:
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_what_is_not_a_parameter_is_refused(kind: Any) -> None:
     for wrong in (mg.tensor([1.0], requires_grad=True), np.ones(3), "weight"):
-        with pytest.raises(TypeError, match=rf"takes the parameters of a model, .*, not {type(wrong).__name__}"):
+        with pytest.raises(TypeError, match=rf"needs the parameters of a model, .*, not {type(wrong).__name__}"):
             kind([wrong], lr=0.1)
 
 
@@ -757,7 +757,7 @@ def test_a_setting_is_checked_also_when_it_is_changed() -> None:
 def test_a_setting_that_would_need_another_memory_cannot_be_changed(kind: Any, name: str, value: Any) -> None:
     optimizer = kind([rnn.Parameter([1.0])])
     with pytest.raises(
-        ValueError, match=rf"{name} is \S+ and cannot become {value}, for what {kind.__name__} remembers depends"
+        ValueError, match=rf"{name} is \S+ and cannot become {value}, because the state of {kind.__name__} depends"
     ):
         setattr(optimizer, name, value)
     assert not getattr(optimizer, name)

@@ -404,7 +404,7 @@ def test_lstm_state_as_one_array_is_refused() -> None:
 def test_errors_of_the_constructor_are_those_of_the_cell() -> None:
     with pytest.raises(ValueError, match="hidden_size is 0; it must be at least 1"):
         rnn.LSTM(3, 0)
-    with pytest.raises(ValueError, match="nonlinearity is one of tanh, relu, sigmoid, not 'gelu'"):
+    with pytest.raises(ValueError, match="nonlinearity must be one of tanh, relu, sigmoid, not 'gelu'"):
         rnn.RNN(3, 4, nonlinearity="gelu")
     with pytest.raises(ValueError, match="forget_bias"):
         rnn.LSTM(3, 4, bias=False, forget_bias=1.0)
@@ -1079,7 +1079,11 @@ def test_nodes_of_a_stack_carry_their_layer_and_step(kind: Any) -> None:
         ),
         (lambda: rnn.GRU(3, 4, 2, dropout=-0.1), ValueError, "dropout is -0.1; it is the share of outputs set to zero, from 0"),
         (lambda: rnn.LSTM(3, 4, proj_size=4), ValueError, "proj_size is 4; it must be less than hidden_size=4, or 0 for none"),
-        (lambda: rnn.LSTM(3, 4, bias="both"), ValueError, "bias is True (two, as in PyTorch), 'single' or False, not 'both'"),
+        (
+            lambda: rnn.LSTM(3, 4, bias="both"),
+            ValueError,
+            "bias must be True (two, as in PyTorch), 'single' or False, not 'both'",
+        ),
         (lambda: rnn.Recurrent(), ValueError, "a recurrent layer needs at least one cell"),
         (
             lambda: rnn.Recurrent(rnn.Linear(3, 4)),

@@ -123,7 +123,7 @@ def test_what_cannot_be_compiled_is_trained_as_it_is_and_says_why() -> None:
             y = super().forward(x, lengths)
             return y if y.data.sum() > -1e9 else -y
 
-        def answer(self, batch: rnn.Batch, state: Any = None) -> Any:
+        def predict_batch(self, batch: rnn.Batch, state: Any = None) -> Any:
             return self(batch.inputs), None
 
     model = Deciding(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1))
@@ -342,7 +342,7 @@ def test_the_graph_does_not_grow(accumulate: int) -> None:
     training.fit(streams(), 1, progress=False, after_update=count)
     assert len(set(left)) == 1
 
-    answer = rnn.Sequence.answer
+    answer = rnn.Sequence.predict_batch
 
     def counted(self: Any, batch: Any, state: Any = None) -> Any:
         outputs, after = answer(self, batch, state)
@@ -350,7 +350,7 @@ def test_the_graph_does_not_grow(accumulate: int) -> None:
         return outputs, after
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rnn.Sequence, "answer", counted)
+        patch.setattr(rnn.Sequence, "predict_batch", counted)
         training.fit(streams(), 3, progress=False)
     of_full = [nodes for steps, nodes in made if steps == 5]
     assert len(of_full) > 10
@@ -506,11 +506,11 @@ def test_validation_changes_nothing_but_the_history() -> None:
 class Broken(rnn.Sequence):
     broken = False
 
-    def answer(self, batch: Any, state: Any = None) -> Any:
+    def predict_batch(self, batch: Any, state: Any = None) -> Any:
         assert self.recurrent.training == self.readout.training
         if self.broken and not self.recurrent.training:
             raise RuntimeError("broken")
-        return super().answer(batch, state)
+        return super().predict_batch(batch, state)
 
 
 @pytest.mark.parametrize("broken", [True, False])
@@ -704,14 +704,14 @@ import signal, sys, time
 import minigrad_rnn as rnn
 
 class Slow(rnn.Sequence):
-    def answer(self, batch, state=None):
+    def predict_batch(self, batch, state=None):
         if slow:
             print("within", flush=True)
             time.sleep(0.3)
-            outputs = super().answer(batch, state)
+            outputs = super().predict_batch(batch, state)
             print("learnt", flush=True)
             return outputs
-        return super().answer(batch, state)
+        return super().predict_batch(batch, state)
 
 slow = False
 signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
@@ -825,7 +825,7 @@ def test_an_update_that_is_interrupted_is_not_made(monkeypatch: pytest.MonkeyPat
     training = rnn.Trainer(model, rnn.Adam(model.parameters()), accumulate=2, compile=False)  # a program calls no method
     training.fit(streams(), 3, progress=False, after_update=lambda t: len(t.history.loss) == 5)
     before = everything(training)
-    for owner, name, last in ((rnn.Sequence, "answer", 2), (rnn.Adam, "update", 4)):
+    for owner, name, last in ((rnn.Sequence, "predict_batch", 2), (rnn.Adam, "update", 4)):
         calls = 0
         original = getattr(owner, name)
 
@@ -883,7 +883,7 @@ def test_csv_and_json_lines_come_back(tmp_path: Path) -> None:
 def test_another_suffix_is_refused_and_what_is_there_stays(tmp_path: Path) -> None:
     for name in ("h.txt", "h", "model.safetensors"):
         (tmp_path / name).write_text("precious")
-        with pytest.raises(ValueError, match=rf"a history is saved as \.csv or \.jsonl, not as {name}"):
+        with pytest.raises(ValueError, match=rf"the name of a history must end in \.csv or \.jsonl; it is {name}"):
             learnt().save(tmp_path / name)
         assert (tmp_path / name).read_text() == "precious"
 
@@ -1002,7 +1002,7 @@ class Pair(rnn.Module):
 def test_a_model_that_gives_a_pair_is_refused() -> None:
     training = rnn.Trainer(model := Pair(), rnn.SGD(model.parameters()))
     before = everything(training)
-    with pytest.raises(TypeError, match=r"the model gives a tuple; expected one Tensor of outputs, or a method answer"):
+    with pytest.raises(TypeError, match=r"the model returned a tuple; return one Tensor of outputs, or define predict_batch"):
         training.fit(HELLO, 1, progress=False)
     assert everything(training) == before
 
