@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     model = rnn.config.build(config)
     optimizer = rnn.config.OPTIMIZERS[config["optimizer"]](model.parameters(), lr=config["lr"])
     trainer = rnn.Trainer(
-        model, optimizer, loss=loss_of(config), clip_norm=config["clip"] or None, compile=config["compile"], about=config
+        model, optimizer, loss=loss_of(config), clip_norm=config["clip"] or None, compile=config["compile"], config=config
     )  # fmt: skip
     if options.resume is not None:
         restore(trainer, options.resume)

@@ -262,7 +262,7 @@ WRONG = [
     (1, "there is no file none", "sample none"),
     (1, "folder is a folder", "sample folder"),
     (1, "it is truncated", "sample cut.safetensors"),
-    (1, "seems to be of torch.save, pickle or np.savez", "sample torch.pt"),
+    (1, "was written by torch.save, pickle or np.savez", "sample torch.pt"),
     (1, "it is not a safetensors file", "sample cats.txt"),
     (1, "its checksum is wrong", "sample changed.safetensors"),
     (1, "cannot be evaluated on sine", f"eval {ADDING} sine"),

@@ -250,7 +250,7 @@ def test_what_cannot_be_drawn_is_refused_with_words():
         rnn.draw.unrolled(rnn.Linear(5, 5), TASK.inputs)
     with pytest.raises(ValueError, match=r"targets have shape \(5, 1\), .* expected targets of shape \(6, 1\)"):
         rnn.draw.folded(network(), TASK.inputs, TASK.targets[1:])
-    with pytest.raises(ValueError, match="no steps"):
+    with pytest.raises(ValueError, match="T=0 steps"):
         rnn.draw.unrolled(network(), TASK.inputs[:0])
     with pytest.raises(ValueError, match="targets need a readout"):
         rnn.draw.unrolled(rnn.RNN(5, 5), TASK.inputs, TASK.targets)

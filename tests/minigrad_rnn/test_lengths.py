@@ -209,7 +209,7 @@ def test_lengths_that_are_not_those_of_the_outputs_are_refused() -> None:
     model = Halved(rnn.GRU(FEATURES, 4, rng=0), rnn.Linear(4, OUTPUTS, rng=1))
     x, y = data("mse")
     batch = rnn.Batch(x, y[::2], LENGTHS)
-    with pytest.raises(ValueError, match=r"reads 6 steps and answers at 3, .* give it a method output_lengths\(batch\)"):
+    with pytest.raises(ValueError, match=r"reads 6 steps and has outputs at 3, .* define output_lengths\(batch\)"):
         rnn.evaluate(model, batch, loss="mse")
     Halved.output_lengths = lambda self, batch: -(-batch.lengths // 2)  # type: ignore[method-assign]
     assert np.isfinite(rnn.evaluate(model, batch, loss="mse").loss)

@@ -359,14 +359,14 @@ def test_input_of_another_shape_is_refused(kind: Any, shape: tuple[int, ...]) ->
 
 @pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM])
 def test_a_sequence_of_no_steps_is_refused(kind: Any) -> None:
-    expected = re.escape("the input has T=0 steps: a sequence of no steps has no output")
+    expected = re.escape("the input has T=0 steps; a sequence needs at least one")
     with pytest.raises(ValueError, match=expected):
         kind(3, 4)(np.ones((0, 2, 3)))
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 4), (2, 2, 4)])
 def test_initial_state_without_its_axis_of_layers_is_refused(shape: tuple[int, ...]) -> None:
-    expected = f"an initial state has shape (1, batch, hidden_size=4), not {shape}"
+    expected = f"an initial state must have shape (1, batch, hidden_size=4), not {shape}"
     h0 = np.zeros(shape)
     with pytest.raises(ValueError, match=re.escape(expected)):
         rnn.RNN(3, 4)(np.ones((5, 2, 3)), h0)
@@ -397,7 +397,7 @@ def test_lstm_state_of_other_than_two_parts_is_refused(parts: int) -> None:
 
 
 def test_lstm_state_as_one_array_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the initial state is \(h, c\), not a ndarray"):
+    with pytest.raises(ValueError, match=r"the initial state must be \(h, c\), not a ndarray"):
         rnn.LSTM(3, 4)(np.ones((5, 2, 3)), np.zeros((2, 1, 2, 4)))
 
 
@@ -825,11 +825,11 @@ def test_last_output_is_the_final_state_of_the_last_layer(lengths: Any, batch_fi
 
 
 def test_last_output_tells_what_is_wrong() -> None:
-    with pytest.raises(ValueError, match=re.escape("three axes and at least one step, this one has shape (5, 3)")):
+    with pytest.raises(ValueError, match=re.escape("three axes and at least one step; this one has shape (5, 3)")):
         rnn.last_output(np.ones((5, 3)))
-    with pytest.raises(ValueError, match=re.escape("at least one step, this one has shape (0, 2, 3)")):
+    with pytest.raises(ValueError, match=re.escape("at least one step; this one has shape (0, 2, 3)")):
         rnn.last_output(np.ones((0, 2, 3)))
-    with pytest.raises(ValueError, match="even number of features, this output has 3"):
+    with pytest.raises(ValueError, match="even number of features; this one has 3"):
         rnn.last_output(np.ones((5, 2, 3)), bidirectional=True)
     with pytest.raises(ValueError, match="lengths go from 1 to the T=5 steps of the input, these from 2 to 6"):
         rnn.last_output(np.ones((5, 2, 3)), [2, 6])
@@ -994,7 +994,7 @@ def test_different_cells_in_one_stack_run_with_the_parts_of_their_states_one_aft
     ],
 )
 def test_states_of_different_cells_are_not_put_into_one_array(cells: Any) -> None:
-    with pytest.raises(ValueError, match=r"have different states, which one array cannot hold; call run\(x\)"):
+    with pytest.raises(ValueError, match=r"have different states, which do not fit into one array; call run\(x\)"):
         rnn.Recurrent(*cells)(np.ones((2, 1, 4)))
 
 
@@ -1075,9 +1075,13 @@ def test_nodes_of_a_stack_carry_their_layer_and_step(kind: Any) -> None:
         (
             lambda: rnn.GRU(3, 4, 2, dropout=1.0),
             ValueError,
-            "dropout is 1.0; it is the share of outputs set to zero, from 0 to",
+            "dropout is 1.0; it must be the share of outputs set to zero, from 0 to",
         ),
-        (lambda: rnn.GRU(3, 4, 2, dropout=-0.1), ValueError, "dropout is -0.1; it is the share of outputs set to zero, from 0"),
+        (
+            lambda: rnn.GRU(3, 4, 2, dropout=-0.1),
+            ValueError,
+            "dropout is -0.1; it must be the share of outputs set to zero, from 0",
+        ),
         (lambda: rnn.LSTM(3, 4, proj_size=4), ValueError, "proj_size is 4; it must be less than hidden_size=4, or 0 for none"),
         (
             lambda: rnn.LSTM(3, 4, bias="both"),
@@ -1088,25 +1092,29 @@ def test_nodes_of_a_stack_carry_their_layer_and_step(kind: Any) -> None:
         (
             lambda: rnn.Recurrent(rnn.Linear(3, 4)),
             TypeError,
-            "layer 0 has a Linear; it is made of a Cell, or of a pair of them",
+            "layer 0 has a Linear; it must be a Cell, or a pair of them",
         ),
-        (lambda: rnn.Recurrent(rnn.RNN(3, 4)), TypeError, "layer 0 has a RNN; it is made of a Cell, or of a pair of them"),
+        (lambda: rnn.Recurrent(rnn.RNN(3, 4)), TypeError, "layer 0 has a RNN; it must be a Cell, or a pair of them"),
         (
             lambda: rnn.Recurrent(rnn.RNNCell(3, 4), (rnn.RNNCell(4, 4), rnn.RNNCell(4, 4))),
             ValueError,
-            "each layer is one cell, or each is a pair of cells, forward and backward",
+            "either each layer must be one cell, or each a pair of cells, forward and backward",
         ),
-        (lambda: rnn.Recurrent((rnn.RNNCell(3, 4),) * 3), ValueError, "each layer is one cell, or each is a pair of cells"),
-        (lambda: rnn.Recurrent(()), ValueError, "each layer is one cell, or each is a pair of cells"),
+        (
+            lambda: rnn.Recurrent((rnn.RNNCell(3, 4),) * 3),
+            ValueError,
+            "either each layer must be one cell, or each a pair of cells",
+        ),
+        (lambda: rnn.Recurrent(()), ValueError, "either each layer must be one cell, or each a pair of cells"),
         (
             lambda: rnn.Recurrent(rnn.RNNCell(3, 4), rnn.RNNCell(3, 4)),
             ValueError,
-            "layer 1 is given 4 features, and its cell has input_size=3",
+            "layer 1 gets 4 features, but its cell has input_size=3",
         ),
         (
             lambda: rnn.Recurrent((rnn.RNNCell(3, 4), rnn.RNNCell(2, 4))),
             ValueError,
-            "layer 0 is given 3 features, and its cell has input_size=2",
+            "layer 0 gets 3 features, but its cell has input_size=2",
         ),
     ],
 )
@@ -1134,9 +1142,9 @@ def test_a_wrong_input_is_told_as_it_was_given(shape: tuple[int, ...], batch_fir
 @pytest.mark.parametrize(
     ("options", "x", "state", "text"),
     [
-        ({}, (5, 2, 3), (2, 2, 4), "an initial state has shape (4, batch, hidden_size=4), not (2, 2, 4)"),
+        ({}, (5, 2, 3), (2, 2, 4), "an initial state must have shape (4, batch, hidden_size=4), not (2, 2, 4)"),
         ({"batch_first": True}, (2, 5, 3), (4, 2, 4), "shape (batch, 4, hidden_size=4), not (4, 2, 4)"),
-        ({}, (5, 3), (4, 1, 4), "an initial state has shape (4, hidden_size=4), not (4, 1, 4)"),
+        ({}, (5, 3), (4, 1, 4), "an initial state must have shape (4, hidden_size=4), not (4, 1, 4)"),
         ({}, (5, 2, 3), (4, 3, 4), "the state h has shape (3, 4); expected (batch, hidden_size) = (2, 4)"),
     ],
 )
@@ -1178,5 +1186,5 @@ def test_states_of_run_and_step_have_the_parts_of_every_cell() -> None:
 
 def test_a_bidirectional_layer_does_not_go_step_by_step() -> None:
     layer = rnn.GRU(3, 4, bidirectional=True)
-    with pytest.raises(ValueError, match="reads the sequence from both ends, it cannot go step by step; call forward"):
+    with pytest.raises(ValueError, match="reads the sequence from both ends, so it has no single steps; call forward"):
         layer.step(np.ones((2, 3)), layer.initial_state(2), 0)

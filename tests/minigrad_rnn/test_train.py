@@ -205,7 +205,7 @@ def test_divergence_stops_training_and_says_what_to_do() -> None:
         rnn.Trainer(model, rnn.SGD(model.parameters(), lr=1e30)).fit(rnn.tasks.hello(), epochs=50, progress=False)
     first, second = str(error.value).splitlines()
     assert first in [
-        f"the loss is {value} in epoch {epoch}; the updates before made the weights too large. Try a learning rate below 1e+30"
+        f"the loss is {value} in epoch {epoch}; earlier updates made the weights too large. Try a learning rate below 1e+30"
         ", or clip_norm=1.0"
         for value in ("nan", "inf")
         for epoch in (1, 2)
@@ -631,7 +631,7 @@ def test_a_nan_is_told_with_op_layer_and_time_step(accumulate: int) -> None:
     before = everything(training)
     with pytest.raises(FloatingPointError) as error:
         training.fit(data, 1, progress=False)
-    assert "the loss is nan in epoch 0; the updates before made the weights too large" in str(error.value)
+    assert "the loss is nan in epoch 0; earlier updates made the weights too large" in str(error.value)
     assert "It began here: linear, in scope lstm/layer=1/t=17, made inf" in str(error.value)
     assert everything(training) == before
 
@@ -749,7 +749,7 @@ def test_ctrl_c_once_is_patient_and_twice_is_not(times: int, tmp_path: Path) -> 
     assert told.pop() == "True", errors
     if times == 1:
         assert told == [
-            "learnt", f"interrupted 3 saved to {path}; trainer.load({str(path)!r}) and fit(until=...) go on from here"
+            "learnt", f"interrupted 3 saved to {path}; trainer.load({str(path)!r}) and fit(until=...) continue from here"
         ]  # fmt: skip
         assert path.read_bytes() == (tmp_path / "cafter").read_bytes() != (tmp_path / "cbefore").read_bytes()
     else:
@@ -768,7 +768,7 @@ def test_an_interrupt_ends_after_the_update_and_training_goes_on(tmp_path: Path)
 
     with pytest.raises(KeyboardInterrupt) as caught:
         training.fit(streams(), until=2, progress=False, after_update=at_the_third)
-    assert caught.value.__notes__ == ["the model is as the last whole update left it; fit() again goes on from here"]
+    assert caught.value.__notes__ == ["the last complete update is in the model; fit() continues from here"]
     assert len(training.history.loss) == 3
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     training.fit(streams(), until=2, progress=False)
@@ -935,7 +935,7 @@ def unnamed_loss() -> rnn.Source:
 
 
 WRONG_FITS: dict[str, tuple[Callable[[rnn.Trainer], Any], type[Exception], str]] = {
-    "data": (lambda t: t.fit([1, 2], 1), TypeError, "data are a task, or a source .*, not list"),  # type: ignore[arg-type]
+    "data": (lambda t: t.fit([1, 2], 1), TypeError, "data must be a task, or a source .*, not list"),  # type: ignore[arg-type]
     "none": (lambda t: t.fit(HELLO), ValueError, "either epochs"),
     "both": (lambda t: t.fit(HELLO, 1, until=1), ValueError, "either epochs"),
     "negative epochs": (lambda t: t.fit(HELLO, -1), ValueError, "epochs is -1; expected a whole number from 0 on"),
@@ -945,11 +945,11 @@ WRONG_FITS: dict[str, tuple[Callable[[rnn.Trainer], Any], type[Exception], str]]
     "patience 0": (lambda t: t.fit(HELLO, 1, patience=0, validation=HELLO), ValueError, "patience is 0"),
     "save_every alone": (lambda t: t.fit(HELLO, 1, save_every=1), ValueError, "save_every needs save, the path"),
     "save_every 0": (lambda t: t.fit(HELLO, 1, save_every=0, save="c"), ValueError, "save_every is 0"),
-    "validation": (lambda t: t.fit(HELLO, 1, validation=3), TypeError, "data are a task"),  # type: ignore[arg-type]
+    "validation": (lambda t: t.fit(HELLO, 1, validation=3), TypeError, "data must be a task"),  # type: ignore[arg-type]
     "no folder": (lambda t: t.fit(HELLO, 1, save="/no/such/folder/c"), FileNotFoundError, "there is no folder"),
     "a folder": (lambda t: t.fit(HELLO, 1, save="/"), IsADirectoryError, "is a folder"),
     "no batches": (lambda t: t.fit(one_after_the_other(), 1), ValueError, "has no batches"),
-    "loss of a source": (lambda t: t.fit(unnamed_loss(), 1), ValueError, "give loss='mse' or loss='binary'"),
+    "loss of a source": (lambda t: t.fit(unnamed_loss(), 1), ValueError, "give loss='mse', loss='binary'"),
     "another loss": (lambda t: t.fit(rnn.tasks.adding(4), 1), ValueError, "input"),
 }
 
@@ -979,8 +979,8 @@ def test_wrong_arguments_of_a_trainer() -> None:
     wrong_options: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"accumulate": 0}, ValueError, "accumulate is 0"),
         ({"accumulate": 1.5}, TypeError, "accumulate is 1.5"),
-        ({"schedule_by": "year"}, ValueError, "schedule_by is 'update' or 'epoch', not 'year'"),
-        ({"schedule": 0.9}, TypeError, "schedule is one of minigrad_rnn.schedule, not a float"),
+        ({"schedule_by": "year"}, ValueError, "schedule_by must be 'update' or 'epoch', not 'year'"),
+        ({"schedule": 0.9}, TypeError, "schedule must be one of minigrad_rnn.schedule, not a float"),
         ({"schedule": rnn.schedule.LinearLR(other)}, ValueError, "of another optimizer"),
     ]
     for options, kind, message in wrong_options:
@@ -1095,7 +1095,7 @@ def test_a_forecast_without_a_loss_is_told_what_to_write() -> None:
     x, y = forecasts()
     model = forecaster()
     trainer = rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1))
-    words = r"numbers \(float64 of shape \(6, 4, 1\)\), not class numbers: give loss='mse' or loss='binary'"
+    words = r"numbers \(float64 of shape \(6, 4, 1\)\), not class indices: give loss='mse', loss='binary'"
     for call in (lambda data: trainer.fit(data, 1), lambda data: rnn.evaluate(model, data)):
         for data in ((x, y), rnn.Examples(rnn.Batch(x, y), 4)):
             with pytest.raises(ValueError, match=words):
@@ -1107,7 +1107,7 @@ def test_a_forecast_without_a_loss_is_told_what_to_write() -> None:
 def test_inputs_alone_are_told_how_arrays_are_given(data: Any) -> None:
     model = forecaster()
     trainer = rnn.Trainer(model, rnn.Adam(model.parameters()), loss="mse")
-    words = r"arrays are given as a pair \(inputs, targets\), as in fit\(\(inputs, targets\), epochs\)"
+    words = r"give arrays as a pair \(inputs, targets\), as in fit\(\(inputs, targets\), epochs\)"
     with pytest.raises(TypeError, match=words):
         trainer.fit(data, np.zeros((6, 4, 1)))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=words):
