@@ -831,7 +831,7 @@ def test_last_output_tells_what_is_wrong() -> None:
         rnn.last_output(np.ones((0, 2, 3)))
     with pytest.raises(ValueError, match="even number of features; this one has 3"):
         rnn.last_output(np.ones((5, 2, 3)), bidirectional=True)
-    with pytest.raises(ValueError, match="lengths go from 1 to the T=5 steps of the input, these from 2 to 6"):
+    with pytest.raises(ValueError, match="lengths must be from 1 to T=5, the steps of the input, not 2 to 6"):
         rnn.last_output(np.ones((5, 2, 3)), [2, 6])
 
 
@@ -1156,12 +1156,12 @@ def test_a_wrong_state_is_told_as_it_was_given(options: Any, x: Any, state: Any,
 @pytest.mark.parametrize(
     ("lengths", "text"),
     [
-        ([5], "lengths are 2 integers, one for each sequence, not int64 of shape (1,)"),
-        ([5.0, 2.0], "lengths are 2 integers, one for each sequence, not float64 of shape (2,)"),
-        ([True, True], "lengths are 2 integers, one for each sequence, not bool of shape (2,)"),
-        (5, "lengths are 2 integers, one for each sequence, not int64 of shape ()"),
-        ([0, 5], "lengths go from 1 to the T=5 steps of the input, these from 0 to 5"),
-        ([1, 6], "lengths go from 1 to the T=5 steps of the input, these from 1 to 6"),
+        ([5], "lengths must be 2 integers, one a sequence, not int64 of shape (1,)"),
+        ([5.0, 2.0], "lengths must be 2 integers, one a sequence, not float64 of shape (2,)"),
+        ([True, True], "lengths must be 2 integers, one a sequence, not bool of shape (2,)"),
+        (5, "lengths must be 2 integers, one a sequence, not int64 of shape ()"),
+        ([0, 5], "lengths must be from 1 to T=5, the steps of the input, not 0 to 5"),
+        ([1, 6], "lengths must be from 1 to T=5, the steps of the input, not 1 to 6"),
     ],
 )
 def test_wrong_lengths_are_refused(lengths: Any, text: str) -> None:

@@ -104,7 +104,7 @@ def test_scalers_know_the_training_part_only() -> None:
     scaler = Scaler.standard(train)
     assert scaler(train).tolist() == [[-1, 0], [1, 0]]
     assert scaler(later).tolist() == [[3, 2]]
-    with pytest.raises(ValueError, match=r"shape \(2, 1\); this scaler knows 2 columns"):
+    with pytest.raises(ValueError, match=r"shape \(2, 1\); this scaler is for 2 columns"):
         scaler(train[:, :1])
 
 
@@ -144,7 +144,7 @@ def test_persistence_is_the_error_of_no_change() -> None:
     assert persistence(batch) == pytest.approx(np.sqrt(np.mean(np.diff(spots[9:]) ** 2)), rel=1e-6)
     three = windows(np.array([[1, 0], [2, 0], [4, 0], [8, 5]]), 1, 2, targets=[1])
     assert persistence(three, targets=[1]) == pytest.approx(np.sqrt((0 + 25) / 2))
-    with pytest.raises(ValueError, match=r"the windows have 2 columns, the targets shape \(2, 1\): name the columns"):
+    with pytest.raises(ValueError, match=r"the windows have 2 columns, the targets shape \(2, 1\): give the columns"):
         persistence(three)
 
 
@@ -222,7 +222,7 @@ def test_missing_values_are_named_left_out_or_filled(cell: str) -> None:
         parse(f"a,b\n{cell},1\n1,2", missing="previous")
     with pytest.raises(ValueError, match="a missing value in every line"):
         parse(f"a,b\n{cell},1", missing="drop")
-    with pytest.raises(ValueError, match=r"missing is None .* not 'fill'"):
+    with pytest.raises(ValueError, match=r"missing must be None .* not 'fill'"):
         parse(text, missing="fill")
 
 
