@@ -33,7 +33,7 @@ test = grammar.batch(strings)
 
 
 def counts_to(model):
-    right = grammar.judge(model(test.inputs, test.lengths).data, test).all(axis=0)
+    right = grammar.correct(model(test.inputs, test.lengths).data, test).all(axis=0)
     return FURTHEST if right.all() else int(right.argmin())
 
 

@@ -57,7 +57,7 @@ def judged(model):
     outputs, state = model.run(test.inputs)
     outputs = outputs.data
     kept = (outputs.argmax(-1) == test.targets)[asked].mean()
-    return kept, grammar.judge(outputs, test).mean(), abs(state[-1].data).max()
+    return kept, grammar.correct(outputs, test).mean(), abs(state[-1].data).max()
 
 
 for name, cell in (("with a forget gate", rnn.LSTMCell), ("without", NoForget)):

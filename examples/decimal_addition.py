@@ -49,7 +49,7 @@ class Repeating(rnn.Model):
         said, _ = self.decoder.run(mg.stack([read[-1]] * self.steps))
         return self.readout(said)
 
-    def answer(self, batch, state=None):
+    def predict_batch(self, batch, state=None):
         return self(batch.inputs), None
 
 

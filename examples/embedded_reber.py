@@ -37,7 +37,7 @@ test = task.sample(TESTED, np.random.default_rng(1_000_000))
 
 def judged(model):
     outputs = model(test.inputs, test.lengths).data
-    return grammar.judge(outputs, test).all(axis=0).mean(), rnn.grammars.second_last(outputs, test).mean()
+    return grammar.correct(outputs, test).all(axis=0).mean(), rnn.grammars.second_last(outputs, test).mean()
 
 
 def trained(kind, seed):

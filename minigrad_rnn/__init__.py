@@ -1,94 +1,58 @@
-"""minigrad_rnn: recurrent networks on minigrad, toy sequence tasks, and pictures of what flows through time."""
+"""minigrad_rnn: recurrent networks on minigrad, toy sequence tasks, and pictures of what flows through time.
 
-from . import interrupt  # noqa: F401  first: the rest takes a second to import, and Ctrl-C may come
+A name is imported when it is first used, so that ``minigrad-rnn --help`` does not wait for NumPy. `__init__.pyi` has the
+same names for type checkers; `tools/stubs.py` writes it.
+"""
 
-# isort: split
-from . import building, clip, draw, flow, init, optim, schedule
-from .cells import Cell, GRUCell, LSTMCell, RNNCell
-from .clip import clip_grad_norm, clip_grad_value
-from .data import IGNORED, Alphabet, Batch, Examples, Fixed, Generated, Source, Streams, Windows, grammars, series, tasks, text
-from .flow import GradientFlow, GradientRecorder, gradient_flow
-from .generate import greedy, predict, sample
-from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
-from .losses import SequenceLoss, binary_cross_entropy_with_logits, mse_loss, sequence_cross_entropy, sequence_loss
-from .models import EncoderDecoder, ManyToOne, Model, OneToMany, Sequence
-from .module import Module, Parameter
-from .optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop, Rprop
-from .recurrent import GRU, LSTM, RNN, Recurrent, last_output
-from .saving import WeightsError, load_checkpoint, load_weights, save_checkpoint, save_weights
-from .train import Evaluation, History, Trainer, evaluate
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
-__all__ = [
-    "GRU",
-    "IGNORED",
-    "LSTM",
-    "RNN",
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Alphabet",
-    "Batch",
-    "Cell",
-    "Dropout",
-    "Embedding",
-    "EncoderDecoder",
-    "Evaluation",
-    "Examples",
-    "Fixed",
-    "GRUCell",
-    "Generated",
-    "GradientFlow",
-    "GradientRecorder",
-    "History",
-    "LSTMCell",
-    "LayerNorm",
-    "Linear",
-    "ManyToOne",
-    "Model",
-    "Module",
-    "NAdam",
-    "OneToMany",
-    "Optimizer",
-    "Parameter",
-    "RAdam",
-    "RMSprop",
-    "RNNCell",
-    "Recurrent",
-    "Rprop",
-    "Sequence",
-    "SequenceLoss",
-    "Sequential",
-    "Source",
-    "Streams",
-    "Trainer",
-    "WeightsError",
-    "Windows",
-    "binary_cross_entropy_with_logits",
-    "building",
-    "clip",
-    "clip_grad_norm",
-    "clip_grad_value",
-    "draw",
-    "evaluate",
-    "flow",
-    "gradient_flow",
-    "grammars",
-    "greedy",
-    "init",
-    "last_output",
-    "load_checkpoint",
-    "load_weights",
-    "mse_loss",
-    "optim",
-    "predict",
-    "sample",
-    "save_checkpoint",
-    "save_weights",
-    "schedule",
-    "sequence_cross_entropy",
-    "sequence_loss",
-    "series",
-    "tasks",
-    "text",
-]
+_MODULES = {name: name for name in ("clip", "config", "draw", "flow", "init", "optim", "schedule")} | {
+    name: f"data.{name}" for name in ("grammars", "series", "tasks", "text")
+}
+_NAMES = {
+    "cell": ("Cell",),
+    "clip": ("clip_grad_norm", "clip_grad_value"),
+    "data": ("IGNORED", "Alphabet", "Batch", "Examples", "Fixed", "Generated", "Source", "Streams", "Windows"),
+    "flow": ("GradientFlow", "GradientRecorder", "gradient_flow"),
+    "generate": ("greedy", "predict", "sample"),
+    "layers": ("Dropout", "Embedding", "LayerNorm", "Linear", "Sequential"),
+    "losses": (
+        "SequenceLoss", "binary_cross_entropy_with_logits", "mse_loss", "sequence_cross_entropy", "sequence_loss",
+    ),
+    "models": ("EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"),
+    "module": ("Module", "Parameter"),
+    "optimizer": ("Optimizer",),
+    "recurrent": ("Recurrent", "last_output"),
+    "saving": ("WeightsError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
+    "train": ("Evaluation", "History", "Trainer", "evaluate"),
+}  # fmt: skip
+
+
+def _defined_in() -> dict[str, str]:
+    """Return the module that defines each public name. The cells, layers and optimizers are found by their files."""
+    from .additions import classes
+
+    listed = {name: module for module, names in _NAMES.items() for name in names}
+    return {**dict.fromkeys(_MODULES, ""), **listed, **classes()}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name, or a module of this package."""
+    if name == "__all__":
+        value: Any = sorted(_defined_in())
+    elif name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    elif name in _MODULES or find_spec(f"{__name__}.{name}") is not None:
+        value = import_module(f".{_MODULES.get(name, name)}", __name__)
+    elif home := next((module for module, names in _NAMES.items() if name in names), "") or _defined_in().get(name):
+        value = getattr(import_module(f".{home}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_defined_in())

@@ -1,4 +1,4 @@
-"""Gradients that grew too large, made smaller before the step."""
+"""Gradient clipping."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["clip_grad_norm", "clip_grad_value"]
 def clip_grad_norm(
     parameters: Iterable[Tensor] | Tensor, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> float:
-    """Scale all gradients by max_norm / (norm + 1e-6) where that is less than 1, and return the norm that they had.
+    """Scale all gradients by max_norm / (norm + 1e-6) if that is less than 1, and return the norm before.
 
-    The norm is that of all gradients as one vector (Pascanu, Mikolov & Bengio 2013); `norm_type` is its exponent, or inf
-    for the largest element. Where it is not finite neither are the gradients after, as in PyTorch, unless
-    `error_if_nonfinite`: then ValueError and nothing changes. Each ``.grad`` is replaced and never written to.
+    The norm is of all gradients as one vector (Pascanu, Mikolov & Bengio 2013). `norm_type` is its exponent, or inf for the
+    largest element. If the norm is not finite, the clipped gradients are not finite either, as in PyTorch. With
+    `error_if_nonfinite` that is a ValueError, and nothing changes. Each ``.grad`` is replaced, never written to.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0, 1.0])
@@ -40,19 +40,19 @@ def clip_grad_norm(
     if error_if_nonfinite and not decide(np.isfinite(norm)):
         bad = [p.name or f"number {i}" for i, (p, g) in enumerate(found) if not np.all(np.isfinite(g))]
         raise ValueError(
-            f"the norm of the gradients is {norm}, and they cannot be clipped; not finite are those of: {', '.join(bad)}. "
-            "minigrad.debug() shows where it began; leave out error_if_nonfinite to clip anyway"
+            f"the norm of the gradients is {norm}, so they cannot be clipped; these have gradients that are not finite: "
+            f"{', '.join(bad)}. minigrad.debug() shows where it began; leave out error_if_nonfinite to clip anyway"
         )
     factor = at_most_one(max_norm / (norm + 1e-6))
     if isinstance(factor, Standin) or factor != 1:
-        with np.errstate(invalid="ignore"):  # 0 times infinity: all that is left to say there is NaN
+        with np.errstate(invalid="ignore"):  # 0 times infinity is NaN, which is correct here
             for p, g in found:
                 p.grad = g * factor
     return norm
 
 
 def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
-    """Bring every element of every gradient into -clip_value..clip_value; NaN stays. Each ``.grad`` is replaced.
+    """Clip every element of every gradient to -clip_value..clip_value; NaN stays. Each ``.grad`` is replaced.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> w = rnn.Parameter([1.0, 1.0])
@@ -68,11 +68,11 @@ def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) ->
 
 
 def with_gradient(parameters: Iterable[Tensor] | Tensor) -> list[tuple[Tensor, np.ndarray]]:
-    """The parameters that have a gradient, each once, and it."""
+    """Return the parameters that have a gradient, each once, with the gradient."""
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for p in given:
         if not isinstance(p, Tensor):
-            raise TypeError(f"the gradients of parameters are clipped, model.parameters(), not those of {type(p).__name__}")
+            raise TypeError(f"only gradients of parameters can be clipped, not of {type(p).__name__}; give model.parameters()")
     return [(p, g) for p in {id(p): p for p in given}.values() if (g := p.grad) is not None]
 
 
@@ -89,3 +89,7 @@ def total_norm(norm_type: float, *gradients: np.ndarray) -> float:
     # In units of the largest nothing overflows; and sums of float32 are made in float64.
     total = sum(float(np.sum((np.abs(g).astype(float, copy=False) / largest) ** norm_type)) for g in gradients)
     return float(largest * total ** (1 / norm_type))
+
+
+def __dir__() -> list[str]:
+    return __all__

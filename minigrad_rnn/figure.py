@@ -1,4 +1,4 @@
-"""Figures of matplotlib, which is there only with the extra `plot`."""
+"""Figures of matplotlib, which only the extra `plot` installs."""
 
 import io
 from functools import partial
@@ -8,18 +8,18 @@ __all__ = ["blank"]
 
 
 def blank(width: float, height: float) -> Any:
-    """An empty figure, in inches, that shows itself in a notebook: of its own a notebook shows only those of pyplot."""
+    """Return an empty figure, its size in inches. A notebook shows it, as it does by itself only for figures of pyplot."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'minigrad-rnn[plot]'") from error
     figure: Any = Figure(figsize=(width, height), layout="constrained")
-    figure._repr_svg_ = partial(svg, figure)  # in the place of a subclass, which could not be pickled
+    figure._repr_svg_ = partial(svg, figure)  # not a subclass, which could not be pickled
     return figure
 
 
 def svg(figure: Any) -> str | None:
-    """The figure as SVG text, or None: whatever the failure is, the notebook goes on."""
+    """Return the figure as SVG text, or None after an error, so that the notebook can continue."""
     written = io.StringIO()
     try:
         figure.savefig(written, format="svg")

@@ -1,4 +1,4 @@
-"""What a trained model says."""
+"""Predictions of a trained model, and text that it writes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ def predict(model: Sequence, data: Task) -> str: ...
 @overload
 def predict(model: Module, data: ArrayLike | Tensor, lengths: ArrayLike | None = None) -> np.ndarray: ...
 def predict(model: Module, data: Any, lengths: ArrayLike | None = None) -> str | np.ndarray:
-    """What the model says, in evaluation mode: of a task the likeliest next symbol at each step of its first sequence, given
-    the true symbols before it; of inputs (T, batch, I), which may be padded beyond `lengths`, the outputs as an array.
+    """Return the predictions of a model in evaluation mode.
+
+    For a task, they are the most likely next symbols at each step of its first sequence, as text. For inputs (T, batch, I),
+    which may be padded beyond `lengths`, they are the outputs as an array.
 
     >>> import minigrad_rnn as rnn
     >>> model = rnn.Sequence(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=0))
@@ -45,13 +47,13 @@ def predict(model: Module, data: Any, lengths: ArrayLike | None = None) -> str |
         outputs = model(inputs) if lengths is None else model(inputs, lengths=lengths)
     if not isinstance(outputs, Tensor):
         raise TypeError(
-            f"the model gives a {type(outputs).__name__}, not one Tensor of outputs; predict with a model, such as Sequence"
+            f"the model returned a {type(outputs).__name__}, not one Tensor of outputs; use a model, such as Sequence"
         )
     return outputs.numpy()
 
 
 def greedy(model: Sequence, alphabet: Alphabet, prompt: SequenceOf[str], length: int) -> str:
-    """Feed the prompt, then `length` times the likeliest next symbol, each fed back as the next input; returns these.
+    """Read the prompt, then return `length` symbols, each the most likely next one, fed back as the next input.
 
     Raises ValueError if the prompt is empty or has a symbol that is not in the alphabet.
 
@@ -73,14 +75,13 @@ def sample(
     *,
     top_k: int | None = None,
 ) -> str:
-    """Feed the prompt, then `length` symbols drawn with the probabilities that the model gives them, each fed back as the
-    next input; returns these.
+    """Read the prompt, then return `length` symbols drawn from the probabilities of the model, each fed back as the next input.
 
-    The logits are divided by the `temperature`: at 1 the probabilities are the model's own, below it the likely symbols
-    become likelier, at 0 there is only the likeliest (`greedy`). `top_k` draws only among so many likeliest. The prompt is a
-    text, or the list of its symbols. The model keeps its state and reads one symbol a step, so memory does not grow.
+    The logits are divided by the `temperature`: at 1 the probabilities are the model's own, below 1 likely symbols become
+    more likely, at 0 there is only the most likely one (`greedy`). With `top_k` only the `top_k` most likely symbols are
+    drawn. The prompt is a text, or a list of symbols. The model keeps its state, so memory does not grow with the length.
 
-    Raises ValueError if the prompt is empty or has a symbol that is not in the alphabet, and for impossible numbers.
+    Raises ValueError if the prompt is empty or has a symbol that is not in the alphabet, and for numbers out of range.
 
     >>> import minigrad_rnn as rnn
     >>> model = rnn.Sequence(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=0))
@@ -89,13 +90,13 @@ def sample(
     (20, True)
     """
     if not len(prompt):
-        raise ValueError("the prompt is empty; the model needs at least one symbol to begin with")
+        raise ValueError("the prompt is empty; the model needs at least one symbol to start from")
     if length < 0:
         raise ValueError(f"length is {length}; it cannot be negative")
     if not 0 <= temperature < math.inf:
-        raise ValueError(f"temperature is {temperature}; it is a number from 0 on")
+        raise ValueError(f"temperature is {temperature}; it must be a number from 0 on")
     if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}; it is the number of symbols to draw among, at least 1")
+        raise ValueError(f"top_k is {top_k}; it must be at least 1, the number of symbols to draw among")
     rng, temperature = generator(rng), float(temperature)
     numbers = alphabet.encode(prompt).tolist()
     state = None
@@ -109,9 +110,9 @@ def sample(
 
 
 def drawn(logits: np.ndarray, temperature: float, top_k: int | None, rng: np.random.Generator) -> int:
-    """A class number, drawn with the probabilities softmax(logits / temperature), of the `top_k` likeliest if given."""
+    """Return a class index drawn from softmax(logits / temperature), among the `top_k` most likely if given."""
     if not np.isfinite(logits).all():
-        raise ValueError("the model's outputs are not finite; its weights are too large, or not finite either")
+        raise ValueError("the model's outputs are not finite; its weights are too large, or are not finite")
     if temperature == 0:
         return int(logits.argmax())
     among = np.argsort(-logits, kind="stable")[:top_k]  # of equal ones the first, as argmax does

@@ -1,4 +1,4 @@
-"""What training saw: in memory, in a file, and as a picture."""
+"""The history of a training: losses, gradient norms and learning rates, to save and to plot."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ Path_ = str | os.PathLike[str]
 
 @dataclass(eq=False, repr=False)
 class History:
-    """What training saw, an entry for each update: before it the loss, the share of each time step in it and the norm of the
-    gradient; and the learning rate. `validation` has the loss after each epoch that was validated.
+    """The history of a training, with an entry for each update.
+
+    `loss`, `steps` (the share of each time step in the loss) and `grad_norm` are from before the update; `lr` is its learning
+    rate. `validation` has the validation losses, by the number of updates made before.
 
     >>> import minigrad_rnn as rnn
     >>> History = rnn.History
@@ -50,7 +52,7 @@ class History:
         return text + ">"
 
     def rows(self) -> Iterator[dict[str, float]]:
-        """A dict for each update, with the validation loss where there is one."""
+        """Yield a dict for each update, with the validation loss if there is one."""
         for i, (loss, norm, lr) in enumerate(zip(self.loss, self.grad_norm, self.lr, strict=True), 1):
             row: dict[str, float] = {"update": i, "loss": loss, "grad_norm": norm, "lr": lr}
             if i in self.validation:
@@ -58,8 +60,8 @@ class History:
             yield row
 
     def save(self, path: Path_) -> None:
-        """Write a line for each update, as CSV or, if the name ends in .jsonl, as JSON lines. The file is replaced whole or not
-        at all."""
+        """Write a line for each update, as CSV, or as JSON lines if the name ends in .jsonl. The file is replaced whole or
+        not at all."""
         text = io.StringIO()
         if Path(path).suffix == ".jsonl":
             text.writelines(json.dumps(row) + "\n" for row in self.rows())
@@ -68,12 +70,12 @@ class History:
             writer.writeheader()
             writer.writerows(self.rows())
         else:
-            raise ValueError(f"a history is saved as .csv or .jsonl, not as {Path(path).name}")
+            raise ValueError(f"the name of a history must end in .csv or .jsonl; it is {Path(path).name}")
         _replace(_file(os.path.realpath(path)), text.getvalue().encode())
 
     def plot(self, path: Path_ | None = None) -> Any:
-        """A figure of loss and gradient norm by update, saved if a path is given. A notebook shows it. Needs matplotlib (the
-        extra `plot`)."""
+        """Return a figure of loss and gradient norm by update, which a notebook shows; save it if a path is given. Needs
+        matplotlib (the extra `plot`)."""
         figure = blank(7, 5)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         updates = np.arange(1, len(self.loss) + 1)
@@ -93,6 +95,6 @@ class History:
         return figure
 
     def since(self, start: int) -> History:
-        """What was seen after the first `start` updates."""
+        """Return the history without its first `start` updates."""
         validation = {i - start: loss for i, loss in self.validation.items() if i > start}
         return History(self.loss[start:], self.steps[start:], self.grad_norm[start:], self.lr[start:], validation)

@@ -1,8 +1,8 @@
-"""How parameters begin, and other draws.
+"""Initial values of parameters, and other random draws.
 
-`uniform` is what the layers use, as PyTorch does. The others are for values of one's own choice:
-``cell.weight_hh.data = rnn.init.orthogonal(cell.weight_hh.shape, rng=0)``. Where gates are stacked in one array
-(``weight_hh`` of an LSTM is four squares) `blocks` says how many.
+The layers use `uniform`, as PyTorch does. Use the others for your own initial values:
+``cell.weight_hh.data = rnn.init.orthogonal(cell.weight_hh.shape, rng=0)``. `blocks` is the number of gates that are stacked
+in one array: ``weight_hh`` of an LSTM has four square blocks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from minigrad.standin import drawn
 from .module import Parameter
 
 if TYPE_CHECKING:
-    from .cells import Cell
+    from .cell import Cell
 
 __all__ = ["Seed", "generator", "identity", "irnn", "keras", "orthogonal", "uniform", "xavier_normal", "xavier_uniform"]
 
@@ -25,12 +25,12 @@ Seed = int | np.random.Generator | None
 
 
 def generator(rng: Seed) -> np.random.Generator:
-    """A random generator from a seed, from a generator (itself), or from None (unpredictable)."""
+    """Return a random generator: from a seed, a generator unchanged, or a new unpredictable one for None."""
     return np.random.default_rng(rng)
 
 
 def uniform(shape: tuple[int, ...], bound: float, rng: np.random.Generator, dtype: DTypeLike, name: str) -> Parameter:
-    """A parameter of numbers drawn uniformly between -bound and bound."""
+    """Return a parameter with numbers drawn uniformly between -bound and bound."""
     return Parameter(rng.uniform(-bound, bound, shape), dtype=dtype, name=name)
 
 
@@ -60,8 +60,8 @@ def xavier_normal(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1,
 
 
 def orthogonal(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1, rng: Seed = None) -> np.ndarray:
-    """Each block an orthogonal matrix times `gain`, drawn uniformly among them; of a block that is not square its shorter
-    side's vectors are orthogonal. It keeps the norm of what goes through (Saxe, McClelland & Ganguli 2014).
+    """Draw each block uniformly from the orthogonal matrices, times `gain`. In a block that is not square, the vectors along
+    the shorter side are orthogonal. Orthogonal weights preserve the norm of a vector (Saxe, McClelland & Ganguli 2014).
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> Q = rnn.init.orthogonal((3, 3), rng=0)
@@ -73,13 +73,13 @@ def orthogonal(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1, rn
     made = []
     for _ in range(blocks):
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
-        q = q * np.where(np.diag(r) < 0, -1, 1)  # without the signs QR favours some
+        q = q * np.where(np.diag(r) < 0, -1, 1)  # without the signs, QR favours some matrices
         made.append(gain * (q if rows >= columns else q.T))
     return np.concatenate(made)
 
 
 def identity(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1) -> np.ndarray:
-    """Each block the identity times `gain`.
+    """Return the identity times `gain` in each block.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.init.identity((2, 2), 0.5)
@@ -91,8 +91,8 @@ def identity(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1) -> n
 
 
 def irnn(cell: Cell, scale: float = 0.001, rng: Seed = None) -> None:
-    """Begin as an IRNN: the recurrent weight the identity, biases zero, the input's weights normal with deviation `scale`; the
-    nonlinearity should be relu (Le, Jaitly & Hinton 2015).
+    """Initialise a cell as an IRNN: the recurrent weight is the identity, biases are zero, the input weights are normal with
+    standard deviation `scale`. The nonlinearity should be relu (Le, Jaitly & Hinton 2015).
 
     >>> import minigrad_rnn as rnn
     >>> cell = rnn.RNNCell(1, 2, nonlinearity="relu")
@@ -108,8 +108,8 @@ def irnn(cell: Cell, scale: float = 0.001, rng: Seed = None) -> None:
 
 
 def keras(cell: Cell, rng: Seed = None) -> None:
-    """Begin as Keras does: the input's weights Xavier uniform, the recurrent ones orthogonal, biases zero, and 1 in the forget
-    gate of an LSTM.
+    """Initialise a cell as Keras does: input weights are Xavier uniform, recurrent weights orthogonal, biases zero, and 1 in a
+    forget gate.
 
     >>> import minigrad_rnn as rnn
     >>> cell = rnn.LSTMCell(3, 2)
@@ -119,25 +119,30 @@ def keras(cell: Cell, rng: Seed = None) -> None:
     """
     rng = generator(rng)
     whole = (cell.gates * cell.hidden_size, cell.input_size)
-    cell.weight_ih.data = xavier_uniform(whole, rng=rng)  # Keras takes the gates for one matrix here
+    cell.weight_ih.data = xavier_uniform(whole, rng=rng)  # Keras treats the gates as one matrix here
     cell.weight_hh.data = orthogonal(cell.weight_hh.shape, blocks=cell.gates, rng=rng)  # type: ignore[arg-type]
     for bias in (cell.bias_ih, cell.bias_hh):
         if bias is not None:
             bias.data = np.zeros(bias.shape)
-    if cell.gates == 4 and cell.bias_ih is not None:
-        start = np.zeros(cell.bias_ih.shape)
-        start[cell.hidden_size : 2 * cell.hidden_size] = 1
-        cell.bias_ih.data = start
+    gates = list(cell.gate_names)
+    if "f" in gates and cell.bias_ih is not None:
+        start = np.zeros((cell.gates, cell.hidden_size))
+        start[gates.index("f")] = 1
+        cell.bias_ih.data = start.ravel()
 
 
 def square_blocks(shape: tuple[int, ...], blocks: int) -> tuple[int, int]:
-    """The shape of one of the blocks that are stacked in a weight."""
+    """Return the shape of one of the blocks that are stacked in a weight."""
     if len(shape) != 2 or blocks < 1 or shape[0] % blocks:
         raise ValueError(f"a weight of {blocks} stacked blocks has shape (blocks * out, in), not {tuple(shape)}")
     return shape[0] // blocks, shape[1]
 
 
 def dropout_mask(x: Any, p: float, rng: np.random.Generator) -> Any:
-    """Zeros with probability p, otherwise 1 / (1 - p), so that the mean stays."""
+    """Return a mask: 0 with probability p, otherwise 1 / (1 - p), so that the mean stays the same."""
     shape, dtype = x.shape, x.dtype
     return drawn(rng, lambda: ((rng.random(shape, dtype=np.float32) >= p) / (1 - p)).astype(dtype))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""Layers without a memory. Inputs, arrays and Tensors alike, are cast to the dtype of the weights."""
+"""Layers without a state. Inputs, arrays or Tensors, are cast to the dtype of the weights."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Dropout", "Embedding", "LayerNorm", "Linear", "Sequential"]
 
 
 class Linear(Module):
-    """x W^T + b, on the last axis of x: shape (..., in_features) to (..., out_features).
+    """Compute x W^T + b on the last axis of x: shape (..., in_features) to (..., out_features).
 
-    ``weight`` has shape (out_features, in_features), ``bias`` (out_features,); both begin uniform between
+    ``weight`` has shape (out_features, in_features), ``bias`` (out_features,). Both start uniform between
     -1/sqrt(in_features) and 1/sqrt(in_features), as in PyTorch.
 
     >>> import numpy as np, minigrad_rnn as rnn
@@ -48,11 +48,11 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """A vector for each symbol: integers of shape (...) to (..., embedding_dim), rows of ``weight``.
+    """Return a vector for each symbol: class indices of shape (...) to rows of ``weight``, (..., embedding_dim).
 
-    ``weight`` has shape (num_embeddings, embedding_dim) and begins standard normal, as in PyTorch. The row of `padding_idx`, if
-    given, is zeros and stays so. It is what a Linear without bias makes of one-hot vectors, without their zeros.
-    Raises ValueError for a number that is not that of a symbol, TypeError for one that is no integer.
+    ``weight`` has shape (num_embeddings, embedding_dim) and starts standard normal, as in PyTorch. The row of `padding_idx`,
+    if given, is and stays zero. The result equals that of a Linear layer without bias for one-hot vectors.
+    Raises ValueError for an index out of range, TypeError for numbers that are not integers.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.Embedding(10, 3, rng=0)([[1, 2], [9, 1]]).shape
@@ -70,7 +70,7 @@ class Embedding(Module):
     ) -> None:
         at_least_one(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx is {padding_idx}; it is one of the symbols, from 0 to {num_embeddings - 1}")
+            raise ValueError(f"padding_idx is {padding_idx}; it must be a class index from 0 to {num_embeddings - 1}")
         start = generator(rng).standard_normal((num_embeddings, embedding_dim))
         if padding_idx is not None:
             start[padding_idx] = 0
@@ -80,17 +80,19 @@ class Embedding(Module):
     def forward(self, symbols: Any) -> Tensor:
         numbers = values(symbols)
         if numbers.dtype.kind not in "iu":
-            raise TypeError(f"an embedding takes the numbers of symbols, integers, not {numbers.dtype}")
+            raise TypeError(
+                f"Embedding needs class indices (integers), not {numbers.dtype}; for text, use alphabet.encode(text)"
+            )
         count = len(self.weight)
         if numbers.size and decide((np.min(numbers) < 0) | (np.max(numbers) >= count)):
-            raise ValueError(f"symbols are numbered from 0 to {count - 1}, these go from {numbers.min()} to {numbers.max()}")
+            raise ValueError(f"indices must be from 0 to {count - 1}; these are from {numbers.min()} to {numbers.max()}")
         rows: Tensor = mg.take(self.weight, numbers, axis=0)
         return rows if self.padding_idx is None else rows * (numbers != self.padding_idx)[..., None].astype(rows.dtype)
 
 
 class Dropout(Module):
-    """In training sets each element to zero with probability p and multiplies the others by 1 / (1 - p), so that the mean
-    stays; in evaluation (`Module.eval`) does nothing. (Srivastava et al. 2014)
+    """Set each element to zero with probability p, and multiply the others by 1 / (1 - p), so that the mean stays the same
+    (Srivastava et al. 2014). In evaluation mode (`Module.eval`), do nothing.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> drop = rnn.Dropout(0.5, rng=0)
@@ -100,22 +102,21 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, rng: Seed = None) -> None:
         if not 0 <= p < 1:
-            raise ValueError(f"p is {p}; it is the share of elements set to zero, from 0 to less than 1")
+            raise ValueError(f"p is {p}; it must be the share of elements set to zero, from 0 to less than 1")
         self.p = float(p)
         self.rng = generator(rng)
 
     def forward(self, x: Any) -> Tensor:
-        if not isinstance(x, Tensor):
-            x = mg.tensor(x)
+        y: Tensor = x if isinstance(x, Tensor) else mg.tensor(x)
         if setting(self, "training") and self.p:
-            x = x * dropout_mask(x, self.p, self.rng)
-        return x  # type: ignore[no-any-return]
+            y = y * dropout_mask(y, self.p, self.rng)
+        return y
 
 
 class LayerNorm(Module):
-    """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis, of `features` elements (Ba, Kiros & Hinton 2016).
+    """Compute (x - mean) / sqrt(variance + eps) * weight + bias over the last axis (Ba, Kiros & Hinton 2016).
 
-    The variance is the mean of the squared deviations; ``weight`` begins as ones, ``bias`` as zeros, both (features,).
+    The variance is the mean of the squared deviations. ``weight`` starts as ones, ``bias`` as zeros, both (features,).
 
     >>> import minigrad_rnn as rnn
     >>> rnn.LayerNorm(2, dtype=float)([[1.0, 3.0]]).tolist() == [[-1 / 1.00001**0.5, 1 / 1.00001**0.5]]
@@ -134,13 +135,14 @@ class LayerNorm(Module):
             raise ValueError(f"the input has shape {x.shape}; expected (..., features={len(self.weight)})")
         centred = x - np.mean(x, axis=-1, keepdims=True)
         variance = np.mean(centred * centred, axis=-1, keepdims=True)
-        return centred / np.sqrt(variance + self.eps) * self.weight + self.bias  # type: ignore[no-any-return]
+        y: Tensor = centred / np.sqrt(variance + self.eps) * self.weight + self.bias
+        return y
 
 
 class Sequential(Module):
-    """Modules and functions one after the other; parameters are named by their place, ``0.weight``.
+    """Apply modules and functions one after the other. Parameters are named by their position, ``0.weight``.
 
-    Of a recurrent layer, which returns its output and its state, the output goes on.
+    If a module is a recurrent layer, only its output is passed on, not its state.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> net = rnn.Sequential(rnn.Linear(3, 8, rng=0), np.tanh, rnn.Linear(8, 2, rng=1))
@@ -151,7 +153,7 @@ class Sequential(Module):
     def __init__(self, *modules: Callable[[Any], Any]) -> None:
         for module in modules:
             if not callable(module):
-                raise TypeError(f"Sequential takes modules and functions, not {type(module).__name__}")
+                raise TypeError(f"Sequential needs modules and functions, not {type(module).__name__}")
         self._modules = modules
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:

@@ -12,7 +12,7 @@ from minigrad import Tensor
 from minigrad.tensor import values
 
 from .by_step import each_step
-from .cells import State
+from .cell import State
 from .data.batch import Batch, cleared
 from .layers import Linear
 from .module import Module, in_dtype, mode
@@ -22,13 +22,13 @@ __all__ = ["EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"]
 
 
 class Model(Module):
-    """A module that a `Trainer` can train: it answers a batch.
+    """A module that a `Trainer` can train. Subclasses define ``predict_batch``.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> class Bigram(rnn.Model):
     ...     def __init__(self, symbols):
     ...         self.table = rnn.Linear(symbols, symbols, rng=0)
-    ...     def answer(self, batch, state=None):
+    ...     def predict_batch(self, batch, state=None):
     ...         return self.table(batch.inputs), None
     >>> model = Bigram(5)
     >>> history = rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1)).fit(rnn.tasks.hello(), 20, progress=False)
@@ -36,18 +36,18 @@ class Model(Module):
     True
     """
 
-    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
-        """The outputs for a batch, and the state at its end; `state` is that of the batch before, where one goes on."""
-        raise NotImplementedError(f"{type(self).__name__} does not define answer(batch, state)")
+    def predict_batch(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+        """Return the outputs for a batch, and the final state. `state` is the final state of the batch before, or None."""
+        raise NotImplementedError(f"{type(self).__name__} does not define predict_batch(batch, state)")
 
     def output_lengths(self, batch: Batch) -> ArrayLike | None:
-        """The lengths (B,) of the outputs where there is one at each step, None if all count: by default those of the batch.
-        Override it where the outputs do not stand beside the inputs."""
+        """Return the lengths (B,) of outputs at each step, None if all count: by default the lengths of the batch.
+        Override it in a model whose outputs have other time steps than its inputs."""
         return batch.lengths
 
 
 class Sequence(Model):
-    """Many to many: a recurrent layer and a readout for its every output, inputs (T, batch, I) to outputs (T, batch, O).
+    """Many to many: a recurrent layer and a readout of each output; inputs (T, batch, I) to outputs (T, batch, O).
 
     With an `embedding` the inputs are (T, batch) integers.
 
@@ -66,16 +66,16 @@ class Sequence(Model):
         return self.run(x, None, lengths)[0]
 
     def run(self, x: Any, state: State | None = None, lengths: ArrayLike | None = None) -> tuple[Tensor, State]:
-        """The outputs, and the state after the last step, with which the next part of the same sequences goes on."""
+        """Return the outputs, and the state after the last step, from which the next part of the sequences continues."""
         output, state = self.recurrent.run(self.embedded(x, lengths), state, lengths)
         return each_step(self.readout, output, "readout"), state
 
-    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+    def predict_batch(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         return self.run(batch.inputs, state, batch.lengths)
 
     def step(self, x: Any, state: State | None, t: int) -> tuple[Tensor, State]:
-        """One time step: x (batch, I) and the state before it (None: the initial one) to the output (batch, O) and the state
-        after it."""
+        """Return the output (batch, O) and the new state after one time step, given x (batch, I) and the state before it, or
+        None for the initial state."""
         if state is None:
             state = self.recurrent.initial_state(len(x))
         state = self.recurrent.step(self.embedded(x), state, t)
@@ -91,7 +91,7 @@ class Sequence(Model):
 class ManyToOne(Model):
     """Many to one: a recurrent layer, and a readout of its last output; inputs (T, batch, I) to outputs (batch, O).
 
-    The last output is that of each sequence's last step, and of the backward direction that at its first; see `last_output`.
+    The last output is at the last step of each sequence, and for the backward direction at the first; see `last_output`.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> model = rnn.ManyToOne(rnn.GRU(3, 4, bidirectional=True, rng=0), rnn.Linear(8, 2, rng=1))
@@ -101,7 +101,7 @@ class ManyToOne(Model):
 
     def __init__(self, recurrent: Recurrent, readout: Module, *, embedding: Module | None = None) -> None:
         if len(sizes := {cell.state_sizes[0] for cell in recurrent.cells[-1]}) > 1:
-            raise ValueError(f"the last outputs of both directions are halves, but their cells give {sizes} features")
+            raise ValueError(f"both directions must have outputs of one size, the halves of the last output; they have {sizes}")
         self.recurrent = time_first(recurrent)
         self.readout = fitting(readout, recurrent)
         self.embedding = embedding
@@ -110,17 +110,17 @@ class ManyToOne(Model):
         output, _ = self.recurrent.run(embedded(x, self.embedding, lengths), None, lengths)
         last = last_output(output, lengths, bidirectional=self.recurrent.bidirectional)
         with mg.scope("readout"):
-            return self.readout(last)  # type: ignore[no-any-return]
+            answer: Tensor = self.readout(last)
+        return answer
 
-    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+    def predict_batch(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         return self(batch.inputs, batch.lengths), None
 
 
 class OneToMany(Model):
-    """One to many: a vector (batch, I) begins, and each output is the next input: outputs (T, batch, I).
+    """One to many: a vector (batch, I) is the first input, and each output is the next input; outputs (T, batch, I).
 
-    At step 0 the recurrent layer reads the vector, after that what the readout said before; or, where `targets` (T, batch, I)
-    are given, what it should have said (teacher forcing).
+    Give either `steps` or `targets` (T, batch, I). With targets, each target is the next input (teacher forcing).
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> model = rnn.OneToMany(rnn.RNN(3, 4, rng=0), rnn.Linear(4, 3, rng=1))
@@ -133,16 +133,16 @@ class OneToMany(Model):
         self.readout = fitting(readout, recurrent)
         if readout.weight.shape[0] != recurrent.input_size:
             raise ValueError(
-                f"an output is the next input, so the readout gives input_size={recurrent.input_size} features, "
-                f"not {readout.weight.shape[0]}"
+                f"the readout must have input_size={recurrent.input_size} features, because an output is the next input; "
+                f"it has {readout.weight.shape[0]}"
             )
 
     def forward(self, x: Any, steps: int | None = None, targets: Any = None) -> Tensor:
         if (steps is None) == (targets is None):
-            raise ValueError("give either the number of steps, or targets, whose number of steps it is")
+            raise ValueError("give either steps or targets, not both; with targets, the number of steps is len(targets)")
         count = len(targets) if steps is None else steps
         if count < 1:
-            raise ValueError(f"there are {count} steps to make; it must be at least 1")
+            raise ValueError(f"the number of steps is {count}; it must be at least 1")
         x = in_dtype(x, self.readout.weight.dtype)
         state = self.recurrent.initial_state(len(x))
         outputs = []
@@ -153,20 +153,21 @@ class OneToMany(Model):
                 output.name = "o"
             outputs.append(output)
             x = output if targets is None else in_dtype(targets[t], output.dtype)
-        return mg.stack(outputs)  # type: ignore[no-any-return]
+        stacked: Tensor = mg.stack(outputs)
+        return stacked
 
-    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+    def predict_batch(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         targets = batch.targets if batch.lengths is None else cleared(batch.targets, batch.lengths)  # they are inputs, too
         return self(batch.inputs[0], targets=targets), None
 
 
 class EncoderDecoder(Model):
-    """Sequence to sequence (Sutskever, Vinyals & Le 2014): the encoder reads the source, its final state is the decoder's
-    initial one, and the decoder says a symbol at each step, each time told the one before.
+    """Sequence to sequence (Sutskever, Vinyals & Le 2014): an encoder reads the source, and its final state is the initial
+    state of a decoder, which predicts a symbol at each step from the symbol before.
 
-    `forward` tells it the true one (teacher forcing): source (S, batch, I) and targets (T, batch), class numbers, to logits
-    (T, batch, O). `generate` tells it its own. The first symbol it is told is number `start`; the decoder reads one-hot
-    vectors of its `input_size` symbols. Both layers have the same cells, sizes and numbers of layers.
+    `forward` feeds the decoder the targets (teacher forcing): source (S, batch, I) and class indices (T, batch) to logits
+    (T, batch, O). `generate` feeds it its own predictions. The first symbol is the class index `start`. The decoder reads
+    one-hot vectors of its `input_size` symbols. Both layers must have the same cells, sizes and numbers of layers.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> model = rnn.EncoderDecoder(rnn.LSTM(3, 8, rng=0), rnn.LSTM(5, 8, rng=1), rnn.Linear(8, 5, rng=2), start=4)
@@ -177,15 +178,15 @@ class EncoderDecoder(Model):
     def __init__(self, encoder: Recurrent, decoder: Recurrent, readout: Module, *, start: int) -> None:
         sizes = [[[cell.state_sizes for cell in layer] for layer in part.cells] for part in (encoder, decoder)]
         if sizes[0] != sizes[1]:
-            raise ValueError(f"the decoder begins with the encoder's state, whose parts are {sizes[0]}, and has {sizes[1]}")
+            raise ValueError(f"encoder and decoder must have states of the same sizes; they have {sizes[0]} and {sizes[1]}")
         if decoder.bidirectional:
-            raise ValueError("the decoder cannot be bidirectional: it does not know yet what it will say")
+            raise ValueError("the decoder cannot be bidirectional, because it reads its own predictions")
         if not 0 <= start < decoder.input_size:
-            raise ValueError(f"start is {start}; it is the number of a symbol, from 0 to {decoder.input_size - 1}")
+            raise ValueError(f"start is {start}; it must be a class index from 0 to {decoder.input_size - 1}")
         if isinstance(readout, Linear) and readout.weight.shape[0] > decoder.input_size:
             raise ValueError(
-                f"the decoder is told what the readout says, one of {readout.weight.shape[0]} symbols, and knows "
-                f"{decoder.input_size}"
+                f"the readout predicts {readout.weight.shape[0]} symbols, "
+                f"and the decoder can read only {decoder.input_size}; give it a larger input_size"
             )
         self.encoder = time_first(encoder)
         self.decoder = time_first(decoder)
@@ -196,46 +197,46 @@ class EncoderDecoder(Model):
         numbers = values(targets)
         if numbers.ndim != 2 or numbers.dtype.kind not in "iu" or not len(numbers):
             raise ValueError(
-                f"targets are class numbers of shape (T, batch), T at least 1, not {numbers.dtype} of shape {numbers.shape}"
+                f"targets must be class indices of shape (T, batch), T at least 1, not {numbers.dtype} of shape {numbers.shape}"
             )
         with mg.scope("encoder"):
             _, state = self.encoder.run(source, None, lengths)
-        told = np.concatenate([np.full((1, numbers.shape[1]), self.start), numbers[:-1]])
+        inputs = np.concatenate([np.full((1, numbers.shape[1]), self.start), numbers[:-1]])
         with mg.scope("decoder"):
-            output, _ = self.decoder.run(self.one_hot(told), state)
+            output, _ = self.decoder.run(self.one_hot(inputs), state)
             return each_step(self.readout, output, "readout")
 
     def generate(self, source: Any, steps: int, lengths: ArrayLike | None = None) -> np.ndarray:
-        """The likeliest symbol at each step, each told the next time: class numbers (steps, batch). Nothing is dropped and
-        nothing is recorded."""
+        """Return the most likely symbol at each step, each fed back as the next input: class indices (steps, batch).
+        It runs in evaluation mode and records no graph."""
         if steps < 0:
             raise ValueError(f"steps is {steps}; it cannot be negative")
-        said = []
+        predicted = []
         with mg.no_grad(), mode(self, training=False):
             _, state = self.encoder.run(source, None, lengths)
             symbols = np.full(state[0].shape[0], self.start)
             for t in range(steps):
                 state = self.decoder.step(self.one_hot(symbols), state, t)
                 symbols = self.readout(self.decoder.output_of(state)).data.argmax(axis=-1)
-                said.append(symbols)
-        return np.array(said, dtype=np.intp).reshape(steps, state[0].shape[0])
+                predicted.append(symbols)
+        return np.array(predicted, dtype=np.intp).reshape(steps, state[0].shape[0])
 
     def one_hot(self, numbers: np.ndarray) -> np.ndarray:
-        """What the decoder is told; targets that do not count (-100) as zeros."""
+        """Return one-hot vectors for the decoder; zeros for targets that do not count (-100)."""
         size = self.decoder.input_size
-        told: np.ndarray = (numbers[..., None] == np.arange(size)).astype(self.decoder.cell.weight_ih.dtype)
-        return told
+        vectors: np.ndarray = (numbers[..., None] == np.arange(size)).astype(self.decoder.cell.weight_ih.dtype)
+        return vectors
 
-    def answer(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
+    def predict_batch(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State | None]:
         return self(batch.inputs, batch.targets, batch.lengths), None
 
     def output_lengths(self, batch: Batch) -> ArrayLike | None:
-        """None: the lengths of a batch are those of the source, and of the targets those that do not count are -100."""
+        """Return None: the lengths of a batch are of the source, and targets that do not count are -100."""
         return None
 
 
 def embedded(x: Any, embedding: Module | None, lengths: ArrayLike | None = None) -> Any:
-    """What a recurrent layer reads; the padding need not be numbers of symbols."""
+    """Return the vectors of the symbols, or x without an embedding. The padding need not be class indices."""
     if embedding is None:
         return x
     return each_step(embedding, x if lengths is None else cleared(values(x), lengths), "embedding")
@@ -243,15 +244,15 @@ def embedded(x: Any, embedding: Module | None, lengths: ArrayLike | None = None)
 
 def time_first(recurrent: Recurrent) -> Recurrent:
     if recurrent.batch_first:
-        raise ValueError("a model's inputs are (T, batch, ...), its recurrent layer cannot have batch_first=True")
+        raise ValueError("a model's recurrent layer cannot have batch_first=True; its inputs have shape (T, batch, ...)")
     return recurrent
 
 
 def fitting(readout: Any, recurrent: Recurrent) -> Any:
-    """The readout, if it takes what the recurrent layer gives."""
+    """Return the readout with names for its parameters. ValueError if the recurrent layer has another number of features."""
     if isinstance(readout, Linear) and readout.weight.shape[1] != recurrent.output_size:
         raise ValueError(
-            f"the readout takes {readout.weight.shape[1]} features, but the recurrent layer gives {recurrent.output_size}"
+            f"the readout reads {readout.weight.shape[1]} features, but the recurrent layer has {recurrent.output_size}"
         )
     for name, p in readout.named_parameters():
         p.name = f"readout.{name}"

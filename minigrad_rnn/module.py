@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -18,7 +18,7 @@ __all__ = ["Module", "Parameter"]
 
 
 class Parameter(Tensor):
-    """A tensor that a module learns: it requires grad, and `Module.parameters` finds it.
+    """A tensor that training changes: it requires grad, and `Module.parameters` finds it.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.Parameter([1.0, 2.0], name="w")
@@ -29,6 +29,16 @@ class Parameter(Tensor):
 
     def __init__(self, data: ArrayLike | Tensor, *, dtype: DTypeLike | None = None, name: str | None = None) -> None:
         super().__init__(data, requires_grad=True, dtype=dtype, name=name)
+
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class HasForward(Protocol[P, R]):
+    """The type of a module for which a call has the arguments and the result of its ``forward``."""
+
+    def forward(self, *args: P.args, **options: P.kwargs) -> R: ...
 
 
 class Module(Counted):
@@ -48,87 +58,87 @@ class Module(Counted):
     (['factor'], 6.0)
     """
 
-    training = True  # whether dropout drops; see `train` and `eval`
+    training = True  # set by `train` and `eval`; Dropout reads it
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter | None):
             raise TypeError(
-                f"{name} is a parameter of {type(self).__name__}, and would no longer be one; to give it new values write "
-                f"module.{name}.data = values, to put another in its place module.{name} = Parameter(values)"
+                f"{name} is a parameter of {type(self).__name__} and would no longer be one; for new values write "
+                f"module.{name}.data = values, for another parameter module.{name} = Parameter(values)"
             )
         super().__setattr__(name, value)
 
     def forward(self, *args: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
-    def __call__(self, *args: Any, **options: Any) -> Any:
+    def __call__(self: HasForward[P, R], *args: P.args, **options: P.kwargs) -> R:
         return self.forward(*args, **options)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter with its name, in the order of definition; a shared one under each of its names."""
+        """Yield every parameter with its name, in the order of definition; a shared one under each of its names."""
         return found_in(vars(self), "")
 
     def parameters(self) -> list[Parameter]:
-        """Every parameter, once."""
+        """Return every parameter, once."""
         return list({id(p): p for _, p in self.named_parameters()}.values())
 
     def modules(self) -> Iterator[Module]:
-        """This module, and those inside it, in the order of definition."""
+        """Yield this module and the modules inside it, in the order of definition."""
         yield self
         for module in modules_in(vars(self)):
             yield from module.modules()
 
     def train(self, mode: bool = True) -> Self:
-        """Set this module and those inside it to training, or with False to evaluation: what `Dropout` asks."""
+        """Set this module and the modules inside it to training mode, or with False to evaluation mode, for `Dropout`."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Set this module and those inside it to evaluation: nothing is dropped."""
+        """Set this module and the modules inside it to evaluation mode: `Dropout` does nothing."""
         return self.train(False)
 
     def generators(self) -> list[np.random.Generator]:
-        """The random generators that these modules draw from, once each; their states are a part of a training run."""
+        """Return the random generators of these modules, each once. A checkpoint contains their states."""
         found = (value for module in self.modules() for value in vars(module).values())
         return list({id(x): x for x in found if isinstance(x, np.random.Generator)}.values())
 
     def zero_grad(self) -> None:
-        """Forget the gradients gathered so far."""
+        """Set all gradients to None."""
         for p in self.parameters():
             p.grad = None
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The parameters' values by name, as copies."""
+        """Return copies of the parameters' values by name."""
         return {name: p.data.copy() for name, p in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike | Tensor]) -> None:
-        """Take over values saved by `state_dict`. Either all fit and are taken, or ValueError and nothing changes.
+        """Load values that `state_dict` saved. ValueError, and nothing changes, unless all of them fit.
 
-        A parameter that has several names may be given under one of them, or under several with equal values.
+        A parameter that has several names can be given under one of them, or under several with equal values.
         """
         own = dict(self.named_parameters())
         new = {name: value.numpy() if isinstance(value, Tensor) else np.asarray(value) for name, value in state.items()}
-        given = {id(own[name]): name for name in reversed(new) if name in own}  # a name that each parameter is given under
+        given = {id(own[name]): name for name in reversed(new) if name in own}  # a given name of each parameter
         problems = [f"missing: {name} {p.shape}" for name, p in own.items() if id(p) not in given]
         problems += [
-            f"{given[id(p)]} and {name} are one parameter here, and have different values"
+            f"{given[id(p)]} and {name} are the same parameter here, but have different values"
             for name, p in own.items()
             if name in new and not same(new[name], new[given[id(p)]])
         ]
         problems += [f"not a parameter of this model: {name} {a.shape}" for name, a in new.items() if name not in own]
         for name, p in own.items():
             if name in new and new[name].shape != p.shape:
-                problems.append(f"{name} has shape {new[name].shape}, the model's has {p.shape}")
+                problems.append(f"{name} has shape {new[name].shape}, in the model {p.shape}")
             elif name in new and new[name].dtype.kind not in "fiu":
-                problems.append(f"{name} has dtype {new[name].dtype}, the model's has {p.dtype}")
+                problems.append(f"{name} has dtype {new[name].dtype}, in the model {p.dtype}")
         if problems:
-            raise ValueError("these weights are not of this model:\n  " + "\n  ".join([*problems, *renaming(own, new)]))
+            raise ValueError("these weights do not fit this model:\n  " + "\n  ".join([*problems, *renaming(own, new)]))
         for p in self.parameters():
             p.data = new[given[id(p)]].astype(p.dtype)
 
     def _parts(self) -> Iterator[tuple[str, Any]]:
-        """What `repr` shows inside, by name: modules."""
+        """Yield the modules that `repr` shows inside this one, by name."""
         return parts_in(vars(self), "")
 
     def __repr__(self) -> str:
@@ -138,11 +148,11 @@ class Module(Counted):
         return "\n".join(lines)
 
 
-SHOWN = 12  # lines of a model, from the beginning and from the end
+SHOWN = 12  # lines of a long `repr`, at the beginning and at the end
 
 
 def tree(name: str, part: Any, indent: str, seen: set[int]) -> Iterator[str]:
-    """A line for each module: its name, settings, number of parameters, and the shapes of those of its own."""
+    """Yield a line for each module: its name, settings, number of parameters, and the shapes of its own parameters."""
     heading = f"{indent}{name}: " if name else indent
     if not isinstance(part, Module):
         yield heading + getattr(part, "__name__", type(part).__name__)
@@ -170,6 +180,7 @@ def tree(name: str, part: Any, indent: str, seen: set[int]) -> Iterator[str]:
 
 
 def parts_in(items: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield the modules in attributes, and in containers there, with their names."""
     for key, value in items.items():
         if isinstance(value, Module):
             yield f"{prefix}{key}", value
@@ -180,11 +191,12 @@ def parts_in(items: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return True if two arrays are equal bit for bit."""
     return one is other or (one.shape == other.shape and one.tobytes() == other.astype(one.dtype).tobytes())
 
 
 def renaming(own: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """How to rename weights whose names all have something before those of the model, or lack it."""
+    """Yield advice on weights whose names all have a prefix that the model's names lack, or the other way round."""
     for longer, shorter, there in ((new, own, True), (own, new, False)):
         for name in shorter:
             for other in longer:
@@ -199,7 +211,7 @@ def renaming(own: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 
 @contextmanager
 def mode(model: Module, *, training: bool) -> Iterator[None]:
-    """The model in training or in evaluation; afterwards each of its modules in what it was before."""
+    """Set the model to training or evaluation mode inside a with block, and restore the mode of each module after it."""
     before = [(module, module.training) for module in model.modules()]
     model.train(training)
     try:
@@ -210,6 +222,7 @@ def mode(model: Module, *, training: bool) -> Iterator[None]:
 
 
 def modules_in(items: Mapping[Any, Any]) -> Iterator[Module]:
+    """Yield the modules in attributes, and in containers there."""
     for value in items.values():
         if isinstance(value, Module):
             yield value
@@ -220,6 +233,7 @@ def modules_in(items: Mapping[Any, Any]) -> Iterator[Module]:
 
 
 def found_in(items: Mapping[Any, Any], prefix: str, modules: bool = True) -> Iterator[tuple[str, Parameter]]:
+    """Yield the parameters in attributes, in containers there, and in modules there, with their names."""
     for key, value in items.items():
         if isinstance(value, Parameter):
             yield f"{prefix}{key}", value
@@ -233,7 +247,7 @@ def found_in(items: Mapping[Any, Any], prefix: str, modules: bool = True) -> Ite
 
 
 def in_dtype(x: Any, dtype: DTypeLike) -> Tensor:
-    """An array or a Tensor as a Tensor of this dtype, by which a gradient finds its way back."""
+    """Return an array or a Tensor as a Tensor of this dtype. Gradients flow back through the conversion."""
     if not isinstance(x, Tensor):
         if isinstance(x, tuple) and x and isinstance(x[0], Tensor):
             raise TypeError(

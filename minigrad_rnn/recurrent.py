@@ -1,7 +1,7 @@
 """Recurrent layers: cells run over a sequence, one time step after the other.
 
-The loop tells the engine where it is (``lstm/layer=0/t=17``), and calls the input, the state and the gates by their names;
-pictures, error messages and per-step gradients read these tags.
+The loop names the place of each step (``lstm/layer=0/t=17``), and the input, the state and the gates. Pictures, error
+messages and gradients of single steps use these names.
 """
 
 from __future__ import annotations
@@ -9,44 +9,44 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.standin import setting
 
 from .by_step import halves, in_steps, observer, steps_of
-from .cells import Cell, GRUCell, LSTMCell, RNNCell, State, as_input, as_state, checked_step, describe
+from .cell import Cell, State, as_input, as_state, checked_step, describe
 from .data.batch import cleared, step_mask
 from .init import Seed, dropout_mask, generator
 from .module import Module, Parameter, found_in
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "last_output"]
+__all__ = ["Recurrent", "last_output"]
 
 OF_A_LAYER = re.compile(r"(?P<name>.+)_l(?P<layer>\d+)(?P<reverse>_reverse)?")
 
 
 class Recurrent(Module):
-    """Layers that run cells over a sequence, each reading the outputs of the one below.
+    """Layers that run cells over a sequence; each layer reads the outputs of the layer below.
 
-    A layer is a cell, or a pair of cells of which the second reads the sequence backwards. Cells of one's own are as
-    good as those of this package. In training mode, `dropout` sets that share of the outputs between two layers to zero.
+    A layer is a cell, or a pair of cells: the second reads the sequence backwards. You can use your own cells. In training
+    mode, `dropout` sets that share of the outputs between two layers to zero.
 
     The input has shape (T, batch, input_size), or (T, input_size) for one sequence; with ``batch_first=True``
-    (batch, T, input_size). The result is a pair: the outputs of the last layer, of shape (T, batch, features), both directions'
-    side by side, and the final state, a part for each of the cell's `state_names`, or the part itself if there is one. Each has
-    shape (layers * directions, batch, size), which is also the shape of the initial state, zeros if not given. With
-    ``batch_first=True`` the states have the batch first as well, which in PyTorch they have not.
+    (batch, T, input_size). The result is a pair. The outputs of the last layer have shape (T, batch, features), with the
+    features of both directions. The final state has a part for each of the cell's `state_names`, or is that part if there
+    is only one. Each part has shape (layers * directions, batch, size), as has the initial state, by default zeros. With
+    ``batch_first=True`` the states have the batch first, too, unlike in PyTorch.
 
-    With `lengths` (batch,), sequences end before the padding: their outputs from there on are zeros, their final state is that
-    of their last step, and the backward direction begins there. It is the same as running each on its own, whatever stands in
-    the padding.
+    With `lengths` (batch,), sequences end before the padding: their outputs from there on are zeros, their final state is
+    that of their last step, and the backward direction starts there. The result is the same as for each sequence alone,
+    whatever the padding contains.
 
-    Parameters are the cells', named as in PyTorch: ``weight_hh_l1_reverse`` is the ``weight_hh`` of layer 1's second cell.
-    Arrays and Tensors are cast to the dtype of the weights. Raises ValueError on shapes that do not fit.
+    Parameters are named as in PyTorch: ``weight_hh_l1_reverse`` is the ``weight_hh`` of the second cell in layer 1. Arrays and
+    Tensors are cast to the dtype of the weights. Raises ValueError for shapes that do not fit.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> deep = rnn.Recurrent(rnn.LSTMCell(3, 4, rng=0), rnn.LSTMCell(4, 4, peepholes=True, rng=1))
@@ -62,22 +62,22 @@ class Recurrent(Module):
         if not self.cells:
             raise ValueError("a recurrent layer needs at least one cell")
         if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is {dropout}; it is the share of outputs set to zero, from 0 to less than 1")
+            raise ValueError(f"dropout is {dropout}; it must be the share of outputs set to zero, from 0 to less than 1")
         for k, layer in enumerate(self.cells):
             for cell in layer:
                 if not isinstance(cell, Cell):
-                    raise TypeError(f"layer {k} has a {type(cell).__name__}; it is made of a Cell, or of a pair of them")
+                    raise TypeError(f"layer {k} has a {type(cell).__name__}; it must be a Cell, or a pair of them")
         if dropout and len(self.cells) == 1:
             level = 2 if type(self).__init__ is Recurrent.__init__ else 3
             warnings.warn("dropout acts between layers, and there is only one", stacklevel=level)
         directions = {len(layer) for layer in self.cells}
         if directions not in ({1}, {2}):
-            raise ValueError("each layer is one cell, or each is a pair of cells, forward and backward")
+            raise ValueError("either each layer must be one cell, or each a pair of cells, forward and backward")
         width = self.cells[0][0].input_size
         for k, layer in enumerate(self.cells):
             for cell in layer:
                 if cell.input_size != width:
-                    raise ValueError(f"layer {k} is given {width} features, and its cell has input_size={cell.input_size}")
+                    raise ValueError(f"layer {k} gets {width} features, but its cell has input_size={cell.input_size}")
             width = sum(cell.state_sizes[0] for cell in layer)
         self.batch_first = batch_first
         self.dropout = float(dropout)
@@ -85,7 +85,7 @@ class Recurrent(Module):
         for name, p in self.cell_parameters():
             p.name = name
 
-    # -- what it is made of ----------------------------------------------------------------------------------
+    # -- parts -----------------------------------------------------------------------------------------------
 
     @property
     def cell(self) -> Cell:
@@ -102,7 +102,7 @@ class Recurrent(Module):
 
     @property
     def output_size(self) -> int:
-        """The number of features of the output, of both directions together."""
+        """The number of features of the output, in both directions together."""
         return sum(cell.state_sizes[0] for cell in self.cells[-1])
 
     @property
@@ -125,7 +125,7 @@ class Recurrent(Module):
                 yield f"l{k}{ending}", cell
 
     def _named(self, name: str) -> tuple[Cell, str] | None:
-        """The cell and its attribute that ``weight_ih_l0`` stands for."""
+        """Return the cell and the attribute that a name such as ``weight_ih_l0`` means."""
         found = OF_A_LAYER.fullmatch(name)
         cells: list[list[Cell]] = vars(self).get("cells", [])
         if not found or int(found["layer"]) >= len(cells) or bool(found["reverse"]) >= len(cells[0]):
@@ -133,11 +133,26 @@ class Recurrent(Module):
         cell = cells[int(found["layer"])][bool(found["reverse"])]
         return (cell, found["name"]) if hasattr(cell, found["name"]) else None
 
-    def __getattr__(self, name: str) -> Any:
-        found = self._named(name)
-        if found is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(*found)
+    if TYPE_CHECKING:  # names for type checkers, of two layers; another name is an error
+        weight_ih_l0: Parameter
+        weight_hh_l0: Parameter
+        bias_ih_l0: Parameter
+        bias_hh_l0: Parameter
+        weight_ih_l1: Parameter
+        weight_hh_l1: Parameter
+        bias_ih_l1: Parameter
+        bias_hh_l1: Parameter
+        weight_ih_l0_reverse: Parameter
+        weight_hh_l0_reverse: Parameter
+        bias_ih_l0_reverse: Parameter
+        bias_hh_l0_reverse: Parameter
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            found = self._named(name)
+            if found is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return getattr(*found)
 
     def __setattr__(self, name: str, value: Any) -> None:
         found = self._named(name)
@@ -149,16 +164,16 @@ class Recurrent(Module):
     # -- running it ------------------------------------------------------------------------------------------
 
     def initial_state(self, batch: int) -> State:
-        """The initial state as `step` and `run` take it: the parts of each layer's cells, one after the other."""
+        """Return the initial state for `step` and `run`: the parts of each layer's cells, one after the other."""
         return tuple(part for layer in self.cells for cell in layer for part in cell.initial_state(batch))
 
     def step(self, x: Any, state: State, t: int) -> State:
-        """One time step, with its tags: `x` of shape (batch, input_size) and the state before it to the state after it.
+        """Return the state after one time step, given `x` of shape (batch, input_size) and the state before.
 
-        The state has the parts of each layer, one after the other; the output is the first part of the last layer.
+        The state has the parts of each layer, one after the other. The output is the first part of the last layer.
         """
         if self.bidirectional:
-            raise ValueError("a bidirectional layer reads the sequence from both ends, it cannot go step by step; call forward")
+            raise ValueError("a bidirectional layer reads the sequence from both ends, so it has no single steps; call forward")
         x = as_input(x, self.cell, ("batch",))
         before = self._checked(state, x.shape[0])
         after: list[Tensor] = []
@@ -178,18 +193,18 @@ class Recurrent(Module):
         return tuple(after)
 
     def output_of(self, state: State) -> Tensor:
-        """The output of the last layer, of a state that `step` gave."""
+        """Return the output of the last layer in a state that `step` returned."""
         return state[-len(self.cells[-1][0].state_names)]
 
     def run(self, x: Any, state: State | None = None, lengths: ArrayLike | None = None) -> tuple[Tensor, State]:
-        """The outputs (T, batch, features), and the final state: the parts of each layer's cells, one after the other."""
+        """Return the outputs (T, batch, features), and the final state: the parts of each cell, one after the other."""
         x = as_input(x, self.cell, ("T", "batch"))
         T, batch = x.shape[:2]
         if T == 0:
-            raise ValueError("the input has T=0 steps: a sequence of no steps has no output")
+            raise ValueError("the input has T=0 steps; a sequence needs at least one")
         masks = masks_of(lengths, T, batch)
         seen = observer()
-        # the padding is cleared lest a NaN there get into the weights' gradients
+        # without the padding, where a NaN would reach the gradients of the weights
         steps: Any = cleared(x, lengths) if seen is None else in_steps(seen.reader(self), steps_of(x), masks)
         before = iter(self._checked(self.initial_state(batch) if state is None else state, batch))
         after: list[Tensor] = []
@@ -217,7 +232,7 @@ class Recurrent(Module):
         x = as_input(x, self.cell, ("T",) if single else ("batch", "T") if self.batch_first else ("T", "batch"))
         if single:
             if lengths is not None:
-                raise ValueError("lengths are of a batch of sequences, and this is one sequence; cut it with x[:length]")
+                raise ValueError("lengths are for a batch, and this is one sequence; cut it with x[:length]")
             x = mg.expand_dims(x, 1)
         elif self.batch_first:
             x = mg.swapaxes(x, 0, 1)
@@ -239,7 +254,7 @@ class Recurrent(Module):
         return dropped
 
     def _checked(self, state: State, batch: int) -> list[State]:
-        """The state of each cell."""
+        """Return the state of each cell."""
         rest, found = list(state), []
         for layer in self.cells:
             for cell in layer:
@@ -251,12 +266,12 @@ class Recurrent(Module):
         return found
 
     def _packed(self, state: State, single: bool) -> Any:
-        """The parts of all cells as arrays of shape (layers * directions, batch, size), one for each name."""
+        """Return the parts of all cells as arrays of shape (layers * directions, batch, size), one for each name."""
         names = self.cell.state_names
         parts = [state[i :: len(names)] for i in range(len(names))]
         kinds = {(cell.state_names, cell.state_sizes) for layer in self.cells for cell in layer}
         if len(kinds) > 1:
-            raise ValueError("the cells of these layers have different states, which one array cannot hold; call run(x)")
+            raise ValueError("the cells of these layers have different states, which do not fit into one array; call run(x)")
         stacks = [mg.expand_dims(p[0], 0) if len(p) == 1 else mg.stack(p) for p in parts]
         if single:
             stacks = [s[:, 0] for s in stacks]
@@ -265,12 +280,12 @@ class Recurrent(Module):
         return stacks[0] if len(names) == 1 else tuple(stacks)
 
     def _unpacked(self, state: Any, single: bool) -> State:
-        """The inverse of `_packed`."""
+        """Return the parts of each cell: the inverse of `_packed`."""
         names = self.cell.state_names
         count = sum(map(len, self.cells))
         given = (state,) if len(names) == 1 else state
         if not isinstance(given, tuple | list):
-            raise ValueError(f"the initial state is ({', '.join(names)}), not a {type(state).__name__}")
+            raise ValueError(f"the initial state must be ({', '.join(names)}), not a {type(state).__name__}")
         if len(given) != len(names):
             raise ValueError(f"the state of {type(self.cell).__name__} is ({', '.join(names)}), not {describe(given)}")
         parts = []
@@ -281,12 +296,13 @@ class Recurrent(Module):
             axes = (f"{count}",) if single else ("batch", f"{count}") if self.batch_first else (f"{count}", "batch")
             if len(shape) != 3 - single or np.shape(part)[0] != count:
                 what = "hidden_size" if size == self.hidden_size else "size"
-                raise ValueError(f"an initial state has shape ({', '.join(axes)}, {what}={size}), not {shape}")
+                raise ValueError(f"an initial state must have shape ({', '.join(axes)}, {what}={size}), not {shape}")
             parts.append([part[n : n + 1] if single else part[n] for n in range(count)])
         return tuple(part for parts_of_a_cell in zip(*parts, strict=True) for part in parts_of_a_cell)
 
 
 def tagged_step(cell: Cell, x: Tensor, state: State) -> State:
+    """Return the new state, with the names of its parts."""
     state = checked_step(cell, x, state)
     for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
         part.name = name
@@ -294,8 +310,8 @@ def tagged_step(cell: Cell, x: Tensor, state: State) -> State:
 
 
 def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) -> tuple[Tensor, State]:
-    """The output of a step and the new state. Sequences that have ended, or backwards have not begun, keep theirs and give
-    zeros: `mask` (batch, 1) says which have this step, None that all have."""
+    """Return the output of a step and the new state. `mask` (batch, 1) is True for the sequences that have this step; None
+    means all. The other sequences keep their state and have the output 0."""
     new = tagged_step(cell, x, state)
     if mask is None:
         return new[0], new
@@ -308,7 +324,7 @@ def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) ->
 def run_cell(
     cell: Cell, xs: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], order: Sequence[int]
 ) -> tuple[list[Tensor], State]:
-    """A cell over the steps of a sequence in this order: its outputs, each at its place in time, and the final state."""
+    """Run a cell over the steps in this order; return its outputs, in the order of time, and the final state."""
     outputs: list[Any] = [None] * len(order)
     bottom = isinstance(xs, Tensor)
     seen = observer()
@@ -323,7 +339,7 @@ def run_cell(
 
 
 def masks_of(lengths: ArrayLike | None, T: int, batch: int) -> list[np.ndarray | None]:
-    """For each step which sequences have it, of shape (batch, 1); None where all have."""
+    """Return for each step a mask (batch, 1) of the sequences that have it, or None if all have it."""
     mask = step_mask(lengths, T, batch)
     return [None] * T if mask is None else [None if row.all() else row[:, None] for row in mask]
 
@@ -331,10 +347,10 @@ def masks_of(lengths: ArrayLike | None, T: int, batch: int) -> list[np.ndarray |
 def last_output(
     output: Any, lengths: ArrayLike | None = None, *, bidirectional: bool = False, batch_first: bool = False
 ) -> Tensor:
-    """The last output of each sequence, (batch, features): of the backward direction that at the first step.
+    """Return the last output of each sequence, (batch, features); for the backward direction the output at the first step.
 
-    `output` is what a recurrent layer returned, (T, batch, features), with the `lengths` it was given; of a bidirectional
-    layer the second half of the features has read the sequence backwards, and its last word is at step 0.
+    `output` (T, batch, features) is the result of a recurrent layer for these `lengths`. In a bidirectional layer the
+    second half of the features comes from the cell that reads backwards, so its last output is at step 0.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> layer = rnn.GRU(3, 4, bidirectional=True, rng=0)
@@ -345,13 +361,13 @@ def last_output(
     """
     y = output if isinstance(output, Tensor) else mg.tensor(output)
     if y.ndim != 3 or not y.shape[0]:
-        raise ValueError(f"the output of a recurrent layer has three axes and at least one step, this one has shape {y.shape}")
+        raise ValueError(f"the output must have three axes and at least one step; this one has shape {y.shape}")
     if batch_first:
         y = mg.swapaxes(y, 0, 1)
     T, batch, features = y.shape
     masks_of(lengths, T, batch)
     if bidirectional and features % 2:
-        raise ValueError(f"a bidirectional layer has an even number of features, this output has {features}")
+        raise ValueError(f"the output of a bidirectional layer must have an even number of features; this one has {features}")
     if lengths is None and observer() is not None:
         ahead, back = steps_of(y)[-1], steps_of(y)[0]
         return mg.concatenate([halves(ahead)[0], halves(back)[1]], -1) if bidirectional else ahead
@@ -361,14 +377,14 @@ def last_output(
     return mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)
 
 
-def built(
+def stacked(
     make: Callable[[int, Any], Cell],
     input_size: int,
     num_layers: int,
     bidirectional: bool,
     rng: Seed,
 ) -> tuple[list[Any], np.random.Generator]:
-    """The layers that a cell maker gives, each as wide as the output of the one below."""
+    """Build layers with `make(width, rng)`, each as wide as the output of the layer below; return them and the generator."""
     if num_layers < 1:
         raise ValueError(f"num_layers is {num_layers}; it must be at least 1")
     rng = generator(rng)
@@ -379,115 +395,3 @@ def built(
         layers.append(tuple(cells) if bidirectional else cells[0])
         width = sum(cell.state_sizes[0] for cell in cells)
     return layers, rng
-
-
-class RNN(Recurrent):
-    """An Elman network over a sequence: h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh).
-
-    `nonlinearity` is tanh, relu or sigmoid. The input has shape (T, batch, input_size). Returns the outputs, all h[t], of
-    shape (T, batch, hidden_size), and the last h, of shape (num_layers, batch, hidden_size), which is also the shape of an
-    initial state h0. `num_layers`, `bidirectional`, `dropout`, `batch_first` and `lengths` are told at `Recurrent`, `bias` and
-    `learn_state` at `Cell`.
-
-    >>> import numpy as np, minigrad_rnn as rnn
-    >>> output, h = rnn.RNN(3, 4, rng=0)(np.ones((5, 2, 3)))
-    >>> output.shape, h.shape
-    ((5, 2, 4), (1, 2, 4))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        nonlinearity: str = "tanh",
-        bias: bool | str = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        learn_state: bool = False,
-        dtype: DTypeLike = np.float32,
-        rng: Seed = None,
-    ) -> None:
-        def make(width: int, rng: Seed) -> Cell:
-            return RNNCell(width, hidden_size, bias, nonlinearity, learn_state=learn_state, dtype=dtype, rng=rng)
-
-        layers, rng = built(make, input_size, num_layers, bidirectional, rng)
-        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
-
-
-class LSTM(Recurrent):
-    """A long short-term memory over a sequence; the equations, and what `forget_bias`, `peepholes` and `proj_size` do, stand
-    at `LSTMCell`.
-
-    The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the
-    last (h, c), each of shape (num_layers, batch, hidden_size), which are also the shapes of an initial state (h0, c0). The
-    other options are told at `Recurrent`, `bias` and `learn_state` at `Cell`.
-
-    >>> import numpy as np, minigrad_rnn as rnn
-    >>> output, (h, c) = rnn.LSTM(3, 4, rng=0)(np.ones((5, 2, 3)))
-    >>> output.shape, c.shape
-    ((5, 2, 4), (1, 2, 4))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bias: bool | str = True,
-        forget_bias: float | None = None,
-        peepholes: bool = False,
-        proj_size: int = 0,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        learn_state: bool = False,
-        dtype: DTypeLike = np.float32,
-        rng: Seed = None,
-    ) -> None:
-        def make(width: int, rng: Seed) -> Cell:
-            return LSTMCell(
-                width, hidden_size, bias, forget_bias=forget_bias, peepholes=peepholes, proj_size=proj_size,
-                learn_state=learn_state, dtype=dtype, rng=rng,
-            )  # fmt: skip
-
-        layers, rng = built(make, input_size, num_layers, bidirectional, rng)
-        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
-
-
-class GRU(Recurrent):
-    """A gated recurrent unit over a sequence; the equations, and what `reset_after` does, stand at `GRUCell`.
-
-    The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the last
-    h, of shape (num_layers, batch, hidden_size), which is also the shape of an initial state h0. The other options are told at
-    `Recurrent`, `bias` and `learn_state` at `Cell`.
-
-    >>> import numpy as np, minigrad_rnn as rnn
-    >>> output, h = rnn.GRU(3, 4, num_layers=2, rng=0)(np.ones((5, 2, 3)))
-    >>> output.shape, h.shape
-    ((5, 2, 4), (2, 2, 4))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        reset_after: bool = True,
-        bias: bool | str = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        learn_state: bool = False,
-        dtype: DTypeLike = np.float32,
-        rng: Seed = None,
-    ) -> None:
-        def make(width: int, rng: Seed) -> Cell:
-            return GRUCell(width, hidden_size, bias, reset_after=reset_after, learn_state=learn_state, dtype=dtype, rng=rng)
-
-        layers, rng = built(make, input_size, num_layers, bidirectional, rng)
-        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)

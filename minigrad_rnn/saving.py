@@ -1,6 +1,6 @@
-"""Weights and training checkpoints in files: safetensors, with JSON beside the arrays. Loading one runs no code.
+"""Weights and training checkpoints in safetensors files: arrays, and JSON. Loading a file runs no code.
 
-Each is a single file that is replaced whole or not at all, and carries a checksum of all that is in it.
+Each is a single file that is replaced whole or not at all, and has a checksum of its contents.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _DTYPES = {
 _WRITABLE = {np.dtype(code) for code in _DTYPES.values()}
 _KEY = "minigrad"  # our entry in the metadata: a version, the checksum, and a checkpoint's info
 _VERSION = 1
-_LONGEST_HEADER = 100_000_000  # the safetensors library reads no longer one
-_STALE = 600.0  # seconds after which an unfinished file is taken for one whose process was killed
+_LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+_STALE = 600.0  # seconds after which the process of an unfinished file is assumed dead
 
 
 class WeightsError(ValueError):
-    """A file does not hold what it should; the message names it and says what is wrong."""
+    """Raised for a file whose contents are wrong. The message has its name and the reason."""
 
 
 def save_weights(
@@ -49,7 +49,7 @@ def save_weights(
     Raises:
         TypeError: for another dtype, and for names or metadata that are not text.
         ValueError: for a name or metadata that the format cannot hold.
-        OSError: if the file cannot be written; what was there before is untouched.
+        OSError: if the file cannot be written; an existing file is untouched.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +73,7 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
 
     Raises:
         WeightsError: if the file is not safetensors, or damaged.
-        OSError: if it cannot be read; FileNotFoundError if it is not there.
+        OSError: if it cannot be read; FileNotFoundError if it does not exist.
     """
     arrays, metadata, _ = _load(path)
     return arrays, metadata
@@ -133,7 +133,7 @@ def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Map
 
 
 def _plain(name: str, value: Any) -> np.ndarray:
-    """The array in C order and little-endian, which the library takes for granted."""
+    """Return the array in C order and little-endian, as the library needs it."""
     if not isinstance(value, np.ndarray | np.generic):
         raise TypeError(f"{name!r} is a {type(value).__name__}, not a NumPy array")
     if value.dtype.kind not in "biuf" or (dtype := value.dtype.newbyteorder("<")) not in _WRITABLE:
@@ -163,7 +163,7 @@ def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], recor
 
 
 def _replace(target: Path, data: bytes) -> None:
-    """Put a file in the place of another, so that at every moment, even after a crash, one of the two is there."""
+    """Replace a file so that at every moment, even after a crash, the old or the new one is there."""
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
     beginning = f".minigrad-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
@@ -200,7 +200,7 @@ def _file(path: str | os.PathLike[str]) -> Path:
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder; give the name of a file in it")
     if file.exists() and not file.is_file():
-        raise OSError(f"{file} is a device or the like; give the name of a file")
+        raise OSError(f"{file} is not a regular file, but a device or a pipe; give the name of a file")
     return file
 
 
@@ -208,10 +208,10 @@ def _file(path: str | os.PathLike[str]) -> Path:
 
 
 def _load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, Any]]:
-    """Arrays, metadata, and our own entry in the metadata ({} if the file is not ours)."""
+    """Return arrays, metadata, and our own entry in the metadata ({} if minigrad did not write the file)."""
     file = _file(path)
     if not file.exists():
-        raise FileNotFoundError(f"there is no file {file}; look for another name or folder, or save one first")
+        raise FileNotFoundError(f"there is no file {file}; check the name and the folder, or save one first")
     try:
         with file.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -220,7 +220,7 @@ def _load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
             metadata = header.pop("__metadata__", {})
             _check_header(header, metadata, size - 8 - length)
             stream.seek(0)
-            raw = dict(safetensors.deserialize(stream.read(size)))  # type: ignore[no-untyped-call]  # checks all the rest
+            raw = dict(safetensors.deserialize(stream.read(size)))  # type: ignore[no-untyped-call]  # checks everything else
         arrays = {name: _array(entry, raw[name]["data"]) for name, entry in header.items()}
         record = _parsed(metadata.pop(_KEY).encode(), "what minigrad noted in it") if _KEY in metadata else {}
         if record and record.get("version") != _VERSION:
@@ -228,7 +228,7 @@ def _load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
         if record and record.pop("sha256", None) != _digest(arrays, metadata, record):
             raise ValueError("its checksum is wrong: it was damaged, or changed by another program, after it was saved")
     except (ValueError, RecursionError, safetensors.SafetensorError) as error:
-        why = str(error) if isinstance(error, ValueError) else repr(str(error))[:300]  # the library quotes the file
+        why = str(error) if isinstance(error, ValueError) else repr(str(error))[:300]  # the library quotes the contents
         raise WeightsError(f"{file}: {why}") from error
     return arrays, metadata, record
 
@@ -239,7 +239,7 @@ def _header_length(start: bytes, size: int) -> int:
         raise ValueError(f"it is not a safetensors file: it has only {size} bytes")
     if length > min(size - 8, _LONGEST_HEADER):
         if start.startswith(b"PK") or (start[0] == 0x80 and start[1] <= 5):  # how zip files and pickles begin
-            raise ValueError("it seems to be of torch.save, pickle or np.savez; save it with safetensors.torch.save_file")
+            raise ValueError("it was written by torch.save, pickle or np.savez; save it with safetensors.torch.save_file")
         if length <= _LONGEST_HEADER:
             raise ValueError(f"it is truncated: {8 + length} bytes expected for its header alone, {size} there")
         raise ValueError(f"it is not a safetensors file: it would have a header of {length} bytes")
@@ -260,14 +260,14 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"{reprlib.repr(twice)} stands in it twice")
+        raise ValueError(f"it has {reprlib.repr(twice)} twice")
     return made
 
 
 def _check_header(header: dict[str, Any], metadata: Any, room: int) -> None:
-    """What the library lets pass, or words less clearly. `room`: the bytes of data in the file."""
+    """Raise ValueError for errors that the library ignores or reports less clearly. `room`: bytes of data in the file."""
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError("its metadata are not texts by name")
+        raise ValueError("its metadata must be a dict of texts")
     end = 0
     for name, entry in header.items():
         it = reprlib.repr(name)

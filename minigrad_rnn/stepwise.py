@@ -22,7 +22,7 @@ from minigrad.sweep import reverse
 from minigrad.tensor import values
 
 from .by_step import in_steps, observed, steps_of
-from .cells import Cell, State
+from .cell import Cell, State
 from .data.batch import IGNORED, Batch, Source, step_mask
 from .data.tasks import Task
 from .losses import LOSSES, SequenceLoss, sequence_loss
@@ -260,7 +260,7 @@ def answered(model: Any, batch: Batch, kind: str, reduction: str) -> Tensor:
         if isinstance(model, Recurrent):
             outputs: Tensor = model.run(batch.inputs, None, batch.lengths)[0]
         else:
-            outputs = model.answer(batch)[0] if isinstance(model, Model) else model(batch.inputs)
+            outputs = model.predict_batch(batch)[0] if isinstance(model, Model) else model(batch.inputs)
     if batch.targets is None:
         return outputs
     lengths = model.output_lengths(batch) if isinstance(model, Model) else batch.lengths

@@ -1,4 +1,4 @@
-"""Training: batches in order, an update after each, and all that is needed to stop at any moment and go on."""
+"""Training: an update after each batch, and checkpoints from which a training continues bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .data.tasks import Task
 from .history import History
 from .losses import sequence_loss
 from .module import Module, mode
-from .optim import Optimizer
+from .optimizer import Optimizer
 from .recurrent import Recurrent
 from .saving import _file, load_checkpoint, save_checkpoint
 from .schedule import LRScheduler, ReduceLROnPlateau
@@ -39,8 +39,8 @@ Data = Task | Source | tuple[Any, ...]  # what source_of takes
 
 
 class Evaluation(NamedTuple):
-    """How good a model is on some data: its mean loss, and the share of right answers, and of sequences with every answer right
-    (both NaN for "mse")."""
+    """The mean loss of a model on some data, the share of right predictions (accuracy), and the share of sequences with every
+    prediction right (exact). Both shares are NaN for "mse"."""
 
     loss: float
     accuracy: float
@@ -48,11 +48,10 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: Module, data: Data, *, loss: str | None = None) -> Evaluation:
-    """The model on an epoch of the data, in evaluation mode; nothing is learned. Padding and targets that are IGNORED do not
-    count.
+    """Evaluate a model on one epoch of the data, in evaluation mode. Padding and targets that are IGNORED do not count.
 
-    The data and `loss` are given as to `Trainer`. A task makes the sequences that it also makes for training; give
-    ``task.data(seed=1)`` to see others.
+    Give the data and `loss` as to a `Trainer`. A task makes the same sequences as for training; for others give
+    ``task.data(seed=1)``.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> model = rnn.Sequence(rnn.LSTM(5, 5, rng=1), rnn.Linear(5, 5, rng=2))
@@ -62,28 +61,28 @@ def evaluate(model: Module, data: Data, *, loss: str | None = None) -> Evaluatio
     """
     source = source_of(data)
     kind = loss_of(source, loss)
-    total = right = asked = exact = sequences = 0.0
+    total = right = count = exact = sequences = 0.0
     state = None
     with mode(model, training=False), mg.no_grad():
         for i in range(len(source)):
             batch = source.batch(i)
-            outputs, state = answer(model, batch, None if source.begins(i) else state)
+            outputs, state = outputs_of(model, batch, None if source.begins(i) else state)
             lengths = lengths_of(model, outputs, batch)
             mean = sequence_loss(kind, outputs, batch.targets, lengths).item()
-            hits, counted = judged(kind, outputs.data, np.asarray(batch.targets), lengths)
+            hits, counted = hits_of(kind, outputs.data, np.asarray(batch.targets), lengths)
             total += mean * counted.sum()
             right += (hits & counted).sum()
-            asked += counted.sum()
+            count += counted.sum()
             steps = tuple(range(counted.ndim - 1))
             exact += ((hits | ~counted).all(axis=steps) & counted.any(axis=steps)).sum()
             sequences += counted.any(axis=steps).sum()
     if kind == "mse":
         right = exact = math.nan
-    return Evaluation(float(total / asked), float(right / asked), float(exact / sequences))
+    return Evaluation(float(total / count), float(right / count), float(exact / sequences))
 
 
-def judged(kind: str, outputs: np.ndarray, targets: np.ndarray, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Which answers are right, and which count; the last axis is that of the sequences."""
+def hits_of(kind: str, outputs: np.ndarray, targets: np.ndarray, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return which predictions are right and which of them count; the last axis is the batch."""
     mask: Any = None if lengths is None else step_mask(lengths, *outputs.shape[:2])
     mask = True if mask is None else mask
     if kind == "cross_entropy":
@@ -95,21 +94,21 @@ def judged(kind: str, outputs: np.ndarray, targets: np.ndarray, lengths: Any) ->
 
 
 class Trainer:
-    """Trains a model on data with an optimizer.
+    """Train a model on data with an optimizer.
 
     The model is a `Model`, such as `Sequence`, or any module that takes the inputs of a batch. Options:
 
     - `loss`: "cross_entropy", "mse" or "binary", by default that of the task, or "cross_entropy" for targets that are integers;
     - `schedule`: one of `minigrad_rnn.schedule`, stepped after each update, or after each epoch with ``schedule_by="epoch"``;
       ReduceLROnPlateau after each epoch with the validation loss, or without validation with the loss of the last update;
-    - `clip_norm`, `clip_value`: the most that the norm of the whole gradient, or each of its elements, may be;
-    - `accumulate`: an update after so many batches, with the mean of their gradients;
-    - `compile`: run the loss and its gradient as a NumPy program (`minigrad.compile`), recorded for each shape of batch; what
-      cannot be recorded, and batches with lengths, are run as they are, and `not_compiled` says why;
-    - `about`: what should be known of the model, put into its checkpoints (JSON values).
+    - `clip_norm`, `clip_value`: largest norm of the whole gradient, and largest absolute value of its elements;
+    - `accumulate`: number of batches for an update, which uses the mean of their gradients;
+    - `compile`: run the loss and its gradient as a NumPy program (`minigrad.compile`), recorded for each shape of batch. A
+      model that cannot be recorded, and batches with lengths, run directly, and `not_compiled` has the reason;
+    - `config`: a description of the model (JSON values) that its checkpoints contain, under the name "about".
 
-    Sequences that go on in the next batch (`Streams`) carry their state there, detached: truncated backpropagation through
-    time.
+    If sequences continue in the next batch (`Streams`), the state is carried over, detached: truncated backpropagation
+    through time.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()
@@ -131,23 +130,23 @@ class Trainer:
         clip_value: float | None = None,
         accumulate: int = 1,
         compile: bool = True,
-        about: dict[str, Any] | None = None,
+        config: dict[str, Any] | None = None,
     ) -> None:
         if not isinstance(model, Module) or isinstance(model, Recurrent):
-            raise TypeError(f"the Trainer trains a model, such as Sequence(recurrent, readout), not a {type(model).__name__}")
+            raise TypeError(f"the Trainer needs a model, such as Sequence(recurrent, readout), not a {type(model).__name__}")
         if not isinstance(optimizer, Optimizer):
             raise TypeError(
-                f"the Trainer takes an optimizer such as Adam(model.parameters()), not a {type(optimizer).__name__}"
+                f"the Trainer needs an optimizer such as Adam(model.parameters()), not a {type(optimizer).__name__}"
             )
         own = {id(p) for p in model.parameters()}
         if not all(id(p) in own for p in optimizer.parameters):
             raise ValueError("the optimizer holds parameters that are not this model's; make it with model.parameters()")
         if schedule is not None and not isinstance(schedule, LRScheduler | ReduceLROnPlateau):
-            raise TypeError(f"schedule is one of minigrad_rnn.schedule, not a {type(schedule).__name__}")
+            raise TypeError(f"schedule must be one of minigrad_rnn.schedule, not a {type(schedule).__name__}")
         if schedule is not None and schedule.optimizer is not optimizer:
             raise ValueError("the schedule sets the learning rate of another optimizer; make it with the one given here")
         if schedule_by not in ("update", "epoch"):
-            raise ValueError(f"schedule_by is 'update' or 'epoch', not {schedule_by!r}")
+            raise ValueError(f"schedule_by must be 'update' or 'epoch', not {schedule_by!r}")
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
@@ -160,8 +159,8 @@ class Trainer:
         self.not_compiled = "" if compile else "compile=False"
         self._compiles = compile
         self._program = program_of(model)
-        self.about = about or {}
-        self.batches = 0  # the position in the data: how many have been seen
+        self.config = config or {}
+        self.batches = 0  # the position in the data: number of batches so far
         self.history = History()
         self.best: tuple[float, int, dict[str, np.ndarray]] | None = None  # lowest validation loss, after which epoch, weights
         self._carried: tuple[Tensor, ...] | None = None
@@ -191,40 +190,31 @@ class Trainer:
         save: Path_ | None = None,
         save_every: int | None = None,
     ) -> History:
-        """Train for so many more `epochs`, or `until` so many have been trained in all; returns what it saw.
+        """Train for `epochs` more epochs, or `until` that number of epochs in all, and return the history of this call.
 
         The data are a task, a source of batches such as ``task.data(batch_size)``, or one batch: a `Batch`, or a pair of arrays
         ``(inputs, targets)`` with the shapes described there. Targets that are not integers need a `loss`.
 
-        `progress` shows a bar with the loss, the norm of the gradient, and how many time steps a second are read on average.
-        ``after_epoch(epoch, loss)`` is called after each epoch with the loss of its last update, ``after_update(trainer)``
-        after each update, and ends the training by True. After each epoch the model is evaluated on the `validation` data;
-        after `patience` epochs without a lower loss training ends, with the weights that had the lowest.
+        `progress` shows a bar with the loss, the norm of the gradient, and the mean number of time steps per second.
+        ``after_epoch(epoch, loss)`` is called after each epoch with the loss of its last update. ``after_update(trainer)``
+        is called after each update, and ends the training if it returns True. After each epoch the model is evaluated on the
+        `validation` data. After `patience` epochs without a lower loss, training ends with the weights of the lowest loss.
 
-        With `save` a checkpoint is written there, every `save_every` updates and at the end (by default after each epoch).
+        With `save` a checkpoint is written there every `save_every` updates and at the end (by default after each epoch).
         Ctrl-C lets the update finish, saves, and raises KeyboardInterrupt; a second one does not wait. Raises
-        FloatingPointError if the loss, the gradient or the step is not finite, naming the op and time step where that began.
-        An update that raises leaves everything as it was before, and so does the last checkpoint.
+        FloatingPointError if the loss, the gradient or the step is not finite, with the op and time step where that began.
+        An update that raises changes nothing, and the last checkpoint stays.
         """
         source = source_of(data)
         kind = loss_of(source, self.loss)
-        if (epochs is None) == (until is None):
-            raise ValueError("give either epochs, how many more to train, or until, how many in all")
-        if (patience is not None and validation is None) or (save_every is not None and save is None):
-            raise ValueError("patience needs validation data, and save_every the path to save to")
-        for name, value in (("patience", patience), ("save_every", save_every)):
-            whole(name, 1 if value is None else value)
-        source_of(data if validation is None else validation)
-        if save is not None and not _file(os.path.realpath(save)).parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {Path(os.path.realpath(save)).parent}; create it first")
+        goal = self._goal(len(source), epochs, until)
+        check_options(validation, patience, save, save_every)
         length, start = len(source), len(self.history.loss)
-        goal = length * whole("until", until, 0) if epochs is None else self.batches + length * whole("epochs", epochs, 0)
         over = self.batches >= goal or (until is not None and self._gives_up(length, patience))
-        name, unit = data.name if isinstance(data, Task) else "train", "epoch" if length == 1 else "batch"
         with (
             patient_interrupt(save) as interrupted,
             mode(self.model, training=True),
-            tqdm(total=goal, initial=self.batches, desc=name, unit=unit, disable=not progress) as bar,
+            progress_bar(data, length, goal, self.batches, progress) as bar,
         ):
             began, steps = time.perf_counter(), 0
             while not over:
@@ -237,26 +227,35 @@ class Trainer:
                     self._validate(validation, kind, epoch)
                     over = self._gives_up(length, patience)
                 self._schedule(ended)
-                speed = steps / (time.perf_counter() - began)
-                bar.set_postfix_str(f"loss {loss:.4f}, |g| {norm:.2e}, {speed:,.0f} steps/s", refresh=False)
-                bar.update(count)
-                if after_update is not None and after_update(self):
-                    over = True
-                if ended and after_epoch is not None:
+                show(bar, count, loss, norm, steps / (time.perf_counter() - began))
+                over = bool(after_update and after_update(self)) or over
+                if ended and after_epoch:
                     after_epoch(epoch, loss)
                 over = over or interrupted() or self.batches >= goal
-                if save is not None and (over or (ended if save_every is None else len(self.history.loss) % save_every == 0)):
+                if save is not None and (over or self._saves_now(ended, save_every)):
                     self.save(save)
         return self.history.since(start)
+
+    def _goal(self, length: int, epochs: int | None, until: int | None) -> int:
+        """Return the number of batches after which training ends."""
+        if until is not None and epochs is None:
+            return length * whole("until", until, 0)
+        if epochs is None or until is not None:
+            raise ValueError("give either epochs, the number of epochs to train now, or until, their number in all")
+        return self.batches + length * whole("epochs", epochs, 0)
+
+    def _saves_now(self, ended: bool, save_every: int | None) -> bool:
+        """Return True after an epoch, or after every `save_every` updates."""
+        return ended if save_every is None else len(self.history.loss) % save_every == 0
 
     # -- one update ------------------------------------------------------------------------------------------
 
     def _update(self, source: Source, kind: str, count: int) -> tuple[float, float, int]:
-        """Learn from the next `count` batches: the mean loss, the norm of the gradient, and how many steps were read."""
+        """Update on the next `count` batches; return the mean loss, the norm of the gradient, and the number of time steps."""
         lr = self.optimizer.param_groups[0].lr
         try:
             with self._all_or_nothing() as learnt:
-                with np.errstate(all="ignore"):  # what is not finite is told with its place
+                with np.errstate(all="ignore"):  # the error has the place instead
                     loss, steps, state, read = self._gradient(source, kind, count, learnt)
                     norm = clip_grad_norm(self.optimizer.parameters, math.inf if self.clip_norm is None else self.clip_norm)
                 if not math.isfinite(loss) or not math.isfinite(norm):
@@ -278,8 +277,8 @@ class Trainer:
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[bytes]:
-        """If anything is raised inside, the trainer, model, optimizer, schedule and random states are as they were before.
-        It gives which parameters require grad."""
+        """Restore the trainer, model, optimizer, schedule and random states if anything is raised inside.
+        Yield which parameters require grad."""
         draws = [(rng, rng.bit_generator.state) for rng in self.model.generators()]
         weights = [(p, p.data) for p in self.model.parameters()]  # arrays that nobody can write to
         groups = self.optimizer.param_groups
@@ -303,8 +302,8 @@ class Trainer:
     def _gradient(
         self, source: Source, kind: str, count: int, learnt: bytes
     ) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None, int]:
-        """The mean loss of the next `count` batches, its gradient in each ``.grad``, the share of each time step, the state
-        afterwards, and how many steps were read."""
+        """Set each ``.grad`` to the mean gradient of the next `count` batches; return the mean loss, the share of each time
+        step, the final state, and the number of time steps."""
         self.optimizer.zero_grad()
         total, shares, state, read = 0.0, [], self._carried, 0
         for i in range(self.batches, self.batches + count):
@@ -321,13 +320,13 @@ class Trainer:
     def _learn(
         self, batch: Batch, state: Any, kind: str, count: int, learnt: bytes
     ) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None]:
-        """Add the gradient of a `count`-th of the loss to each ``.grad``: the loss, the share of each time step, the state
-        afterwards, detached. Nothing of the graph is left."""
-        if batch.lengths is not None:  # asked of each batch, so that a resumed run does what the other did
+        """Add the gradient of loss / count to each ``.grad``; return the loss, the share of each time step, and the final
+        state, detached. No graph is left."""
+        if batch.lengths is not None:  # for each batch, so that a resumed run does the same
             self.not_compiled = self.not_compiled or "the batches have lengths"
         elif self._compiles and CURRENT.get()[0] < DEBUG:
             learner: Any = self._program.f
-            if learner.args[0] is not self.model:  # somebody has put another in its place
+            if learner.args[0] is not self.model:  # another model was assigned
                 self._program = program_of(self.model)
             try:
                 loss, share, after = self._program(batch.inputs, batch.targets, state, kind, count, learnt)
@@ -339,7 +338,7 @@ class Trainer:
         return float(loss.item()), share, after
 
     def _explain(self, error: FloatingPointError, source: Source, kind: str, count: int) -> NoReturn:
-        """Make the same update in debug mode, to say where it began."""
+        """Repeat the update in debug mode, and raise the error with the op where it began."""
         batches = range(self.batches, self.batches + count)
         parts = [(what, i) for what in ("inputs", "targets") for i in batches]
         spoilt = [f"{what} of batch {i}" for what, i in parts if not finite(source.batch(i), what)]
@@ -347,7 +346,7 @@ class Trainer:
             advice = ": look at the data"
         elif self.batches:
             lr = max(group.lr for group in self.optimizer.param_groups)
-            advice = f"; the updates before made the weights too large. Try a learning rate below {lr}"
+            advice = f"; earlier updates made the weights too large. Try a learning rate below {lr}"
             advice += ", or clip_norm=1.0" if self.clip_norm is None else ""
         else:
             advice = ", before any update: look at the initial weights, the learning rate, and at how large the inputs are"
@@ -364,7 +363,7 @@ class Trainer:
     # -- after an update -------------------------------------------------------------------------------------
 
     def _validate(self, data: Data, kind: str, epoch: int) -> None:
-        """Evaluate, and remember the best weights."""
+        """Evaluate the model, and keep the best weights."""
         loss = evaluate(self.model, data, loss=kind).loss
         self.history.validation[len(self.history.loss)] = loss
         loss = math.inf if math.isnan(loss) else loss
@@ -372,7 +371,7 @@ class Trainer:
             self.best = (loss, epoch, self.model.state_dict())
 
     def _gives_up(self, length: int, patience: int | None) -> bool:
-        """Whether so many epochs brought no lower validation loss; if so, goes back to the weights that had the lowest."""
+        """Return True after `patience` epochs without a lower validation loss, with the weights of the lowest loss restored."""
         if patience is None or self.best is None or self.batches // length - 1 - self.best[1] < patience:
             return False
         self.model.load_state_dict(self.best[2])
@@ -389,9 +388,9 @@ class Trainer:
     # -- checkpoints -----------------------------------------------------------------------------------------
 
     def save(self, path: Path_) -> None:
-        """Write all that is needed to go on bit for bit: weights, optimizer, schedule, random states, position, history.
+        """Write everything that is needed to continue: weights, optimizer, schedule, random states, position, history.
 
-        One safetensors file, put in the place of an older one only when it is whole; see `minigrad_rnn.saving`.
+        It is one safetensors file, which replaces an older one only when it is complete; see `minigrad_rnn.saving`.
         """
         history, optimizer = self.history, self.optimizer.state_dict()
         arrays = {f"model.{name}": value for name, value in self.model.state_dict().items()}
@@ -403,7 +402,7 @@ class Trainer:
         if self.best is not None:
             arrays |= {f"best.{name}": value for name, value in self.best[2].items()}
         info = {
-            "about": self.about,
+            "about": self.config,
             "compiled": {**self._program.history(), "compiles": self._compiles, "not_compiled": self.not_compiled},
             "batches": self.batches,
             "optimizer": optimizer["options"],
@@ -415,16 +414,16 @@ class Trainer:
         save_checkpoint(path, arrays, info)
 
     def load(self, path: Path_) -> None:
-        """Take over what `save` wrote, into a trainer made in the same way; training goes on as if it had not stopped.
+        """Restore what `save` wrote, in a trainer made in the same way. Training continues as if it had not stopped.
 
-        Raises ValueError, and changes nothing, if the file is no checkpoint, or that of another model, optimizer or schedule.
+        Raises ValueError, and changes nothing, if the file is not a checkpoint of this model, optimizer and schedule.
         """
         arrays, info = load_checkpoint(path)
         with self._all_or_nothing():
             try:
                 self._take(arrays, info)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise ValueError(f"{path} is no checkpoint of a training run like this one: {error}") from error
+                raise ValueError(f"{path} is not a checkpoint of a training like this one: {error}") from error
 
     def _take(self, arrays: dict[str, np.ndarray], info: dict[str, Any]) -> None:
         kinds = ("model", "optimizer", "carried", "history", "best")
@@ -448,14 +447,41 @@ class Trainer:
         self.batches = whole("batches", info["batches"], 0)
         self._carried = tuple(mg.tensor(parts["carried"][str(i)]) for i in range(len(parts["carried"]))) or None
         self.best = None if info["best"] is None else (float(info["best"][0]), int(info["best"][1]), parts["best"])
-        told = parts["history"]
+        saved = parts["history"]
         self.history = History(
-            loss=told["loss"].tolist(),
-            steps=np.split(told["steps"], np.cumsum(told["lengths"]))[:-1],
-            grad_norm=told["grad_norm"].tolist(),
-            lr=told["lr"].tolist(),
+            loss=saved["loss"].tolist(),
+            steps=np.split(saved["steps"], np.cumsum(saved["lengths"]))[:-1],
+            grad_norm=saved["grad_norm"].tolist(),
+            lr=saved["lr"].tolist(),
             validation={int(i): loss for i, loss in info["validation"].items()},
         )
+
+
+def check_options(validation: Data | None, patience: int | None, save: Path_ | None, save_every: int | None) -> None:
+    """Raise an error for options of `Trainer.fit` that are wrong or lack another."""
+    if patience is not None and validation is None:
+        raise ValueError("patience needs validation data")
+    if save_every is not None and save is None:
+        raise ValueError("save_every needs save, the path to save to")
+    for name, value in (("patience", patience), ("save_every", save_every)):
+        if value is not None:
+            whole(name, value)
+    if validation is not None:
+        source_of(validation)
+    if save is not None and not _file(os.path.realpath(save)).parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {Path(os.path.realpath(save)).parent}; create it first")
+
+
+def progress_bar(data: Data, length: int, goal: int, done: int, shown: bool) -> Any:
+    """Return a bar for batches, or for epochs if each is one batch."""
+    name, unit = data.name if isinstance(data, Task) else "train", "epoch" if length == 1 else "batch"
+    return tqdm(total=goal, initial=done, desc=name, unit=unit, disable=not shown)
+
+
+def show(bar: Any, count: int, loss: float, norm: float, speed: float) -> None:
+    """Move the bar by `count` batches and show the loss, the norm of the gradient and the steps per second."""
+    bar.set_postfix_str(f"loss {loss:.4f}, |g| {norm:.2e}, {speed:,.0f} steps/s", refresh=False)
+    bar.update(count)
 
 
 def source_of(data: Data) -> Source:
@@ -463,8 +489,8 @@ def source_of(data: Data) -> Source:
         return Fixed(Batch.of(data))
     if not isinstance(data, Task | Source):
         raise TypeError(
-            f"data are a task, or a source of batches such as task.data(batch_size), not {type(data).__name__}; arrays are "
-            "given as a pair (inputs, targets), as in fit((inputs, targets), epochs)"
+            f"data must be a task, or a source of batches such as task.data(batch_size), not {type(data).__name__}; "
+            "give arrays as a pair (inputs, targets), as in fit((inputs, targets), epochs)"
         )
     source = data.data() if isinstance(data, Task) else data
     if len(source) < 1:
@@ -478,41 +504,39 @@ def loss_of(source: Source, given: str | None) -> str:
     targets = np.asarray(source.batch(0).targets)
     if targets.dtype.kind not in "iu":
         raise ValueError(
-            f"the targets of these batches are numbers ({targets.dtype} of shape {targets.shape}), not class numbers: give "
-            "loss='mse' or loss='binary' (of 0 or 1), or of class probabilities loss='cross_entropy'; of classes give "
+            f"the targets of these batches are numbers ({targets.dtype} of shape {targets.shape}), not class indices: give "
+            "loss='mse', loss='binary' (for 0 or 1) or loss='cross_entropy' (for class probabilities); for classes give "
             "integers, targets.astype(int), or targets.argmax(-1) if they are one-hot"
         )
     return "cross_entropy"
 
 
-def answer(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
-    """What the model says to a batch, and its state afterwards."""
+def outputs_of(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
+    """Return the outputs of the model for a batch, and its final state."""
     if batch.lengths is not None and len(batch.inputs) > 1:  # a NaN in the padding would reach the weights, as 0 times NaN
         batch = batch._replace(inputs=cleared(batch.inputs, batch.lengths))
-    outputs, state = model.answer(batch, state) if hasattr(model, "answer") else (model(batch.inputs), None)
+    outputs, state = model.predict_batch(batch, state) if hasattr(model, "predict_batch") else (model(batch.inputs), None)
     if not isinstance(outputs, Tensor):
-        raise TypeError(
-            f"the model gives a {type(outputs).__name__}; expected one Tensor of outputs, or a method answer(batch, state)"
-        )
+        raise TypeError(f"the model returned a {type(outputs).__name__}; return one Tensor of outputs, or define predict_batch")
     return outputs, state
 
 
 def finite(batch: Batch, what: str) -> bool:
-    """Whether the inputs or targets of a batch are finite, except in the padding."""
+    """Return True if the inputs or the targets of a batch are finite, except in the padding."""
     array = np.asarray(getattr(batch, what))
     padded = batch.lengths is not None and array.shape[:2] == batch.inputs.shape[:2]
     return bool(np.isfinite(cleared(array, batch.lengths) if padded else array).all())
 
 
 def lengths_of(model: Module, outputs: Tensor, batch: Batch) -> Any:
-    """The lengths of the outputs; None if all count."""
+    """Return the lengths of the outputs; None if all count."""
     if outputs.ndim < 3 or batch.lengths is None:
         return None
     lengths = model.output_lengths(batch) if hasattr(model, "output_lengths") else batch.lengths
     if lengths is batch.lengths and len(outputs) != len(batch.inputs) > 1:
         raise ValueError(
-            f"the {type(model).__name__} reads {len(batch.inputs)} steps and answers at {len(outputs)}, so the lengths of the "
-            "batch are not those of its outputs; give it a method output_lengths(batch) that returns theirs, or None"
+            f"the {type(model).__name__} reads {len(batch.inputs)} steps and has outputs at {len(outputs)}, so the lengths of "
+            "the batch are not those of its outputs; define output_lengths(batch), which returns their lengths or None"
         )
     return lengths
 
@@ -527,9 +551,9 @@ def learn(
     learnt: bytes = b"",
     lengths: Any = None,
 ) -> tuple[Tensor, Any, Any]:
-    """See `Trainer._learn`. `learnt`, which parameters require grad, tells programs apart."""
+    """Compute what `Trainer._learn` returns. `learnt`, which parameters require grad, distinguishes compiled programs."""
     batch = Batch(inputs, targets, lengths)
-    outputs, after = answer(model, batch, state)
+    outputs, after = outputs_of(model, batch, state)
     loss = sequence_loss(kind, outputs, targets, lengths_of(model, outputs, batch))
     (loss.total if count == 1 else loss.total / count).backward()
     return loss.total.detach(), loss.steps, None if after is None else tuple(part.detach() for part in after)
@@ -541,8 +565,8 @@ def program_of(model: Module) -> Compiled:
 
 @contextmanager
 def patient_interrupt(save: Path_ | None) -> Iterator[Callable[[], bool]]:
-    """Ctrl-C once: a flag, and KeyboardInterrupt at the end. Twice: KeyboardInterrupt at once. Not in a thread, nor where
-    somebody handles or ignores it already."""
+    """Turn the first Ctrl-C into a flag, and raise KeyboardInterrupt at the end; a second Ctrl-C raises it at once. In a
+    thread, or if SIGINT has another handler, change nothing."""
     caught = False
 
     def remember(number: int, frame: Any) -> None:
@@ -563,14 +587,14 @@ def patient_interrupt(save: Path_ | None) -> Iterator[Callable[[], bool]]:
     if caught:
         error = KeyboardInterrupt()
         error.add_note(
-            "the model is as the last whole update left it; fit() again goes on from here" if save is None
-            else f"saved to {save}; trainer.load({str(save)!r}) and fit(until=...) go on from here"
+            "the last complete update is in the model; fit() continues from here" if save is None
+            else f"saved to {save}; trainer.load({str(save)!r}) and fit(until=...) continue from here"
         )  # fmt: skip
         raise error
 
 
 def plain(value: Any) -> Any:
-    """A random state as JSON has it."""
+    """Return a random state as JSON values."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ..errors import GraphFreedError
-from ..graph import Leaf, Node, ancestors, reverse
+from ..graph import Leaf, Node, ancestors
 from ..graph_view import Graph
+from ..sweep import reverse
 from ..tensor import Tensor
 
 __all__ = ["cotangents", "values_held", "values_saved", "values_that_follow"]

@@ -1,9 +1,11 @@
-"""What the commands of the command line do."""
+"""The commands of the command line, a module each; see `minigrad_rnn.cli`.
 
-from .flows import CELLS, gradflow
-from .judge import evaluate, info, sample, tasks
-from .learn import train
-from .picture import draw
-from .source import UPDATES, UsageError
+They and the private modules that they share import only the standard library and `minigrad_rnn`, whose names are imported
+when they are used: the help does not wait for NumPy.
+"""
 
-__all__ = ["CELLS", "UPDATES", "UsageError", "draw", "evaluate", "gradflow", "info", "sample", "tasks", "train"]
+__all__ = ["UsageError"]
+
+
+class UsageError(ValueError):
+    """Raised for arguments that do not fit together."""

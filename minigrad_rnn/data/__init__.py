@@ -1,4 +1,4 @@
-"""Toy tasks, text and series of numbers, and the batches that are made of them."""
+"""Toy tasks, text, series of numbers, and batches of them."""
 
 from . import batch, grammars, series, tasks, text
 from .batch import IGNORED, Batch, Examples, Fixed, Generated, Source
@@ -20,3 +20,7 @@ __all__ = [
     "tasks",
     "text",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""Batches, and the sources that they come from."""
+"""Batches of sequences, and sources of batches."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike
 
 __all__ = ["IGNORED", "Batch", "Examples", "Fixed", "Generated", "Shuffled", "Source"]
 
-IGNORED = -100  # the target of a step that does not count; PyTorch's ignore_index
+IGNORED = -100  # the target of a step that does not count, PyTorch's ignore_index
 
 
 class Batch(NamedTuple):
-    """B sequences side by side.
+    """A batch of B sequences.
 
-    `inputs` has shape (T, B, I), float32, or (T, B), integers. `targets` are class numbers (T, B) or numbers (T, B, O);
-    where there is one answer a sequence, (B,) or (B, O). `lengths` (B,) are those of sequences padded at their end: what
-    stands in the padding never counts, neither of the inputs nor, where there is an answer at each step, of the targets.
-    None: all have T steps. Other class numbers that do not count are IGNORED.
+    `inputs` has shape (T, B, I), float32, or (T, B), integers. `targets` are class indices (T, B) or numbers (T, B, O), or,
+    with one target for each sequence, (B,) or (B, O). `lengths` (B,) are the lengths of sequences that are padded at their
+    end, None if all have T steps. The padding never counts, in the inputs and in targets at each step. Other targets that
+    do not count are IGNORED.
     """
 
     inputs: np.ndarray
@@ -34,14 +34,14 @@ class Batch(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many sequences: B."""
+        """The number of sequences, B."""
         return int(self.inputs.shape[1])
 
     def take(self, sequences: Any, *, axis: int | None = None) -> Batch:
-        """The batch of these sequences: numbers or a slice.
+        """Return the batch of some of the sequences, given by their indices or by a slice.
 
-        `axis` is that of the sequences in the targets: 1 in (T, B) and (T, B, O), 0 in (B,) and (B, O). It need be given only
-        where the shapes leave it open, as for integers (5, 5) and 5 sequences; there leaving it out is a ValueError.
+        `axis` is the axis of the sequences in the targets: 1 in (T, B) and (T, B, O), 0 in (B,) and (B, O). You need it only
+        if the shapes are ambiguous, as for integers (5, 5) and 5 sequences; without it that is a ValueError.
 
         >>> import numpy as np, minigrad_rnn as rnn
         >>> batch = rnn.tasks.adding(6).sample(4, np.random.default_rng(0))
@@ -50,37 +50,37 @@ class Batch(NamedTuple):
         """
         if axis is None and len(axes := self.target_axes()) > 1:
             raise ValueError(
-                f"targets of shape {self.targets.shape} for {self.size} sequences may be class numbers at each step, (T, B), "
-                "or one answer a sequence, (B, O): say which with axis=1 or axis=0"
+                f"targets of shape {self.targets.shape} for {self.size} sequences can be class indices at each step, (T, B), "
+                "or one target for each sequence, (B, O); choose with axis=1 or axis=0"
             )
         axis = axes[0] if axis is None else axis
         targets = self.targets[(slice(None),) * axis + (sequences,)]
         return Batch(self.inputs[:, sequences], targets, None if self.lengths is None else self.lengths[sequences])
 
     def target_axes(self) -> list[int]:
-        """Which axis of the targets may be that of the sequences, by their shape; ValueError if none."""
+        """Return the axes of the targets that can be the axis of the sequences; ValueError if there is none."""
         shape, B = self.targets.shape, self.size
         axes = [axis for axis in (0, 1) if shape[axis : axis + 1] == (B,) and axis >= len(shape) - 2]
         if not axes:
             first = "; with the batch first, give np.swapaxes(inputs, 0, 1)" if shape[:1] == self.inputs.shape[:1] else ""
             raise ValueError(
                 f"targets of shape {shape} do not fit inputs of shape {self.inputs.shape}, {B} sequences of {len(self.inputs)} "
-                f"steps; expected (T, B) or (T, B, O), or for one answer a sequence (B,) or (B, O), with B = {B}{first}"
+                f"steps; expected (T, B), (T, B, O), (B,) or (B, O), with B = {B}{first}"
             )
         return axes[:1] if self.targets.dtype.kind == "f" else axes  # numbers (T, B) would have a last axis O
 
     @classmethod
     def of(cls, data: Any) -> Batch:
-        """A batch of a pair (inputs, targets), or of three with the lengths; lists and Tensors are made arrays.
+        """Make a batch from (inputs, targets) or (inputs, targets, lengths). Lists and Tensors become arrays.
 
-        Raises ValueError where the shapes do not fit each other.
+        Raises ValueError if the shapes do not fit together.
 
         >>> import numpy as np, minigrad_rnn as rnn
         >>> rnn.Batch.of((np.zeros((5, 3, 2)), [0, 1, 2])).size
         3
         """
         if not isinstance(data, tuple) or len(data) not in (2, 3):
-            raise TypeError(f"a batch is a pair (inputs, targets), or (inputs, targets, lengths), not a {type(data).__name__}")
+            raise TypeError(f"a batch must be (inputs, targets) or (inputs, targets, lengths), not a {type(data).__name__}")
         inputs, targets, lengths = (*data, None)[:3]
         batch = cls(np.asarray(inputs), np.asarray(targets), None if lengths is None else np.asarray(lengths))
         shape, kind = batch.inputs.shape, batch.inputs.dtype.kind
@@ -91,11 +91,11 @@ class Batch(NamedTuple):
 
 
 class Source(ABC):
-    """Where batches come from. The i-th batch of a whole training run is `batch(i)`, and depends on nothing but i and what
-    the source was made with: a run that stops after i batches goes on with `batch(i)` as if it had not stopped.
+    """A source of batches. `batch(i)` is batch i of a whole training. It depends only on i and on the arguments of the source:
+    a training that stops after i batches continues with `batch(i)` as if it had not stopped.
 
-    `len(source)` is the number of batches in an epoch, so i belongs to epoch ``i // len(source)``. Where `stateful`, a batch
-    goes on with the sequences of the batch before, unless `begins` says that they are new and the state has to be too.
+    `len(source)` is the number of batches in an epoch, so batch i is in epoch ``i // len(source)``. If `stateful`, a batch
+    continues the sequences of the batch before, unless `begins(i)` is True: then they are new, with a new state.
 
     >>> import minigrad_rnn as rnn
     >>> source = rnn.tasks.adding(length=10).data(batch_size=4, batches=50, seed=1)
@@ -104,7 +104,7 @@ class Source(ABC):
     """
 
     stateful = False
-    loss: str | None = None  # how a Trainer compares, unless it is told; `Task.data` sets it. None: classes by cross-entropy
+    loss: str | None = None  # the default loss of a Trainer, set by `Task.data`; None: cross-entropy, for class indices
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -113,7 +113,7 @@ class Source(ABC):
     def batch(self, i: int) -> Batch: ...
 
     def begins(self, i: int) -> bool:
-        """Whether new sequences begin with batch i. IndexError if there is no such batch: i is 0 or more."""
+        """Return True if new sequences begin with batch i. IndexError for a negative i."""
         return not self.stateful or self._place(i)[1] == 0
 
     def __repr__(self) -> str:
@@ -121,14 +121,14 @@ class Source(ABC):
         return f"<{type(self).__name__}: {', '.join([f'{len(self):,} an epoch', *(f'{k}={v}' for k, v in numbers.items())])}>"
 
     def _place(self, i: int) -> tuple[int, int]:
-        """The epoch of batch i, and its number there."""
+        """Return the epoch of batch i, and its index in the epoch."""
         if index(i) < 0:
-            raise IndexError(f"there is no batch {i}; they count from 0 on, through all epochs")
+            raise IndexError(f"there is no batch {i}; the index must be 0 or more, and counts through all epochs")
         return divmod(index(i), len(self))
 
 
 class Fixed(Source):
-    """One batch, again and again: an epoch is this batch.
+    """A source that repeats one batch: an epoch is this batch.
 
     >>> import minigrad_rnn as rnn
     >>> source = rnn.tasks.hello().data()
@@ -148,9 +148,9 @@ class Fixed(Source):
 
 
 class Generated(Source):
-    """Batches made as they are asked for, no two the same: batch i is ``sample(batch_size, rng)``, rng seeded with (seed, i).
+    """A source of generated batches, all different: batch i is ``sample(batch_size, rng)``, with rng seeded by (seed, i).
 
-    Raises ValueError where `batch_size` or `batches` is not 1 or more, or the seed is negative.
+    Raises ValueError if `batch_size` or `batches` is less than 1, or the seed is negative.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> noise = rnn.Generated(lambda n, rng: rnn.Batch(rng.random((5, n, 1)), rng.random((n, 1))), 3, batches=10)
@@ -174,14 +174,14 @@ class Generated(Source):
 
 
 class Shuffled(Source):
-    """`count` examples in batches, all of them once an epoch, in an order of its own in each; the last batch may be smaller.
-    ``seed=None`` leaves them in their order. A subclass says what the examples are: ``take(numbers) -> Batch``."""
+    """A source of `count` examples, each once in an epoch, shuffled for each epoch; the last batch may be smaller.
+    ``seed=None`` keeps their order. Subclasses define ``take(numbers)``, which returns the batch of these examples."""
 
     def __init__(self, count: int, batch_size: int, seed: int | None = 0) -> None:
         self.count, self.batch_size, self.seed = whole("count", count), whole("batch_size", batch_size), seed
         if seed is not None:
             whole("seed", seed, least=0)
-        self._order: tuple[int, np.ndarray] | None = None  # of the epoch last asked for
+        self._order: tuple[int, np.ndarray] | None = None  # of the last epoch that was used
 
     @abstractmethod
     def take(self, numbers: np.ndarray) -> Batch: ...
@@ -200,8 +200,8 @@ class Shuffled(Source):
 
 
 class Examples(Shuffled):
-    """The sequences of one big batch in small ones, shuffled in each epoch (``seed=None``: in their order). `axis` is that of
-    the sequences in the targets, where their shape leaves it open; see `Batch.take`.
+    """A source of small batches from one big batch, shuffled for each epoch (``seed=None``: in their order). `axis` is the axis
+    of the sequences in the targets, if their shape is ambiguous; see `Batch.take`.
 
     >>> import minigrad_rnn as rnn
     >>> years = rnn.series.windows(rnn.series.sunspots().values[:, 1], length=10)
@@ -213,32 +213,33 @@ class Examples(Shuffled):
     def __init__(self, examples: Batch, batch_size: int, seed: int | None = 0, *, axis: int | None = None) -> None:
         super().__init__(examples.size, batch_size, seed)
         self.examples, self.axis = examples, axis
-        self.take(np.arange(0))  # or an error
+        self.take(np.arange(0))  # raises an error for ambiguous targets
 
     def take(self, numbers: np.ndarray) -> Batch:
         return self.examples.take(numbers, axis=self.axis)
 
 
 def step_mask(lengths: ArrayLike | None, T: int, batch: int) -> np.ndarray | None:
-    """Which steps are no padding, (T, batch); None where all are not. Raises ValueError unless the lengths (batch,) are from 1
-    to T."""
+    """Return a mask (T, batch) that is False in the padding, or None without padding. ValueError unless the lengths are from
+    1 to T."""
     if lengths is None:
         return None
     numbers = checked_lengths(lengths, batch)
     if numbers.size and (numbers.min() < 1 or numbers.max() > T):
-        raise ValueError(f"lengths go from 1 to the T={T} steps of the input, these from {numbers.min()} to {numbers.max()}")
+        raise ValueError(f"lengths must be from 1 to T={T}, the steps of the input, not {numbers.min()} to {numbers.max()}")
     return None if (numbers == T).all() else np.less.outer(np.arange(T), numbers)
 
 
 def checked_lengths(lengths: ArrayLike, batch: int) -> np.ndarray:
+    """Return the lengths as an array; ValueError unless there is an integer for each sequence."""
     numbers = np.asarray(lengths)
     if numbers.shape != (batch,) or numbers.dtype.kind not in "iu":
-        raise ValueError(f"lengths are {batch} integers, one for each sequence, not {numbers.dtype} of shape {numbers.shape}")
+        raise ValueError(f"lengths must be {batch} integers, one a sequence, not {numbers.dtype} of shape {numbers.shape}")
     return numbers
 
 
 def cleared(sequences: Any, lengths: ArrayLike | None) -> Any:
-    """Arrays or Tensors (T, batch, ...) with zeros in the padding."""
+    """Return arrays or Tensors (T, batch, ...) with zeros in the padding."""
     mask = step_mask(lengths, *sequences.shape[:2])
     if mask is None:
         return sequences
@@ -246,7 +247,7 @@ def cleared(sequences: Any, lengths: ArrayLike | None) -> Any:
 
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
-    """The value, if it is a whole number from `least` to `most`; else an error that says what was expected."""
+    """Return the value as an int; an error unless it is a whole number from `least` to `most`."""
     expected = f"a whole number from {least} " + ("on" if most is None else f"to {most}")
     try:
         number = index(value)

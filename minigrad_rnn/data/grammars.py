@@ -1,4 +1,4 @@
-"""Languages whose strings are read symbol by symbol, where at each step more than one symbol may come next."""
+"""Formal languages, in which more than one symbol can come next."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["Grammar", "anbn", "continual_reber", "embedded_reber", "reber", "sec
 
 @dataclass(frozen=True, eq=False)
 class Grammar:
-    """An automaton: ``moves(state)`` are the symbols that may come next and the state that each leads to. A string is
-    complete in a state that has none. The states may be without end, as where letters are counted.
+    """An automaton. ``moves(state)`` returns the symbols that can come next, and the state after each. A string is complete
+    in a state without moves. The number of states can be infinite, for example to count letters.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> grammar = rnn.grammars.reber
@@ -33,7 +33,7 @@ class Grammar:
     moves: Callable[[Any], Mapping[str, Hashable]]
 
     def legal(self, text: str) -> list[str]:
-        """For each symbol of the text, those that may come after it; ValueError where the text breaks the rules."""
+        """Return for each symbol of the text the symbols that can come after it. ValueError if the text breaks the rules."""
         found, state = [], self.start
         for t, symbol in enumerate(text):
             moves = self.moves(state)
@@ -45,7 +45,7 @@ class Grammar:
         return found
 
     def valid(self, text: str) -> bool:
-        """Whether the text is a complete string of the language."""
+        """Return True if the text is a complete string of the language."""
         try:
             legal = self.legal(text)
         except ValueError:
@@ -53,7 +53,7 @@ class Grammar:
         return bool(legal) and not legal[-1]
 
     def sample(self, rng: np.random.Generator, length: int | None = None) -> str:
-        """A string, each of its symbols chosen among those that may come next with equal probability; at most `length`."""
+        """Return a string of at most `length` symbols, each drawn with equal probability from those that can come next."""
         made: list[str] = []
         moves = self.moves(self.start)
         while moves and len(made) != length:
@@ -63,8 +63,8 @@ class Grammar:
         return "".join(made)
 
     def entropy(self, length: int | None = None) -> tuple[float, float]:
-        """Expected of the strings that `sample` makes, from the second symbol on: the sum of -log p(symbol), which no
-        prediction can fall below, and the number of these symbols."""
+        """Return two means over the strings of `sample`, from the second symbol on: the sum of -log p(symbol), below which no
+        loss can fall, and the number of these symbols."""
         (first,) = self.moves(self.start).values()
         chances = {first: 1.0}
         nats = symbols = 0.0
@@ -83,8 +83,8 @@ class Grammar:
         return nats, symbols
 
     def batch(self, strings: Iterable[str]) -> Batch:
-        """Strings to be read but for their last symbol, one-hot, and at each step the next one as the target; padded at the
-        end with zeros and IGNORED.
+        """Return strings as a batch: all symbols except the last as one-hot inputs, all except the first as targets. The
+        padding is zeros and IGNORED.
 
         >>> import minigrad_rnn as rnn
         >>> batch = rnn.grammars.reber.batch(["BTXSE", "BPVVE", "BTSXSE"])
@@ -100,16 +100,16 @@ class Grammar:
             targets[: lengths[b], b] = string[1:]
         return Batch(inputs, targets, lengths)
 
-    def judge(self, outputs: Any, batch: Batch) -> np.ndarray:
-        """Which of the predictions are right: (T, B), True also where a sequence is over.
+    def correct(self, outputs: Any, batch: Batch) -> np.ndarray:
+        """Return a mask (T, B) of the correct predictions, True in the padding, too.
 
-        Right is a step where every symbol that may come next has a larger output than every one that may not (Hochreiter and
-        Schmidhuber 1997, experiment 1); ``.all(axis=0)`` are the strings that were foretold from end to end. `outputs` are
-        scores (T, B, symbols), as logits or probabilities.
+        A prediction is correct if every symbol that can come next has a larger output than every symbol that cannot
+        (Hochreiter and Schmidhuber 1997, experiment 1). ``.all(axis=0)`` is True for the strings that are predicted completely.
+        `outputs` are scores (T, B, symbols), such as logits or probabilities.
 
         >>> import minigrad_rnn as rnn
         >>> batch = rnn.grammars.reber.batch(["BTXSE"])
-        >>> rnn.grammars.reber.judge(batch.inputs, batch)[:, 0]
+        >>> rnn.grammars.reber.correct(batch.inputs, batch)[:, 0]
         array([False, False, False, False])
         """
         scores = np.asarray(outputs)
@@ -130,8 +130,8 @@ class Grammar:
 
 
 def second_last(outputs: Any, batch: Batch) -> np.ndarray:
-    """Whether the largest output for the second last symbol of each string is that symbol: (B,). In an embedded Reber string
-    it was the second to be read, so this asks what is remembered; one who knows the rules and forgets is right half the time.
+    """Return a mask (B,) that is True if the largest output for the second last symbol of a string is that symbol. In an
+    embedded Reber string it equals the second symbol, so this tests the memory: without it, half of the predictions are right.
 
     >>> import minigrad_rnn as rnn
     >>> batch = rnn.grammars.embedded_reber.batch(["BTBTXSETE", "BPBPVVEPE"])
@@ -153,6 +153,7 @@ REBER = {
 
 
 def embedded_moves(state: Any, after: str = "done") -> dict[str, Hashable]:
+    """Return the moves of the embedded Reber grammar."""
     match state:
         case "start":
             return {"B": "choice"}
@@ -168,6 +169,7 @@ def embedded_moves(state: Any, after: str = "done") -> dict[str, Hashable]:
 
 
 def anbn_moves(state: Any) -> dict[str, Hashable]:
+    """Return the moves of the language S a...a b...b T."""
     match state:
         case "start":
             return {"S": ("a", 0)}
@@ -186,3 +188,7 @@ reber = Grammar(Alphabet("BTPSXVE"), 0, REBER.__getitem__)
 embedded_reber = Grammar(reber.alphabet, "start", embedded_moves)
 continual_reber = Grammar(reber.alphabet, "start", lambda state: embedded_moves(state, after="start"))
 anbn = Grammar(Alphabet("SabT"), "start", anbn_moves)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,7 +1,11 @@
-"""Toy tasks with their data and the bounds that a model can be held against."""
+"""Toy tasks: their data, and the losses to compare a model with.
+
+To add a task, add a function that returns a `Task` and needs no arguments.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -16,28 +20,7 @@ from .grammars import Grammar
 from .text import Alphabet, conditional_entropy, window_entropy, xlogx
 from .text import words as words_of
 
-__all__ = [
-    "TASKS",
-    "Task",
-    "adding",
-    "anbn",
-    "binary_addition",
-    "binary_pairs",
-    "continual_reber",
-    "copy_memory",
-    "decimal_addition",
-    "digits_to_letters",
-    "embedded_reber",
-    "hello",
-    "long_sentence",
-    "multiplication",
-    "next_symbol",
-    "parity",
-    "sentence",
-    "sine",
-    "temporal_order",
-    "words",
-]
+__all__ = ["TASKS", "Task", "binary_pairs", "next_symbol"]  # and the functions in TASKS
 
 GUESS = "every symbol equally likely"
 MEMORYLESS = "without memory"
@@ -45,16 +28,15 @@ MEMORYLESS = "without memory"
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a model is to learn, and where the data come from: ``sample(n, rng)`` are n sequences, a Batch.
+    """A task to learn. ``sample(n, rng)`` returns n sequences as a Batch.
 
-    `wiring` says when an answer is due: "steps", at each; "last", one after the last; "translate", a sequence of its own,
-    by a decoder that is first fed the symbol number `start` and then its own words. `loss` says how it is compared with
-    the target: "cross_entropy" of logits with class numbers, "mse" of numbers, "binary" cross-entropy of logits with 0 or 1.
-    `bounds` are losses that need no training to know (one that is an accuracy says so), by what they are the loss of;
-    those of a cross-entropy in nats an answer.
+    `wiring` is "steps" if there is a target at each step, "last" if there is one after the last step, and "translate" if the
+    targets are another sequence, from a decoder that first reads the symbol `start` and then its own predictions. `loss` is
+    "cross_entropy" of logits with class indices, "mse" of numbers, or "binary" cross-entropy of logits with 0 or 1. `bounds`
+    are losses that need no training, by name (an accuracy is named as one). Those of a cross-entropy are in nats a target.
 
-    A task of symbols has an `alphabet` of those it answers, and a `source_alphabet` of those it reads, mostly the same. A
-    task of one fixed batch has `inputs` and `targets`. A task of a formal language has its `grammar`.
+    A task with symbols has an `alphabet` of the symbols to predict, and a `source_alphabet` of the symbols to read, mostly
+    the same. A task with one fixed batch has `inputs` and `targets`. A task of a formal language has a `grammar`.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.adding(50)
@@ -77,8 +59,8 @@ class Task:
     start: int | None = None
 
     def data(self, batch_size: int = 32, batches: int = 100, seed: int = 0) -> Source:
-        """Batches to train on, `batches` an epoch. Of a task that is one fixed batch this batch, whatever the arguments.
-        They know the task's `loss`.
+        """Return a source of batches, `batches` in an epoch; for a task with one fixed batch, that batch. The source has the
+        `loss` of the task.
 
         >>> import minigrad_rnn as rnn
         >>> source = rnn.tasks.parity(20).data(batch_size=16)
@@ -91,37 +73,37 @@ class Task:
 
     @property
     def alphabet(self) -> Alphabet:
-        """What the class numbers of the answers mean."""
+        """The symbols of the class indices to predict."""
         return self._symbols(self.answers)
 
     @property
     def source_alphabet(self) -> Alphabet:
-        """What the one-hot inputs mean."""
+        """The symbols of the one-hot inputs."""
         return self._symbols(self.reads or self.answers)
 
     @property
     def inputs(self) -> np.ndarray:
-        """The inputs of the one batch that the task is."""
+        """The inputs of a task with one fixed batch."""
         return self._one().inputs
 
     @property
     def targets(self) -> np.ndarray:
-        """The targets of the one batch that the task is."""
+        """The targets of a task with one fixed batch."""
         return self._one().targets
 
     def _symbols(self, alphabet: Alphabet | None) -> Alphabet:
         if alphabet is None:
-            raise AttributeError(f"the task {self.name} has no alphabet: it is made of numbers")
+            raise AttributeError(f"the task {self.name} has no alphabet, because its data are numbers")
         return alphabet
 
     def _one(self) -> Batch:
         if self.fixed is None:
-            raise AttributeError(f"the task {self.name} is not one fixed batch; use sample(n, rng), or data(batch_size)")
+            raise AttributeError(f"the task {self.name} has no fixed batch; use sample(n, rng), or data(batch_size)")
         return self.fixed
 
 
 def one_batch(name: str, summary: str, batch: Batch, alphabet: Alphabet, bounds: Mapping[str, float] | None = None) -> Task:
-    """The task of foretelling the next symbol in this batch."""
+    """Return the task of predicting the next symbol in a batch."""
     before = batch.inputs.argmax(-1).ravel()
     bounds = {
         GUESS: math.log(len(alphabet)),
@@ -139,11 +121,10 @@ def one_batch(name: str, summary: str, batch: Batch, alphabet: Alphabet, bounds:
 def next_symbol(
     text: Sequence[str], *, symbols: Sequence[str] | None = None, name: str = "text", summary: str | None = None
 ) -> Task:
-    """Read a text symbol by symbol and say at each which comes next. One sequence, one-hot: inputs (T - 1, 1, I).
+    """Return the task of predicting the next symbol of a text at each step. It is one sequence, one-hot: inputs (T - 1, 1, I).
 
-    The alphabet is `symbols`, by default those of the text in the order in which they appear. `text` may be a list of words.
-
-    Bounds: ln I for a guess; for a model without memory the entropy of a symbol given the one before.
+    The alphabet is `symbols`, by default the symbols of the text in the order in which they appear. `text` can be a list of
+    words. Bounds: ln I for a guess; for a model without memory the entropy of a symbol given the symbol before.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.next_symbol("abab")
@@ -155,42 +136,42 @@ def next_symbol(
     alphabet = Alphabet.of(text) if symbols is None else Alphabet(symbols)
     numbers = alphabet.encode(text)[:, None]
     batch = Batch(alphabet.one_hot(numbers[:-1]), numbers[1:])
-    return one_batch(name, summary or "read a text and say which symbol comes next", batch, alphabet)
+    return one_batch(name, summary or "predict the next symbol of a text", batch, alphabet)
 
 
 def hello() -> Task:
-    """ "hihell" to "ihello": the smallest task that needs a memory, for after h comes first i and then e, after l first l
-    and then o. Known from the labs of DeepLearningZeroToAll (Sung Kim).
+    """Predict "ihello" from "hihell": the smallest task that needs a memory, because after h comes first i and then e, after
+    l first l and then o. From the labs of DeepLearningZeroToAll (Sung Kim).
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()
     >>> task.inputs.shape, task.alphabet.decode(task.targets[:, 0])
     ((6, 1, 5), 'ihello')
     """
-    return next_symbol("hihello", symbols="hielo", name="hello", summary="read 'hihell', say 'ihello'")
+    return next_symbol("hihello", symbols="hielo", name="hello", summary="read 'hihell', predict 'ihello'")
 
 
 def sentence(text: str = " if you want you") -> Task:
-    """The next letter of " if you want you": inputs (15, 1, 10). Without memory 0.2773 is the least loss, for after a space
-    comes i, y or w and after u a space, then the end. From the same labs.
+    """Predict the next letter of " if you want you": inputs (15, 1, 10). Without memory the least loss is 0.2773, because i, y
+    or w comes after a space, and a space or the end after u. From the same labs.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.sentence()
     >>> task.inputs.shape, round(task.bounds["without memory"], 4)
     ((15, 1, 10), 0.2773)
     """
-    return next_symbol(text, name="sentence", summary=f"read {text!r} letter by letter, say the next")
+    return next_symbol(text, name="sentence", summary=f"read {text!r} letter by letter, predict the next")
 
 
 def words(text: str = "I want to play basketball") -> Task:
-    """The next word of a sentence: inputs (words - 1, 1, different words). No word comes twice, so no memory is needed.
+    """Predict the next word of a sentence: inputs (words - 1, 1, different words). No word comes twice, so no memory is needed.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.words()
     >>> task.inputs.shape, task.alphabet.decode(task.targets[:, 0])
     ((4, 1, 5), ' want to play basketball')
     """
-    return next_symbol(words_of(text), name="words", summary=f"read {text!r} word by word, say the next")
+    return next_symbol(words_of(text), name="words", summary=f"read {text!r} word by word, predict the next")
 
 
 SENTENCE = (
@@ -200,10 +181,11 @@ SENTENCE = (
 
 
 def long_sentence(length: int = 10, text: str = SENTENCE) -> Task:
-    """The next letter in all windows of a sentence of 181 letters, one every letter, side by side: inputs
+    """Predict the next letter in all windows of a sentence of 181 letters, one window at every letter: inputs
     (length, windows, symbols), by default (10, 171, 25).
 
-    No model is below the entropy of a letter given its window up to there: 0.2380. From the same labs, with another sentence.
+    The least loss is the entropy of a letter given the letters of its window before: 0.2380. From the same labs, with another
+    sentence.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.long_sentence()
@@ -220,10 +202,10 @@ def long_sentence(length: int = 10, text: str = SENTENCE) -> Task:
 
 
 def sine(length: int = 40, period: float = 20) -> Task:
-    """The next value of a sine of random phase: inputs and targets (length, B, 1), x_t = sin(2 pi t / period + phase).
+    """Predict the next value of a sine of random phase: inputs and targets (length, B, 1), x_t = sin(2 pi t / period + phase).
 
-    Bounds, mean squared errors, w = 2 pi / period: always 0, 1/2; "it stays as it is", 1 - cos w; and the least, for at the
-    first step nothing tells whether the curve rises or falls, sin(w)^2 / (2 length).
+    Bounds, mean squared errors with w = 2 pi / period: 1/2 for always 0; 1 - cos w for repeating the last value; and the
+    least, sin(w)^2 / (2 length), because at the first step it is unknown if the curve rises or falls.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> task = rnn.tasks.sine()
@@ -233,7 +215,7 @@ def sine(length: int = 40, period: float = 20) -> Task:
     """
     whole("length", length)
     if not period > 2:
-        raise ValueError(f"period is {period!r}; expected more than 2 steps, or the values do not show the curve")
+        raise ValueError(f"period is {period!r}; it must be more than 2 steps, or the values do not show the curve")
     w = 2 * math.pi / period
 
     def sample(n: int, rng: np.random.Generator) -> Batch:
@@ -248,7 +230,7 @@ def sine(length: int = 40, period: float = 20) -> Task:
 
 
 def marked(length: int, rng: np.random.Generator, n: int) -> tuple[Batch, np.ndarray]:
-    """Numbers from (0, 1), and marks at two of them, one in each half; and these two (2, n)."""
+    """Return numbers from (0, 1) with marks at two of them, one in each half; and these two numbers, (2, n)."""
     inputs = np.zeros((length, n, 2), np.float32)
     inputs[:, :, 0] = rng.random((length, n), dtype=np.float32)
     half = length // 2
@@ -258,11 +240,11 @@ def marked(length: int, rng: np.random.Generator, n: int) -> tuple[Batch, np.nda
 
 
 def adding(length: int = 100) -> Task:
-    """The sum of two marked numbers among many: inputs (length, B, 2), a number from (0, 1) and whether it is marked, one in
-    each half; target (B, 1).
+    """Add two marked numbers among many: inputs (length, B, 2), a number from (0, 1) and 1 if it is marked, else 0; targets
+    (B, 1). One number is marked in each half.
 
-    Hochreiter and Schmidhuber (1997), experiment 4, in the form of Arjovsky, Shah and Bengio (2016). Always 1 has a mean
-    squared error of 1/6, the variance of a sum of two.
+    Hochreiter and Schmidhuber (1997), experiment 4, in the form of Arjovsky, Shah and Bengio (2016). The mean squared error
+    of always 1 is 1/6, the variance of the sum.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> batch = rnn.tasks.adding(6).sample(3, np.random.default_rng(0))
@@ -279,8 +261,8 @@ def adding(length: int = 100) -> Task:
 
 
 def multiplication(length: int = 100) -> Task:
-    """The product of two marked numbers among many: as `adding`. Hochreiter and Schmidhuber (1997), experiment 5. Always 1/4
-    has a mean squared error of 7/144, the variance of the product: 1/3 * 1/3 - 1/16.
+    """Multiply two marked numbers among many; the data are as in `adding`. Hochreiter and Schmidhuber (1997), experiment 5. The
+    mean squared error of always 1/4 is 7/144, the variance of the product: 1/3 * 1/3 - 1/16.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.tasks.multiplication().bounds
@@ -297,8 +279,8 @@ def multiplication(length: int = 100) -> Task:
 
 
 def copy_memory(delay: int = 20, length: int = 10, symbols: int = 8) -> Task:
-    """Read `length` letters, wait until a "|" after `delay` steps, and then say them: T = delay + 2 length, inputs
-    (T, B, symbols + 2), targets (T, B), a "." wherever there is nothing to read or to say.
+    """Read `length` letters, wait until a "|" after `delay` steps, and then repeat them: T = delay + 2 length, inputs
+    (T, B, symbols + 2), targets (T, B). A "." means that there is nothing to read or to repeat.
 
     Hochreiter and Schmidhuber (1997) in the form of Arjovsky, Shah and Bengio (2016). Without memory the least loss is
     length * ln(symbols) / T.
@@ -323,16 +305,16 @@ def copy_memory(delay: int = 20, length: int = 10, symbols: int = 8) -> Task:
         return Batch(alphabet.one_hot(inputs), targets)
 
     return Task(
-        "copy_memory", f"say {length} letters again after {delay} steps", "steps", "cross_entropy", size, size, sample,
+        "copy_memory", f"repeat {length} letters after {delay} steps", "steps", "cross_entropy", size, size, sample,
         {MEMORYLESS: length * math.log(symbols) / T}, alphabet,
     )  # fmt: skip
 
 
 def temporal_order(length: int = 50) -> Task:
-    """Two letters X or Y among others: which came, in which order? Inputs (length, B, 8), targets (B,): XX, XY, YX or YY.
+    """Find the order of two letters X or Y among others: inputs (length, B, 8), targets (B,): XX, XY, YX or YY.
 
-    The first is in the second tenth of the sequence, the other in the sixth; the sequence begins with E, ends with B, the
-    rest is a, b, c and d. Hochreiter and Schmidhuber (1997), experiment 6a, at one length.
+    The first is in the second tenth of the sequence, the other in the sixth. The sequence begins with E and ends with B; the
+    rest is a, b, c and d. Hochreiter and Schmidhuber (1997), experiment 6a, with one length.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> task = rnn.tasks.temporal_order(20)
@@ -358,8 +340,8 @@ def temporal_order(length: int = 50) -> Task:
 
 
 def parity(length: int = 20) -> Task:
-    """Whether the number of ones up to here is odd, at each step: inputs and targets (length, B, 1), 0 or 1. The answer is
-    one step of an exclusive or from the last; who forgets it has to guess, ln 2.
+    """Find the parity of the number of ones so far, at each step: inputs and targets (length, B, 1), 0 or 1. Each target is the
+    exclusive or of the input and the target before; without that memory the least loss is ln 2.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> batch = rnn.tasks.parity(6).sample(1, np.random.default_rng(0))
@@ -379,7 +361,7 @@ def parity(length: int = 20) -> Task:
 def language(
     name: str, summary: str, grammar: Grammar, make: Callable[[np.random.Generator], str], bounds: Mapping[str, float]
 ) -> Task:
-    """The task of foretelling the next symbol in strings of a grammar."""
+    """Return the task of predicting the next symbol in strings of a grammar."""
 
     def sample(n: int, rng: np.random.Generator) -> Batch:
         return grammar.batch([make(rng) for _ in range(n)])
@@ -390,12 +372,12 @@ def language(
 
 
 def embedded_reber() -> Task:
-    """The next symbol of an embedded Reber string: B, then T or P, a string of Reber's grammar, the T or P again, E. Inputs
-    (T, B, 7), targets (T, B), strings of 9 symbols and more, padded.
+    """Predict the next symbol of an embedded Reber string: B, then T or P, a string of Reber's grammar, the same T or P, E.
+    Inputs (T, B, 7), targets (T, B), strings of 9 symbols and more, padded.
 
-    Where two symbols may come next, both come equally often; that uncertainty, over the mean number of symbols, is the least
-    loss there is. Who knows the grammar but not the second symbol has to guess once more. Reber (1967); Hochreiter and
-    Schmidhuber (1997), experiment 1. `grammars` judges the predictions.
+    Where two symbols can come next, both are equally likely. This entropy, divided by the mean number of symbols, is the
+    least loss. A model that uses the grammar but does not keep the second symbol has one more guess. Reber (1967);
+    Hochreiter and Schmidhuber (1997), experiment 1. `Grammar.correct` evaluates predictions.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> task = rnn.tasks.embedded_reber()
@@ -410,10 +392,10 @@ def embedded_reber() -> Task:
 
 
 def continual_reber(length: int = 100) -> Task:
-    """The next symbol of embedded Reber strings that follow each other without a sign: inputs (length, B, 7), targets
-    (length, B). Each sequence begins with a string; the last is cut off.
+    """Predict the next symbol of embedded Reber strings that follow each other without a separator: inputs (length, B, 7),
+    targets (length, B). Each sequence begins with a whole string and ends with a part of one.
 
-    Gers, Schmidhuber and Cummins (2000), who showed with it that an LSTM has to be able to forget.
+    Gers, Schmidhuber and Cummins (2000), who showed with this task that an LSTM needs a forget gate.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> task = rnn.tasks.continual_reber(20)
@@ -433,12 +415,12 @@ def continual_reber(length: int = 100) -> Task:
 
 
 def anbn(most: int = 10, least: int = 1) -> Task:
-    """The next symbol of S a...a b...b T, as many b as a: inputs (T, B, 4), targets (T, B), padded. How many is uniform from
-    `least` to `most`; after the first b all is certain for a model that counts. With larger numbers than it has seen, does
-    it still? Gers and Schmidhuber (2001).
+    """Predict the next symbol of S a...a b...b T, with as many b as a: inputs (T, B, 4), targets (T, B), padded. The number n
+    of a is uniform from `least` to `most`. After the first b, a model that counts is certain. Test it with larger numbers
+    than in training (Gers and Schmidhuber 2001).
 
-    The least loss is the ln of how many numbers there are, over the least + most + 1 symbols that a string has on average
-    after the S. `grammars.anbn` knows which symbols may come next.
+    The least loss is ln(most - least + 1), divided by the mean number of symbols after the S, least + most + 1.
+    `grammars.anbn` has the symbols that can come next.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> task = rnn.tasks.anbn(most=5)
@@ -458,11 +440,11 @@ def anbn(most: int = 10, least: int = 1) -> Task:
 
 
 def binary_addition(bits: int = 8) -> Task:
-    """The sum of two binary numbers, from the lowest bit on, at each step a bit of it: inputs (bits + 1, B, 2), targets
-    (bits + 1, B, 1), 0 or 1. At the last step both inputs are 0, and the answer is the carry.
+    """Add two binary numbers, one bit at each step, lowest bit first: inputs (bits + 1, B, 2), targets (bits + 1, B, 1), 0 or
+    1. At the last step both inputs are 0, and the target is the carry.
 
-    A guess has ln 2. Without memory of the carry c, of which P(c_0) = 0 and P(c_t+1) = 1/4 + P(c_t) / 2 are known, the least
-    loss is the entropy of the answer given the two bits.
+    The loss of a guess is ln 2. Without memory of the carry c, with P(c_0) = 0 and P(c_t+1) = 1/4 + P(c_t) / 2, the least
+    loss is the entropy of the target given the two bits.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> batch = rnn.tasks.binary_addition(3).sample(1, np.random.default_rng(0))
@@ -485,8 +467,8 @@ def binary_addition(bits: int = 8) -> Task:
 
 
 def binary_pairs(bits: int) -> Batch:
-    """All pairs of numbers of so many bits, for `binary_addition`: has a model that saw some learnt to add? `bits` is at most
-    10: a million pairs.
+    """Return all pairs of numbers with `bits` bits, to test a model of `binary_addition` on pairs that it was not trained on.
+    `bits` is at most 10: a million pairs.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.tasks.binary_pairs(3).inputs.shape
@@ -497,6 +479,7 @@ def binary_pairs(bits: int) -> Batch:
 
 
 def added(pairs: np.ndarray, bits: int) -> Batch:
+    """Return pairs of numbers and their sums as a batch of bits."""
     places = np.arange(bits + 1)[:, None]
     first, second = (((numbers >> places) & 1).astype(np.float32) for numbers in pairs)
     answer = ((pairs.sum(0) >> places) & 1).astype(np.float32)
@@ -504,12 +487,12 @@ def added(pairs: np.ndarray, bits: int) -> Batch:
 
 
 def decimal_addition(digits: int = 3, reverse: bool = True) -> Task:
-    """ "12+345" to "357": inputs (2 digits + 1, B, 12), targets (digits + 1, B), both filled up with spaces. Each number has
-    1 to `digits` digits, each digit equally likely, and is written without zeros before it. ``reverse=True`` reads the
-    question backwards, which helps to learn it. The space is also the `start` of the decoder.
+    """Translate "12+345" to "357": inputs (2 digits + 1, B, 12), targets (digits + 1, B), both padded with spaces. Each number
+    has 1 to `digits` digits, all equally likely, and no leading zeros. ``reverse=True`` reads the question backwards, which
+    makes it easier to learn. The space is also the `start` of the decoder.
 
-    Sutskever, Vinyals and Le (2014) for the reversal; as the example `addition_rnn` of Keras. Bounds: ln 12 for a guess; up to
-    4 digits, what an answer is uncertain by to one who has not read the question, over its digits + 1 symbols.
+    See Sutskever, Vinyals and Le (2014) for the reversal, and the example `addition_rnn` of Keras. Bounds: ln 12 for a guess;
+    for up to 4 digits, the entropy of the answer without the question, divided by its digits + 1 symbols.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> task = rnn.tasks.decimal_addition(reverse=False)
@@ -532,16 +515,16 @@ def decimal_addition(digits: int = 3, reverse: bool = True) -> Task:
         return translated(questions, [str(a + b).ljust(digits + 1) for a, b in numbers], alphabet, alphabet)
 
     return Task(
-        "decimal_addition", "read '12+345', say '357'", "translate", "cross_entropy", 12, 12, sample,
+        "decimal_addition", "translate '12+345' to '357'", "translate", "cross_entropy", 12, 12, sample,
         bounds, alphabet, start=alphabet.number[" "],
     )  # fmt: skip
 
 
 def digits_to_letters(length: int = 7) -> Task:
-    """ "3014159" to "dabebfj", digit by digit, once all are read: inputs (length, B, 10), targets (length, B). The answers are
-    the letters a to j; an eleventh symbol, a space, is the `start` of the decoder.
+    """Translate "3014159" to "dabebfj", digit by digit, after reading all of them: inputs (length, B, 10), targets (length, B).
+    The targets are the letters a to j. An eleventh symbol, a space, is the `start` of the decoder.
 
-    Cho et al. (2014) and Sutskever, Vinyals and Le (2014) for the wiring. Who has not read the digits is uncertain by ln 10.
+    See Cho et al. (2014) and Sutskever, Vinyals and Le (2014) for the wiring. Without the digits the least loss is ln 10.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> task = rnn.tasks.digits_to_letters()
@@ -557,21 +540,27 @@ def digits_to_letters(length: int = 7) -> Task:
         return Batch(source.one_hot(numbers), numbers)
 
     return Task(
-        "digits_to_letters", f"read {length} digits, say them in the letters a to j", "translate", "cross_entropy", 10, 11,
+        "digits_to_letters", f"translate {length} digits to the letters a to j", "translate", "cross_entropy", 10, 11,
         sample, {"every letter equally likely": math.log(10)}, letters, source, start=letters.number[" "],
     )  # fmt: skip
 
 
 def translated(questions: Sequence[str], answers: Sequence[str], source: Alphabet, target: Alphabet) -> Batch:
-    """Questions and answers, each of one length, as a batch."""
+    """Return questions and answers, each of one length, as a batch."""
     read, said = (np.array([a.encode(text) for text in texts]).T for a, texts in ((source, questions), (target, answers)))
     return Batch(source.one_hot(read), said)
 
 
-TASKS: dict[str, Callable[..., Task]] = {
-    make.__name__: make
-    for make in (
-        hello, sentence, words, long_sentence, sine, adding, multiplication, copy_memory, temporal_order, parity,
-        embedded_reber, continual_reber, anbn, binary_addition, decimal_addition, digits_to_letters,
-    )
-}  # fmt: skip
+def is_task(value: object) -> bool:
+    """Return True for a function of this module that returns a Task and needs no argument."""
+    if not inspect.isfunction(value) or value.__module__ != __name__ or value.__annotations__.get("return") != "Task":
+        return False
+    return all(parameter.default is not parameter.empty for parameter in inspect.signature(value).parameters.values())
+
+
+TASKS: dict[str, Callable[..., Task]] = {name: value for name, value in globals().items() if is_task(value)}
+__all__.extend(TASKS)
+
+
+def __dir__() -> list[str]:
+    return __all__

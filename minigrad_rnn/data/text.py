@@ -1,4 +1,4 @@
-"""Text as numbers: alphabets, words, batches of a long text, and how much of it can be foretold."""
+"""Text as numbers: alphabets, words, batches of a long text, and the entropy of a text."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ TOKEN = re.compile(r" ?\w+(?:['’]\w+)*| ?[^\w\s]|\s")
 
 
 class Alphabet:
-    """The symbols a model knows, numbered in the order given. `unknown` stands for every other symbol; it comes last unless
-    it is one of them.
+    """The symbols of a model, numbered in the given order. `unknown` replaces every other symbol; it comes last unless it is
+    one of the symbols.
 
     >>> import minigrad_rnn as rnn
     >>> alphabet = rnn.Alphabet("hielo")
@@ -42,12 +42,12 @@ class Alphabet:
         self.unknown = unknown
         self.number = {symbol: i for i, symbol in enumerate(self.symbols)}
         if len(self.number) != len(self.symbols) or not self.symbols:
-            raise ValueError(f"an alphabet is one or more different symbols, not {symbols!r}")
+            raise ValueError(f"an alphabet must be one or more different symbols, not {symbols!r}")
 
     @classmethod
     def of(cls, text: Iterable[str], most: int | None = None, unknown: str | None = None) -> Alphabet:
-        """The symbols of a text, or its words, in the order in which they first appear; with `most` only so many, the most
-        frequent (of equally frequent ones the first), and `unknown` for the others.
+        """Return the alphabet of the symbols of a text, or of its words, in the order in which they first appear. `most` keeps
+        only that number of symbols, the most frequent, and `unknown` replaces the others.
 
         >>> import minigrad_rnn as rnn
         >>> rnn.Alphabet.of("banana")
@@ -63,7 +63,7 @@ class Alphabet:
         if most is not None and whole("most", most) < len(counts):
             if unknown is None:
                 raise ValueError(
-                    f"the text has {len(counts)} symbols and most is {most}: give the others one, as in unknown='?'"
+                    f"the text has {len(counts)} symbols, more than most={most}; give one for the others, as in unknown='?'"
                 )
             kept = {symbol for symbol, _ in counts.most_common(most)}
             return cls([symbol for symbol in counts if symbol in kept], unknown)
@@ -76,7 +76,7 @@ class Alphabet:
         return f"Alphabet({self._shown()}{'' if self.unknown is None else f', unknown={self.unknown!r}'})"
 
     def encode(self, text: Iterable[str]) -> np.ndarray:
-        """The numbers of the symbols; ValueError names one that is not in the alphabet, if it has none for the unknown."""
+        """Return the numbers of the symbols. ValueError for a symbol outside the alphabet, unless there is `unknown`."""
         if self.unknown is not None:
             other = self.number[self.unknown]
             return np.fromiter((self.number.get(symbol, other) for symbol in text), np.intp)
@@ -86,11 +86,11 @@ class Alphabet:
             raise ValueError(f"{error.args[0]!r} is not in this alphabet, {self._shown()}") from None
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text of these numbers; ValueError names one that is not the number of a symbol."""
+        """Return the text of these numbers; ValueError for one that is not the number of a symbol."""
         return "".join(self.symbols[i] for i in checked(list(numbers), len(self)).tolist())
 
     def one_hot(self, numbers: ArrayLike, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """Each number as a vector of zeros with a single one: shape (..., len(alphabet)). ValueError as in `decode`."""
+        """Return one-hot vectors of shape (..., len(alphabet)). ValueError as in `decode`."""
         return one_hot(numbers, len(self), dtype)
 
     def _shown(self) -> str:
@@ -99,19 +99,19 @@ class Alphabet:
 
 
 def checked(numbers: ArrayLike, size: int) -> np.ndarray:
-    """The numbers, if they are those of `size` symbols."""
+    """Return the numbers as an array; ValueError unless they are integers from 0 to size - 1."""
     array = np.asarray(numbers)
     if array.size and array.dtype.kind not in "iu":
-        raise ValueError(f"the number of a symbol is an integer, not {array.dtype}")
+        raise ValueError(f"the number of a symbol must be an integer, not {array.dtype}")
     if array.size and not (array.min() >= 0 and array.max() < size):
         wrong = array[(array < 0) | (array >= size)][0]
-        raise ValueError(f"{wrong} is not the number of a symbol; they go from 0 to {size - 1}")
+        raise ValueError(f"{wrong} is not the number of a symbol; the numbers are from 0 to {size - 1}")
     found: np.ndarray = array.astype(np.intp)
     return found
 
 
 def one_hot(numbers: ArrayLike, size: int, dtype: DTypeLike = np.float32) -> np.ndarray:
-    """Each number as a vector of zeros with a single one: shape (..., size). ValueError for a number outside 0...size - 1.
+    """Return one-hot vectors of shape (..., size). ValueError for a number outside 0...size - 1.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.text.one_hot([2, 0], 3)
@@ -125,8 +125,8 @@ def one_hot(numbers: ArrayLike, size: int, dtype: DTypeLike = np.float32) -> np.
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, each with the space before it, punctuation and other white space singly. Joined, they are the
-    text again.
+    """Split a text into words, each with the space before it, and single punctuation marks and white space. Joined, they are
+    the text again.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.text.words("Don't stop, it's  late.")
@@ -136,8 +136,8 @@ def words(text: str) -> list[str]:
 
 
 def read(path: str | os.PathLike[str]) -> str:
-    """The text of a UTF-8 file, with lines that end in a newline, as Python reads text; or by the name "this" the text that
-    comes with Python, the Zen of Python: 856 characters, 45 symbols. (A file of that name is "./this".)
+    """Read a UTF-8 text file, with "\\n" at the end of each line. With the name "this", return the text that comes with Python,
+    the Zen of Python: 856 characters, 45 symbols. (For a file of that name write "./this".)
 
     Raises FileNotFoundError, IsADirectoryError, and ValueError for a file that is empty, binary or not UTF-8.
 
@@ -165,12 +165,12 @@ def read(path: str | os.PathLike[str]) -> str:
         bad = data[error.start]
         raise ValueError(f"{place} is not UTF-8: byte {error.start} is 0x{bad:02x}, {error.reason}; save it as UTF-8") from None
     if not text:
-        raise ValueError(f"{place} is empty but for a byte order mark; a text needs at least one character")
+        raise ValueError(f"{place} has only a byte order mark; a text needs at least one character")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def zen() -> str:
-    """The text in the standard library's module `this`, read from its code, because importing the module prints it."""
+    """Return the text of the standard module `this`, from its code, because importing the module prints the text."""
     spec = importlib.util.find_spec("this")
     loader: Any = None if spec is None else spec.loader
     if loader is None:
@@ -179,14 +179,13 @@ def zen() -> str:
 
 
 class _Text(Source):
-    """A text as numbers, kept in the smallest integers that hold them."""
+    """A source of batches from a text, kept as the smallest integers that hold its numbers."""
 
     def __init__(self, numbers: ArrayLike, length: int, one_hot: int | None) -> None:
         array = np.asarray(numbers)
         if array.ndim != 1 or array.dtype.kind not in "iu":
             raise ValueError(
-                f"expected the numbers of a text, one after the other, as Alphabet.encode gives them; "
-                f"this is {array.dtype} of shape {array.shape}"
+                f"expected the numbers of a text, as Alphabet.encode returns them; this is {array.dtype} of shape {array.shape}"
             )
         if len(array) <= whole("length", length):
             raise ValueError(f"the text has {len(array)} symbols; {length} steps need {length + 1}: choose a smaller length")
@@ -195,18 +194,18 @@ class _Text(Source):
         self.length, self.one_hot = length, one_hot
 
     def _batch(self, places: np.ndarray, counts: Any = True) -> Batch:
-        """The symbols in these places of the text, and the next ones, where they count."""
+        """Return the symbols at these positions of the text, and as targets the next ones, where they count."""
         inputs = self.numbers[places].astype(np.intp)
         targets = np.where(counts, self.numbers[places + 1].astype(np.intp), IGNORED)
         return Batch(inputs if self.one_hot is None else one_hot(inputs, self.one_hot), targets)
 
 
 class Windows(_Text, Shuffled):
-    """All windows of `length` symbols, one every `stride`, with the symbol that comes next at each step, in batches: in an
-    order of its own in each epoch, or with ``seed=None`` from the beginning to the end.
+    """A source of all windows of `length` symbols, one every `stride`. The target at each step is the next symbol. The
+    windows are shuffled for each epoch, or with ``seed=None`` in order.
 
     `numbers` (N,) is the text. Inputs are integers (length, B), or with ``one_hot=V`` vectors (length, B, V); targets
-    (length, B). Raises ValueError for a text too short.
+    (length, B). Raises ValueError for a text that is too short.
 
     >>> import minigrad_rnn as rnn
     >>> text = rnn.text.read("this")
@@ -235,13 +234,13 @@ class Windows(_Text, Shuffled):
 
 
 class Streams(_Text):
-    """A text cut into `batch_size` streams that are read side by side, `length` steps a batch, each batch going on where the
-    one before stopped: for a state that is carried along, and a gradient that is not (truncated backpropagation through
-    time; Williams and Peng 1990).
+    """A source that cuts a text into `batch_size` streams and reads `length` steps of each in a batch. Each batch continues
+    where the one before stopped: the state is carried over, the gradient is not (truncated backpropagation through time;
+    Williams and Peng 1990).
 
-    An epoch is the whole text once: at each of its symbols but the last, the next one is the target. Streams differ by one
-    symbol at most; where one ends earlier, its last target is IGNORED. The last batch of an epoch may be shorter.
-    Inputs and targets as in `Windows`. Raises ValueError for a text too short.
+    An epoch is the whole text once. The target at each symbol except the last is the next symbol. The streams have equal
+    lengths, except for one symbol: at the end of a shorter stream the target is IGNORED. The last batch of an epoch may be
+    shorter. See `Windows` for inputs and targets. Raises ValueError for a text that is too short.
 
     >>> import minigrad_rnn as rnn
     >>> streams = rnn.Streams(rnn.Alphabet("abcdefghi").encode("abcdefghi"), length=2, batch_size=2)
@@ -274,10 +273,10 @@ class Streams(_Text):
 
 
 def entropy(text: Sequence[str], context: int = 0) -> float:
-    """How uncertain a symbol of the text is to one who knows the `context` symbols before it, and the text: in nats a symbol.
+    """Return the entropy of a symbol of the text given the `context` symbols before it, in nats for each symbol.
 
-    H = -mean log p(next | context), p by counting. With 0 that of the single symbols, the loss of the best constant
-    prediction; with 1 that of pairs, the least loss of a model without memory.
+    H = -mean log p(next | context), with p from counts. With 0 it is the loss of the best constant prediction. With 1 it is
+    the least loss of a model without memory.
 
     >>> import minigrad_rnn as rnn
     >>> round(rnn.text.entropy(" if you want you", 1), 4)
@@ -293,11 +292,10 @@ def entropy(text: Sequence[str], context: int = 0) -> float:
 
 
 def window_entropy(text: Sequence[str], length: int, stride: int = 1) -> float:
-    """The least loss on windows of `length` symbols, one every `stride`, of a model that sees nothing but the window: in
-    nats a step.
+    """Return the least loss, in nats for each step, of a model that reads windows of `length` symbols, one every `stride`.
 
-    H = -mean log p(next | the symbols of the window up to here), over all steps of all windows, p by counting. A model that
-    has learnt all of them by heart is there; below it is none.
+    H = -mean log p(next | the symbols of the window so far), over all steps of all windows, with p from counts. A model that
+    has memorised all windows has this loss, and no model a lower one.
 
     >>> import minigrad_rnn as rnn
     >>> round(rnn.text.window_entropy(rnn.text.read("this"), 10), 3)
@@ -316,19 +314,23 @@ def window_entropy(text: Sequence[str], length: int, stride: int = 1) -> float:
 
 
 def group(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """A number for each pair, the same for the same pair."""
+    """Return a number for each pair, equal for equal pairs."""
     numbers: np.ndarray = np.unique(first * (int(second.max()) + 1) + second, return_inverse=True)[1]
     return numbers
 
 
 def conditional_entropy(known: np.ndarray, next: np.ndarray) -> float:
-    """-mean log p(next | known), p by counting."""
+    """Return -mean log p(next | known), with p from counts."""
     joint = np.bincount(group(known, next))
     alone = np.bincount(known)
     return float((xlogx(alone).sum() - xlogx(joint).sum()) / len(known))
 
 
 def xlogx(counts: ArrayLike) -> np.ndarray:
-    """x log x, 0 where x is 0."""
+    """Return x log x, and 0 where x is 0."""
     x = np.asarray(counts, np.float64)
     return x * np.log(np.where(x > 0, x, 1.0))
+
+
+def __dir__() -> list[str]:
+    return __all__

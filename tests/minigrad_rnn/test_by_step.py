@@ -21,13 +21,13 @@ class OfOwnRun(rnn.Sequence):
 
 
 class OfOwnAnswer(rnn.Sequence):
-    def answer(self, batch, state=None):
+    def predict_batch(self, batch, state=None):
         hidden, state = self.recurrent.run(self.embedded(batch.inputs, batch.lengths), state, batch.lengths)
         return self.readout(hidden * hidden), state
 
 
 class OfOwnLoop(rnn.Sequence):
-    def answer(self, batch, state=None):
+    def predict_batch(self, batch, state=None):
         outputs = []
         for t, x in enumerate(batch.inputs):
             output, state = self.step(x, state, t)
@@ -54,7 +54,7 @@ class Residual(rnn.GRU):
         return output + 0.5 * output, state
 
 
-KINDS = {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU, "own": Residual}
+KINDS = {**rnn.config.LAYERS, "own": Residual}
 WIRINGS = {
     "many to many": rnn.Sequence,
     "many to one": rnn.ManyToOne,
@@ -125,7 +125,7 @@ def truth(model, batch, loss, reduction, chunk, monkeypatch):
         original = rnn.recurrent.checked_step
         if chunk:
             patch.setattr(rnn.recurrent, "checked_step", step)
-        outputs, _ = model.answer(batch)
+        outputs, _ = model.predict_batch(batch)
     return outputs, rnn.sequence_loss(loss, outputs, batch.targets, model.output_lengths(batch), reduction)
 
 

@@ -264,7 +264,7 @@ def test_sizes_below_one_are_refused(kind: Any, sizes: tuple[int, int], text: st
 
 @pytest.mark.parametrize("wrong", ["gelu", "", "Tanh", None, 1])
 def test_unknown_nonlinearity_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"nonlinearity is one of tanh, relu, sigmoid, not {wrong!r}")):
+    with pytest.raises(ValueError, match=re.escape(f"nonlinearity must be one of tanh, relu, sigmoid, not {wrong!r}")):
         rnn.RNNCell(3, 4, nonlinearity=wrong)
 
 
@@ -322,7 +322,9 @@ def test_a_projection_is_smaller_than_the_state(proj_size: int) -> None:
 
 @pytest.mark.parametrize("wrong", ["none", "Single", 2, None])
 def test_an_unknown_bias_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"bias is True (two, as in PyTorch), 'single' or False, not {wrong!r}")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"bias must be True (two, as in PyTorch), 'single' or False, not {wrong!r}")
+    ):
         rnn.GRUCell(3, 4, bias=wrong)
 
 
@@ -454,5 +456,5 @@ def test_a_tuple_of_outputs_and_state_is_told_what_to_do() -> None:
     layer, readout = rnn.RNN(3, 4, rng=0), rnn.Linear(4, 2, rng=1)
     with pytest.raises(TypeError, match=r"outputs, state = layer\(x\), or use Sequence\(layer, readout\)"):
         readout(layer(np.ones((5, 2, 3))))
-    with pytest.raises(ValueError, match="for numbers of symbols use an embedding, or one-hot vectors"):
+    with pytest.raises(ValueError, match="for class indices use an embedding, or one-hot vectors"):
         rnn.RNN(5, 3)(np.array([[0, 1], [2, 3]]))

@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 import minigrad_rnn as rnn
 
-KINDS = {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU}
+KINDS = rnn.config.LAYERS
 
 
 @pytest.mark.parametrize("kind", KINDS)

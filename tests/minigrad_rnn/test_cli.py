@@ -59,8 +59,8 @@ def test_a_seed_gives_the_same_run_again_and_another_another(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["demo", "--seed", "-1"], "a seed is a whole number from 0 on, not '-1'"),
-        (["demo", "--seed", "two"], "a seed is a whole number from 0 on, not 'two'"),
+        (["demo", "--seed", "-1"], "seed must be a whole number from 0 to 9,223,372,036,854,775,807, not '-1'"),
+        (["demo", "--seed", "two"], "seed must be a whole number from 0 to 9,223,372,036,854,775,807, not 'two'"),
         (["demo", "--cell", "gru"], "invalid choice: 'gru'"),
         (["dmo"], "invalid choice: 'dmo'"),
         (["demo", "extra"], "unrecognized arguments: extra"),
@@ -136,18 +136,27 @@ def test_ctrl_c_while_a_command_is_imported_is_one_line(slow, tmp_path):
     (package / "__init__.py").write_text("import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(60)\n")
     root = str(Path(rnn.__file__).parent.parent)
     process = subprocess.Popen(
-        [sys.executable, "-m", "minigrad_rnn", "tasks"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "minigrad_rnn", "train", "hello"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), root])},
     )  # fmt: skip
     assert process.stderr.readline() == "importing\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err.strip()) == (130, "", "minigrad-rnn: interrupted")
+    assert (process.returncode, out, err.strip()) == (130, "", "minigrad-rnn: interrupted; no file is half written")
 
 
-def test_importing_the_package_leaves_ctrl_c_alone():
-    code = "import signal, minigrad_rnn; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(rnn.__file__).parent.parent)
+def test_no_help_waits_for_numpy():
+    code = """
+import contextlib, pkgutil, sys
+from minigrad_rnn import cli, commands
+names = [found.name for found in pkgutil.iter_modules(commands.__path__) if not found.name.startswith("_")]
+assert len(names) >= 8
+for arguments in [[], ["--help"], *([name, "--help"] for name in names)]:
+    with contextlib.suppress(SystemExit):
+        cli.main(arguments)
+    assert not sys.modules.keys() & {"numpy", "minigrad", "safetensors", "tqdm"}, arguments
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(rnn.__file__).parent.parent, stdout=subprocess.DEVNULL)
 
 
 def test_a_file_that_begins_with_a_dash_is_explained(tmp_path, monkeypatch, capsys):
@@ -157,7 +166,7 @@ def test_a_file_that_begins_with_a_dash_is_explained(tmp_path, monkeypatch, caps
         main(["train", "-dash.txt"])
     assert error.value.code == 2
     told = capsys.readouterr().err
-    assert "the file -dash.txt is ./-dash.txt, for what begins with a dash is an option" in told
+    assert "write ./-dash.txt for the file -dash.txt, because a word that begins with a dash is an option" in told
     assert told.count("\n") == 1
     assert main(["train", "./-dash.txt", "--hidden", "2", "--epochs", "1", "--quiet", "--save", "dash.safetensors"]) == 0
 
@@ -167,7 +176,7 @@ def test_numbers_are_written_plainly(number, capsys):
     with pytest.raises(SystemExit) as error:
         main(["train", "hello", "--lr", number])
     assert error.value.code == 2
-    assert f"lr is a number from 1e-12 to 1e+06, not {number!r}" in capsys.readouterr().err
+    assert f"lr must be a number from 1e-12 to 1e+06, not {number!r}" in capsys.readouterr().err
 
 
 def test_what_a_terminal_would_take_for_a_command_is_written_out(tmp_path, capsys):

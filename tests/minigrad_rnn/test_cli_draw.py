@@ -15,9 +15,9 @@ import pytest
 import minigrad as mg
 import minigrad_rnn as rnn
 from minigrad.pictures import drawing, renderers
-from minigrad_rnn import building
+from minigrad_rnn import config
 from minigrad_rnn.cli import main
-from minigrad_rnn.commands import flows
+from minigrad_rnn.commands import gradflow
 
 needs_renderer = pytest.mark.skipif(not renderers(), reason="neither dot nor pygraphviz is installed")
 SMALL = ["--hidden", "5", "--quiet"]
@@ -78,7 +78,7 @@ def drawn(line):
 
 
 def test_a_trained_model_is_drawn_as_the_library_draws_it(here):
-    _, model, _ = building.load("hello.safetensors")
+    _, model, _ = config.load("hello.safetensors")
     task = rnn.tasks.hello()
     x, y, symbols = task.inputs, task.targets, task.alphabet
     draw, model = rnn.draw, model.eval()
@@ -105,8 +105,8 @@ def test_every_task_can_be_drawn_untrained(task, here):
 
 
 def test_an_untrained_network_is_the_one_that_train_begins_with(here):
-    about, _, _ = building.load("adding.safetensors")
-    model, data = building.build(about | {"seed": 7}).eval(), rnn.tasks.adding(5).data(1, 1, 7).batch(0)
+    about, _, _ = config.load("adding.safetensors")
+    model, data = config.build(about | {"seed": 7}).eval(), rnn.tasks.adding(5).data(1, 1, 7).batch(0)
     expected = rnn.draw.unrolled(model, data.inputs, data.targets, overlay="activation").source
     assert drawn("draw adding --length 5 --hidden 5 --seed 7 --overlay activation") == expected
 
@@ -152,8 +152,8 @@ def test_every_suffix_of_a_drawing_and_the_default_name(here, capsys):
 
 
 def test_the_loss_that_is_drawn_is_that_of_the_task(here):
-    about = building.load("hello.safetensors")[0] | {"task": "parity", "text": None, "length": 3, "seed": 0, "hidden": 4}
-    model, data = building.build(about).eval(), rnn.tasks.parity(3).data(1, 1, 0).batch(0)
+    about = config.load("hello.safetensors")[0] | {"task": "parity", "text": None, "length": 3, "seed": 0, "hidden": 4}
+    model, data = config.build(about).eval(), rnn.tasks.parity(3).data(1, 1, 0).batch(0)
     total, steps = rnn.sequence_loss("binary", model(data.inputs), data.targets)
     source = drawn("draw parity --length 3 --hidden 4 --cell rnn")
     assert "the mean of the binary cross-entropy of 3 answers" in source
@@ -173,7 +173,7 @@ def test_without_a_renderer_the_dot_text_is_saved_with_the_reason(here, no_rende
     assert not Path("new.png").exists()
     Path("new.dot").write_text("notes")
     assert run("draw hello --out new.png") == 1
-    assert "new.dot is there already" in one_line(capsys)
+    assert "new.dot exists and is not a picture" in one_line(capsys)
     assert Path("new.dot").read_text() == "notes"
 
 
@@ -198,8 +198,8 @@ def test_a_large_picture_warns_in_one_line(here, capsys):
 
 
 def test_gradflow_tells_the_numbers_of_the_library(here, capsys):
-    _, model, _ = building.load("hello.safetensors")
-    flow = rnn.gradient_flow(flows.in_float64(model), rnn.tasks.hello())
+    _, model, _ = config.load("hello.safetensors")
+    flow = rnn.gradient_flow(gradflow.in_float64(model), rnn.tasks.hello())
     assert run("gradflow hello.safetensors --matrix") == 0
     out = capsys.readouterr().out
     assert flow.table() in out
@@ -213,9 +213,9 @@ def test_gradflow_tells_the_numbers_of_the_library(here, capsys):
 
 
 def test_gradflow_is_in_float64_and_leaves_the_weights(here):
-    _, model, _ = building.load("deep.safetensors")
+    _, model, _ = config.load("deep.safetensors")
     before = model.state_dict()
-    after = flows.in_float64(model).state_dict()
+    after = gradflow.in_float64(model).state_dict()
     assert {a.dtype for a in after.values()} == {np.dtype("float64")}
     assert all((after[name] == a).all() for name, a in before.items())
 
@@ -223,11 +223,11 @@ def test_gradflow_is_in_float64_and_leaves_the_weights(here):
 def test_several_cells_are_compared(here, capsys):
     assert run("gradflow adding --length 20 --hidden 6 --seed 2 --cells sigmoid,tanh,relu,lstm,gru") == 0
     out = capsys.readouterr().out
-    about, data = building.load("adding.safetensors")[0], rnn.tasks.adding(20).data(32, 1, 2).batch(0)
+    about, data = config.load("adding.safetensors")[0], rnn.tasks.adding(20).data(32, 1, 2).batch(0)
     found = {}
     for name in ("sigmoid", "rnn", "relu", "lstm", "gru"):
-        model = flows.untrained(about | {"length": 20, "hidden": 6, "seed": 2}, name)
-        found[name] = rnn.gradient_flow(flows.in_float64(model), data, loss="mse")
+        model = gradflow.untrained(about | {"length": 20, "hidden": 6, "seed": 2}, name)
+        found[name] = rnn.gradient_flow(gradflow.in_float64(model), data, loss="mse")
         assert getattr(model.recurrent.cell, "nonlinearity", name) == {"rnn": "tanh"}.get(name, name)
     assert rnn.flow.Comparison(found).table() in out
     for name, flow in found.items():
@@ -247,7 +247,7 @@ def test_a_trained_model_beside_untrained_ones_and_a_text(here, capsys):
 
 
 def test_of_many_steps_the_decay_is_measured_when_asked_for(here, monkeypatch, capsys):
-    monkeypatch.setattr(flows, "MANY_STEPS", 10)
+    monkeypatch.setattr(gradflow, "MANY_STEPS", 10)
     assert run("gradflow parity --length 11 --hidden 2") == 0
     out = capsys.readouterr().out
     assert "half-life" not in out
@@ -328,20 +328,20 @@ WRONG = [
     (2, "steps are written all, or 0-3,48-49, not 'first'", "draw hello --steps first"),
     (2, "steps are written all, or 0-3,48-49, not '1-'", "draw hello --steps 1-"),
     (2, "--chunk 6 cuts nothing: there are 6 steps", "draw hello --chunk 6"),
-    (2, "chunk is a whole number from 1 to 1,000,000, not 0", "draw hello --chunk 0"),
+    (2, "chunk must be a whole number from 1 to 1,000,000, not 0", "draw hello --chunk 0"),
     (2, "has an encoder and a decoder, two networks", "draw digits_to_letters --view folded"),
     (2, "has an encoder and a decoder, two networks", "draw digits_to_letters.safetensors --view both"),
     (2, "is not trained in chunks", "draw digits_to_letters --chunk 2"),
     (2, "the task hello has no length to choose", "draw hello --length 7"),
     (2, "the task hello has no length to choose", f"draw {HELLO} --length 7"),
     (2, "length is 1; expected a whole number from 2 on", "draw adding.safetensors --length 1"),
-    (2, "length is a whole number from 1 to 10,000, not 0", "draw adding --length 0"),
+    (2, "length must be a whole number from 1 to 10,000, not 0", "draw adding --length 0"),
     (2, "the text has 1,590 symbols, too few for --length 1600", f"draw {CATS} --length 1600"),
-    (2, "hidden is a whole number from 1 to 100,000, not 0", "draw hello --hidden 0"),
+    (2, "hidden must be a whole number from 1 to 100,000, not 0", "draw hello --hidden 0"),
     (2, "GB of memory", "draw hello --hidden 99999 --layers 100"),
     (2, "was trained with --hidden 5; leave out --hidden", f"draw {HELLO} --hidden 6"),
     (2, "was trained with --cell rnn; leave out --cell", f"draw {HELLO} --cell gru"),
-    (2, "seed is a whole number from 0", "draw hello --seed -1"),
+    (2, "seed must be a whole number from 0", "draw hello --seed -1"),
     (2, "--prompt is too short", "draw hello --prompt h"),
     (1, "'z' is not in this alphabet", "draw hello --prompt hz"),
     (2, "the task adding has no text to go on with", "draw adding --prompt abc"),
@@ -349,19 +349,19 @@ WRONG = [
     (2, "ends in one of .dot, .gv, .svg, .png", "draw hello --out new.gif"),
     (2, "ends in one of .dot, .gv, .svg, .png", "draw hello --out new"),
     (2, "ends in one of .dot, .gv, .svg, .png", "draw hello --out cats.txt"),
-    (1, "notes.svg is there already and is no picture that could be replaced", "draw hello --out notes.svg"),
-    (1, "template.dot is there already and is no picture", "draw hello --out template.dot"),
+    (1, "notes.svg exists and is not a picture of this kind", "draw hello --out notes.svg"),
+    (1, "template.dot exists and is not a picture", "draw hello --out template.dot"),
     (1, "folder.svg is a folder", "draw hello --out folder.svg"),
     (1, "cannot write into the folder no: No such file", "draw hello --out no/new.svg"),
-    (2, "cells are rnn, lstm, gru, relu, sigmoid, separated by commas, not 'elman'", "gradflow hello --cells rnn,elman"),
-    (2, "cells are rnn, lstm, gru, relu, sigmoid, separated by commas, not ''", "gradflow hello --cells rnn,"),
+    (2, "cells are gru, lstm, rnn, relu, sigmoid, separated by commas, not 'elman'", "gradflow hello --cells rnn,elman"),
+    (2, "cells are gru, lstm, rnn, relu, sigmoid, separated by commas, not ''", "gradflow hello --cells rnn,"),
     (2, "the task hello has no length to choose", "gradflow hello --length 7"),
     (2, "was trained with --layers 1; leave out --layers", f"gradflow {HELLO} --layers 2"),
 ]
 PLOTS = [
-    (2, "--plot is the name of a file that ends in one of .", "gradflow hello --plot new.txt"),
-    (2, "--plot is the name of a file that ends in one of .", "gradflow hello --plot new"),
-    (1, "notes.svg is there already and is no picture", "gradflow hello --plot notes.svg"),
+    (2, "--plot must be a file name that ends in one of .", "gradflow hello --plot new.txt"),
+    (2, "--plot must be a file name that ends in one of .", "gradflow hello --plot new"),
+    (1, "notes.svg exists and is not a picture", "gradflow hello --plot notes.svg"),
     (1, "cannot write into the folder no: No such file", "gradflow hello --plot no/new.svg"),
 ]
 

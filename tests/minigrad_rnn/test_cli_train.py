@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import minigrad_rnn as rnn
-from minigrad_rnn import building
+from minigrad_rnn import config
 from minigrad_rnn.cli import main
-from minigrad_rnn.commands import learn, source
+from minigrad_rnn.commands import _data, train
 from minigrad_rnn.generate import sample
 
 SMALL = ["--hidden", "8", "--quiet"]
@@ -69,7 +69,7 @@ def parts(path):
 
 def start(*arguments, before="pass", **options):
     """The command in a process of its own, after some Python; it saves as often as it can."""
-    code = "import sys; from minigrad_rnn import cli; from minigrad_rnn.commands import learn; learn.SAVE_EVERY = 0.02; "
+    code = "import sys; from minigrad_rnn import cli; from minigrad_rnn.commands import train; train.SAVE_EVERY = 0.02; "
     code += f"{before}; sys.exit(cli.main())"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
@@ -124,7 +124,7 @@ def test_going_on_is_the_same_as_not_stopping(options, here):
     assert parts("part") == parts("whole")
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", rnn.config.CELLS)
 def test_going_on_after_the_process_was_killed(cell, here):
     options = ["cats.txt", "--hidden", "6", "--layers", "2", "--dropout", "0.2", "--length", "30", "--cell", cell, "--quiet"]
     process = start("train", *options, "--epochs", "100000", "--save", "part")
@@ -135,8 +135,8 @@ def test_going_on_after_the_process_was_killed(cell, here):
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=WAIT)
     done = rnn.load_checkpoint("part")[1]["batches"]
-    _, text = learn.resumed(build_options("--resume", "part"))
-    each = len(source.training(rnn.load_checkpoint("part")[1]["about"], text))
+    _, text = train.resumed(build_options("--resume", "part"))
+    each = len(_data.training_data(rnn.load_checkpoint("part")[1]["about"], text))
     epochs = str(done // each + 2)
     assert run("train", "--resume", "part", "--epochs", epochs, "--quiet") == 0
     assert run("train", *options, "--epochs", epochs, "--save", "whole") == 0
@@ -167,7 +167,7 @@ def test_ctrl_c_saves_and_tells_how_to_go_on(here):
 def test_a_text_that_was_moved_or_changed(here, capsys):
     shutil.move("cats.txt", "moved.txt")
     assert run("train", "--resume", "cats.safetensors", "--epochs", "13", "--quiet") == 1
-    assert "it is the text of cats.safetensors: say where it is now" in capsys.readouterr().err
+    assert "it is the text of cats.safetensors: give its present path as FILE" in capsys.readouterr().err
     assert run("train", "moved.txt", "--resume", "cats.safetensors", "--epochs", "13", "--quiet") == 0
     assert run("eval", "cats.safetensors") == 0
     Path("moved.txt").write_text(WORDS * 29 + WORDS.upper())
@@ -186,13 +186,13 @@ def test_force_replaces_a_checkpoint_but_nothing_else(here, capsys):
 def test_a_run_that_blows_up_leaves_the_last_good_checkpoint(here, capsys):
     explode = ["adding", "--length", "5", "--optimizer", "sgd", "--clip", "0", "--save", "new", *SMALL]
     assert run("train", *explode, "--lr", "1e6", "--epochs", "2") == 1
-    assert "nothing is saved" in one_line(capsys)
+    assert "is not saved" in one_line(capsys)
     arrays, info = rnn.load_checkpoint("adding.safetensors")
     info["optimizer"] |= {"lr": 1e30}
     rnn.save_checkpoint("adding.safetensors", arrays, info)
     before = Path("adding.safetensors").read_bytes()
     assert run("train", "--resume", "adding.safetensors", "--epochs", "3", "--quiet") == 1
-    assert "adding.safetensors is as it was saved before" in one_line(capsys)
+    assert "adding.safetensors is unchanged" in one_line(capsys)
     assert Path("adding.safetensors").read_bytes() == before
 
 
@@ -208,61 +208,61 @@ def one_line(capsys):
 
 CATS, ADDING = "cats.safetensors", "adding.safetensors"
 WRONG = [
-    (2, "train what?", "train"),
+    (2, "nothing to train on", "train"),
     (1, "there is no file and no task 'no/such.txt'", "train no/such.txt"),
     (1, "did you mean 'embedded_reber'?", "train embeded_reber"),
     (1, "folder is a folder", "train folder"),
     (1, "empty.txt is empty", "train empty.txt"),
     (1, "looks binary, byte 2 is NUL", "train binary.txt"),
     (1, "is not UTF-8: byte 3 is 0xe9", "train latin.txt"),
-    (1, "short.txt has 5 characters, and 20 is the least", "train short.txt"),
-    (1, "/dev/zero is a device or the like", "train /dev/zero"),
-    (2, "hidden is a whole number from 1 to 100,000, not 0", "train adding --hidden 0"),
-    (2, "layers is a whole number from 1 to 100, not '-1'", "train adding --layers -1"),
-    (2, "batch is a whole number from 1 to 1,000,000, not '1e3'", "train adding --batch 1e3"),
+    (1, "short.txt has 5 characters; training needs at least 20", "train short.txt"),
+    (1, "/dev/zero is not a regular file", "train /dev/zero"),
+    (2, "hidden must be a whole number from 1 to 100,000, not 0", "train adding --hidden 0"),
+    (2, "layers must be a whole number from 1 to 100, not '-1'", "train adding --layers -1"),
+    (2, "batch must be a whole number from 1 to 1,000,000, not '1e3'", "train adding --batch 1e3"),
     (2, "would take about 258,834 GB of memory", "train adding --hidden 99999 --layers 100"),
     (2, "GB of memory", "train adding --length 10000 --batch 1000000"),
-    (2, "epochs is a whole number from 1 to 1,000,000,000, not 0", "train adding --epochs 0"),
-    (2, "lr is a number from 1e-12 to 1e+06, not nan", "train adding --lr nan"),
-    (2, "lr is a number from 1e-12 to 1e+06, not -0.1", "train adding --lr -0.1"),
-    (2, "clip is a number from 0 to 1e+09, not inf", "train adding --clip inf"),
-    (2, "dropout is a number from 0 to 0.99, not 1.0", "train adding --dropout 1"),
+    (2, "epochs must be a whole number from 1 to 1,000,000,000, not 0", "train adding --epochs 0"),
+    (2, "lr must be a number from 1e-12 to 1e+06, not nan", "train adding --lr nan"),
+    (2, "lr must be a number from 1e-12 to 1e+06, not -0.1", "train adding --lr -0.1"),
+    (2, "clip must be a number from 0 to 1e+09, not inf", "train adding --clip inf"),
+    (2, "dropout must be a number from 0 to 0.99, not 1.0", "train adding --dropout 1"),
     (2, "--dropout acts between layers", "train adding --dropout 0.5"),
-    (2, "seed is a whole number from 0", "train adding --seed -1"),
-    (2, "seed is a whole number from 0", "train adding --seed " + "9" * 5000),
+    (2, "seed must be a whole number from 0", "train adding --seed -1"),
+    (2, "seed must be a whole number from 0", "train adding --seed " + "9" * 5000),
     (2, "length is 1; expected a whole number from 2 on", "train adding --length 1"),
     (2, "the task anbn has no length to choose", "train anbn --length 5"),
-    (2, "are for texts, and adding is a task", "train adding --words"),
+    (2, "are for texts; adding is a task", "train adding --words"),
     (2, "choose a smaller length", "train cats.txt --length 9000 --save new"),
     (2, "too few for 2000 streams", "train cats.txt --length 2 --batch 2000 --save new"),
     (2, "invalid choice: 'elman'", "train adding --cell elman"),
-    (1, "hello.safetensors is there already; --resume hello.safetensors goes on with it, --force", "train hello"),
-    (1, "cats.txt is there already and not a file that this command wrote", "train hello --save cats.txt"),
-    (1, "weights.safetensors is there already and not a file", "train hello --save weights.safetensors --force"),
-    (1, "folder is there already and not a file", "train hello --save folder"),
+    (1, "hello.safetensors exists already; --resume hello.safetensors continues with it, --force", "train hello"),
+    (1, "cats.txt exists and was not written by this command", "train hello --save cats.txt"),
+    (1, "weights.safetensors exists and was not written by this command", "train hello --save weights.safetensors --force"),
+    (1, "folder exists and was not written by this command", "train hello --save folder"),
     (1, "cannot write into the folder no/such: No such file", "train hello --save no/such/file"),
-    (2, "--history is the name of a .csv or .jsonl file", "train hello --save new --history h.txt"),
-    (1, "mine.csv is there already and not a file", "train hello --save new --history mine.csv --force"),
+    (2, "--history must be a .csv or .jsonl file", "train hello --save new --history h.txt"),
+    (1, "mine.csv exists and was not written by this command", "train hello --save new --history mine.csv --force"),
     (2, "was begun with --hidden 24; leave out --hidden", f"train --resume {CATS} --hidden 25"),
     (2, "was begun with --words False", f"train --resume {CATS} --words"),
     (2, "was begun with --seed 0", f"train --resume {CATS} --seed 1"),
-    (2, "has 12 epochs behind it already", f"train --resume {CATS}"),
+    (2, "has 12 epochs of training already", f"train --resume {CATS}"),
     (1, "is not the text that cats.safetensors was trained on", f"train this --resume {CATS} --epochs 20"),
     (1, "is a model of the task adding, not of sine", f"train sine --resume {ADDING} --epochs 9"),
     (1, "is a model of the text cats.txt, not of the task sine", f"train sine --resume {CATS} --epochs 20"),
     (1, "there is no file none", "train --resume none"),
     (1, "holds weights, but no checkpoint", "train --resume weights.safetensors"),
     (1, "'Z' is not in this alphabet, 'the ca", f"sample {CATS} --prompt catZ"),
-    (2, "temperature is a number from 0 to 1e+06, not -1.0", f"sample {CATS} --temperature -1"),
-    (2, "temperature is a number from 0 to 1e+06, not nan", f"sample {CATS} --temperature nan"),
-    (2, "length is a whole number from 1 to 10,000,000, not 0", f"sample {CATS} --length 0"),
-    (2, "a seed is a whole number from 0 on, not '-1'", f"sample {CATS} --seed -1"),
-    (2, "top_k is a whole number from 1", f"sample {CATS} --top-k 0"),
+    (2, "temperature must be a number from 0 to 1e+06, not -1.0", f"sample {CATS} --temperature -1"),
+    (2, "temperature must be a number from 0 to 1e+06, not nan", f"sample {CATS} --temperature nan"),
+    (2, "length must be a whole number from 1 to 10,000,000, not 0", f"sample {CATS} --length 0"),
+    (2, "seed must be a whole number from 0 to", f"sample {CATS} --seed -1"),
+    (2, "top_k must be a whole number from 1", f"sample {CATS} --top-k 0"),
     (1, "is a model of the task adding, which has no text to write on", f"sample {ADDING}"),
     (1, "there is no file none", "sample none"),
     (1, "folder is a folder", "sample folder"),
     (1, "it is truncated", "sample cut.safetensors"),
-    (1, "seems to be of torch.save, pickle or np.savez", "sample torch.pt"),
+    (1, "was written by torch.save, pickle or np.savez", "sample torch.pt"),
     (1, "it is not a safetensors file", "sample cats.txt"),
     (1, "its checksum is wrong", "sample changed.safetensors"),
     (1, "cannot be evaluated on sine", f"eval {ADDING} sine"),
@@ -348,7 +348,7 @@ def test_a_description_with_anything_in_its_place_is_refused_or_builds_what_the_
     spoilt += [about | {"text": about["text"] | {key: junk}} for key in about["text"]]
     for description in spoilt:
         try:
-            model = building.build(description, arrays)
+            model = config.build(description, arrays)
         except ValueError:
             refused += 1
         else:
@@ -421,7 +421,7 @@ def test_an_output_that_is_closed_or_full():
 
 
 def test_sample_writes_what_the_function_says(here, capsys):
-    about, model, _ = building.load(CATS)
+    about, model, _ = config.load(CATS)
     alphabet = rnn.Alphabet(about["text"]["symbols"])
 
     def said(*options):
@@ -443,7 +443,7 @@ def test_sample_of_words_and_of_a_task(here, capsys):
 
 
 def test_eval_gives_the_numbers_of_evaluate(here, capsys):
-    about, model, _ = building.load(CATS)
+    about, model, _ = config.load(CATS)
     alphabet, text = rnn.Alphabet(about["text"]["symbols"]), WORDS * 30
     last = text[-(len(text) // 10) :]
     result = rnn.evaluate(model, rnn.Streams(alphabet.encode(last), 50, 1, one_hot=len(alphabet)))
@@ -462,9 +462,9 @@ def test_eval_gives_the_numbers_of_evaluate(here, capsys):
 
 def test_eval_of_tasks(here, capsys):
     for name, kind in (("adding", "mse"), ("hello", "cross_entropy"), ("digits_to_letters", "cross_entropy")):
-        about, model, _ = building.load(f"{name}.safetensors")
-        task = building.task_of(about)
-        unseen = task.data(32, 32, source.UNSEEN)
+        about, model, _ = config.load(f"{name}.safetensors")
+        task = config.task_of(about)
+        unseen = task.data(32, 32, _data.VALIDATION_SEED)
         result = rnn.evaluate(model, unseen, loss=kind)
         assert run("eval", f"{name}.safetensors", name) == 0
         out = capsys.readouterr().out
@@ -492,7 +492,7 @@ def test_info_of_a_model_and_of_other_weights(here, capsys):
     assert f"The text cats.txt, by characters, {len(set(WORDS))} different" in out
     assert "Sequence of LSTM(24)" in out
     assert f"{rnn.load_checkpoint(CATS)[1]['batches']:,} updates done" in out
-    for name, p in building.load(CATS)[1].named_parameters():
+    for name, p in config.load(CATS)[1].named_parameters():
         assert any(f"model.{name} " in line and str(p.shape) in line for line in out.splitlines())
     assert run("info", "weights.safetensors") == 0
     out = capsys.readouterr().out
@@ -503,7 +503,7 @@ def test_info_of_a_model_and_of_other_weights(here, capsys):
 # -- models from descriptions ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", rnn.config.CELLS)
 @pytest.mark.parametrize("data", [*rnn.tasks.TASKS, "text", "embedded text"])
 def test_the_shapes_foretold_are_those_of_the_model(cell, data):
     about = {
@@ -513,9 +513,9 @@ def test_the_shapes_foretold_are_those_of_the_model(cell, data):
     if data not in rnn.tasks.TASKS:
         told = {"path": "x", "sha256": "", "words": False, "symbols": list("abcdefg"), "unknown": None}
         about |= {"task": None, "text": told, "length": 4, "embedding": 3 * (data != "text")}
-    model = building.build(about)
-    assert building.shapes_of(about) == {name: p.shape for name, p in model.named_parameters()}
-    again = building.build(about | {"seed": 1}, model.state_dict())
+    model = config.build(about)
+    assert config.shapes_of(about) == {name: p.shape for name, p in model.named_parameters()}
+    again = config.build(about | {"seed": 1}, model.state_dict())
     assert all((p.data == q.data).all() for p, q in zip(model.parameters(), again.parameters(), strict=True))
 
 

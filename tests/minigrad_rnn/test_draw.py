@@ -250,7 +250,7 @@ def test_what_cannot_be_drawn_is_refused_with_words():
         rnn.draw.unrolled(rnn.Linear(5, 5), TASK.inputs)
     with pytest.raises(ValueError, match=r"targets have shape \(5, 1\), .* expected targets of shape \(6, 1\)"):
         rnn.draw.folded(network(), TASK.inputs, TASK.targets[1:])
-    with pytest.raises(ValueError, match="no steps"):
+    with pytest.raises(ValueError, match="T=0 steps"):
         rnn.draw.unrolled(network(), TASK.inputs[:0])
     with pytest.raises(ValueError, match="targets need a readout"):
         rnn.draw.unrolled(rnn.RNN(5, 5), TASK.inputs, TASK.targets)
@@ -541,7 +541,7 @@ def test_a_model_of_another_forward_pass_is_drawn_with_what_it_computes():
             return 2 * output, state
 
     parts = rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1)
-    loss = rnn.sequence_loss("cross_entropy", Doubled(*parts).answer(TASK._one())[0], TASK.targets).total.item()
+    loss = rnn.sequence_loss("cross_entropy", Doubled(*parts).predict_batch(TASK._one())[0], TASK.targets).total.item()
     drawings = [rnn.draw.unrolled(Doubled(*parts), TASK, level=level) for level in ("op", "gate", "cell")]
     for drawing in (*drawings, rnn.draw.both(Doubled(*parts), TASK, steps="all")):
         found = {box.lines[0]: box.lines for box in boxes(drawing).values() if box.lines}
@@ -554,16 +554,16 @@ def test_a_model_of_another_forward_pass_is_drawn_with_what_it_computes():
 
 def test_what_has_no_place_in_a_picture_is_refused():
     class Backwards(rnn.Sequence):
-        def answer(self, batch, state=None):
+        def predict_batch(self, batch, state=None):
             y = self.recurrent.run(batch.inputs[::-1])[0] + self.recurrent.run(batch.inputs)[0]
             return self.readout(y), None
 
     class Last(rnn.Sequence):
-        def answer(self, batch, state=None):
-            return super().answer(batch)[0][-3:], None
+        def predict_batch(self, batch, state=None):
+            return super().predict_batch(batch)[0][-3:], None
 
     class Without(rnn.Sequence):
-        def answer(self, batch, state=None):
+        def predict_batch(self, batch, state=None):
             return self.readout(batch.inputs), None
 
     parts = rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1)

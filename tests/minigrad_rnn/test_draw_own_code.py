@@ -71,7 +71,7 @@ class Mine(rnn.Model):
         self.layer, self.embedding = layer, embedding
         self.out = rnn.Linear(layer.output_size, 5, dtype=np.float64, rng=1)
 
-    def answer(self, batch, state=None):
+    def predict_batch(self, batch, state=None):
         x = batch.inputs if self.embedding is None else self.embedding(batch.inputs)
         y, _ = self.layer.run(x, None, batch.lengths)
         return self.out(2 * y), None

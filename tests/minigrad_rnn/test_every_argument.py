@@ -125,19 +125,19 @@ CASES: dict[str, Case] = {
     "Sequence.run": (lambda x, h, n: SEQUENCE.run(x, (h,), n), {"x": normal(3, 2, 3), "h": normal(2, 4), "n": LENGTHS}),
     "Sequence.step": (lambda x, h: SEQUENCE.step(x, (h,), 0), {"x": normal(2, 3), "h": normal(2, 4)}),
     "Sequence.answer": (
-        lambda x, n, h: SEQUENCE.answer(rnn.Batch(x, classes(2, 3, 2), n), (h,)),
+        lambda x, n, h: SEQUENCE.predict_batch(rnn.Batch(x, classes(2, 3, 2), n), (h,)),
         {"x": normal(3, 2, 3), "n": LENGTHS, "h": normal(2, 4)},
     ),
     "ManyToOne": (LAST, {"x": normal(3, 2, 3), "lengths": LENGTHS}),
-    "ManyToOne.answer": (lambda x, n: LAST.answer(rnn.Batch(x, classes(2, 2), n)), {"x": normal(3, 2, 3), "n": LENGTHS}),
+    "ManyToOne.answer": (lambda x, n: LAST.predict_batch(rnn.Batch(x, classes(2, 2), n)), {"x": normal(3, 2, 3), "n": LENGTHS}),
     "OneToMany, free": (lambda x: ONE(x, steps=3), {"x": normal(2, 3)}),
     "OneToMany, forced": (lambda x, t: ONE(x, targets=t), {"x": normal(2, 3), "t": normal(3, 2, 3)}),
     "OneToMany.answer": (
-        lambda x, t, n: ONE.answer(rnn.Batch(x, t, n)), {"x": normal(1, 2, 3), "t": normal(3, 2, 3), "n": LENGTHS},
+        lambda x, t, n: ONE.predict_batch(rnn.Batch(x, t, n)), {"x": normal(1, 2, 3), "t": normal(3, 2, 3), "n": LENGTHS},
     ),
     "EncoderDecoder": (PAIR, {"source": normal(3, 2, 3), "targets": classes(4, 3, 2), "lengths": LENGTHS}),
     "EncoderDecoder.answer": (
-        lambda x, t, n: PAIR.answer(rnn.Batch(x, t, n)), {"x": normal(3, 2, 3), "t": classes(4, 3, 2), "n": LENGTHS},
+        lambda x, t, n: PAIR.predict_batch(rnn.Batch(x, t, n)), {"x": normal(3, 2, 3), "t": classes(4, 3, 2), "n": LENGTHS},
     ),
     # data, training and what is said
     "Batch.of": (lambda x, t, n: rnn.Batch.of((x, t, n)), {"x": normal(3, 2, 3), "t": normal(3, 2, 2), "n": LENGTHS}),

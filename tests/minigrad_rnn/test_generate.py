@@ -109,7 +109,7 @@ def test_recording_is_on_again_after_an_error() -> None:
 
 
 def test_an_empty_prompt_is_refused() -> None:
-    with pytest.raises(ValueError, match="the prompt is empty; the model needs at least one symbol to begin with"):
+    with pytest.raises(ValueError, match="the prompt is empty; the model needs at least one symbol to start from"):
         rnn.greedy(lab(), HIELO, "", 3)
 
 
@@ -159,7 +159,7 @@ def test_a_seed_says_the_same_again() -> None:
 @pytest.mark.parametrize(
     "options", [{"temperature": 0.0}, {"temperature": 5e-324}, {"top_k": 1}, {"top_k": 1, "temperature": 9.0}]
 )
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_without_chance_it_is_greedy(kind: Any, options: dict[str, Any]) -> None:
     for seed in range(5):
         model = lab(kind, seed)
@@ -208,10 +208,10 @@ def test_nothing_is_recorded_while_sampling() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"temperature": -1.0}, "temperature is -1.0; it is a number from 0 on"),
+        ({"temperature": -1.0}, "temperature is -1.0; it must be a number from 0 on"),
         ({"temperature": np.nan}, "temperature is nan"),
         ({"temperature": np.inf}, "temperature is inf"),
-        ({"top_k": 0}, "top_k is 0; it is the number of symbols to draw among, at least 1"),
+        ({"top_k": 0}, "top_k is 0; it must be at least 1"),
     ],
 )
 def test_impossible_numbers_are_refused(options: dict[str, Any], words: str) -> None:
@@ -274,5 +274,5 @@ def test_predictions_of_arrays_are_the_outputs_in_evaluation() -> None:
     padded = x.copy()
     padded[2:, 0] = np.nan
     np.testing.assert_array_equal(rnn.predict(model, padded, lengths=[2, 5])[:, 1], found[:, 1])
-    with pytest.raises(TypeError, match="the model gives a tuple, not one Tensor of outputs"):
+    with pytest.raises(TypeError, match="the model returned a tuple, not one Tensor of outputs"):
         rnn.predict(model.recurrent, x)

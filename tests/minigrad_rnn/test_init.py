@@ -90,7 +90,7 @@ def test_irnn_keeps_its_state_and_reads_little(bias: Any) -> None:
     np.testing.assert_array_equal(cell.weight_ih.data, 0.5 * expected)
 
 
-@pytest.mark.parametrize("kind", [rnn.RNNCell, rnn.LSTMCell, rnn.GRUCell])
+@pytest.mark.parametrize("kind", rnn.config.CELLS.values())
 @pytest.mark.parametrize("bias", [True, "single", False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_keras_begins_orthogonal_and_remembers(kind: Any, bias: Any, dtype: Any) -> None:

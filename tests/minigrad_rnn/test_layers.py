@@ -132,7 +132,7 @@ def test_step_begins_with_a_state_for_every_sequence_of_the_batch() -> None:
 
 
 def test_readout_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="the readout takes 5 features, but the recurrent layer gives 4"):
+    with pytest.raises(ValueError, match="the readout reads 5 features, but the recurrent layer has 4"):
         rnn.Sequence(rnn.RNN(3, 4), rnn.Linear(5, 2))
 
 
@@ -193,15 +193,15 @@ def test_embedding_begins_standard_normal() -> None:
     [
         (lambda: rnn.Embedding(0, 3), "num_embeddings is 0; it must be at least 1"),
         (lambda: rnn.Embedding(3, -1), "embedding_dim is -1; it must be at least 1"),
-        (lambda: rnn.Embedding(3, 2, 3), "padding_idx is 3; it is one of the symbols, from 0 to 2"),
-        (lambda: rnn.Embedding(3, 2, -1), "padding_idx is -1; it is one of the symbols, from 0 to 2"),
-        (lambda: rnn.Embedding(3, 2)([0, 3]), "symbols are numbered from 0 to 2, these go from 0 to 3"),
-        (lambda: rnn.Embedding(3, 2)(mg.tensor([-1, 1])), "symbols are numbered from 0 to 2, these go from -1 to 1"),
+        (lambda: rnn.Embedding(3, 2, 3), "padding_idx is 3; it must be a class index from 0 to 2"),
+        (lambda: rnn.Embedding(3, 2, -1), "padding_idx is -1; it must be a class index from 0 to 2"),
+        (lambda: rnn.Embedding(3, 2)([0, 3]), "indices must be from 0 to 2; these are from 0 to 3"),
+        (lambda: rnn.Embedding(3, 2)(mg.tensor([-1, 1])), "indices must be from 0 to 2; these are from -1 to 1"),
         (lambda: rnn.LayerNorm(0), "features is 0; it must be at least 1"),
         (lambda: rnn.LayerNorm(3)(np.ones((3, 2))), "the input has shape (3, 2); expected (..., features=3)"),
         (lambda: rnn.LayerNorm(3)(1.0), "the input has shape (); expected (..., features=3)"),
-        (lambda: rnn.Dropout(1.0), "p is 1.0; it is the share of elements set to zero, from 0 to less than 1"),
-        (lambda: rnn.Dropout(-0.5), "p is -0.5; it is the share of elements set to zero, from 0 to less than 1"),
+        (lambda: rnn.Dropout(1.0), "p is 1.0; it must be the share of elements set to zero, from 0 to less than 1"),
+        (lambda: rnn.Dropout(-0.5), "p is -0.5; it must be the share of elements set to zero, from 0 to less than 1"),
     ],
 )
 def test_layers_tell_what_was_given_and_expected(make: Any, text: str) -> None:
@@ -213,7 +213,7 @@ def test_layers_tell_what_was_given_and_expected(make: Any, text: str) -> None:
     ("given", "dtype"), [([0.0, 1.0], "float64"), ([True, False], "bool"), (np.eye(3, dtype="f4"), "float32")]
 )
 def test_symbols_that_are_no_integers_are_refused(given: Any, dtype: str) -> None:
-    with pytest.raises(TypeError, match=f"an embedding takes the numbers of symbols, integers, not {dtype}"):
+    with pytest.raises(TypeError, match=rf"Embedding needs class indices \(integers\), not {dtype}"):
         rnn.Embedding(3, 2)(given)
 
 
@@ -307,7 +307,7 @@ def test_sequential_of_nothing_gives_what_it_is_given() -> None:
 
 
 def test_sequential_takes_what_can_be_called() -> None:
-    with pytest.raises(TypeError, match="Sequential takes modules and functions, not ndarray"):
+    with pytest.raises(TypeError, match="Sequential needs modules and functions, not ndarray"):
         rnn.Sequential(rnn.Linear(3, 2), np.ones(3))
 
 
@@ -319,7 +319,7 @@ def test_sequential_is_a_readout() -> None:
     assert readout[2].weight.name == "readout.2.weight"
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_the_output_of_a_recurrent_layer_goes_on(kind: Any) -> None:
     x = np.ones((5, 2, 3))
     first, second, last = kind(3, 4, rng=0), rnn.GRU(4, 4, rng=1), rnn.Linear(4, 2, rng=2)

@@ -147,7 +147,7 @@ def test_one_to_many_leaves_out_the_padding_of_its_targets(kind: str) -> None:
     for garbage in (0.0, np.nan, np.inf):
         batch = rnn.Batch(x, padded(y, garbage), LENGTHS)
         model.zero_grad()
-        outputs, _ = model.answer(batch)
+        outputs, _ = model.predict_batch(batch)
         loss = rnn.sequence_loss(kind, outputs, batch.targets, LENGTHS)
         loss.backward()
         assert rnn.evaluate(model, batch, loss=kind).loss == loss.item()
@@ -202,14 +202,14 @@ def test_a_model_without_a_notion_of_lengths_is_not_spoilt_by_the_padding() -> N
 
 def test_lengths_that_are_not_those_of_the_outputs_are_refused() -> None:
     class Halved(rnn.Sequence):
-        def answer(self, batch: rnn.Batch, state: Any = None) -> Any:
-            outputs, state = super().answer(batch, state)
+        def predict_batch(self, batch: rnn.Batch, state: Any = None) -> Any:
+            outputs, state = super().predict_batch(batch, state)
             return outputs[::2], state
 
     model = Halved(rnn.GRU(FEATURES, 4, rng=0), rnn.Linear(4, OUTPUTS, rng=1))
     x, y = data("mse")
     batch = rnn.Batch(x, y[::2], LENGTHS)
-    with pytest.raises(ValueError, match=r"reads 6 steps and answers at 3, .* give it a method output_lengths\(batch\)"):
+    with pytest.raises(ValueError, match=r"reads 6 steps and has outputs at 3, .* define output_lengths\(batch\)"):
         rnn.evaluate(model, batch, loss="mse")
     Halved.output_lengths = lambda self, batch: -(-batch.lengths // 2)  # type: ignore[method-assign]
     assert np.isfinite(rnn.evaluate(model, batch, loss="mse").loss)
@@ -256,7 +256,7 @@ def test_the_gradient_is_that_of_packed_sequences_in_torch(name: str) -> None:
     target = pack(torch.from_numpy(y), lengths, enforce_sorted=False)
     expected = torch.nn.functional.mse_loss(readout(output.data), target.data)
     expected.backward()
-    outputs, _ = ours.answer(rnn.Batch(padded(x, 7.0), y, LENGTHS))
+    outputs, _ = ours.predict_batch(rnn.Batch(padded(x, 7.0), y, LENGTHS))
     loss = rnn.sequence_loss("mse", outputs, padded(y, np.nan), LENGTHS)
     loss.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)

@@ -93,7 +93,7 @@ def test_steps_are_outside_the_graph() -> None:
 
 @pytest.mark.parametrize("wrong", ["none", "MEAN", None])
 def test_unknown_reduction_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"reduction is 'mean' or 'sum', not {wrong!r}")):
+    with pytest.raises(ValueError, match=re.escape(f"reduction must be 'mean' or 'sum', not {wrong!r}")):
         rnn.sequence_cross_entropy(np.zeros((3, 1, 4)), np.zeros((3, 1), int), reduction=wrong)
 
 
@@ -198,7 +198,7 @@ def test_targets_are_not_broadcast(loss: Any, shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("loss", [rnn.mse_loss, rnn.binary_cross_entropy_with_logits])
 def test_losses_of_numbers_know_three_reductions(loss: Any) -> None:
-    with pytest.raises(ValueError, match="reduction is 'mean', 'sum' or 'none', not 'max'"):
+    with pytest.raises(ValueError, match="reduction must be 'mean', 'sum' or 'none', not 'max'"):
         loss([1.0], [1.0], reduction="max")
 
 
@@ -233,10 +233,10 @@ def test_binary_cross_entropy_is_exact_for_logits_of_any_size(pos_weight: Any) -
 
 @pytest.mark.parametrize(("targets", "low", "high"), [([0.0, 1.5], 0.0, 1.5), ([-1.0, 1.0], -1.0, 1.0)])
 def test_binary_targets_are_from_0_to_1(targets: Any, low: float, high: float) -> None:
-    text = f"targets of the binary cross-entropy are from 0 to 1; these go from {low} to {high}"
+    text = f"targets of this cross-entropy must be from 0 to 1; these are from {low} to {high}"
     with pytest.raises(ValueError, match=re.escape(text)):
         rnn.binary_cross_entropy_with_logits([0.0, 0.0], targets)
-    with pytest.raises(ValueError, match="these go from nan to nan"):
+    with pytest.raises(ValueError, match="these are from nan to nan"):
         rnn.binary_cross_entropy_with_logits([0.0], [np.nan])
 
 
@@ -275,10 +275,10 @@ def test_sequence_loss_of_classes_is_sequence_cross_entropy() -> None:
 
 
 def test_sequence_loss_tells_what_is_wrong() -> None:
-    with pytest.raises(ValueError, match="a loss is one of cross_entropy, mse, binary, not 'l1'"):
+    with pytest.raises(ValueError, match="a loss must be one of cross_entropy, mse, binary, not 'l1'"):
         rnn.sequence_loss("l1", mg.tensor(np.ones((2, 1, 1))), np.ones((2, 1, 1)))
     for shape in ((3,), (3, 2, 2, 2)):
-        text = re.escape(f"answers have shape {shape}; expected (T, batch, O), or (batch, O) for one a sequence")
+        text = re.escape(f"outputs have shape {shape}; expected (T, batch, O), or (batch, O) for one for each sequence")
         for kind in ("mse", "binary"):
             with pytest.raises(ValueError, match=text):
                 rnn.sequence_loss(kind, mg.tensor(np.ones(shape)), np.ones(shape))
@@ -338,7 +338,7 @@ def test_the_sum_is_over_the_steps_and_the_mean_over_the_rest(kind: str) -> None
     assert total.item() == pytest.approx(sum(each), rel=1e-13)
     total, steps = rnn.sequence_loss(kind, x, y)
     np.testing.assert_allclose(steps, np.array(each) / 5, rtol=1e-13)
-    with pytest.raises(ValueError, match="reduction is 'mean' or 'sum', not 'none'"):
+    with pytest.raises(ValueError, match="reduction must be 'mean' or 'sum', not 'none'"):
         rnn.sequence_loss(kind, x, y, reduction="none")
 
 
@@ -349,17 +349,17 @@ def test_the_sum_is_over_the_steps_and_the_mean_over_the_rest(kind: str) -> None
             "cross_entropy",
             (3, 2, 4),
             (3, 2, 4),
-            "class numbers have no axis of classes; of one-hot targets",
+            "class indices have no axis of classes; for one-hot targets",
         ),
-        ("cross_entropy", (2, 4), (2, 4), "class numbers have no axis of classes; of one-hot targets"),
-        ("cross_entropy", (3, 2, 4), (2, 3), "targets have the time first, np.swapaxes(targets, 0, 1)"),
-        ("cross_entropy", (3, 2, 4), (2,), "a model that answers once a sequence, such as ManyToOne, takes these"),
-        ("cross_entropy", (2, 4), (3, 2), "a model that answers at each step, such as Sequence, takes these"),
+        ("cross_entropy", (2, 4), (2, 4), "class indices have no axis of classes; for one-hot targets"),
+        ("cross_entropy", (3, 2, 4), (2, 3), "targets must have the time first, np.swapaxes(targets, 0, 1)"),
+        ("cross_entropy", (3, 2, 4), (2,), "these targets are for one output for each sequence"),
+        ("cross_entropy", (2, 4), (3, 2), "these targets are for outputs at each step"),
         ("mse", (3, 2, 1), (3, 2), "targets need an axis for the one output, targets[..., None]"),
         ("mse", (2, 1), (2,), "targets need an axis for the one output, targets[..., None]"),
-        ("mse", (3, 2, 4), (2, 3, 4), "targets have the time first, np.swapaxes(targets, 0, 1)"),
-        ("binary", (3, 2, 4), (2, 4), "a model that answers once a sequence, such as ManyToOne, takes these"),
-        ("binary", (2, 4), (3, 2, 4), "a model that answers at each step, such as Sequence, takes these"),
+        ("mse", (3, 2, 4), (2, 3, 4), "targets must have the time first, np.swapaxes(targets, 0, 1)"),
+        ("binary", (3, 2, 4), (2, 4), "these targets are for one output for each sequence"),
+        ("binary", (2, 4), (3, 2, 4), "these targets are for outputs at each step"),
         ("binary", (3, 2, 4), (5, 5, 5), "expected targets of shape (3, 2, 4)"),
     ],
 )
@@ -506,7 +506,7 @@ def test_what_class_probabilities_do_not_go_with_is_refused() -> None:
     with pytest.raises(ValueError, match="ignore_index is 1, and is of class numbers; of class probabilities leave it out"):
         mg.cross_entropy(np.zeros((2, 3)), np.full((2, 3), 1 / 3), ignore_index=1)
     for kind in ("mse", "binary"):
-        with pytest.raises(ValueError, match=f"label_smoothing is of the cross-entropy; for '{kind}' leave it out"):
+        with pytest.raises(ValueError, match=f"label_smoothing is for the cross-entropy; leave it out for '{kind}'"):
             rnn.sequence_loss(kind, np.zeros((2, 1, 3)), np.zeros((2, 1, 3)), label_smoothing=0.1)
 
 

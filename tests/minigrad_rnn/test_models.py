@@ -9,7 +9,7 @@ import pytest
 import minigrad as mg
 import minigrad_rnn as rnn
 
-KINDS = [rnn.RNN, rnn.LSTM, rnn.GRU]
+KINDS = rnn.config.LAYERS.values()
 
 
 def close(actual: Any, expected: Any) -> None:
@@ -49,7 +49,7 @@ def test_sequence_embeds_runs_and_reads_out(kind: Any, lengths: Any) -> None:
     found = model(symbols, lengths)
     assert found.shape == (5, 2, 6)
     np.testing.assert_array_equal(found.data, expected.data)
-    answer, _ = model.answer(rnn.Batch(symbols, symbols, None if lengths is None else np.array(lengths)))
+    answer, _ = model.predict_batch(rnn.Batch(symbols, symbols, None if lengths is None else np.array(lengths)))
     np.testing.assert_array_equal(answer.data, expected.data)
 
 
@@ -61,7 +61,7 @@ def test_run_goes_on_where_it_stopped(kind: Any) -> None:
     head, state = model.run(symbols[:3])
     tail, final = model.run(symbols[3:], state)
     close(np.concatenate([head.data, tail.data]), whole.data)
-    answer, after = model.answer(rnn.Batch(symbols[3:], symbols[3:]), state)
+    answer, after = model.predict_batch(rnn.Batch(symbols[3:], symbols[3:]), state)
     np.testing.assert_array_equal(answer.data, tail.data)
     for a, b in zip(after, final, strict=True):
         np.testing.assert_array_equal(a.data, b.data)
@@ -107,7 +107,7 @@ def test_many_to_one_reads_out_the_end_of_each_sequence(kind: Any, directions: i
     assert found.shape == (3, 3)
     close(found.data, np.concatenate([y.data for y in each]))
     same_gradients(model, lambda: (model(x, lengths) ** 2).sum(), lambda: sum((y**2).sum() for y in each))
-    answer, state = model.answer(rnn.Batch(x, np.zeros(3, int), lengths), None)
+    answer, state = model.predict_batch(rnn.Batch(x, np.zeros(3, int), lengths), None)
     np.testing.assert_array_equal(answer.data, found.data)
     assert state is None
 
@@ -160,7 +160,7 @@ def test_one_to_many_with_targets_reads_what_it_should_have_said(kind: Any) -> N
         lambda: (one_to_many_by_hand(model, x, 5, targets) ** 2).sum(),
     )
     np.testing.assert_array_equal(model(x, targets=mg.tensor(targets)).data, found.data)
-    answer, state = model.answer(rnn.Batch(x[None], targets))
+    answer, state = model.predict_batch(rnn.Batch(x[None], targets))
     np.testing.assert_array_equal(answer.data, found.data)
     assert state is None
 
@@ -209,7 +209,7 @@ def test_encoder_decoder_is_told_the_true_symbols(kind: Any, num_layers: int, le
         lambda: mg.cross_entropy(model(source, targets, lengths), targets),
         lambda: mg.cross_entropy(decoder_by_hand(model, source, told, lengths), targets),
     )
-    answer, state = model.answer(rnn.Batch(source, targets, lengths))
+    answer, state = model.predict_batch(rnn.Batch(source, targets, lengths))
     np.testing.assert_array_equal(answer.data, found.data)
     assert state is None
 
@@ -257,8 +257,8 @@ def test_encoder_and_decoder_are_scopes() -> None:
 
 
 def test_a_model_that_does_not_answer_says_so() -> None:
-    with pytest.raises(NotImplementedError, match=re.escape("Model does not define answer(batch, state)")):
-        rnn.Model().answer(rnn.Batch(np.ones((1, 1, 1)), np.ones((1, 1), int)))
+    with pytest.raises(NotImplementedError, match=re.escape("Model does not define predict_batch(batch, state)")):
+        rnn.Model().predict_batch(rnn.Batch(np.ones((1, 1, 1)), np.ones((1, 1), int)))
 
 
 def test_dropout_in_a_model_stops_in_evaluation() -> None:
@@ -281,35 +281,35 @@ BOTH_WAYS = rnn.GRU(3, 4, bidirectional=True)
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: rnn.Sequence(GRU, rnn.Linear(5, 2)), "the readout takes 5 features, but the recurrent layer gives 4"),
-        (lambda: rnn.ManyToOne(BOTH_WAYS, LINEAR), "the readout takes 4 features, but the recurrent layer gives 8"),
-        (lambda: rnn.OneToMany(GRU, rnn.Linear(5, 3)), "the readout takes 5 features, but the recurrent layer gives 4"),
+        (lambda: rnn.Sequence(GRU, rnn.Linear(5, 2)), "the readout reads 5 features, but the recurrent layer has 4"),
+        (lambda: rnn.ManyToOne(BOTH_WAYS, LINEAR), "the readout reads 4 features, but the recurrent layer has 8"),
+        (lambda: rnn.OneToMany(GRU, rnn.Linear(5, 3)), "the readout reads 5 features, but the recurrent layer has 4"),
         (
             lambda: rnn.OneToMany(GRU, rnn.Linear(4, 2)),
-            "an output is the next input, so the readout gives input_size=3 features, not 2",
+            "the readout must have input_size=3 features, because an output is the next input; it has 2",
         ),
         (
             lambda: rnn.ManyToOne(rnn.Recurrent((rnn.GRUCell(3, 4), rnn.GRUCell(3, 2))), rnn.Linear(6, 1)),
-            "the last outputs of both directions are halves, but their cells give {2, 4} features",
+            "both directions must have outputs of one size, the halves of the last output; they have {2, 4}",
         ),
         (
             lambda: rnn.EncoderDecoder(rnn.GRU(2, 5), GRU, LINEAR, start=0),
-            "the decoder begins with the encoder's state, whose parts are [[(5,)]], and has [[(4,)]]",
+            "encoder and decoder must have states of the same sizes; they have [[(5,)]] and [[(4,)]]",
         ),
-        (lambda: rnn.EncoderDecoder(rnn.LSTM(2, 4), GRU, LINEAR, start=0), "whose parts are [[(4, 4)]], and has [[(4,)]]"),
-        (lambda: rnn.EncoderDecoder(rnn.GRU(2, 4, 2), GRU, LINEAR, start=0), "are [[(4,)], [(4,)]], and has [[(4,)]]"),
+        (lambda: rnn.EncoderDecoder(rnn.LSTM(2, 4), GRU, LINEAR, start=0), "they have [[(4, 4)]] and [[(4,)]]"),
+        (lambda: rnn.EncoderDecoder(rnn.GRU(2, 4, 2), GRU, LINEAR, start=0), "they have [[(4,)], [(4,)]] and [[(4,)]]"),
         (
             lambda: rnn.EncoderDecoder(BOTH_WAYS, rnn.GRU(3, 4, 2), LINEAR, start=0),
-            "whose parts are [[(4,), (4,)]], and has [[(4,)], [(4,)]]",
+            "they have [[(4,), (4,)]] and [[(4,)], [(4,)]]",
         ),
         (lambda: rnn.EncoderDecoder(BOTH_WAYS, BOTH_WAYS, LINEAR, start=0), "the decoder cannot be bidirectional"),
-        (lambda: rnn.EncoderDecoder(GRU, GRU, rnn.Linear(5, 3), start=0), "the readout takes 5 features, but"),
+        (lambda: rnn.EncoderDecoder(GRU, GRU, rnn.Linear(5, 3), start=0), "the readout reads 5 features, but"),
         (
             lambda: rnn.EncoderDecoder(GRU, GRU, rnn.Linear(4, 5), start=0),
-            "the decoder is told what the readout says, one of 5 symbols, and knows 3",
+            "the readout predicts 5 symbols, and the decoder can read only 3",
         ),
-        (lambda: rnn.EncoderDecoder(GRU, GRU, LINEAR, start=3), "start is 3; it is the number of a symbol, from 0 to 2"),
-        (lambda: rnn.EncoderDecoder(GRU, GRU, LINEAR, start=-1), "start is -1; it is the number of a symbol, from 0 to 2"),
+        (lambda: rnn.EncoderDecoder(GRU, GRU, LINEAR, start=3), "start is 3; it must be a class index from 0 to 2"),
+        (lambda: rnn.EncoderDecoder(GRU, GRU, LINEAR, start=-1), "start is -1; it must be a class index from 0 to 2"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(make: Any, text: str) -> None:
@@ -326,19 +326,17 @@ def test_models_have_the_time_first() -> None:
         lambda: rnn.EncoderDecoder(first, GRU, LINEAR, start=0),
         lambda: rnn.EncoderDecoder(GRU, first, LINEAR, start=0),
     ):
-        with pytest.raises(
-            ValueError, match=re.escape("inputs are (T, batch, ...), its recurrent layer cannot have batch_first")
-        ):
+        with pytest.raises(ValueError, match=re.escape("a model's recurrent layer cannot have batch_first")):
             make()
 
 
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda m: m(np.ones((2, 3))), "give either the number of steps, or targets, whose number of steps it is"),
-        (lambda m: m(np.ones((2, 3)), 2, np.ones((2, 2, 3))), "give either the number of steps, or targets"),
-        (lambda m: m(np.ones((2, 3)), 0), "there are 0 steps to make; it must be at least 1"),
-        (lambda m: m(np.ones((2, 3)), targets=np.ones((0, 2, 3))), "there are 0 steps to make; it must be at least 1"),
+        (lambda m: m(np.ones((2, 3))), "give either steps or targets, not both"),
+        (lambda m: m(np.ones((2, 3)), 2, np.ones((2, 2, 3))), "give either steps or targets"),
+        (lambda m: m(np.ones((2, 3)), 0), "the number of steps is 0; it must be at least 1"),
+        (lambda m: m(np.ones((2, 3)), targets=np.ones((0, 2, 3))), "the number of steps is 0; it must be at least 1"),
         (lambda m: m(np.ones((2, 4)), 2), "the input has shape (2, 4); expected (batch, input_size=3)"),
         (lambda m: m(np.ones(3), 2), "the input has shape (3,); expected (batch, input_size=3)"),
         (
@@ -355,9 +353,9 @@ def test_one_to_many_tells_what_is_wrong(call: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("targets", "text"),
     [
-        ([0, 1], "targets are class numbers of shape (T, batch), T at least 1, not int64 of shape (2,)"),
-        ([[0.0], [1.0]], "targets are class numbers of shape (T, batch), T at least 1, not float64 of shape (2, 1)"),
-        (np.zeros((0, 1), int), "targets are class numbers of shape (T, batch), T at least 1, not int64 of shape (0, 1)"),
+        ([0, 1], "targets must be class indices of shape (T, batch), T at least 1, not int64 of shape (2,)"),
+        ([[0.0], [1.0]], "targets must be class indices of shape (T, batch), T at least 1, not float64 of shape (2, 1)"),
+        (np.zeros((0, 1), int), "targets must be class indices of shape (T, batch), T at least 1, not int64 of shape (0, 1)"),
         ([[0, 1]], "the state h has shape (1, 4); expected (batch, hidden_size) = (2, 4)"),
     ],
 )

@@ -220,12 +220,12 @@ def test_everything_wrong_with_a_state_is_told_at_once_and_nothing_changes() -> 
     state["recurrent.bias_ih_l0"] = np.array(list("abcd"))
     state["recurrent.bias_hh_l0"] = np.ones(4, complex)
     problems = [
-        "these weights are not of this model:",
+        "these weights do not fit this model:",
         "missing: readout.bias (2,)",
         "not a parameter of this model: readout.scale (5,)",
-        "recurrent.weight_ih_l0 has shape (3, 4), the model's has (4, 3)",
-        "recurrent.bias_ih_l0 has dtype <U1, the model's has float32",
-        "recurrent.bias_hh_l0 has dtype complex128, the model's has float32",
+        "recurrent.weight_ih_l0 has shape (3, 4), in the model (4, 3)",
+        "recurrent.bias_ih_l0 has dtype <U1, in the model float32",
+        "recurrent.bias_hh_l0 has dtype complex128, in the model float32",
     ]
     with pytest.raises(ValueError, match="^" + re.escape("\n  ".join(problems)) + "$"):
         model.load_state_dict(state)
@@ -572,7 +572,7 @@ def test_a_tied_parameter_is_given_once_or_with_equal_values() -> None:
         assert (tied.blocks[0].weight.data == 5).all()
     tied = Tied()
     before = tied.state_dict()
-    with pytest.raises(ValueError, match="here and there are one parameter here, and have different values"):
+    with pytest.raises(ValueError, match="here and there are the same parameter here, but have different values"):
         tied.load_state_dict({**whole, "there": [8.0, 7.0]})
     with pytest.raises(ValueError, match=r"missing: here \(2,\)\n  missing: there \(2,\)"):
         tied.load_state_dict({name: value for name, value in whole.items() if "here" not in name})

@@ -199,7 +199,7 @@ def test_a_sequence_in_two_chunks_gives_what_it_gives_in_one() -> None:
     close(c2.data, c.data)
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_step_after_step_gives_the_outputs_of_forward(kind: Any) -> None:
     rng = np.random.default_rng(5)
     layer = kind(2, 3, dtype=float, rng=rng)
@@ -350,7 +350,7 @@ def test_a_cell_of_ones_own_runs_over_a_sequence() -> None:
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 @pytest.mark.parametrize("shape", [(3,), (5, 1, 4), (5, 1, 3, 1)])
 def test_input_of_another_shape_is_refused(kind: Any, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=re.escape(f"the input has shape {shape}; expected (T, batch, input_size=3)")):
@@ -359,14 +359,14 @@ def test_input_of_another_shape_is_refused(kind: Any, shape: tuple[int, ...]) ->
 
 @pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM])
 def test_a_sequence_of_no_steps_is_refused(kind: Any) -> None:
-    expected = re.escape("the input has T=0 steps: a sequence of no steps has no output")
+    expected = re.escape("the input has T=0 steps; a sequence needs at least one")
     with pytest.raises(ValueError, match=expected):
         kind(3, 4)(np.ones((0, 2, 3)))
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 4), (2, 2, 4)])
 def test_initial_state_without_its_axis_of_layers_is_refused(shape: tuple[int, ...]) -> None:
-    expected = f"an initial state has shape (1, batch, hidden_size=4), not {shape}"
+    expected = f"an initial state must have shape (1, batch, hidden_size=4), not {shape}"
     h0 = np.zeros(shape)
     with pytest.raises(ValueError, match=re.escape(expected)):
         rnn.RNN(3, 4)(np.ones((5, 2, 3)), h0)
@@ -397,14 +397,14 @@ def test_lstm_state_of_other_than_two_parts_is_refused(parts: int) -> None:
 
 
 def test_lstm_state_as_one_array_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the initial state is \(h, c\), not a ndarray"):
+    with pytest.raises(ValueError, match=r"the initial state must be \(h, c\), not a ndarray"):
         rnn.LSTM(3, 4)(np.ones((5, 2, 3)), np.zeros((2, 1, 2, 4)))
 
 
 def test_errors_of_the_constructor_are_those_of_the_cell() -> None:
     with pytest.raises(ValueError, match="hidden_size is 0; it must be at least 1"):
         rnn.LSTM(3, 0)
-    with pytest.raises(ValueError, match="nonlinearity is one of tanh, relu, sigmoid, not 'gelu'"):
+    with pytest.raises(ValueError, match="nonlinearity must be one of tanh, relu, sigmoid, not 'gelu'"):
         rnn.RNN(3, 4, nonlinearity="gelu")
     with pytest.raises(ValueError, match="forget_bias"):
         rnn.LSTM(3, 4, bias=False, forget_bias=1.0)
@@ -727,7 +727,7 @@ def test_with_lengths_each_sequence_is_as_on_its_own(
         exactly(together[name], p.grad)
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_lengths_of_the_whole_sequence_change_nothing(kind: Any) -> None:
     layer = kind(2, 3, num_layers=2, bidirectional=True, rng=0)
     x = np.random.default_rng(1).normal(size=(4, 3, 2))
@@ -751,7 +751,7 @@ def flat(result: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 @pytest.mark.parametrize("lengths", [None, [2, 5, 1]])
 def test_batch_first_moves_the_batch_of_input_output_and_states(kind: Any, directions: int, lengths: Any) -> None:
     options: dict[str, Any] = {"num_layers": 2, "bidirectional": directions == 2, "dtype": float, "rng": 0}
@@ -769,7 +769,7 @@ def test_batch_first_moves_the_batch_of_input_output_and_states(kind: Any, direc
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_one_sequence_is_a_batch_of_one(kind: Any, batch_first: bool) -> None:
     layer = kind(2, 4, num_layers=2, bidirectional=True, batch_first=batch_first, dtype=float, rng=0)
     rng = np.random.default_rng(1)
@@ -782,7 +782,7 @@ def test_one_sequence_is_a_batch_of_one(kind: Any, batch_first: bool) -> None:
         np.testing.assert_array_equal(ours.data, theirs.data[0] if batch_first else theirs.data[:, 0])
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_the_final_state_is_taken_as_the_initial_one_of_the_next_part(kind: Any) -> None:
     layer = kind(2, 3, num_layers=2, dtype=float, rng=0, batch_first=True)
     x = np.random.default_rng(1).normal(size=(2, 7, 2))
@@ -825,20 +825,20 @@ def test_last_output_is_the_final_state_of_the_last_layer(lengths: Any, batch_fi
 
 
 def test_last_output_tells_what_is_wrong() -> None:
-    with pytest.raises(ValueError, match=re.escape("three axes and at least one step, this one has shape (5, 3)")):
+    with pytest.raises(ValueError, match=re.escape("three axes and at least one step; this one has shape (5, 3)")):
         rnn.last_output(np.ones((5, 3)))
-    with pytest.raises(ValueError, match=re.escape("at least one step, this one has shape (0, 2, 3)")):
+    with pytest.raises(ValueError, match=re.escape("at least one step; this one has shape (0, 2, 3)")):
         rnn.last_output(np.ones((0, 2, 3)))
-    with pytest.raises(ValueError, match="even number of features, this output has 3"):
+    with pytest.raises(ValueError, match="even number of features; this one has 3"):
         rnn.last_output(np.ones((5, 2, 3)), bidirectional=True)
-    with pytest.raises(ValueError, match="lengths go from 1 to the T=5 steps of the input, these from 2 to 6"):
+    with pytest.raises(ValueError, match="lengths must be from 1 to T=5, the steps of the input, not 2 to 6"):
         rnn.last_output(np.ones((5, 2, 3)), [2, 6])
 
 
 # -- learned states, one bias ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_learned_states_begin_at_zero_and_get_the_gradient_of_every_sequence(kind: Any) -> None:
     options: dict[str, Any] = {"num_layers": 2, "bidirectional": True, "dtype": float, "rng": 0}
     layer, fixed = kind(2, 3, learn_state=True, **options), kind(2, 3, **options)
@@ -869,7 +869,7 @@ def test_learned_states_of_a_projection_have_their_own_sizes() -> None:
     assert layer(np.ones((2, 1, 2)))[0].shape == (2, 1, 3)
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_a_single_bias_is_two_of_which_the_other_is_zero(kind: Any) -> None:
     single = kind(2, 3, 2, bias="single", bidirectional=True, dtype=float, rng=0)
     double = kind(2, 3, 2, bidirectional=True, dtype=float, rng=1)
@@ -890,7 +890,7 @@ def test_a_single_bias_is_two_of_which_the_other_is_zero(kind: Any) -> None:
 # -- dropout -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 @pytest.mark.parametrize("directions", [1, 2])
 def test_dropout_acts_between_layers_and_nowhere_else(kind: Any, directions: int) -> None:
     options: dict[str, Any] = {"bidirectional": directions == 2, "dtype": float}
@@ -994,7 +994,7 @@ def test_different_cells_in_one_stack_run_with_the_parts_of_their_states_one_aft
     ],
 )
 def test_states_of_different_cells_are_not_put_into_one_array(cells: Any) -> None:
-    with pytest.raises(ValueError, match=r"have different states, which one array cannot hold; call run\(x\)"):
+    with pytest.raises(ValueError, match=r"have different states, which do not fit into one array; call run\(x\)"):
         rnn.Recurrent(*cells)(np.ones((2, 1, 4)))
 
 
@@ -1058,7 +1058,7 @@ def test_nodes_carry_their_layer_direction_and_step(kind: Any, names: set[str], 
             assert [n.op.name for n in joined] == ["concatenate"]
 
 
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_nodes_of_a_stack_carry_their_layer_and_step(kind: Any) -> None:
     outputs, _ = kind(3, 4, 2, rng=0)(np.ones((3, 2, 3)))
     scopes = {str(node.scope) for node in mg.Graph(outputs) if node.name == "h"}
@@ -1075,34 +1075,46 @@ def test_nodes_of_a_stack_carry_their_layer_and_step(kind: Any) -> None:
         (
             lambda: rnn.GRU(3, 4, 2, dropout=1.0),
             ValueError,
-            "dropout is 1.0; it is the share of outputs set to zero, from 0 to",
+            "dropout is 1.0; it must be the share of outputs set to zero, from 0 to",
         ),
-        (lambda: rnn.GRU(3, 4, 2, dropout=-0.1), ValueError, "dropout is -0.1; it is the share of outputs set to zero, from 0"),
+        (
+            lambda: rnn.GRU(3, 4, 2, dropout=-0.1),
+            ValueError,
+            "dropout is -0.1; it must be the share of outputs set to zero, from 0",
+        ),
         (lambda: rnn.LSTM(3, 4, proj_size=4), ValueError, "proj_size is 4; it must be less than hidden_size=4, or 0 for none"),
-        (lambda: rnn.LSTM(3, 4, bias="both"), ValueError, "bias is True (two, as in PyTorch), 'single' or False, not 'both'"),
+        (
+            lambda: rnn.LSTM(3, 4, bias="both"),
+            ValueError,
+            "bias must be True (two, as in PyTorch), 'single' or False, not 'both'",
+        ),
         (lambda: rnn.Recurrent(), ValueError, "a recurrent layer needs at least one cell"),
         (
             lambda: rnn.Recurrent(rnn.Linear(3, 4)),
             TypeError,
-            "layer 0 has a Linear; it is made of a Cell, or of a pair of them",
+            "layer 0 has a Linear; it must be a Cell, or a pair of them",
         ),
-        (lambda: rnn.Recurrent(rnn.RNN(3, 4)), TypeError, "layer 0 has a RNN; it is made of a Cell, or of a pair of them"),
+        (lambda: rnn.Recurrent(rnn.RNN(3, 4)), TypeError, "layer 0 has a RNN; it must be a Cell, or a pair of them"),
         (
             lambda: rnn.Recurrent(rnn.RNNCell(3, 4), (rnn.RNNCell(4, 4), rnn.RNNCell(4, 4))),
             ValueError,
-            "each layer is one cell, or each is a pair of cells, forward and backward",
+            "either each layer must be one cell, or each a pair of cells, forward and backward",
         ),
-        (lambda: rnn.Recurrent((rnn.RNNCell(3, 4),) * 3), ValueError, "each layer is one cell, or each is a pair of cells"),
-        (lambda: rnn.Recurrent(()), ValueError, "each layer is one cell, or each is a pair of cells"),
+        (
+            lambda: rnn.Recurrent((rnn.RNNCell(3, 4),) * 3),
+            ValueError,
+            "either each layer must be one cell, or each a pair of cells",
+        ),
+        (lambda: rnn.Recurrent(()), ValueError, "either each layer must be one cell, or each a pair of cells"),
         (
             lambda: rnn.Recurrent(rnn.RNNCell(3, 4), rnn.RNNCell(3, 4)),
             ValueError,
-            "layer 1 is given 4 features, and its cell has input_size=3",
+            "layer 1 gets 4 features, but its cell has input_size=3",
         ),
         (
             lambda: rnn.Recurrent((rnn.RNNCell(3, 4), rnn.RNNCell(2, 4))),
             ValueError,
-            "layer 0 is given 3 features, and its cell has input_size=2",
+            "layer 0 gets 3 features, but its cell has input_size=2",
         ),
     ],
 )
@@ -1130,9 +1142,9 @@ def test_a_wrong_input_is_told_as_it_was_given(shape: tuple[int, ...], batch_fir
 @pytest.mark.parametrize(
     ("options", "x", "state", "text"),
     [
-        ({}, (5, 2, 3), (2, 2, 4), "an initial state has shape (4, batch, hidden_size=4), not (2, 2, 4)"),
+        ({}, (5, 2, 3), (2, 2, 4), "an initial state must have shape (4, batch, hidden_size=4), not (2, 2, 4)"),
         ({"batch_first": True}, (2, 5, 3), (4, 2, 4), "shape (batch, 4, hidden_size=4), not (4, 2, 4)"),
-        ({}, (5, 3), (4, 1, 4), "an initial state has shape (4, hidden_size=4), not (4, 1, 4)"),
+        ({}, (5, 3), (4, 1, 4), "an initial state must have shape (4, hidden_size=4), not (4, 1, 4)"),
         ({}, (5, 2, 3), (4, 3, 4), "the state h has shape (3, 4); expected (batch, hidden_size) = (2, 4)"),
     ],
 )
@@ -1144,16 +1156,16 @@ def test_a_wrong_state_is_told_as_it_was_given(options: Any, x: Any, state: Any,
 @pytest.mark.parametrize(
     ("lengths", "text"),
     [
-        ([5], "lengths are 2 integers, one for each sequence, not int64 of shape (1,)"),
-        ([5.0, 2.0], "lengths are 2 integers, one for each sequence, not float64 of shape (2,)"),
-        ([True, True], "lengths are 2 integers, one for each sequence, not bool of shape (2,)"),
-        (5, "lengths are 2 integers, one for each sequence, not int64 of shape ()"),
-        ([0, 5], "lengths go from 1 to the T=5 steps of the input, these from 0 to 5"),
-        ([1, 6], "lengths go from 1 to the T=5 steps of the input, these from 1 to 6"),
+        ([5], "lengths must be 2 integers, one a sequence, not int64 of shape (1,)"),
+        ([5.0, 2.0], "lengths must be 2 integers, one a sequence, not float64 of shape (2,)"),
+        ([True, True], "lengths must be 2 integers, one a sequence, not bool of shape (2,)"),
+        (5, "lengths must be 2 integers, one a sequence, not int64 of shape ()"),
+        ([0, 5], "lengths must be from 1 to T=5, the steps of the input, not 0 to 5"),
+        ([1, 6], "lengths must be from 1 to T=5, the steps of the input, not 1 to 6"),
     ],
 )
 def test_wrong_lengths_are_refused(lengths: Any, text: str) -> None:
-    for kind in (rnn.RNN, rnn.LSTM, rnn.GRU):
+    for kind in rnn.config.LAYERS.values():
         with pytest.raises(ValueError, match=re.escape(text)):
             kind(3, 4)(np.ones((5, 2, 3)), lengths=lengths)
 
@@ -1174,5 +1186,5 @@ def test_states_of_run_and_step_have_the_parts_of_every_cell() -> None:
 
 def test_a_bidirectional_layer_does_not_go_step_by_step() -> None:
     layer = rnn.GRU(3, 4, bidirectional=True)
-    with pytest.raises(ValueError, match="reads the sequence from both ends, it cannot go step by step; call forward"):
+    with pytest.raises(ValueError, match="reads the sequence from both ends, so it has no single steps; call forward"):
         layer.step(np.ones((2, 3)), layer.initial_state(2), 0)

@@ -8,8 +8,6 @@ import pytest
 import minigrad as mg
 import minigrad_rnn as rnn
 
-OPTIMIZERS = [rnn.SGD, rnn.Adagrad, rnn.Adam, rnn.AdamW, rnn.NAdam, rnn.RAdam, rnn.RMSprop, rnn.Rprop]
-
 
 def optimizer(kind: Any = rnn.Adam) -> Any:
     return kind(rnn.Linear(3, 2, rng=0).parameters(), lr=0.5)
@@ -50,12 +48,9 @@ MADE: dict[str, Any] = {
     "Dropout": lambda: rnn.Dropout(0.25),
     "LayerNorm": lambda: rnn.LayerNorm(3),
     "Sequential": lambda: rnn.Sequential(rnn.RNN(2, 3), np.tanh, lambda x: x),
-    "RNNCell": lambda: rnn.RNNCell(2, 3),
+    **{kind.__name__: lambda kind=kind: kind(2, 3) for kind in (*rnn.config.CELLS.values(), *rnn.config.LAYERS.values())},
     "LSTMCell": lambda: rnn.LSTMCell(2, 3, peepholes=True),
-    "GRUCell": lambda: rnn.GRUCell(2, 3),
-    "RNN": lambda: rnn.RNN(2, 3),
     "LSTM": lambda: rnn.LSTM(2, 3, 4, bidirectional=True),
-    "GRU": lambda: rnn.GRU(2, 3),
     "Recurrent": lambda: rnn.Recurrent(rnn.RNNCell(2, 3), rnn.RNNCell(3, 3)),
     "Cell": lambda: rnn.Cell(2, 3),
     "Sequence": lambda: rnn.Sequence(rnn.RNN(2, 3), rnn.Linear(3, 2)),
@@ -66,7 +61,7 @@ MADE: dict[str, Any] = {
     "EncoderDecoder": lambda: rnn.EncoderDecoder(rnn.RNN(2, 3), rnn.RNN(2, 3), rnn.Linear(3, 2), start=1),
     "Parameter": lambda: rnn.Parameter(np.ones((1000, 1000))),
     "Optimizer": lambda: rnn.Optimizer([rnn.Parameter([1.0])], 0.1),
-    **{kind.__name__: lambda kind=kind: optimizer(kind) for kind in OPTIMIZERS},
+    **{kind.__name__: lambda kind=kind: optimizer(kind) for kind in rnn.config.OPTIMIZERS.values()},
     "History": lambda: trained().history,
     "Trainer": trained,
     "Batch": lambda: rnn.Batch(np.ones((50, 9, 3)), np.ones((50, 9, 3)), np.ones(9)),

@@ -161,7 +161,7 @@ def test_whatever_the_random_generator(bits: str, tmp_path: Path) -> None:
     assert history[0] == history[1]
     other = dropped(0)
     other.model.readout[0].rng = np.random.Generator(np.random.MT19937() if bits != "MT19937" else np.random.PCG64())
-    with pytest.raises(ValueError, match="no checkpoint of a training run like this one"):
+    with pytest.raises(ValueError, match="not a checkpoint of a training like this one"):
         other.load(tmp_path / "c")
 
 

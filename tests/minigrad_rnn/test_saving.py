@@ -247,13 +247,13 @@ HOSTILE = {
     "NaN key": (packed(b'{NaN:{"dtype":"F32"}}'), "not valid JSON"),
     "NaN shape": (packed(b'{"a":{"dtype":"F32","shape":[NaN],"data_offsets":[0,4]}}', b"1234"), "deserializing"),
     "NaN offset": (packed({"a": entry([1], [0, math.nan])}, b"1234"), "data_offsets"),
-    "same name twice": (packed(b"{" + ONE + b"," + ONE + b"}", b"1234"), "'a' stands in it twice"),
-    "same field twice": (packed(b"{" + ONE[:-1] + b',"shape":[1]}}', b"1234"), "'shape' stands in it twice"),
-    "same metadata twice": (packed(b'{"__metadata__":{"b":"","b":""}}'), "'b' stands in it twice"),
-    "two metadata": (packed(b'{"__metadata__":{},"__metadata__":{}}'), "'__metadata__' stands in it twice"),
-    "metadata numbers": (packed({"__metadata__": {"a": 1}}), "metadata are not texts"),
-    "metadata list": (packed({"__metadata__": []}), "metadata are not texts"),
-    "metadata null": (packed({"__metadata__": None}), "metadata are not texts"),
+    "same name twice": (packed(b"{" + ONE + b"," + ONE + b"}", b"1234"), "'a' twice"),
+    "same field twice": (packed(b"{" + ONE[:-1] + b',"shape":[1]}}', b"1234"), "'shape' twice"),
+    "same metadata twice": (packed(b'{"__metadata__":{"b":"","b":""}}'), "'b' twice"),
+    "two metadata": (packed(b'{"__metadata__":{},"__metadata__":{}}'), "'__metadata__' twice"),
+    "metadata numbers": (packed({"__metadata__": {"a": 1}}), "metadata must be a dict of texts"),
+    "metadata list": (packed({"__metadata__": []}), "metadata must be a dict of texts"),
+    "metadata null": (packed({"__metadata__": None}), "metadata must be a dict of texts"),
     "entry a number": (packed({"a": 1}), "'a' is not described"),
     "entry incomplete": (packed({"a": {"dtype": "F32", "shape": []}}), "'a' is not described"),
     "entry with more": (packed({"a": {**entry([1], [0, 4]), "more": 1}}, b"1234"), "'a' is not described"),
@@ -422,7 +422,7 @@ def test_files_of_others_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "arrays.npz", a=np.ones(2))
     (tmp_path / "old.pkl").write_bytes(pickle.dumps({"a": list(range(100))}))
     for name in names(tmp_path):
-        with pytest.raises(WeightsError, match=f"{name}: it seems to be of torch.save.*safetensors.torch.save_file"):
+        with pytest.raises(WeightsError, match=f"{name}: it was written by torch.save.*safetensors.torch.save_file"):
             load_weights(tmp_path / name)
 
 
@@ -440,7 +440,7 @@ def test_no_pickle_is_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("load", [load_weights, load_checkpoint])
 def test_no_file_there(tmp_path: Path, load: Any) -> None:
-    with pytest.raises(FileNotFoundError, match=r"there is no file .*w; look for another name"):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*w; check the name"):
         load(tmp_path / "w")
     with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file"):
         load(tmp_path)
@@ -732,5 +732,5 @@ def test_our_weights_load_in_torch(tmp_path: Path) -> None:
 def test_files_of_torch_save_are_named(tmp_path: Path, zipped: bool) -> None:
     torch = pytest.importorskip("torch")
     torch.save(torch.nn.LSTM(3, 4).state_dict(), tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match=r"w\.pt: it seems to be of torch\.save"):
+    with pytest.raises(WeightsError, match=r"w\.pt: it was written by torch\.save"):
         load_weights(tmp_path / "w.pt")

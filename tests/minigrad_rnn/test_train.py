@@ -101,7 +101,7 @@ def test_training_goes_on_where_it_stopped() -> None:
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("kind", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("kind", rnn.config.LAYERS.values())
 def test_compiled_training_is_training(kind: Any, accumulate: int) -> None:
     losses, models = [], []
     for compile in (False, True):
@@ -123,7 +123,7 @@ def test_what_cannot_be_compiled_is_trained_as_it_is_and_says_why() -> None:
             y = super().forward(x, lengths)
             return y if y.data.sum() > -1e9 else -y
 
-        def answer(self, batch: rnn.Batch, state: Any = None) -> Any:
+        def predict_batch(self, batch: rnn.Batch, state: Any = None) -> Any:
             return self(batch.inputs), None
 
     model = Deciding(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=1))
@@ -205,7 +205,7 @@ def test_divergence_stops_training_and_says_what_to_do() -> None:
         rnn.Trainer(model, rnn.SGD(model.parameters(), lr=1e30)).fit(rnn.tasks.hello(), epochs=50, progress=False)
     first, second = str(error.value).splitlines()
     assert first in [
-        f"the loss is {value} in epoch {epoch}; the updates before made the weights too large. Try a learning rate below 1e+30"
+        f"the loss is {value} in epoch {epoch}; earlier updates made the weights too large. Try a learning rate below 1e+30"
         ", or clip_norm=1.0"
         for value in ("nan", "inf")
         for epoch in (1, 2)
@@ -342,7 +342,7 @@ def test_the_graph_does_not_grow(accumulate: int) -> None:
     training.fit(streams(), 1, progress=False, after_update=count)
     assert len(set(left)) == 1
 
-    answer = rnn.Sequence.answer
+    answer = rnn.Sequence.predict_batch
 
     def counted(self: Any, batch: Any, state: Any = None) -> Any:
         outputs, after = answer(self, batch, state)
@@ -350,7 +350,7 @@ def test_the_graph_does_not_grow(accumulate: int) -> None:
         return outputs, after
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rnn.Sequence, "answer", counted)
+        patch.setattr(rnn.Sequence, "predict_batch", counted)
         training.fit(streams(), 3, progress=False)
     of_full = [nodes for steps, nodes in made if steps == 5]
     assert len(of_full) > 10
@@ -506,11 +506,11 @@ def test_validation_changes_nothing_but_the_history() -> None:
 class Broken(rnn.Sequence):
     broken = False
 
-    def answer(self, batch: Any, state: Any = None) -> Any:
+    def predict_batch(self, batch: Any, state: Any = None) -> Any:
         assert self.recurrent.training == self.readout.training
         if self.broken and not self.recurrent.training:
             raise RuntimeError("broken")
-        return super().answer(batch, state)
+        return super().predict_batch(batch, state)
 
 
 @pytest.mark.parametrize("broken", [True, False])
@@ -631,7 +631,7 @@ def test_a_nan_is_told_with_op_layer_and_time_step(accumulate: int) -> None:
     before = everything(training)
     with pytest.raises(FloatingPointError) as error:
         training.fit(data, 1, progress=False)
-    assert "the loss is nan in epoch 0; the updates before made the weights too large" in str(error.value)
+    assert "the loss is nan in epoch 0; earlier updates made the weights too large" in str(error.value)
     assert "It began here: linear, in scope lstm/layer=1/t=17, made inf" in str(error.value)
     assert everything(training) == before
 
@@ -704,14 +704,14 @@ import signal, sys, time
 import minigrad_rnn as rnn
 
 class Slow(rnn.Sequence):
-    def answer(self, batch, state=None):
+    def predict_batch(self, batch, state=None):
         if slow:
             print("within", flush=True)
             time.sleep(0.3)
-            outputs = super().answer(batch, state)
+            outputs = super().predict_batch(batch, state)
             print("learnt", flush=True)
             return outputs
-        return super().answer(batch, state)
+        return super().predict_batch(batch, state)
 
 slow = False
 signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
@@ -749,7 +749,7 @@ def test_ctrl_c_once_is_patient_and_twice_is_not(times: int, tmp_path: Path) -> 
     assert told.pop() == "True", errors
     if times == 1:
         assert told == [
-            "learnt", f"interrupted 3 saved to {path}; trainer.load({str(path)!r}) and fit(until=...) go on from here"
+            "learnt", f"interrupted 3 saved to {path}; trainer.load({str(path)!r}) and fit(until=...) continue from here"
         ]  # fmt: skip
         assert path.read_bytes() == (tmp_path / "cafter").read_bytes() != (tmp_path / "cbefore").read_bytes()
     else:
@@ -768,7 +768,7 @@ def test_an_interrupt_ends_after_the_update_and_training_goes_on(tmp_path: Path)
 
     with pytest.raises(KeyboardInterrupt) as caught:
         training.fit(streams(), until=2, progress=False, after_update=at_the_third)
-    assert caught.value.__notes__ == ["the model is as the last whole update left it; fit() again goes on from here"]
+    assert caught.value.__notes__ == ["the last complete update is in the model; fit() continues from here"]
     assert len(training.history.loss) == 3
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     training.fit(streams(), until=2, progress=False)
@@ -825,7 +825,7 @@ def test_an_update_that_is_interrupted_is_not_made(monkeypatch: pytest.MonkeyPat
     training = rnn.Trainer(model, rnn.Adam(model.parameters()), accumulate=2, compile=False)  # a program calls no method
     training.fit(streams(), 3, progress=False, after_update=lambda t: len(t.history.loss) == 5)
     before = everything(training)
-    for owner, name, last in ((rnn.Sequence, "answer", 2), (rnn.Adam, "update", 4)):
+    for owner, name, last in ((rnn.Sequence, "predict_batch", 2), (rnn.Adam, "update", 4)):
         calls = 0
         original = getattr(owner, name)
 
@@ -883,7 +883,7 @@ def test_csv_and_json_lines_come_back(tmp_path: Path) -> None:
 def test_another_suffix_is_refused_and_what_is_there_stays(tmp_path: Path) -> None:
     for name in ("h.txt", "h", "model.safetensors"):
         (tmp_path / name).write_text("precious")
-        with pytest.raises(ValueError, match=rf"a history is saved as \.csv or \.jsonl, not as {name}"):
+        with pytest.raises(ValueError, match=rf"the name of a history must end in \.csv or \.jsonl; it is {name}"):
             learnt().save(tmp_path / name)
         assert (tmp_path / name).read_text() == "precious"
 
@@ -935,7 +935,7 @@ def unnamed_loss() -> rnn.Source:
 
 
 WRONG_FITS: dict[str, tuple[Callable[[rnn.Trainer], Any], type[Exception], str]] = {
-    "data": (lambda t: t.fit([1, 2], 1), TypeError, "data are a task, or a source .*, not list"),  # type: ignore[arg-type]
+    "data": (lambda t: t.fit([1, 2], 1), TypeError, "data must be a task, or a source .*, not list"),  # type: ignore[arg-type]
     "none": (lambda t: t.fit(HELLO), ValueError, "either epochs"),
     "both": (lambda t: t.fit(HELLO, 1, until=1), ValueError, "either epochs"),
     "negative epochs": (lambda t: t.fit(HELLO, -1), ValueError, "epochs is -1; expected a whole number from 0 on"),
@@ -943,13 +943,13 @@ WRONG_FITS: dict[str, tuple[Callable[[rnn.Trainer], Any], type[Exception], str]]
     "half epochs": (lambda t: t.fit(HELLO, 0.5), TypeError, "epochs is 0.5; expected"),  # type: ignore[arg-type]
     "patience alone": (lambda t: t.fit(HELLO, 1, patience=1), ValueError, "patience needs validation data"),
     "patience 0": (lambda t: t.fit(HELLO, 1, patience=0, validation=HELLO), ValueError, "patience is 0"),
-    "save_every alone": (lambda t: t.fit(HELLO, 1, save_every=1), ValueError, "save_every the path"),
+    "save_every alone": (lambda t: t.fit(HELLO, 1, save_every=1), ValueError, "save_every needs save, the path"),
     "save_every 0": (lambda t: t.fit(HELLO, 1, save_every=0, save="c"), ValueError, "save_every is 0"),
-    "validation": (lambda t: t.fit(HELLO, 1, validation=3), TypeError, "data are a task"),  # type: ignore[arg-type]
+    "validation": (lambda t: t.fit(HELLO, 1, validation=3), TypeError, "data must be a task"),  # type: ignore[arg-type]
     "no folder": (lambda t: t.fit(HELLO, 1, save="/no/such/folder/c"), FileNotFoundError, "there is no folder"),
     "a folder": (lambda t: t.fit(HELLO, 1, save="/"), IsADirectoryError, "is a folder"),
     "no batches": (lambda t: t.fit(one_after_the_other(), 1), ValueError, "has no batches"),
-    "loss of a source": (lambda t: t.fit(unnamed_loss(), 1), ValueError, "give loss='mse' or loss='binary'"),
+    "loss of a source": (lambda t: t.fit(unnamed_loss(), 1), ValueError, "give loss='mse', loss='binary'"),
     "another loss": (lambda t: t.fit(rnn.tasks.adding(4), 1), ValueError, "input"),
 }
 
@@ -979,8 +979,8 @@ def test_wrong_arguments_of_a_trainer() -> None:
     wrong_options: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"accumulate": 0}, ValueError, "accumulate is 0"),
         ({"accumulate": 1.5}, TypeError, "accumulate is 1.5"),
-        ({"schedule_by": "year"}, ValueError, "schedule_by is 'update' or 'epoch', not 'year'"),
-        ({"schedule": 0.9}, TypeError, "schedule is one of minigrad_rnn.schedule, not a float"),
+        ({"schedule_by": "year"}, ValueError, "schedule_by must be 'update' or 'epoch', not 'year'"),
+        ({"schedule": 0.9}, TypeError, "schedule must be one of minigrad_rnn.schedule, not a float"),
         ({"schedule": rnn.schedule.LinearLR(other)}, ValueError, "of another optimizer"),
     ]
     for options, kind, message in wrong_options:
@@ -1002,7 +1002,7 @@ class Pair(rnn.Module):
 def test_a_model_that_gives_a_pair_is_refused() -> None:
     training = rnn.Trainer(model := Pair(), rnn.SGD(model.parameters()))
     before = everything(training)
-    with pytest.raises(TypeError, match=r"the model gives a tuple; expected one Tensor of outputs, or a method answer"):
+    with pytest.raises(TypeError, match=r"the model returned a tuple; return one Tensor of outputs, or define predict_batch"):
         training.fit(HELLO, 1, progress=False)
     assert everything(training) == before
 
@@ -1095,7 +1095,7 @@ def test_a_forecast_without_a_loss_is_told_what_to_write() -> None:
     x, y = forecasts()
     model = forecaster()
     trainer = rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.1))
-    words = r"numbers \(float64 of shape \(6, 4, 1\)\), not class numbers: give loss='mse' or loss='binary'"
+    words = r"numbers \(float64 of shape \(6, 4, 1\)\), not class indices: give loss='mse', loss='binary'"
     for call in (lambda data: trainer.fit(data, 1), lambda data: rnn.evaluate(model, data)):
         for data in ((x, y), rnn.Examples(rnn.Batch(x, y), 4)):
             with pytest.raises(ValueError, match=words):
@@ -1107,7 +1107,7 @@ def test_a_forecast_without_a_loss_is_told_what_to_write() -> None:
 def test_inputs_alone_are_told_how_arrays_are_given(data: Any) -> None:
     model = forecaster()
     trainer = rnn.Trainer(model, rnn.Adam(model.parameters()), loss="mse")
-    words = r"arrays are given as a pair \(inputs, targets\), as in fit\(\(inputs, targets\), epochs\)"
+    words = r"give arrays as a pair \(inputs, targets\), as in fit\(\(inputs, targets\), epochs\)"
     with pytest.raises(TypeError, match=words):
         trainer.fit(data, np.zeros((6, 4, 1)))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=words):

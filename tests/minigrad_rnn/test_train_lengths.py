@@ -13,9 +13,9 @@ class Watched(rnn.Sequence):
         super().__init__(*parts)
         self.seen = []
 
-    def answer(self, batch, state=None):
+    def predict_batch(self, batch, state=None):
         self.seen.append(None if batch.lengths is None else batch.lengths.tolist())
-        return super().answer(batch, state)
+        return super().predict_batch(batch, state)
 
 
 @pytest.mark.parametrize("compile", [False, True])

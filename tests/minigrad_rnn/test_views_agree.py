@@ -67,7 +67,7 @@ def plainly(model, batch, loss, monkeypatch):
         return new
 
     monkeypatch.setattr(rnn.recurrent, "checked_step", seen)
-    outputs, _ = model.answer(batch)
+    outputs, _ = model.predict_batch(batch)
     monkeypatch.undo()
     lengths = None if outputs.ndim < 3 else batch.lengths
     total = rnn.sequence_loss(loss, outputs, batch.targets, lengths).total
@@ -146,7 +146,7 @@ def test_the_totals_of_the_shares_are_the_gradients(wiring, level):
     model, batch = wired(wiring, "lstm", np.float64, "cross_entropy")
     boxes = drawn(model, batch, None, level, overlay="share").picture.all_boxes()
     shown = [box for box in boxes if box.role == "parameter" or box.id == "totals"]
-    outputs, _ = model.answer(batch)
+    outputs, _ = model.predict_batch(batch)
     rnn.sequence_loss("cross_entropy", outputs, batch.targets, None if outputs.ndim < 3 else batch.lengths).total.backward()
     by_norm = sorted(two_digits(np.linalg.norm(p.grad)) for p in model.parameters())
     assert sorted(line.split()[-1] for box in shown for line in box.lines) == by_norm

@@ -55,7 +55,7 @@ def test_only_streams_go_on_from_batch_to_batch(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["generated", "fixed", "examples", "streams"])
 def test_there_is_no_batch_before_the_first(name: str) -> None:
-    with pytest.raises(IndexError, match="there is no batch -1; they count from 0"):
+    with pytest.raises(IndexError, match="there is no batch -1; the index must be 0 or more"):
         SOURCES[name]().batch(-1)
 
 
@@ -156,7 +156,7 @@ def test_sequences_are_taken_along_their_axis_whatever_the_dtype(
 
 def test_a_shape_that_may_be_two_things_needs_an_axis() -> None:
     batch = Batch(np.zeros((5, 5, 2)), np.arange(25).reshape(5, 5))
-    words = r"targets of shape \(5, 5\) for 5 sequences may be class numbers .* say which with axis=1 or axis=0"
+    words = r"targets of shape \(5, 5\) for 5 sequences can be class indices .* choose with axis=1 or axis=0"
     for take in (lambda: batch.take([1]), lambda: Examples(batch, 2)):
         with pytest.raises(ValueError, match=words):
             take()
@@ -193,5 +193,5 @@ def test_a_pair_of_arrays_is_a_batch() -> None:
     with pytest.raises(ValueError, match=r"inputs have shape \(7, 5\); expected \(T, batch, features\)"):
         Batch.of((np.zeros((7, 5)), np.zeros(5)))
     for wrong in (np.zeros(3), (np.zeros(3),), (1, 2, 3, 4)):
-        with pytest.raises(TypeError, match=r"a batch is a pair \(inputs, targets\)"):
+        with pytest.raises(TypeError, match=r"a batch must be \(inputs, targets\)"):
             Batch.of(wrong)

@@ -129,17 +129,17 @@ def test_predictions_are_right_where_all_that_may_come_is_above_all_that_may_not
             for symbol in SYMBOLS:
                 # legal is what some string goes on with; the shortest ends are enough
                 legal[t, b, SYMBOLS.index(symbol)] = any(re.fullmatch(EMBEDDED, text + symbol + rest) for rest in ENDS)
-    right = grammars.embedded_reber.judge(legal, batch)
+    right = grammars.embedded_reber.correct(legal, batch)
     assert right.shape == batch.targets.shape
     assert right.all()
-    assert not grammars.embedded_reber.judge(-legal, batch)[: batch.lengths.min()].any()
-    assert not grammars.embedded_reber.judge(np.zeros_like(legal), batch)[: batch.lengths.min()].any()
+    assert not grammars.embedded_reber.correct(-legal, batch)[: batch.lengths.min()].any()
+    assert not grammars.embedded_reber.correct(np.zeros_like(legal), batch)[: batch.lengths.min()].any()
     legal[3, 7, 0] = 2.0  # B, which may not come there
-    wrong = np.argwhere(~grammars.embedded_reber.judge(legal, batch))
+    wrong = np.argwhere(~grammars.embedded_reber.correct(legal, batch))
     assert wrong.tolist() == [[3, 7]]
     assert grammars.second_last(legal, batch).all()
     with pytest.raises(ValueError, match=r"the outputs have shape \(3, 7\); expected \(T, batch, symbols\)"):
-        grammars.embedded_reber.judge(np.zeros((3, 7)), batch)
+        grammars.embedded_reber.correct(np.zeros((3, 7)), batch)
 
 
 def test_the_second_last_symbol_asks_what_is_remembered() -> None:

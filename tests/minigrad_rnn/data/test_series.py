@@ -44,10 +44,10 @@ def test_numbers_written_are_read(values: np.ndarray) -> None:
         ("a,b\n1,2\n3,x", "stock, line 3, column 'b': 'x' is not a finite number"),
         ("a,b\n1,2\n\n3,", "stock, line 4, column 'b': '' is not a finite number"),
         ("a,b\n1,nan", "'nan' is not a finite number"),
-        ("a,b\n1,2\n3", r"stock, line 3: 1 cells where there are 2 columns, \['a', 'b'\]"),
-        ("a,b\n1,2,3", "stock, line 2: 3 cells where there are 2 columns"),
-        ("1,2\n3,4", "stock, line 1: .* are numbers where the names of the columns are expected; .* header=False"),
-        ("a,b\n", r"stock has the names \['a', 'b'\] and no numbers"),
+        ("a,b\n1,2\n3", r"stock, line 3: 1 cells, but there are 2 columns, \['a', 'b'\]"),
+        ("a,b\n1,2,3", "stock, line 2: 3 cells, but there are 2 columns"),
+        ("1,2\n3,4", "stock, line 1: .* are numbers, but the names of the columns are expected; .* header=False"),
+        ("a,b\n", r"stock has the column names \['a', 'b'\], but no numbers"),
         ("\n\n", "stock is empty"),
         ('a,b\n1,"2', "stock, line 2: unexpected end of data"),
     ],
@@ -104,7 +104,7 @@ def test_scalers_know_the_training_part_only() -> None:
     scaler = Scaler.standard(train)
     assert scaler(train).tolist() == [[-1, 0], [1, 0]]
     assert scaler(later).tolist() == [[3, 2]]
-    with pytest.raises(ValueError, match=r"shape \(2, 1\); this scaler knows 2 columns"):
+    with pytest.raises(ValueError, match=r"shape \(2, 1\); this scaler is for 2 columns"):
         scaler(train[:, :1])
 
 
@@ -144,7 +144,7 @@ def test_persistence_is_the_error_of_no_change() -> None:
     assert persistence(batch) == pytest.approx(np.sqrt(np.mean(np.diff(spots[9:]) ** 2)), rel=1e-6)
     three = windows(np.array([[1, 0], [2, 0], [4, 0], [8, 5]]), 1, 2, targets=[1])
     assert persistence(three, targets=[1]) == pytest.approx(np.sqrt((0 + 25) / 2))
-    with pytest.raises(ValueError, match=r"the windows have 2 columns, the targets shape \(2, 1\): name the columns"):
+    with pytest.raises(ValueError, match=r"the windows have 2 columns, the targets shape \(2, 1\): give the columns"):
         persistence(three)
 
 
@@ -204,7 +204,7 @@ def test_the_names_may_stand_in_a_comment() -> None:
     assert values[:, 3].tolist() == [1247700, 1597800]
     assert parse("#  x   y\n 1.0   2.0\n10.0  20.0").names == ("x", "y")
     assert parse("# by hand\nday,x\n1,2").names == ("day", "x")
-    with pytest.raises(ValueError, match=r"line 2: .* are numbers where the names of the columns are expected; .*header=False"):
+    with pytest.raises(ValueError, match=r"line 2: .* are numbers, but the names of the columns are expected; .*header=False"):
         parse("# three, more, words\n1,2\n3,4")
     with pytest.raises(ValueError, match="line 3, column 'a': '#3' is not a finite number"):
         parse("a,b\n1,2\n#3,4", comment="")
@@ -222,7 +222,7 @@ def test_missing_values_are_named_left_out_or_filled(cell: str) -> None:
         parse(f"a,b\n{cell},1\n1,2", missing="previous")
     with pytest.raises(ValueError, match="a missing value in every line"):
         parse(f"a,b\n{cell},1", missing="drop")
-    with pytest.raises(ValueError, match=r"missing is None .* not 'fill'"):
+    with pytest.raises(ValueError, match=r"missing must be None .* not 'fill'"):
         parse(text, missing="fill")
 
 

@@ -142,9 +142,9 @@ def test_a_fixed_task_is_one_batch(name: str) -> None:
 
 
 def test_what_a_task_does_not_have_is_said() -> None:
-    with pytest.raises(AttributeError, match=r"the task adding is not one fixed batch; use sample\(n, rng\), or data"):
+    with pytest.raises(AttributeError, match=r"the task adding has no fixed batch; use sample\(n, rng\), or data"):
         _ = rnn.tasks.adding().inputs
-    with pytest.raises(AttributeError, match="the task adding has no alphabet: it is made of numbers"):
+    with pytest.raises(AttributeError, match="the task adding has no alphabet, because its data are numbers"):
         _ = rnn.tasks.adding().alphabet
 
 
@@ -386,7 +386,7 @@ def test_digits_become_letters() -> None:
         (lambda: rnn.tasks.anbn(3, least=4), "most is 3; expected a whole number from 4 on"),
         (lambda: rnn.tasks.binary_pairs(11), "bits is 11; expected a whole number from 1 to 10"),
         (lambda: rnn.tasks.decimal_addition(0), "digits is 0"),
-        (lambda: rnn.tasks.sine(period=2), "period is 2; expected more than 2 steps"),
+        (lambda: rnn.tasks.sine(period=2), "period is 2; it must be more than 2 steps"),
         (lambda: rnn.tasks.long_sentence(500), "the text has 181 symbols; a window of 500"),
     ],
 )

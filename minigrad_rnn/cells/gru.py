@@ -1,0 +1,111 @@
+"""The gated recurrent unit (GRU): one state and two gates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+import minigrad as mg
+from minigrad import Tensor
+
+from ..cell import Cell, State
+from ..init import Seed
+from ..recurrent import Recurrent, stacked
+
+__all__ = ["GRU", "GRUCell"]
+
+
+class GRUCell(Cell):
+    """One step of a gated recurrent unit (Cho et al. 2014):
+
+        r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)              reset gate
+        z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)              update gate
+        n = tanh(W_in x + b_in + r * (W_hn h + b_hn))           candidate
+        h' = (1 - z) * n + z * h
+
+    The reset gate acts after the product, as in PyTorch. With ``reset_after=False`` it acts before, as in the paper:
+    n = tanh(W_in x + b_in + W_hn (r * h) + b_hn). x has shape (batch, input_size), h and h' (batch, hidden_size). The three
+    blocks are in this order in ``weight_ih`` (3 hidden, input), ``weight_hh`` (3 hidden, hidden) and the biases.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> rnn.GRUCell(3, 4, rng=0)(np.ones((2, 3))).shape
+    (2, 4)
+    """
+
+    gate_names: ClassVar = {"r": "reset gate", "z": "update gate", "n": "candidate"}
+    gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool | str = True,
+        *,
+        reset_after: bool = True,
+        learn_state: bool = False,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, learn_state=learn_state, dtype=dtype, rng=rng)
+        self.reset_after = reset_after
+
+    if TYPE_CHECKING:
+
+        def forward(self, x: Any, state: Any = None) -> Tensor: ...
+
+    def step(self, x: Tensor, state: State) -> State:
+        (h,) = state
+        r, z, n = mg.split(mg.linear(x, self.weight_ih, self.bias_ih), 3, axis=-1)
+        if self.reset_after:
+            h_r, h_z, h_n = mg.split(mg.linear(h, self.weight_hh, self.bias_hh), 3, axis=-1)
+            r, z = mg.sigmoid(r + h_r), mg.sigmoid(z + h_z)
+            n = mg.tanh(n + r * h_n)
+        else:
+            W_rz, W_n = mg.split(self.weight_hh, [2 * self.hidden_size])
+            b_rz, b_n = (None, None) if self.bias_hh is None else mg.split(self.bias_hh, [2 * self.hidden_size])
+            h_r, h_z = mg.split(mg.linear(h, W_rz, b_rz), 2, axis=-1)
+            r, z = mg.sigmoid(r + h_r), mg.sigmoid(z + h_z)
+            n = mg.tanh(n + mg.linear(r * h, W_n, b_n))
+        r.name, z.name, n.name = "r", "z", "n"
+        return ((1 - z) * n + z * h,)
+
+
+class GRU(Recurrent):
+    """A gated recurrent unit over a sequence. See `GRUCell` for the equations and for `reset_after`.
+
+    The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the last
+    h, of shape (num_layers, batch, hidden_size), which is also the shape of an initial state h0. See `Cell` for `bias` and
+    `learn_state`, and `Recurrent` for the other options.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> output, h = rnn.GRU(3, 4, num_layers=2, rng=0)(np.ones((5, 2, 3)))
+    >>> output.shape, h.shape
+    ((5, 2, 4), (2, 2, 4))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        reset_after: bool = True,
+        bias: bool | str = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        learn_state: bool = False,
+        dtype: DTypeLike = np.float32,
+        rng: Seed = None,
+    ) -> None:
+        def make(width: int, rng: Seed) -> Cell:
+            return GRUCell(width, hidden_size, bias, reset_after=reset_after, learn_state=learn_state, dtype=dtype, rng=rng)
+
+        layers, rng = stacked(make, input_size, num_layers, bidirectional, rng)
+        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
+
+    if TYPE_CHECKING:
+
+        def forward(self, x: Any, state: Any = None, lengths: ArrayLike | None = None) -> tuple[Tensor, Tensor]: ...

@@ -1,0 +1,146 @@
+"""Networks to draw and to measure: the model of a file, or an untrained one for a task; and sequences for it to read."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import minigrad_rnn as rnn
+
+from ..limits import RANGES
+from . import UsageError
+from ._data import describe, model_line, new_config, own_text, streams, task_of
+
+__all__ = ["Network", "check_place", "network_of", "one_sequence", "sequences"]
+
+SIGNATURES = {  # bytes near the beginning of each kind of picture
+    ".svg": b"<svg", ".png": b"\x89png", ".pdf": b"%pdf", ".dot": b"digraph", ".gv": b"digraph", ".html": b"<!doctype html",
+}  # fmt: skip
+
+
+class Network(NamedTuple):
+    """A model with its configuration and a name."""
+
+    config: dict[str, Any]
+    model: rnn.Model
+    name: str
+    trained: bool
+
+    def __str__(self) -> str:
+        state = "trained" if self.trained else "untrained"
+        return f"{describe(self.config, None)}\n{model_line(self.config, self.model)}, {state}"
+
+
+def network_of(options: Namespace) -> Network:
+    """Return the model of a file, or for a task the untrained model that `train` begins with."""
+    name = options.model
+    if name in rnn.tasks.TASKS:
+        given = {key: getattr(options, key, None) for key in (*RANGES, "cell", "optimizer")}
+        config, _ = new_config(Namespace(data=name, words=None, **given))
+        return Network(config, rnn.config.build(config).eval(), name, trained=False)
+    if not os.path.lexists(name):
+        near = difflib.get_close_matches(name, rnn.tasks.TASKS, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise FileNotFoundError(f"there is no model and no task {name!r}; {hint}`minigrad-rnn tasks` lists the tasks")
+    config, model, _ = rnn.config.load(name)
+    for key in ("cell", "hidden", "layers"):
+        if getattr(options, key, None) not in (None, config[key]):
+            raise UsageError(f"{name} was trained with --{key} {config[key]}; leave out --{key}, or give the name of a task")
+    if options.length is not None:
+        change_length(config, options.length)
+    return Network(config, model.eval(), Path(name).stem, trained=True)
+
+
+def change_length(config: dict[str, Any], length: int) -> None:
+    """Set the length of the sequences in a configuration."""
+    if config["task"] is not None and not rnn.config.has_length(config["task"]):
+        raise UsageError(f"the task {config['task']} has no length to choose; leave out --length")
+    config["length"] = length
+    try:
+        rnn.config.checked(config)
+        rnn.config.task_of(config)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def one_sequence(network: Network, options: Namespace) -> rnn.Batch:
+    """Return a sequence for the model to read: the prompt, or else one of its task or of its text."""
+    config, seed = network.config, options.seed or 0
+    if options.prompt is None and config["task"] is not None:
+        return sequence_of_task(task_of(config), seed)
+    alphabet = rnn.config.alphabet_of(config)
+    if alphabet is None:
+        raise UsageError(f"the task {config['task']} has no text to go on with; leave out --prompt")
+    if options.prompt is None:
+        symbols = sequence_of_text(network, options.model, seed)
+    else:
+        words = config["text"] is not None and config["text"]["words"]
+        symbols = rnn.text.words(options.prompt) if words else options.prompt
+    if len(symbols) < 2:
+        raise UsageError("--prompt is too short; it needs at least two symbols, because the model predicts all but the first")
+    numbers = alphabet.encode(symbols)[:, None]
+    return rnn.Batch(numbers[:-1] if config["embedding"] else alphabet.one_hot(numbers[:-1]), numbers[1:])
+
+
+def sequence_of_task(task: rnn.tasks.Task, seed: int) -> rnn.Batch:
+    """Return one sequence of a task, without padding."""
+    batch = task.data(1, 1, seed).batch(0)
+    batch = batch.take([seed % batch.size], axis=0 if task.wiring == "last" else 1)
+    if batch.lengths is None:
+        return batch
+    return rnn.Batch(batch.inputs[: batch.lengths[0]], batch.targets[: batch.lengths[0]])
+
+
+def sequence_of_text(network: Network, path: str, seed: int) -> Sequence[str]:
+    """Return symbols from a random place in the text of a model."""
+    try:
+        symbols = unseen_text(network, path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{str(error).rpartition(':')[0]}, or give symbols to read with --prompt") from None
+    length = network.config["length"]
+    start = int(rnn.init.generator(seed).integers(len(symbols) - length))
+    return symbols[start : start + length + 1]
+
+
+def unseen_text(network: Network, path: str) -> Sequence[str]:
+    """Return the part of a model's text that it was not trained on, or all of the text if that part is too short."""
+    text, length = own_text(network.config, Path(path)), network.config["length"]
+    unseen = text.symbols[text.seen :]
+    found = unseen if len(unseen) > length else text.symbols
+    if len(found) <= length:
+        raise UsageError(f"the text has {len(found):,} symbols, too few for --length {length}")
+    return found
+
+
+def sequences(network: Network, options: Namespace) -> rnn.Batch:
+    """Return a batch of up to 32 sequences."""
+    if network.config["task"] is not None:
+        return task_of(network.config).data(32, 1, options.seed or 0).batch(0)
+    return streams(network.config, unseen_text(network, options.model)).batch(0)
+
+
+def check_place(path: Path, option: str) -> None:
+    """Raise OSError unless a picture can be written there, in place of nothing or of another picture of its kind."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OSError(f"cannot write into the folder {path.parent}: {error.strerror}; choose another {option} FILE") from None
+    if os.path.lexists(path) and not is_picture(path):
+        raise FileExistsError(f"{path} exists and is not a picture of this kind; choose another {option} FILE")
+
+
+def is_picture(path: Path) -> bool:
+    """Return True if the file is empty, or a picture of the kind that its name says."""
+    signature = SIGNATURES.get(path.suffix.lower())
+    if signature is None or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        start = file.read(2000).lower()
+    return not start or signature in start

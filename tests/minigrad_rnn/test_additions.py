@@ -1,0 +1,206 @@
+"""A cell, an optimizer, a task and a command are each added in one file, and are then found everywhere."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minigrad_rnn as rnn
+
+ROOT = Path(rnn.__file__).parent.parent
+TOOLS = Path(__file__).parents[2] / "tools"
+
+MGU = '''
+"""The minimal gated unit (Zhou et al. 2016)."""
+
+from ..cell import Cell
+from ..recurrent import Recurrent, stacked
+import minigrad as mg
+
+__all__ = ["MGU", "MGUCell"]
+
+
+class MGUCell(Cell):
+    """One step of a minimal gated unit.
+
+    >>> import numpy as np, minigrad_rnn as rnn
+    >>> rnn.MGUCell(3, 4, rng=0)(np.ones((2, 3))).shape
+    (2, 4)
+    """
+
+    gate_names = {"f": "forget gate", "n": "candidate"}
+    gates = 2
+
+    def step(self, x, state):
+        (h,) = state
+        f, n = mg.split(mg.linear(x, self.weight_ih, self.bias_ih), 2, axis=-1)
+        f_h, n_h = mg.split(mg.linear(h, self.weight_hh, self.bias_hh), 2, axis=-1)
+        f = mg.sigmoid(f + f_h)
+        n = mg.tanh(n + f * n_h)
+        return ((1 - f) * h + f * n,)
+
+
+class MGU(Recurrent):
+    """A minimal gated unit over a sequence."""
+
+    def __init__(self, input_size, hidden_size, num_layers=1, *, bidirectional=False, dropout=0.0, rng=None, **options):
+        cells, rng = stacked(
+            lambda width, rng: MGUCell(width, hidden_size, rng=rng, **options), input_size, num_layers, bidirectional, rng
+        )
+        super().__init__(*cells, dropout=dropout, rng=rng)
+'''
+LION = '''
+"""Lion (Chen et al. 2023): a step of the sign of a running mean."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..optimizer import Optimizer
+
+__all__ = ["Lion", "lion"]
+
+
+class LionState(NamedTuple):
+    m: np.ndarray
+
+
+def lion(p, g, state, *, lr):
+    """One step."""
+    return p - lr * np.sign(0.9 * state.m + 0.1 * g), LionState(0.99 * state.m + 0.01 * g)
+
+
+class Lion(Optimizer):
+    """Lion."""
+
+    usual_lr = 0.0003
+
+    def __init__(self, parameters, lr=1e-4, *, maximize=False):
+        super().__init__(parameters, lr, maximize=maximize)
+
+    def initial(self, p):
+        return LionState(np.zeros_like(p))
+
+    def update(self, p, g, state):
+        return lion(p, g, state, lr=self.lr)
+'''
+DOUBLE = '''
+
+def double(length: int = 4) -> Task:
+    """Twice the number that was read."""
+
+    def sample(n: int, rng: np.random.Generator) -> Batch:
+        x = rng.random((length, n, 1), dtype=np.float32)
+        return Batch(x, 2 * x)
+
+    return Task("double", "twice the number", "steps", "mse", 1, 1, sample, {"always 1": 1 / 3})
+
+
+'''
+GREET = '''
+"""``minigrad-rnn greet``: a greeting."""
+
+HELP = "print a greeting"
+DESCRIPTION = "Print a greeting."
+
+
+def arguments(parser):
+    parser.add_argument("name")
+
+
+def run(options):
+    print(f"hello {options.name}")
+    return 0
+'''
+USE = """
+import numpy as np, minigrad_rnn as rnn
+from minigrad_rnn.cli import main
+assert {"MGU", "MGUCell", "Lion"} <= set(rnn.__all__) & set(dir(rnn))
+assert rnn.MGU(3, 4, rng=0)(np.ones((5, 2, 3)))[0].shape == (5, 2, 4)
+assert rnn.optim.Lion is rnn.Lion and callable(rnn.optim.lion) and rnn.cells.MGU is rnn.MGU
+assert rnn.config.LAYERS["mgu"] is rnn.MGU and rnn.config.OPTIMIZERS["lion"] is rnn.Lion
+assert rnn.tasks.TASKS["double"] is rnn.tasks.double
+cell = rnn.MGUCell(3, 2)
+rnn.init.keras(cell, rng=0)
+assert cell.bias_ih.tolist() == [1, 1, 0, 0]
+train = "train double --cell mgu --optimizer lion --length 3 --hidden 4 --epochs 1 --quiet"
+assert main(train.split()) == 0
+for command in ("eval double.safetensors", "info double.safetensors", "draw double.safetensors", "tasks", "greet you",
+                "gradflow double --cells mgu,lstm --length 3"):
+    assert main(command.split()) == 0, command
+for arguments in ([], ["train", "--help"]):
+    try:
+        main(arguments)
+    except SystemExit:
+        pass
+"""
+
+
+@pytest.fixture(scope="module")
+def enlarged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the packages with one more of each."""
+    folder = tmp_path_factory.mktemp("enlarged")
+    for package in ("minigrad", "minigrad_rnn"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(TOOLS, folder / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    package = folder / "minigrad_rnn"
+    (package / "cells" / "mgu.py").write_text(MGU)
+    (package / "optim" / "_lion.py").write_text(LION)
+    (package / "commands" / "greet.py").write_text(GREET)
+    tasks = package / "data" / "tasks.py"
+    before, after = tasks.read_text(encoding="utf-8").split("\n\ndef parity")
+    tasks.write_text(f"{before}{DOUBLE}def parity{after}", encoding="utf-8")
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    process = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+def test_each_is_found_everywhere(enlarged: Path) -> None:
+    out = run(enlarged, "-c", USE)
+    assert "LSTM" not in out.partition("Mean factor")[0]
+    assert "ManyToOne" not in out
+    assert "Sequence of MGU(4)" in out
+    assert "optimizer lion" in out
+    assert "lr 0.0003" in out
+    assert "double            twice the number (steps, mse, --length)" in out
+    assert "hello you" in out
+    assert "greet     print a greeting" in out
+    assert "{gru,lstm,mgu,rnn}" in out
+    assert "lion" in out.partition("--optimizer {")[2].partition("}")[0]
+
+
+def test_the_stubs_follow_a_run_of_the_tool(enlarged: Path) -> None:
+    run(enlarged, "tools/stubs.py")
+    stub = (enlarged / "minigrad_rnn" / "__init__.pyi").read_text()
+    for line in ("from minigrad_rnn.cells.mgu import MGU as MGU", "from minigrad_rnn.optim._lion import Lion as Lion"):
+        assert line in stub.splitlines()
+    assert "import lion as lion" in (enlarged / "minigrad_rnn" / "optim" / "__init__.pyi").read_text()
+
+
+def test_the_tests_come_free(enlarged: Path) -> None:
+    tests = Path(__file__).parent
+    files = [str(tests / name) for name in ("test_optim.py", "test_models.py", "test_reprs.py", "test_cli_train.py")]
+    shown = run(enlarged, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", f"--rootdir={tests}", *files)
+    for name in (
+        "test_every_optimizer_goes_down[Lion]", "test_every_object_shows_itself[MGUCell]", "shows_itself[Lion]",
+        "of_the_model[double-mgu]", "[MGU]",
+    ):  # fmt: skip
+        assert name in shown
+
+
+def test_the_stubs_are_current() -> None:
+    sys.path.insert(0, str(TOOLS))
+    try:
+        import stubs
+    finally:
+        sys.path.remove(str(TOOLS))
+    for package in stubs.PACKAGES:
+        assert stubs.path_of(package).read_text(encoding="utf-8") == stubs.stub(package), "run python tools/stubs.py"
