@@ -96,7 +96,9 @@ def outside(name: str, function: Callable[..., Any], args: Any, options: Any, al
 
 def reshaped(self: Tensor, *shape: Any, **others: Any) -> Tensor:
     """The same elements in another shape: ``t.reshape(2, 3)``, ``t.reshape((2, -1))``."""
-    return reshape(self, shape[0] if len(shape) == 1 else shape, **others)  # type: ignore[no-any-return]
+    if others:
+        only_defaults(np.reshape, others)
+    return reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[no-any-return]
 
 
 def transposed(self: Tensor, *axes: Any) -> Tensor:
