@@ -451,7 +451,7 @@ def growing(ops: list[Node]) -> list[Growing]:
 
 
 def grown(steps: list[list[Node]]) -> Growing | None:
-    """What grows in these iterations; None if nothing does, or not in each."""
+    """The result for these iterations; None if nothing grows, or not in each."""
     sizes = {i: [(step[i].shape, len(step[i].operands)) for step in steps] for i in range(len(steps[0]))}
     sizes = {i: each for i, each in sizes.items() if len(set(each)) > 1}
     turn = {node: (n, i) for n, step in enumerate(steps) for i, node in enumerate(step)}

@@ -1,4 +1,4 @@
-"""Step by step: what models do for all time steps at once, such as the readout, done for each step alone under an observer.
+"""Step by step under an observer: the computations that models otherwise do for all time steps at once, such as the readout.
 
 Pictures and `gradient_flow` show o[t], y[t] and L[t]. They run the model itself with an observer, `stepwise.Observer`, which
 recurrent layers, models and `sequence_loss` look for. Without one they compute all steps at once.
@@ -23,14 +23,14 @@ OBSERVER: ContextVar[tuple[Any, Any] | None] = ContextVar("minigrad_rnn observer
 
 
 def observer() -> Any:
-    """Who looks on, or None. Functions that `minigrad.compile` records meanwhile are those of all steps at once."""
+    """The current observer, or None. Under it `minigrad.compile` still records functions of all steps at once."""
     found = OBSERVER.get()
     return None if found is None or found[1] is not RECORDER.get() else found[0]
 
 
 @contextmanager
 def observed(by: Any) -> Iterator[None]:
-    """Models that run inside go step by step, and `by` sees it. It holds for the current thread (and asyncio task) only."""
+    """Let models inside run step by step under the observer `by`, in the current thread (and asyncio task) only."""
     token = OBSERVER.set((by, RECORDER.get()))
     try:
         yield
@@ -69,7 +69,7 @@ def halves(x: Tensor) -> list[Tensor]:
 
 
 def joined(x: Tensor, how: str) -> list[Tensor]:
-    """What was joined to x along its first axis ("stack") or its last ("concatenate"); nothing if x was not made so."""
+    """The parts that were joined to x along its first axis ("stack") or its last ("concatenate"); [] for any other x."""
     node, axis = x._node, 0 if how == "stack" else x.ndim - 1
     if node is None or node.op is None or node.op.name != how or node.options["axis"] != axis:
         return []

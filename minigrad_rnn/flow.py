@@ -222,7 +222,7 @@ class GradientFlow:
         (5,)
         """
         if kind not in self.gains:
-            raise ValueError(f"a gain is one of {', '.join(self.gains)}, not {kind!r}")
+            raise ValueError(f"kind must be one of {', '.join(self.gains)}, not {kind!r}")
         return self.gains[kind][layer, :-1] if self._backwards[layer] else self.gains[kind][layer, 1:]
 
     @np.errstate(all="ignore")
@@ -232,7 +232,7 @@ class GradientFlow:
         most bound^d."""
         name = state or self.cells[layer].state_names[-1]
         if name not in self.matrix:
-            raise ValueError(f"there is no matrix of {name!r}, but of {list(self.matrix)}; was it made with matrix=False?")
+            raise ValueError(f"there is no matrix for {name!r}, only for {list(self.matrix)}; measure with matrix=True")
         M = self.matrix[name][layer]
         M = M[::-1, ::-1] if self._backwards[layer] else M
         if np.triu(np.nan_to_num(M), 1).any():  # the loss of a step reads states of later ones: another loop goes on from here
@@ -341,7 +341,7 @@ def gradient_flow(
     >>> flow.norms["h"].shape, flow.shares["W"].shape, bool((flow.gain("total") <= flow.bound).all())
     ((1, 6), (6,), True)
 
-    The model is a `Sequence`, a `ManyToOne` (whose only L_t is that of the last step), a `OneToMany` (told the targets) or an
+    The model is a `Sequence`, a `ManyToOne` (whose only L_t is that of the last step), a `OneToMany` (given the targets) or an
     `EncoderDecoder`, with any cells in one direction, yours too, run in evaluation mode. Then come inputs (T, batch, I) and
     targets as its loss takes them; or a `Batch`, whose padding does not count; or a source or `Task`, of whose data the first
     batch is taken. `loss` is "cross_entropy", "mse" or "binary", by default the
@@ -365,7 +365,7 @@ def gradient_flow(
             f"this package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}"
         )
     if any(getattr(model, part).bidirectional for part in ("recurrent", "encoder") if hasattr(model, part)):
-        raise ValueError("a bidirectional layer has no one way back through time; measure a model with bidirectional=False")
+        raise ValueError("gradient_flow does not support bidirectional layers; use bidirectional=False")
     made: Run
     if isinstance(model, Model):
         made, parameters = run(model, inputs, targets, loss=loss, reduction=reduction), dict(model.named_parameters())

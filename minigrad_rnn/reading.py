@@ -14,7 +14,8 @@ from minigrad.graph import Leaf, Node
 from minigrad.graph_view import Graph
 from minigrad.loop import loops, sequences
 from minigrad.loop_search import Place
-from minigrad.pictures.details import named_sequences, named_tensors, values_saved, values_that_follow
+from minigrad.pictures.details import named_sequences, named_tensors
+from minigrad.pictures.known_values import values_saved, values_that_follow
 from minigrad.pictures.timeline import Timeline
 
 from .module import Module
@@ -243,15 +244,15 @@ def read(
 ) -> Reading:
     """The run of a loss, or of your own module on a batch: of its loss if there are targets."""
     if chunk is not None:
-        raise ValueError("chunk is for the models of this package; code of one's own detaches its states itself")
+        raise ValueError("chunk is for the models of this package; in your own code, detach the states yourself")
     if isinstance(model, Tensor):
         if any(x is not None for x in (inputs, targets, loss)):
-            raise TypeError("a loss that was recorded is drawn alone; inputs, targets and loss= go with a model")
+            raise TypeError("inputs, targets and loss= are for a model; leave them out with a recorded loss")
         root = model
     else:
         root = answered(model, *as_batch(inputs, targets, loss, reduction), reduction)
     if not root.requires_grad:
-        raise ValueError("nothing here was recorded: no parameter of this model requires grad")
+        raise ValueError("nothing was recorded: no parameter of this model has requires_grad=True")
     found = Reading(root, names)
     found.check()
     return found

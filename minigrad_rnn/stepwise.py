@@ -74,7 +74,7 @@ class Run:
     words: str = ""  # what the loss is
     cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached state to what it was cut from
     source_steps: int = 0  # of an encoder
-    learnt: set[Node] = field(default_factory=set)  # beside the leaves: what was made of them before all steps
+    learnt: set[Node] = field(default_factory=set)  # apart from the leaves: what was made of them before all steps
 
     @property
     def layers(self) -> int:
@@ -126,7 +126,7 @@ class Run:
         return line_of(node.scope)
 
     def column(self, node: Node) -> int | None:
-        """The column that a node stands in."""
+        """The column of a node."""
         return self.at(node.scope)
 
     def at(self, place: Scope | None) -> int | None:
@@ -216,7 +216,7 @@ def picked_by_index(x: Node, index: Any, features: Features) -> list[tuple[Node,
 
 
 def node_of(tensor: Tensor) -> Node:
-    """What stands for a tensor in a graph."""
+    """The node of a tensor: that of its result, or a constant."""
     return tensor._node or tensor._constant()
 
 
@@ -251,7 +251,7 @@ def run(
 
 
 def answered(model: Any, batch: Batch, kind: str, reduction: str) -> Tensor:
-    """The loss of a module in evaluation mode, or what it says of inputs without targets."""
+    """The loss of a module in evaluation mode, or its output, without targets."""
     if isinstance(model, Recurrent) and batch.targets is not None:
         raise ValueError("targets need a readout to be compared with: draw a Sequence(recurrent, Linear)")
     with mode(model, training=False):
@@ -363,7 +363,7 @@ class Observer:
     def loss(self, kind: str, outputs: Tensor, targets: Any, lengths: Any, reduction: str) -> SequenceLoss:
         """`sequence_loss`: the share of each step, added to those before."""
         if isinstance(targets, Tensor) and targets.requires_grad:
-            raise ValueError("the targets require grad, and a picture shows no gradient of theirs; give targets.detach()")
+            raise ValueError("targets must not require grad: a picture shows no gradient of targets; use targets.detach()")
         made, each, y = self.made, outputs.ndim == 3, values(targets)
         made.outputs = self.outputs(outputs)
         y = y if each else y[None]

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GraphFreedError
 from ..explaining import rule_text
-from ..graph import Leaf, Node, ancestors, leading_to, reverse
+from ..graph import Leaf, Node, ancestors, leading_to
 from ..graph_view import Graph
 from ..tensor import Tensor
-from .board import Marks, default_role, stem
+from .annotations import Annotations, default_role
+from .builder import stem
+from .known_values import cotangents, values_held, values_saved, values_that_follow
 from .timeline import Timeline
 
-__all__ = ["marks_for"]
+__all__ = ["annotate"]
 
 SHOWN = ("shape", "dtype", "value", "grad")
 SMALL = 6  # elements that are printed one by one
@@ -31,7 +32,7 @@ FREED = [
 UNRECORDED = "not recorded: it depends on no tensor with requires_grad=True, or was computed under no_grad, or detached"
 
 
-def marks_for(
+def annotate(
     graph: Graph,
     outputs: list[Tensor],
     show: Iterable[str],
@@ -39,48 +40,48 @@ def marks_for(
     names: Mapping[str, Any] | None,
     highlight: tuple[Tensor, Tensor] | None,
     timeline: Timeline,
-) -> tuple[Marks, list[str]]:
+) -> tuple[Annotations, list[str]]:
     """The labels, notes and roles of the nodes, and lines for the title that explain missing values."""
     show = (show,) if isinstance(show, str) else tuple(show)
     for what in show:
         if what not in SHOWN:
             raise ValueError(f"show takes {', '.join(SHOWN)}, not {what!r}")
     named = dict(named_tensors(names))
-    marks = Marks(shapes="shape" in show, dtypes="dtype" in show, backward=after_seed(graph), step=timeline.step)
-    marks.track, marks.sums = timeline.track, timeline.folded.adds()
-    name_nodes(graph, marks, named, timeline)
+    annotations = Annotations(shapes="shape" in show, dtypes="dtype" in show, backward=after_seed(graph), step=timeline.step)
+    annotations.track, annotations.sums = timeline.track, timeline.folded.adds()
+    name_nodes(graph, annotations, named, timeline)
     gradients = {g: leaf for leaf, g in graph.gradients.items()}
-    marks.names |= {g: f"grad {label(graph, marks, leaf)}" for g, leaf in gradients.items()}
-    marks.role = lambda node: role(graph, node, marks, gradients, timeline)
+    annotations.names |= {g: f"grad {label(graph, annotations, leaf)}" for g, leaf in gradients.items()}
+    annotations.role = lambda node: role(graph, node, annotations, gradients, timeline)
     known: dict[tuple[Any, int], str] = {}
     unrecorded = {node for node in graph.outputs if not node.requires_grad}
-    marks.tooltip = lambda node: UNRECORDED if node in unrecorded else rules(graph, node, known)
+    annotations.tooltip = lambda node: UNRECORDED if node in unrecorded else rules(graph, node, known)
     if highlight is not None:
-        marks.path = path(graph, *highlight)
-    if marks.backward:
-        put_aside(marks, timeline)
-        name_turned(graph, marks)
-        name_cotangents(graph, marks)
+        annotations.path = path(graph, *highlight)
+    if annotations.backward:
+        put_aside(annotations, timeline)
+        name_turned(graph, annotations)
+        name_cotangents(graph, annotations)
     else:
         kinds = timeline.kinds()
-        marks.kind = lambda t: kinds.get(t, "")
+        annotations.kind = lambda t: kinds.get(t, "")
     lines = [sweep_numbers(graph)] if order else []
     lines += [value_lines(graph, [*outputs, *named.values()])] if "value" in show else []
     lines += [gradient_lines(graph)] if "grad" in show else []
-    return marks, add_notes(graph, marks, lines)
+    return annotations, add_notes(graph, annotations, lines)
 
 
-def add_notes(graph: Graph, marks: Marks, lines: list[dict[Node, str]]) -> list[str]:
+def add_notes(graph: Graph, annotations: Annotations, lines: list[dict[Node, str]]) -> list[str]:
     """Write these lines below the names; returns the advice to a reader who misses some of them."""
-    marks.notes = {node: "\n".join(each[node] for each in lines if node in each) for line in lines for node in line}
+    annotations.notes = {node: "\n".join(each[node] for each in lines if node in each) for line in lines for node in line}
     if not any(text.endswith(DASH) for line in lines for text in line.values()):
         return []
     return FREED if any(node.op is not None and node.saved is None for node in graph) else NOT_KEPT
 
 
-def name_nodes(graph: Graph, marks: Marks, named: Mapping[str, Tensor], timeline: Timeline) -> None:
+def name_nodes(graph: Graph, annotations: Annotations, named: Mapping[str, Tensor], timeline: Timeline) -> None:
     """Name the nodes of tensors, in a loop all iterations; elements of sequences, x[3]; and initial states, h[-1]."""
-    names = marks.names
+    names = annotations.names
     for name, t in named.items():
         for node in (t._node, t._leaf):
             if node in graph.index and not node.name and node not in names:  # nor have others of its loop
@@ -92,9 +93,9 @@ def name_nodes(graph: Graph, marks: Marks, named: Mapping[str, Tensor], timeline
             names[leaf] = f"{stem(name)}[{before}]"
 
 
-def label(graph: Graph, marks: Marks, node: Node) -> str:
+def label(graph: Graph, annotations: Annotations, node: Node) -> str:
     """The name of a node, or its number."""
-    return marks.names.get(node) or node.name or f"%{graph.index[node]}"
+    return annotations.names.get(node) or node.name or f"%{graph.index[node]}"
 
 
 # -- lines below the names -------------------------------------------------------------------------------------
@@ -107,7 +108,7 @@ def sweep_numbers(graph: Graph) -> dict[Node, str]:
 
 
 def value_lines(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, str]:
-    values = values_that_follow(graph, {**values_saved(graph), **values_at_hand(graph, tensors)})
+    values = values_that_follow(graph, {**values_saved(graph), **values_held(graph, tensors)})
     return {node: summary(values[node]) if node in values else DASH for node in graph}
 
 
@@ -161,15 +162,15 @@ def named_sequences(names: Mapping[str, Any] | None) -> dict[str, Sequence[Any]]
     }
 
 
-def role(graph: Graph, node: Node, marks: Marks, gradients: Mapping[Node, Node], timeline: Timeline) -> str:
+def role(graph: Graph, node: Node, annotations: Annotations, gradients: Mapping[Node, Node], timeline: Timeline) -> str:
     """The role of the box of a node, see `Box`."""
-    if node in gradients or (node.name == "seed" and node in marks.backward):
+    if node in gradients or (node.name == "seed" and node in annotations.backward):
         return "gradient"
     fixed = isinstance(node, Leaf) and not node.requires_grad
-    if fixed and (node in timeline.initial or node in marks.names):
+    if fixed and (node in timeline.initial or node in annotations.names):
         return "initial" if node in timeline.initial else "input"
-    named = node in marks.names or default_role(node) == "tensor"
-    if node in marks.sums:
+    named = node in annotations.names or default_role(node) == "tensor"
+    if node in annotations.sums:
         return "loss" if node in graph.outputs and named else "op"
     if named and node in timeline.tracks and node.op is not None:
         return "state"
@@ -181,7 +182,7 @@ def after_seed(graph: Graph) -> set[Node]:
     return set() if graph.seed is None else set(graph.nodes[graph.index[graph.seed] :])
 
 
-def put_aside(marks: Marks, timeline: Timeline) -> None:
+def put_aside(annotations: Annotations, timeline: Timeline) -> None:
     """Put the steps of the backward pass after those of the forward pass, the last step first."""
     if not timeline.steps:
         return
@@ -189,32 +190,32 @@ def put_aside(marks: Marks, timeline: Timeline) -> None:
 
     def step(node: Node) -> int | None:
         t = timeline.step(node)
-        return turn - t if t is not None and node in marks.backward else t
+        return turn - t if t is not None and node in annotations.backward else t
 
-    marks.step = step
-    marks.step_name = lambda t: f"t = {t}" if 2 * t < turn else f"t = {turn - t}, backward"
-    marks.kind = lambda t: "forward" if 2 * t < turn else "backward"
-    marks.apart = lambda operand, user: user in marks.backward and operand not in marks.backward
+    annotations.step = step
+    annotations.step_name = lambda t: f"t = {t}" if 2 * t < turn else f"t = {turn - t}, backward"
+    annotations.kind = lambda t: "forward" if 2 * t < turn else "backward"
+    annotations.apart = lambda operand, user: user in annotations.backward and operand not in annotations.backward
 
 
-def name_turned(graph: Graph, marks: Marks) -> None:
+def name_turned(graph: Graph, annotations: Annotations) -> None:
     """Name the x^T that a backward pass makes of a constant x, as in dL/dW = x^T g."""
     values = values_saved(graph)
     leaves = [x for x in graph if isinstance(x, Leaf) and not x.requires_grad and x in values and values[x].ndim == 2]
-    known = {(x.shape[::-1], values[x].T.tobytes()): x for x in leaves if x not in marks.backward}
+    known = {(x.shape[::-1], values[x].T.tobytes()): x for x in leaves if x not in annotations.backward}
     for x in leaves:
         origin = known.get((x.shape, values[x].tobytes()))
-        if x in marks.backward and origin is not None and not x.name:
-            marks.turned[x] = origin
-            marks.names[x] = f"{label(graph, marks, origin)}.T"
+        if x in annotations.backward and origin is not None and not x.name:
+            annotations.turned[x] = origin
+            annotations.names[x] = f"{label(graph, annotations, origin)}.T"
 
 
-def name_cotangents(graph: Graph, marks: Marks) -> None:
+def name_cotangents(graph: Graph, annotations: Annotations) -> None:
     """Name what a backward pass computes for a result that has a name: dL/dh[3]."""
     for node, g in graph.cotangents.items():
-        name = marks.names.get(node) or node.name
-        if name and node.op is not None and g in marks.backward and g is not graph.seed and g not in marks.names:
-            marks.names[g] = f"dL/d{name}"
+        name = annotations.names.get(node) or node.name
+        if name and node.op is not None and g in annotations.backward and g is not graph.seed and g not in annotations.names:
+            annotations.names[g] = f"dL/d{name}"
 
 
 def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:
@@ -227,48 +228,6 @@ def rules(graph: Graph, node: Node, known: dict[tuple[Any, int], str]) -> str:
                 known[key] = rule_text(node, i)
             lines.append(f"to %{graph.index[operand]}: {known[key]}")
     return "\n".join(lines)
-
-
-def values_at_hand(graph: Graph, tensors: Iterable[Tensor]) -> dict[Node, np.ndarray]:
-    """The values of these tensors, by their nodes."""
-    return {node: t.data for t in tensors for node in (t._node, t._leaf) if node in graph.index}
-
-
-def values_saved(graph: Graph) -> dict[Node, np.ndarray]:
-    """Values that were saved for the rules, of operands and results."""
-    found: dict[Node, np.ndarray] = {}
-    for node in graph:
-        if isinstance(node.saved, tuple):
-            for which, array in zip((node, *node.operands), node.saved, strict=False):
-                if isinstance(which, Node) and isinstance(array, np.ndarray | np.generic) and np.shape(array) == which.shape:
-                    found.setdefault(which, np.asarray(array))
-    return found
-
-
-def values_that_follow(graph: Graph, known: Mapping[Node, np.ndarray]) -> dict[Node, np.ndarray]:
-    """Known values, and those that the ops compute from them."""
-    found = dict(known)
-    for node in graph:
-        if node not in found and node.op is not None and all(x in found for x in node.parents):
-            operands = [found[x] if isinstance(x, Node) else x for x in node.operands]
-            with np.errstate(all="ignore"):
-                found[node] = np.asarray(node.op.forward(*operands, **node.options))
-    return found
-
-
-def cotangents(graph: Graph) -> dict[Node, np.ndarray]:
-    """The gradient of the sum of the outputs for every node; once the graph is freed, what `.grad` of its leaves says."""
-    found: dict[Node, np.ndarray] = {}
-    try:
-        for root in graph.outputs:
-            if not root.requires_grad:
-                continue
-            every = set(ancestors([root]))
-            for node, g in reverse(root, np.ones(root.shape, root.dtype), every, retain=True).items():
-                found[node] = found[node] + g if node in found else g
-    except GraphFreedError:
-        return {node: node.grad for node in graph if isinstance(node, Leaf) and node.grad is not None}
-    return found
 
 
 def summary(array: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""A picture as DOT text. All that is known of Graphviz' attributes is known here.
+"""A picture as DOT text. Only this module uses Graphviz' attributes.
 
 Where a picture has a layout, Graphviz only draws it: ``layout=nop2`` lets every engine take each place as it is given. A
 picture of nested frames it lays out itself, from left to right: ``newrank`` together with unseen edges from the end of each
@@ -67,7 +67,7 @@ class Writer:
         return {"pos": self.place(x, y), "width": f"{width / 72:.4f}", "height": f"{height / 72:.4f}", "fixedsize": "true"}
 
     def corners(self, dot: graphviz.Digraph) -> None:
-        """Unseen points, lest Graphviz crop the picture to its boxes."""
+        """Two invisible points, so that Graphviz does not crop the picture to its boxes."""
         assert self.layout is not None
         left, bottom, right, top = self.layout.bounds
         for i, (x, y) in enumerate(((left, bottom), (right, top))):
@@ -94,12 +94,8 @@ class Writer:
         """Bare words that begin at x, on the base line y."""
         width = text_width(line, points) + 4
         look = {"shape": "plaintext", "style": "", "label": text([line], "l"), "fontsize": f"{points:g}", "tooltip": " "}
-        dot.node(
-            f"{id}_words",
-            **look,
-            fontcolor=colour(ink),
-            **self.at(x + width / 2 - 2, y + points / 3, width, 1.2 * points) | {"fixedsize": "shape"},
-        )
+        look |= self.at(x + width / 2 - 2, y + points / 3, width, 1.2 * points) | {"fixedsize": "shape"}
+        dot.node(f"{id}_words", **look, fontcolor=colour(ink))
 
     def write(self, dot: graphviz.Digraph, part: Picture | Group) -> None:
         for box in sorted(part.boxes, key=lambda box: box.role != "cell"):  # frames first: the others stand on them
@@ -174,7 +170,7 @@ class Writer:
 
 
 def attributes(box: Box) -> dict[str, str]:
-    """What a box looks like."""
+    """The attributes of a box."""
     shape = {"shape": SHAPES.get(box.role, "box")}
     if shape["shape"] == "ellipse":
         shape["style"] = "filled"
@@ -183,7 +179,7 @@ def attributes(box: Box) -> dict[str, str]:
     look = {"tooltip": tooltip(box.tooltip or " ".join(box.lines)), "fontsize": f"{font(box):g}", **shape}
     look["label"] = text(box.lines) if len(box.lines) < 2 else smaller(box)
     look |= {"style": style} if (style := STYLES.get(box.role)) else {}
-    if look["shape"] in ("plain",):
+    if look["shape"] == "plain":
         return {**look, "style": ""}
     fill, edge, ink = colour(box.role), colour(box.role, edge=True), None
     if box.heat is not None:

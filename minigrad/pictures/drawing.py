@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, overload
 from minigrad.errors import RenderTimeout
 from minigrad.graph_view import Graph
 from minigrad.pictures.dot import to_dot
+from minigrad.pictures.grid import grid_layout
 from minigrad.pictures.layout import Layout
 from minigrad.pictures.page import Playback, page
 from minigrad.pictures.picture import Picture
 from minigrad.pictures.render import render
 from minigrad.pictures.svg import to_svg
-from minigrad.pictures.table import placed
 from minigrad.pictures.upright import upright
 
 Name = str | os.PathLike[str]
@@ -66,7 +66,7 @@ class Drawing:
 
     @property
     def picture(self) -> Picture | None:
-        """What it shows, as boxes and arrows, if it was made from that."""
+        """The boxes and arrows, or None for a drawing of DOT text alone."""
         return self._picture
 
     def to_dot(self) -> str:
@@ -312,7 +312,7 @@ def _refuse_folder(target: Path) -> None:
 
 
 def _places(filename: Name | None, directory: Name | None, outfile: Name | None, format: str | None) -> tuple[Path, Path, str]:
-    """Where `render` writes the DOT text and the picture, and the format of that."""
+    """The paths at which `render` writes the DOT text and the picture, and the format of the picture."""
     folder = Path(directory or "")
     if outfile is not None:
         target = Path(outfile)
@@ -360,7 +360,7 @@ def drawn(
     advice: str = "a smaller part of the graph",
     playback: Playback | None = None,
 ) -> Drawing:
-    """The drawing of a picture, with a warning above 2000 boxes and ValueError above `limit`, both with an advice."""
+    """The drawing of a picture. Warn above 2000 boxes, raise ValueError above `limit`, both with advice."""
     count = len(picture.all_boxes())
     keep_within(count, limit, advice)
     if limit is not None and count > _MANY_BOXES:
@@ -370,10 +370,10 @@ def drawn(
 
 
 def laid_out(picture: Picture) -> Layout | None:
-    """Where everything stands; None for what Graphviz lays out."""
+    """The layout of a picture; None for nested frames, which Graphviz lays out."""
     if picture.nested:
         return None
-    return placed(picture) if any(box.at for box in picture.boxes) else upright(picture)
+    return grid_layout(picture) if any(box.at for box in picture.boxes) else upright(picture)
 
 
 def keep_within(count: int, limit: int | None, advice: str) -> None:

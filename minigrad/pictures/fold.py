@@ -7,7 +7,8 @@ from typing import Any
 from ..graph import Leaf, Node
 from ..graph_view import Graph, brief
 from ..loop import Loop, alike
-from .board import Board, Marks, operand_nodes, stem
+from .annotations import Annotations
+from .builder import Builder, operand_nodes, stem
 from .picture import Arrow, Group, Picture
 from .timeline import Timeline
 
@@ -16,7 +17,7 @@ __all__ = ["drawn_as", "fold"]
 MOST_KINDS = 8  # of leaves that a loop reads in turns, drawn one by one
 
 
-def fold(graph: Graph, marks: Marks, title: str = "", timeline: Timeline | None = None) -> Picture:
+def fold(graph: Graph, annotations: Annotations, title: str = "", timeline: Timeline | None = None) -> Picture:
     """The picture of a graph with its loops folded: what `minigrad.loops` finds, those of the same time steps in one frame.
 
     Raises ValueError if the graph has no loop.
@@ -27,11 +28,11 @@ def fold(graph: Graph, marks: Marks, title: str = "", timeline: Timeline | None 
             "nothing to fold: this graph has no loop (the same ops three times or more), and no node of this graph has a scope "
             "('t', ...); draw it unrolled"
         )
-    return Folding(graph, marks, title, timeline).picture
+    return Folding(graph, annotations, title, timeline).picture
 
 
 def drawn_as(graph: Graph, picture: Picture, timeline: Timeline) -> dict[Node, Node]:
-    """For each op of a loop, and each leaf that one iteration reads, the node whose box stands for it in the folded picture."""
+    """For each op of a loop, and each leaf that one iteration reads, the node whose box shows it in the folded picture."""
     ids = {box.id for box in picture.all_boxes()}
     found: dict[Node, Node] = {node: loop.body[i] for node, (loop, _, i) in timeline.folded.home.items()}
     for loop in (*timeline.folded.loops, *timeline.folded.maps):
@@ -43,11 +44,11 @@ def drawn_as(graph: Graph, picture: Picture, timeline: Timeline) -> dict[Node, N
     return found
 
 
-class Folding(Board):
-    """The board of the folded view."""
+class Folding(Builder):
+    """The builder of the folded view."""
 
-    def __init__(self, graph: Graph, marks: Marks, title: str, timeline: Timeline) -> None:
-        super().__init__(graph, marks, title)
+    def __init__(self, graph: Graph, annotations: Annotations, title: str, timeline: Timeline) -> None:
+        super().__init__(graph, annotations, title)
         self.timeline, self.home = timeline, timeline.folded.home
         self.groups: dict[tuple[int, int], Group] = {}  # by the first and the last step
         self.uses: dict[Node, int] = {}
@@ -73,8 +74,8 @@ class Folding(Board):
                     self.join(Arrow(self.source(operand), self.box_of(node), operand=self.operand_number(node, i), place=i))
         for node in graph:  # such as the total, which the last iteration has
             like = self.stand_in(node)
-            if like is not node and self.marks.role(node) != "op" and self.marks.role(like) == "op":
-                box = self.add(self.value_box(node, self.marks.role(node)), None)
+            if like is not node and self.annotations.role(node) != "op" and self.annotations.role(like) == "op":
+                box = self.add(self.value_box(node, self.annotations.role(node)), None)
                 self.connect(Arrow(self.exits[like], box, "first"))
         self.add_leaves(self.group_of)
 
@@ -85,7 +86,7 @@ class Folding(Board):
         return str(node.number) if node in self.home else ""
 
     def stand_in(self, node: Node) -> Node:
-        """The node that stands for it: of an op in a loop that of one iteration, of one that grows that of the last."""
+        """The node that is drawn in its place: of an op in a loop that of one iteration, of one that grows that of the last."""
         if node not in self.home:
             return self.timeline.in_all_iterations(node)[-1]
         loop, _, i = self.home[node]
@@ -117,7 +118,7 @@ class Folding(Board):
         """The box of an operand; leaves get theirs when they are first used."""
         operand = self.stand_in(operand)
         if operand not in self.exits:
-            box, track = self.value_box(operand, self.marks.role(operand)), self.timeline.track(operand)
+            box, track = self.value_box(operand, self.annotations.role(operand)), self.timeline.track(operand)
             alike = (track, *box.lines)
             if track and isinstance(operand, Leaf) and alike in self.begun:
                 self.exits[operand] = self.begun[alike]
@@ -128,7 +129,7 @@ class Folding(Board):
 
     def place_of(self, operand: Node) -> Group | None:
         """The frame of the loop that alone reads a leaf."""
-        if not isinstance(operand, Leaf) or self.marks.role(operand) == "initial":
+        if not isinstance(operand, Leaf) or self.annotations.role(operand) == "initial":
             return None
         groups = {id(group := self.group_of(user)): group for user in self.users.get(operand, ())}
         return next(iter(groups.values())) if len(groups) == 1 else None
@@ -158,20 +159,20 @@ class Folding(Board):
                     self.join(Arrow(self.source(x), op, "first", place=k))
 
     def enter(self, loop: Loop, each: dict[int, Any], node: Node, number: str, k: int) -> None:
-        """What comes from outside, another node in each iteration: of other loops their ops; one box for all leaves that are
-        read once, such as x[t], and boxes of their own for a few that are read again and again, such as weights in turns."""
+        """Draw what comes from outside, another node in each iteration: the ops of other loops; one box for all leaves that are
+        read once, such as x[t]; boxes of their own for a few that are read again and again, such as weights in turns."""
         each = {n: x for n, x in each.items() if isinstance(x, Node)}
         kinds = list(dict.fromkeys(each.values()))
         several = len(kinds) < min(len(each), MOST_KINDS + 1)
         together = [x for x in kinds if isinstance(x, Leaf) and x not in self.exits and not several]
         for x in together[:1]:
-            box = self.value_box(self.name_by_t(loop, each, x), self.marks.role(x))
+            box = self.value_box(self.name_by_t(loop, each, x), self.annotations.role(x))
             self.exits |= dict.fromkeys(together, self.add(box, self.group_of(node)))
         for source in dict.fromkeys(map(self.source, kinds)):
             self.join(Arrow(source, self.box_of(node), operand=number, place=k))
 
     def name_by_t(self, loop: Loop, each: dict[int, Any], leaf: Node) -> Node:
-        """Note the name of the leaf that stands for those of all iterations: x[t], or [t] if they differ and have no name."""
+        """Note the name of the leaf that is drawn for those of all iterations: x[t], or [t] if they differ and have no name."""
         if self.timeline.equal(each.values()):
             return leaf
         elements = {n: self.timeline.elements[x][1] for n, x in each.items() if x in self.timeline.elements}
@@ -192,7 +193,7 @@ class Folding(Board):
                 self.join(Arrow(self.source(operand), op, operand=self.operand_number(node, k), place=k))
 
     def lead_back(self, loop: Loop, place: tuple[int, int], op: str) -> None:
-        """What is carried: from the end of the iteration before."""
+        """Draw what is carried: from the end of the iteration before."""
         entry = loop.carried[place]
         for j in entry.ops:
             source = op if j == place[0] else self.exits[loop.body[j]]  # what an op made itself leads around it
@@ -229,7 +230,7 @@ class Folding(Board):
         if node in self.called:
             return self.called[node]
         inside = node in self.home or (isinstance(node, Leaf) and node in self.timeline.steps and self.read_in_loop(node))
-        if not inside or self.marks.role(node) == "op" or not self.stem(node):
+        if not inside or self.annotations.role(node) == "op" or not self.stem(node):
             return super().name(node)
         return f"{self.stem(node)}[t]" if self.stand_in(node) is node else super().name(node)
 
@@ -238,11 +239,11 @@ class Folding(Board):
 
     def stem(self, node: Node) -> str:
         """Its name without the step."""
-        return stem(self.marks.names.get(node) or node.name or "")
+        return stem(self.annotations.names.get(node) or node.name or "")
 
     def lines(self, node: Node) -> list[str]:
         lines = super().lines(node)
-        if self.marks.role(node) == "parameter" and self.uses.get(node, 0) > 1:
+        if self.annotations.role(node) == "parameter" and self.uses.get(node, 0) > 1:
             lines.append(f"used x{self.uses[node]}")
         return lines
 

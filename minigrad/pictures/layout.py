@@ -1,4 +1,4 @@
-"""Where everything in a picture stands, in points: y grows upwards."""
+"""The places of boxes and the ways of arrows in a picture, in points: y grows upwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Rectangle = tuple[float, float, float, float]  # the middle, width and height
 
 @dataclass(slots=True)
 class Way:
-    """The corners of an arrow from its source to the tip, and where its label stands."""
+    """The corners of an arrow from its source to the tip, and the place of its label."""
 
     points: list[Point]
     label_at: Point = (0.0, 0.0)
@@ -31,7 +31,7 @@ class Way:
 
 @dataclass(slots=True)
 class Layout:
-    """Where everything stands."""
+    """The places of everything in a picture."""
 
     boxes: dict[str, Rectangle] = field(default_factory=dict)
     pieces: dict[str, list[Rectangle]] = field(default_factory=dict)  # of strips
@@ -42,7 +42,7 @@ class Layout:
     bounds: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # left, bottom, right, top
 
     def add_title(self, picture: Picture, left: float, bottom: float, right: float, top: float) -> None:
-        """The title above the picture, beside the colour bar, and with it the bounds of all."""
+        """Put the title above the picture, next to the colour bar, and set the bounds of the whole."""
         legend = text_width(picture.legend.words, 10) + BAR + 2 * BESIDE_BAR + 12 if picture.legend else 0.0
         if picture.title or legend:
             right = max(right, left + legend + min(text_width(picture.title, TITLE) + 16, 420.0))

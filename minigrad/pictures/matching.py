@@ -1,4 +1,4 @@
-"""Which nodes of different time steps are the same: steps are matched by what their ops are, in order."""
+"""Counterparts of nodes in other time steps: steps are matched by their ops, in order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
     """For each op the name of its place in a step: the same in all steps that have such an op there.
 
     Steps of one kind are matched with the longest of them, and those of an encoder with those of its decoder. What has no match
-    has a place alone.
+    gets a slot of its own.
     """
     inside: dict[int, list[Node]] = defaultdict(list)
     for node in graph:
@@ -32,11 +32,11 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
     found: dict[Node, str] = {}
 
     def what(node: Node) -> tuple[Any, ...]:
-        """What an op is, wherever it stands."""
+        """The kind of an op: its name, shape and scope without the step."""
         return node.op.name, node.shape, tuple((part.name, part.value) for part in node.scope or () if part.name not in PARTS)
 
     def made_of(node: Node) -> tuple[Any, ...]:
-        """And what it is made of in its step."""
+        """Its kind, and its operands in the same step."""
         return *what(node), *(x.op.name if x.op is not None and steps.get(x) == steps[node] else "" for x in node.parents)
 
     def with_parameters(node: Node) -> tuple[Any, ...]:

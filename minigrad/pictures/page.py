@@ -1,6 +1,6 @@
 """A drawing as one web page that needs nothing else: the picture, and the values that flow through it, forward and backward.
 
-What Python knows (values, cotangents in the order of the reverse sweep, rules, what they sent) is written into the page as
+Values, cotangents in the order of the reverse sweep, rules and the gradients that they sent are written into the page as
 JSON; ``page.js`` plays it on what ``picture.js`` shows. The page may run no script but its own, by its hash.
 """
 
@@ -24,10 +24,10 @@ from ..explaining import rule_text
 from ..graph import HOOKS, Leaf, Node, Watch, ancestors, reverse, unbroadcast
 from ..graph_view import Graph
 from ..norms import norm
-from .board import step_of
-from .details import values_saved, values_that_follow
+from .annotations import step_of
 from .dot import printable
 from .inline import compact
+from .known_values import values_saved, values_that_follow
 from .layout import Layout
 from .picture import Picture
 from .render import render
@@ -49,22 +49,22 @@ else new ResizeObserver((_, sizes) => { if (innerWidth) { sizes.disconnect(); st
 
 
 class Shown(NamedTuple):
-    """How the nodes appear in a picture."""
+    """The boxes, names and steps of the nodes in a picture."""
 
     where: Mapping[Node, list[str]]  # the boxes of each
     names: Mapping[Node, str]
     parts: Mapping[Node, tuple[str, str]] = {}  # what can be folded: id, and a title
-    steps: Mapping[Node, int] = {}  # in time; of others what their scope says
+    steps: Mapping[Node, int] = {}  # in time; of others by their scope
 
 
 @dataclass
 class Playback:
-    """What a page plays, besides the picture."""
+    """The graph that a page plays on its picture."""
 
     graph: Graph
     roots: list[Node] | None = None  # where the backward passes begin; of None at the outputs
     known: Mapping[Node, Any] = field(default_factory=dict)  # values that somebody holds, of leaves above all
-    shown: Callable[[], Shown] | None = None  # called when a page is made; of None what `Board` makes
+    shown: Callable[[], Shown] | None = None  # called when a page is made; of None what `Builder` makes
     notes: tuple[str, ...] = ()  # said above the picture
 
 
@@ -232,8 +232,8 @@ def digits(v: Any, count: int = 7) -> float | str:
 def own_boxes(
     graph: Graph, picture: Picture | None, twins: Mapping[Node, Node] = MappingProxyType({})
 ) -> dict[Node, list[str]]:
-    """The boxes that `Board` makes for each node, by their ids: n of an op, v of a value, p of a parameter in a step; and those
-    of its twin, the node that stands for it in a folded picture."""
+    """The boxes that `Builder` makes for each node, by their ids: n of an op, v of a value, p of a parameter in a step; and
+    those of its twin, the node that is drawn in its place in a folded picture."""
     found: dict[Node, list[str]] = {}
     for box in picture.all_boxes() if picture else []:
         if numbers := re.match(r"[nvp](\d+(?:_\d+)*)(_|$)", box.id):

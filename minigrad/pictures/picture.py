@@ -1,4 +1,4 @@
-"""What a picture shows, before anything is said of how: boxes, arrows between them, and groups of boxes."""
+"""The content of a picture, without places and colours: boxes, arrows between them, and groups of boxes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOOPS = ("loop", "sum loop")  # the roles of arrows that lead back
 
 
 class Place(NamedTuple):
-    """Where a box stands in a picture that is a table: its column and row, and how many of each it spans. Row 0 is lowest."""
+    """The place of a box on a grid: its column and row, and how many of each it spans. Row 0 is lowest."""
 
     column: float
     row: float
@@ -30,7 +30,7 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True)
 class Box:
-    """One thing in a picture. `role` says what it is, and so what it looks like; `lines` is its text."""
+    """One thing in a picture. Its `role` decides its look; `lines` is its text."""
 
     id: str
     # op, backward, slice, tensor, input, state, parameter, alias, initial, output, target, constant, loss, gradient, block (of
@@ -42,10 +42,10 @@ class Box:
     heat: float | None = None  # 0 to 1, how strongly it is coloured; None: not at all
     pieces: list[Piece] = field(default_factory=list)  # of a strip
     track: str = ""  # of a strip: what it shows
-    also: list[int] = field(default_factory=list)  # the numbers of nodes that it stands for, besides that of its id
-    link: str = ""  # of an alias: the box of what it stands for, where that is drawn
+    also: list[int] = field(default_factory=list)  # the numbers of nodes that it shows, apart from that of its id
+    link: str = ""  # of an alias: the box of the whole parameter, where that is drawn
     emphasis: str = ""  # strong, faint or plain
-    at: Place | None = None  # in a table
+    at: Place | None = None  # on a grid
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Group:
     title: str
     boxes: list[Box] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
-    repeated: bool = False  # stands for many: a double frame
+    repeated: bool = False  # shows many steps: a double frame
     framed: bool = True
     groups: list[Group] = field(default_factory=list)
     backward: bool = False  # of a backward pass
@@ -83,7 +83,7 @@ class Group:
 
 
 class Legend(NamedTuple):
-    """What the colours of a picture mean, and the numbers at both ends of the scale."""
+    """The meaning of the colours of a picture, and the numbers at both ends of the scale."""
 
     words: str
     low: str
@@ -94,7 +94,7 @@ class Legend(NamedTuple):
 class Picture:
     """Boxes and groups from left to right, and the arrows that cross from one group to another.
 
-    Where the boxes say their `at`, it is a table instead: columns from left to right, rows from the bottom up.
+    Where the boxes have an `at`, they stand on a grid instead: columns from left to right, rows from the bottom up.
     """
 
     title: str = ""

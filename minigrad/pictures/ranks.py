@@ -42,7 +42,7 @@ class Ranking:
     def row(self, element: Element) -> Node:
         return element.line or element
 
-    # -- what stands beside ----------------------------------------------------------------------------------------
+    # -- satellites ----------------------------------------------------------------------------------------
 
     def put_beside(self) -> None:
         """Parameters, targets and constants that one op alone reads stand at its left."""
@@ -82,11 +82,11 @@ class Ranking:
         lone = element.role == "alias" and not self.template.into[element] and len(out) == 1
         return lone and out[0].line is not None and not self.below
 
-    # -- what stands above what ------------------------------------------------------------------------------------
+    # -- constraints ------------------------------------------------------------------------------------
 
     def constrain(self) -> None:
-        """Pairs (low, high), one by one: the order of the rows, what flows, what stands above a core. One that would close a
-        cycle is left out; its arrow runs down."""
+        """Collect pairs (low, high): the order of the rows, the edges, what stands above a core. Leave out a pair that would
+        close a cycle; its arrow runs down."""
         lines, place = self.template.lines, {element: i for i, element in enumerate(self.template.order)}
 
         def key(pair: tuple[Node, Node]) -> tuple[float, float]:

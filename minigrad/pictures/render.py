@@ -95,7 +95,7 @@ def _commands(format: str) -> list[tuple[str, list[str]]]:
 
 
 def _pygraphviz_folder() -> str | None:
-    """Where pygraphviz is installed, if it carries Graphviz itself, as it does from version 2 on."""
+    """The folder of pygraphviz, if it has Graphviz inside, as it does from version 2 on."""
     if not sys.executable or getattr(sys, "frozen", False):  # there is no Python to run the child with
         return None
     try:

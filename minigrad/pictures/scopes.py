@@ -6,34 +6,35 @@ from itertools import pairwise
 
 from ..graph import Leaf, Node
 from ..graph_view import Graph
-from .board import Board, Marks, operand_nodes
+from .annotations import Annotations
+from .builder import Builder, operand_nodes
 from .picture import Arrow, Box, Group, Picture
 
 __all__ = ["nested"]
 
 
-def nested(graph: Graph, marks: Marks, title: str, depth: int) -> Picture:
+def nested(graph: Graph, annotations: Annotations, title: str, depth: int) -> Picture:
     """The picture of a graph with a frame for each scope, as deep as `depth`; 0 is none.
 
-    Parameters that are used in several frames are drawn anew in each.
+    Parameters that are used in several frames have a small box in each.
     """
     if depth < 0:
-        raise ValueError(f"depth is {depth}; it is the number of frames around a node, from 0 on")
-    board = Nesting(graph, marks, title)
-    board.depth = depth
-    board.picture.nested = True
+        raise ValueError(f"depth must be at least 0, the number of frames around a node, not {depth}")
+    builder = Nesting(graph, annotations, title)
+    builder.depth = depth
+    builder.picture.nested = True
     for node in graph:
         if not isinstance(node, Leaf):
-            board.draw(node)
-    board.add_leaves(board.group_of)
-    for group in [None, *board.picture.all_groups()]:  # the steps of one sequence in a row
-        inside = board.picture.groups if group is None else group.groups
-        keep_order(board.picture, [part for part in inside if part.title.startswith("t = ") and not part.groups])
-    return board.picture
+            builder.draw(node)
+    builder.add_leaves(builder.group_of)
+    for group in [None, *builder.picture.all_groups()]:  # the steps of one sequence in a row
+        inside = builder.picture.groups if group is None else group.groups
+        keep_order(builder.picture, [part for part in inside if part.title.startswith("t = ") and not part.groups])
+    return builder.picture
 
 
-class Nesting(Board):
-    """The board of nested frames."""
+class Nesting(Builder):
+    """The builder of nested frames."""
 
     depth = 0
 
@@ -59,15 +60,14 @@ class Nesting(Board):
             self.connect(Arrow(source, op, role, operand=number, emphasis=self.emphasis(operand, node)))
 
     def source(self, operand: Node, group: Group | None) -> str:
-        role = self.marks.role(operand)
-        if isinstance(operand, Leaf) and role == "parameter" and group is not None:
+        if group is not None and self.is_parameter(operand):
             alias = f"p{self.graph.index[operand]}_{group.id}"
             if alias not in self.boxes:
                 lines = self.lines(operand)[:1]
                 self.add(Box(alias, "alias", lines, self.tooltip(operand), emphasis=self.emphasis(operand)), group)
             return alias
         if operand not in self.exits:
-            self.exits[operand] = self.add(self.value_box(operand, role), self.group_of(operand))
+            self.exits[operand] = self.add(self.value_box(operand, self.annotations.role(operand)), self.group_of(operand))
         return self.exits[operand]
 
 

@@ -1,4 +1,4 @@
-"""How large texts and boxes are, in points, on the safe side: the fonts of a reader are not known here."""
+"""Sizes of texts and boxes in points, rather too large than too small: the reader's fonts are not known here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECOND = 2.2  # by so many points later lines are smaller than the first
 
 
 def text_width(text: str, points: float) -> float:
-    """About how wide a text is drawn; Chinese letters and emoji are as wide as high."""
+    """The approximate width of a text; Chinese letters and emoji are as wide as high."""
     wide = (1.1 if unicodedata.east_asian_width(c) in "WF" or ord(c) > 0x2FFF else WIDTHS.get(c, 0.58) for c in text)
     return sum(wide) * points
 
@@ -37,7 +37,7 @@ def font(box: Box, i: int = 0) -> float:
 
 
 def leading(box: Box) -> list[float]:
-    """How high each line is."""
+    """The height of each line."""
     return [1.2 * font(box, i) for i in range(len(box.lines))]
 
 

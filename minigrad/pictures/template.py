@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
 
 from ..components import on_cycles, strongly_connected
-from .ordering import topological
+from .ordering import classes, topological
 from .picture import LOOPS, Arrow, Box, Group, Picture
 from .sizes import size
 
@@ -28,7 +28,7 @@ class Element:
     role: str = ""
     boxes: dict[int, Box] = field(default_factory=dict)  # by column
     line: Line | None = None  # the row that it is pinned to
-    satellite_of: Element | None = None  # it stands beside that
+    satellite_of: Element | None = None  # next to which it stands
     satellites: list[Element] = field(default_factory=list)
     on_right: bool = False  # where they stand
     down: bool = False  # computed from a row to a lower one
@@ -44,7 +44,7 @@ class Element:
 
 @dataclass(eq=False)
 class Line:
-    """What is carried from column to column."""
+    """A value that is carried from column to column."""
 
     number: int  # from the lowest row up
     direction: int  # 1 to the right, -1 to the left
@@ -63,7 +63,7 @@ class Line:
 
 @dataclass(eq=False)
 class Column:
-    """A frame of a picture, or what stands between two."""
+    """A frame of a picture, or the boxes between two."""
 
     number: int
     group: Group
@@ -88,7 +88,7 @@ class Template:
         self.keep_acyclic()
         self.begins = self.beginnings()
         self.elements: dict[str, Element] = {}
-        self.strips: dict[str, Element] = {}  # by box the element that it stands for
+        self.strips: dict[str, Element] = {}  # by box the element that it shows
         self.of_box: dict[str, Element] = {}
         for column in self.columns:
             column.boxes = [box for box in column.boxes if box.id not in self.begins]
@@ -101,7 +101,7 @@ class Template:
         self.find_lines(carried, [arrow for arrow in self.arrows if arrow.source in self.begins])
 
     def add(self, box: Box, column: Column) -> None:
-        """Add a box to the element of its slot; a strip stands for an element."""
+        """Add a box to the element of its slot; a strip shows an element of folded steps."""
         element = self.elements.setdefault(self.slots[box.id], Element(self.slots[box.id], len(self.elements)))
         if box.role == "strip" and box.slot:
             self.strips[box.id] = element
@@ -241,26 +241,16 @@ class Template:
 
     def find_lines(self, carried: list[tuple[Element, Element, int, Arrow]], begun: list[Arrow]) -> None:
         """Arrows that share a source, or what they become, are one line."""
-        parent: dict[tuple, tuple] = {}
-
-        def find(x: tuple) -> tuple:
-            parent.setdefault(x, x)
-            while parent[x] != x:
-                parent[x] = parent[parent[x]]
-                x = parent[x]
-            return x
 
         def ends(a: Element, b: Element, offset: int, arrow: Arrow) -> tuple[tuple, tuple]:
             lane = (offset > 0, 0) if abs(offset) == 1 else (offset > 0, offset)
             target = ("to", b.number, arrow.place, lane) if arrow.target in self.of_box else ("from", b.number, lane)
             return ("from", a.number, lane), target
 
-        for way in carried:
-            one, other = ends(*way)
-            parent[find(one)] = find(other)
+        first_end = classes(ends(*way) for way in carried)
         groups: dict[tuple, list[tuple[Element, Element, int, Arrow]]] = {}
         for way in carried:
-            groups.setdefault(find(ends(*way)[0]), []).append(way)
+            groups.setdefault(first_end[ends(*way)[0]], []).append(way)
         lines: list[Line] = []
         for ways in groups.values():
             sources: list[Element] = list(dict.fromkeys(way[0] for way in ways))

@@ -1,4 +1,4 @@
-"""Time in a graph: the step that each node belongs to, as its scope says, or the loop that it is in."""
+"""Time in a graph: the step that each node belongs to, by its scope, or by the loop that it is in."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 from ..graph import Leaf, Node
 from ..graph_view import Graph
 from ..loop import Folded, Growing, Loop, loops
-from .board import Marks, stem, step_of
-from .strips import chosen_steps
+from .annotations import Annotations, step_of
+from .builder import stem
+from .folded_steps import chosen_steps
+from .ordering import classes
 
 __all__ = ["Timeline"]
 
@@ -79,19 +81,8 @@ class Timeline:
 
     def kinds(self) -> dict[int, str]:
         """A kind for each step. Steps of loops that share no step, such as an encoder and a decoder by hand, differ in kind."""
-        first: dict[int, int] = {}  # by step the first step of its kind
-
-        def find(t: int) -> int:
-            while first.setdefault(t, t) != t:
-                first[t] = first[first[t]]
-                t = first[t]
-            return t
-
-        for sign, start, count in ((sign, start, len(loop)) for loop, (sign, start) in self.ways.items()):
-            begin = find(start)
-            for n in range(1, count):
-                first[find(start + sign * n)] = begin
-        return {t: f"kind {find(t)}" for t in list(first)}
+        same = ((start, start + sign * n) for loop, (sign, start) in self.ways.items() for n in range(len(loop)))
+        return {t: f"kind {first}" for t, first in classes(same).items()}
 
     def step(self, node: Node) -> int | None:
         return self.steps.get(node)
@@ -135,20 +126,20 @@ class Timeline:
         repeated = node in self.folded.home or node in self.turns
         yield from ((each, f"{stem(name)}[{self.steps[each]}]" if repeated else name) for each in every)
 
-    def shown(self, steps: Any, marks: Marks) -> set[int] | None:
+    def shown(self, steps: Any, annotations: Annotations) -> set[int] | None:
         """The steps that are drawn in full; of a backward pass those of the same t."""
         if not self.steps:
             if steps is not None:
                 raise ValueError(f"steps={steps!r} chooses time steps, and this graph has none: no loop, no scope ('t', ...)")
             return None
         chosen = chosen_steps(steps, max(self.steps.values()) + 1)
-        return {t for node in self.steps if self.steps[node] in chosen and (t := marks.step(node)) is not None}
+        return {t for node in self.steps if self.steps[node] in chosen and (t := annotations.step(node)) is not None}
 
     # -- which step an iteration is ------------------------------------------------------------------------------
 
     def aligned(self, loop: Loop, stacked: list[list[tuple[int, int]]]) -> tuple[int, int]:
         """(sign, start), so that x[t] is read at step t, and what another loop made at step t as well, forwards or backwards.
-        If nothing says so, by the order in which the results are stacked; or after the loop that it goes on from."""
+        Without such hints, by the order in which the results are stacked; or after the loop that it goes on from."""
         for sightings in (self.sightings(loop), stacked):
             votes = Counter[tuple[int, int]]()
             for each in sightings:
@@ -164,7 +155,7 @@ class Timeline:
         return 1, max(before, default=-1) + 1  # a decoder begins where its encoder has ended
 
     def sightings(self, loop: Loop) -> Iterator[list[tuple[int, int]]]:
-        """For everything that tells of steps: iterations, and the steps that they read something of."""
+        """Hints to the steps of iterations: pairs of an iteration and the step that it belongs to, or reads something of."""
         yield [(n, t) for n, step in enumerate(loop.iterations) for node in step.values() if (t := step_of(node)) is not None]
         for each in loop.per_step.values():
             yield [(n, self.steps[x]) for n, x in each.items() if isinstance(x, Node) and x in self.steps]

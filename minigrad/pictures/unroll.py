@@ -12,42 +12,43 @@ from typing import Any
 
 from ..graph import Leaf, Node
 from ..graph_view import Graph
-from .board import Board, Marks, operand_nodes, runs
+from .annotations import Annotations
+from .builder import Builder, operand_nodes, runs
+from .folded_steps import SCISSORS, strip
 from .matching import slots_of
 from .picture import Arrow, Box, Group, Picture
-from .strips import SCISSORS, strip
 
 __all__ = ["unroll"]
 
 
-def unroll(graph: Graph, marks: Marks, title: str = "") -> Picture:
+def unroll(graph: Graph, annotations: Annotations, title: str = "") -> Picture:
     """The picture of a graph with a group for each time step; without scopes called ``t`` there is none."""
-    board = Unrolling(graph, marks, title)
+    builder = Unrolling(graph, annotations, title)
     for node in graph:
         if not isinstance(node, Leaf):
-            board.draw(node)
-    board.add_leaves(board.group_of)
-    for node, t in board.steps.items():
-        board.groups[t].backward |= node in marks.backward
-    board.picture.groups = [group for group in board.picture.groups if group.boxes]
-    board.picture.in_row = bool(board.picture.groups)
-    return board.picture
+            builder.draw(node)
+    builder.add_leaves(builder.group_of)
+    for node, t in builder.steps.items():
+        builder.groups[t].backward |= node in annotations.backward
+    builder.picture.groups = [group for group in builder.picture.groups if group.boxes]
+    builder.picture.in_row = bool(builder.picture.groups)
+    return builder.picture
 
 
-class Unrolling(Board):
-    """The board of the unrolled view."""
+class Unrolling(Builder):
+    """The builder of the unrolled view."""
 
-    def __init__(self, graph: Graph, marks: Marks, title: str) -> None:
-        super().__init__(graph, marks, title)
-        self.steps = {node: t for node in graph if (t := marks.step(node)) is not None}
+    def __init__(self, graph: Graph, annotations: Annotations, title: str) -> None:
+        super().__init__(graph, annotations, title)
+        self.steps = {node: t for node in graph if (t := annotations.step(node)) is not None}
         self.first, self.last = min(self.steps.values(), default=0), max(self.steps.values(), default=0)
-        self.slots = slots_of(graph, self.steps, marks.kind)
+        self.slots = slots_of(graph, self.steps, annotations.kind)
         self.groups: dict[int, Group] = {}
-        self.folded: dict[str, tuple[int, int]] = {}  # by the group that stands for them
+        self.folded: dict[str, tuple[int, int]] = {}  # by their group
         self.start = Group("start", "", framed=False, begins=True)  # initial states, before the first step
         self.end = Group("end", "", framed=False, begins=True)  # those of what runs from the last step to the first
         self.add_groups()
-        self.parameters: dict[str, list[Node]] = {}  # by the box that reads them, those that have small boxes beside it
+        self.parameters: dict[str, list[Node]] = {}  # by the box that reads them, those that have small boxes next to it
         for node in graph:
             if not self.hidden(node) and node.op is not None:
                 beside = self.parameters.setdefault(self.box_of(node), [])
@@ -61,20 +62,20 @@ class Unrolling(Board):
 
     def add_groups(self) -> None:
         """A group for each step that is shown, and for each run of folded steps of one kind."""
-        marks, times = self.marks, set(self.steps.values())
-        shown = times if marks.shown is None else times & marks.shown
+        annotations, times = self.annotations, set(self.steps.values())
+        shown = times if annotations.shown is None else times & annotations.shown
         every = [(t, t) for t in shown]
-        for kind in {marks.kind(t): None for t in times}:
-            every += runs(t for t in times - shown if marks.kind(t) == kind)
+        for kind in {annotations.kind(t): None for t in times}:
+            every += runs(t for t in times - shown if annotations.kind(t) == kind)
         self.picture.groups = [self.start]
         for first, last in sorted(every):
             if first in shown:
-                group = Group(f"t{first}", marks.step_name(first), kind=marks.kind(first))
+                group = Group(f"t{first}", annotations.step_name(first), kind=annotations.kind(first))
             else:
-                begin, end = marks.step_name(first), marks.step_name(last)
+                begin, end = annotations.step_name(first), annotations.step_name(last)
                 inside = begin if first == last else f"{begin.partition(',')[0]} ... {end[end.find('t = ') + 4 :]}"
                 group = Group(f"folded{first}", f"{inside}, folded", repeated=True)
-                group.kind = f"{marks.kind(first)} folded {last - first}"
+                group.kind = f"{annotations.kind(first)} folded {last - first}"
                 self.folded[group.id] = (first, last)
             self.picture.groups.append(group)
             self.groups |= dict.fromkeys(range(first, last + 1), group)
@@ -90,7 +91,7 @@ class Unrolling(Board):
 
     def box_of(self, node: Node) -> str:
         """The box of an op: its own, or the block that it is in."""
-        block = self.marks.blocks.get(node)
+        block = self.annotations.blocks.get(node)
         return block.id if block else super().box_of(node)
 
     def slot(self, node: Node) -> str:
@@ -100,11 +101,11 @@ class Unrolling(Board):
         if self.hidden(node):
             here = self.group_of(node)
             for i, operand in operand_nodes(node):
-                origin = self.marks.cuts.get(operand, operand)
+                origin = self.annotations.cuts.get(operand, operand)
                 there = self.group_of(origin)
                 if there is not None and there is not here and not self.apart(operand, node):
                     source = self.source(operand, node, i)
-                    self.lead(source, self.strip_of(node if node in self.marks.sums else origin, here), operand, node, i)
+                    self.lead(source, self.strip_of(node if node in self.annotations.sums else origin, here), operand, node, i)
             return
         places = {group.id: group for _, operand in operand_nodes(node) if (group := self.group_of(operand)) is not None}
         here = self.group_of(node)
@@ -121,7 +122,7 @@ class Unrolling(Board):
 
     def lead(self, source: str, target: str, operand: Node, user: Node, i: int) -> None:
         """An arrow; between two boxes that stand for several nodes only one."""
-        block = self.marks.blocks.get(user)
+        block = self.annotations.blocks.get(user)
         merged = block is not None or self.place[target] is not self.group_of(user) or self.hidden(user) or source[0] == "p"
         if merged and (source, target) in self.drawn:
             return
@@ -131,29 +132,29 @@ class Unrolling(Board):
         arrow = Arrow(source, target, self.arrow_role(user), operand=number, emphasis=self.emphasis(operand, user))
         arrow.place = i if block is None else 1000 * block.users.index(user) + i
         origin, here = self.place[source], self.place[target]
-        if operand in self.marks.cuts:
+        if operand in self.annotations.cuts:
             arrow.role, arrow.label = "cut", SCISSORS
         elif source[0] == "p":
             arrow.role = "parameter"
         elif origin is not None and here is not None and origin is not here and arrow.role == "flow":
-            arrow.role = "gathered" if user in self.marks.sums else "recurrent"
-            arrow.heat = self.marks.flow.get((operand, user))
+            arrow.role = "gathered" if user in self.annotations.sums else "recurrent"
+            arrow.heat = self.annotations.flow.get((operand, user))
         self.connect(arrow)
 
     def source(self, operand: Node, user: Node, i: int) -> str:
         """The box from which `operand` goes to its user. A leaf gets its box when it is first used."""
-        operand = self.marks.cuts.get(operand, operand)
+        operand = self.annotations.cuts.get(operand, operand)
         group = self.group_of(user)
         if self.drawn_anew(operand, user):
             return self.beside(operand, user)
         if self.hidden(operand):
             return self.strip_of(operand, self.group_of(operand))
-        role = self.marks.role(operand)
+        role = self.annotations.role(operand)
         if operand not in self.exits:
             place = self.start_of(user) if role == "initial" and group is not None else self.group_of(operand)
             box = self.value_box(operand, role)
-            box.link = self.exits.get(self.marks.turned.get(operand, operand), "")
-            track = self.marks.track(operand)
+            box.link = self.exits.get(self.annotations.turned.get(operand, operand), "")
+            track = self.annotations.track(operand)
             alike = (self.steps.get(user), track, *box.lines)
             if role == "initial" and place is not None and track:  # such as the same array wrapped several times
                 if alike in self.begun:
@@ -175,32 +176,30 @@ class Unrolling(Board):
 
     def drawn_anew(self, operand: Node, user: Node) -> bool:
         """True if a step that is shown has a box of its own for it."""
-        operand = self.marks.cuts.get(operand, operand)
+        operand = self.annotations.cuts.get(operand, operand)
         group = self.group_of(user)
-        if isinstance(operand, Leaf) and self.marks.track(operand) and not self.marks.apart(operand, user):
+        apart = self.annotations.apart(operand, user)
+        if isinstance(operand, Leaf) and self.annotations.track(operand) and not apart:
             return False  # a first state that is learnt
-        if group is None and self.steps:  # beside the steps parameters are drawn as in them
-            learnt = self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)
-            return (learnt and not self.notes(operand)) or (self.marks.apart(operand, user) and operand in self.steps)
-        inside = group is not None and (self.marks.apart(operand, user) or not self.hidden(operand))
-        if not inside:
-            return False
-        return self.marks.apart(operand, user) or (self.marks.role(operand) != "initial" and self.apart(operand, user))
+        if group is None:  # outside of the steps parameters are drawn as in them
+            learnt = self.is_parameter(operand) and not self.notes(operand)
+            return bool(self.steps) and (learnt or (apart and operand in self.steps))
+        return apart or (not self.hidden(operand) and self.annotations.role(operand) != "initial" and self.apart(operand, user))
 
     def beside(self, operand: Node, user: Node) -> str:
-        """The small box that stands for it beside its user, with all other parameters of the op."""
+        """The small box next to its user, with all other parameters of the op."""
         target = self.box_of(user)
         every = self.parameters[target]
         id = f"p{'_'.join(str(self.graph.index[x]) for x in every)}_{target}"
         if id not in self.boxes:
             t = self.steps.get(user, self.last)
-            uses = [self.marks.uses.get((x, t), ("", None)) for x in every]
+            uses = [self.annotations.uses.get((x, t), ("", None)) for x in every]
             heat = max((heat for _, heat in uses if heat is not None), default=None)
             lines = self.parameter_lines(every, [note for note, _ in uses])
             tips = "\n".join(f"{self.name(x)} {self.tooltip(x)}".lstrip() for x in every)
             box = Box(id, "alias", lines, tips, heat=heat, emphasis=self.emphasis(every[0], user))
             box.link = self.exits.get(every[0], "") if len(every) == 1 else ""
-            block = self.marks.blocks.get(user)
+            block = self.annotations.blocks.get(user)
             if self.group_of(user) is not None:
                 box.slot = f"p{block.slot if block else self.slot(user)}"
             self.add(box, self.group_of(user))
@@ -208,7 +207,7 @@ class Unrolling(Board):
 
     def parameter_lines(self, every: list[Node], notes: list[str]) -> list[str]:
         """The names of parameters in one box, with their notes, or those of their use in this step; or in two lines."""
-        names = [self.marks.alias(x) or self.lines(x)[0] for x in every]
+        names = [self.annotations.alias(x) or self.lines(x)[0] for x in every]
         if any(self.notes(x) for x in every):
             return [line for x, name in zip(every, names, strict=True) for line in (name, *self.lines(x)[1:])]
         if any(notes):
@@ -218,32 +217,33 @@ class Unrolling(Board):
 
     def apart(self, operand: Node, user: Node) -> bool:
         """True for a parameter, and for what is made outside of the steps and used in several: each step has its own box."""
-        if self.marks.apart(operand, user) or (self.marks.role(operand) == "parameter" and isinstance(operand, Leaf)):
+        if self.annotations.apart(operand, user) or self.is_parameter(operand):
             return True
-        if self.group_of(operand) is not None:
-            return False
-        return len({self.steps.get(other) for other in self.users.get(operand, ())} - {None}) > 2
+        steps = {self.steps.get(other) for other in self.users.get(operand, ())} - {None}
+        return len(steps) > 2 and self.group_of(operand) is None
 
     # -- folded steps ----------------------------------------------------------------------------------------
 
     def total_of(self, node: Node) -> str:
         """The running sum that a node is part of: its track, whichever ops add to it."""
         first = node
-        while first in self.marks.sums and (before := next((x for x in first.parents if x in self.marks.sums), None)):
+        while first in self.annotations.sums and (
+            before := next((x for x in first.parents if x in self.annotations.sums), None)
+        ):
             first = self.totals.get(before, before)
         self.totals[node] = first
-        return (self.marks.track(first) or f"sum {self.graph.index[first]}") if node in self.marks.sums else ""
+        return (self.annotations.track(first) or f"sum {self.graph.index[first]}") if node in self.annotations.sums else ""
 
     def strip_of(self, operand: Node, group: Group | None) -> str:
-        """The box that stands for one thing in a range of folded steps."""
+        """The box of one slot or track in a range of folded steps."""
         assert group is not None
-        track = self.total_of(operand) or self.marks.track(operand)
+        track = self.total_of(operand) or self.annotations.track(operand)
         slot = self.exit_slot(operand)
         id = f"s_{group.id}_{''.join(c if c.isalnum() else '_' for c in track or slot)}"
         if id not in self.boxes:
             first, last = self.folded[group.id]
             name = "" if track in ("", "sum") else self.name(operand).rpartition("[")[0]
-            box = strip(id, name, first, last, self.marks.pieces.get(track, {}), self.marks.cut_steps(track))
+            box = strip(id, name, first, last, self.annotations.pieces.get(track, {}), self.annotations.cut_steps(track))
             box.slot, box.track = slot, track or slot
             self.add(box, group)
         return id
@@ -266,7 +266,7 @@ class Unrolling(Board):
         """Lead the operands of an op that takes one from each step along a line through the steps."""
         grows = self.slot(node) in self.growing
         track = f"gather{self.slot(node) if grows else self.graph.index[node]}"
-        role = "backward" if node in self.marks.backward else "gathered"
+        role = "backward" if node in self.annotations.backward else "gathered"
         chain: dict[str, None] = {}
         for i, operand in operand_nodes(node):
             group = self.group_of(operand)

@@ -9,18 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigrad import Tensor
-from minigrad.pictures import Drawing, Graph, Marks, Timeline, drawn, fold, keep_within, unroll
+from minigrad.pictures import Annotations, Drawing, Graph, Timeline, drawn, fold, keep_within, unroll
+from minigrad.pictures.folded_steps import chosen_steps
 from minigrad.pictures.picture import Box, Group, Legend, Picture
-from minigrad.pictures.strips import chosen_steps
 
 from ..data.text import Alphabet
 from ..module import Module
 from ..reading import Reading, read
 from ..stepwise import Drawable, Run, run
+from .annotations import annotations_of, describe, gate_blocks
 from .cells import cell_view
 from .compare import compare
 from .figure import figure
-from .marks import describe, gate_blocks, marks_of
 from .overlays import OVERLAYS, Measured, Scale, measure, number, put
 from .playing import playback
 
@@ -47,31 +47,26 @@ def unrolled(
     title: str | None = None,
     limit: int | None = 20_000,
 ) -> Drawing:
-    """The network unrolled in time, a frame for each step, with the states on straight lines.
+    """Draw the network unrolled in time: a frame for each step, with the states on straight lines.
 
-    `model` is a Sequence, ManyToOne, OneToMany, EncoderDecoder or a recurrent layer, or of a subclass, with cells of this
-    package or your own. It is run step by step, and what is drawn is what it computes.
-    `inputs` has shape (T, batch, input_size), or what its embedding takes; with `targets` the loss is drawn too. A `Task`, a
-    source of data (its first batch) or a `Batch` may take the place of both. Any other `Module` is drawn as it runs, and so is
-    a loss that your own code recorded, ``unrolled(loss, names=locals())``: its loops are what `minigrad.loops` finds.
+    `model` is a Sequence, ManyToOne, OneToMany, EncoderDecoder or a recurrent layer, with cells of this package or your own. It
+    runs step by step. `inputs` has shape (T, batch, input_size), or class indices for an embedding; `targets` add the loss. A
+    `Task`, a source of data (its first batch) or a `Batch` may replace both. You can also draw any other `Module`, or a loss
+    that your own code recorded: ``unrolled(loss, names=locals())`` draws the loops that `minigrad.loops` finds.
 
-    `loss` is "cross_entropy", "mse" or "binary": by default that of the task or source, and of arrays the cross-entropy of
-    class numbers and the squared error of other numbers. As in a `Trainer` it is the mean over the steps and sequences that
-    count; with ``reduction="sum"`` it is the sum over the steps of the mean over sequences. L[t] is the share of step t:
-    the shares add up to the loss.
+    `loss` is "cross_entropy", "mse" or "binary". The default is that of the task or source; for arrays, the cross-entropy of
+    class indices or the squared error of other numbers. ``reduction="mean"`` is the mean over the steps and sequences that
+    count, as in a `Trainer`; ``"sum"`` is the sum over the steps of the mean over sequences. L[t] is the share of step t.
 
-    `level` says how much is in a frame: every "op"; the ops of each "gate" as one box; or one box for a "cell". Of more than
-    eight `steps` the first and the last three are drawn, and a strip for the others, coloured by the gradient of each;
-    ``steps="all"``, ``"0-3,48-49"`` or a list of numbers chooses others.
+    `level` is "op" for every op, "gate" for one box per gate, or "cell" for one box per cell. Of more than eight `steps`, the
+    first and the last three are drawn, and a strip for the others, coloured by their gradients; ``steps="all"``,
+    ``"0-3,48-49"`` or a list of numbers chooses others.
 
-    ``gradients=True`` colours each state by the norm of the gradient that reaches it, dL/dh[t], on a logarithmic scale; a
-    recurrent arrow is the wider, the more of it comes back along it from the next step. It needs targets.
-    `overlay` colours by something else: the "activation" (mean size), its "saturation", or
-    each step's "share" of a parameter's gradient. ``scale=(low, high)`` fixes the colours, to compare pictures.
-
-    `chunk` cuts the states every so many steps, as truncated backpropagation does; a pair of scissors says where. `symbols`
-    writes what the one-hot inputs and the targets of the first sequence mean. Raises ValueError for shapes that do not fit, and
-    for more than `limit` boxes.
+    ``gradients=True`` colours each state by |dL/dh[t]| on a logarithmic scale, and makes a recurrent arrow wider if more of the
+    gradient comes back along it; it needs targets. `overlay` colours by the "activation" (mean size), its "saturation", or each
+    step's "share" of a parameter's gradient instead. ``scale=(low, high)`` fixes the colours, to compare pictures. `chunk`
+    detaches the states every so many steps, as truncated BPTT does; scissors mark the cuts. `symbols` names the one-hot inputs
+    and the targets of the first sequence. Raises ValueError for shapes that do not fit, and for more than `limit` boxes.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()
@@ -81,36 +76,36 @@ def unrolled(
     [True, True, False]
     """
     if level not in LEVELS:
-        raise ValueError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
+        raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
     kind = overlay_of(gradients, overlay)
     made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction, chunk=chunk)
     if isinstance(made, Reading) and level != "op":
-        raise ValueError(f"level={level!r} is for the models of this package; of code of one's own every op is drawn")
+        raise ValueError(f"level={level!r} is for the models of this package; your own code is drawn op by op: leave out level")
     if kind in ("gradient", "share") and made.loss is None:
         raise ValueError("a gradient begins at a loss: give targets too")
     graph = made.graph
-    marks = marks_of(made, graph, symbols)
-    measured, scale_, legend = coloured(kind, made, marks, scale)
-    marks.shown = chosen_steps(steps, made.columns, turning_points(made, steps))
+    annotations = annotations_of(made, graph, symbols)
+    measured, scale_, legend = coloured(kind, made, annotations, scale)
+    annotations.shown = chosen_steps(steps, made.columns, turning_points(made, steps))
     if title is None:
         title = f"{describe(model, made)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{loss_words(made)}"
         title += f"  |  truncated: the states are cut every {chunk} step{'s' * (chunk != 1)}" if chunk is not None else ""
     advice = 'level="cell", or fewer steps such as steps="0-2,-1"'
     if level == "op":
-        keep_within(sum(node.op is not None and marks.step(node) in marks.shown for node in graph), limit, advice)
+        keep_within(sum(node.op is not None and annotations.step(node) in annotations.shown for node in graph), limit, advice)
     if level == "cell":
-        picture = cell_view(made, marks, title, measured, scale_)
+        picture = cell_view(made, annotations, title, measured, scale_)
     else:
-        marks.blocks = gate_blocks(made, graph) if level == "gate" else {}
-        picture = unroll(graph, marks, title)
+        annotations.blocks = gate_blocks(made, graph) if level == "gate" else {}
+        picture = unroll(graph, annotations, title)
         if measured is not None and measured.totals:
-            add_totals(picture, measured, marks)
+            add_totals(picture, measured, annotations)
     picture.legend = legend
-    return drawn(picture, graph, limit, advice, playback(model, made, graph, marks, picture))
+    return drawn(picture, graph, limit, advice, playback(model, made, graph, annotations, picture))
 
 
 def coloured(
-    kind: str, made: Run, marks: Marks, scale: tuple[float, float] | None
+    kind: str, made: Run, annotations: Annotations, scale: tuple[float, float] | None
 ) -> tuple[Measured | None, Scale | None, Legend | None]:
     """Measure a run, and write and colour the numbers; without an overlay only those of folded steps, their gradients."""
     if not kind and made.loss is None:
@@ -118,10 +113,10 @@ def coloured(
     measured = measure(kind or "gradient", made, made.graph)
     found = measured.scale(scale)
     if kind:
-        return measured, found, put(measured, marks, made, found)
-    strips = marks_of(made, made.graph, None)
+        return measured, found, put(measured, annotations, made, found)
+    strips = annotations_of(made, made.graph, None)
     put(measured, strips, made, found)
-    marks.pieces = strips.pieces
+    annotations.pieces = strips.pieces
     return None, None, None
 
 
@@ -131,7 +126,7 @@ def overlay_of(gradients: bool, overlay: str | None) -> str:
         raise ValueError(f"a picture has one colouring: gradients=True or overlay={overlay!r}")
     kind = "gradient" if gradients else overlay or ""
     if kind and kind not in OVERLAYS:
-        raise ValueError(f"overlay is one of {', '.join(OVERLAYS)}, not {overlay!r}")
+        raise ValueError(f"overlay must be one of {', '.join(OVERLAYS)}, not {overlay!r}")
     return kind
 
 
@@ -141,7 +136,7 @@ def recorded(model: Any, inputs: Any, targets: Any, names: Any = None, **options
         return read(model, inputs, targets, names, **options)
     made = run(model, inputs, targets, **options)
     if not any(p.requires_grad for p in model.parameters()):
-        raise ValueError("nothing here was recorded: no parameter of this model requires grad")
+        raise ValueError("nothing was recorded: no parameter of this model has requires_grad=True")
     return made
 
 
@@ -155,9 +150,9 @@ def turning_points(made: Run, steps: Any) -> tuple[int, ...]:
     return (made.source_steps - 1, made.source_steps) if made.source_steps and steps is None else ()
 
 
-def add_totals(picture: Picture, found: Measured, marks: Marks) -> None:
+def add_totals(picture: Picture, found: Measured, annotations: Annotations) -> None:
     """A box with the whole gradient of each parameter, after the last step."""
-    lines = [f"|dL/d{marks.alias(leaf) or leaf.name or 'p'}| {number(size)}" for leaf, size in found.totals.items()]
+    lines = [f"|dL/d{annotations.alias(leaf) or leaf.name or 'p'}| {number(size)}" for leaf, size in found.totals.items()]
     boxes = [Box("totals", "alias", lines, "the sums of all shares")]
     picture.groups.append(Group("totals", "sum over the steps", boxes, kind="totals"))
 
@@ -172,9 +167,9 @@ def folded(
     names: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """The network folded: one step for all, with the state led back from its end to its beginning.
+    """Draw the network folded: one step for all, with an arrow for each state from its end back to its beginning.
 
-    `inputs`, `targets`, `loss` and `reduction` are as for `unrolled`; each parameter is drawn once, with how often it is used.
+    `inputs`, `targets`, `loss` and `reduction` are as for `unrolled`. Each parameter is drawn once, with its number of uses.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()
@@ -186,14 +181,14 @@ def folded(
     if made.source_steps:
         raise ValueError("an encoder and a decoder are two networks: draw model.encoder and model.decoder folded, or unrolled")
     if made.columns < 3:
-        raise ValueError(f"a loop shows from three steps on, and this sequence has {made.columns}: draw it unrolled")
+        raise ValueError(f"a folded picture needs at least three steps, and this sequence has {made.columns}: draw it unrolled")
     graph = Graph(made.loss) if made.loss is not None and not isinstance(made, Reading) else made.graph
-    marks = marks_of(made, graph, None)
-    marks.notes = {}
+    annotations = annotations_of(made, graph, None)
+    annotations.notes = {}
     words = f"{describe(model, made)} folded: the same cell at each of {made.columns} steps{loss_words(made)}"
     timeline = made.timeline if isinstance(made, Reading) else Timeline(graph)
-    picture = fold(graph, marks, words if title is None else title, timeline)
-    return drawn(picture, graph, None, "", playback(model, made, graph, marks, picture, timeline))
+    picture = fold(graph, annotations, words if title is None else title, timeline)
+    return drawn(picture, graph, None, "", playback(model, made, graph, annotations, picture, timeline))
 
 
 def both(
@@ -207,12 +202,12 @@ def both(
     names: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """The textbook's figure of this network: folded on the left, unrolled on the right, with U, W and V for its parameters.
+    """Draw the textbook's figure of a network: folded on the left, unrolled on the right, with U, W and V for its parameters.
 
-    x is the input, h the state, o the output, y the target, L the loss; with an embedding e is the row that stands for x, and a
-    cell with several states, such as an LSTM, has a circle for each. `inputs`, `targets`, `loss` and `reduction` are as for
-    `unrolled`; so is a loss alone, whose U, W and V are what its loop multiplies x[t], h[t-1] and h[t] by. Of more than five
-    `steps` the first two and the last two are drawn. Both directions of a bidirectional layer stand side by side. Raises
+    x is the input, h the state, o the output, y the target, L the loss. With an embedding, e is the row for x. A cell with
+    several states, such as an LSTM, has a circle for each. `inputs`, `targets`, `loss` and `reduction` are as for `unrolled`.
+    For a recorded loss, U, W and V are the weights that its loop multiplies x[t], h[t-1] and h[t] by. Of more than five
+    `steps`, the first two and the last two are drawn. Both directions of a bidirectional layer are drawn side by side. Raises
     ValueError for an EncoderDecoder, which is two networks.
 
     >>> import minigrad_rnn as rnn
@@ -223,10 +218,10 @@ def both(
     """
     made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction)
     if made.source_steps:
-        raise ValueError("both() is for one network; an encoder and a decoder are two: draw them unrolled")
+        raise ValueError("both() draws one network; an encoder and a decoder are two: use unrolled()")
     count = made.columns
     shown = chosen_steps("all" if count <= 5 else "0-1,-2--1", count) if steps is None else chosen_steps(steps, count)
     words = f"{describe(model, made)}: folded, and unrolled over {count} step{'s' * (count != 1)}{loss_words(made)}"
     graph = made.graph
     picture = figure(model, made, graph, shown, words if title is None else title)
-    return drawn(picture, graph, None, "", playback(model, made, graph, marks_of(made, graph, None), picture))
+    return drawn(picture, graph, None, "", playback(model, made, graph, annotations_of(made, graph, None), picture))

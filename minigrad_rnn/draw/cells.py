@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from minigrad import Tensor
 from minigrad.graph import Node
-from minigrad.pictures.board import Marks, runs
+from minigrad.pictures.annotations import Annotations
+from minigrad.pictures.builder import runs
+from minigrad.pictures.folded_steps import SCISSORS, strip
 from minigrad.pictures.picture import Arrow, Picture, Place
-from minigrad.pictures.strips import SCISSORS, strip
 
 from ..stepwise import Line, Run, node_of
+from .annotations import state_name, state_stem, track_name
 from .grid import Grid, kind_of, tooltip_of
-from .marks import state_name, state_stem, track_name
 from .overlays import Measured, Scale, number
 
 __all__ = ["cell_view"]
 
 
-def cell_view(made: Run, marks: Marks, title: str, found: Measured | None, scale: Scale | None) -> Picture:
+def cell_view(made: Run, annotations: Annotations, title: str, found: Measured | None, scale: Scale | None) -> Picture:
     """A frame for each cell and step with its state in it, the input below, output, loss and target above."""
-    return CellView(made, marks, title, found, scale).picture
+    return CellView(made, annotations, title, found, scale).picture
 
 
 class CellView(Grid):
     """The grid being filled."""
 
-    def __init__(self, made: Run, marks: Marks, title: str, found: Measured | None, scale: Scale | None) -> None:
+    def __init__(self, made: Run, annotations: Annotations, title: str, found: Measured | None, scale: Scale | None) -> None:
         super().__init__(made, title)
-        self.marks, self.found, self.scale = marks, found, scale
-        shown = set(range(made.columns)) if marks.shown is None else marks.shown
+        self.annotations, self.found, self.scale = annotations, found, scale
+        shown = set(range(made.columns)) if annotations.shown is None else annotations.shown
         self.shown = sorted(shown)
         self.folded = runs(set(range(made.columns)) - shown)
         self.strips = {t: first for first, last in self.folded for t in range(first, last + 1)}  # by step
@@ -86,7 +87,7 @@ class CellView(Grid):
             below = tops
         if t in self.made.outputs and self.made.outputs[t].name == "o":
             self.output(t, below if self.only is None else self.last_read(t))
-        self.add(f"t{t}", "words", [self.marks.step_name(t)], Place(self.at(t), self.above + 3))
+        self.add(f"t{t}", "words", [self.annotations.step_name(t)], Place(self.at(t), self.above + 3))
 
     def output_box(self, line: Line, name: str, t: int) -> str:
         return self.state_box(line, name, t) if t in self.strips else f"cell{line.id}_{t}"
@@ -105,7 +106,7 @@ class CellView(Grid):
         for name, part in zip(cell.state_names, made.states[line][t], strict=True):
             node = part._node
             words = [state_name(made, line, name, t), *self.note(node)]
-            heat = self.marks.heat.get(node) if node is not None and self.found is not None else None
+            heat = self.annotations.heat.get(node) if node is not None and self.found is not None else None
             place = Place(column, self.row[line.whole, name])
             self.add(f"{name}{frame}", "state", words, place, f"{kind} {name} {part.shape}", heat)
         if self.found is not None and self.found.kind == "share":
@@ -120,7 +121,7 @@ class CellView(Grid):
         return [self.found.text(None if node is None else self.found.sizes.get(node))]
 
     def share(self, leaf: Node | None, t: int, place: Place) -> str:
-        note, heat = self.marks.uses.get((leaf, t), ("-", None)) if leaf is not None else ("-", None)
+        note, heat = self.annotations.uses.get((leaf, t), ("-", None)) if leaf is not None else ("-", None)
         name = leaf.name if leaf is not None else "frozen"
         return self.add(f"share{place.row}_{t}_{place.column}", "alias", [f"{name}  {note}"], place, "", heat)
 
@@ -139,7 +140,7 @@ class CellView(Grid):
             self.connect([output, target], loss)
 
     def node_name(self, tensor: Tensor, letter: str, t: int) -> list[str]:
-        return [self.marks.names.get(node_of(tensor)) or f"{letter}[{self.made.own_step(t)}]"]
+        return [self.annotations.names.get(node_of(tensor)) or f"{letter}[{self.made.own_step(t)}]"]
 
     # -- along time ------------------------------------------------------------------------------------------
 
@@ -148,11 +149,11 @@ class CellView(Grid):
         for line, steps in self.made.states.items():
             for name in self.made.cells[line].state_names if first in steps else ():
                 track, id = track_name(line, name), self.state_box(line, name, first)
-                values, cuts = self.marks.pieces.get(track, {}), self.marks.cut_steps(track)
+                values, cuts = self.annotations.pieces.get(track, {}), self.annotations.cut_steps(track)
                 box = strip(id, state_stem(self.made, line, name), first, last, values, cuts)
                 box.at = Place(self.columns[first] + self.both, self.row[line.whole, name])
                 self.picture.boxes.append(box)
-        words = f"{self.marks.step_name(first)} ... {last - first + self.made.own_step(first)}"
+        words = f"{self.annotations.step_name(first)} ... {last - first + self.made.own_step(first)}"
         self.add(f"t{first}", "words", [words, f"{last - first + 1} steps folded"], Place(self.at(first), self.above + 3))
 
     def lead(self, line: Line) -> None:
@@ -169,7 +170,7 @@ class CellView(Grid):
                 )
                 at = Place(self.end if line.reverse else 0, place)
                 before, node = self.add(f"begin{name}{line.id}_", "initial", [words], at), None
-            cuts = self.marks.cut_steps(track_name(line, name))
+            cuts = self.annotations.cut_steps(track_name(line, name))
             for t in sorted(steps, reverse=line.reverse):
                 target = self.output_box(line, name, t)
                 if target != before:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigrad.pictures import Drawing, Graph, drawn
-from minigrad.pictures.board import runs, shortened
+from minigrad.pictures.builder import runs, shortened
+from minigrad.pictures.folded_steps import chosen_steps, strip
 from minigrad.pictures.picture import Arrow, Box, Picture, Place
-from minigrad.pictures.strips import chosen_steps, strip
 
 from ..stepwise import Run, run
-from .marks import marks_of
+from .annotations import annotations_of
 from .overlays import Measured, Scale, measure, put
 
 __all__ = ["compare"]
@@ -45,7 +45,7 @@ def compare(
     if not models:
         raise ValueError("there is nothing to compare: give models by name, {'RNN': ..., 'LSTM': ...}")
     if overlay not in ("gradient", "activation", "saturation"):
-        raise ValueError(f"overlay is gradient, activation or saturation, not {overlay!r}")
+        raise ValueError(f"overlay must be gradient, activation or saturation, not {overlay!r}")
     runs_made = {name: run(model, inputs, targets, loss=loss, reduction=reduction) for name, model in models.items()}
     for name, made in runs_made.items():
         if overlay == "gradient" and made.loss is None:
@@ -63,9 +63,9 @@ def compare(
     picture = Picture()
     rows = max(len(cell.state_names) for made in runs_made.values() for cell in made.cells.values())
     for i, (name, made) in enumerate(reversed(runs_made.items())):
-        marks = marks_of(made, graphs[name], None)
-        picture.legend = put(found[name], marks, made, on)
-        add_row(picture, name, made, marks.pieces, found[name], on, shown, 1 + rows * i)
+        annotations = annotations_of(made, graphs[name], None)
+        picture.legend = put(found[name], annotations, made, on)
+        add_row(picture, name, made, annotations.pieces, found[name], on, shown, 1 + rows * i)
     of_loss = f"  |  loss: {made.words}" if made.words else ""
     picture.title = f"{len(models)} networks over the same {count} steps{of_loss}" if title is None else title
     return drawn(picture, graphs[next(iter(graphs))], None, "")

@@ -6,14 +6,14 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from minigrad.pictures import Graph
-from minigrad.pictures.board import shortened
+from minigrad.pictures.builder import shortened
 from minigrad.pictures.picture import Picture, Place
 
 from ..module import Parameter
 from ..reading import Reading
 from ..stepwise import Line, Run, node_of
+from .annotations import state_name, state_stem
 from .grid import Grid, kind_of, tooltip_of
-from .marks import state_name, state_stem
 
 __all__ = ["figure"]
 

@@ -1,4 +1,4 @@
-"""What a picture can be coloured by: gradients, activations, their saturation, each step's share of a weight's gradient."""
+"""Overlays of a picture: gradients, activations, their saturation, each step's share of a weight's gradient."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.graph import Node
 from minigrad.norms import norm
-from minigrad.pictures import Graph, Marks
+from minigrad.pictures import Annotations, Graph
 from minigrad.pictures.picture import Legend
 
 from ..saturation import saturated, saturates
@@ -57,7 +57,7 @@ class Measured:
         if given is not None:
             low, high = given
             if not low < high or (low <= 0 and self.kind in ("gradient", "share")):
-                raise ValueError(f"scale is (low, high), low less than high and on a logarithmic scale above 0, not {given}")
+                raise ValueError(f"scale must be (low, high) with low < high, and low > 0 on a logarithmic scale, not {given}")
             return Scale(low, high, self.kind in ("gradient", "share"))
         if self.kind == "saturation":
             return Scale(0.0, 1.0, False)
@@ -79,7 +79,7 @@ class Measured:
 
     @property
     def words(self) -> str:
-        """What the colours mean."""
+        """The meaning of the colours."""
         return {
             "gradient": "size of dL/dh",
             "activation": "mean size of the elements",
@@ -135,14 +135,14 @@ def gradients(made: Run) -> Measured:
 def shares(made: Run) -> Measured:
     """The norm of the part of each parameter's gradient that comes from each step, and of their sum."""
     back = Backward(made)
-    totals: dict[Node, float] = {
-        leaf: norm(back.cotangents[leaf]) for leaf, _ in back.waiting if leaf in back.cotangents
+    totals = {
+        leaf: float(norm(back.cotangents[leaf])) for leaf, _ in back.waiting if leaf in back.cotangents
     }  # as they are used
     return Measured("share", uses=back.shares, totals=totals)
 
 
 def activations(kind: str, made: Run, graph: Graph) -> Measured:
-    """Of each state the mean size of its elements; or the saturated share of each activation, and of a cell's output."""
+    """The mean size of the elements of each state; or the saturated share of each activation, and of a cell's output."""
     if kind == "activation":
         values = made.values()
         return Measured(kind, {node: float(np.mean(np.abs(x), dtype=float)) for node, x in values.items()})
@@ -158,17 +158,17 @@ def activations(kind: str, made: Run, graph: Graph) -> Measured:
     return found
 
 
-def put(found: Measured, marks: Marks, made: Run, scale: Scale) -> Legend:
-    """Write and colour what was measured; returns what the picture says of the colours."""
+def put(found: Measured, annotations: Annotations, made: Run, scale: Scale) -> Legend:
+    """Write and colour what was measured; returns the legend of the colours."""
     for node in {**made.places, **found.sizes} if found.kind != "share" else ():
-        marks.notes[node] = found.text(found.sizes.get(node))
+        annotations.notes[node] = found.text(found.sizes.get(node))
         if node in found.sizes and (heat := scale.heat(found.sizes[node])) is not None:
-            marks.heat[node] = heat
-    marks.flow |= {pair: heat for pair, size in found.flows.items() if (heat := scale.heat(size)) is not None}
+            annotations.heat[node] = heat
+    annotations.flow |= {pair: heat for pair, size in found.flows.items() if (heat := scale.heat(size)) is not None}
     for key, size in found.uses.items():
-        marks.uses[key] = (number(size), scale.heat(size))
+        annotations.uses[key] = (number(size), scale.heat(size))
     pieces: dict[str, dict[int, tuple[str, float | None]]] = {}
     for node, (_, name, t) in made.places.items():
-        pieces.setdefault(marks.track(node), {})[t] = (found.note(node, name), marks.heat.get(node))
-    marks.pieces = pieces
+        pieces.setdefault(annotations.track(node), {})[t] = (found.note(node, name), annotations.heat.get(node))
+    annotations.pieces = pieces
     return Legend(found.words, found.text(scale.low), found.text(scale.high))

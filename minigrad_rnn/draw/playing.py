@@ -6,48 +6,50 @@ import re
 from typing import Any
 
 from minigrad.graph import Node
-from minigrad.pictures import Graph, Marks, Playback, Shown, Timeline, drawn_as
-from minigrad.pictures.details import values_at_hand
+from minigrad.pictures import Annotations, Graph, Playback, Shown, Timeline, drawn_as
+from minigrad.pictures.known_values import values_held
 from minigrad.pictures.picture import Box, Picture
 
 from ..reading import Reading
 from ..stepwise import Line, Run
-from .marks import gate_blocks, role
+from .annotations import gate_blocks, role
 
 __all__ = ["playback"]
 
 
-def playback(model: Any, made: Run, graph: Graph, marks: Marks, picture: Picture, folded: Timeline | None = None) -> Playback:
+def playback(
+    model: Any, made: Run, graph: Graph, annotations: Annotations, picture: Picture, folded: Timeline | None = None
+) -> Playback:
     """The playback of a picture of this run, of a folded one with its loops; backward from the loss, if there is one."""
     run = (made.inputs, made.targets, made.outputs, made.shares)
     tensors = [*(() if isinstance(made, Reading) else model.parameters()), *(t for part in run for t in part.values())]
-    known = values_at_hand(graph, tensors)
+    known = values_held(graph, tensors)
     roots = [made.loss._node] if made.loss is not None and made.loss._node is not None else []
     notes = () if roots else ("Without targets there is no loss, and no backward pass: only the forward pass is played.",)
 
     def shown() -> Shown:
-        named = {node: text for node in graph if (text := name_of(node, made, marks))}
+        named = {node: text for node in graph if (text := name_of(node, made, annotations))}
         twins = drawn_as(graph, picture, folded) if folded else {}
-        finder = Finder(picture, graph, marks, made)
+        finder = Finder(picture, graph, annotations, made)
         where = {node: finder.boxes(twins.get(node, node), named) for node in graph}
-        return Shown(where, named, gates(made, graph, marks, picture))
+        return Shown(where, named, gates(made, graph, annotations, picture))
 
     return Playback(graph, roots, known, shown, notes)
 
 
-def name_of(node: Node, made: Run, marks: Marks) -> str:
+def name_of(node: Node, made: Run, annotations: Annotations) -> str:
     """The name of a node in the pictures, h[3]."""
     t = made.column(node)
     own = node.name or ""
     if own and t is not None and role(made, node) not in ("op", "parameter", "tensor"):
         own = f"{own}[{made.own_step(t)}]"
-    return marks.names.get(node) or own
+    return annotations.names.get(node) or own
 
 
-def gates(made: Run, graph: Graph, marks: Marks, picture: Picture) -> dict[Node, tuple[str, str]]:
+def gates(made: Run, graph: Graph, annotations: Annotations, picture: Picture) -> dict[Node, tuple[str, str]]:
     """The parts of a step that can be folded where its ops are drawn: each gate, and the affine map before them."""
     ids = {box.id for box in picture.all_boxes()}
-    blocks = {} if marks.blocks else gate_blocks(made, graph)
+    blocks = {} if annotations.blocks else gate_blocks(made, graph)
     return {
         node: (block.id, " ".join(dict.fromkeys((block.lines[-1], block.lines[0]))))
         for node, block in blocks.items()
@@ -58,8 +60,8 @@ def gates(made: Run, graph: Graph, marks: Marks, picture: Picture) -> dict[Node,
 class Finder:
     """The boxes of a picture, by their ids and by their first lines."""
 
-    def __init__(self, picture: Picture, graph: Graph, marks: Marks, made: Run) -> None:
-        self.graph, self.marks, self.made = graph, marks, made
+    def __init__(self, picture: Picture, graph: Graph, annotations: Annotations, made: Run) -> None:
+        self.graph, self.annotations, self.made = graph, annotations, made
         boxes = picture.all_boxes()
         self.ids = {box.id for box in boxes}
         self.texts: dict[str, str] = {}
@@ -78,7 +80,7 @@ class Finder:
     def boxes(self, node: Node, named: dict[Node, str]) -> list[str]:
         """The boxes that show a node: its own, or the one that it is inside of."""
         node = self.made.cuts.get(node, node)
-        own, t = self.own_boxes(node), self.marks.step(node)
+        own, t = self.own_boxes(node), self.annotations.step(node)
         if own or t is None:
             return own or self.written([named.get(node, "")])
         line = self.made.line(node)
@@ -89,7 +91,7 @@ class Finder:
         return near[:1] + once[:1] or self.strips(node, t)
 
     def own_boxes(self, node: Node) -> list[str]:
-        i, block = self.graph.index[node], self.marks.blocks.get(node)
+        i, block = self.graph.index[node], self.annotations.blocks.get(node)
         ids = [*([block.id] if block else []), f"n{i}", f"v{i}"]
         return [id for id in ids if id in self.ids] + self.aliases.get(f"p{i}", [])
 
@@ -107,9 +109,9 @@ class Finder:
 
     def strips(self, node: Node, t: int) -> list[str]:
         """The strips of a folded step: that of the node's track, or all."""
-        if self.marks.shown is None or t in self.marks.shown:
+        if self.annotations.shown is None or t in self.annotations.shown:
             return []
         first = max((begin for begin, _ in self.folded if begin <= t), default=None)
         strips = [box for begin, boxes in self.folded if begin == first for box in boxes]
-        track = self.marks.track(node)
+        track = self.annotations.track(node)
         return [box.id for box in strips if track and box.track == track] or [box.id for box in strips]

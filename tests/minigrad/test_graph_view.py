@@ -7,7 +7,7 @@ import pytest
 
 import minigrad
 from minigrad import Graph
-from minigrad.pictures.details import values_at_hand, values_saved, values_that_follow
+from minigrad.pictures.known_values import values_held, values_saved, values_that_follow
 
 
 def leaf(array: Any, **options: Any) -> minigrad.Tensor:
@@ -185,7 +185,7 @@ def test_the_recorded_backward_pass_says_which_node_is_the_gradient_of_which(ste
         made += [h, h * h]
     loss = sum((x**2).sum() for x in made)
     graph = minigrad.Graph(loss, backward=True)
-    known = {**values_saved(graph), **values_at_hand(graph, [W, U, *made]), graph.seed: np.ones(())}
+    known = {**values_saved(graph), **values_held(graph, [W, U, *made]), graph.seed: np.ones(())}
     values = values_that_follow(graph, known)
     expected = minigrad.grad(loss, made, retain_graph=True)
     for tensor, gradient in zip(made, expected, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.pictures import Graph, Marks, fold, to_dot, unroll
+from minigrad.pictures import Annotations, Graph, fold, to_dot, unroll
 from minigrad.pictures.picture import Arrow, Box, Group, Picture
 from minigrad.pictures.svg import to_svg
 from minigrad.pictures.theme import HEATS, heat_class, shade
@@ -26,13 +26,13 @@ def chain(steps: int) -> mg.Tensor:
     return h.sum()
 
 
-def marks() -> Marks:
+def marks() -> Annotations:
     def role(node):
         if node.name == "h0":
             return "initial"
         return "parameter" if node.name == "w" else {"x": "input", "h": "state"}.get(node.name, "op")
 
-    return Marks(role=role, track=lambda node: "h" if node.name in ("h", "h0") else "")
+    return Annotations(role=role, track=lambda node: "h" if node.name in ("h", "h0") else "")
 
 
 def boxes(picture: Picture) -> dict[str, Box]:
@@ -76,7 +76,7 @@ def test_what_is_the_same_in_every_step_has_one_slot():
 
 def test_a_graph_without_steps_has_no_groups_and_one_box_for_each_parameter():
     x = mg.tensor([1.0, 2.0], requires_grad=True, name="x")
-    picture = unroll(Graph((x * x - x).sum()), Marks())
+    picture = unroll(Graph((x * x - x).sum()), Annotations())
     assert picture.groups == []
     assert [box.lines[0] for box in picture.boxes] == ["x", "×", "-", "sum"]
 
@@ -84,7 +84,7 @@ def test_a_graph_without_steps_has_no_groups_and_one_box_for_each_parameter():
 def test_operands_are_numbered_where_their_order_matters():
     a, b = (mg.tensor([1.0, 2.0], requires_grad=True, name=n) for n in "ab")
     numbers = {
-        symbol: [arrow.operand for arrow in unroll(Graph(made), Marks()).arrows]
+        symbol: [arrow.operand for arrow in unroll(Graph(made), Annotations()).arrows]
         for symbol, made in (("-", a - b), ("+", a + b), ("@", a @ b))
     }
     assert numbers == {"-": ["1", "2"], "+": ["", ""], "@": ["1", "2"]}
@@ -92,7 +92,7 @@ def test_operands_are_numbered_where_their_order_matters():
 
 def test_numbers_and_indices_stand_in_the_op():
     x = mg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
-    picture = unroll(Graph((x[0, 1:] * 2.5).sum()), Marks())
+    picture = unroll(Graph((x[0, 1:] * 2.5).sum()), Annotations())
     assert [box.lines[0] for box in picture.boxes if box.role in ("slice", "op")] == ["[0, 1:]", "× 2.5", "sum"]
 
 
@@ -103,7 +103,7 @@ def test_numbers_and_indices_stand_in_the_op():
 )  # fmt: skip
 def test_a_slice_shows_the_axes_that_it_changes(index, shown):
     x = mg.tensor(np.ones((2, 4)), requires_grad=True)
-    (box,) = [box for box in unroll(Graph(x[index]), Marks()).boxes if box.role == "slice"]
+    (box,) = [box for box in unroll(Graph(x[index]), Annotations()).boxes if box.role == "slice"]
     assert box.lines == [shown]
 
 
@@ -128,13 +128,13 @@ def test_one_step_folds_without_a_loop():
 
 def test_what_does_not_repeat_is_not_folded():
     with pytest.raises(ValueError, match="no node of this graph has a scope"):
-        fold(Graph(mg.tensor(1.0, requires_grad=True) * 2), Marks())
+        fold(Graph(mg.tensor(1.0, requires_grad=True) * 2), Annotations())
     h = mg.tensor(1.0, requires_grad=True)
     for t in range(4):
         with mg.scope("t", t):
             h = np.tanh(h) if t != 3 else np.exp(h)
     with pytest.raises(ValueError, match="nothing to fold"):
-        fold(Graph(h), Marks())
+        fold(Graph(h), Annotations())
 
 
 def test_ten_thousand_steps_are_drawn_without_recursion():
@@ -224,9 +224,9 @@ def test_heat_widens_arrows_and_fills_boxes(heat):
 
 def test_a_number_stands_on_the_side_where_it_is():
     x = mg.tensor(2.0, requires_grad=True, name="x")
-    lines = [box.lines[0] for box in unroll(Graph(1 - x), Marks()).all_boxes() if box.role == "op"]
+    lines = [box.lines[0] for box in unroll(Graph(1 - x), Annotations()).all_boxes() if box.role == "op"]
     assert lines == ["1 -"]
-    assert [box.lines[0] for box in unroll(Graph(x - 1), Marks()).all_boxes() if box.role == "op"] == ["- 1"]
+    assert [box.lines[0] for box in unroll(Graph(x - 1), Annotations()).all_boxes() if box.role == "op"] == ["- 1"]
 
 
 def test_attention_over_the_past_is_drawn_as_it_grows():

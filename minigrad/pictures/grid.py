@@ -11,14 +11,14 @@ from .layout import Layout, Rectangle, Way, pieces_of
 from .picture import LOOPS, Arrow, Box, Picture, Place
 from .sizes import size, text_width
 
-__all__ = ["placed"]
+__all__ = ["grid_layout"]
 
 COLUMN_GAP, ROW_GAP = 24.0, 20.0
 INSIDE_GAP = 4.0  # between rows of one frame
 PADDING, TITLE = 6.0, 13.0  # of a frame
 
 
-def placed(picture: Picture) -> Layout:
+def grid_layout(picture: Picture) -> Layout:
     """The layout of a picture whose boxes have a column and a row."""
     every = [(box, box.at) for box in picture.boxes if box.at]
     widths, heights = sizes(every)

@@ -1,4 +1,4 @@
-"""The choice of time steps that are drawn in full, and the strip that stands for the others."""
+"""The choice of time steps that are drawn in full, and the strip that shows the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from .board import runs
+from .builder import runs
 from .picture import Box, Piece
 
 __all__ = ["ALL_UP_TO", "SCISSORS", "chosen_steps", "strip"]
@@ -60,7 +60,7 @@ def range_of(part: str, steps: str, count: int) -> range:
 def within(t: int, count: int) -> int:
     """The number of a step, counted from the beginning."""
     if not hasattr(t, "__index__") or isinstance(t, bool):
-        raise ValueError(f"a step is a whole number, not {t!r}")
+        raise ValueError(f"a step must be an integer, not {t!r}")
     if not -count <= t < count:
         raise ValueError(f"there is no step {t}; this sequence has steps 0 to {count - 1}")
     return t % count

@@ -1,102 +1,31 @@
-"""The drawing board that the views share: from nodes to boxes and arrows, and which group they stand in."""
+"""The builder that all views share: it makes boxes and arrows of nodes, and puts them into groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..graph import Leaf, Node
 from ..graph_view import Graph
+from .annotations import Annotations, step_of
 from .picture import Arrow, Box, Group, Picture
 
-__all__ = ["Block", "Board", "Marks", "default_role", "step_of"]
+__all__ = ["Builder", "changed", "operand_nodes", "runs", "shortened", "stem"]
 
-UNNUMBERED = {
-    "add",
-    "multiply",
-    "maximum",
-    "minimum",
-    "linear",
-    "cross_entropy",
-}  # it is plain which operand is which
+# ops of which it is plain which operand is which
+UNNUMBERED = {"add", "multiply", "maximum", "minimum", "linear", "cross_entropy"}
 LONGEST_NAME = 40
 KEEPING = ("sum", "mean", "reshape")  # ops that leave one number as it is
 SHORT = {"*": "×", "cross_entropy": "x-ent", "concatenate": "concat"}
 NAMED = ("tensor", "output", "loss")  # results that share a box with their op
 
 
-def default_role(node: Node) -> str:
-    """Leaves by whether they are learnt and named, results by whether they are named."""
-    if isinstance(node, Leaf):
-        return "parameter" if node.requires_grad else "input" if node.name else "constant"
-    return "tensor" if node.name else "op"
-
-
-def step_of(node: Node) -> int | None:
-    """The time step a node was made in, from its scope."""
-    t = node.scope.get("t") if node.scope else None
-    return t if isinstance(t, int) else None
-
-
-def nothing(node: Node) -> str:
-    return ""
-
-
-@dataclass(eq=False)
-class Block:
-    """Several ops drawn as one box."""
-
-    id: str
-    lines: tuple[str, ...]
-    slot: str = ""  # the same in every step
-    users: list[Node] = field(default_factory=list)  # the ops in it
-
-
-@dataclass
-class Marks:
-    """What a picture says beyond the graph itself."""
-
-    role: Callable[[Node], str] = default_role  # one of the roles of `Box`; a result with the role "op" has no box of its own
-    names: dict[Node, str] = field(default_factory=dict)  # in place of the node's own name
-    notes: dict[Node, str] = field(default_factory=dict)  # a line below name and shape
-    tooltip: Callable[[Node], str] = nothing  # lines after what a tooltip says anyway
-    heat: dict[Node, float] = field(default_factory=dict)  # of boxes, 0 to 1
-    flow: dict[tuple[Node, Node], float] = field(default_factory=dict)  # of arrows from one step to the next, 0 to 1
-    uses: dict[tuple[Node, int], tuple[str, float | None]] = field(default_factory=dict)  # of a parameter in a step: note, heat
-    sums: set[Node] = field(default_factory=set)  # what is added up from step to step
-    shapes: bool = True  # whether they are shown
-    dtypes: bool = False
-    step: Callable[[Node], int | None] = step_of  # the frame a node stands in
-    step_name: Callable[[int], str] = "t = {}".format
-    track: Callable[[Node], str] = nothing  # what is handed from step to step stands on a line of this name
-    kind: Callable[[int], str] = lambda t: ""  # steps of one kind are laid out alike
-    alias: Callable[[Node], str] = nothing  # a short name, where it is drawn small beside an op
-    apart: Callable[[Node, Node], bool] = lambda operand, user: False  # the operand is drawn anew at this user
-    cuts: dict[Node, Node] = field(default_factory=dict)  # from a detached leaf to the node it was cut from
-    turned: dict[Node, Node] = field(default_factory=dict)  # of a leaf of the backward pass the one whose transpose it is
-    blocks: dict[Node, Block] = field(default_factory=dict)  # nodes drawn as one box
-    shown: set[int] | None = None  # the steps drawn in full; the others are folded into strips
-    pieces: Mapping[str, Mapping[int, tuple[str, float | None]]] = field(default_factory=dict)  # by track and step: note, heat
-    path: set[Node] | None = None  # the nodes that stand out
-    backward: set[Node] = field(default_factory=set)  # the nodes of a backward pass
-
-    def in_full(self, node: Node) -> bool:
-        """Whether it stands in a step that is drawn in full, or in none."""
-        return self.shown is None or (t := self.step(node)) is None or t in self.shown
-
-    def cut_steps(self, track: str) -> set[int]:
-        """The steps at which what is handed on along a track was cut off from the step before."""
-        cut = {self.step(node) for node in self.cuts.values() if self.track(node) == track}
-        return {t + 1 for t in cut if t is not None}
-
-
-class Board:
+class Builder:
     """A picture being drawn."""
 
-    def __init__(self, graph: Graph, marks: Marks, title: str) -> None:
+    def __init__(self, graph: Graph, annotations: Annotations, title: str) -> None:
         self.graph = graph
-        self.marks = marks
+        self.annotations = annotations
         self.picture = Picture(title)
         self.boxes: dict[str, Box] = {}
         self.place: dict[str, Group | None] = {}
@@ -118,13 +47,13 @@ class Board:
 
     def add_result(self, node: Node, group: Group | None) -> str:
         """The ellipse of an op and, if the result has a name, its box; returns the ellipse."""
-        role = self.marks.role(node)
+        role = self.annotations.role(node)
         same = self.unchanged(node)
         if same is not None:
             self.exits[node] = self.exits[same]
             return self.exits[node]
         if self.is_named(node):  # the op and its result are one box
-            box = self.value_box(node, "gradient" if node in self.marks.backward else role)
+            box = self.value_box(node, "gradient" if node in self.annotations.backward else role)
             symbol, *more = self.op_lines(node, role)
             if role == "loss" and len(box.lines) == 2:
                 box.lines[1] = f"{symbol} = {box.lines[1]}"
@@ -133,10 +62,10 @@ class Board:
             box.slot = self.slot(node)
             self.exits[node] = self.add(box, group)
             return box.id
-        total = role == "loss" and node in self.marks.sums  # only the last sum has a box, which stands behind the steps
+        total = role == "loss" and node in self.annotations.sums  # only the last sum has a box, which stands behind the steps
         op = self.add_op(node, "" if total else role, group)
         self.exits[node] = op
-        if role != "op" and node not in self.marks.blocks and not (total and node not in self.graph.outputs):
+        if role != "op" and node not in self.annotations.blocks and not (total and node not in self.graph.outputs):
             box = self.value_box(node, role)
             box.slot = "" if total else self.exit_slot(node)
             self.exits[node] = self.add(box, None if total else group)
@@ -145,32 +74,37 @@ class Board:
         return op
 
     def is_named(self, node: Node) -> bool:
-        """Whether an op and its result share one box: of what is carried and of the total the result has a box of its own."""
-        return self.marks.role(node) in NAMED and node not in self.marks.sums and node not in self.marks.blocks
+        """True if an op and its result share one box: of what is carried and of the total the result has a box of its own."""
+        return (
+            self.annotations.role(node) in NAMED and node not in self.annotations.sums and node not in self.annotations.blocks
+        )
 
     def unchanged(self, node: Node) -> Node | None:
-        """The operand whose one number an op only hands on, of ops in a step: such ops are not drawn."""
-        if node.op.name not in KEEPING or self.marks.role(node) != "op" or not self.slot(node):
+        """The operand, one number, that an op in a step returns unchanged: such ops are not drawn."""
+        if node.op.name not in KEEPING or self.annotations.role(node) != "op" or not self.slot(node):
             return None
         operand = next(iter(node.parents))
         alone = operand.shape and all(n == 1 for n in operand.shape) and len(self.users[operand]) == 1
         return operand if alone and operand.op is not None and self.group_of(operand) is self.group_of(node) else None
+
+    def is_parameter(self, node: Node) -> bool:
+        return isinstance(node, Leaf) and self.annotations.role(node) == "parameter"
 
     def group_of(self, node: Node) -> Group | None:
         """The frame that a node stands in."""
         return None
 
     def slot(self, node: Node) -> str:
-        """What is the same for such ops of other time steps."""
+        """The key of an op that is the same in other time steps."""
         return ""
 
     def exit_slot(self, node: Node) -> str:
-        """That of the box from which the value of a node goes on."""
-        slot, role = self.slot(node), self.marks.role(node)
-        total = role == "loss" and node in self.marks.sums
-        apart = slot and role != "op" and not self.is_named(node) and not total and node not in self.marks.blocks
-        if apart and role == "state" and self.marks.track(node):  # whatever op has made it
-            return f"{self.marks.track(node)} value"
+        """The slot of the box from which the value of a node goes on."""
+        slot, role = self.slot(node), self.annotations.role(node)
+        total = role == "loss" and node in self.annotations.sums
+        apart = slot and role != "op" and not self.is_named(node) and not total and node not in self.annotations.blocks
+        if apart and role == "state" and self.annotations.track(node):  # whatever op has made it
+            return f"{self.annotations.track(node)} value"
         return f"{slot} value" if apart else slot
 
     def box_of(self, node: Node) -> str:
@@ -182,45 +116,42 @@ class Board:
         graph = self.graph
         for node in (*graph.outputs, *graph.gradients.values()):
             if isinstance(node, Leaf) and node not in self.exits:
-                self.exits[node] = self.add(self.value_box(node, self.marks.role(node)), group(node))
+                self.exits[node] = self.add(self.value_box(node, self.annotations.role(node)), group(node))
 
     def add_op(self, node: Node, role: str, group: Group | None) -> str:
-        block = self.marks.blocks.get(node)
+        block = self.annotations.blocks.get(node)
         if block is not None:
             if block.id not in self.boxes:
                 self.add(Box(block.id, "block", list(block.lines), self.tooltip(node), block.slot), group)
             else:
                 self.boxes[block.id].tooltip += f"\n{self.tooltip(node)}"
-            if node in self.marks.heat and self.marks.role(node) != "state":
-                self.boxes[block.id].heat = self.marks.heat[node]
+            if node in self.annotations.heat and self.annotations.role(node) != "state":
+                self.boxes[block.id].heat = self.annotations.heat[node]
                 self.boxes[block.id].lines += self.notes(node)
             return block.id
-        heat = self.marks.heat.get(node) if role == "op" else None
-        look = "backward" if node in self.marks.backward else "slice" if "index" in node.options else "op"
-        box = Box(
+        heat = self.annotations.heat.get(node) if role == "op" else None
+        look = "backward" if node in self.annotations.backward else "slice" if "index" in node.options else "op"
+        id, lines, slot, emphasis = (
             f"n{self.graph.index[node]}",
-            look,
             self.op_lines(node, role),
-            self.tooltip(node),
             self.slot(node),
-            heat=heat,
-            emphasis=self.emphasis(node),
+            self.emphasis(node),
         )
-        return self.add(box, group)
+        return self.add(Box(id, look, lines, self.tooltip(node), slot, heat=heat, emphasis=emphasis), group)
 
     def value_box(self, node: Node, role: str) -> Box:
         return Box(
             f"v{self.graph.index[node]}", role, self.lines(node), self.tooltip(node),
-            heat=self.marks.heat.get(node), emphasis=self.emphasis(node),
+            heat=self.annotations.heat.get(node), emphasis=self.emphasis(node),
         )  # fmt: skip
 
     def emphasis(self, *nodes: Node) -> str:
-        if self.marks.path is None:
+        if self.annotations.path is None:
             return ""
-        return "strong" if all(node in self.marks.path for node in nodes) else "faint"
+        return "strong" if all(node in self.annotations.path for node in nodes) else "faint"
 
     def arrow_role(self, node: Node) -> str:
-        return "backward" if node in self.marks.backward else "flow"
+        return "backward" if node in self.annotations.backward else "flow"
 
     def op_lines(self, node: Node, role: str) -> list[str]:
         symbol = changed(self.index_text(node)) if "index" in node.options else SHORT.get(node.op.symbol, node.op.symbol)
@@ -228,7 +159,7 @@ class Board:
         literals = [(i, self.literal(node, i)) for i, x in enumerate(node.operands) if isinstance(x, int | float)]
         before, after = ([text for i, text in literals if (i < first) is side] for side in (True, False))
         lines = [" ".join([*before, symbol, *after])]
-        if role != "op" or node in self.marks.sums:
+        if role != "op" or node in self.annotations.sums:
             return lines
         name = self.name(node)
         return [*lines, *([shortened(name)] if name else []), *self.notes(node)]
@@ -242,28 +173,28 @@ class Board:
 
     def name(self, node: Node) -> str:
         t = step_of(node)
-        plain = self.marks.role(node) in ("op", "parameter", "tensor")
+        plain = self.annotations.role(node) in ("op", "parameter", "tensor")
         own = "" if node.name is None else node.name if t is None or plain else f"{node.name}[{t}]"
-        return self.marks.names.get(node) or own
+        return self.annotations.names.get(node) or own
 
     def notes(self, node: Node) -> list[str]:
-        note = self.marks.notes.get(node, "")
+        note = self.annotations.notes.get(node, "")
         return note.split("\n") if note else []
 
     def lines(self, node: Node) -> list[str]:
-        shape = str(node.shape).replace(" ", "") if node.shape and self.marks.shapes else ""
-        dtype = str(node.dtype) if self.marks.dtypes else ""
+        shape = str(node.shape).replace(" ", "") if node.shape and self.annotations.shapes else ""
+        dtype = str(node.dtype) if self.annotations.dtypes else ""
         lines = [shortened(self.name(node)), f"{shape} {dtype}".strip(), *self.notes(node)]
         return [line for line in lines if line] or [f"%{self.graph.index[node]}"]
 
     def tooltip(self, node: Node) -> str:
         where = f" in {node.scope}" if node.scope else ""
         text = f"%{self.graph.index[node]} {self.graph.expression(node)} {node.shape} {node.dtype}{where}"
-        more = self.marks.tooltip(node)
+        more = self.annotations.tooltip(node)
         return f"{text}\n{more}" if more else text
 
     def operand_number(self, node: Node, i: int) -> str:
-        plain = node.op.variadic or node.op.name in UNNUMBERED or node in self.marks.blocks
+        plain = node.op.variadic or node.op.name in UNNUMBERED or node in self.annotations.blocks
         return "" if plain or sum(isinstance(x, Node) for x in node.operands) < 2 else str(i + 1)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.graph import Leaf, Node
-from minigrad.pictures import Block, Graph, Marks
-from minigrad.pictures.board import default_role
+from minigrad.pictures import Annotations, Block, Graph
+from minigrad.pictures.annotations import default_role
 
 from ..data.text import Alphabet
 from ..module import Module
@@ -17,7 +17,7 @@ from ..reading import Reading
 from ..recurrent import Recurrent
 from ..stepwise import Line, Run, node_of
 
-__all__ = ["describe", "gate_blocks", "marks_of", "role"]
+__all__ = ["annotations_of", "describe", "gate_blocks", "role"]
 
 
 def role(made: Run, node: Node) -> str:
@@ -26,11 +26,11 @@ def role(made: Run, node: Node) -> str:
     return "op" if node in made.sums and known is None else known or default_role(node)
 
 
-def marks_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Marks:
-    """The marks that every picture of an unrolled network has."""
+def annotations_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Annotations:
+    """The annotations that every picture of an unrolled network has."""
     tracked = tracks(made)
     totals = made.sums | {node_of(part) for part in (*made.shares.values(), made.loss) if part is not None}
-    marks = Marks(
+    annotations = Annotations(
         role=lambda node: role(made, node),
         sums=made.sums,
         shapes=False,
@@ -44,8 +44,8 @@ def marks_of(made: Run, graph: Graph, symbols: Alphabet | None) -> Marks:
     )
     for part in (*made.shares.values(), made.loss):
         if part is not None:
-            marks.notes[node_of(part)] = f"{part.item():.3g}"
-    return marks
+            annotations.notes[node_of(part)] = f"{part.item():.3g}"
+    return annotations
 
 
 def column_name(made: Run, t: int) -> str:
@@ -59,7 +59,7 @@ def track_name(line: Line, name: str) -> str:
 
 
 def tracks(made: Run) -> dict[Node, str]:
-    """The straight line that each state stands on: of an encoder and a decoder the same."""
+    """The line of each state along time, the same for an encoder and its decoder."""
     found = {node: track_name(line, name) for node, (line, name) in made.initial.items()}
     return found | {node: track_name(line, name) for node, (line, name, _) in made.places.items()}
 
