@@ -438,7 +438,7 @@ def test_a_given_scale_is_used():
     x, y = sequence(6)
     drawing = rnn.draw.unrolled(network(), x, y, gradients=True, level="cell", scale=(1e-30, 1e-20))
     assert {box.heat for box in boxes(drawing, "state").values()} == {1.0}
-    with pytest.raises(ValueError, match="scale is"):
+    with pytest.raises(ValueError, match=r"scale must be \(low, high\)"):
         rnn.draw.unrolled(network(), x, y, gradients=True, scale=(0, 1))
 
 
@@ -530,7 +530,7 @@ def test_both_shows_both_directions():
 
 def test_what_both_cannot_draw_is_refused_with_words():
     translator = rnn.EncoderDecoder(rnn.GRU(3, 8, rng=0), rnn.GRU(5, 8, rng=1), rnn.Linear(8, 5, rng=2), start=4)
-    with pytest.raises(ValueError, match="an encoder and a decoder are two: draw them unrolled"):
+    with pytest.raises(ValueError, match=r"an encoder and a decoder are two: use unrolled\(\)"):
         rnn.draw.both(translator, np.ones((4, 1, 3)), [[0], [1]])
 
 
@@ -718,7 +718,7 @@ def test_a_frozen_model_is_refused():
     model = network()
     for p in model.parameters():
         p.requires_grad = False
-    with pytest.raises(ValueError, match="no parameter of this model requires grad"):
+    with pytest.raises(ValueError, match="no parameter of this model has requires_grad=True"):
         rnn.draw.unrolled(model, TASK.inputs)
 
 
@@ -748,7 +748,7 @@ def test_no_two_boxes_overlap(level, model, overlay):
 
 def test_a_sequence_too_short_for_a_loop_is_not_drawn_folded():
     for T in (1, 2):
-        with pytest.raises(ValueError, match=f"from three steps on, and this sequence has {T}: draw it unrolled"):
+        with pytest.raises(ValueError, match=f"at least three steps, and this sequence has {T}: draw it unrolled"):
             rnn.draw.folded(network(), TASK.inputs[:T], TASK.targets[:T])
 
 

@@ -133,9 +133,9 @@ def test_what_cannot_be_drawn_is_refused():
     loss, *_ = elman(6)
     with pytest.raises(ValueError, match="level='cell' is for the models of this package"):
         rnn.draw.unrolled(loss, level="cell")
-    with pytest.raises(TypeError, match="is drawn alone"):
+    with pytest.raises(TypeError, match="leave them out with a recorded loss"):
         rnn.draw.unrolled(loss, np.ones(3))
-    with pytest.raises(TypeError, match="loss= go with a model"):
+    with pytest.raises(TypeError, match="loss= are for a model"):
         rnn.draw.unrolled(loss, loss="mse")
     with pytest.raises(ValueError, match="a batch, which has its targets"):
         rnn.draw.unrolled(Mine(layer("RNN")), rnn.Batch(np.ones((6, 1, 5)), np.zeros((6, 1), int)), np.zeros((6, 1), int))
