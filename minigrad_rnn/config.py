@@ -93,16 +93,16 @@ def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of the parameters without building the model."""
     task, hidden = task_of(config), config["hidden"]
     symbols = len(alphabet_of(config) or ())
-    reads, says = (symbols, symbols) if task is None else (task.input_size, task.output_size)
+    reads, predicts = (symbols, symbols) if task is None else (task.input_size, task.output_size)
     parts = {"recurrent": config["embedding"] or reads}
     if task is not None and task.wiring == "translate":
-        parts = {"encoder": reads, "decoder": says}
+        parts = {"encoder": reads, "decoder": predicts}
     shapes: dict[str, tuple[int, ...]] = {}
     for part, width in parts.items():
         for k in range(config["layers"]):
             of_cell = CELLS[config["cell"]].shapes(hidden if k else width, hidden)
             shapes |= {f"{part}.{name}_l{k}": shape for name, shape in of_cell.items()}
-    shapes |= {"readout.weight": (says, hidden), "readout.bias": (says,)}
+    shapes |= {"readout.weight": (predicts, hidden), "readout.bias": (predicts,)}
     return shapes | ({"embedding.weight": (symbols, config["embedding"])} if config["embedding"] else {})
 
 

@@ -1,7 +1,7 @@
 """Learning-rate schedules: the rate as a function of the number of steps, and a small object that sets it.
 
-A schedule sets the learning rate of one optimizer: that of each group of parameters, from the one that the group has at the
-beginning. ``step()`` counts one more step, of a batch or of an epoch, as you like. Names, settings and numbers are PyTorch's.
+A schedule sets the learning rate of one optimizer, for each group of parameters from the initial rate of the group.
+``step()`` counts one more step: a batch or an epoch, as you like. Names, settings and numbers are PyTorch's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class LRScheduler(Configured):
-    """The base of the schedules. Subclasses define ``rate``: the learning rate after t steps, of t and the settings alone.
+    """The base of the schedules. Subclasses define ``rate(t)``, the learning rate after t steps, from t and the settings.
 
     >>> import minigrad_rnn as rnn
     >>> class Halving(rnn.schedule.LRScheduler):
@@ -39,7 +39,7 @@ class LRScheduler(Configured):
 
     base_lrs: tuple[float, ...] = numbers()
     last_epoch: int = whole(0)
-    group = 0  # of which group `base_lr` and `rate` are
+    group = 0  # the index of the group for `base_lr` and `rate`
 
     def __init__(self, optimizer: Optimizer, **options: Any) -> None:
         self.optimizer = over(optimizer)
@@ -53,25 +53,25 @@ class LRScheduler(Configured):
     def one_for_each_group(self, name: str) -> None:
         given, groups = len(getattr(self, name)), len(self.optimizer.param_groups)
         if given != groups:
-            raise ValueError(f"{name} has length {given}; this optimizer has {groups} groups of parameters, give one for each")
+            raise ValueError(f"{name} has length {given}; give one for each of the {groups} groups of parameters")
 
     @property
     def base_lr(self) -> float:
-        """The learning rate that the group had at the beginning."""
+        """The initial learning rate of the group."""
         return self.base_lrs[self.group]
 
     def of_group(self, i: int) -> Self:
-        """This schedule as it is for one group of parameters."""
+        """Return this schedule for one group of parameters."""
         made = copy.copy(self)
         made.group = i
         return made
 
     def options_at(self, t: int) -> dict[str, Any]:
-        """The options of the optimizer after t steps."""
+        """Return the options of the optimizer after t steps."""
         return {"lr": self.rate(t)}
 
     def set_options(self, t: int) -> None:
-        """Give each group its options after t steps. If one makes no sense, ValueError, and nothing changes."""
+        """Set the options of each group after t steps. ValueError, and nothing changes, if one is out of range."""
         groups = self.optimizer.param_groups
         found = [(self.of_group(i) if i else self).options_at(t) for i in range(len(groups))]
         plain = [
@@ -82,16 +82,16 @@ class LRScheduler(Configured):
             vars(group).update(options, initial_lr=base)
 
     def rate(self, t: int) -> float:
-        """The learning rate after t steps."""
+        """Return the learning rate after t steps."""
         raise NotImplementedError(f"{type(self).__name__} does not define rate()")
 
     def step(self) -> None:
-        """Count one more step, and give the optimizer its learning rate."""
+        """Count one more step, and set the learning rate of the optimizer."""
         self.set_options(self.last_epoch + 1)
         self.last_epoch += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings, and how many steps there were, as JSON has them.
+        """Return the settings and the number of steps as JSON values.
 
         >>> import minigrad_rnn as rnn
         >>> rnn.schedule.StepLR(rnn.SGD([rnn.Parameter([1.0])], lr=0.5), step_size=3).state_dict()
@@ -100,26 +100,25 @@ class LRScheduler(Configured):
         return self.options()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` saved, and set the learning rate. Either all fits, or ValueError and nothing changes."""
+        """Restore what `state_dict` saved, and set the learning rate. ValueError, and nothing changes, if it does not fit."""
         made = self.restored(state)
         made.set_options(made.last_epoch)
         vars(self).update(vars(made))
 
     def restored(self, state: Mapping[str, Any]) -> Self:
-        """A copy with this state."""
+        """Return a copy with this state."""
         return self.configured(state)
 
 
 def over(optimizer: Any) -> Optimizer:
+    """Return the optimizer; TypeError for anything else."""
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"a schedule sets the learning rate of an optimizer, such as rnn.Adam, not of {type(optimizer).__name__}"
-        )
+        raise TypeError(f"a schedule needs an optimizer, such as rnn.Adam, not {type(optimizer).__name__}")
     return optimizer
 
 
 class LambdaLR(LRScheduler):
-    """base_lr times a function of t. The function is not saved: `load_state_dict` leaves in place the one that is here.
+    """Multiply base_lr by a function of t. The function is not saved; `load_state_dict` keeps the present one.
 
     >>> import minigrad_rnn as rnn
     >>> schedule = rnn.schedule.LambdaLR(rnn.SGD([rnn.Parameter([1.0])], lr=0.5), lambda t: 1 / (1 + t))
@@ -129,7 +128,9 @@ class LambdaLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float]) -> None:
         if not callable(lr_lambda):
-            raise TypeError(f"lr_lambda is a function of the number of steps, such as lambda t: 0.95**t, not {lr_lambda!r}")
+            raise TypeError(
+                f"lr_lambda must be a function of the number of steps, such as lambda t: 0.95**t, not {lr_lambda!r}"
+            )
         self.lr_lambda = lr_lambda
         super().__init__(optimizer)
 
@@ -142,7 +143,7 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """base_lr gamma^(t // step_size): times `gamma` after every `step_size` steps.
+    """Multiply the rate by `gamma` after every `step_size` steps: base_lr gamma^(t // step_size).
 
     >>> import minigrad_rnn as rnn
     >>> schedule = rnn.schedule.StepLR(rnn.SGD([rnn.Parameter([1.0])], lr=1.0), step_size=2, gamma=0.5)
@@ -161,7 +162,7 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """base_lr gamma^n, n the number of `milestones` that are not after t.
+    """Multiply the rate by `gamma` at each milestone: base_lr gamma^n, with n the number of `milestones` up to t.
 
     >>> import minigrad_rnn as rnn
     >>> schedule = rnn.schedule.MultiStepLR(rnn.SGD([rnn.Parameter([1.0])], lr=1.0), milestones=[1, 3], gamma=0.5)
@@ -180,7 +181,7 @@ class MultiStepLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """base_lr gamma^t.
+    """Multiply the rate by `gamma` at each step: base_lr gamma^t.
 
     >>> import minigrad_rnn as rnn
     >>> schedule = rnn.schedule.ExponentialLR(rnn.SGD([rnn.Parameter([1.0])], lr=1.0), gamma=0.5)
@@ -198,7 +199,7 @@ class ExponentialLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """base_lr times a factor that goes in a straight line from `start_factor` to `end_factor`, and stays there.
+    """Multiply base_lr by a factor that changes linearly from `start_factor` to `end_factor` in `total_iters` steps.
 
     >>> import minigrad_rnn as rnn
     >>> schedule = rnn.schedule.LinearLR(rnn.SGD([rnn.Parameter([1.0])], lr=1.0), start_factor=0.5, total_iters=4)
@@ -221,9 +222,9 @@ class LinearLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """eta_min + (base_lr - eta_min) (1 + cos(pi t / T_max)) / 2 (Loshchilov & Hutter 2017, without restarts).
+    """Follow a cosine: eta_min + (base_lr - eta_min) (1 + cos(pi t / T_max)) / 2 (Loshchilov & Hutter 2017).
 
-    Half a wave of the cosine, down to `eta_min` after `T_max` steps; and up again if one goes on.
+    The rate falls to `eta_min` in `T_max` steps, and rises again after that.
 
     >>> import minigrad_rnn as rnn
     >>> schedule = rnn.schedule.CosineAnnealingLR(rnn.SGD([rnn.Parameter([1.0])], lr=1.0), T_max=4)
@@ -242,9 +243,10 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """eta_min + (base_lr - eta_min) (1 + cos(pi s / T)) / 2, s steps after a restart (SGDR, Loshchilov & Hutter 2017).
+    """Follow a cosine with restarts: eta_min + (base_lr - eta_min) (1 + cos(pi s / T)) / 2, s steps after a restart (SGDR,
+    Loshchilov & Hutter 2017).
 
-    The first restart is after T = `T_0` steps, and each T is `T_mult` times the one before.
+    The first restart is after T = `T_0` steps. Then T is multiplied by `T_mult` at each restart.
 
     >>> import minigrad_rnn as rnn
     >>> optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=1.0)
@@ -271,15 +273,15 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """One cycle of `total_steps` steps: up to `max_lr`, and down to almost nothing (Smith & Topin 2018).
+    """One cycle of `total_steps` steps: up to `max_lr`, and down to almost 0 (Smith & Topin 2018).
 
-    The rate goes from max_lr / div_factor up to `max_lr` in the share `pct_start` of the steps, and then down to the first
-    rate / final_div_factor; with `three_phase` down to the first rate in as many steps, and then to that. It goes along half a
-    wave of the cosine, or with ``anneal_strategy="linear"`` in a straight line. The learning rate of the optimizer does not
-    count: the first rate takes its place, for other schedules too. `max_lr` is a number, or one for each group of parameters.
+    The rate rises from max_lr / div_factor to `max_lr` in the share `pct_start` of the steps, and then falls to the first
+    rate / final_div_factor. With `three_phase` it first falls to the first rate in as many steps, and then further. It follows
+    half a cosine wave, or with ``anneal_strategy="linear"`` a straight line. The learning rate of the optimizer is replaced by
+    the first rate, for other schedules too. `max_lr` is a number, or one for each group of parameters.
 
-    With `cycle_momentum` the momentum, or the first of the betas, goes from `max_momentum` down to `base_momentum` and back.
-    In place of `total_steps` you can give `epochs` and `steps_per_epoch`, whose product it is. More steps are a ValueError.
+    With `cycle_momentum` the momentum, or the first of the betas, falls from `max_momentum` to `base_momentum` and rises again.
+    Instead of `total_steps` you can give `epochs` and `steps_per_epoch`, their factors. More steps are a ValueError.
 
     >>> import minigrad_rnn as rnn
     >>> optimizer = rnn.Adam([rnn.Parameter([1.0])])
@@ -320,7 +322,7 @@ class OneCycleLR(LRScheduler):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError(
-                    "a cycle needs total_steps, or epochs and steps_per_epoch; here epochs is "
+                    "a cycle needs total_steps, or epochs and steps_per_epoch; epochs is "
                     f"{epochs}, steps_per_epoch {steps_per_epoch}"
                 )
             total_steps = epochs * steps_per_epoch
@@ -356,9 +358,9 @@ class OneCycleLR(LRScheduler):
         return options
 
     def along(self, t: int, first: float, middle: float, last: float) -> float:
-        """The value after t steps of what goes from `first` to `middle` and, with three phases by way of `first`, to `last`."""
+        """Return a value on the way from `first` to `middle` to `last`, in three phases through `first` again."""
         if t > self.total_steps:
-            raise ValueError(f"this is step {t} of a cycle of {self.total_steps} steps; make it with more total_steps")
+            raise ValueError(f"step {t} is after the end of the cycle of {self.total_steps} steps; give a larger total_steps")
         rise = self.pct_start * self.total_steps
         ends: list[tuple[float, float]] = [(0.0, first), (rise - 1, middle), (self.total_steps - 1, last)]
         if self.three_phase:
@@ -372,9 +374,9 @@ class OneCycleLR(LRScheduler):
 
 
 class SequentialLR(LRScheduler):
-    """Schedules one after another: the first up to the first of the `milestones`, then the second from its beginning, ...
+    """Schedules one after another: the first until the first of the `milestones`, then the second from its start, and so on.
 
-    They are schedules of the same optimizer that have not begun; ``step()`` of this one takes the place of theirs.
+    They must be new schedules of the same optimizer. Call ``step()`` only on this one.
 
     >>> import minigrad_rnn as rnn
     >>> optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=1.0)
@@ -391,14 +393,14 @@ class SequentialLR(LRScheduler):
         for schedule in self.schedulers:
             not_begun(schedule, "a sequence is of schedules")
             if schedule.optimizer is not optimizer:
-                raise ValueError("the schedules of a sequence are of its optimizer; one of these is of another")
+                raise ValueError("the schedules of a sequence must be of its optimizer; one of these is of another")
         super().__init__(optimizer, milestones=milestones)
 
     def check(self) -> None:
         super().check()
         if len(self.milestones) != len(self.schedulers) - 1:
             raise ValueError(
-                f"there are {len(self.schedulers)} schedulers and {len(self.milestones)} milestones; there is one milestone "
+                f"there are {len(self.schedulers)} schedulers and {len(self.milestones)} milestones; give one milestone "
                 "between each two schedulers"
             )
 
@@ -408,7 +410,7 @@ class SequentialLR(LRScheduler):
         return made
 
     def at(self, t: int) -> tuple[LRScheduler, int]:
-        """The schedule after t steps, and how many of its own it has made."""
+        """Return the schedule after t steps, and the number of its own steps."""
         i = bisect_right(self.milestones, t)
         return self.schedulers[i], t - self.milestones[i - 1] if i else t
 
@@ -437,6 +439,7 @@ class SequentialLR(LRScheduler):
 
 
 def not_begun(schedule: Any, what: str) -> None:
+    """Raise an error unless this is a new schedule."""
     if not isinstance(schedule, LRScheduler):
         raise TypeError(f"{what} whose rate depends on the number of steps, not {type(schedule).__name__}")
     if schedule.last_epoch:
@@ -444,10 +447,10 @@ def not_begun(schedule: Any, what: str) -> None:
 
 
 class WarmupLR(LRScheduler):
-    """A warm-up before another schedule, which begins when it is over; its ``step()`` takes the place of the other's.
+    """A warm-up before another schedule, which starts after it. Call ``step()`` only on this one.
 
-    For `total_iters` steps the rate goes in a straight line from start_factor base_lr towards base_lr: what PyTorch makes by
-    ``SequentialLR`` of a ``LinearLR`` and the other. A warm-up alone is `LinearLR`.
+    For `total_iters` steps the rate rises linearly from start_factor base_lr towards base_lr, as in PyTorch with a
+    ``SequentialLR`` of a ``LinearLR`` and the other schedule. For a warm-up alone use `LinearLR`.
 
     >>> import minigrad_rnn as rnn
     >>> optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=1.0)
@@ -463,11 +466,11 @@ class WarmupLR(LRScheduler):
     def __init__(self, after: LRScheduler, start_factor: float = 1 / 3, total_iters: int = 5) -> None:
         if not isinstance(after, LRScheduler):
             raise TypeError(
-                f"a warm-up comes before a schedule whose rate depends on the number of steps, not {type(after).__name__}; "
-                "for one that stands alone there is LinearLR(optimizer, ...)"
+                f"a warm-up needs a schedule whose rate depends on the number of steps, not {type(after).__name__}; "
+                "for a warm-up alone use LinearLR(optimizer, ...)"
             )
         if after.last_epoch:
-            raise ValueError(f"a warm-up comes before a schedule that has not begun; this one is at step {after.last_epoch}")
+            raise ValueError(f"a warm-up needs a new schedule; this one is at step {after.last_epoch}")
         self.after = after
         super().__init__(after.optimizer, start_factor=start_factor, total_iters=total_iters)
 
@@ -499,11 +502,11 @@ class WarmupLR(LRScheduler):
 
 
 class ReduceLROnPlateau(Configured):
-    """lr times `factor` when the metric has not got better for more than `patience` steps; ``step(metric)`` tells it.
+    """Multiply the rate by `factor` if the metric did not improve for more than `patience` steps; call ``step(metric)``.
 
-    Better is less than best - threshold abs(best), in `threshold_mode` "abs" less than best - threshold; in `mode` "max"
-    greater than best + threshold abs(best) or best + threshold. After a reduction `cooldown` steps are not counted. A metric
-    that is not finite is not better.
+    An improvement is a metric less than best - threshold abs(best), or with `threshold_mode` "abs" less than best - threshold.
+    With `mode` "max" it is greater than best + threshold abs(best), or best + threshold. After a reduction, `cooldown` steps
+    do not count. A metric that is not finite is no improvement.
 
     >>> import minigrad_rnn as rnn
     >>> optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=1.0)
@@ -547,7 +550,7 @@ class ReduceLROnPlateau(Configured):
         })  # fmt: skip
 
     def step(self, metric: float) -> None:
-        """Tell it the metric of one more step; where it is time for that the learning rate is reduced."""
+        """Count one more step with this metric, and reduce the learning rate if it is time."""
         metric = float(metric)
         self.last_epoch += 1
         if self.better(metric):
@@ -567,7 +570,7 @@ class ReduceLROnPlateau(Configured):
             self.num_bad_epochs = 0
 
     def better(self, metric: float) -> bool:
-        """Whether the metric is better than the best so far."""
+        """Return True if the metric is better than the best so far."""
         if self.best is None or not math.isfinite(metric):
             return math.isfinite(metric)
         sign = 1 if self.mode == "max" else -1
@@ -577,17 +580,17 @@ class ReduceLROnPlateau(Configured):
         return sign * metric > sign * bound
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings, what it has seen, and the learning rates of the groups, as JSON has them."""
+        """Return the settings, the progress, and the learning rates of the groups as JSON values."""
         return {**self.options(), "lrs": [group.lr for group in self.optimizer.param_groups]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` saved, and set the learning rate. Either all fits, or ValueError and nothing changes."""
+        """Restore what `state_dict` saved, and set the learning rate. ValueError, and nothing changes, if it does not fit."""
         rest = mapping(state, "the settings of a schedule")
         lrs = rest.pop("lrs", None)
         made = self.configured(rest)
         groups = self.optimizer.param_groups
         if not isinstance(lrs, list | tuple) or len(lrs) != len(groups):
-            raise ValueError(f"lrs are {lrs!r}; this optimizer has {len(groups)} groups, each with its learning rate")
+            raise ValueError(f"lrs are {lrs!r}; this optimizer has {len(groups)} groups, each with a learning rate")
         lrs = [group.settings["lr"].checked(group, "lr", lr) for group, lr in zip(groups, lrs, strict=True)]
         for group, lr in zip(groups, lrs, strict=True):
             group.lr = lr

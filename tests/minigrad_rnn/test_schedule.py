@@ -148,7 +148,7 @@ def test_groups_each_have_the_schedule_from_their_own_rate() -> None:
         again = make(new)
         again.load_state_dict(json.loads(json.dumps(schedules[0].state_dict())))
         assert [group.lr for group in new.param_groups] == [o.lr for o in alone], name
-        with pytest.raises(ValueError, match="has length 2; this optimizer has 1 groups of parameters"):
+        with pytest.raises(ValueError, match="has length 2; give one for each of the 1 groups"):
             make(optimizer_of()).load_state_dict(schedules[0].state_dict())
 
 
@@ -348,12 +348,12 @@ def test_a_warm_up_or_plateau_that_does_not_fit_changes_nothing() -> None:
         (lambda o: CosineAnnealingWarmRestarts(o, 2, 1.5), "T_mult is 1.5; it must be a whole number, at least 1"),
         (
             lambda o: OneCycleLR(o, 1.0),
-            "a cycle needs total_steps, or epochs and steps_per_epoch; here epochs is None, steps_per_epoch None",
+            "a cycle needs total_steps, or epochs and steps_per_epoch; epochs is None, steps_per_epoch None",
         ),
         (lambda o: OneCycleLR(o, -1.0, 9), "max_lr are [-1.0]; they must be numbers that are not negative"),
         (
             lambda o: OneCycleLR(o, [1.0, 2.0], 9),
-            "max_lr has length 2; this optimizer has 1 groups of parameters, give one for each",
+            "max_lr has length 2; give one for each of the 1 groups of parameters",
         ),
         (lambda o: OneCycleLR(o, 1.0, 9, pct_start=1.5), "pct_start is 1.5; it must be a number from 0 to 1"),
         (lambda o: OneCycleLR(o, 1.0, 9, anneal_strategy="step"), "anneal_strategy is 'step'; it must be 'cos' or 'linear'"),
@@ -364,15 +364,15 @@ def test_a_warm_up_or_plateau_that_does_not_fit_changes_nothing() -> None:
         ),
         (
             lambda o: OneCycleLR(o, 1.0, 9, cycle_momentum=False).rate(10),
-            "this is step 10 of a cycle of 9 steps; make it with more total_steps",
+            "step 10 is after the end of the cycle of 9 steps; give a larger total_steps",
         ),
         (
             lambda o: SequentialLR(o, [StepLR(o, 2)], [3]),
-            "there are 1 schedulers and 1 milestones; there is one milestone between each two schedulers",
+            "there are 1 schedulers and 1 milestones; give one milestone between each two schedulers",
         ),
         (
             lambda o: SequentialLR(o, [StepLR(optimizer_of(), 2)], []),
-            "the schedules of a sequence are of its optimizer; one of these is of another",
+            "the schedules of a sequence must be of its optimizer; one of these is of another",
         ),
     ],
 )
@@ -382,18 +382,18 @@ def test_settings_that_make_no_sense_are_refused(make: Any, message: str) -> Non
 
 
 def test_what_is_not_an_optimizer_a_function_or_a_schedule_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"sets the learning rate of an optimizer, such as rnn\.Adam, not of float"):
+    with pytest.raises(TypeError, match=r"a schedule needs an optimizer, such as rnn\.Adam, not float"):
         StepLR(0.1, 3)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"lr_lambda is a function of the number of steps, such as .*, not 0\.5"):
+    with pytest.raises(TypeError, match=r"lr_lambda must be a function of the number of steps, such as .*, not 0\.5"):
         LambdaLR(optimizer_of(), 0.5)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"comes before a schedule .*, not ReduceLROnPlateau; .* there is LinearLR"):
+    with pytest.raises(TypeError, match=r"a warm-up needs a schedule .*, not ReduceLROnPlateau; .* use LinearLR"):
         WarmupLR(ReduceLROnPlateau(optimizer_of()))  # type: ignore[arg-type]
     o = optimizer_of()
     with pytest.raises(TypeError, match=r"a sequence is of schedules whose rate depends .*, not ReduceLROnPlateau"):
         SequentialLR(o, [StepLR(o, 3), ReduceLROnPlateau(o)], [4])  # type: ignore[list-item]
     begun = StepLR(optimizer_of(), 3)
     begun.step()
-    with pytest.raises(ValueError, match="before a schedule that has not begun; this one is at step 1"):
+    with pytest.raises(ValueError, match="a warm-up needs a new schedule; this one is at step 1"):
         WarmupLR(begun)
 
 
