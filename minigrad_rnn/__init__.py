@@ -1,7 +1,7 @@
 """minigrad_rnn: recurrent networks on minigrad, toy sequence tasks, and pictures of what flows through time.
 
 A name is imported when it is first used, so that ``minigrad-rnn --help`` does not wait for NumPy. `__init__.pyi` has the
-same names for type checkers; `tools/stubs.py` writes it.
+same names for type checkers; `tests/minigrad_rnn/stubs.py` writes it.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-# Written by tools/stubs.py.
+# Written by tests/minigrad_rnn/stubs.py.
 
 from minigrad_rnn import clip as clip
 from minigrad_rnn import config as config

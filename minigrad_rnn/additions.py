@@ -1,7 +1,8 @@
 """The cells and the optimizers, found as the files of the packages `cells` and `optim`.
 
 To add one, add a file. Its ``__all__`` is public in the package, and its name, without an underscore, is the name on the
-command line. A file of `cells` defines a `Recurrent` layer and its `Cell`, a file of `optim` an `Optimizer`.
+command line. A file of `cells` defines a `Recurrent` layer and its `Cell`, a file of `optim` an `Optimizer`. The stubs for
+type checkers are written by `tests/minigrad_rnn/stubs.py`.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def as_state(state: tuple[Any, ...], cell: Cell, batch: int) -> State:
     names = cell.state_names
     if not isinstance(state, tuple | list) or len(state) != len(names):
         raise ValueError(f"the state of {type(cell).__name__} is ({', '.join(names)}), not {describe(state)}")
-    made = []
+    tensors = []
     for name, size, part in zip(names, cell.state_sizes, state, strict=True):
         tensor = in_dtype(part, cell.weight_hh.dtype)
         if not isinstance(part, Tensor):
@@ -151,8 +151,8 @@ def as_state(state: tuple[Any, ...], cell: Cell, batch: int) -> State:
         if tensor.shape != (batch, size):
             what = "hidden_size" if size == cell.hidden_size else "proj_size"
             raise ValueError(f"the state {name} has shape {tensor.shape}; expected (batch, {what}) = {(batch, size)}")
-        made.append(tensor)
-    return tuple(made)
+        tensors.append(tensor)
+    return tuple(tensors)
 
 
 def describe(state: Any) -> str:

@@ -105,11 +105,11 @@ def sample(
             x = np.array([numbers[t]])
             output, state = model.step(x if model.embedding is not None else alphabet.one_hot(x), state, t)
             if t >= len(prompt) - 1:
-                numbers.append(drawn(output.data[0], temperature, top_k, rng))
+                numbers.append(draw_symbol(output.data[0], temperature, top_k, rng))
     return alphabet.decode(numbers[len(prompt) :])
 
 
-def drawn(logits: np.ndarray, temperature: float, top_k: int | None, rng: np.random.Generator) -> int:
+def draw_symbol(logits: np.ndarray, temperature: float, top_k: int | None, rng: np.random.Generator) -> int:
     """Return a class index drawn from softmax(logits / temperature), among the `top_k` most likely if given."""
     if not np.isfinite(logits).all():
         raise ValueError("the model's outputs are not finite; its weights are too large, or are not finite")

@@ -43,8 +43,8 @@ def xavier_uniform(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1
     """
     rows, columns = square_blocks(shape, blocks)
     bound = gain * (6 / (rows + columns)) ** 0.5
-    drawn: np.ndarray = generator(rng).uniform(-bound, bound, shape)
-    return drawn
+    values: np.ndarray = generator(rng).uniform(-bound, bound, shape)
+    return values
 
 
 def xavier_normal(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1, rng: Seed = None) -> np.ndarray:
@@ -55,8 +55,8 @@ def xavier_normal(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1,
     (8, 3)
     """
     rows, columns = square_blocks(shape, blocks)
-    drawn: np.ndarray = gain * (2 / (rows + columns)) ** 0.5 * generator(rng).standard_normal(shape)
-    return drawn
+    values: np.ndarray = gain * (2 / (rows + columns)) ** 0.5 * generator(rng).standard_normal(shape)
+    return values
 
 
 def orthogonal(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1, rng: Seed = None) -> np.ndarray:
@@ -70,12 +70,12 @@ def orthogonal(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1, rn
     """
     rows, columns = square_blocks(shape, blocks)
     rng = generator(rng)
-    made = []
+    matrices = []
     for _ in range(blocks):
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.where(np.diag(r) < 0, -1, 1)  # without the signs, QR favours some matrices
-        made.append(gain * (q if rows >= columns else q.T))
-    return np.concatenate(made)
+        matrices.append(gain * (q if rows >= columns else q.T))
+    return np.concatenate(matrices)
 
 
 def identity(shape: tuple[int, int], gain: float = 1.0, *, blocks: int = 1) -> np.ndarray:

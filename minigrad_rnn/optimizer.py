@@ -153,9 +153,9 @@ class Optimizer(Configured, RecordsItself):
         there, here = len(given.get("groups", [0])), len(self.param_groups)
         if there != here:
             raise ValueError(f"this is the state of {there} groups of parameters, and this optimizer has {here}")
-        made = copy.copy(self)
-        made._groups = tuple(group.configured(own) for group, own in zip(self._groups, given["groups"], strict=True))
-        return made
+        copied = copy.copy(self)
+        copied._groups = tuple(group.configured(own) for group, own in zip(self._groups, given["groups"], strict=True))
+        return copied
 
     def zero_grad(self) -> None:
         """Set all gradients to None."""
@@ -193,8 +193,8 @@ class Optimizer(Configured, RecordsItself):
             raise ValueError(
                 f"the state of an optimizer has arrays and options, as state_dict() makes it; given are {list(parts)}"
             )
-        made = self.configured(parts["options"])
-        initial = [group.initial(p._data) for group in made.param_groups for p in group.parameters]
+        copied = self.configured(parts["options"])
+        initial = [group.initial(p._data) for group in copied.param_groups for p in group.parameters]
         given = {name: np.array(value) for name, value in mapping(parts["arrays"], "the arrays of an optimizer").items()}
         if problems := problems_of(given, dict(fields(initial))):
             raise ValueError(
@@ -202,10 +202,10 @@ class Optimizer(Configured, RecordsItself):
                 "of the same model, in the same order:\n  " + "\n  ".join(problems)
             )
         states = iter([
-            start if start is None else start._replace(**{field: like(value, given[f"{i}.{field}"]) for field, value in known})
-            for i, (start, known) in enumerate((start, named(start)) for start in initial)
+            start if start is None else start._replace(**{field: like(value, given[f"{i}.{field}"]) for field, value in used})
+            for i, (start, used) in enumerate((start, named(start)) for start in initial)
         ])  # fmt: skip
-        for group, new in zip(self.param_groups, made.param_groups, strict=True):
+        for group, new in zip(self.param_groups, copied.param_groups, strict=True):
             vars(group).update(vars(new), states=[next(states) for _ in group.parameters])
 
 

@@ -257,11 +257,11 @@ def _parsed(text: bytes, what: str) -> dict[str, Any]:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"it has {reprlib.repr(twice)} twice")
-    return made
+    return entries
 
 
 def _check_header(header: dict[str, Any], metadata: Any, room: int) -> None:

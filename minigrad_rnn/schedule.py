@@ -62,9 +62,9 @@ class LRScheduler(Configured):
 
     def of_group(self, i: int) -> Self:
         """Return this schedule for one group of parameters."""
-        made = copy.copy(self)
-        made.group = i
-        return made
+        copied = copy.copy(self)
+        copied.group = i
+        return copied
 
     def options_at(self, t: int) -> dict[str, Any]:
         """Return the options of the optimizer after t steps."""
@@ -101,9 +101,9 @@ class LRScheduler(Configured):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` saved, and set the learning rate. ValueError, and nothing changes, if it does not fit."""
-        made = self.restored(state)
-        made.set_options(made.last_epoch)
-        vars(self).update(vars(made))
+        copied = self.restored(state)
+        copied.set_options(copied.last_epoch)
+        vars(self).update(vars(copied))
 
     def restored(self, state: Mapping[str, Any]) -> Self:
         """Return a copy with this state."""
@@ -405,9 +405,9 @@ class SequentialLR(LRScheduler):
             )
 
     def of_group(self, i: int) -> Self:
-        made = super().of_group(i)
-        made.schedulers = tuple(schedule.of_group(i) for schedule in self.schedulers)
-        return made
+        copied = super().of_group(i)
+        copied.schedulers = tuple(schedule.of_group(i) for schedule in self.schedulers)
+        return copied
 
     def at(self, t: int) -> tuple[LRScheduler, int]:
         """Return the schedule after t steps, and the number of its own steps."""
@@ -431,11 +431,11 @@ class SequentialLR(LRScheduler):
     def restored(self, state: Mapping[str, Any]) -> Self:
         rest = mapping(state, "the settings of a schedule")
         given = rest.pop("schedulers", [])
-        made = self.configured(rest)
+        copied = self.configured(rest)
         if not isinstance(given, list | tuple) or len(given) != len(self.schedulers):
             raise ValueError(f"this is the state of other schedulers, {given!r}; this sequence has {len(self.schedulers)}")
-        made.schedulers = tuple(own.restored(there) for own, there in zip(self.schedulers, given, strict=True))
-        return made
+        copied.schedulers = tuple(own.restored(there) for own, there in zip(self.schedulers, given, strict=True))
+        return copied
 
 
 def not_begun(schedule: Any, what: str) -> None:
@@ -483,9 +483,9 @@ class WarmupLR(LRScheduler):
         return super().options_at(t) if t < self.total_iters else self.after.options_at(t - self.total_iters)
 
     def of_group(self, i: int) -> Self:
-        made = super().of_group(i)
-        made.after = self.after.of_group(i)
-        return made
+        copied = super().of_group(i)
+        copied.after = self.after.of_group(i)
+        return copied
 
     def __repr__(self) -> str:
         return f"{super().__repr__()} before {self.after!r}"
@@ -496,9 +496,9 @@ class WarmupLR(LRScheduler):
     def restored(self, state: Mapping[str, Any]) -> Self:
         rest = mapping(state, "the settings of a schedule")
         after = rest.pop("after", {})
-        made = self.configured(rest)
-        made.after = self.after.restored(after)
-        return made
+        copied = self.configured(rest)
+        copied.after = self.after.restored(after)
+        return copied
 
 
 class ReduceLROnPlateau(Configured):
@@ -587,14 +587,14 @@ class ReduceLROnPlateau(Configured):
         """Restore what `state_dict` saved, and set the learning rate. ValueError, and nothing changes, if it does not fit."""
         rest = mapping(state, "the settings of a schedule")
         lrs = rest.pop("lrs", None)
-        made = self.configured(rest)
+        copied = self.configured(rest)
         groups = self.optimizer.param_groups
         if not isinstance(lrs, list | tuple) or len(lrs) != len(groups):
             raise ValueError(f"lrs are {lrs!r}; this optimizer has {len(groups)} groups, each with a learning rate")
         lrs = [group.settings["lr"].checked(group, "lr", lr) for group, lr in zip(groups, lrs, strict=True)]
         for group, lr in zip(groups, lrs, strict=True):
             group.lr = lr
-        vars(self).update(vars(made))
+        vars(self).update(vars(copied))
 
 
 def __dir__() -> list[str]:

@@ -163,21 +163,21 @@ class Configured:
         kind = given.pop("class", None)
         if kind != own:
             raise ValueError(f"this is the state of {kind}, and this is {own}; make {kind} and load it there")
-        made = copy.copy(self)
-        vars(made).pop("states", None)
+        copied = copy.copy(self)
+        vars(copied).pop("states", None)
         names = self.settings
         problems = [f"missing: {name}" for name in names if name not in given]
         problems += [f"not an option of {own}: {name}" for name in given if name not in names]
         for name in names:
             if name in given:
                 try:
-                    setattr(made, name, given[name])
+                    setattr(copied, name, given[name])
                 except ValueError as error:
                     problems.append(str(error))
         if problems:
             raise ValueError(f"these are not the options of {own}:\n  " + "\n  ".join(problems))
-        made.check()
-        return made
+        copied.check()
+        return copied
 
 
 def mapping(given: Any, what: str) -> dict[str, Any]:

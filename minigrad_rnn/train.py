@@ -289,8 +289,8 @@ class Trainer:
         try:
             yield bytes(p.requires_grad for p, _ in weights)
         except BaseException:
-            for rng, drawn in draws:
-                rng.bit_generator.state = drawn
+            for rng, state in draws:
+                rng.bit_generator.state = state
             for p, values in weights:
                 p.data = values
             for x, before in attributes:
@@ -439,8 +439,8 @@ class Trainer:
             raise ValueError("it has a schedule and this trainer none" if self.schedule is None else "it has no schedule")
         if self.schedule is not None:
             self.schedule.load_state_dict(info["schedule"])
-        for rng, drawn in zip(self.model.generators(), info["generators"], strict=True):
-            rng.bit_generator.state = drawn
+        for rng, state in zip(self.model.generators(), info["generators"], strict=True):
+            rng.bit_generator.state = state
         if "compiled" in info and self.compile:
             self._program.resume(info["compiled"])
             self._compiles, self.not_compiled = bool(info["compiled"]["compiles"]), str(info["compiled"]["not_compiled"])

@@ -1,4 +1,4 @@
-# Written by tools/stubs.py.
+# Written by tests/minigrad_rnn/stubs.py.
 
 from minigrad_rnn.cell import Cell as Cell
 from minigrad_rnn.cells.gru import GRU as GRU

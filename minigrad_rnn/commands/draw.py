@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--chunk {options.chunk} cuts nothing: there are {count} steps")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        drawing = drawn(network, batch, view, options)
+        drawing = picture_of(network, batch, view, options)
     print(f"{network}; {count:,} step{'s' * (count != 1)}")
     for warning in caught:
         print(f"minigrad-rnn: {in_words(warning.message)}", file=sys.stderr)
@@ -116,7 +116,7 @@ def check_view(network: Network, view: str, options: argparse.Namespace) -> None
             raise UsageError(f"{network.name} has an encoder and a decoder, and is not trained in chunks; leave out --chunk")
 
 
-def drawn(network: Network, batch: rnn.Batch, view: str, options: argparse.Namespace) -> mg.Drawing:
+def picture_of(network: Network, batch: rnn.Batch, view: str, options: argparse.Namespace) -> mg.Drawing:
     """Return the picture of this view."""
     config, model, loss = network.config, network.model, loss_of(network.config)
     task = rnn.config.task_of(config)

@@ -54,13 +54,13 @@ class Grammar:
 
     def sample(self, rng: np.random.Generator, length: int | None = None) -> str:
         """Return a string of at most `length` symbols, each drawn with equal probability from those that can come next."""
-        made: list[str] = []
+        symbols: list[str] = []
         moves = self.moves(self.start)
-        while moves and len(made) != length:
+        while moves and len(symbols) != length:
             symbol = list(moves)[int(rng.random() * len(moves)) if len(moves) > 1 else 0]
-            made.append(symbol)
+            symbols.append(symbol)
             moves = self.moves(moves[symbol])
-        return "".join(made)
+        return "".join(symbols)
 
     def entropy(self, length: int | None = None) -> tuple[float, float]:
         """Return two means over the strings of `sample`, from the second symbol on: the sum of -log p(symbol), below which no

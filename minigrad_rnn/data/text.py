@@ -119,9 +119,9 @@ def one_hot(numbers: ArrayLike, size: int, dtype: DTypeLike = np.float32) -> np.
            [1., 0., 0.]], dtype=float32)
     """
     ones = checked(numbers, size)[..., None]
-    made: np.ndarray = np.zeros((*ones.shape[:-1], size), dtype)
-    np.put_along_axis(made, ones, 1, axis=-1)
-    return made
+    vectors: np.ndarray = np.zeros((*ones.shape[:-1], size), dtype)
+    np.put_along_axis(vectors, ones, 1, axis=-1)
+    return vectors
 
 
 def words(text: str) -> list[str]:
@@ -285,10 +285,10 @@ def entropy(text: Sequence[str], context: int = 0) -> float:
     if len(text) <= whole("context", context, least=0):
         raise ValueError(f"the text has {len(text)} symbols; a context of {context} needs at least {context + 1}")
     numbers = Alphabet.of(text).encode(text)
-    known = np.zeros(len(text) - context, np.intp)
+    contexts = np.zeros(len(text) - context, np.intp)
     for t in range(context):
-        known = group(known, numbers[t : len(text) - context + t])
-    return conditional_entropy(known, numbers[context:])
+        contexts = group(contexts, numbers[t : len(text) - context + t])
+    return conditional_entropy(contexts, numbers[context:])
 
 
 def window_entropy(text: Sequence[str], length: int, stride: int = 1) -> float:
@@ -305,11 +305,11 @@ def window_entropy(text: Sequence[str], length: int, stride: int = 1) -> float:
         raise ValueError(f"the text has {len(text)} symbols; a window of {length} and the next need {length + 1}")
     numbers = Alphabet.of(text).encode(text)
     starts = np.arange(0, len(text) - length, whole("stride", stride))
-    known = np.zeros(len(starts), np.intp)
+    contexts = np.zeros(len(starts), np.intp)
     total = 0.0
     for t in range(length):
-        known = group(known, numbers[starts + t])
-        total += conditional_entropy(known, numbers[starts + t + 1])
+        contexts = group(contexts, numbers[starts + t])
+        total += conditional_entropy(contexts, numbers[starts + t + 1])
     return total / length
 
 
@@ -319,11 +319,11 @@ def group(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def conditional_entropy(known: np.ndarray, next: np.ndarray) -> float:
-    """Return -mean log p(next | known), with p from counts."""
-    joint = np.bincount(group(known, next))
-    alone = np.bincount(known)
-    return float((xlogx(alone).sum() - xlogx(joint).sum()) / len(known))
+def conditional_entropy(contexts: np.ndarray, next: np.ndarray) -> float:
+    """Return -mean log p(next | context), with p from counts."""
+    joint = np.bincount(group(contexts, next))
+    alone = np.bincount(contexts)
+    return float((xlogx(alone).sum() - xlogx(joint).sum()) / len(contexts))
 
 
 def xlogx(counts: ArrayLike) -> np.ndarray:

@@ -1,4 +1,4 @@
-# Written by tools/stubs.py.
+# Written by tests/minigrad_rnn/stubs.py.
 
 from minigrad_rnn.optim._adagrad import Adagrad as Adagrad
 from minigrad_rnn.optim._adagrad import AdagradState as AdagradState

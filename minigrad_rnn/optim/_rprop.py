@@ -36,10 +36,10 @@ def rprop(
     """
     shrink, grow = etas
     same = g * state.previous
-    turned = np.less(same, 0)
-    size = np.where(np.greater(same, 0), grow * state.size, np.where(turned, shrink * state.size, state.size))
+    flipped = np.less(same, 0)
+    size = np.where(np.greater(same, 0), grow * state.size, np.where(flipped, shrink * state.size, state.size))
     size = np.clip(size, *step_sizes)
-    g = np.where(turned, 0, g)
+    g = np.where(flipped, 0, g)
     return p - np.sign(g) * size, RpropState(g, size)
 
 

@@ -1,6 +1,7 @@
 """A cell, an optimizer, a task and a command are each added in one file, and are then found everywhere."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import minigrad_rnn as rnn
 
 ROOT = Path(rnn.__file__).parent.parent
-TOOLS = Path(__file__).parents[2] / "tools"
+STUBS = Path(__file__).with_name("stubs.py")
 
 MGU = '''
 """The minimal gated unit (Zhou et al. 2016)."""
@@ -145,7 +146,6 @@ def enlarged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("enlarged")
     for package in ("minigrad", "minigrad_rnn"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(TOOLS, folder / "tools", ignore=shutil.ignore_patterns("__pycache__"))
     package = folder / "minigrad_rnn"
     (package / "cells" / "mgu.py").write_text(MGU)
     (package / "optim" / "_lion.py").write_text(LION)
@@ -177,8 +177,10 @@ def test_each_is_found_everywhere(enlarged: Path) -> None:
     assert "lion" in out.partition("--optimizer {")[2].partition("}")[0]
 
 
-def test_the_stubs_follow_a_run_of_the_tool(enlarged: Path) -> None:
-    run(enlarged, "tools/stubs.py")
+def test_the_stubs_have_them_after_a_run_of_the_script(enlarged: Path) -> None:
+    (enlarged / "tests" / "minigrad_rnn").mkdir(parents=True)
+    shutil.copy(STUBS, enlarged / "tests" / "minigrad_rnn")
+    run(enlarged, "tests/minigrad_rnn/stubs.py")
     stub = (enlarged / "minigrad_rnn" / "__init__.pyi").read_text()
     for line in ("from minigrad_rnn.cells.mgu import MGU as MGU", "from minigrad_rnn.optim._lion import Lion as Lion"):
         assert line in stub.splitlines()
@@ -197,10 +199,7 @@ def test_the_tests_come_free(enlarged: Path) -> None:
 
 
 def test_the_stubs_are_current() -> None:
-    sys.path.insert(0, str(TOOLS))
-    try:
-        import stubs
-    finally:
-        sys.path.remove(str(TOOLS))
-    for package in stubs.PACKAGES:
-        assert stubs.path_of(package).read_text(encoding="utf-8") == stubs.stub(package), "run python tools/stubs.py"
+    stubs = runpy.run_path(str(STUBS))
+    for package in stubs["PACKAGES"]:
+        text = stubs["path_of"](package).read_text(encoding="utf-8")
+        assert text == stubs["stub"](package), f"run python tests/minigrad_rnn/{STUBS.name}"

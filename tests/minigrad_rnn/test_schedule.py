@@ -393,7 +393,7 @@ def test_what_is_not_an_optimizer_a_function_or_a_schedule_is_refused() -> None:
         SequentialLR(o, [StepLR(o, 3), ReduceLROnPlateau(o)], [4])  # type: ignore[list-item]
     begun = StepLR(optimizer_of(), 3)
     begun.step()
-    with pytest.raises(ValueError, match="before a schedule that has not begun; this one is at step 1"):
+    with pytest.raises(ValueError, match="a warm-up needs a new schedule; this one is at step 1"):
         WarmupLR(begun)
 
 

@@ -1,4 +1,4 @@
-"""Write the stubs of the modules whose public names are found when they are used: ``python tools/stubs.py``."""
+"""Write the stubs of the modules whose public names are found when they are used: ``python tests/minigrad_rnn/stubs.py``."""
 
 import sys
 from collections.abc import Iterator
@@ -6,7 +6,6 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = ["minigrad_rnn", "minigrad_rnn.cells", "minigrad_rnn.optim"]
 
 
@@ -14,7 +13,7 @@ def stub(package: str) -> str:
     """Return the text of a stub: an import of each public name from the module that defines it."""
     module = import_module(package)
     lines = [f"from {home} import {own} as {name}" for home, own, name in sorted(origins(module))]
-    return "\n".join(["# Written by tools/stubs.py.", "", *lines, ""])
+    return "\n".join(["# Written by tests/minigrad_rnn/stubs.py.", "", *lines, ""])
 
 
 def origins(module: ModuleType) -> Iterator[tuple[str, str, str]]:
@@ -30,10 +29,10 @@ def origins(module: ModuleType) -> Iterator[tuple[str, str, str]]:
 
 def path_of(package: str) -> Path:
     """Return the path of the stub of a package."""
-    return ROOT.joinpath(*package.split("."), "__init__.pyi")
+    return Path(str(import_module(package).__file__)).with_suffix(".pyi")
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     for package in PACKAGES:
         path_of(package).write_text(stub(package), encoding="utf-8")
