@@ -1,4 +1,4 @@
-"""One's own ops, on the same footing as those of the table."""
+"""Your own ops, equal to those of the table."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ OURS = ("minigrad", "minigrad_rnn")
 
 
 class Origin(NamedTuple):
-    """What debug mode knows of a node: the line that made it, and what its saved arrays were."""
+    """The line that made a node, and checksums of the arrays it saved."""
 
     line: str
     checksums: tuple[int, ...]
@@ -42,7 +42,7 @@ class debug:
     ...         np.sqrt(x).sum().backward()
     ...     except FloatingPointError as error:
     ...         print(str(error)[:90])
-    the backward pass of sqrt, in scope t=17, made inf out of a finite cotangent of shape (2,)
+    the backward pass of sqrt, in scope t=17, made inf out of a finite gradient of shape (2,)
     """
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class debug:
 
 
 class Watcher(Watch):
-    """What `graph` and the ops call in debug mode."""
+    """The observer that debug mode adds."""
 
     def made(self, name: str, arrays: list[Any], out: np.ndarray, node: Node | None, place: Scope | None) -> None:
         line = users_line()
@@ -87,7 +87,7 @@ class Watcher(Watch):
         part, g = (x.data if hasattr(x, "backward") else x for x in (part, g))
         if odd(part) and not odd(g):
             raise FloatingPointError(
-                f"the backward pass of {node.op.name}{inside(node.scope)} made {odd(part)} out of a finite cotangent of shape "
+                f"the backward pass of {node.op.name}{inside(node.scope)} made {odd(part)} out of a finite gradient of shape "
                 f"{np.shape(g)}{self.origin(node)}. The function has no finite slope there: keep its operand away from that "
                 "point (np.clip, an epsilon), or choose with np.where what it is not needed for"
             )
@@ -106,7 +106,7 @@ def odd(x: Any) -> str:
 
 
 def checksums(node: Node) -> tuple[int, ...]:
-    """Of the arrays it saved; of none where a checkpoint forgot them."""
+    """Return the checksums of the arrays that a node saved; none if a checkpoint discarded them."""
     saved = node.saved if isinstance(node.saved, tuple) else ()
     return tuple(zlib.crc32(x.tobytes()) for x in saved if isinstance(x, np.ndarray))
 

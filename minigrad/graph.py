@@ -58,7 +58,7 @@ class Node:
         return (operand for operand in self.operands if isinstance(operand, Node))
 
     def recall(self) -> tuple[Any, ...]:
-        """What its rules need: what was saved, or computed again where a checkpoint forgot it."""
+        """Return the arrays that the rules of its op need. Recompute them if a checkpoint discarded them."""
         while isinstance(self.saved, Forgotten):  # once more for each checkpoint inside another
             self.saved.recompute()
         if not isinstance(self.saved, tuple):
@@ -73,7 +73,7 @@ class Node:
 
 
 class Forgotten:
-    """What stands in `Node.saved` for values that can be computed again; see `minigrad.checkpoint`."""
+    """Placeholder in `Node.saved` for values that a checkpoint discarded and can recompute; see `minigrad.checkpoint`."""
 
     __slots__ = ()
 
@@ -95,7 +95,7 @@ class Leaf(Node):
         self.name = name
 
     def of(self, result: np.ndarray) -> Leaf | None:
-        """What stands for the result of an op on constants, this among them: in general nothing."""
+        """Return the leaf of an unrecorded result that this leaf went into; None unless a subclass marks such results."""
         return None
 
 
@@ -157,7 +157,7 @@ def recording_again() -> tuple[int, Scope | None]:
 
 
 class Watch:
-    """What debug mode does at each op; see `minigrad.debugging`."""
+    """An observer of ops and rules as they run; see `minigrad.debugging`."""
 
     def made(self, name: str, arrays: list[Any], out: np.ndarray, node: Node | None, place: Scope | None) -> None:
         """An op was run."""
@@ -245,7 +245,7 @@ class scope:
 
 
 class same_place:
-    """Whatever a walk does to the scope, afterwards it is as it was."""
+    """Restore the scope and the recording state after a walk that changes them."""
 
     __slots__ = ("before",)
 
@@ -260,7 +260,7 @@ class same_place:
 
 
 def ancestors(roots: Iterable[Node], constants: bool = False, since: int = 0) -> list[Node]:
-    """Every node that `roots` were computed from, themselves included, oldest first; only those numbered `since` or later."""
+    """List the nodes that `roots` were computed from, with the roots, oldest first; only those numbered `since` or later."""
     seen = {root for root in roots if root.number >= since}
     found = list(seen)
     for node in found:  # which grows meanwhile
@@ -278,7 +278,7 @@ def ancestors(roots: Iterable[Node], constants: bool = False, since: int = 0) ->
 
 
 def leading_to(order: list[Node], wanted: Collection[Node]) -> set[Node]:
-    """Of the nodes in `order` (oldest first), those that depend on a node of `wanted`."""
+    """Select the nodes of `order` (oldest first) that depend on any node in `wanted`."""
     live: set[Node] = set(wanted)
     for node in order:
         if node not in live and any(parent in live for parent in node.parents):

@@ -1,8 +1,8 @@
-"""Zeros that mean "not asked": where `np.where`, an index, a maximum or a mask leaves an element out, nothing goes back to it.
+"""Selections: where `np.where`, an index, a maximum or a mask leaves an element out, no gradient flows back to it.
 
-A derivative beyond such a zero may be infinite or NaN, and 0 * inf is NaN. The zero of a selection blocks it; a zero that the
-chain rule made, such as the derivative of x ** 2 at 0, is a number like any other. Values do not tell the two apart. So a
-sweep that comes out infinite or NaN runs again with marks: which elements of each cotangent (or tangent) count.
+A derivative behind such an element may be infinite or NaN, and 0 * inf is NaN. The zero of a selection must block it; a zero
+from the chain rule, such as the derivative of x ** 2 at 0, is a number like any other. Their values are the same. So a sweep
+that gives infinities or NaN runs again with marks: masks of the elements of each cotangent (or tangent) that count.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ARRAYS = (np.ndarray, np.generic)
 
 @primitive
 def all_finite(*arrays: Any) -> np.bool:
-    """Whether none of these has a NaN or an infinity."""
+    """Return True if no array contains a NaN or an infinity."""
     for x in arrays:
         # The sum of squares takes 0.7 µs where np.isfinite(x).all() takes 2. Where it overflows, the elements decide.
         flat = x.ravel("K")
@@ -57,7 +57,8 @@ def leaves_out(order: list[Node], seed: Any) -> bool:
 
 
 def incomplete(nodes: list[Node], option: str) -> bool:
-    """Whether slices, all those of some arrays, leave elements out. `split` has the same indices each time: once is enough."""
+    """Return True if the slices taken of an array leave out some of its elements. Repeated indices, as of `split`, are tested
+    once."""
     slices: dict[Node, list[Any]] = {}
     for node in nodes:
         slices.setdefault(node.operands[0], []).append(node.options[option])
@@ -78,7 +79,7 @@ def incomplete(nodes: list[Node], option: str) -> bool:
 
 
 class Marks:
-    """Of the nodes of a graph, the elements that count: a boolean array for each, and all elements where there is none."""
+    """The elements of each node that a sweep must follow: a boolean array by node; without one, all elements."""
 
     def __init__(self) -> None:
         self.of: dict[Node, Any] = {}
@@ -109,7 +110,7 @@ class Marks:
         return part
 
     def sent(self, node: Node, i: int, part: Any, saved: Sequence[Any]) -> tuple[Any, Any]:
-        """What goes back to operand i, with zeros where nothing does, and the mark of the operand."""
+        """Return the cotangent part of operand i, exactly 0 where nothing flows, and the mark of the operand."""
         own = self.of.get(node)
         if own is None and not may_leave_out(node):
             return part, None
@@ -123,11 +124,11 @@ class Marks:
         """The mark of an operand whose many uses are computed at once."""
         if not any(node in self.of or may_leave_out(node) for _, node, _ in pieces):
             return None
-        asked = [(ones(node, self.of.get(node)), node, presence(node, saved)) for _, node, saved in pieces]
-        return unless_all(np.not_equal(gather(shape, asked), 0))
+        marked = [(ones(node, self.of.get(node)), node, presence(node, saved)) for _, node, saved in pieces]
+        return unless_all(np.not_equal(gather(shape, marked), 0))
 
     def cleaned(self, node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What a product saved, with zeros for factors that only meet elements that do not count: NaN in padding."""
+        """Replace factors of a product that meet no marked element, such as NaN in padding, by 0."""
         own = self.of.get(node)
         if own is None or not node.op.multilinear or all(x is None or finite(x) for x in saved):
             return saved
@@ -142,7 +143,7 @@ class Marks:
         return tuple(new)
 
     def moved(self, node: Node, i: int, part: Any, saved: Sequence[Any]) -> tuple[Any, Any]:
-        """What goes forward from operand i, with zeros where it does not move the result, and its mark of the result."""
+        """Return the tangent part from operand i, exactly 0 where it cannot move the result, and the mark of the result."""
         op = node.op
         own: Any = self.of.get(node.operands[i])
         if own is None and not (may_leave_out(node) and op.kind == "elementwise"):
@@ -176,12 +177,12 @@ def ones(node: Node, own: Any) -> Any:
 
 
 def may_leave_out(node: Node) -> bool:
-    """Whether something does not go back, because the op chooses, or because a constant factor has zeros, as a mask has."""
+    """Return True if an op may pass nothing to some elements: it selects, or a constant factor has zeros, as a mask has."""
     return bool(node.op.selects) or (node.op.multilinear and meets_zeros(node))
 
 
 def meets_zeros(node: Node) -> bool:
-    """Whether a product of something computed has a constant factor with zeros."""
+    """Return True for a product of a computed value and a constant with zeros."""
     operands = node.operands
     if not any(getattr(operand, "op", None) for operand in operands):
         return False

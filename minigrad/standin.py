@@ -1,4 +1,4 @@
-"""What stands for an array while a function is recorded for `minigrad.compile`.
+"""Placeholders for arrays while `minigrad.compile` records a function.
 
 The engine meets it in four places: a Tensor may hold one, an op reads the Tensors around it as such, a condition on values is
 decided (`decide`) and random numbers are drawn (`drawn`) in the open.

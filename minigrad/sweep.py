@@ -124,12 +124,12 @@ def pass_back(
         if node in ends:
             found[node] = g
             if live.isdisjoint(node.operands):
-                continue  # nothing behind it was asked for; its own graph is left as it is
+                continue  # no gradient behind it is wanted; its own graph is left as it is
         saved, pull, gathers = read(node)
         try:
             for i, operand in enumerate(node.operands):
                 if operand not in live:
-                    continue  # a constant, a number, or nothing that was asked for
+                    continue  # a constant, a number, or a node that leads to nothing wanted
                 if i in gathers:
                     if each_use:
                         pull[i](g, node, saved, i)
@@ -227,7 +227,7 @@ class Cotangents:
 
 
 class Rules:
-    """How one sweep runs the rules: on arrays or on Tensors (`lift`), watched or not, with marks or without."""
+    """The rules as one sweep runs them: on arrays or on Tensors (`lift`), watched or not, with marks or without."""
 
     def __init__(self, lift: Lift | None, watch: Sequence[Watch], marks: Marks | None) -> None:
         self.lift = lift
@@ -236,7 +236,7 @@ class Rules:
         self.plain = lift is None and not watch and marks is None
 
     def read(self, node: Node) -> tuple[tuple[Any, ...], Any, Mapping[int, Gather]]:
-        """What the rules of a node need, from what it saved; the rules, by operand; and how operands gather their uses."""
+        """Return what the rules of a node need, its rules by operand, and the operands whose uses are gathered."""
         op = node.op
         saved: Any = node.saved
         if type(saved) is not tuple:
@@ -255,7 +255,7 @@ class Rules:
         return saved, EveryOperand([self.pull]), gathers
 
     def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
-        """What goes back to operand i, marked and shown to those who look on."""
+        """Return the cotangent part of operand i, after marking it and showing it to the observers."""
         part = node.op.rules_for(node)[i](g, node, saved, i) if self.marks is None else self.marks.pull(g, node, saved, i)
         for each in self.watch:
             each.sent(node, i, g, part)

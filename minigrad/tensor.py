@@ -111,7 +111,7 @@ class Tensor(TensorMethods):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to it. May be set on leaves."""
+        """True if gradients are computed for this tensor. You can set it on leaves."""
         return self._node is not None
 
     @requires_grad.setter
@@ -133,7 +133,7 @@ class Tensor(TensorMethods):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it is not the recorded result of an op."""
+        """True unless the tensor is the result of a recorded op."""
         return self._node is None or self._node.op is None
 
     @property
@@ -145,12 +145,12 @@ class Tensor(TensorMethods):
     @name.setter
     def name(self, name: str | None) -> None:
         if name is not None and not isinstance(name, str):
-            raise TypeError(f"a name is a text, not {name!r}")
+            raise TypeError(f"a name must be a string, not {name!r}")
         (self._node or self._leaf or self._constant()).name = name
 
     @property
     def scope(self) -> Scope | None:
-        """Where it was made, such as ``lstm/layer=0/t=17``; see `minigrad.scope`."""
+        """The scope in which it was made, such as ``lstm/layer=0/t=17``; see `minigrad.scope`."""
         node = self._node or self._leaf
         return node.scope if node else None
 
@@ -347,7 +347,7 @@ class Tensor(TensorMethods):
 
     @property
     def _mask(self) -> Any:
-        """What `numpy.ma` looks for. It takes the values by itself, past ``__array__``."""
+        """Attribute that `numpy.ma` looks for, to take the values without calling ``__array__``."""
         self._stays("an operation with a masked array")
         return np.ma.nomask
 
@@ -454,8 +454,8 @@ class Tensor(TensorMethods):
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise TypeError(
-                "only leaves can be pickled or copied (as matplotlib does with what it plots), not results of ops, and this is "
-                f"one of {self._node.op.name}; give t.detach(), or its values t.detach().numpy()"  # type: ignore[union-attr]
+                "cannot copy or pickle (as matplotlib does with what it plots) a tensor that a recorded op computed, here "
+                f"{self._node.op.name}; use t.detach(), or t.detach().numpy() for a plain array"  # type: ignore[union-attr]
             )
         return rebuilt, (type(self), self._data, self.requires_grad, self.name, self.grad)
 
@@ -473,7 +473,7 @@ class Size(int):
 
 
 class Hook:
-    """What `Tensor.register_hook` returns."""
+    """Handle of a hook, returned by `Tensor.register_hook`."""
 
     def __init__(self, hooks: list[Callable[[Any], Any]], hook: Callable[[Any], Any]) -> None:
         self._hooks = hooks

@@ -1,7 +1,7 @@
 """Rules as the sweeps call them: functions of (g, node, saved, i), whatever parameters a rule itself has.
 
-`g` is the cotangent of the result, `saved` what the node kept of (out, *operands), `i` the number of the operand. A sweep may
-also say which elements of g it `asked` for.
+`g` is the cotangent of the result, `saved` what the node kept of (out, *operands), `i` the number of the operand. A marked
+sweep (`minigrad.selection`) also gives the `mask` of the elements of g that count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Pullback", "Rule", "bound", "needed_names"]
 
 Rule = Callable[..., Any]
-Pullback = Callable[..., Any]  # of g, node, saved, i, and optionally `asked`
+Pullback = Callable[..., Any]  # of g, node, saved, i, and optionally `mask`
 
 
 def needed_names(rule: Rule | int | None) -> tuple[str, ...]:
@@ -41,9 +41,9 @@ def bound(op: Op) -> tuple[Any, Any]:
 
 def pullback(op: Op, rule: Any) -> Pullback:
     if rule == 1:
-        return lambda g, node, saved, i, asked=None: g
+        return lambda g, node, saved, i, mask=None: g
     if rule == -1:
-        return lambda g, node, saved, i, asked=None: -g
+        return lambda g, node, saved, i, mask=None: -g
     found = sources(op)
     names = needed_names(rule)
     for name in names:
@@ -67,59 +67,59 @@ def sources(op: Op) -> dict[str, Source]:
     if op.variadic:
         found |= {"i": ("i", None), "shapes": ("m", None)}
     found |= {name: ("o", name) for name in op.options}
-    return found if op.kind == "elementwise" else {**found, "asked": ("a", None)}
+    return found if op.kind == "elementwise" else {**found, "mask": ("a", None)}
 
 
 def partial_derivative(rule: Rule, read: list[Source], kinds: str) -> Pullback:
     """The rule of an elementwise op, which the cotangent is multiplied by."""
     places = [place for _, place in read]
     if kinds == "":
-        return lambda g, node, saved, i, asked=None: g * rule()
+        return lambda g, node, saved, i, mask=None: g * rule()
     if kinds == "s":
         (a,) = places
-        return lambda g, node, saved, i, asked=None: g * rule(saved[a])
+        return lambda g, node, saved, i, mask=None: g * rule(saved[a])
     if set(kinds) == {"s"}:
         pick = itemgetter(*places)
-        return lambda g, node, saved, i, asked=None: g * rule(*pick(saved))
+        return lambda g, node, saved, i, mask=None: g * rule(*pick(saved))
     whole = any_rule(rule, read)
-    return lambda g, node, saved, i, asked=None: g * whole(g, node, saved, i, asked)
+    return lambda g, node, saved, i, mask=None: g * whole(g, node, saved, i, mask)
 
 
 def product(rule: Rule, read: list[Source], kinds: str) -> Pullback:
     """The rule of any other op. What most ops need is read without a loop: it costs a third of a microsecond less."""
     if kinds == "g":
-        return lambda g, node, saved, i, asked=None: rule(g)
+        return lambda g, node, saved, i, mask=None: rule(g)
     if kinds == "gs":
         a = read[1][1]
-        return lambda g, node, saved, i, asked=None: rule(g, saved[a])
+        return lambda g, node, saved, i, mask=None: rule(g, saved[a])
     if kinds == "gss":
         a, b = read[1][1], read[2][1]
-        return lambda g, node, saved, i, asked=None: rule(g, saved[a], saved[b])
+        return lambda g, node, saved, i, mask=None: rule(g, saved[a], saved[b])
     if kinds == "gn":
         n = read[1][1]
-        return lambda g, node, saved, i, asked=None: rule(g, node.operands[n].shape)
+        return lambda g, node, saved, i, mask=None: rule(g, node.operands[n].shape)
     if kinds == "gns":
         n, a = read[1][1], read[2][1]
-        return lambda g, node, saved, i, asked=None: rule(g, node.operands[n].shape, saved[a])
+        return lambda g, node, saved, i, mask=None: rule(g, node.operands[n].shape, saved[a])
     if kinds == "gsn":
         a, n = read[1][1], read[2][1]
-        return lambda g, node, saved, i, asked=None: rule(g, saved[a], node.operands[n].shape)
+        return lambda g, node, saved, i, mask=None: rule(g, saved[a], node.operands[n].shape)
     return any_rule(rule, read)
 
 
 def any_rule(rule: Rule, read: list[Source]) -> Pullback:
     getters = [GETTERS[kind](which) for kind, which in read]
-    return lambda g, node, saved, i, asked=None: rule(*[get(g, node, saved, i, asked) for get in getters])
+    return lambda g, node, saved, i, mask=None: rule(*[get(g, node, saved, i, mask) for get in getters])
 
 
 GETTERS: dict[str, Callable[[Any], Pullback]] = {
-    "g": lambda _: lambda g, node, saved, i, asked: g,
-    "s": lambda place: lambda g, node, saved, i, asked: saved[place],
-    "o": lambda name: lambda g, node, saved, i, asked: node.options[name],
-    "n": lambda k: lambda g, node, saved, i, asked: node.operands[k].shape,
-    "m": lambda _: lambda g, node, saved, i, asked: [operand.shape for operand in node.operands],
-    "i": lambda _: lambda g, node, saved, i, asked: i,
-    "a": lambda _: lambda g, node, saved, i, asked: asked,
+    "g": lambda _: lambda g, node, saved, i, mask: g,
+    "s": lambda place: lambda g, node, saved, i, mask: saved[place],
+    "o": lambda name: lambda g, node, saved, i, mask: node.options[name],
+    "n": lambda k: lambda g, node, saved, i, mask: node.operands[k].shape,
+    "m": lambda _: lambda g, node, saved, i, mask: [operand.shape for operand in node.operands],
+    "i": lambda _: lambda g, node, saved, i, mask: i,
+    "a": lambda _: lambda g, node, saved, i, mask: mask,
 }
 
 
@@ -128,8 +128,8 @@ def in_single(rule: Pullback | None) -> Pullback | None:
     if rule is None:
         return None
 
-    def pull(g: Any, node: Node, saved: tuple[Any, ...], i: int, asked: Any = None) -> Any:
+    def pull(g: Any, node: Node, saved: tuple[Any, ...], i: int, mask: Any = None) -> Any:
         saved = tuple([None if x is None else at_least_single(x) for x in saved])
-        return rule(at_least_single(g), node, saved, i, asked)
+        return rule(at_least_single(g), node, saved, i, mask)
 
     return pull

@@ -397,11 +397,11 @@ def qr(x: Operand, mode: Literal["reduced", "complete", "r"] = "reduced") -> Any
 # Both ops give their factors packed into one array, which the public functions take apart.
 
 
-def turning(x: Any, gaps: Any, asked: Any) -> Any:
+def turning(x: Any, gaps: Any, mask: Any) -> Any:
     # Vectors turn into each other by the difference of their values. Where there is none, there is no derivative, unless
-    # nothing is asked of these vectors.
+    # these vectors are not needed.
     turned = x / np.where(np.equal(gaps, 0), np.nan, gaps)
-    return turned if asked is None else np.where(np.any(asked, axis=-2, keepdims=True), turned, 0)
+    return turned if mask is None else np.where(np.any(mask, axis=-2, keepdims=True), turned, 0)
 
 
 def packed_eigh(x: Any) -> Any:
@@ -409,11 +409,11 @@ def packed_eigh(x: Any) -> Any:
     return np.concatenate([values[..., None], vectors], -1)
 
 
-def eigh_vjp(g: Any, out: Any, asked: Any) -> Any:
+def eigh_vjp(g: Any, out: Any, mask: Any) -> Any:
     w, V = out[..., 0], out[..., 1:]
     eye = np.eye(w.shape[-1], dtype=bool)
     gaps = np.where(eye, 1, w[..., None, :] - w[..., :, None])
-    turned = turning(swapped(V) @ g[..., 1:], gaps, None if asked is None else asked[..., 1:])
+    turned = turning(swapped(V) @ g[..., 1:], gaps, None if mask is None else mask[..., 1:])
     return symmetric(V @ np.where(eye, g[..., None, :, 0], turned) @ swapped(V))
 
 
@@ -422,21 +422,21 @@ def packed_svd(x: Any) -> Any:
     return np.concatenate([U, s[..., None, :], swapped(Vh)], -2)
 
 
-def svd_vjp(g: Any, out: Any, x_shape: tuple[int, ...], asked: Any) -> Any:
+def svd_vjp(g: Any, out: Any, x_shape: tuple[int, ...], mask: Any) -> Any:
     m, n = x_shape[-2:]
     (U, s, V), (gU, gs, gV) = ((t[..., :m, :], t[..., m : m + 1, :], t[..., m + 1 :, :]) for t in (out, g))
-    asked_U, asked_V = (None, None) if asked is None else (asked[..., :m, :], asked[..., m + 1 :, :])
+    mask_U, mask_V = (None, None) if mask is None else (mask[..., :m, :], mask[..., m + 1 :, :])
     eye = np.eye(min(m, n), dtype=bool)
     gaps, total = np.where(eye, 1, s - swapped(s)), s + swapped(s)
     share = s / np.where(np.equal(total, 0), 1, total)
     by_U, by_V = swapped(U) @ gU, swapped(V) @ gV
-    turn_U, turn_V = turning(by_U, gaps, asked_U), turning(by_V, gaps, asked_V)
+    turn_U, turn_V = turning(by_U, gaps, mask_U), turning(by_V, gaps, mask_V)
     inner = (turn_U + swapped(turn_U)) * share + swapped(share) * (turn_V + swapped(turn_V))
     found = U @ np.where(eye, gs, inner) @ swapped(V)
     if m > n:
-        found = found + turning(gU - U @ by_U, s, asked_U) @ swapped(V)
+        found = found + turning(gU - U @ by_U, s, mask_U) @ swapped(V)
     if n > m:
-        found = found + U @ swapped(turning(gV - V @ by_V, s, asked_V))
+        found = found + U @ swapped(turning(gV - V @ by_V, s, mask_V))
     return found
 
 
@@ -509,7 +509,7 @@ def svd(x: Operand, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     vectors are any basis: where they are used, or a second derivative is taken, it comes out as NaN; so it does where one
     is 0 and x is not square. The first derivative of s is finite; it is right for what does not depend on its order.
     The gradient by the vectors is Townsend's, "Differentiating the singular value decomposition" (2016).
-    Raises LeavesGraphError if x requires grad, is not square, and the vectors are asked for with `full_matrices`: those
+    Raises LeavesGraphError if x requires grad, is not square, and the vectors are requested with `full_matrices`: those
     beyond k have no derivative (if x does not require grad, all are given as plain arrays). LinAlgError if x is no matrix.
 
     >>> import minigrad

@@ -179,10 +179,10 @@ def cross_entropy(
     """-log softmax(logits)[target], in nats: how surprised the model is by the class that came.
 
     `logits` has shape (..., classes), unnormalised; `targets` shape (...), integers from 0 to classes - 1, or `ignore_index`
-    where nothing is asked and the loss is 0. `weight` (classes,) multiplies the loss of each target by that of its class, and
-    is differentiated as well. The result is the ``"mean"`` over all that is asked, weighted, their ``"sum"``, or with
+    where there is no target and the loss is 0. `weight` (classes,) multiplies the loss of each target by that of its class,
+    and is differentiated as well. The result is the weighted ``"mean"`` over all targets that count, their ``"sum"``, or with
     ``"none"`` an array of shape (...).
-    The gradient by the logits is softmax(logits) minus the one-hot target, times the cotangent.
+    The gradient with respect to the logits is softmax(logits) minus the one-hot target, times the cotangent.
 
     `targets` may also be class probabilities y, floating numbers in the shape of the logits, whose loss is
     -sum(weight y log softmax(logits)). They are differentiated as well, and their mean is over all, whatever the weights.
@@ -226,17 +226,17 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any, labe
             raise ValueError(f"ignore_index is {ignore_index}, and is of class numbers; of class probabilities leave it out")
         return probability_losses(logits, in_dtype(targets, dtype), weights, smoothing), None
     classes = classes.astype(np.intp, copy=False)
-    asked = counted_targets(classes, ignore_index, shape[-1])
-    if asked is not None:
-        classes = targets = np.where(asked, classes, 0)
+    mask = counted_targets(classes, ignore_index, shape[-1])
+    if mask is not None:
+        classes = targets = np.where(mask, classes, 0)
     losses = apply(cross_entropy_op, (logits, targets if isinstance(targets, Tensor) else classes))
-    factors = loss_factors(classes, weights, None if asked is None else asked.astype(dtype))
-    losses = counted_losses(losses, asked)
+    factors = loss_factors(classes, weights, None if mask is None else mask.astype(dtype))
+    losses = counted_losses(losses, mask)
     if weights is not None:
         losses = losses * factors
     if decide(smoothing != 0):
         others = probability_losses(logits, np.full(shape[-1], 1 / shape[-1], dtype), weights, 0.0)
-        losses = (1 - smoothing) * losses + smoothing * counted_losses(others, asked)
+        losses = (1 - smoothing) * losses + smoothing * counted_losses(others, mask)
     return losses, factors
 
 
@@ -276,9 +276,9 @@ def loss_factors(classes: Any, weights: Any, counted: Any) -> Any:
     return weights[classes] if counted is None else weights[classes] * counted
 
 
-def counted_losses(losses: Any, asked: Any) -> Any:
+def counted_losses(losses: Any, mask: Any) -> Any:
     # Not 0 times the loss: one that does not count may be infinite.
-    return losses if asked is None else np.where(asked, losses, 0.0)
+    return losses if mask is None else np.where(mask, losses, 0.0)
 
 
 def probability_losses(logits: Any, y: Any, weights: Any, smoothing: Any) -> Any:

@@ -12,7 +12,7 @@ A rule's parameter names say what it needs, and so what is kept until the backwa
 
 =============  ==================================================================
 ``g``          the cotangent of the result (transposes and vector-Jacobian products)
-``asked``      which of its elements were asked for, None for all (see `minigrad.selection`)
+``mask``       the elements of ``g`` that count, None for all (see `minigrad.selection`)
 ``out``        the result
 ``x``          the operand of that name in the forward function
 ``x_shape``    its shape only: the array is not kept
@@ -25,8 +25,8 @@ A rule's parameter names say what it needs, and so what is kept until the backwa
 ``None`` in place of a rule marks an operand that is not differentiated: a condition, class indices. There a tensor that
 requires grad is an error.
 A rule is plain NumPy code and runs on arrays and on Tensors alike; on Tensors it records itself, and so there are
-derivatives of any order. Un-broadcasting and dtypes are not its business: the sweep sees to both. Of a float16 result it
-runs in float32 (`in_single`).
+derivatives of any order. A rule need not undo broadcasting or convert dtypes: the sweep does both. For a float16 result
+it runs in float32.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Op:
         self.run = runner(self)
 
     def kept(self, wants: tuple[bool, ...]) -> tuple[bool, ...]:
-        """Which of (out, \\*operands) are kept when the operands of which `wants` is true require grad."""
+        """Return for each of (out, \\*operands) if a rule needs it, when operands with a true `wants` require grad."""
         rules = self.rules if self.variadic else [r for r, want in zip(self.rules, wants, strict=True) if want]
         used = {name for rule in rules for name in needed_names(rule)}
         names = self.operands * len(wants) if self.variadic else self.operands  # of *arrays all or none
@@ -137,7 +137,10 @@ class Op:
         return self.pullbacks if node.dtype is not HALF else self.pullbacks_in_single
 
     def pushforward(self, i: int, t: Any, node: Node, saved: tuple[Any, ...]) -> Any:
-        """What the tangent `t` of operand i adds to that of the result: the partial derivative, or the transposed rule."""
+        """Return what the tangent `t` of operand i adds to the tangent of the result: `t` times the Jacobian.
+
+        The rule multiplies by the transposed Jacobian. It is linear in g, so its own derivative is the transpose of that.
+        """
         pullback = self.rules_for(node)[i]
         if pullback is None:
             raise TypeError(f"{self.name} is not differentiated by its operand {i + 1}")

@@ -123,8 +123,8 @@ def record(
 
 
 def constant(op: Op, x: Any, array: Any, kept: bool) -> tuple[Any, Any]:
-    """What stands for an operand that is no Tensor, a leaf or a number, and its array: a copy of one that is somebody else's
-    and may change before a rule needs it."""
+    """Return the node of an operand that is not a Tensor (a leaf, or the number itself), and its array. An array that a rule
+    will need is copied, since its owner may change it before the backward pass."""
     if isinstance(array, Standin):
         return Leaf(array, requires_grad=False) if hasattr(array, "shape") else None, array  # type: ignore[arg-type]
     if x is None or (op.weak and isinstance(x, SCALARS)) or not hasattr(array, "shape"):

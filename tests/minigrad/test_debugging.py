@@ -45,7 +45,7 @@ def test_a_nan_born_in_the_backward_pass_only_is_found_at_its_step():
         with pytest.raises(FloatingPointError) as error:
             total.backward()
     text = str(error.value)
-    assert text.startswith("the backward pass of sqrt, in scope loss/t=17, made inf out of a finite cotangent of shape (1, 4)")
+    assert text.startswith("the backward pass of sqrt, in scope loss/t=17, made inf out of a finite gradient of shape (1, 4)")
     assert f"the op was run in {here}" in text
 
 

@@ -522,7 +522,7 @@ def test_leaves_can_be_copied_and_pickled(again: Any, requires_grad: bool) -> No
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda f: f.__name__)
 def test_results_can_be_neither_copied_nor_pickled(again: Any) -> None:
-    with pytest.raises(TypeError, match=r"only leaves can be pickled or copied.*\.detach\(\)"):
+    with pytest.raises(TypeError, match=r"cannot copy or pickle.*\.detach\(\)"):
         again(leaf([1.0]) * 2)
     assert again((leaf([1.0]) * 2).detach()) is not None
 
@@ -675,7 +675,7 @@ def test_nones_that_mean_nothing_are_taken_and_real_options_are_named():
 
 
 def test_a_name_is_a_text():
-    with pytest.raises(TypeError, match="a name is a text, not 5"):
+    with pytest.raises(TypeError, match="a name must be a string, not 5"):
         minigrad.tensor(1.0, name=5)
 
 
