@@ -67,7 +67,9 @@ def sources(op: Op) -> dict[str, Source]:
     if op.variadic:
         found |= {"i": ("i", None), "shapes": ("m", None)}
     found |= {name: ("o", name) for name in op.options}
-    return found if op.kind == "elementwise" else {**found, "mask": ("a", None)}
+    if op.kind != "elementwise":
+        found.setdefault("mask", ("a", None))  # an operand of that name comes first
+    return found
 
 
 def partial_derivative(rule: Rule, read: list[Source], kinds: str) -> Pullback:
