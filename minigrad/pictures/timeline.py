@@ -90,10 +90,6 @@ class Timeline:
     def track(self, node: Node) -> str:
         return self.initial[node][0] if node in self.initial else self.tracks.get(node, "")
 
-    def backwards(self, node: Node) -> bool:
-        """True if its loop goes from the last step to the first."""
-        return node in self.folded.home and self.ways[self.folded.home[node][0]][0] < 0
-
     def equal(self, nodes: Iterable[Node]) -> bool:
         """True if the values of all are known, and equal."""
         return len({content(self.values[x]) if x in self.values else x for x in nodes}) == 1

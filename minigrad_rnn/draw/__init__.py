@@ -17,7 +17,7 @@ from ..data.text import Alphabet
 from ..module import Module
 from ..reading import Reading, read
 from ..stepwise import Drawable, Run, run
-from .annotations import annotations_of, describe, gate_blocks
+from .annotations import annotations_of, describe, gate_blocks, loss_words
 from .cells import cell_view
 from .compare import compare
 from .figure import figure
@@ -138,11 +138,6 @@ def recorded(model: Any, inputs: Any, targets: Any, names: Any = None, **options
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("nothing was recorded: no parameter of this model has requires_grad=True")
     return made
-
-
-def loss_words(made: Run) -> str:
-    """The part of a title that names the loss."""
-    return f"  |  loss: {made.words}" if made.words else ""
 
 
 def turning_points(made: Run, steps: Any) -> tuple[int, ...]:

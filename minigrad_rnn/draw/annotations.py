@@ -17,7 +17,7 @@ from ..reading import Reading
 from ..recurrent import Recurrent
 from ..stepwise import Line, Run, node_of
 
-__all__ = ["annotations_of", "describe", "gate_blocks", "role"]
+__all__ = ["annotations_of", "describe", "gate_blocks", "loss_words", "role"]
 
 
 def role(made: Run, node: Node) -> str:
@@ -142,7 +142,13 @@ def short_name(node: Node, made: Run) -> str:
     return f"{'W' if parts[1] == 'weight' else 'b'}_{parts[2]}{number}{'_rev' * bool(parts[4])}"
 
 
+def loss_words(made: Run) -> str:
+    """The part of a title that names the loss."""
+    return f"  |  loss: {made.words}" if made.words else ""
+
+
 def describe(model: Any, made: Run) -> str:
+    """The part of a title that names the network."""
     if isinstance(made, Reading):
         words = " and ".join(f"a loop of {len(loop.body)} ops" for loop in made.lines)
         return f"{type(model).__name__} ({words})" if isinstance(model, Module) else words

@@ -11,7 +11,7 @@ from minigrad.pictures.folded_steps import chosen_steps, strip
 from minigrad.pictures.picture import Arrow, Box, Picture, Place
 
 from ..stepwise import Run, run
-from .annotations import annotations_of
+from .annotations import annotations_of, loss_words
 from .overlays import Measured, Scale, measure, put
 
 __all__ = ["compare"]
@@ -66,8 +66,7 @@ def compare(
         annotations = annotations_of(made, graphs[name], None)
         picture.legend = put(found[name], annotations, made, on)
         add_row(picture, name, made, annotations.pieces, found[name], on, shown, 1 + rows * i)
-    of_loss = f"  |  loss: {made.words}" if made.words else ""
-    picture.title = f"{len(models)} networks over the same {count} steps{of_loss}" if title is None else title
+    picture.title = f"{len(models)} networks over the same {count} steps{loss_words(made)}" if title is None else title
     return drawn(picture, graphs[next(iter(graphs))], None, "")
 
 
