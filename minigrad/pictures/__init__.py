@@ -24,6 +24,7 @@ from .fold import drawn_as, fold
 from .fold import fold as folded
 from .known_values import values_held, values_saved
 from .page import Playback, Shown, own_boxes
+from .picture import Picture
 from .render import render, renderers
 from .scopes import nested
 from .timeline import Timeline
@@ -102,11 +103,7 @@ def draw(
     advice = "a part of it (an earlier tensor, or fewer steps)"
     if not fold:
         keep_within(sum(node.op is not None and annotations.in_full(node) for node in graph), limit, advice)
-    title = "\n".join(line for line in (title, *legend) if line)
-    if depth is not None:
-        picture = nested(graph, annotations, title, depth)
-    else:
-        picture = folded(graph, annotations, title, timeline) if fold else unroll(graph, annotations, title)
+    picture = view(graph, annotations, "\n".join(filter(None, (title, *legend))), timeline, fold, depth)
     held = [*outputs, *(t for t in as_names(names).values() if isinstance(t, Tensor))]
 
     def shown() -> Shown:
@@ -114,6 +111,13 @@ def draw(
         return Shown(own_boxes(graph, picture, twins), annotations.names, steps=timeline.steps)
 
     return drawn(picture, graph, limit, advice, Playback(graph, known=values_held(graph, held), shown=shown))
+
+
+def view(graph: Graph, annotations: Annotations, title: str, timeline: Timeline, fold: bool, depth: int | None) -> Picture:
+    """The picture in nested frames, folded or unrolled."""
+    if depth is not None:
+        return nested(graph, annotations, title, depth)
+    return folded(graph, annotations, title, timeline) if fold else unroll(graph, annotations, title)
 
 
 def tensors_in(result: Any) -> list[Tensor]:
