@@ -14,25 +14,25 @@ import minigrad
 import minigrad_rnn
 
 OPENINGS = ("What", "Whether", "Where", "Which", "How", "Of")
-OPENINGS_LEFT = {"minigrad": 174, "minigrad_rnn": 85}
+OPENINGS_LEFT = {"minigrad": 57, "minigrad_rnn": 0}
 
 WORDS_LEFT = {  # in minigrad, in minigrad_rnn
-    r"foretells?|foretold": (0, 7),
-    r"judges?|judged": (0, 2),
-    r"beside": (8, 3),
-    r"at hand": (1, 1),
+    r"foretells?|foretold": (0, 0),
+    r"judges?|judged": (0, 0),
+    r"beside": (2, 0),
+    r"at hand": (0, 0),
     r"its like": (0, 0),
-    r"one's own|one likes|oneself": (1, 5),
-    r"by way of": (1, 1),
-    r"anew": (13, 2),
+    r"one's own|one likes|oneself": (0, 0),
+    r"by way of": (1, 0),
+    r"anew": (11, 0),
     r"(?:comes?|came) by": (0, 0),
     r"as (?:it|they) stands?": (1, 0),
-    r"stands?": (76, 34),
-    r"knows?": (11, 12),
-    r"tells?|told": (16, 22),
-    r"asks?": (10, 2),
+    r"stands?": (43, 3),
+    r"knows?": (5, 1),
+    r"tells?|told": (12, 1),
+    r"asks?": (10, 0),
 }
-COTANGENTS_LEFT = {"minigrad": 1, "minigrad_rnn": 0}  # in messages: users read "gradient"
+COTANGENTS_LEFT = {"minigrad": 0, "minigrad_rnn": 0}  # in messages: users read "gradient"
 
 
 @pytest.fixture(scope="module", params=[minigrad, minigrad_rnn], ids=lambda package: package.__name__)

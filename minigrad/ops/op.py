@@ -253,7 +253,7 @@ def from_signature(name: str, kind: str, forward: Callable[..., Any], rules: Seq
 
 
 def describe(op: Op, doc: str) -> str:
-    """The docstring of an elementwise function, with its derivative as it stands in the table."""
+    """Return the docstring of an elementwise function: its formula, operands, errors and an example."""
     numpy_name = f"np.{op.forward.__name__}" if isinstance(op.forward, np.ufunc) else None
     names = ", ".join(op.operands)
     same = f" The same as ``{numpy_name}({names})``." if numpy_name else ""

@@ -464,7 +464,7 @@ def test_a_page_is_that_of_html(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("height", [0, -1, "600px", None, 1.5])
 def test_a_page_has_a_height_in_pixels(height: Any) -> None:
-    with pytest.raises(ValueError, match=r"height of a page is a number of pixels, such as 600, not "):
+    with pytest.raises(ValueError, match=r"height must be a positive number of pixels, such as 600, not "):
         Drawing(SOURCE).page(height)
 
 
