@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from sys import getrefcount, version_info
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .arrays import array_of
-from .ops.binding import Rule
 from .ops.op import REAL, Domain, from_signature
+from .ops.pullbacks import Rule
 from .standin import Standin, primitive
 from .tensor import Tensor
 from .trees import tree_leaves
@@ -52,11 +51,12 @@ def custom_op(
         raise TypeError(f"kind is one of {KINDS}, not {kind!r}")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        # An elementwise rule may return what it likes: the engine multiplies it by g, into an array of its own.
-        own = [copying(rule) if kind != "elementwise" and inspect.isroutine(rule) else rule for rule in rules]
-        op = from_signature(function.__name__, kind, primitive(copying(function)), own, domain=domain)
+        op = from_signature(function.__name__, kind, primitive(copying(function)), rules, domain=domain)
         if op.variadic:
             raise TypeError(f"{op.name} takes any number of operands; a custom op has a fixed number, with a rule for each")
+        if kind != "elementwise":  # there the engine multiplies by g, into an array of its own
+            op.pullbacks = tuple(rule and copying(rule) for rule in op.pullbacks)
+            op.pullbacks_in_single = tuple(rule and copying(rule) for rule in op.pullbacks_in_single)
         defaults, options_known = function.__kwdefaults__ or {}, set(op.options)
 
         @functools.wraps(function)

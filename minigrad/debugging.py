@@ -41,7 +41,7 @@ class debug:
     ...     try:
     ...         np.sqrt(x).sum().backward()
     ...     except FloatingPointError as error:
-    ...         print(str(error)[:90])
+    ...         print(str(error)[:89])
     the backward pass of sqrt, in scope t=17, made inf out of a finite gradient of shape (2,)
     """
 

@@ -11,7 +11,7 @@ from .errors import GraphFreedError
 from .graph import Node, ancestors, leading_to
 from .graph_view import Graph
 from .norms import norm
-from .ops.binding import needed_names
+from .ops.pullbacks import needed_names
 from .source import source_of
 from .sweep import reverse
 from .tensor import Tensor, differentiable

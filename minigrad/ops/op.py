@@ -43,9 +43,9 @@ from ..graph import Gather, Node
 from ..standin import Standin
 from ..sweep import reverse
 from ..tensor import Tensor, lifted, wrap
-from .binding import Rule, bound, needed_names
 from .entry import Entry
 from .precision import HALF
+from .pullbacks import Rule, bound, needed_names
 from .running import apply, picker, runner
 
 __all__ = ["POSITIVE", "REAL", "Domain", "Op", "apply", "elementwise", "general", "linear"]
