@@ -129,7 +129,7 @@ def test_the_console_script_is_the_same_command():
     assert Path(rnn.__file__).with_name("__main__.py").exists()
 
 
-@pytest.mark.parametrize("slow", ["tqdm", "safetensors", "graphviz"])
+@pytest.mark.parametrize("slow", ["tqdm", "safetensors"])
 def test_ctrl_c_while_a_command_is_imported_is_one_line(slow, tmp_path):
     package = tmp_path / slow
     package.mkdir()
