@@ -80,10 +80,15 @@ def reverse(
         if not decide(all_finite(*map(values, found.values()))):
             return sweep(Marks(), kept)
         if not retain:
-            for node in order:
-                if not live.isdisjoint(node.operands):
-                    node.saved = None
+            free(order, live)
         return found
+
+
+def free(order: list[Node], live: AbstractSet[Node]) -> None:
+    """Free what the nodes saved that a sweep has passed."""
+    for node in order:
+        if not live.isdisjoint(node.operands):
+            node.saved = None
 
 
 def seen_or_differentiated(order: list[Node], lift: Lift | None) -> bool:

@@ -75,33 +75,47 @@ def unrolled(
     >>> [f"t = {t}" in drawing.source for t in (0, 5, 6)]
     [True, True, False]
     """
-    if level not in LEVELS:
-        raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
     kind = overlay_of(gradients, overlay)
     made = recorded(model, inputs, targets, names, loss=loss, reduction=reduction, chunk=chunk)
-    if isinstance(made, Reading) and level != "op":
-        raise ValueError(f"level={level!r} is for the models of this package; your own code is drawn op by op: leave out level")
-    if kind in ("gradient", "share") and made.loss is None:
-        raise ValueError("a gradient begins at a loss: give targets too")
+    check_drawable(level, kind, made)
     graph = made.graph
     annotations = annotations_of(made, graph, symbols)
     measured, scale_, legend = coloured(kind, made, annotations, scale)
     annotations.shown = chosen_steps(steps, made.columns, turning_points(made, steps))
-    if title is None:
-        title = f"{describe(model, made)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{loss_words(made)}"
-        title += f"  |  truncated: the states are cut every {chunk} step{'s' * (chunk != 1)}" if chunk is not None else ""
+    title = title_unrolled(model, made, chunk) if title is None else title
     advice = 'level="cell", or fewer steps such as steps="0-2,-1"'
     if level == "op":
         keep_within(sum(node.op is not None and annotations.step(node) in annotations.shown for node in graph), limit, advice)
-    if level == "cell":
-        picture = cell_view(made, annotations, title, measured, scale_)
-    else:
-        annotations.blocks = gate_blocks(made, graph) if level == "gate" else {}
-        picture = unroll(graph, annotations, title)
-        if measured is not None and measured.totals:
-            add_totals(picture, measured, annotations)
+    picture = picture_at(level, made, annotations, title, measured, scale_)
     picture.legend = legend
     return drawn(picture, graph, limit, advice, playback(model, made, graph, annotations, picture))
+
+
+def check_drawable(level: str, kind: str | None, made: Run | Reading) -> None:
+    if level not in LEVELS:
+        raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
+    if isinstance(made, Reading) and level != "op":
+        raise ValueError(f"level={level!r} is for the models of this package; your own code is drawn op by op: leave out level")
+    if kind in ("gradient", "share") and made.loss is None:
+        raise ValueError("a gradient begins at a loss: give targets too")
+
+
+def picture_at(
+    level: str, made: Run | Reading, annotations: Annotations, title: str, measured: Measured | None, scale: Scale | None
+) -> Picture:
+    """Make the picture of a run whose ops, gates or cells are its boxes."""
+    if level == "cell":
+        return cell_view(made, annotations, title, measured, scale)
+    annotations.blocks = gate_blocks(made, made.graph) if level == "gate" else {}
+    picture = unroll(made.graph, annotations, title)
+    if measured is not None and measured.totals:
+        add_totals(picture, measured, annotations)
+    return picture
+
+
+def title_unrolled(model: Any, made: Run | Reading, chunk: int | None) -> str:
+    title = f"{describe(model, made)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{loss_words(made)}"
+    return f"{title}  |  truncated: the states are cut every {chunk} step{'s' * (chunk != 1)}" if chunk is not None else title
 
 
 def coloured(
