@@ -76,7 +76,7 @@ def reverse(
             return sweep(None, kept)
         if watching or seen_or_differentiated(order, lift):
             return sweep(Marks(), kept)
-        found = sweep(None, {node: node.saved for node in order})
+        found = sweep(None, None if retain else {node: node.saved for node in order})
         if not decide(all_finite(*map(values, found.values()))):
             return sweep(Marks(), kept)
         if not retain:
@@ -238,7 +238,7 @@ class Rules:
         self.lift = lift
         self.watch = watch
         self.marks = marks
-        self.plain = lift is None and not watch and marks is None
+        self.observed = EveryOperand([self.pull]) if watch or marks is not None else None
 
     def read(self, node: Node) -> tuple[tuple[Any, ...], Any, Mapping[int, Gather]]:
         """Return what the rules of a node need, its rules by operand, and the operands whose uses are gathered."""
@@ -249,15 +249,16 @@ class Rules:
         gathers = op.gathers
         if type(gathers) is not dict:
             gathers = gathers(node)
-        if self.plain:
-            return saved, op.pullbacks if node.dtype is not HALF else op.pullbacks_in_single, gathers
+        rules = op.pullbacks if node.dtype is not HALF else op.pullbacks_in_single
+        if self.observed is None and self.lift is None:
+            return saved, rules, gathers
         for each in self.watch:
             each.entering(node)
         if self.lift is not None:
             saved = tuple(map(self.lift, saved, (node, *node.operands)))
         if self.marks is not None:
             saved = self.marks.cleaned(node, saved)
-        return saved, EveryOperand([self.pull]), gathers
+        return saved, self.observed or rules, gathers
 
     def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
         """Return the cotangent part of operand i, after marking it and showing it to the observers."""

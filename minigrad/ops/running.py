@@ -23,6 +23,7 @@ SCALARS = (float, int, type(None))  # kept in a node as they are
 current = CURRENT.get
 new = object.__new__
 asarray = np.asarray
+DOUBLE = np.dtype(float)
 
 
 def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Any:
@@ -84,8 +85,6 @@ def finished(
 ) -> Tensor:  # fmt: skip
     """The Tensor around a result: recorded if an operand requires grad (a bit of `wanted` for each), otherwise a constant."""
     if not wanted or state % DEBUG:
-        if wanted and out.dtype.kind != "f":
-            raise TypeError(not_real(op, out.dtype))
         return unrecorded(op, operands, out, state)
     kept, pick = op.keeper(wanted | 1 << len(nodes))
     for i, node in enumerate(nodes):
@@ -103,7 +102,7 @@ def record(
 ) -> Tensor:
     """The Tensor and the node of a recorded result. Written out, without constructors, which would take half as long again."""
     dtype = out.dtype
-    if dtype.kind != "f":
+    if dtype is not DOUBLE and dtype.kind != "f":
         raise TypeError(not_real(op, dtype))
     made = new(Tensor)
     made._data = out
@@ -140,18 +139,22 @@ def picker(kept: Sequence[bool]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 
 def unrecorded(op: Op, operands: Sequence[Any], out: Any, state: int) -> Tensor:
-    """The Tensor around the result of an op on constants. What says of one of them that there was a graph says it of the
-    result, too."""
-    if out.dtype.kind not in "fbiu":
-        raise TypeError(not_real(op, out.dtype))
-    made = new(Tensor)
-    made._data = out
-    made._node = made._leaf = None
+    """Return the Tensor around the result of an op on constants. A leaf of theirs that marks what was computed from it does."""
+    made = wrapped(op, out)
     if not state % DEBUG:
         for x in operands:
             if isinstance(x, Tensor) and x._leaf is not None and (leaf := x._leaf.of(out)) is not None:
                 made._leaf = leaf
                 break
+    return made
+
+
+def wrapped(op: Op, out: Any) -> Tensor:
+    if out.dtype.kind not in "fbiu":
+        raise TypeError(not_real(op, out.dtype))
+    made = new(Tensor)
+    made._data = out
+    made._node = made._leaf = None
     return made
 
 
@@ -173,9 +176,8 @@ def runner(op: Op) -> Callable[..., Any]:
     """The function that runs an op, of its operands and, if the op has options, a dict of them."""
     if op.variadic:
         return lambda *arrays, **options: apply(op, arrays, options)
-    shorter: dict[int, Callable[[Op], Callable[..., Any]]] = {1: unary, 2: binary, 3: ternary}
-    if None not in op.rules and not op.options and len(op.operands) in shorter:
-        return shorter[len(op.operands)](op)
+    if None not in op.rules and len(op.operands) <= 3 and not op.options:
+        return (unary, binary, ternary)[len(op.operands) - 1](op)
     if None not in op.rules and len(op.operands) == 1:
         return unary_with_options(op)
     if op.options:
@@ -202,7 +204,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
                 if node is not None and not state:
                     saved = out if keeps_out else None, array if keeps_x else None
                     return record(op, out, (node,), saved, NO_OPTIONS, place)
-                return unrecorded(op, (x,), out, state)
+                return wrapped(op, out) if state or x._leaf is None else unrecorded(op, (x,), out, state)
         elif type(x) is ndarray:
             return forward(x)
         return apply(op, (x,))
@@ -229,7 +231,7 @@ def unary_with_options(op: Op) -> Callable[[Any, dict[str, Any]], Any]:
                 if node is not None and not state:
                     saved = out if keeps_out else None, array if keeps_x else None
                     return record(op, out, (node,), saved, options, place)
-                return unrecorded(op, (x,), out, state)
+                return wrapped(op, out) if state or x._leaf is None else unrecorded(op, (x,), out, state)
         elif type(x) is ndarray:
             return forward(x, **options)
         return apply(op, (x,), options)
@@ -254,14 +256,17 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
                     raise
                 if type(out) is not ndarray:
                     out = asarray(out)
-                if not state and node is not None and other is not None:
+                if state:
+                    return wrapped(op, out)
+                if node is not None and other is not None:
                     saved = out if keeps_out else None, a if keeps_x else None, b if keeps_y else None
                     return record(op, out, (node, other), saved, NO_OPTIONS, place)
-                if not state and node is not None:
+                if node is not None:
                     return record(op, out, (node, y._leaf or y._constant()), for_x((None, out, a, b)), NO_OPTIONS, place)
-                if not state and other is not None:
+                if other is not None:
                     return record(op, out, (x._leaf or x._constant(), other), for_y((None, out, a, b)), NO_OPTIONS, place)
-                return unrecorded(op, (x, y), out, state)
+                no_leaf = x._leaf is None and y._leaf is None
+                return wrapped(op, out) if no_leaf else unrecorded(op, (x, y), out, state)
         elif type(x) is ndarray and type(y) is ndarray:
             return forward(x, y)
         return apply(op, (x, y))
@@ -285,7 +290,9 @@ def ternary(op: Op) -> Callable[[Any, Any, Any], Any]:
                     raise
                 if type(out) is not ndarray:
                     out = asarray(out)
-                if not state and None not in nodes:
+                if state:
+                    return wrapped(op, out)
+                if None not in nodes:
                     return record(op, out, tuple(nodes), pick((None, out, a, b, c)), NO_OPTIONS, place)
                 wanted = sum([1 << i for i, node in enumerate(nodes) if node is not None])
                 return finished(op, (x, y, z), nodes, [a, b, c], wanted, out, NO_OPTIONS, state, place)
