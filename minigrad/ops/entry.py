@@ -51,32 +51,36 @@ def public(
 
 # -- options of NumPy's functions that a function here does not have -------------------------------------------
 
-OF_UFUNCS = {"where": True, "casting": "same_kind", "order": "K", "subok": True}  # which show them since NumPy 2.4 only
+# Ufuncs show theirs since NumPy 2.4, functions written in C not always.
+OF_UFUNCS = {"out": None, "where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
+OF_C = {"out": None, "dtype": None, "casting": "same_kind"}
 NOT_SHOWN: dict[Any, dict[str, Any]] = {
     np.clip: OF_UFUNCS, np.ndarray.astype: {"casting": "unsafe", "order": "K", "subok": True},
+    np.einsum: {"out": None, "dtype": None, "order": "K", "casting": "safe"},
 }  # fmt: skip
 
 
 def only_defaults(numpys: Callable[..., Any], options: dict[str, Any]) -> None:
-    """Raise TypeError if a function does not have these options: except those with the default of NumPy's function, or None,
-    which mean nothing."""
+    """Raise TypeError for options that a function here does not have, unless they have the default of NumPy's function."""
     defaults = default_options(numpys)
-    refused = [option for option, value in options.items() if not is_default(value, defaults.get(option))]
-    if refused:
-        raise TypeError(f"{numpy_name(numpys)} of a Tensor does not take {', '.join(refused)}=; leave it out")
+    for option, value in options.items():
+        if option not in defaults:
+            raise TypeError(f"{numpy_name(numpys)} has no option {option}=")
+        if not is_default(value, defaults[option]):
+            raise TypeError(f"{numpy_name(numpys)} of a Tensor supports only {option}={defaults[option]!r}, not {value!r}")
 
 
 def default_options(numpys: Callable[..., Any]) -> dict[str, Any]:
     if isinstance(numpys, np.ufunc) or numpys in NOT_SHOWN:
         return NOT_SHOWN.get(numpys, OF_UFUNCS)
     try:
-        return {p.name: p.default for p in inspect.signature(numpys).parameters.values()}
+        return {p.name: p.default for p in inspect.signature(numpys).parameters.values() if p.default is not p.empty}
     except ValueError:  # a function written in C
-        return {}
+        return OF_C
 
 
 def is_default(value: Any, default: Any) -> bool:
-    return value is None or value is default or (type(value) is type(default) and bool(value == default))
+    return value is default or (type(value) is type(default) and bool(value == default))
 
 
 def numpy_name(f: Callable[..., Any]) -> str:
