@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["array_of"]
+__all__ = ["HALF", "array_of"]
+
+HALF = np.dtype(np.float16)
 
 
 def array_of(x: Any) -> np.ndarray:

@@ -173,6 +173,8 @@ def of_entries() -> Iterator[tuple[str, Any]]:
             yield f"__{name}__", function
             yield f"__r{name}__", reflected(function)
             yield f"__i{name}__", in_place(entry.operator, function)
+        elif not entry.operator.isidentifier() and entry.operator:
+            raise TypeError(f"operator= of {function.__name__} must be one of {', '.join(ARITHMETIC)}, or a name such as neg")
         elif entry.operator:
             yield f"__{entry.operator}__", function
 

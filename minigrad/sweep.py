@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import array_of
+from .arrays import HALF, array_of
 from .broadcasting import unbroadcast
 from .graph import (
     CURRENT,
@@ -34,8 +34,6 @@ from .selection import Marks, all_finite, leaves_out, values
 from .standin import Standin, decide, known
 
 __all__ = ["forward", "reverse"]
-
-HALF = np.dtype(np.float16)
 
 Lift = Callable[[Any, Any], Any]
 

@@ -99,6 +99,9 @@ class Op:
     keepers: dict[int, tuple[tuple[bool, ...], Keeper]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        for rule in self.rules:
+            if not (rule is None or callable(rule) or (isinstance(rule, int) and rule in (1, -1))):
+                raise TypeError(f"a rule of {self.name} must be a function, 1 or -1, or None (no derivative), not {rule!r}")
         if len(self.rules) != len(self.operands):
             raise TypeError(
                 f"{self.name} has the operands ({', '.join(self.operands)}) and {len(self.rules)} rules; each needs one"
@@ -214,6 +217,8 @@ def elementwise(
     called; see `Entry`. The `rest` is for `Op`.
     """
     name = name or ufunc.__name__
+    if not name.isidentifier():
+        raise TypeError(f"an op of a {name} needs a name: give name=")
     symbol = rest.pop("symbol", operator)
     op = Op(name, "elementwise", ufunc, partials, operands=("x", "y")[: len(partials)], symbol=symbol, **rest)
     function: Any = op.run

