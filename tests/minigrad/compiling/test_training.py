@@ -1,7 +1,7 @@
 """Training steps of random recurrent networks, compiled and not, side by side."""
 
+import importlib
 import os
-import sys
 
 import numpy as np
 import pytest
@@ -124,7 +124,7 @@ def test_random_networks_learn_the_same(seed, large, monkeypatch):
     if large:  # what is done only where steps have many numbers is done with these few
         for module, settings in {"rewrites": {"MOST": 0, "MANY": 2}, "batching": {"BLOCK": 1, "FEWEST": 3, "RATIO": 0}}.items():
             for name, value in settings.items():
-                monkeypatch.setattr(sys.modules[f"minigrad.compiling.{module}"], name, value)
+                monkeypatch.setattr(importlib.import_module(f"minigrad.compiling.{module}"), name, value)
     choice = Choice(seed)
     eager, side = Side(choice), Side(choice)
     programs = [mg.compile(side.step, batch=not choice.exact) for _ in range(2)]  # that share a model
