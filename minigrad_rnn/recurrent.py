@@ -285,7 +285,7 @@ class Recurrent(Module):
         count = sum(map(len, self.cells))
         given = (state,) if len(names) == 1 else state
         if not isinstance(given, tuple | list):
-            raise ValueError(f"the initial state must be ({', '.join(names)}), not a {type(state).__name__}")
+            raise ValueError(f"the initial state must be ({', '.join(names)}), not {type(state).__name__}")
         if len(given) != len(names):
             raise ValueError(f"the state of {type(self.cell).__name__} is ({', '.join(names)}), not {describe(given)}")
         parts = []

@@ -234,7 +234,7 @@ def run(
     if not isinstance(model, Drawable):
         raise TypeError(
             f"can draw a Sequence, a ManyToOne, a OneToMany, an EncoderDecoder or a recurrent layer (RNN, LSTM, GRU, or "
-            f"Recurrent of your own cells), not a {type(model).__name__}"
+            f"Recurrent of your own cells), not {type(model).__name__}"
         )
     if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
         raise ValueError(f"chunk is {chunk!r}; it is the number of steps between two cuts, at least 1")

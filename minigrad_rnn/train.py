@@ -133,16 +133,16 @@ class Trainer:
         config: dict[str, Any] | None = None,
     ) -> None:
         if not isinstance(model, Module) or isinstance(model, Recurrent):
-            raise TypeError(f"the Trainer needs a model, such as Sequence(recurrent, readout), not a {type(model).__name__}")
+            raise TypeError(f"the Trainer needs a model, such as Sequence(recurrent, readout), not {type(model).__name__}")
         if not isinstance(optimizer, Optimizer):
             raise TypeError(
-                f"the Trainer needs an optimizer such as Adam(model.parameters()), not a {type(optimizer).__name__}"
+                f"the Trainer needs an optimizer such as Adam(model.parameters()), not {type(optimizer).__name__}"
             )
         own = {id(p) for p in model.parameters()}
         if not all(id(p) in own for p in optimizer.parameters):
             raise ValueError("the optimizer holds parameters that are not this model's; make it with model.parameters()")
         if schedule is not None and not isinstance(schedule, LRScheduler | ReduceLROnPlateau):
-            raise TypeError(f"schedule must be one of minigrad_rnn.schedule, not a {type(schedule).__name__}")
+            raise TypeError(f"schedule must be one of minigrad_rnn.schedule, not {type(schedule).__name__}")
         if schedule is not None and schedule.optimizer is not optimizer:
             raise ValueError("the schedule sets the learning rate of another optimizer; make it with the one given here")
         if schedule_by not in ("update", "epoch"):
