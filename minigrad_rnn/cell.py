@@ -12,6 +12,7 @@ import minigrad as mg
 from minigrad import Tensor
 from minigrad.tensor import values
 
+from .data.batch import whole
 from .init import Seed, generator, uniform
 from .module import Module, Parameter, in_dtype
 
@@ -47,8 +48,7 @@ class Cell(Module):
         rng: Seed = None,
     ) -> None:
         for what, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if size < 1:
-                raise ValueError(f"{what} is {size}; it must be at least 1")
+            whole(what, size)
         if bias not in (True, False, "single"):
             raise ValueError(f"bias must be True (two, as in PyTorch), 'single' or False, not {bias!r}")
         self.input_size = input_size

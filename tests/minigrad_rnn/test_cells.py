@@ -252,9 +252,9 @@ def test_forget_bias_keeps_the_dtype() -> None:
 @pytest.mark.parametrize(
     ("sizes", "text"),
     [
-        ((0, 4), "input_size is 0; it must be at least 1"),
-        ((-2, 4), "input_size is -2; it must be at least 1"),
-        ((3, 0), "hidden_size is 0; it must be at least 1"),
+        ((0, 4), "input_size is 0; expected a whole number from 1 on"),
+        ((-2, 4), "input_size is -2; expected a whole number from 1 on"),
+        ((3, 0), "hidden_size is 0; expected a whole number from 1 on"),
     ],
 )
 def test_sizes_below_one_are_refused(kind: Any, sizes: tuple[int, int], text: str) -> None:
