@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minigrad as mg
 import minigrad_rnn as rnn
 
 
@@ -46,3 +47,10 @@ def test_the_error_says_what_was_given_and_what_to_do(which: str) -> None:
     call, message = WRONG[which]
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+@pytest.mark.parametrize("decorate", [lambda f: f, mg.compile])
+def test_targets_that_are_no_classes_are_named(decorate: Any) -> None:
+    loss = decorate(mg.value_and_grad(mg.cross_entropy))
+    with pytest.raises(ValueError, match=r"from 0 to 4, .*; these go from 3 to 7"):
+        loss(np.zeros((6, 5)), np.array([3, 7, 4, 3, -100, 5]))
