@@ -124,8 +124,8 @@ def checked_step(cell: Cell, x: Tensor, state: State) -> State:
 def shown(new: Any) -> str:
     """Return a description of the result of a step, for an error message."""
     if isinstance(new, tuple | list):
-        return f"a {type(new).__name__} of {len(new)}" + (": " if new else "") + ", ".join(map(shown, new))
-    return f"a {type(new).__name__}" + (f" of shape {new.shape}" if hasattr(new, "shape") else "")
+        return f"{type(new).__name__} of {len(new)}" + (": " if new else "") + ", ".join(map(shown, new))
+    return f"{type(new).__name__}" + (f" of shape {new.shape}" if hasattr(new, "shape") else "")
 
 
 def as_input(x: Any, cell: Cell, axes: tuple[str, ...]) -> Tensor:
@@ -157,4 +157,4 @@ def as_state(state: tuple[Any, ...], cell: Cell, batch: int) -> State:
 
 def describe(state: Any) -> str:
     """Return a description of a state of the wrong kind, for an error message."""
-    return f"{len(state)} parts" if isinstance(state, tuple | list) else f"a {type(state).__name__}"
+    return f"{len(state)} parts" if isinstance(state, tuple | list) else f"{type(state).__name__}"
