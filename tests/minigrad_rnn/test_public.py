@@ -28,7 +28,7 @@ def test_other_modules_can_be_imported_and_other_names_are_errors() -> None:
     assert not hasattr(rnn, "a.b")
 
 
-@pytest.mark.parametrize("name", ["mg.draw", "mg.loops", "rnn.Trainer", "rnn.draw", "rnn.tasks"])
+@pytest.mark.parametrize("name", ["mg.draw", "rnn.Trainer", "rnn.draw"])
 def test_the_first_use_of_a_name_may_be_in_a_compiled_function(name: str) -> None:
     code = f"""
 import minigrad as mg, numpy as np
