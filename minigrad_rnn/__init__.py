@@ -44,7 +44,7 @@ def __getattr__(name: str) -> Any:
         value: Any = sorted(_defined_in())
     elif name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    elif name in _MODULES or find_spec(f"{__name__}.{name}") is not None:
+    elif name in _MODULES or (name.isidentifier() and find_spec(f"{__name__}.{name}") is not None):
         value = import_module(f".{_MODULES.get(name, name)}", __name__)
     elif home := next((module for module, names in _NAMES.items() if name in names), "") or _defined_in().get(name):
         value = getattr(import_module(f".{home}", __name__), name)

@@ -8,20 +8,12 @@ type checkers are written by `tests/minigrad_rnn/stubs.py`.
 from __future__ import annotations
 
 import pkgutil
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .cell import Cell
-    from .optimizer import Optimizer
-    from .recurrent import Recurrent
-
-__all__ = ["cells", "classes", "layers", "modules_in", "names_in", "optimizers", "public_names"]
+__all__ = ["classes", "classes_in", "modules_in", "names_in", "public_names"]
 
 
 def files_in(package: str) -> list[str]:
@@ -52,28 +44,9 @@ def class_in(module: ModuleType, base: type) -> Any:
     return found[0]
 
 
-@cache
-def optimizers() -> dict[str, type[Optimizer]]:
-    """Return the optimizers by their names on the command line."""
-    from .optimizer import Optimizer
-
-    return {name: class_in(module, Optimizer) for name, module in modules_in("optim").items()}
-
-
-@cache
-def cells() -> dict[str, type[Cell]]:
-    """Return the cells by their names on the command line."""
-    from .cell import Cell
-
-    return {name: class_in(module, Cell) for name, module in modules_in("cells").items()}
-
-
-@cache
-def layers() -> dict[str, Callable[..., Recurrent]]:
-    """Return the recurrent layers by their names on the command line."""
-    from .recurrent import Recurrent
-
-    return {name: class_in(module, Recurrent) for name, module in modules_in("cells").items()}
+def classes_in(package: str, base: type) -> dict[str, Any]:
+    """Return the subclass of `base` in each module of a package, by its name on the command line."""
+    return {name: class_in(module, base) for name, module in modules_in(package).items()}
 
 
 def classes() -> dict[str, str]:

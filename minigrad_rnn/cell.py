@@ -12,6 +12,7 @@ import minigrad as mg
 from minigrad import Tensor
 from minigrad.tensor import values
 
+from .data.batch import whole
 from .init import Seed, generator, uniform
 from .module import Module, Parameter, in_dtype
 
@@ -47,8 +48,7 @@ class Cell(Module):
         rng: Seed = None,
     ) -> None:
         for what, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if size < 1:
-                raise ValueError(f"{what} is {size}; it must be at least 1")
+            whole(what, size)
         if bias not in (True, False, "single"):
             raise ValueError(f"bias must be True (two, as in PyTorch), 'single' or False, not {bias!r}")
         self.input_size = input_size
@@ -124,8 +124,8 @@ def checked_step(cell: Cell, x: Tensor, state: State) -> State:
 def shown(new: Any) -> str:
     """Return a description of the result of a step, for an error message."""
     if isinstance(new, tuple | list):
-        return f"a {type(new).__name__} of {len(new)}" + (": " if new else "") + ", ".join(map(shown, new))
-    return f"a {type(new).__name__}" + (f" of shape {new.shape}" if hasattr(new, "shape") else "")
+        return f"{type(new).__name__} of {len(new)}" + (": " if new else "") + ", ".join(map(shown, new))
+    return f"{type(new).__name__}" + (f" of shape {new.shape}" if hasattr(new, "shape") else "")
 
 
 def as_input(x: Any, cell: Cell, axes: tuple[str, ...]) -> Tensor:
@@ -157,4 +157,4 @@ def as_state(state: tuple[Any, ...], cell: Cell, batch: int) -> State:
 
 def describe(state: Any) -> str:
     """Return a description of a state of the wrong kind, for an error message."""
-    return f"{len(state)} parts" if isinstance(state, tuple | list) else f"a {type(state).__name__}"
+    return f"{len(state)} parts" if isinstance(state, tuple | list) else f"{type(state).__name__}"

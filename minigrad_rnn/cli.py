@@ -7,8 +7,10 @@ Each module of the package `commands` is a command. Its ``HELP`` is one line, it
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -60,15 +62,22 @@ def failed(error: object, status: int = 1) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, with a hint where a file name begins with a dash."""
+    """A parser whose errors are one line, with a hint for a misspelt word and where a file name begins with a dash."""
 
     given: Sequence[str] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self.given = list(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(args, namespace)
+        options, rest = super().parse_known_args(args, namespace)
+        for word in rest:
+            if near := difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, 1):
+                self.error(f"unrecognized arguments: {' '.join(rest)}; did you mean {near[0]}?")
+        return options, rest
 
     def error(self, message: str) -> NoReturn:
+        if wrong := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            near = difflib.get_close_matches(wrong[1], re.findall(r"[\w-]+", wrong[2]), 1)
+            message += f"; did you mean {near[0]}?" if near else ""
         for name in self.given:
             if name.startswith("-") and os.path.lexists(name):
                 message += f"; write ./{name} for the file {name}, because a word that begins with a dash is an option"
@@ -95,8 +104,13 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for found in pkgutil.iter_modules(commands.__path__):  # in the order of their names
         if not found.name.startswith("_"):
-            command = import_module(f"{commands.__name__}.{found.name}")
-            subparser = subparsers.add_parser(found.name, help=command.HELP, description=command.DESCRIPTION)
-            subparser.set_defaults(run=command.run)
-            command.arguments(subparser)
+            try:
+                command = import_module(f"{commands.__name__}.{found.name}")
+                words, run, arguments = (command.HELP, command.DESCRIPTION), command.run, command.arguments
+            except Exception as error:  # the other commands still work
+                print(f"minigrad-rnn: the command {found.name} was left out: {type(error).__name__}: {error}", file=sys.stderr)
+                continue
+            subparser = subparsers.add_parser(found.name, help=words[0], description=words[1])
+            subparser.set_defaults(run=run)
+            arguments(subparser)
     return parser

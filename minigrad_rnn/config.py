@@ -9,23 +9,27 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .additions import cells, layers, optimizers
+from .additions import classes_in
+from .cell import Cell
 from .data.tasks import TASKS, Task
 from .data.text import Alphabet
 from .layers import Embedding, Linear
 from .limits import RANGES, number
 from .models import EncoderDecoder, ManyToOne, Model, Sequence
+from .optimizer import Optimizer
 from .recurrent import Recurrent
 from .saving import WeightsError, load_checkpoint
 
 __all__ = ["CELLS", "LAYERS", "OPTIMIZERS", "alphabet_of", "build", "checked", "has_length", "load", "task_of"]
 
-CELLS, LAYERS, OPTIMIZERS = cells(), layers(), optimizers()
+CELLS: dict[str, type[Cell]] = classes_in("cells", Cell)
+LAYERS: dict[str, Callable[..., Recurrent]] = classes_in("cells", Recurrent)
+OPTIMIZERS: dict[str, type[Optimizer]] = classes_in("optim", Optimizer)
 MEMORY = 4e9  # bytes that an update may take at most
 
 

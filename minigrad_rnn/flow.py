@@ -363,7 +363,7 @@ def gradient_flow(
     if not isinstance(model, models.Model):
         raise TypeError(
             "give a loss that your own code recorded, or a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of "
-            f"this package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not a {type(model).__name__}"
+            f"this package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not {type(model).__name__}"
         )
     if any(getattr(model, part).bidirectional for part in ("recurrent", "encoder") if hasattr(model, part)):
         raise ValueError("gradient_flow does not support bidirectional layers; use bidirectional=False")

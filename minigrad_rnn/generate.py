@@ -47,7 +47,7 @@ def predict(model: Module, data: Any, lengths: ArrayLike | None = None) -> str |
         outputs = model(inputs) if lengths is None else model(inputs, lengths=lengths)
     if not isinstance(outputs, Tensor):
         raise TypeError(
-            f"the model returned a {type(outputs).__name__}, not one Tensor of outputs; use a model, such as Sequence"
+            f"the model must return one Tensor of outputs, not {type(outputs).__name__}; use a model, such as Sequence"
         )
     return outputs.numpy()
 

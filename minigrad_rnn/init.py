@@ -26,7 +26,12 @@ Seed = int | np.random.Generator | None
 
 def generator(rng: Seed) -> np.random.Generator:
     """Return a random generator: from a seed, a generator unchanged, or a new unpredictable one for None."""
-    return np.random.default_rng(rng)
+    try:
+        return np.random.default_rng(rng)
+    except TypeError:
+        raise TypeError(
+            f"rng must be a seed (a whole number from 0 on), a numpy.random.Generator or None, not {rng!r}"
+        ) from None
 
 
 def uniform(shape: tuple[int, ...], bound: float, rng: np.random.Generator, dtype: DTypeLike, name: str) -> Parameter:

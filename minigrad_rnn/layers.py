@@ -13,6 +13,7 @@ from minigrad import Tensor
 from minigrad.standin import decide, setting
 from minigrad.tensor import values
 
+from .data.batch import whole
 from .init import Seed, dropout_mask, generator, uniform
 from .module import Module, Parameter, found_in, in_dtype
 from .recurrent import Recurrent
@@ -178,5 +179,4 @@ class Sequential(Module):
 
 def at_least_one(**sizes: int) -> None:
     for what, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{what} is {size}; it must be at least 1")
+        whole(what, size)

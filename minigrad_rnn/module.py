@@ -254,7 +254,13 @@ def in_dtype(x: Any, dtype: DTypeLike) -> Tensor:
                 "the input is a tuple of Tensors, such as the (outputs, state) of a recurrent layer; take the outputs, "
                 "outputs, state = layer(x), or use Sequence(layer, readout)"
             )
-        return Tensor(values(x), dtype=dtype)
+        array = values(x)
+        if array.dtype.kind == "U":
+            raise TypeError(
+                "the input is text; give one-hot vectors, alphabet.one_hot(alphabet.encode(text)[:, None]), for a task with "
+                "task.alphabet, or with an embedding the numbers alphabet.encode(text)[:, None]"
+            )
+        return Tensor(array, dtype=dtype)
     if x.dtype == dtype:
         return x
     return x.astype(dtype)

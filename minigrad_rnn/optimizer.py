@@ -252,7 +252,7 @@ def groups_of(parameters: Any) -> list[tuple[list[Parameter], dict[str, Any]]]:
 def members_of(parameters: Any, kinds: Any) -> list[Any]:
     """Return the parameters, or the groups of them, as a list. TypeError for anything else."""
     if isinstance(parameters, Module):
-        raise TypeError(f"an optimizer needs parameters, not a {type(parameters).__name__}; give it model.parameters()")
+        raise TypeError(f"an optimizer needs parameters, not {type(parameters).__name__}; give it model.parameters()")
     members = list(parameters)
     if not members:
         raise ValueError("an optimizer needs parameters: give it model.parameters()")

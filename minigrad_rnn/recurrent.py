@@ -20,7 +20,7 @@ from minigrad.standin import setting
 
 from .by_step import halves, in_steps, observer, steps_of
 from .cell import Cell, State, as_input, as_state, checked_step, describe
-from .data.batch import cleared, step_mask
+from .data.batch import cleared, step_mask, whole
 from .init import Seed, dropout_mask, generator
 from .module import Module, Parameter, found_in
 
@@ -66,7 +66,7 @@ class Recurrent(Module):
         for k, layer in enumerate(self.cells):
             for cell in layer:
                 if not isinstance(cell, Cell):
-                    raise TypeError(f"layer {k} has a {type(cell).__name__}; it must be a Cell, or a pair of them")
+                    raise TypeError(f"layer {k} must be a Cell, or a pair of them, not {type(cell).__name__}")
         if dropout and len(self.cells) == 1:
             level = 2 if type(self).__init__ is Recurrent.__init__ else 3
             warnings.warn("dropout acts between layers, and there is only one", stacklevel=level)
@@ -285,7 +285,7 @@ class Recurrent(Module):
         count = sum(map(len, self.cells))
         given = (state,) if len(names) == 1 else state
         if not isinstance(given, tuple | list):
-            raise ValueError(f"the initial state must be ({', '.join(names)}), not a {type(state).__name__}")
+            raise ValueError(f"the initial state must be ({', '.join(names)}), not {type(state).__name__}")
         if len(given) != len(names):
             raise ValueError(f"the state of {type(self.cell).__name__} is ({', '.join(names)}), not {describe(given)}")
         parts = []
@@ -385,8 +385,7 @@ def stacked(
     rng: Seed,
 ) -> tuple[list[Any], np.random.Generator]:
     """Build layers with `make(width, rng)`, each as wide as the output of the layer below; return them and the generator."""
-    if num_layers < 1:
-        raise ValueError(f"num_layers is {num_layers}; it must be at least 1")
+    whole("num_layers", num_layers)
     rng = generator(rng)
     layers: list[Any] = []
     width = input_size

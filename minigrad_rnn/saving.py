@@ -92,7 +92,7 @@ def save_checkpoint(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarra
     ({'w': array([1., 1.])}, {'epoch': 3, 'state': 170141183460469231731687303715884105728})
     """
     if not isinstance(info, dict):
-        raise TypeError(f"info is a {type(info).__name__}, not a dict")
+        raise TypeError(f"info must be a dict, not {type(info).__name__}")
     try:
         _check_info(info, "info")
         _save(path, arrays, {}, {"version": _VERSION, "info": info})
@@ -119,9 +119,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
 
 
 def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Mapping[str, str], record: dict[str, Any]) -> None:
+    if not isinstance(arrays, Mapping) or not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            "expected first the path, then arrays by name, as in save_weights('w.safetensors', model.state_dict()), "
+            f"not {type(path).__name__} and {type(arrays).__name__}"
+        )
     for text in (*arrays, *metadata, *metadata.values()):
         if not isinstance(text, str):
-            raise TypeError(f"{text!r} is a {type(text).__name__}; names and metadata must be text")
+            raise TypeError(f"names and metadata must be text, not {type(text).__name__} {text!r}")
     if taken := arrays.keys() & {"__metadata__"} | metadata.keys() & {_KEY}:
         raise ValueError(f"the name {taken.pop()} is taken by the file format; choose another")
     plain = {name: _plain(name, value) for name, value in arrays.items()}
@@ -135,7 +140,7 @@ def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Map
 def _plain(name: str, value: Any) -> np.ndarray:
     """Return the array in C order and little-endian, as the library needs it."""
     if not isinstance(value, np.ndarray | np.generic):
-        raise TypeError(f"{name!r} is a {type(value).__name__}, not a NumPy array")
+        raise TypeError(f"{name!r} must be a NumPy array, not {type(value).__name__}")
     if value.dtype.kind not in "biuf" or (dtype := value.dtype.newbyteorder("<")) not in _WRITABLE:
         raise TypeError(f"{name!r} has dtype {value.dtype}; the file holds bool, and integers and floats of up to 64 bits")
     return np.asarray(value, dtype, order="C")
@@ -211,7 +216,9 @@ def _load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
     """Return arrays, metadata, and our own entry in the metadata ({} if minigrad did not write the file)."""
     file = _file(path)
     if not file.exists():
-        raise FileNotFoundError(f"there is no file {file}; check the name and the folder, or save one first")
+        meant = file.with_name(f"{file.name}.safetensors")
+        advice = f"did you mean {meant}?" if meant.is_file() else "check the name and the folder, or save one first"
+        raise FileNotFoundError(f"there is no file {file}; {advice}")
     try:
         with file.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -242,7 +249,9 @@ def _header_length(start: bytes, size: int) -> int:
             raise ValueError("it was written by torch.save, pickle or np.savez; save it with safetensors.torch.save_file")
         if length <= _LONGEST_HEADER:
             raise ValueError(f"it is truncated: {8 + length} bytes expected for its header alone, {size} there")
-        raise ValueError(f"it is not a safetensors file: it would have a header of {length} bytes")
+        raise ValueError(
+            f"it is not a safetensors file, such as `minigrad-rnn train` writes: it would have a header of {length} bytes"
+        )
     return length
 
 

@@ -234,7 +234,7 @@ def run(
     if not isinstance(model, Drawable):
         raise TypeError(
             f"can draw a Sequence, a ManyToOne, a OneToMany, an EncoderDecoder or a recurrent layer (RNN, LSTM, GRU, or "
-            f"Recurrent of your own cells), not a {type(model).__name__}"
+            f"Recurrent of your own cells), not {type(model).__name__}"
         )
     if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
         raise ValueError(f"chunk is {chunk!r}; it is the number of steps between two cuts, at least 1")
@@ -269,6 +269,11 @@ def answered(model: Any, batch: Batch, kind: str, reduction: str) -> Tensor:
 
 def as_batch(inputs: Any, targets: Any, loss: str | None, reduction: str) -> tuple[Batch, str]:
     """The batch of what `run` is given, and its loss: the one asked for, that of a task or source, or by the targets' dtype."""
+    if inputs is None or isinstance(inputs, str):
+        raise TypeError(
+            f"give inputs (T, batch, features) and targets after the model, a batch, or a task such as rnn.tasks.hello(), "
+            f"not {inputs!r}"
+        )
     if isinstance(inputs, Task):
         inputs, loss = inputs.data(), loss or inputs.loss
     if isinstance(inputs, Source):

@@ -25,7 +25,7 @@ from .clip import clip_grad_norm, clip_grad_value
 from .data.batch import IGNORED, Batch, Fixed, Source, cleared, step_mask, whole
 from .data.tasks import Task
 from .history import History
-from .losses import sequence_loss
+from .losses import LOSSES, sequence_loss
 from .module import Module, mode
 from .optimizer import Optimizer
 from .recurrent import Recurrent
@@ -133,20 +133,20 @@ class Trainer:
         config: dict[str, Any] | None = None,
     ) -> None:
         if not isinstance(model, Module) or isinstance(model, Recurrent):
-            raise TypeError(f"the Trainer needs a model, such as Sequence(recurrent, readout), not a {type(model).__name__}")
+            raise TypeError(f"the Trainer needs a model, such as Sequence(recurrent, readout), not {type(model).__name__}")
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"the Trainer needs an optimizer such as Adam(model.parameters()), not a {type(optimizer).__name__}"
-            )
+            raise TypeError(f"the Trainer needs an optimizer such as Adam(model.parameters()), not {type(optimizer).__name__}")
         own = {id(p) for p in model.parameters()}
         if not all(id(p) in own for p in optimizer.parameters):
             raise ValueError("the optimizer holds parameters that are not this model's; make it with model.parameters()")
         if schedule is not None and not isinstance(schedule, LRScheduler | ReduceLROnPlateau):
-            raise TypeError(f"schedule must be one of minigrad_rnn.schedule, not a {type(schedule).__name__}")
+            raise TypeError(f"schedule must be one of minigrad_rnn.schedule, not {type(schedule).__name__}")
         if schedule is not None and schedule.optimizer is not optimizer:
             raise ValueError("the schedule sets the learning rate of another optimizer; make it with the one given here")
         if schedule_by not in ("update", "epoch"):
             raise ValueError(f"schedule_by must be 'update' or 'epoch', not {schedule_by!r}")
+        if loss not in (None, *LOSSES):
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
@@ -242,7 +242,7 @@ class Trainer:
             return length * whole("until", until, 0)
         if epochs is None or until is not None:
             raise ValueError("give either epochs, the number of epochs to train now, or until, their number in all")
-        return self.batches + length * whole("epochs", epochs, 0)
+        return self.batches + length * whole("epochs", epochs)
 
     def _saves_now(self, ended: bool, save_every: int | None) -> bool:
         """Return True after an epoch, or after every `save_every` updates."""
@@ -517,7 +517,9 @@ def outputs_of(model: Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
         batch = batch._replace(inputs=cleared(batch.inputs, batch.lengths))
     outputs, state = model.predict_batch(batch, state) if hasattr(model, "predict_batch") else (model(batch.inputs), None)
     if not isinstance(outputs, Tensor):
-        raise TypeError(f"the model returned a {type(outputs).__name__}; return one Tensor of outputs, or define predict_batch")
+        raise TypeError(
+            f"the model must return one Tensor of outputs, or define predict_batch; it returned {type(outputs).__name__}"
+        )
     return outputs, state
 
 

@@ -262,10 +262,11 @@ def counted_targets(classes: Any, ignore_index: int, count: int) -> Any:
         return None
     counted = classes != ignore_index
     if outside(np.where(counted, classes, 0), count):
-        seen = classes[counted] if not isinstance(classes, Standin) else None
+        given = classes.value if isinstance(classes, Standin) else classes
+        seen = given[given != ignore_index]
         raise ValueError(
             f"targets are from 0 to {count - 1}, one for each of the {count} classes of the logits; "
-            + ("these are not" if seen is None else f"these go from {seen.min()} to {seen.max()}")
+            f"these go from {seen.min()} to {seen.max()}"
         )
     return None if decide(np.all(counted)) else counted
 

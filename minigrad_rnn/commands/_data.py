@@ -138,7 +138,7 @@ def new_config(options: Namespace) -> tuple[dict[str, Any], Text | None]:
 def config_of_task(options: Namespace) -> dict[str, Any]:
     """Return the settings of a model for a task."""
     if options.words or options.embedding is not None:
-        raise UsageError(f"--words and --embedding are for texts; {options.data} is a task (for a file write ./{options.data}")
+        raise UsageError(f"--words and --embedding are for texts; {options.data} is a task (for a file write ./{options.data})")
     if options.length is not None and not rnn.config.has_length(options.data):
         raise UsageError(f"the task {options.data} has no length to choose; leave out --length")
     return {"task": options.data, "text": None, "hidden": 64, "batch": 32, "length": None}

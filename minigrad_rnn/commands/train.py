@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -88,11 +89,13 @@ def run(options: argparse.Namespace) -> int:
         done = trainer.batches / len(source)
         raise UsageError(f"{path} has {done:g} epochs of training already; give a larger --epochs N, their number in all")
     print(describe(config, text))
-    show_bounds(text.bounds() if text is not None else task_of(config).bounds)
+    bounds = text.bounds() if text is not None else task_of(config).bounds
+    show_bounds(bounds)
     print(f"{model_line(config, model)}; {len(source):,} updates an epoch, {epochs:,} epochs in all", flush=True)
     if not fit(trainer, source, config, text, path, options):
         return 130
     show_result(trainer, config, path)
+    warn_of_divergence(trainer, bounds)
     return 0
 
 
@@ -183,6 +186,7 @@ def fit(
     import numpy as np
 
     validation = None if isinstance(source, rnn.Fixed) else validation_data(config, text)
+    before = None if options.resume is not None else stamp(path)
     try:
         with np.errstate(all="ignore"):
             trainer.fit(
@@ -193,15 +197,24 @@ def fit(
     except FloatingPointError as error:
         raise FloatingPointError(f"{in_words(error)}\n{path} {'is unchanged' if path.exists() else 'is not saved'}") from None
     except KeyboardInterrupt as error:
-        if not getattr(error, "__notes__", None):  # a second Ctrl-C, in the middle of an update
+        if getattr(error, "__notes__", None):
+            found = f"Interrupted after {trainer.batches:,} updates, and saved to {path}."
+        elif stamp(path) not in (None, before):
+            found = f"Interrupted in the middle of an update; {path} has an earlier one."
+        else:  # a second Ctrl-C, before anything was saved
             raise
-        print(f"\nInterrupted after {trainer.batches:,} updates, and saved to {path}. ", end="")
-        print(f"Go on with: minigrad-rnn train --resume {shlex.quote(str(path))}", flush=True)
+        history = "" if options.history is None else f" --history {shlex.quote(str(options.history))}"
+        print(f"\n{found} Go on with: minigrad-rnn train --resume {shlex.quote(str(path))}{history}", flush=True)
         return False
     finally:
         if options.history is not None:
             trainer.history.save(options.history)
     return True
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is replaced; None if there is no file."""
+    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.exists() else None
 
 
 def saver(path: Path) -> Callable[[rnn.Trainer], None]:
@@ -245,10 +258,23 @@ def show_result(trainer: rnn.Trainer, config: dict[str, Any], path: Path) -> Non
     if trainer.not_compiled and config["compile"]:
         print(f"The steps ran directly, not compiled: {trainer.not_compiled}")
     if trainer.best is not None and trainer.best[1] < config["epochs"] - 1:
-        print(f"The validation loss was lowest after epoch {trainer.best[1] + 1}: {trainer.best[0]:.4f}")
+        best = trainer.best[1] + 1
+        print(f"The validation loss was lowest after epoch {best}: {trainer.best[0]:.4f}. {path} has the weights of the last")
+        print(f"epoch; for those of epoch {best}, train again with --epochs {best} --force")
     print(f"Saved to {path}. How good is it?  minigrad-rnn eval {shlex.quote(str(path))}")
     if config["text"] is not None:
         print(f"Let it write:  minigrad-rnn sample {shlex.quote(str(path))} --temperature 0.7")
+
+
+def warn_of_divergence(trainer: rnn.Trainer, bounds: Mapping[str, float]) -> None:
+    """Print a warning if the loss ended far above its first value and the losses that need no training."""
+    history = trainer.history
+    first, last = history.loss[0], fmean(history.loss[-10:])
+    finite = all(map(math.isfinite, history.validation.values()))
+    if last > 3 * max(first, *bounds.values(), 0.0) or not finite:
+        found = f"the training loss went from {first:.4g} to {last:.4g}" if finite else "the validation loss was not finite"
+        advice = "try a smaller --lr" + (", or --clip 1" if trainer.clip_norm is None else "")
+        print(f"minigrad-rnn: warning: training diverged: {found}; {advice}", file=sys.stderr)
 
 
 def restore(trainer: rnn.Trainer, path: Path) -> None:

@@ -80,7 +80,7 @@ class Batch(NamedTuple):
         3
         """
         if not isinstance(data, tuple) or len(data) not in (2, 3):
-            raise TypeError(f"a batch must be (inputs, targets) or (inputs, targets, lengths), not a {type(data).__name__}")
+            raise TypeError(f"a batch must be (inputs, targets) or (inputs, targets, lengths), not {type(data).__name__}")
         inputs, targets, lengths = (*data, None)[:3]
         batch = cls(np.asarray(inputs), np.asarray(targets), None if lengths is None else np.asarray(lengths))
         shape, kind = batch.inputs.shape, batch.inputs.dtype.kind

@@ -83,7 +83,10 @@ class Alphabet:
         try:
             return np.fromiter((self.number[symbol] for symbol in text), np.intp)
         except KeyError as error:
-            raise ValueError(f"{error.args[0]!r} is not in this alphabet, {self._shown()}") from None
+            raise ValueError(
+                f"{error.args[0]!r} is not in this alphabet, {self._shown(60)}; leave it out, "
+                "or make the alphabet with a symbol for all others, as in Alphabet(symbols, unknown='?')"
+            ) from None
 
     def decode(self, numbers: Iterable[int]) -> str:
         """Return the text of these numbers; ValueError for one that is not the number of a symbol."""
@@ -93,9 +96,9 @@ class Alphabet:
         """Return one-hot vectors of shape (..., len(alphabet)). ValueError as in `decode`."""
         return one_hot(numbers, len(self), dtype)
 
-    def _shown(self) -> str:
+    def _shown(self, most: int = 1000) -> str:
         joined = "".join(self.symbols)
-        return repr(joined) if len(joined) <= 1000 else f"{joined[:1000]!r}... ({len(self)} symbols)"
+        return repr(joined) if len(joined) <= most else f"{joined[:most]!r}... ({len(self)} symbols)"
 
 
 def checked(numbers: ArrayLike, size: int) -> np.ndarray:

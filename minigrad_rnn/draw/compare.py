@@ -42,8 +42,9 @@ def compare(
     >>> [box.lines for box in drawing.picture.boxes if box.role == "cell"]
     [['LSTM'], ['RNN']]
     """
-    if not models:
-        raise ValueError("there is nothing to compare: give models by name, {'RNN': ..., 'LSTM': ...}")
+    if not isinstance(models, Mapping) or not models:
+        given = "an empty dict" if isinstance(models, Mapping) else type(models).__name__
+        raise ValueError(f"there is nothing to compare: give models by name, {{'RNN': ..., 'LSTM': ...}}, not {given}")
     if overlay not in ("gradient", "activation", "saturation"):
         raise ValueError(f"overlay must be gradient, activation or saturation, not {overlay!r}")
     runs_made = {name: run(model, inputs, targets, loss=loss, reduction=reduction) for name, model in models.items()}

@@ -14,21 +14,21 @@ import minigrad_rnn as rnn
 ROOT = Path(rnn.__file__).parent.parent
 STUBS = Path(__file__).with_name("stubs.py")
 
-MGU = '''
-"""The minimal gated unit (Zhou et al. 2016)."""
+CELL = '''
+"""The minimal gated unit (Zhou et al. 2016) under a name that nobody will choose."""
 
 from ..cell import Cell
 from ..recurrent import Recurrent, stacked
 import minigrad as mg
 
-__all__ = ["MGU", "MGUCell"]
+__all__ = ["GIZMO", "GizmoCell"]
 
 
-class MGUCell(Cell):
+class GizmoCell(Cell):
     """One step of a minimal gated unit.
 
     >>> import numpy as np, minigrad_rnn as rnn
-    >>> rnn.MGUCell(3, 4, rng=0)(np.ones((2, 3))).shape
+    >>> rnn.GizmoCell(3, 4, rng=0)(np.ones((2, 3))).shape
     (2, 4)
     """
 
@@ -44,17 +44,17 @@ class MGUCell(Cell):
         return ((1 - f) * h + f * n,)
 
 
-class MGU(Recurrent):
+class GIZMO(Recurrent):
     """A minimal gated unit over a sequence."""
 
     def __init__(self, input_size, hidden_size, num_layers=1, *, bidirectional=False, dropout=0.0, rng=None, **options):
         cells, rng = stacked(
-            lambda width, rng: MGUCell(width, hidden_size, rng=rng, **options), input_size, num_layers, bidirectional, rng
+            lambda width, rng: GizmoCell(width, hidden_size, rng=rng, **options), input_size, num_layers, bidirectional, rng
         )
         super().__init__(*cells, dropout=dropout, rng=rng)
 '''
-LION = '''
-"""Lion (Chen et al. 2023): a step of the sign of a running mean."""
+OPTIMIZER = '''
+"""Lion (Chen et al. 2023) under another name: a step of the sign of a running mean."""
 
 from typing import NamedTuple
 
@@ -62,19 +62,19 @@ import numpy as np
 
 from ..optimizer import Optimizer
 
-__all__ = ["Lion", "lion"]
+__all__ = ["Widget", "widget"]
 
 
-class LionState(NamedTuple):
+class WidgetState(NamedTuple):
     m: np.ndarray
 
 
-def lion(p, g, state, *, lr):
+def widget(p, g, state, *, lr):
     """One step."""
-    return p - lr * np.sign(0.9 * state.m + 0.1 * g), LionState(0.99 * state.m + 0.01 * g)
+    return p - lr * np.sign(0.9 * state.m + 0.1 * g), WidgetState(0.99 * state.m + 0.01 * g)
 
 
-class Lion(Optimizer):
+class Widget(Optimizer):
     """Lion."""
 
     usual_lr = 0.0003
@@ -83,10 +83,10 @@ class Lion(Optimizer):
         super().__init__(parameters, lr, maximize=maximize)
 
     def initial(self, p):
-        return LionState(np.zeros_like(p))
+        return WidgetState(np.zeros_like(p))
 
     def update(self, p, g, state):
-        return lion(p, g, state, lr=self.lr)
+        return widget(p, g, state, lr=self.lr)
 '''
 DOUBLE = '''
 
@@ -119,18 +119,18 @@ def run(options):
 USE = """
 import numpy as np, minigrad_rnn as rnn
 from minigrad_rnn.cli import main
-assert {"MGU", "MGUCell", "Lion"} <= set(rnn.__all__) & set(dir(rnn))
-assert rnn.MGU(3, 4, rng=0)(np.ones((5, 2, 3)))[0].shape == (5, 2, 4)
-assert rnn.optim.Lion is rnn.Lion and callable(rnn.optim.lion) and rnn.cells.MGU is rnn.MGU
-assert rnn.config.LAYERS["mgu"] is rnn.MGU and rnn.config.OPTIMIZERS["lion"] is rnn.Lion
+assert {"GIZMO", "GizmoCell", "Widget"} <= set(rnn.__all__) & set(dir(rnn))
+assert rnn.GIZMO(3, 4, rng=0)(np.ones((5, 2, 3)))[0].shape == (5, 2, 4)
+assert rnn.optim.Widget is rnn.Widget and callable(rnn.optim.widget) and rnn.cells.GIZMO is rnn.GIZMO
+assert rnn.config.LAYERS["gizmo"] is rnn.GIZMO and rnn.config.OPTIMIZERS["widget"] is rnn.Widget
 assert rnn.tasks.TASKS["double"] is rnn.tasks.double
-cell = rnn.MGUCell(3, 2)
+cell = rnn.GizmoCell(3, 2)
 rnn.init.keras(cell, rng=0)
 assert cell.bias_ih.tolist() == [1, 1, 0, 0]
-train = "train double --cell mgu --optimizer lion --length 3 --hidden 4 --epochs 1 --quiet"
+train = "train double --cell gizmo --optimizer widget --length 3 --hidden 4 --epochs 1 --quiet"
 assert main(train.split()) == 0
 for command in ("eval double.safetensors", "info double.safetensors", "draw double.safetensors", "tasks", "greet you",
-                "gradflow double --cells mgu,lstm --length 3"):
+                "gradflow double --cells gizmo,lstm --length 3"):
     assert main(command.split()) == 0, command
 for arguments in ([], ["train", "--help"]):
     try:
@@ -147,8 +147,8 @@ def enlarged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for package in ("minigrad", "minigrad_rnn"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     package = folder / "minigrad_rnn"
-    (package / "cells" / "mgu.py").write_text(MGU)
-    (package / "optim" / "_lion.py").write_text(LION)
+    (package / "cells" / "gizmo.py").write_text(CELL)
+    (package / "optim" / "_widget.py").write_text(OPTIMIZER)
     (package / "commands" / "greet.py").write_text(GREET)
     tasks = package / "data" / "tasks.py"
     before, after = tasks.read_text(encoding="utf-8").split("\n\ndef parity")
@@ -167,14 +167,14 @@ def test_each_is_found_everywhere(enlarged: Path) -> None:
     out = run(enlarged, "-c", USE)
     assert "LSTM" not in out.partition("Mean factor")[0]
     assert "ManyToOne" not in out
-    assert "Sequence of MGU(4)" in out
-    assert "optimizer lion" in out
+    assert "Sequence of GIZMO(4)" in out
+    assert "optimizer widget" in out
     assert "lr 0.0003" in out
     assert "double            twice the number (steps, mse, --length)" in out
     assert "hello you" in out
     assert "greet     print a greeting" in out
-    assert "{gru,lstm,mgu,rnn}" in out
-    assert "lion" in out.partition("--optimizer {")[2].partition("}")[0]
+    assert "{" + ",".join(sorted({*rnn.config.CELLS, "gizmo"})) + "}" in out
+    assert "widget" in out.partition("--optimizer {")[2].partition("}")[0]
 
 
 def test_the_stubs_have_them_after_a_run_of_the_script(enlarged: Path) -> None:
@@ -182,16 +182,19 @@ def test_the_stubs_have_them_after_a_run_of_the_script(enlarged: Path) -> None:
     shutil.copy(STUBS, enlarged / "tests" / "minigrad_rnn")
     run(enlarged, "tests/minigrad_rnn/stubs.py")
     stub = (enlarged / "minigrad_rnn" / "__init__.pyi").read_text()
-    for line in ("from minigrad_rnn.cells.mgu import MGU as MGU", "from minigrad_rnn.optim._lion import Lion as Lion"):
+    for line in (
+        "from minigrad_rnn.cells.gizmo import GIZMO as GIZMO",
+        "from minigrad_rnn.optim._widget import Widget as Widget",
+    ):
         assert line in stub.splitlines()
-    assert "import lion as lion" in (enlarged / "minigrad_rnn" / "optim" / "__init__.pyi").read_text()
+    assert "import widget as widget" in (enlarged / "minigrad_rnn" / "optim" / "__init__.pyi").read_text()
 
 
 def test_the_tests_come_free(enlarged: Path) -> None:
     tests = Path(__file__).parent
     files = [str(tests / name) for name in ("test_optim.py", "test_reprs.py", "data/test_tasks.py")]
     shown = run(enlarged, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", f"--rootdir={tests}", *files)
-    for name in ("goes_down[Lion]", "shows_itself[Lion]", "shows_itself[MGUCell]", "shows_itself[MGU]", "[double]"):
+    for name in ("goes_down[Widget]", "shows_itself[Widget]", "shows_itself[GizmoCell]", "shows_itself[GIZMO]", "[double]"):
         assert name in shown
 
 

@@ -192,3 +192,14 @@ def test_what_a_terminal_would_take_for_a_command_is_written_out(tmp_path, capsy
     assert {"\n", "\t", "é", "\u3000"} <= set(said)
     for written in ("\\x1b", "\\x07", "\\x9b", "\\u202e", "\\u2028"):
         assert written in said
+
+
+def test_a_command_that_cannot_be_used_is_named_and_the_others_work(monkeypatch, capsys):
+    from minigrad_rnn.commands import info
+
+    monkeypatch.delattr(info, "HELP")
+    assert main(["tasks"]) == 0
+    out, err = capsys.readouterr()
+    assert "hello" in out
+    assert err.startswith("minigrad-rnn: the command info was left out: AttributeError: ")
+    assert "no attribute 'HELP'" in err

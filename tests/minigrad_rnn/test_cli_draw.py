@@ -303,6 +303,7 @@ def one_line(capsys):
 
 
 CATS, HELLO = "cats.safetensors", "hello.safetensors"
+KINDS = ", ".join(gradflow.kinds())
 WRONG = [
     (2, "the following arguments are required: MODEL|TASK", "draw"),
     (1, "there is no model and no task 'helo'; did you mean 'hello'?", "draw helo"),
@@ -353,8 +354,8 @@ WRONG = [
     (1, "template.dot exists and is not a picture", "draw hello --out template.dot"),
     (1, "folder.svg is a folder", "draw hello --out folder.svg"),
     (1, "cannot write into the folder no: No such file", "draw hello --out no/new.svg"),
-    (2, "cells are gru, lstm, rnn, relu, sigmoid, separated by commas, not 'elman'", "gradflow hello --cells rnn,elman"),
-    (2, "cells are gru, lstm, rnn, relu, sigmoid, separated by commas, not ''", "gradflow hello --cells rnn,"),
+    (2, f"cells are {KINDS}, separated by commas, not 'elman'", "gradflow hello --cells rnn,elman"),
+    (2, f"cells are {KINDS}, separated by commas, not ''", "gradflow hello --cells rnn,"),
     (2, "the task hello has no length to choose", "gradflow hello --length 7"),
     (2, "was trained with --layers 1; leave out --layers", f"gradflow {HELLO} --layers 2"),
 ]

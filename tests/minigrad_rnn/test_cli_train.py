@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -159,9 +160,42 @@ def test_ctrl_c_saves_and_tells_how_to_go_on(here):
     assert "Traceback" not in err
     done = rnn.load_checkpoint("part")[1]["batches"]
     assert f"Interrupted after {done:,} updates, and saved to part" in out
-    assert out.endswith("Go on with: minigrad-rnn train --resume part\n")
+    assert out.endswith("Go on with: minigrad-rnn train --resume part --history h.csv\n")
     assert len(Path("h.csv").read_text().splitlines()) == 1 + done
     assert run("train", "--resume", "part", "--epochs", "100000", "--hidden", "9") == 2
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_second_ctrl_c_names_the_checkpoint_that_this_run_saved(saved, here, capsys, monkeypatch):
+    def fit(trainer, source, *, save, **options):
+        if saved:
+            trainer.save(save)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rnn.Trainer, "fit", fit)
+    assert run("train", "hello", "--force", "--history", "h.csv", *SMALL) == 130
+    out, err = capsys.readouterr()
+    going_on = (
+        "hello.safetensors has an earlier one. Go on with: minigrad-rnn train --resume hello.safetensors --history h.csv\n"
+    )
+    assert out.endswith(going_on) == saved
+    assert ("interrupted; no file" in err) != saved
+
+
+@pytest.mark.parametrize(("options", "diverges"), [("--lr 1e6 --optimizer sgd --clip 0", True), ("--lr 0.01", False)])
+def test_divergence_is_a_warning_in_one_line(options, diverges, here, capsys):
+    assert run("train", "cats.txt", "--epochs", "1", "--save", "new", *SMALL, *options.split()) == 0
+    err = capsys.readouterr().err
+    assert ("warning: training diverged: the training loss went from " in err) == diverges
+    assert err.count("\n") == diverges
+
+
+def test_the_end_says_which_epoch_the_file_has(capsys):
+    trainer = SimpleNamespace(not_compiled="", best=(2.65625, 43, {}))
+    train.show_result(trainer, {"epochs": 50, "text": None, "compile": True}, Path("new"))
+    out = capsys.readouterr().out
+    assert "lowest after epoch 44: 2.6562. new has the weights of the last\nepoch; " in out
+    assert "train again with --epochs 44 --force" in out
 
 
 def test_a_text_that_was_moved_or_changed(here, capsys):
@@ -271,6 +305,13 @@ WRONG = [
     (1, "there is no file and no task 'adding2'; did you mean 'adding'?", f"eval {ADDING} adding2"),
     (1, "it is not a safetensors file", "info cats.txt"),
     (2, "invalid choice: 'trian'", "trian hello"),
+    (2, "did you mean sample?", "smaple"),
+    (2, "did you mean --hidden?", "train hello --hiden 3"),
+    (2, "did you mean lstm?", "train hello --cell lsmt"),
+    (2, "(for a file write ./hello)", "train hello --words"),
+    (1, "there is no file cats; did you mean cats.safetensors?", "sample cats"),
+    (1, "it is not a safetensors file, such as `minigrad-rnn train` writes", "sample cats.txt"),
+    (1, "leave it out, or make the alphabet with", f"sample {CATS} --prompt catZ"),
 ]
 
 

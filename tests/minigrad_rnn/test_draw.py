@@ -244,7 +244,7 @@ def test_fifty_states_stand_on_one_horizontal_line_in_order_of_time(kind, state)
 def test_what_cannot_be_drawn_is_refused_with_words():
     with pytest.raises(ValueError, match="a gradient begins at a loss: give targets too"):
         rnn.draw.unrolled(network(), TASK.inputs, gradients=True)
-    with pytest.raises(TypeError, match=r"can draw a Sequence, .* or a recurrent layer .*, not a str"):
+    with pytest.raises(TypeError, match=r"can draw a Sequence, .* or a recurrent layer .*, not str"):
         rnn.draw.unrolled("RNN", TASK.inputs)
     with pytest.raises(ValueError, match="no loop that carries a state"):
         rnn.draw.unrolled(rnn.Linear(5, 5), TASK.inputs)

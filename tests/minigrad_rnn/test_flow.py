@@ -567,7 +567,7 @@ def test_the_recorder_measures_every_so_many_updates():
     ("call", "error", "words"),
     [
         (lambda m, x, y: gradient_flow(m, x), ValueError, "give targets after the inputs, or a task"),
-        (lambda m, x, y: gradient_flow(m.recurrent, x, y), TypeError, r"rnn.Sequence\(layer, rnn.Linear\(...\)\), not a RNN"),
+        (lambda m, x, y: gradient_flow(m.recurrent, x, y), TypeError, r"rnn.Sequence\(layer, rnn.Linear\(...\)\), not RNN"),
         (lambda m, x, y: gradient_flow(network("tanh", bidirectional=True), x, y), ValueError, "bidirectional=False"),
         (lambda m, x, y: gradient_flow(m, x[:0], y[:0]), ValueError, r"T=0 steps; a sequence needs"),
         (lambda m, x, y: gradient_flow(m, x[:, 0], y), ValueError, r"shape \(4, 3\); expected \(T, batch, input_size=3\)"),

@@ -58,7 +58,10 @@ def test_linear_without_bias_has_one_parameter() -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "text"),
-    [((0, 2), "in_features is 0; it must be at least 1"), ((3, -1), "out_features is -1; it must be at least 1")],
+    [
+        ((0, 2), "in_features is 0; expected a whole number from 1 on"),
+        ((3, -1), "out_features is -1; expected a whole number from 1 on"),
+    ],
 )
 def test_linear_sizes_below_one_are_refused(sizes: tuple[int, int], text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(text)):
@@ -191,13 +194,13 @@ def test_embedding_begins_standard_normal() -> None:
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: rnn.Embedding(0, 3), "num_embeddings is 0; it must be at least 1"),
-        (lambda: rnn.Embedding(3, -1), "embedding_dim is -1; it must be at least 1"),
+        (lambda: rnn.Embedding(0, 3), "num_embeddings is 0; expected a whole number from 1 on"),
+        (lambda: rnn.Embedding(3, -1), "embedding_dim is -1; expected a whole number from 1 on"),
         (lambda: rnn.Embedding(3, 2, 3), "padding_idx is 3; it must be a class index from 0 to 2"),
         (lambda: rnn.Embedding(3, 2, -1), "padding_idx is -1; it must be a class index from 0 to 2"),
         (lambda: rnn.Embedding(3, 2)([0, 3]), "indices must be from 0 to 2; these are from 0 to 3"),
         (lambda: rnn.Embedding(3, 2)(mg.tensor([-1, 1])), "indices must be from 0 to 2; these are from -1 to 1"),
-        (lambda: rnn.LayerNorm(0), "features is 0; it must be at least 1"),
+        (lambda: rnn.LayerNorm(0), "features is 0; expected a whole number from 1 on"),
         (lambda: rnn.LayerNorm(3)(np.ones((3, 2))), "the input has shape (3, 2); expected (..., features=3)"),
         (lambda: rnn.LayerNorm(3)(1.0), "the input has shape (); expected (..., features=3)"),
         (lambda: rnn.Dropout(1.0), "p is 1.0; it must be the share of elements set to zero, from 0 to less than 1"),

@@ -397,12 +397,12 @@ def test_lstm_state_of_other_than_two_parts_is_refused(parts: int) -> None:
 
 
 def test_lstm_state_as_one_array_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the initial state must be \(h, c\), not a ndarray"):
+    with pytest.raises(ValueError, match=r"the initial state must be \(h, c\), not ndarray"):
         rnn.LSTM(3, 4)(np.ones((5, 2, 3)), np.zeros((2, 1, 2, 4)))
 
 
 def test_errors_of_the_constructor_are_those_of_the_cell() -> None:
-    with pytest.raises(ValueError, match="hidden_size is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="hidden_size is 0; expected a whole number from 1 on"):
         rnn.LSTM(3, 0)
     with pytest.raises(ValueError, match="nonlinearity must be one of tanh, relu, sigmoid, not 'gelu'"):
         rnn.RNN(3, 4, nonlinearity="gelu")
@@ -1071,7 +1071,7 @@ def test_nodes_of_a_stack_carry_their_layer_and_step(kind: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda: rnn.RNN(3, 4, 0), ValueError, "num_layers is 0; it must be at least 1"),
+        (lambda: rnn.RNN(3, 4, 0), ValueError, "num_layers is 0; expected a whole number from 1 on"),
         (
             lambda: rnn.GRU(3, 4, 2, dropout=1.0),
             ValueError,
@@ -1092,9 +1092,9 @@ def test_nodes_of_a_stack_carry_their_layer_and_step(kind: Any) -> None:
         (
             lambda: rnn.Recurrent(rnn.Linear(3, 4)),
             TypeError,
-            "layer 0 has a Linear; it must be a Cell, or a pair of them",
+            "layer 0 must be a Cell, or a pair of them, not Linear",
         ),
-        (lambda: rnn.Recurrent(rnn.RNN(3, 4)), TypeError, "layer 0 has a RNN; it must be a Cell, or a pair of them"),
+        (lambda: rnn.Recurrent(rnn.RNN(3, 4)), TypeError, "layer 0 must be a Cell, or a pair of them, not RNN"),
         (
             lambda: rnn.Recurrent(rnn.RNNCell(3, 4), (rnn.RNNCell(4, 4), rnn.RNNCell(4, 4))),
             ValueError,

@@ -163,7 +163,7 @@ UNFIT = {
 
 @pytest.mark.parametrize("what", UNFIT)
 def test_unfit_arrays_are_errors_before_anything_is_written(tmp_path: Path, what: str) -> None:
-    with pytest.raises(TypeError, match=f"'odd' (has dtype|is a) .*{re.escape(what)}"):
+    with pytest.raises(TypeError, match=f"'odd' (has dtype|must be a NumPy array, not) .*{re.escape(what)}"):
         save_weights(tmp_path / "w", {"fine": np.zeros(2), "odd": UNFIT[what]})  # type: ignore[dict-item]
     assert names(tmp_path) == []
 
@@ -171,9 +171,9 @@ def test_unfit_arrays_are_errors_before_anything_is_written(tmp_path: Path, what
 @pytest.mark.parametrize(
     ("state", "metadata", "error", "message"),
     [
-        ({1: np.zeros(2)}, {}, TypeError, "1 is a int; names and metadata must be text"),
-        ({}, {"epoch": 3}, TypeError, "3 is a int"),
-        ({}, {3: "epoch"}, TypeError, "3 is a int"),
+        ({1: np.zeros(2)}, {}, TypeError, "names and metadata must be text, not int 1"),
+        ({}, {"epoch": 3}, TypeError, "must be text, not int 3"),
+        ({}, {3: "epoch"}, TypeError, "must be text, not int 3"),
         ({"\ud800": np.zeros(2)}, {}, ValueError, "surrogates"),
         ({}, {"a": "\ud800"}, ValueError, "surrogates"),
         ({"__metadata__": np.zeros(2)}, {}, ValueError, "__metadata__ is taken"),
@@ -193,7 +193,7 @@ CIRCLE["again"] = [CIRCLE]
 @pytest.mark.parametrize(
     ("info", "error", "message"),
     [
-        ([1], TypeError, "info is a list, not a dict"),
+        ([1], TypeError, "info must be a dict, not list"),
         ({"a": {1: 2}}, TypeError, r"info\['a'\] has the key 1"),
         ({"a": [0, np.zeros(2)]}, TypeError, r"info\['a'\]\[1\] is of type ndarray"),
         ({"a": np.int64(3)}, TypeError, r"info\['a'\] is of type int64"),
