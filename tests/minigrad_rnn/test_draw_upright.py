@@ -19,7 +19,7 @@ import minigrad_rnn as rnn
 from minigrad.pictures.sizes import text_width
 
 MEASURES = runpy.run_path(str(Path(__file__).parents[1] / "minigrad/pictures/measures.py"))
-scene, defects = MEASURES["scene"], MEASURES["defects"]
+scene, defects, loose = MEASURES["scene"], MEASURES["defects"], MEASURES["loose"]
 SIZE, HIDDEN, BATCH = 3, 4, 2
 
 
@@ -97,6 +97,16 @@ def test_nothing_is_in_the_way_of_anything_else(name, level, T, shown):
     assert defects(seen) == {}
     assert seen.boxes.keys() == {box.id for box in drawing.picture.all_boxes()}
     assert len(seen.lines) == len([arrow for arrow in drawing.picture.all_arrows() if arrow.role != "order"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_arrows_reach_their_boxes_in_all_views(name):
+    model, batch = MODELS[name]
+    views = [rnn.draw.unrolled(model(), batch(10), level="cell")]
+    if name != "encoder-decoder":  # two networks
+        views += [rnn.draw.both(model(), batch(10)), folded := rnn.draw.folded(model(), batch(4))]
+        assert defects(scene(folded.svg())) == {}
+    assert not any(loose(scene(view.svg())) for view in views)
 
 
 @pytest.mark.parametrize(("name", "level", "T", "shown"), CASES)

@@ -175,10 +175,11 @@ def test_the_measures_see_what_is_in_the_way():
     layout = upright(picture)
     x, y, width, height = layout.boxes["h1"]
     layout.boxes["r0_1"] = (x + 3, y, width, height)
-    assert defects(scene(to_svg(picture, layout))).keys() == {"overlapping", "through"}
+    assert defects(scene(to_svg(picture, layout))).keys() == {"overlapping", "through", "loose"}
     way = layout.arrows[id(picture.arrows[0])]
     way.points = [(u, v + 5 * k) for k, (u, v) in enumerate(way.points)]
     assert "diagonal" in defects(scene(to_svg(picture, layout)))
+    assert ("op0", "h0", "target") in defects(scene(to_svg(picture, layout)))["loose"]
     layout = upright(picture)
     other = layout.arrows[id(picture.arrows[1])]
     layout.arrows[id(picture.arrows[0])].points = list(other.points)
