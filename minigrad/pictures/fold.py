@@ -83,7 +83,7 @@ class Folding(Builder):
         return [*self.timeline.folded.loops, *self.timeline.folded.maps]
 
     def slot(self, node: Node) -> str:
-        return str(node.number) if node in self.home else ""
+        return str(self.graph.index[node]) if node in self.home else ""
 
     def stand_in(self, node: Node) -> Node:
         """The node that is drawn in its place: of an op in a loop that of one iteration, of one that grows that of the last."""
