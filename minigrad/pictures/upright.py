@@ -382,7 +382,7 @@ class Scene:
             down += height / 2 + 4
 
     def first_of(self, line: Line) -> str:
-        """Of what begins a line the box on its row; where none is there, the first."""
+        """Find the box on the row of a line among those that begin it, or else the first of them."""
         ids = [box.id for box in line.begins]
         return next((id for id in ids if self.layout.boxes[id][1] == self.row(line)), ids[0])
 

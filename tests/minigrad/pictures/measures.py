@@ -150,7 +150,7 @@ def away(point, place):
 
 
 def passes(line, point):
-    """Whether a line runs through a point."""
+    """True if a line runs through a point."""
     pieces = [((x + u) / 2, (y + v) / 2, abs(u - x), abs(v - y)) for (x, y), (u, v) in pairwise(line.points)]
     return any(away(point, piece) < NEAR for piece in pieces)
 
