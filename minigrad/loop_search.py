@@ -30,6 +30,7 @@ from .graph import Node, Scope
 
 LEAST = 3  # equal iterations in a row that make a loop
 FEWEST = 7  # a loop with a state must replace at least so many ops
+HALF = 4  # or so many, where they are half of the record
 PERIODS = 16  # the most frequent distances that are tried
 LONG = 32  # search first for loops that replace so many ops: short ones are many, and most lie within long ones
 UNLIKE = 8  # time steps after which all repeats, as in ``if t % 3``
@@ -172,7 +173,7 @@ class Record:
                 continue
             rows, sources = self.cut(start, end, p)
             if sources is not None and carries(sources):
-                if (len(rows) - 1) * p < FEWEST:
+                if (len(rows) - 1) * p < min(FEWEST, max(HALF, self.n / 2)):
                     continue
                 rows, sources = Growth(self, *self.split(rows, sources)).rows()
             if sources is not None:

@@ -134,7 +134,7 @@ class Writer:
             look["label"] = ""
         dot.node(box.id, **look, **self.at(x, y, width, height))
         if box.role == "cell":
-            self.words(dot, box.id, box.lines[0], font(box), x - width / 2 + 8, y + height / 2 - 13, "pale")
+            self.words(dot, box.id, box.lines[0], font(box), x - width / 2 + 8, y - height / 2 + 6, "pale")
         for i, (piece, place) in enumerate(zip(box.pieces, self.layout.pieces.get(box.id, ()), strict=True)):
             fill = "#ffffff" if piece.heat is None else shade(piece.heat)
             plain = {"label": "", "tooltip": text([piece.tooltip]), "style": "filled", "fillcolor": fill, "penwidth": "0"}

@@ -7,6 +7,7 @@ from typing import Any
 from ..graph import Leaf, Node
 from ..graph_view import Graph, brief
 from ..loop import Loop, alike
+from ..loop_search import FEWEST, HALF
 from .annotations import Annotations
 from .builder import Builder, operand_nodes, stem
 from .picture import Arrow, Group, Picture
@@ -25,8 +26,8 @@ def fold(graph: Graph, annotations: Annotations, title: str = "", timeline: Time
     timeline = timeline or Timeline(graph)
     if not timeline.folded.home and not timeline.turns:
         raise ValueError(
-            "nothing to fold: this graph has no loop (the same ops three times or more), and no node of this graph has a scope "
-            "('t', ...); draw it unrolled"
+            f"nothing to fold: this graph has no loop (the same ops three times or more, which spare {FEWEST} ops, or {HALF} "
+            "that are half of the graph), and no node of this graph has a scope ('t', ...); draw it unrolled"
         )
     return Folding(graph, annotations, title, timeline).picture
 
@@ -83,7 +84,7 @@ class Folding(Builder):
         return [*self.timeline.folded.loops, *self.timeline.folded.maps]
 
     def slot(self, node: Node) -> str:
-        return str(node.number) if node in self.home else ""
+        return str(self.graph.index[node]) if node in self.home else ""
 
     def stand_in(self, node: Node) -> Node:
         """The node that is drawn in its place: of an op in a loop that of one iteration, of one that grows that of the last."""

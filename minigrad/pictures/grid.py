@@ -15,7 +15,7 @@ __all__ = ["grid_layout"]
 
 COLUMN_GAP, ROW_GAP = 24.0, 20.0
 INSIDE_GAP = 4.0  # between rows of one frame
-PADDING, TITLE = 6.0, 13.0  # of a frame
+PADDING, TITLE = 6.0, 13.0  # of a frame; the title is at its foot, where no arrow runs
 
 
 def grid_layout(picture: Picture) -> Layout:
@@ -55,7 +55,7 @@ def gaps(rows: list[float], frames: list[Place]) -> dict[float, float]:
     bottoms, tops = {at.row for at in frames}, {at.row + at.rows - 1 for at in frames}
     found = {}
     for row, following in zip(rows, [*rows[1:], None], strict=True):
-        outside = ROW_GAP + (PADDING + TITLE) * (row in tops) + PADDING * (following in bottoms)
+        outside = ROW_GAP + PADDING * (row in tops) + (PADDING + TITLE) * (following in bottoms)
         found[row] = INSIDE_GAP if any(at.row <= row < at.row + at.rows - 1 for at in frames) else outside
     return found
 
@@ -65,7 +65,7 @@ def rectangle(box: Box, across: tuple[float, float], upward: tuple[float, float]
     (left, right), (bottom, top) = across, upward
     width, height = size(box)
     if box.role == "cell":
-        left, right, bottom, top = left - PADDING, right + PADDING, bottom - PADDING, top + PADDING + TITLE
+        left, right, bottom, top = left - PADDING, right + PADDING, bottom - PADDING - TITLE, top + PADDING
         width, height = right - left, top - bottom
     return (left + right) / 2, (bottom + top) / 2, width, height
 

@@ -29,6 +29,7 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
     for t, nodes in inside.items():
         if kind(t) not in longest or len(nodes) > len(inside[longest[kind(t)]]):
             longest[kind(t)] = t
+    own = {node: str(number) for node, number in graph.index.items()}  # a number in the graph: the same in every process
     found: dict[Node, str] = {}
 
     def what(node: Node) -> tuple[Any, ...]:
@@ -45,7 +46,7 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
     models: dict[str, list[Node]] = {}
     for t in sorted(longest.values(), key=lambda t: -len(inside[t])):
         family = "parts" if kind(t) in PARTS else kind(t)
-        match(models.get(family, []), inside[t], found, (made_of, what))
+        match(models.get(family, []), inside[t], own, found, (made_of, what))
         models.setdefault(family, inside[t])
     known: dict[tuple[Any, ...], list[str]] = {}
     for t, nodes in inside.items():
@@ -54,24 +55,28 @@ def slots_of(graph: Graph, steps: Mapping[Node, int], kind: Callable[[int], str]
             continue
         key = (kind(t), *map(with_parameters, nodes))
         if key not in known:  # steps that are equal are matched once
-            match(like, nodes, found, (with_parameters, made_of, what))
+            match(like, nodes, own, found, (with_parameters, made_of, what))
             known[key] = [found[node] for node in nodes]
         found |= zip(nodes, known[key], strict=True)
     return found
 
 
 def match(
-    model: list[Node], nodes: list[Node], found: dict[Node, str], keys: tuple[Callable[[Node], tuple[Any, ...]], ...]
+    model: list[Node],
+    nodes: list[Node],
+    own: Mapping[Node, str],
+    found: dict[Node, str],
+    keys: tuple[Callable[[Node], tuple[Any, ...]], ...],
 ) -> None:
     """Give the nodes of a step the places of those of a model that they are like, by the first key; what lies between those
-    that have one, by the next keys."""
+    that have one, by the next keys. What has no match gets its `own`."""
     if not keys or not model:
-        found |= {node: str(node.number) for node in nodes}
+        found |= {node: own[node] for node in nodes}
         return
     key, *others = keys
     i = j = 0
     blocks = SequenceMatcher(None, list(map(key, model)), list(map(key, nodes)), autojunk=False).get_matching_blocks()
     for a, b, count in blocks:
-        match(model[i:a], nodes[j:b], found, tuple(others))
+        match(model[i:a], nodes[j:b], own, found, tuple(others))
         found |= {nodes[b + k]: found[model[a + k]] for k in range(count)}
         i, j = a + count, b + count

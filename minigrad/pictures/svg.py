@@ -137,12 +137,12 @@ class Writer:
             yield f'<rect class="{look}" stroke="none" {at}><title>{clean(piece.tooltip)}</title></rect>'
 
     def lines(self, box: Box, heat: str) -> list[str]:
-        """The text of a box: below a strip, at the top of a cell, in the middle of others."""
+        """The text of a box: below a strip, at the foot of a cell, in the middle of others."""
         x, y, w, h = self.layout.boxes[box.id]
         if box.pieces:
             return [self.word(x, y - h / 2 - 9, " ".join(box.lines), 8, "pale")] if box.lines else []
         if box.role == "cell":
-            return [self.word(x - w / 2 + 8, y + h / 2 - 13, line, font(box), "pale", "start") for line in box.lines[:1]]
+            return [self.word(x - w / 2 + 8, y - h / 2 + 6, line, font(box), "pale", "start") for line in box.lines[:1]]
         ink = "faint-ink" if box.emphasis == "faint" else heat and f"i{heat}"
         inks = [ink or ("ink" if i == 0 or box.role == "alias" else "pale") for i in range(len(box.lines))]
         each = enumerate(zip(box.lines, lines_at(box), inks, strict=True))

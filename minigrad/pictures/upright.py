@@ -364,9 +364,11 @@ class Scene:
 
     def place_begins(self, line: Line) -> None:
         """Place what the first step reads instead of what is carried: before its frame, or behind it; of several the first on
-        the row, the others below it."""
+        the row, the others below it. What begins several lines is on the row of the first."""
         down = 0.0
         for box in line.begins:
+            if box.id in self.layout.boxes:
+                continue
             width, height = size(box)
             number = self.begins_at(line, box)
             if line.direction > 0:
@@ -379,7 +381,16 @@ class Scene:
             self.layout.boxes[box.id] = (x, y - down, width, height)
             down += height / 2 + 4
 
+    def first_of(self, line: Line) -> str:
+        """Find the box on the row of a line among those that begin it, or else the first of them."""
+        ids = [box.id for box in line.begins]
+        return next((id for id in ids if self.layout.boxes[id][1] == self.row(line)), ids[0])
+
     # -- arrows ----------------------------------------------------------------------------------------------------
+
+    def row(self, line: Line) -> float:
+        """The height at which a line runs."""
+        return self.made.ys[int(line.rank)][1]
 
     def column(self, box: str) -> Column:
         return self.template.columns[self.template.home[box]]
@@ -412,17 +423,19 @@ class Scene:
     def along(self, line: Line, a: Element, b: Element, arrow: Arrow) -> Way:
         """The way of an arrow from one step to another: to its row, along it, and from it to the reader."""
         points, target = self.to_row(line, a, arrow), self.column(arrow.target)
-        section, y = self.made.sections[target.kind], self.made.ys[int(line.rank)][1]
+        section, y = self.made.sections[target.kind], self.row(line)
+        begins, loops = arrow.source in self.template.begins, [x for _, _, x in line.ways if x.role in LOOPS]
+        if a is line.source and arrow not in loops and any(x.source == arrow.source for x in loops):
+            points = [(self.sides(line, self.column(arrow.source))[1], y)]  # from where the loop turns back
         if arrow.target in self.template.strips:
             u, _, w, _ = self.layout.boxes[arrow.target]
             return Way(self.straight(line, points, [(u - line.direction * w / 2, y)], arrow))
-        begins, loops = arrow.source in self.template.begins, any(x.role in LOOPS for _, _, x in line.ways)
         joins = a is not line.source and (line, a) in section.leave and line.source in section.items
-        if (begins and arrow.source != line.begins[0].id) or (arrow.role in LOOPS and joins):
+        if (begins and arrow.source != self.first_of(line)) or (arrow.role in LOOPS and joins):
             return Way(points)  # as far as the row
+        if (begins or arrow.role == "first") and any(self.column(x.target) is target for x in loops):
+            return Way([*points, (self.sides(line, target)[0], y)])  # as far as where what comes back enters
         edge = self.left[target.number] + (0.0 if line.direction > 0 else self.made.widths[target.kind])
-        if loops and (begins or arrow.role == "first"):  # as far as where what comes back enters
-            return Way([*points, (edge - LOOP_LANE * self.lane(line), y)])
         rest = [(edge, y), *self.moved(self.made.corners(target.kind, section.read[line, b]), target)]
         if arrow.role in LOOPS:
             return self.around(line, target, points, rest)
@@ -430,12 +443,12 @@ class Scene:
 
     def to_row(self, line: Line, a: Element, arrow: Arrow) -> list[Point]:
         """The way of an arrow from its source to the row of its line."""
-        y = self.made.ys[int(line.rank)][1]
+        y = self.row(line)
         x, v, width, _ = self.layout.boxes[arrow.source]
         x += line.direction * width / 2
-        if arrow.source in self.template.begins and arrow.source != line.begins[0].id:
-            several = [x for x in self.template.lines if len(x.begins) > 1]
-            u = x + line.direction * (2 + 2.5 * (several.index(line) % 3))
+        if arrow.source in self.template.begins and v != y:
+            apart = [x for x in self.template.lines if any(self.layout.boxes[box.id][1] != self.row(x) for box in x.begins)]
+            u = x + line.direction * (2 + 2.5 * (apart.index(line) % 3))
             return [(x, v), (u, v), (u, y)]
         if arrow.source in self.template.of_box:
             column = self.column(arrow.source)
@@ -450,7 +463,7 @@ class Scene:
     def join(self) -> None:
         """Let the nearer of several ways along one row to one reader end where they meet the farthest."""
         for line in self.template.lines:
-            y, ends = self.made.ys[int(line.rank)][1], defaultdict(list)
+            y, ends = self.row(line), defaultdict(list)
             for _, b, arrow in line.ways:
                 if arrow.role not in LOOPS and arrow.target in self.template.of_box:
                     ends[b, self.template.home[arrow.target]].append(arrow)
@@ -490,13 +503,15 @@ class Scene:
     def lane(self, line: Line) -> int:
         return self.loops.setdefault(line, len(self.loops) + 1)
 
+    def sides(self, line: Line, column: Column) -> tuple[float, float]:
+        """The x at which a line leads up before a frame, and down behind it."""
+        out = LOOP_LANE * self.lane(line)
+        return self.left[column.number] - out, self.left[column.number] + self.made.widths[column.kind] + out
+
     def around(self, line: Line, column: Column, points: list[Point], rest: list[Point]) -> Way:
         """Back from the end of a step to its beginning, around its frame."""
-        lane = self.lane(line)
-        out, down = LOOP_LANE * lane, LOOP_DROP * lane
-        left = self.left[column.number] - out
-        right = self.left[column.number] + self.made.widths[column.kind] + out
-        bottom = -PADDING - down
+        left, right = self.sides(line, column)
+        bottom = -PADDING - LOOP_DROP * self.lane(line)
         (_, y), (_, v) = points[-1], rest[0]
         middle = (left + right) / 2
         corners = [*points, (right, y), (right, bottom), (left, bottom), (left, v), *rest]

@@ -87,7 +87,7 @@ def unrolled(
     if level == "op":
         keep_within(sum(node.op is not None and annotations.step(node) in annotations.shown for node in graph), limit, advice)
     picture = picture_at(level, made, annotations, title, measured, scale_)
-    picture.legend = legend
+    picture.legend = legend if kind or any(box.pieces for box in picture.all_boxes()) else None
     return drawn(picture, graph, limit, advice, playback(model, made, graph, annotations, picture))
 
 
@@ -129,9 +129,9 @@ def coloured(
     if kind:
         return measured, found, put(measured, annotations, made, found)
     strips = annotations_of(made, made.graph, None)
-    put(measured, strips, made, found)
+    legend = put(measured, strips, made, found)
     annotations.pieces = strips.pieces
-    return None, None, None
+    return None, None, legend
 
 
 def overlay_of(gradients: bool, overlay: str | None) -> str:

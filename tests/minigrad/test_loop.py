@@ -81,6 +81,34 @@ def test_a_program_has_the_loops_that_a_reader_finds(name, T):
         assert sorted((len(loop), len(loop.state)) for loop in folded(name, T).loops) == sorted(expected)
 
 
+@pytest.mark.parametrize("behind", [0, 1, 2])
+@pytest.mark.parametrize("T", [3, 4, 5])
+def test_a_short_record_has_small_loops(T, behind):
+    W, h = mg.tensor(np.eye(2), requires_grad=True), mg.tensor(np.ones((2, 1)), requires_grad=True)
+    for _ in range(T):
+        h = np.tanh(W @ h)
+    for _ in range(behind):
+        h = h.sum() * 2.0 if behind == 1 else np.abs(h)
+    (loop,) = mg.loops(h).loops
+    assert (len(loop), [node.op.name for node in loop.body]) == (T, ["matmul", "tanh"])
+
+
+SMALL = {
+    "a sum": lambda a, b, c, d: a + b + c + d,
+    "a product": lambda a, b, c, d: a * b * c * d,
+    "a power": lambda a, b, c, d: a * a * a * a,
+    "squares": lambda a, b, c, d: ((a**2) ** 2) ** 2,
+    "products added": lambda a, b, c, d: a * b + b * c + c * d,
+    "three layers": lambda a, b, c, d: np.tanh(np.tanh(np.tanh(a * b) * c) * d),
+    "a mean of three": lambda a, b, c, d: (np.exp(a) + np.exp(b) + np.exp(c)) / 3,
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_short_expression_has_no_loop(name):
+    assert mg.loops(SMALL[name](*(mg.tensor(np.ones(2), requires_grad=True) for _ in range(4)))).loops == []
+
+
 def collected(found, nodes):
     """What is read outside of its loop, or by nobody, found anew."""
     readers = {node: set() for node in nodes}

@@ -461,7 +461,7 @@ def momentum(T):
     return w.sum()
 
 
-@program(lambda T: [(T, 1)] if T > 4 else [])
+@program(once(1))
 def horner(T):
     x, total = mg.tensor(0.5, requires_grad=True), mg.tensor(1.0, requires_grad=True)
     for coefficient in np.linspace(-1, 1, T):
@@ -469,7 +469,7 @@ def horner(T):
     return total
 
 
-@program(lambda T: [(T, 1)] if T > 7 else [])
+@program(lambda T: [(T, 1)] if T > 4 else [])
 def one_op_again_and_again(T):
     x = weight(3)
     for _ in range(T):

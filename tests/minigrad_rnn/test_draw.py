@@ -288,6 +288,8 @@ def test_steps_that_were_asked_for_are_shown(steps):
     drawing = rnn.draw.unrolled(network(), x, y, level="cell", steps=steps)
     assert [box.lines[0] for box in boxes(drawing, "state").values()] == [f"h[{t}]" for t in (0, 1, 2, 20, 21)]
     assert len([box for box in boxes(drawing, "strip").values() if box.pieces]) == 2
+    assert drawing.picture.legend.words == "size of dL/dh"  # what the colours of the strips mean
+    assert rnn.draw.unrolled(network(), x, y, level="cell", steps="all").picture.legend is None
 
 
 def test_a_strip_of_more_than_a_hundred_steps_is_binned():

@@ -19,7 +19,7 @@ import minigrad_rnn as rnn
 from minigrad.pictures.sizes import text_width
 
 MEASURES = runpy.run_path(str(Path(__file__).parents[1] / "minigrad/pictures/measures.py"))
-scene, defects = MEASURES["scene"], MEASURES["defects"]
+scene, defects, loose = MEASURES["scene"], MEASURES["defects"], MEASURES["loose"]
 SIZE, HIDDEN, BATCH = 3, 4, 2
 
 
@@ -97,6 +97,38 @@ def test_nothing_is_in_the_way_of_anything_else(name, level, T, shown):
     assert defects(seen) == {}
     assert seen.boxes.keys() == {box.id for box in drawing.picture.all_boxes()}
     assert len(seen.lines) == len([arrow for arrow in drawing.picture.all_arrows() if arrow.role != "order"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_arrows_reach_their_boxes_in_all_views(name):
+    model, batch = MODELS[name]
+    grids = [rnn.draw.unrolled(model(), batch(10), level="cell")]
+    if name != "encoder-decoder":  # two networks
+        grids.append(rnn.draw.both(model(), batch(10)))
+        assert defects(scene(rnn.draw.folded(model(), batch(4)).svg())) == {}
+    for drawing in grids:
+        seen = scene(drawing.svg())
+        assert loose(seen) == []
+        assert titles_struck(drawing, seen) == []
+
+
+def titles_struck(drawing, seen):
+    """The titles of cells, and the lines that run through them."""
+    found = []
+    for box in drawing.picture.boxes:
+        for x, y, size, words in seen.texts[box.id] if box.role == "cell" else ():
+            width = text_width(words, size)
+            place = (x + width / 2, y - 0.35 * size, width, 0.7 * size)
+            found += [(words, line.source, line.target) for line in seen.lines if crosses_box(line, place)]
+    return found
+
+
+def crosses_box(line, place):
+    x, y, width, height = place
+    return any(
+        abs((a + u) / 2 - x) < (abs(a - u) + width) / 2 and abs((b + v) / 2 - y) < (abs(b - v) + height) / 2
+        for (a, b), (u, v) in itertools.pairwise(line.points)
+    )
 
 
 @pytest.mark.parametrize(("name", "level", "T", "shown"), CASES)

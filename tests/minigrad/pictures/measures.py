@@ -14,7 +14,7 @@ class Line(NamedTuple):
     source: str
     target: str
     role: str
-    points: list[tuple[float, float]]
+    points: list[tuple[float, float]]  # from its beginning to the tip of its head
 
 
 class Scene(NamedTuple):
@@ -46,7 +46,10 @@ def scene(svg):
         elif kind == "edge":
             path = group.find(f"{SVG}path")
             role = path.get("class").split()[0].partition("l-")[2]
-            lines.append(Line(group.get("data-from"), group.get("data-to"), role, corners(path.get("d"))))
+            head = group.find(f"{SVG}polygon").get("points")
+            tip = tuple(map(float, head.split()[0].split(",")))
+            points = [*corners(path.get("d"))[:-1], tip]
+            lines.append(Line(group.get("data-from"), group.get("data-to"), role, points))
     words = [text.text for text in root.iter(f"{SVG}text")]
     return Scene(float(root.get("width")), float(root.get("height")), boxes, texts, frames, lines, words, root)
 
@@ -140,7 +143,37 @@ def diagonal(seen):
     ]
 
 
+def away(point, place):
+    """The distance of a point from a rectangle; 0 within it."""
+    (x, y), (u, v, width, height) = point, place
+    return max(abs(x - u) - width / 2, abs(y - v) - height / 2, 0)
+
+
+def passes(line, point):
+    """True if a line runs through a point."""
+    pieces = [((x + u) / 2, (y + v) / 2, abs(u - x), abs(v - y)) for (x, y), (u, v) in pairwise(line.points)]
+    return any(away(point, piece) < NEAR for piece in pieces)
+
+
+def loose(seen):
+    """Lines that do not begin and end at their boxes, nor on another line that does and has the same box there."""
+    found = []
+    for box, end in (("source", 0), ("target", -1)):
+        joined = defaultdict(list)  # by box the lines that reach it
+        left = [line for line in seen.lines if getattr(line, box) in seen.boxes]
+        count = None
+        while len(left) != count:
+            count, others = len(left), []
+            for line in left:
+                id, point = getattr(line, box), line.points[end]
+                reached = away(point, seen.boxes[id]) <= 1 or any(passes(other, point) for other in joined[id])
+                (joined[id] if reached else others).append(line)
+            left = others
+        found += [(line.source, line.target, box) for line in left]
+    return found
+
+
 def defects(seen):
-    """All that is in the way of something else, by what it is."""
-    found = {check.__name__: check(seen) for check in (overlapping, through, on_each_other, diagonal)}
+    """All that is in the way of something else, by what it is, and lines that do not reach their boxes."""
+    found = {check.__name__: check(seen) for check in (overlapping, through, on_each_other, diagonal, loose)}
     return {name: pairs for name, pairs in found.items() if pairs}

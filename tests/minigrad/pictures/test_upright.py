@@ -175,10 +175,11 @@ def test_the_measures_see_what_is_in_the_way():
     layout = upright(picture)
     x, y, width, height = layout.boxes["h1"]
     layout.boxes["r0_1"] = (x + 3, y, width, height)
-    assert defects(scene(to_svg(picture, layout))).keys() == {"overlapping", "through"}
+    assert defects(scene(to_svg(picture, layout))).keys() == {"overlapping", "through", "loose"}
     way = layout.arrows[id(picture.arrows[0])]
     way.points = [(u, v + 5 * k) for k, (u, v) in enumerate(way.points)]
     assert "diagonal" in defects(scene(to_svg(picture, layout)))
+    assert ("h0", "op1", "target") in defects(scene(to_svg(picture, layout)))["loose"]
     layout = upright(picture)
     other = layout.arrows[id(picture.arrows[1])]
     layout.arrows[id(picture.arrows[0])].points = list(other.points)
@@ -198,3 +199,21 @@ def test_nothing_is_in_the_way_in_pictures_of_loops_written_by_hand(name, T):
         pictures += [mg.draw(result, fold=True)] if T > 3 or name not in ZOO["LAYERS"] else []
     for picture in pictures:
         assert not any(defects(scene(picture.svg())).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "T", "options"),
+    [
+        ("seq2seq_by_hand", 6, {"backward": True}),
+        ("attention_over_the_past", 13, {}),
+        ("rnn_with_append_and_stack", 5, {"backward": True, "fold": True}),
+    ],
+)
+def test_a_picture_depends_on_the_graph_alone_not_on_what_ran_before(name, T, options):
+    drawings, more = [], []
+    for count in (0, 517, 4093):
+        more += [mg.tensor(np.ones(2), requires_grad=True) * k for k in range(count)]
+        drawings.append(mg.draw(PROGRAMS[name](T), **options))
+    assert len({drawing.svg() for drawing in drawings}) == 1
+    assert len({drawing.source for drawing in drawings}) == 1
+    assert all(drawing.picture == drawings[0].picture for drawing in drawings)
