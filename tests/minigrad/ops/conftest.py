@@ -291,7 +291,7 @@ def linear(draw: st.DrawFn, op: Op) -> Case:
 def along_an_axis(draw: st.DrawFn, op: Op) -> Case:
     shape = list(draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
-    shape[axis] = max(shape[axis], 1)  # test_semantics.py has the softmax of nothing
+    shape[axis] = max(shape[axis], 1)  # test_special_points.py has the softmax of nothing
     return Case(op, (draw(operand(op, tuple(shape))),), {"axis": axis})
 
 

@@ -455,14 +455,14 @@ def test_clip_takes_its_bounds_by_either_name() -> None:
 
 def test_every_function_of_numpy_is_tried() -> None:
     tried = {name for name, _ in SHAPING} | {"where", "concatenate", "stack", "split", "dot", "mean", "max", "min"}
-    in_test_more_ops = {
+    in_test_elementwise = {
         "average", "cumprod", "cumsum", "diff", "median", "nan_to_num", "prod", "ptp", "sinc", "std", "var",
     }  # fmt: skip
-    # test_rearranging.py, test_linalg.py and test_made_of_ops.py look after the rest of these families themselves.
+    # test_shape.py, test_linalg.py and test_made_of_ops.py look after the rest of these families themselves.
     families = ("shape", "arranging", "products", "matrices", "statistics", "sampled")
     elsewhere = {"astype", "cumulative_sum", "cumulative_prod"}
     found = {f.__name__ for f, own in FUNCTIONS.items() if not own.__module__.endswith(families)} - elsewhere
-    assert found - {"amax", "amin"} <= tried | in_test_more_ops
+    assert found - {"amax", "amin"} <= tried | in_test_elementwise
 
 
 @pytest.mark.parametrize("fill", [2.5, np.array([1.0, 2.0, 3.0, 4.0]), [[1], [2], [3]]])

@@ -18,7 +18,7 @@ import minigrad as mg
 import minigrad_rnn as rnn
 from minigrad.pictures.sizes import text_width
 
-MEASURES = runpy.run_path(str(Path(__file__).parents[1] / "minigrad/pictures/measures.py"))
+MEASURES = runpy.run_path(str(Path(__file__).parents[2] / "minigrad/pictures/measures.py"))
 scene, defects, loose = MEASURES["scene"], MEASURES["defects"], MEASURES["loose"]
 SIZE, HIDDEN, BATCH = 3, 4, 2
 

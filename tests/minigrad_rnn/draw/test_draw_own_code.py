@@ -11,7 +11,7 @@ import minigrad as mg
 import minigrad_rnn as rnn
 from minigrad_rnn import gradient_flow
 
-OWN = runpy.run_path(str(Path(__file__).with_name("own_loops.py")))
+OWN = runpy.run_path(str(Path(__file__).parents[1] / "own_loops.py"))
 PROGRAMS, elman, lstm = (OWN[name] for name in ("PROGRAMS", "elman", "lstm"))
 
 
