@@ -61,7 +61,7 @@ def test_what_is_needed_at_the_same_time_lies_apart(cell, options, settings, mon
 
 @pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
 def test_a_program_of_large_steps_takes_no_more_memory_than_the_engine(cell):
-    x, y = batch(96, 64)
+    x, y = batch(64, 64)
 
     def peak(run):
         gc.collect()
