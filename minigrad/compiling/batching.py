@@ -26,7 +26,7 @@ from .passes import (
 )
 from .trace import Call, Recorder, Var, cast, dot, reshape, stack, transpose, variables
 
-__all__ = ["batched_over_time", "grouped", "recurrences", "sums_in_blocks"]
+__all__ = ["batched_over_time", "grouped", "lifted", "recurrences", "sums_in_blocks"]
 
 LOOKS = 8  # how many calls away two calls of different steps are compared
 BLOCK = 1 << 20  # bytes that the batched calls of all steps of a block make
@@ -216,51 +216,51 @@ class Batching:
                 arguments.append((column[0], False))
         if not any(many for _, many in arguments):
             return
-        whole = self.lifted(model, arguments, len(group))
+        whole = lifted(self.record, model, arguments, len(group))
         if whole is None:
             return
         for i, call in enumerate(group):
             made_instead(self.new, call.out, operator.getitem, (whole, (i,)), call.scope)
             self.done.add(call.out)
 
-    def lifted(self, model: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
-        """The call for all steps at once, or None if this function cannot be."""
-        scope, ndim = model.scope and model.scope.parent, len(model.out.shape)
-        args = [a for a, _ in arguments]
-        if (isinstance(model.fn, np.ufunc) and model.fn.signature is None and model.fn.nout == 1) or model.fn in (
-            np.where,
-            cast,
-        ):
-            for i, (a, many) in enumerate(arguments):
-                missing = ndim - (len(a.shape) - 1) if many else 0
-                if missing:
-                    args[i] = self.record(reshape, (a, (n, *(1,) * missing, *a.shape[1:])), scope)
-            return self.record(model.fn, tuple(args), scope, **model.options)
-        if model.fn is dot:
-            (x, many), (y, also) = arguments
-            if not many or also or len(x.shape) != 3 or len(y.shape) != 2:
-                return None
-            rows = self.record(reshape, (x, (x.shape[0] * x.shape[1], x.shape[2])), scope)
-            product = self.record(dot, (rows, y), scope)
-            return self.record(reshape, (product, (x.shape[0], x.shape[1], y.shape[1])), scope)
-        if not arguments[0][1] or any(many for _, many in arguments[1:]):
+def lifted(record: Callable[..., Var], model: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
+    """The call for all steps at once, or None if this function cannot be. Of each argument: is it one of all steps?"""
+    scope, ndim = model.scope and model.scope.parent, len(model.out.shape)
+    args = [a for a, _ in arguments]
+    if (isinstance(model.fn, np.ufunc) and model.fn.signature is None and model.fn.nout == 1) or model.fn in (
+        np.where,
+        cast,
+    ):
+        for i, (a, many) in enumerate(arguments):
+            missing = ndim - (len(a.shape) - 1) if many else 0
+            if missing:
+                args[i] = record(reshape, (a, (n, *(1,) * missing, *a.shape[1:])), scope)
+        return record(model.fn, tuple(args), scope, **model.options)
+    if model.fn is dot:
+        (x, many), (y, also) = arguments
+        if not many or also or len(x.shape) != 3 or len(y.shape) != 2:
             return None
-        if getattr(model.fn, "__name__", "") == "reduce":
-            axis = model.options.get("axis")
-            if axis is None:
-                axis = tuple(range(len(args[0].shape) - 1))
-            axes = (axis,) if isinstance(axis, int) else tuple(axis)
-            own = len(args[0].shape) - 1
-            options = {**model.options, "axis": tuple(a % own + 1 for a in axes)}
-            return self.record(model.fn, tuple(args), scope, **options)
-        if model.fn is operator.getitem and is_view(model):
-            index = args[1] if isinstance(args[1], tuple) else (args[1],)
-            return self.record(operator.getitem, (args[0], (slice(None), *index)), scope)
-        if model.fn is reshape:
-            return self.record(reshape, (args[0], (n, *args[1])), scope)
-        if model.fn is transpose:
-            return self.record(transpose, (args[0], (0, *(a + 1 for a in args[1]))), scope)
+        rows = record(reshape, (x, (x.shape[0] * x.shape[1], x.shape[2])), scope)
+        product = record(dot, (rows, y), scope)
+        return record(reshape, (product, (x.shape[0], x.shape[1], y.shape[1])), scope)
+    if not arguments[0][1] or any(many for _, many in arguments[1:]):
         return None
+    if getattr(model.fn, "__name__", "") == "reduce":
+        axis = model.options.get("axis")
+        if axis is None:
+            axis = tuple(range(len(args[0].shape) - 1))
+        axes = (axis,) if isinstance(axis, int) else tuple(axis)
+        own = len(args[0].shape) - 1
+        options = {**model.options, "axis": tuple(a % own + 1 for a in axes)}
+        return record(model.fn, tuple(args), scope, **options)
+    if model.fn is operator.getitem and is_view(model):
+        index = args[1] if isinstance(args[1], tuple) else (args[1],)
+        return record(operator.getitem, (args[0], (slice(None), *index)), scope)
+    if model.fn is reshape:
+        return record(reshape, (args[0], (n, *args[1])), scope)
+    if model.fn is transpose:
+        return record(transpose, (args[0], (0, *(a + 1 for a in args[1]))), scope)
+    return None
 
 
 def origin(x: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import scattered
+from .folding import advance, carried, collected, history, marker, row
 from .passes import Calls, flat, is_view, members_of
 from .trace import Call, Var, reshape, variables
 
@@ -42,6 +43,8 @@ class Memory:
         self.chains, self.placed, self.in_place = chains, placed, in_place
         self.exact = exact  # laid out as the function's own arrays are, for sums depend on that in the last digits
         self.made = {call.out for call in calls}
+        self.collected = collections_of(calls)
+        self.next = {call.args[0]: call.args[1] for call in calls if call.fn is advance}
         self.homes: dict[Var, Home | None] = {}
         self.sizes: dict[Home, int] = {}
         self.first: dict[Home, int] = {}
@@ -52,6 +55,8 @@ class Memory:
                 if home is not None:
                     self.first.setdefault(home, i)
                     self.last[home] = i
+        self.twice = self.of_two_iterations()
+        self.through_loops(calls)
         from_outside = [v for v in placed if v.call is None]
         for v in (*kept, *from_outside):
             self.last[self.home(v)] = ALWAYS
@@ -75,6 +80,13 @@ class Memory:
             found: Home | None = None
             if here.dtype is None or here.is_tuple or (here not in self.made and here not in self.placed):
                 pass
+            elif here.call is not None and here.call.fn in (row, carried, advance):
+                if here.call.fn is not advance:
+                    here = here.call.args[0] if here.call.fn is row else self.next[here]
+                    continue
+            elif here in self.collected:
+                here = self.collected[here]
+                continue
             elif here in self.in_place:
                 here = self.in_place[here]
                 continue
@@ -97,6 +109,31 @@ class Memory:
             self.homes[one] = self.homes[here]
         return self.homes[here]
 
+    def of_two_iterations(self) -> set[Home]:
+        """What an iteration makes and the next one reads has two places in turn, unless it is in an array of all iterations."""
+        found = set()
+        for v in self.next:
+            home = self.home(v)
+            if isinstance(home, Var) and home.call is not None and home.call.loop is not None:
+                found.add(home)
+                self.sizes[home] = 2 * padded(home.nbytes)
+        return found
+
+    def through_loops(self, calls: Calls) -> None:
+        """What comes from outside of a loop, or leaves an iteration, is needed until the loop ends."""
+        for repeat in dict.fromkeys(call.loop for call in calls if call.loop is not None):
+            body = [i for i, call in enumerate(calls) if call.loop is repeat]
+            begin, end = body[0], body[-1] + 1
+            for i in body:
+                for v in (*calls[i].inputs(), calls[i].out):
+                    home = self.homes[v]
+                    if home is None:
+                        continue
+                    inner = isinstance(home, Var) and home.call is not None and home.call.loop is repeat
+                    if not inner or home in self.twice:
+                        self.last[home] = max(self.last[home], end)
+                        self.first[home] = min(self.first[home], begin)
+
     def root(self, home: Home) -> Home:
         while home in self.joined:
             home = self.joined[home]
@@ -106,6 +143,8 @@ class Memory:
         """Let the result of an elementwise call have the home of an operand that nobody needs after it."""
         out = call.out
         if not isinstance(call.fn, np.ufunc) or call.fn.signature is not None or call.options or self.home(out) is not out:
+            return
+        if out in self.twice:
             return
         for a in call.inputs():
             if (a.shape, a.dtype) != (out.shape, out.dtype) or self.homes[a] is None:
@@ -170,6 +209,10 @@ class Memory:
         """The array of a value that is not in another one's."""
         return self.part(v, v.shape, v.dtype, packed(v) if self.exact else None)
 
+    def two(self, v: Var) -> np.ndarray:
+        """The two places of a value that the next iteration reads."""
+        return self.part(v, (2, *v.shape), v.dtype, (padded(v.nbytes), *np.empty(v.shape, v.dtype).strides))
+
     def chain(self, number: int) -> np.ndarray:
         like = self.chains.like[number]
         return self.part(number, (self.chains.lengths[number], *like.shape), like.dtype)
@@ -179,6 +222,11 @@ def packed(v: Var) -> tuple[int, ...]:
     """The strides of an array that NumPy makes for what is laid out like v."""
     like = np.lib.stride_tricks.as_strided(np.empty(1, v.dtype), v.shape, v.strides)
     return np.empty_like(like, order="K").strides
+
+
+def collections_of(calls: Calls) -> dict[Var, Var]:
+    """For each value that an array of all iterations has: that array."""
+    return {call.args[0]: call.out for call in calls if call.fn in (collected, history)}
 
 
 def padded(size: int) -> int:
@@ -200,7 +248,7 @@ class Chains:
         known: dict[Any, None] = {}
         stacks = []
         for call in calls:
-            members = members_of(call)
+            members = members_of(call) if call.loop is None else []
             if members and len({(m.shape, m.dtype) for m in members}) == 1 and members[0].dtype == call.out.dtype:
                 stacks.append((call, members))
 
@@ -245,7 +293,7 @@ class Chains:
 
     def placeable(self, v: Var) -> bool:
         call = self.made.get(v)
-        return call is not None and not is_view(call) and not members_of(call) and not v.is_tuple
+        return call is not None and not is_view(call) and not members_of(call) and not v.is_tuple and not marker(call)
 
     def nbytes(self, number: int) -> int:
         return self.lengths[number] * self.like[number].nbytes
@@ -269,6 +317,7 @@ def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
     """For parts that are put together along another axis, or that scatter to where none meet: the whole and the index where
     each is made, so that it need not be copied there."""
     made = {call.out: call for call in calls}
+    elsewhere = collections_of(calls)
     found: dict[Var, tuple[Var, Any]] = {}
     for call in calls:
         rows: list[tuple[Var, Any]] = []
@@ -295,6 +344,7 @@ def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
         times = Counter(v for v, _ in rows)
         for v, row in rows:
             fits = v.dtype == call.out.dtype and v.shape and call.out.value[row].shape == v.shape
-            if fits and times[v] == 1 and v not in found and v not in chains.place and v in made and chains.placeable(v):
+            together = v in made and made[v].loop is call.loop and v not in elsewhere
+            if fits and times[v] == 1 and v not in found and v not in chains.place and together and chains.placeable(v):
                 found[v] = (call.out, row)
     return found

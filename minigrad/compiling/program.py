@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .memory import Chains, Memory, placements
+from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, history, marker, row
+from .memory import Chains, Memory, collections_of, placements
 from .passes import Calls, flat, is_view
 from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
 
@@ -26,6 +27,7 @@ __all__ = ["Program"]
 
 # Names that programs use for other things.
 OWN = re.compile(r"(run|lines_\d+|OtherWay|copyto|store|several|matmul|just_.*|.*_reduce_*|_.*|.*_)$")
+ALL, BEFORE = -1, -2  # whose lines are written: those of every iteration, or of the one before; otherwise of that one
 LINES = 2000  # in one function of the source: Python compiles long ones slowly
 numbers = count()
 gone: deque[str] = deque()  # sources of programs that are no more; not forgotten at once, for somebody may be walking over them
@@ -51,6 +53,11 @@ class Program:
         self.exact = exact
         self.chains = Chains([] if exact else calls)
         self.placed = {} if exact else placements(calls, self.chains)
+        self.collected = collections_of(calls)
+        self.next = {call.args[0]: call.args[1] for call in calls if call.fn is advance}
+        self.turns: dict[Var, list[Any] | None] = {}
+        self.turn = ALL
+        self.moving: dict[str, list[Any]] = {}  # names that a loop binds anew in each iteration
         self.in_place = self.harmless(in_place)
         self.memory = Memory(
             calls, {*outputs, *(v for v, _ in recorder.guards)}, self.chains, self.placed, self.in_place, exact
@@ -110,6 +117,9 @@ class Program:
 
     def array(self, v: Var) -> np.ndarray:
         """The array that holds v while the program runs."""
+        turns = self.turns_of(v)
+        if turns is not None:
+            return self.in_turn(v, turns)
         found = self.arrays.get(v)
         if found is not None:
             return found
@@ -145,6 +155,202 @@ class Program:
         self.space[self.names[v]] = made
         self.legend[self.names[v]] = self.told(v, made)
         return made
+
+    # -- what is another array in each iteration --------------------------------------------------------------
+
+    def turns_of(self, v: Var) -> list[Any] | None:
+        """The array of each iteration, for a value that is in another place each time; None where an iteration has none."""
+        if v not in self.turns:
+            self.turns[v] = None
+            if v.call is not None and v.call.loop is not None and v in self.made and v.dtype is not None:
+                self.turns[v] = self.found_turns(v, v.call, v.call.loop)
+        return self.turns[v]
+
+    def found_turns(self, v: Var, call: Call, repeat: Repeat) -> list[Any] | None:
+        if call.fn is advance:
+            return None
+        if call.fn is row:
+            return self.elements(self.array(call.args[0]), repeat, call.args[1])
+        if call.fn is carried:
+            new = self.turns_of(self.next[v])
+            if new is None:
+                raise NotFolded("a state that stays as it is")
+            start = None if call.args[0] is None else self.array(call.args[0])
+            return [start, *new[:-1]]
+        if v in self.collected:
+            whole = self.collected[v]
+            return self.elements(self.array(whole), repeat, int(whole.call.fn is history and not repeat.back))  # type: ignore[union-attr]
+        if v in self.memory.twice:
+            two = self.memory.two(v)
+            return [two[n % 2, ...] for n in range(repeat.n)]
+        if v in self.placed:
+            whole, place = self.placed[v]
+            return self.mapped(whole, lambda array: array[whole_index(place)])
+        if is_view(call):
+            fn, (source, *rest) = call.fn, call.args
+            if fn is operator.getitem:
+                return self.mapped(source, lambda array: array[whole_index(rest[0])])
+            return self.mapped(source, lambda array: fn(array, *rest))
+        return None
+
+    @staticmethod
+    def elements(array: np.ndarray, repeat: Repeat, offset: int) -> list[Any]:
+        places = [repeat.time(n) + offset for n in range(repeat.n)]
+        return [array[i, ...] if 0 <= i < len(array) else None for i in places]
+
+    def mapped(self, v: Var, f: Callable[[np.ndarray], np.ndarray]) -> list[Any] | None:
+        turns = self.turns_of(v)
+        return None if turns is None else [None if array is None else f(array) for array in turns]
+
+    def in_turn(self, v: Var, turns: list[Any]) -> np.ndarray:
+        """The array of a value in the iteration whose lines are written; of a loop any, for they are all alike."""
+        if v not in self.names:
+            self.label(v, self.hint_of_turn(v))
+            self.legend[self.names[v]] = self.told_of_turn(v)
+        if self.turn >= 0:
+            if turns[self.turn] is None:
+                raise NotFolded("a step reads what is not there")
+            return turns[self.turn]  # type: ignore[no-any-return]
+        return next(array for array in turns if array is not None)
+
+    def named(self, name: str, turns: list[Any]) -> str:
+        """The name, in the lines that are written now, of what is another array in each iteration."""
+        if self.turn >= 0:
+            return self.name_of_array(turns[self.turn], f"{name}_{self.turn}")
+        if self.turn == BEFORE:
+            turns, name = [None, *turns[:-1]], f"{name}_before"
+        while name in self.moving and not all(map(operator.is_, self.moving[name], turns)):
+            name += "_"
+        self.moving[name] = turns
+        return name
+
+    def derived(self, v: Var, f: Callable[[np.ndarray], np.ndarray], name: str) -> str:
+        """A name for something made of a value's array, such as a part of it."""
+        key = (v, name, self.turn == BEFORE)
+        turns = self.derivatives.get(key) if self.turn < 0 else None
+        if turns is None:
+            turns = self.mapped(v, f)
+            if turns is not None and self.turn < 0:
+                self.derivatives[key] = turns
+        return self.name_of_array(f(self.array(v)), name) if turns is None else self.named(name, turns)
+
+    def hint_of_turn(self, v: Var) -> str:
+        if v.call is not None and v.call.fn is row:
+            return "row"
+        if v.call is not None and v.call.fn is carried:
+            return "before" if not v.call.loop.back else "after"
+        return self.hint(v)
+
+    def told_of_turn(self, v: Var) -> str:
+        call = v.call
+        assert call is not None
+        if call.fn is row:
+            offset = call.args[1]
+            self.array(call.args[0])
+            return f"{self.names[call.args[0]]}[t{f'{offset:+d}' if offset else ''}]"
+        if v in self.collected:
+            whole = self.collected[v]
+            self.array(whole)
+            moved = whole.call.fn is history and not call.loop.back  # type: ignore[union-attr]
+            return f"{self.names[whole]}[t{'+1' if moved else ''}]"
+        if call.fn is carried:
+            self.array(self.next[v])
+            return f"{self.names[self.next[v]]} of the step before"
+        if v in self.placed:
+            self.array(self.placed[v][0])
+            return f"{self.names[self.placed[v][0]]}[{index_text(self.placed[v][1])}]"
+        if is_view(call) and call.fn is operator.getitem:
+            self.array(call.args[0])
+            return f"{self.names[call.args[0]]}[{index_text(call.args[1])}]"
+        return ""
+
+    def loop_lines(self, body: Calls) -> str:
+        """The lines of a loop. What the last iteration need not do is done by the next one, before its own calls, and the first
+        iteration has lines of its own then."""
+        repeat: Repeat = body[0].loop
+        body = [call for call in body if call.fn is not advance]
+        lines: list[str] = []
+        for call in self.calls:
+            if call.fn is history and call.args[0].call.loop is repeat:
+                start, whole = call.args[1], self.array(call.out)
+                place = whole[repeat.n if repeat.back else 0, ...]
+                lines.append(f"copyto({self.name_of_array(place, f'{self.argument(call.out)}_start')}, {self.argument(start)})")
+        tail = self.only_for_the_next(body)
+        zero = {call.out for call in body if call.fn is carried and call.args[0] is None}
+        first = 0
+        if tail or zero:
+            first = 1
+            self.turn = 0
+            for call in body:
+                if call.out not in tail:
+                    lines += self.first_lines(call, zero)
+        inner: list[str] = []
+        self.moving, self.derivatives = {}, {}
+        self.turn = BEFORE
+        for call in body:
+            if call.out in tail:
+                inner += self.lines_of(call)
+        self.turn = ALL
+        for call in body:
+            if call.out not in tail:
+                inner += self.lines_of(call)
+        text = "\n".join(inner)
+        names = [name for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", text)) if name in self.moving]
+        where = escaped(str(repeat.scope.parent)) if repeat.scope is not None and repeat.scope.parent is not None else ""
+        times = [repeat.time(first), repeat.time(repeat.n - 1)]
+        comment = f"  # {where}{', ' if where else ''}t from {times[0]} to {times[1]}"
+        if names:
+            rows = list(zip(*(self.moving[name][first:] for name in names), strict=True))
+            if any(array is None for row_ in rows for array in row_):
+                raise NotFolded("a step reads what is not there")
+            label = self.fresh_name("steps")
+            self.space[label] = rows
+            head = f"for {', '.join(names)}{',' * (len(names) == 1)} in {label}:{comment}"
+        else:
+            head = f"for _ in range({repeat.n - first}):{comment}"
+        self.moving = {}
+        return "\n".join([*lines, head, *(f"    {line}" for line in inner or ["pass"])])
+
+    def fresh_name(self, stem: str) -> str:
+        n = self.taken.get(stem, 0)
+        while f"{stem}_{n}" in self.space:
+            n += 1
+        self.taken[stem] = n + 1
+        return f"{stem}_{n}"
+
+    def only_for_the_next(self, body: Calls) -> set[Var]:
+        """What is made only for the next iteration: the last one need not make it."""
+        needed: set[Var] = {v for v in self.collected if v.call is not None and v.call.loop is body[0].loop}
+        needed.update(v for v in self.outputs if v in self.made)
+        tail: set[Var] = set()
+        for call in reversed(body):
+            if call.out in needed:
+                needed.update(call.inputs())
+            elif not marker(call):
+                tail.add(call.out)
+        for call in body:  # a view has no line, and is there in both
+            if call.out in tail and is_view(call):
+                tail.discard(call.out)
+        return tail
+
+    def first_lines(self, call: Call, zero: set[Var]) -> list[str]:
+        """The lines of a call in the first iteration, where nothing is carried yet."""
+        if zero.isdisjoint(call.inputs()) or call.fn is carried:
+            return self.lines_of(call)
+        others = [a for a in call.args if isinstance(a, Var) and a not in zero]
+        filled = call.out in self.collected or call.out in self.memory.twice
+        if call.fn in PRODUCTS or not others:
+            if call.fn not in PRODUCTS and call.fn not in LINEAR:
+                raise NotFolded("a first step that computes with zeros")
+            zero.add(call.out)
+            self.array(call.out)
+            return [f"{self.argument(call.out)}.fill(0)"] if filled else []
+        if call.fn is np.add or (call.fn is np.subtract and call.args[0] is others[0]):
+            (other,) = others
+            if other.shape == call.out.shape:
+                mine, its = self.array(call.out), self.array(other)
+                return [] if same_array(mine, its) else [f"copyto({self.argument(call.out)}, {self.argument(other)})"]
+        raise NotFolded("a first step that computes with zeros")
 
     def told(self, v: Var, made: np.ndarray) -> str:
         """What a name of the program stands for, where no line of it says so."""
@@ -247,7 +453,9 @@ class Program:
 
     def written(self) -> list[str]:
         self.made = {call.out for call in self.calls}
-        self.copies: set[Var] = set()
+        self.copies: set[Var] = {v for v in self.collected if v.call is not None and is_view(v.call)}
+        self.derivatives: dict[Any, list[Any]] = {}
+        written: set[Any] = set()
         lines: list[str] = []
         asked = dict(self.guards)
         for v in [v for _, v in self.recorder.inputs]:
@@ -261,6 +469,11 @@ class Program:
                 lines.append(f"if bool({self.argument(v)}) is not {outcome}: raise OtherWay()")
         used = {v for call in self.calls for v in call.inputs()}.union(self.outputs)
         for call in self.calls:
+            if call.loop is not None:
+                if call.loop not in written:
+                    written.add(call.loop)
+                    lines.append(self.loop_lines([each for each in self.calls if each.loop is call.loop]))
+                continue
             condition = self.comparison(call) if call.out in asked and call.out not in used else ""
             if condition:
                 lines.append(f"if ({condition}) is not {asked[call.out]}: raise OtherWay()")
@@ -283,6 +496,9 @@ class Program:
                         self.space[self.names[x]] = x.value
             else:
                 self.array(x)
+                turns = self.turns_of(x)
+                if turns is not None:
+                    return self.named(self.names[x], turns)
             return self.names[x]
         if isinstance(x, tuple) and not hasattr(x, "_fields"):
             inside = ", ".join(map(self.argument, x))
@@ -323,7 +539,7 @@ class Program:
         ):
             array = self.array(a)
             if array.flags.c_contiguous:
-                return self.name_of_array(array.reshape(v.shape), f"{text}_wide")
+                return self.derived(a, lambda x: x.reshape(v.shape), f"{text}_wide")
         return text
 
     def function(self, fn: Any) -> str:
@@ -347,6 +563,8 @@ class Program:
 
     def lines_of(self, call: Call) -> list[str]:
         v, fn = call.out, call.fn
+        if marker(call):
+            return []
         if v.is_tuple:
             self.label(v, "parts")
             self.conditional = True
@@ -364,9 +582,9 @@ class Program:
                 lines.append(f"if type({self.names[v]}) is not {v.kind.__name__}: raise OtherWay()")
             return lines
         self.array(v)
-        out = self.names[v]
         if is_view(call) and v not in self.copies and v not in self.placed:
             return []
+        out = self.argument(v)
         quick = isinstance(fn, np.ufunc) and fn.nout == 1 and not self.exact and not call.options and fn.signature is None
         args = [self.quick(a, call) if quick else self.argument(a) for a in call.args]
         if isinstance(fn, np.ufunc) and fn.nout == 1:
@@ -410,9 +628,8 @@ class Program:
             if all(self.placed.get(m, (None,))[0] is v for m in members):
                 return []
             if fn is stack:
-                rows = self.array(v)
                 return [
-                    f"copyto({self.name_of_array(rows[whole_index(i)], f'{out}_{i}')}, {self.argument(m)})"
+                    f"copyto({self.derived(v, lambda x, i=i: x[whole_index(i)], f'{out}_{i}')}, {self.argument(m)})"
                     for i, m in enumerate(members)
                     if self.placed.get(m, (None,))[0] is not v
                 ]
@@ -451,7 +668,7 @@ class Program:
 
     def scatter_lines(self, call: Call, out: str, args: list[str]) -> list[str]:
         """Zeros, and each array added at its index; where the indices are slices that meet nowhere, each copied."""
-        indices, buffer = call.options["indices"], self.array(call.out)
+        indices = call.options["indices"]
         if any(is_advanced(i) for i in values_of(indices)):
             lines = [f"{out}.fill(0)"]
             for a, index in zip(args, indices, strict=True):
@@ -468,12 +685,13 @@ class Program:
             if any(isinstance(j, Var | np.ndarray) for j in index):  # of booleans
                 lines.append(f"{out}[{self.argument(index)}] {'=' if alone else '+='} {a}")
                 continue
-            part = self.name_of_array(buffer[whole_index(index)], f"{out}_{i}")
+            part = self.derived(call.out, lambda x, index=index: x[whole_index(index)], f"{out}_{i}")
             lines.append(f"copyto({part}, {a})" if alone else f"np.add({part}, {a}, out={part})")
         return lines
 
     def text(self, lines: list[str]) -> str:
         self.space["OtherWay"] = OtherWay
+        lines = [line.replace("\n", "\n    ") for line in lines]  # of a loop
         parts = [lines[i : i + LINES] for i in range(0, len(lines), LINES)] or [[]]
         if len(parts) == 1:
             return "def run():\n" + "".join(f"    {line}\n" for line in parts[0] or ["pass"])

@@ -17,6 +17,8 @@ from ..tensor import Tensor, wrap
 from ..trees import tree_leaves, tree_map
 from .batching import batched_over_time, recurrences, sums_in_blocks
 from .clocks import unrepeatable_refused
+from .distribution import distributed, recurrences_of
+from .folding import NotFolded, adopted, folded, in_units
 from .outside import Outside, contents
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, rows_restacked, updates_together
 from .program import OtherWay, Program
@@ -102,6 +104,23 @@ def no_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+class Snapshot:
+    """The calls as they were, for passes change them."""
+
+    def __init__(self, calls: Calls, recorder: Recorder, keep: dict[Var, Var]) -> None:
+        self.recorder, self.keep = recorder, keep
+        self.calls = [(call, call.fn, call.args, call.options, call.out) for call in calls]
+        self.kept, self.guards, self.labels = dict(keep), list(recorder.guards), dict(recorder.labels)
+
+    def restore(self) -> None:
+        for call, fn, args, options, out in self.calls:
+            call.fn, call.args, call.options, call.out, call.loop = fn, args, options, out, None
+            out.call = call
+        self.keep.clear()
+        self.keep.update(self.kept)
+        self.recorder.guards, self.recorder.labels = self.guards, self.labels
 
 
 class Recorded:
@@ -210,6 +229,12 @@ class Recorded:
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
             calls = self.seen("zeros left out", zeros_left_out(calls, keep))
+            before = Snapshot(calls, recorder, keep)
+            try:
+                return self.with_loops(dead_code_removed(calls, self.needed(outs)), outs)
+            except NotFolded as reason:
+                self.not_folded = str(reason)
+                before.restore()
             calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
             self.seen("sums of products as one", calls)
             calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
@@ -230,6 +255,39 @@ class Recorded:
         recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
         calls = dead_code_removed(calls, [*(self.kept(v) for v in outs), *(v for v, _ in recorder.guards)])
         return self.passed("updates side by side", calls) if batch else calls
+
+    def with_loops(self, calls: Calls, outs: list[Var]) -> Calls:
+        """The calls folded into loops, after all passes; NotFolded if they cannot be."""
+        recorder, keep = self.recorder, self.keep
+        count = len(self.passes)
+        try:
+            calls = dead_code_removed(folded(calls, recorder, self.needed(outs), keep), self.needed(outs))
+            self.passed("folded into loops", calls)
+            part = recurrences_of(calls)
+            changes: dict[str, Callable[[Calls], Calls]] = {
+                "sums of products as one": lambda calls: sums_of_products(calls, recorder),
+                "rows stacked again as parts": lambda calls: rows_restacked(calls, recorder),
+                "neighbours merged": lambda calls: neighbours_merged(calls, recorder),
+                "products by parts": lambda calls: products_by_parts(calls, recorder),
+            }
+            for name, change in changes.items():
+                calls = adopted(dead_code_removed(adopted(change(calls)), self.needed(outs)))
+                self.seen(name, calls)
+            part = recurrences_of(in_units(calls))
+            for name, change_in in REORDERING.items():
+                calls = adopted(dead_code_removed(adopted(change_in(calls, recorder, part)), self.needed(outs)))
+                self.seen(name, calls)
+            calls = in_units(duplicates_removed(calls, keep))
+            self.passed("merged and reordered", calls)
+            calls = self.passed("done for all steps at once", distributed(calls, recorder, self.needed(outs)))
+            calls = adopted(weights_turned(calls, recorder))
+            calls = in_units(updates_together(in_units(calls), recorder))
+            calls = in_units(duplicates_removed(calls, keep))
+            recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
+            return self.passed("updates side by side", in_units(dead_code_removed(calls, self.needed(outs))))
+        except NotFolded:
+            del self.passes[count:]
+            raise
 
     def passed(self, name: str, calls: Calls) -> Calls:
         """A pass has come to its end: how many calls there are now."""

@@ -1,0 +1,239 @@
+"""Distribution: of the calls of a body those that do not wait for the iteration before are done for all iterations at once.
+
+What a loop carries stays in it. What needs nothing carried comes before the loop, on arrays of all iterations; what nobody in
+the loop needs comes after it.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..components import strongly_connected
+from .batching import lifted
+from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, row
+from .passes import Calls, added, dead_code_removed
+from .rewrites import SCATTERED
+from .trace import Call, Recorder, Var, replaced, variables, zeros
+
+__all__ = ["distributed", "recurrences_of"]
+
+
+def bodies(calls: Calls) -> dict[Repeat, Calls]:
+    """The calls of each loop."""
+    found: dict[Repeat, Calls] = {}
+    for call in calls:
+        if call.loop is not None:
+            found.setdefault(call.loop, []).append(call)
+    return found
+
+
+def recurrences_of(calls: Calls) -> dict[Var, int]:
+    """The results that an iteration makes of what the one before made of the same: which recurrence each is part of."""
+    part: dict[Var, int] = {}
+    for body in bodies(calls).values():
+        after: dict[Var, list[Var]] = {call.out: [] for call in body}
+        for call in body:
+            if call.fn is advance:
+                old, new = call.args
+                after.setdefault(new, []).append(old)
+            else:
+                for v in call.inputs():
+                    if v in after:
+                        after[v].append(call.out)
+        for component in strongly_connected(after):
+            if len(component) > 1:
+                number = len(part)
+                part |= {v: number for v in component}
+    return part
+
+
+class Body:
+    """A body that is being parted."""
+
+    def __init__(self, calls: Calls, body: Calls, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.calls = body
+        self.repeat: Repeat = body[0].loop
+        self.made = {call.out for call in body}
+        self.new: Calls = []
+        self.stacks = {call.args[0]: call for call in calls if call.fn in (collected, history) and call.args[0] in self.made}
+        self.next = {call.args[0]: call.args[1] for call in body if call.fn is advance}
+        self.start = {call.out: call.args[0] for call in body if call.fn is carried}
+        self.needed = self.leading_to({new for new in self.next.values()})
+        self.pinned = self.late() & self.needed | set(self.next.values()) & self.made
+        self.at: dict[Var, tuple[Var, int, int]] = {}  # array of all iterations, the place of its first element, its length
+        self.kept: list[Call] = []
+        self.after: set[Var] = set()
+
+    def late(self) -> set[Var]:
+        """What needs a value of the iteration before."""
+        found = set(self.next)
+        for call in self.calls:
+            if not found.isdisjoint(call.inputs()):
+                found.add(call.out)
+        return found
+
+    def leading_to(self, ends: set[Var]) -> set[Var]:
+        found = set(ends)
+        for call in reversed(self.calls):
+            if call.out in found:
+                found.update(call.inputs())
+        return found
+
+    def record(self, fn: Any, args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
+        return added(self.new, self.recorder, fn, args, scope, **options)
+
+    def part(self) -> None:
+        """Give each call its place: in the loop, before it or after it."""
+        for call in self.calls:
+            if call.fn is row:
+                base, offset = call.args
+                self.at[call.out] = base, -offset, base.shape[0]
+                self.kept.append(call)
+            elif call.fn in (carried, advance):
+                self.kept.append(call)
+            elif call.out in self.pinned or not self.is_lifted(call):
+                if not self.after.isdisjoint(call.inputs()):
+                    raise NotFolded("a step needs what is done after the loop")
+                self.kept.append(call)
+                self.pinned.add(call.out)
+
+    def is_lifted(self, call: Call) -> bool:
+        own = [v for v in call.inputs() if v in self.made]
+        waits = any(v in self.pinned or v in self.start or v in self.after for v in own)
+        if (waits and call.out in self.needed) or not call.pure or not own:
+            return False
+        if any(variables(x) for x in call.args if not isinstance(x, Var)):
+            return False
+        if call.options and call.fn is not SCATTERED and any(variables(x) for x in call.options.values()):
+            return False
+        mark = len(self.new)
+        places = {v: self.whole(v) for v in own}
+        low = max(0, *(start for _, start, _ in places.values()))
+        high = min(self.repeat.n, *(start + length for _, start, length in places.values()))
+        if high - low < 2:
+            raise NotFolded("a value that few steps have")
+        arguments = []
+        for a in call.args:
+            many = isinstance(a, Var) and a in places
+            arguments.append((self.sliced(*places[a], low, high), True) if many else (a, False))
+        result = self.lifted(call, arguments, high - low)
+        if result is None:
+            del self.new[mark:]
+            return False
+        self.at[call.out] = result, low, high - low
+        if waits:
+            self.after.add(call.out)
+        return True
+
+    def lifted(self, call: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
+        if call.fn is SCATTERED:
+            indices = call.options["indices"]
+            if not all(many for _, many in arguments) or variables(tuple(indices)):
+                return None
+            if any(not all(isinstance(i, slice | int) for i in (x if isinstance(x, tuple) else (x,))) for x in indices):
+                return None
+            moved = [(slice(None), *(x if isinstance(x, tuple) else (x,))) for x in indices]
+            args = tuple(a for a, _ in arguments)
+            return self.record(SCATTERED, args, call.scope.parent, shape=(n, *call.options["shape"]), indices=moved)
+        return lifted(self.record, call, arguments, n)
+
+    def whole(self, v: Var) -> tuple[Var, int, int]:
+        """The array that has a value of all iterations."""
+        if v in self.at:
+            return self.at[v]
+        n, back = self.repeat.n, self.repeat.back
+        if v in self.start:
+            start, new = self.start[v], self.next[v]
+            if start is None:
+                found = self.whole(new)[0], -1 if back else 1, n
+            else:
+                found = self.stack(new, start), -1 if back else 0, n + 1
+        else:
+            stack = self.stack(v, None)
+            found = (stack, 0, n) if stack.shape[0] == n else (self.sliced(stack, 0 if back else -1, n + 1, 0, n), 0, n)
+        self.at[v] = found
+        return found
+
+    def stack(self, v: Var, start: Var | None) -> Var:
+        """The array of what all iterations made, and of `start`; the one that there is, if it has that."""
+        there = self.stacks.get(v)
+        if there is not None and (start is None or there.fn is history):
+            return there.out
+        if there is not None:
+            raise NotFolded("a state that is collected in two ways")
+        fn, args = (collected, (v,)) if start is None else (history, (v, start))
+        call = marked(self.recorder, fn, args, (self.repeat.n + (start is not None), *v.shape), v, None)
+        call.scope = v.call.scope.parent if v.call is not None and v.call.scope is not None else None
+        self.new.append(call)
+        self.stacks[v] = call
+        return call.out
+
+    def sliced(self, stack: Var, start: int, length: int, low: int, high: int) -> Var:
+        if (low - start, high - start) == (0, length):
+            return stack
+        index = (slice(low - start, high - start),)
+        call = Call(operator.getitem, (stack, index), {}, None, True)
+        call.out = self.recorder.var(zeros((high - low, *stack.shape[1:]), stack.dtype), call)
+        self.new.append(call)
+        return call.out
+
+    def finish(self) -> Calls:
+        """The calls that stay, reading rows of what is done before them."""
+        rows: dict[Var, Var] = {}
+        made = {call.out for call in self.kept}
+        extra: Calls = []
+
+        def by(v: Var) -> Var:
+            if v in made or v not in self.made:
+                return v
+            if v not in rows:
+                array, start, _ = self.at[v]
+                call = marked(self.recorder, row, (array, -start), v.shape, v, self.repeat)
+                if v in self.recorder.labels:
+                    self.recorder.labels[call.out] = self.recorder.labels[v]
+                rows[v] = call.out
+                extra.append(call)
+            return rows[v]
+
+        for call in self.kept:
+            call.args = replaced(call.args, by)
+            if call.options:
+                call.options = {key: replaced(x, by) for key, x in call.options.items()}
+        return [*extra, *self.kept]
+
+
+def distributed(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:
+    """Each loop parted; `keep` are the values that the program is for."""
+    for _, body in bodies(calls).items():
+        parted = Body(calls, body, recorder)
+        parted.part()
+        gone = parted.made - {call.out for call in parted.kept}
+        left = []
+        same: dict[Var, Var] = {}
+        for call in calls:
+            if call.loop is parted.repeat:
+                continue
+            if call.fn is collected and call.args[0] in gone:
+                array, low, length = parted.at[call.args[0]]
+                if (low, length) != (0, parted.repeat.n):
+                    raise NotFolded("a value that not all steps have is read outside")
+                same[call.out] = array
+                continue
+            if call.fn is history and call.args[0] in gone:
+                raise NotFolded("a state that waits for nothing")
+            left.append(call)
+        new = parted.finish()
+        calls = [*left, *parted.new, *new]
+        if same:
+            for call in calls:
+                if any(v in same for v in call.inputs()):
+                    call.args = replaced(call.args, lambda v: same.get(v, v))
+                    call.options = {key: replaced(x, lambda v: same.get(v, v)) for key, x in call.options.items()}
+        if any(v in same for v in keep):
+            raise NotFolded("an array of all steps is a result by itself")
+        calls = dead_code_removed(in_units(calls), keep)
+    return in_units(calls)

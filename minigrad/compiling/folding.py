@@ -1,0 +1,683 @@
+"""Folding: the calls of one iteration in the place of those of all, with tables of what each iteration reads.
+
+`folded` finds the loops of a record and keeps one body of each. In a body, `row` reads an array of all iterations, `carried`
+a value of the iteration before, and `advance` says what that value becomes. Outside of it, `collected` is the array of the
+values that all iterations made, `history` the same with the value that the first one started from.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..graph import NO_OPTIONS, Node, Scope
+from ..loop import Loop, loops, sequences
+from .passes import Calls, Circle, in_order, is_row, settled
+from .rewrites import SCATTERED
+from .trace import CONTAINERS, Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose, zeros
+
+__all__ = ["NotFolded", "Repeat", "adopted", "advance", "carried", "collected", "folded", "history", "in_units", "marker", "row"]
+
+LEAST = 4  # iterations that are worth a loop
+STRAIGHT = 2  # iterations of time steps that may be left outside of loops, in calls of one body
+
+
+class NotFolded(Exception):
+    """The calls are not those of loops that this module can write; the message says why."""
+
+
+class Repeat:
+    """A loop of the program: how often its body runs, and whether it goes back in time.
+
+    Arrays of all iterations are in the order of time: iteration n is at place n, or at the place counted from the end.
+    """
+
+    def __init__(self, n: int, scope: Scope | None) -> None:
+        self.n = n
+        self.back = False
+        self.scope = scope
+
+    def time(self, n: int) -> int:
+        """The place of iteration n in arrays of all iterations."""
+        return self.n - 1 - n if self.back else n
+
+
+# -- what only a loop has: functions that are never called -----------------------------------------------------
+
+
+def row(array: Any, offset: int) -> Any:
+    """In a body: the element of an array at the place of the iteration, moved by `offset`."""
+    raise NotImplementedError
+
+
+def carried(start: Any, number: int) -> Any:
+    """In a body: a value of the iteration before; in the first one `start`, or zeros if that is None."""
+    raise NotImplementedError
+
+
+def advance(old: Any, new: Any) -> Any:
+    """At the end of a body: what was `old` in this iteration is `new` in the next one."""
+    raise NotImplementedError
+
+
+def collected(value: Any) -> Any:
+    """After a loop: the array of what all its iterations made."""
+    raise NotImplementedError
+
+
+def history(value: Any, start: Any) -> Any:
+    """After a loop: the array of what all its iterations made, and of what the first one started from."""
+    raise NotImplementedError
+
+
+MARKERS = {row, carried, advance, collected, history}
+
+
+def marker(call: Call) -> bool:
+    return call.fn in MARKERS
+
+
+def marked(
+    recorder: Recorder, fn: Callable[..., Any], args: tuple[Any, ...], shape: tuple[int, ...], like: Var, repeat: Repeat | None
+) -> Call:
+    """A call of one of these functions, whose result has this shape, and otherwise is like another value."""
+    call = Call(fn, args, {}, repeat.scope if repeat is not None else None, fn is not advance)
+    call.loop = repeat
+    call.out = recorder.var(zeros(shape, like.dtype), call)
+    return call
+
+
+# -- from calls to nodes ---------------------------------------------------------------------------------------
+
+
+class Function:
+    """Stands for a NumPy function where an op is expected."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.gathers: dict[int, Any] = {}
+
+
+class Nodes:
+    """Recorded calls as nodes of a graph, in which loops can be found."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.call: dict[Node, Call] = {}
+        self.var: dict[Node, Var] = {}
+        self.of: dict[Var, Node] = {}
+        self.rows: dict[Node, tuple[Var, int]] = {}  # elements of arrays, x[t]
+        functions: dict[Any, Function] = {}
+        for call in calls:
+            out = call.out
+            if settled(out) and call.inputs():
+                continue  # another look at a weight is one of all iterations: it is read like the weight
+            op = functions.get(call.fn)
+            if op is None:
+                op = functions[call.fn] = Function(getattr(call.fn, "__name__", "value"))
+            options = {f"argument {i}": inside(x) for i, x in enumerate(call.args) if type(x) is not Var}
+            if call.options:
+                options |= {key: inside(x) for key, x in call.options.items()}
+            if call.fn is operator.getitem:
+                options = {"index": call.args[1]}
+            node = Node(op, tuple(map(self.node, call.inputs())), options, None, out.shape, out.dtype, call.scope)  # type: ignore[arg-type]
+            self.call[node], self.var[node], self.of[out] = call, out, node
+            if call.fn is operator.getitem and is_row(call.args[1]) and not call.args[0].is_tuple:
+                self.rows[node] = call.args[0], call.args[1][0] % call.args[0].shape[0]
+
+    def node(self, v: Var) -> Node:
+        found = self.of.get(v)
+        if found is None:
+            found = self.of[v] = Node(None, (), NO_OPTIONS, None, v.shape, v.dtype, None)  # type: ignore[arg-type]
+            self.var[found] = v
+        return found
+
+
+def inside(x: Any) -> Any:
+    """An argument without its Vars, which are operands."""
+    if type(x) is Var:
+        return None
+    return tuple(map(inside, x)) if type(x) in CONTAINERS else x
+
+
+# -- bodies ----------------------------------------------------------------------------------------------------
+
+Read = tuple[Any, ...]  # ("inside", op), ("carried", op, node it starts from or None), ("same", node), ("each", {n: node})
+
+
+class Op:
+    """An op of a body: its call in some iteration, and what it reads."""
+
+    def __init__(self, call: Call, reads: list[Read]) -> None:
+        self.call = call
+        self.reads = reads
+        self.out: Var = None  # type: ignore[assignment]
+
+
+class Body:
+    """A loop that was found, as ops that all iterations have."""
+
+    def __init__(self, loop: Loop, nodes: Nodes) -> None:
+        self.loop, self.nodes = loop, nodes
+        self.n = len(loop)
+        self.missing = {i: set(range(self.n)) - set(there) for i, there in loop.optional.items()}
+        self.outside = {i for i, missing in self.missing.items() if len(missing) == self.n - 1}  # made once: no op of the body
+        self.ops: dict[int, Op] = {}
+        self.elements: dict[int, tuple[Node, dict[int, int]]] = {}  # x[t]: of what, and which
+        for i, like in enumerate(loop.body):
+            if i in self.outside:
+                continue
+            places = self.index(i)
+            if places is not None:
+                self.elements[i] = like.operands[0], places
+                continue
+            if any(key[0] == i for key in loop.options):
+                raise NotFolded("options that change from step to step")
+            if not nodes.call[like].pure or nodes.var[like].dtype is None:
+                raise NotFolded("random numbers, or numbers of Python, in a loop")
+            self.ops[i] = Op(nodes.call[like], [self.read(i, k) for k in range(len(like.operands))])
+        for i in self.elements:
+            if i in self.missing:
+                raise NotFolded("elements that only some steps read")
+        self.absorbed()
+        self.order = self.sorted()
+
+    def index(self, i: int) -> dict[int, int] | None:
+        """For an element x[t]: which one each iteration takes."""
+        like = self.loop.body[i]
+        changing = self.loop.options.get((i, "index"))
+        if like not in self.nodes.rows or changing is None or (i, 0) not in self.loop.invariant:
+            return None
+        return {n: self.nodes.rows[step[i]][1] for n, step in enumerate(self.loop.iterations) if i in step}
+
+    def read(self, i: int, k: int) -> Read:
+        place = (i, k)
+        first = self.loop.first.get(place, {})
+        if place in self.loop.invariant:
+            return "same", self.loop.invariant[place]
+        if place in self.loop.per_step:
+            return "each", dict(self.loop.per_step[place])
+        ops = self.loop.inside.get(place)
+        if ops is not None:
+            return self.read_inside(ops, first)
+        found = self.loop.carried[place]
+        if len(found.ops) == 1 and found.ops[0] in self.outside and not first:
+            return "same", next(step[found.ops[0]] for step in self.loop.iterations if found.ops[0] in step)
+        if len(found.ops) > 1 or found.lag != 1:
+            raise NotFolded("a value of more than one iteration ago")
+        if set(first) != (set() if 0 in self.missing.get(i, ()) else {0}):
+            raise NotFolded("steps that start anew")
+        return "carried", found.ops[0], first.get(0)
+
+    def read_inside(self, ops: tuple[int, ...], first: dict[int, Any]) -> Read:
+        """Read an op of the same iteration; the first iteration, which may lack it, reads another one."""
+        last = max(ops)
+        if set(first) - {0} or last in self.outside:
+            raise NotFolded("steps that read different things")
+        if first:
+            return "inside", last, first[0]
+        if len(ops) == 1:
+            return "inside", last
+        if len(ops) == 2 and self.missing.get(last, set()) - {self.n - 1} == {0}:
+            return "inside", last, min(ops)
+        raise NotFolded("steps that read different things")
+
+    def readers(self, i: int) -> Iterator[tuple[int, int, Read]]:
+        for j, op in self.ops.items():
+            for k, read in enumerate(op.reads):
+                if read[0] in ("inside", "carried") and read[1] == i:
+                    yield j, k, read
+
+    def absorbed(self) -> None:
+        """Ops that the first iteration lacks, for what they would carry is not there: with zeros in its place they give what
+        the first iteration reads instead."""
+        some = {i: missing - {self.n - 1} for i, missing in self.missing.items() if i in self.ops}
+        early = {i for i, missing in some.items() if missing}
+        if any(some[i] != {0} for i in early):
+            raise NotFolded("ops that only some steps have")
+        zero: set[int] = set()
+
+        def is_zero(read: Read) -> bool:
+            return (read[0] == "carried" and read[2] is None) or (read[0] == "inside" and read[1] in zero)
+
+        for i in self.topological(early):
+            op = self.ops[i]
+            if op.call.fn in PRODUCTS and any(map(is_zero, op.reads)):
+                zero.add(i)
+            elif op.call.fn in LINEAR and all(map(is_zero, op.reads)):
+                zero.add(i)
+        for i in early:
+            op = self.ops[i]
+            others = [read for j, _, read in self.readers(i) if j not in early and read[0] == "inside"]
+            if not others:
+                continue
+            if any(len(read) < 3 for read in others) or i in zero:
+                raise NotFolded("a first step that lacks ops")
+            instead = {read[2] for read in others}
+            kept = [k for k, read in enumerate(op.reads) if not is_zero(read)]
+            if len(instead) > 1 or op.call.fn is not np.add or len(kept) != 1 or len(op.reads) != 2:
+                raise NotFolded("a first step that lacks ops")
+            self.complete(op, kept[0], instead.pop())
+        for op in self.ops.values():
+            op.reads = [read[:2] if read[0] == "inside" else read for read in op.reads]
+
+    def complete(self, op: Op, k: int, instead: Any) -> None:
+        """Have the first iteration read, as operand k of a sum, what it reads in the place of the sum."""
+        kind, what = op.reads[k][0], op.reads[k][1]
+        if kind == "each" and isinstance(instead, Node):
+            what[0] = instead
+        elif not (kind == "inside" and what == instead) and not (kind == "same" and what is instead):
+            raise NotFolded("a first step that lacks ops")
+
+    def topological(self, ops: set[int]) -> list[int]:
+        """These ops, each after those of the same iteration that it reads."""
+        order, seen = [], set[int]()
+
+        def visit(i: int) -> None:
+            ahead = [(i, False)]
+            while ahead:
+                j, done = ahead.pop()
+                if done:
+                    order.append(j)
+                elif j not in seen:
+                    seen.add(j)
+                    ahead.append((j, True))
+                    ahead += [(r[1], False) for r in self.ops[j].reads if r[0] == "inside" and r[1] in self.ops]
+
+        for i in sorted(ops):
+            visit(i)
+        return [i for i in order if i in ops]
+
+    def sorted(self) -> list[int]:
+        return self.topological(set(self.ops))
+
+
+PRODUCTS: set[Any] = {np.multiply, dot}  # zero if one operand is
+LINEAR: set[Any] = {np.add, np.subtract, np.negative, operator.getitem, reshape, transpose, cast, SCATTERED}  # or if all are
+
+
+class Folding:
+    """The pass, from a list of calls to one with loops."""
+
+    def __init__(self, calls: Calls, recorder: Recorder) -> None:
+        self.calls, self.recorder = calls, recorder
+        self.nodes = Nodes(calls)
+        found = sequences(loops(list(self.nodes.call)))
+        self.bodies: dict[Loop, Body] = {}
+        self.repeats: dict[Loop, Repeat] = {}
+        for loop in sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number):
+            if self.is_wanted(loop):
+                self.bodies[loop] = Body(loop, self.nodes)
+                self.repeats[loop] = Repeat(len(loop), None)
+        self.home = {
+            node: (loop, n, i)
+            for loop, body in self.bodies.items()
+            for n, step in enumerate(loop.iterations)
+            for i, node in step.items()
+            if i not in body.outside
+        }
+        self.stacks: dict[tuple[Loop, int], Var] = {}
+        self.starts: dict[tuple[Loop, int], Node] = {}  # of ops that are carried, what the first iteration reads
+        self.new: Calls = []
+        self.cache: dict[Any, Var] = {}
+
+    def is_wanted(self, loop: Loop) -> bool:
+        """True for loops over time, and for others that carry something."""
+        if len(loop) < LEAST or (len(loop.body) == 1 and loop.body[0] in self.nodes.rows):
+            return False
+        scopes = [node.scope for node in loop.body if node.scope is not None]
+        return bool(loop.carried) or any("t" in scope for scope in scopes)
+
+    def run(self) -> Calls:
+        for number, (loop, body) in enumerate(self.bodies.items()):
+            self.start(loop, body, number)
+        for loop, body in self.bodies.items():
+            self.fill(loop, body)
+        outside = [call for node, call in self.nodes.call.items() if node not in self.home]
+        outside += [call for call in self.calls if call.out not in self.nodes.of or self.nodes.of[call.out] not in self.nodes.call]
+        place = {call: i for i, call in enumerate(self.calls)}
+        outside.sort(key=place.__getitem__)
+        self.leftovers(outside)
+        for call in outside:
+            self.resolve(call)
+        return in_units([*outside, *self.new])
+
+    def leftovers(self, outside: Calls) -> None:
+        """Raise NotFolded if many calls of time steps are in no loop."""
+        steps = sum(call.step is not None and not is_row_call(call) for call in outside)
+        most = max((len(body.ops) for body in self.bodies.values()), default=0)
+        if not self.bodies or steps > STRAIGHT * most * len(self.bodies):
+            raise NotFolded(f"{steps} calls of time steps are in no loop")
+
+    def start(self, loop: Loop, body: Body, number: int) -> None:
+        """Make the calls of a body, without arguments."""
+        repeat = self.repeats[loop]
+        for i in body.order:
+            op = body.ops[i]
+            like = op.call
+            scope = without_time(like.scope, number)
+            call = Call(like.fn, (), {}, scope, True)
+            call.loop = repeat
+            call.out = self.recorder.var(zeros(like.out.shape, like.out.dtype), call)
+            call.out.kind = like.out.kind
+            op.call, op.out = call, call.out
+            op.like = like  # type: ignore[attr-defined]
+            label = self.recorder.labels.get(like.out)
+            if label:
+                self.recorder.labels[call.out] = label.rstrip("0123456789") or label
+            repeat.scope = scope
+            for read in op.reads:
+                if read[0] == "carried" and read[2] is not None:
+                    self.starts.setdefault((loop, read[1]), read[2])
+        repeat.back = self.goes_back(loop, body)
+
+    def goes_back(self, loop: Loop, body: Body) -> bool:
+        """True if most of what the iterations read, they read from the end."""
+        slopes = []
+        for _, places in body.elements.values():
+            slopes.append(line(places)[0])
+        for op in body.ops.values():
+            for read in op.reads:
+                if read[0] == "each":
+                    found = {n: self.place(node) for n, node in read[1].items()}
+                    bases = {place[0] for place in found.values() if place is not None}
+                    if len(bases) == 1 and None not in found.values():
+                        slopes.append(line({n: place[1] for n, place in found.items() if place is not None})[0])
+        return sum(slopes) < 0
+
+    def place(self, node: Any) -> tuple[Any, int] | None:
+        """Where a value of one iteration is: in which array of all iterations, at which place."""
+        if not isinstance(node, Node):
+            return None
+        if node in self.home:
+            loop, n, i = self.home[node]
+            if i in self.bodies[loop].elements:
+                base, places = self.bodies[loop].elements[i]
+                return (self.nodes.var[base], places[n]) if base not in self.home else None
+            repeat = self.repeats[loop]
+            if (loop, i) in self.starts:
+                return (loop, i), repeat.time(n) + (not repeat.back)
+            return (loop, i), repeat.time(n)
+        base_and_index = self.nodes.rows.get(node)
+        if base_and_index is not None and self.nodes.of.get(base_and_index[0]) not in self.home:
+            return base_and_index
+        return None
+
+    def base(self, key: Any) -> Var:
+        """The array of all iterations that `place` speaks of."""
+        if isinstance(key, Var):
+            return key
+        if key not in self.stacks:
+            loop, i = key
+            body, repeat = self.bodies[loop], self.repeats[loop]
+            out = body.ops[i].out
+            if body.missing.get(i):
+                raise NotFolded("a value that not all steps have is read outside")
+            if key in self.starts:
+                start = self.outer(self.starts[key])
+                call = marked(self.recorder, history, (out, start), (repeat.n + 1, *out.shape), out, None)
+            else:
+                call = marked(self.recorder, collected, (out,), (repeat.n, *out.shape), out, None)
+            call.scope = repeat.scope.parent if repeat.scope is not None else None
+            self.new.append(call)
+            self.stacks[key] = call.out
+        return self.stacks[key]
+
+    def outer(self, node: Node) -> Var:
+        """A value as the calls outside of loops read it."""
+        if node not in self.home:
+            return self.nodes.var[node]
+        found = self.place(node)
+        if found is None:
+            raise NotFolded("a value of a loop is read in another way")
+        key, index = found
+        return self.getitem(self.base(key), (index,))
+
+    def getitem(self, base: Var, index: Any) -> Var:
+        key = (base, str(index))
+        if key not in self.cache:
+            shape = np.broadcast_to(0, base.shape)[index].shape
+            self.cache[key] = self.called(operator.getitem, (base, index), shape, base)
+        return self.cache[key]
+
+    def called(self, fn: Callable[..., Any], args: tuple[Any, ...], shape: tuple[int, ...], like: Var) -> Var:
+        call = marked(self.recorder, fn, args, shape, like, None)
+        self.new.append(call)
+        return call.out
+
+    # -- a body ----------------------------------------------------------------------------------------------
+
+    def fill(self, loop: Loop, body: Body) -> None:
+        """Give the calls of a body their arguments."""
+        repeat = self.repeats[loop]
+        carries: dict[tuple[int, Any], Call] = {}
+        elements = {i: self.row_of(repeat, self.nodes.var[base], places) for i, (base, places) in body.elements.items()
+                    if base not in self.home}  # fmt: skip
+        if len(elements) < len(body.elements):
+            raise NotFolded("elements of an array that a loop makes")
+        made: Calls = []
+
+        def value(read: Read) -> Any:
+            kind, what = read[:2]
+            if kind == "inside":
+                return elements[what] if what in elements else body.ops[what].out
+            if kind == "same":
+                return self.outer(what)
+            if kind == "each":
+                return self.read_each(repeat, what)
+            key = (what, read[2])
+            if key not in carries:
+                if what in elements:
+                    raise NotFolded("an element of the iteration before")
+                start = None if read[2] is None else self.outer(read[2])
+                out = body.ops[what].out
+                if start is not None and (start.shape, start.dtype) != (out.shape, out.dtype):
+                    raise NotFolded("a state that changes its shape")
+                carries[key] = marked(self.recorder, carried, (start, len(carries)), out.shape, out, repeat)
+                label = self.recorder.labels.get(out)
+                if label:
+                    self.recorder.labels[carries[key].out] = f"{label}_next" if repeat.back else f"{label}_prev"
+            return carries[key].out
+
+        for i in body.order:
+            op = body.ops[i]
+            values = iter([value(read) for read in op.reads])
+            op.call.args = replaced(op.like.args, lambda _, values=values: next(values))  # type: ignore[attr-defined]
+            op.call.options = {
+                key: replaced(x, lambda _, values=values: next(values))
+                for key, x in op.like.options.items()  # type: ignore[attr-defined]
+            }
+            made.append(op.call)
+        ends = []
+        for (what, _), call in carries.items():
+            new = body.ops[what].out
+            ends.append(marked(self.recorder, advance, (call.out, new), (), new, repeat))
+        self.new += [*carries.values(), *made, *ends]
+
+    def read_each(self, repeat: Repeat, nodes: dict[int, Any]) -> Var:
+        """What each iteration reads from outside of the loop, as a row of an array."""
+        found = {n: self.place(node) for n, node in nodes.items()}
+        keys = {place[0] for place in found.values() if place is not None}
+        if len(keys) == 1 and None in found.values():
+            (key,) = keys
+            ends = [n for n, place in found.items() if place is None]
+            if isinstance(key, tuple) and key in self.starts and len(ends) == 1 and nodes[ends[0]] is self.starts[key]:
+                other = self.repeats[key[0]]
+                found[ends[0]] = (key, other.n if other.back else 0)
+        if len(keys) == 1 and None not in found.values():
+            return self.row_of(repeat, keys.pop(), {n: place[1] for n, place in found.items() if place is not None})
+        if set(range(repeat.n)) - set(nodes) or not all(isinstance(node, Node) for node in nodes.values()):
+            raise NotFolded("values from outside that only some steps read")
+        members = tuple(self.outer(nodes[repeat.time(n)]) for n in range(repeat.n))
+        if len({(v.shape, v.dtype) for v in members}) > 1 or members[0].dtype is None:
+            raise NotFolded("values from outside of several shapes")
+        return self.element(repeat, self.called(stack, members, (repeat.n, *members[0].shape), members[0]), 0)
+
+    def row_of(self, repeat: Repeat, key: Any, places: dict[int, int]) -> Var:
+        slope, at = line(places)
+        base = self.base(key)
+        if (slope < 0) != repeat.back:
+            base = self.getitem(base, (slice(None, None, -1),))
+            at = base.shape[0] - 1 - at
+        return self.element(repeat, base, at - repeat.time(0))
+
+    def element(self, repeat: Repeat, base: Var, offset: int) -> Var:
+        key = (repeat, base, offset)
+        if key not in self.cache:
+            call = marked(self.recorder, row, (base, offset), base.shape[1:], base, repeat)
+            self.new.append(call)
+            self.cache[key] = call.out
+        return self.cache[key]
+
+    # -- outside ---------------------------------------------------------------------------------------------
+
+    def resolve(self, call: Call) -> None:
+        """Put into the arguments of a call outside what it read of loops."""
+        if not any(self.nodes.of.get(v) in self.home for v in call.inputs()):
+            return
+        if call.fn is stack or call.fn is np.concatenate:
+            members = list(call.args if call.fn is stack else call.args[0])
+            whole = self.together(members) if self.along_first(call) else None
+            if whole is not None:
+                call.fn, call.args, call.options = reshape, (whole, call.out.shape), {}
+                return
+        call.args = replaced(call.args, self.outer_var)
+        call.options = {key: replaced(x, self.outer_var) for key, x in call.options.items()}
+
+    @staticmethod
+    def along_first(call: Call) -> bool:
+        if call.fn is stack:
+            return True
+        return call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) == 0
+
+    def outer_var(self, v: Var) -> Var:
+        node = self.nodes.of.get(v)
+        return v if node is None else self.outer(node)
+
+    def together(self, members: list[Var]) -> Var | None:
+        """The part of an array of all iterations that these are, one after the other."""
+        places = [self.place(self.nodes.of.get(v)) for v in members]
+        keys = {place[0] for place in places if place is not None}
+        if len(keys) != 1 or len(members) < 2:
+            return None
+        (key,) = keys
+        if places[0] is None and isinstance(key, tuple) and key in self.starts:
+            if self.nodes.of.get(members[0]) is self.starts[key] and not self.repeats[key[0]].back:
+                places[0] = (key, 0)
+        if None in places:
+            return None
+        rows = [place[1] for place in places if place is not None]
+        base = self.base(key)
+        steps = {b - a for a, b in zip(rows, rows[1:], strict=False)}
+        if steps == {1}:
+            return base if (rows[0], rows[-1]) == (0, base.shape[0] - 1) else self.getitem(base, (slice(rows[0], rows[-1] + 1),))
+        if steps == {-1}:
+            return self.getitem(base, (slice(rows[0], rows[-1] - 1 if rows[-1] else None, -1),))
+        return None
+
+
+def is_row_call(call: Call) -> bool:
+    return call.fn is operator.getitem and is_row(call.args[1])
+
+
+def line(places: dict[int, int]) -> tuple[int, int]:
+    """Slope and start of places that are on a line, one apart."""
+    (n, first), *rest = sorted(places.items())
+    slope = rest[0][1] - first if rest else 0
+    if slope not in (1, -1) or any(at != first + slope * (m - n) for m, at in rest):
+        raise NotFolded("steps that read an array in another order")
+    return slope, first - slope * n
+
+
+def without_time(scope: Scope | None, number: int) -> Scope:
+    """A scope with the number of the loop in the place of the time step."""
+    chain = [place for place in scope or () if place.name != "t"] if scope is not None else []
+    made: Scope | None = None
+    for place in chain:
+        made = Scope(made, place.name, place.value)
+    return Scope(made, "t", number)
+
+
+def adopted(calls: Calls) -> Calls:
+    """After a pass: new calls belong to the loop of what they read, and what reads nothing of a loop is done before it."""
+    for call in calls:
+        if call.fn in (row, carried, advance, collected, history):
+            continue
+        found = {v.call.loop for v in call.inputs() if v.call is not None and v.call.loop is not None}
+        if len(found) > 1:
+            raise NotFolded("a pass has mixed two loops")
+        call.loop = found.pop() if found else None
+    return calls
+
+
+def in_units(calls: Calls) -> Calls:
+    """Each call after those it needs, the calls of a loop together."""
+    units: list[Calls] = []
+    of: dict[Var, int] = {}
+    body: dict[Repeat, int] = {}
+    for call in calls:
+        if call.loop is None:
+            of[call.out] = len(units)
+            units.append([call])
+            continue
+        if call.loop not in body:
+            body[call.loop] = len(units)
+            units.append([])
+        of[call.out] = body[call.loop]
+        units[body[call.loop]].append(call)
+    after: list[list[int]] = [[] for _ in units]
+    waiting = [0] * len(units)
+    last = None
+    for i, unit in enumerate(units):
+        sources = {of[v] for call in unit for v in call.inputs() if v in of} - {i}
+        if any(not call.pure and call.fn is not advance for call in unit):
+            sources |= {last} if last is not None else set()
+            last = i
+        waiting[i] = len(sources)
+        for source in sources:
+            after[source].append(i)
+    try:
+        order = in_order(list(range(len(units))), after, waiting)
+    except Circle:
+        raise NotFolded("loops that wait for one another") from None
+    return [call for i in order for call in in_body(units[i])]
+
+
+def in_body(calls: Calls) -> Calls:
+    """The calls of a body, each after those it needs."""
+    if len(calls) == 1:
+        return calls
+    of = {call.out: i for i, call in enumerate(calls)}
+    after: list[list[int]] = [[] for _ in calls]
+    waiting = [0] * len(calls)
+    turn = [(1 if call.fn is advance else 0) * len(calls) + i for i, call in enumerate(calls)]
+    for i, call in enumerate(calls):
+        sources = {of[v] for v in call.inputs() if v in of}
+        waiting[i] = len(sources)
+        for source in sources:
+            after[source].append(i)
+    try:
+        return [calls[i] for i in in_order(turn, after, waiting)]
+    except Circle:
+        raise NotFolded("a step that waits for itself") from None
+
+
+def folded(calls: Calls, recorder: Recorder, outs: Iterable[Var], keep: dict[Var, Var]) -> Calls:
+    """Fold what repeats into loops. `keep` gets what takes the place of the `outs` that loops make.
+
+    Raises NotFolded if there is nothing to fold, or something that loops here cannot say.
+    """
+    folding = Folding(calls, recorder)
+    labels = dict(recorder.labels)
+    try:
+        found = folding.run()
+        for v in outs:
+            node = folding.nodes.of.get(v)
+            if node in folding.home:
+                keep[v] = folding.outer(node)  # type: ignore[arg-type]
+        return in_units([*found, *(call for call in folding.new if call not in set(found))])
+    except NotFolded:
+        recorder.labels = labels
+        raise
