@@ -90,7 +90,7 @@ class Body:
         """Give each call its place: in the loop, before it or after it."""
         for call in self.calls:
             if call.fn is row:
-                base, offset = call.args
+                base, offset = call.args[:2]
                 self.at[call.out] = base, -offset, base.shape[0]
                 self.kept.append(call)
             elif call.fn in (carried, advance):
@@ -192,7 +192,7 @@ class Body:
                 return v
             if v not in rows:
                 array, start, _ = self.at[v]
-                call = marked(self.recorder, row, (array, -start), v.shape, v, self.repeat)
+                call = marked(self.recorder, row, (array, -start, self.repeat), v.shape, v, self.repeat)
                 if v in self.recorder.labels:
                     self.recorder.labels[call.out] = self.recorder.labels[v]
                 rows[v] = call.out

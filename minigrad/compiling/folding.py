@@ -48,12 +48,12 @@ class Repeat:
 # -- what only a loop has: functions that are never called -----------------------------------------------------
 
 
-def row(array: Any, offset: int) -> Any:
+def row(array: Any, offset: int, repeat: Repeat) -> Any:
     """In a body: the element of an array at the place of the iteration, moved by `offset`."""
     raise NotImplementedError
 
 
-def carried(start: Any, number: int) -> Any:
+def carried(start: Any, number: int, repeat: Repeat) -> Any:
     """In a body: a value of the iteration before; in the first one `start`, or zeros if that is None."""
     raise NotImplementedError
 
@@ -413,7 +413,7 @@ class Folding:
             loop, i = key
             body, repeat = self.bodies[loop], self.repeats[loop]
             out = body.ops[i].out
-            if body.missing.get(i):
+            if body.missing.get(i, set()) - {body.n - 1}:  # the last step may make it although nobody asks for it
                 raise NotFolded("a value that not all steps have is read outside")
             if key in self.starts:
                 start = self.outer(self.starts[key])
@@ -475,7 +475,7 @@ class Folding:
                 out = body.ops[what].out
                 if start is not None and (start.shape, start.dtype) != (out.shape, out.dtype):
                     raise NotFolded("a state that changes its shape")
-                carries[key] = marked(self.recorder, carried, (start, len(carries)), out.shape, out, repeat)
+                carries[key] = marked(self.recorder, carried, (start, len(carries), repeat), out.shape, out, repeat)
                 label = self.recorder.labels.get(out)
                 if label:
                     self.recorder.labels[carries[key].out] = f"{label}_next" if repeat.back else f"{label}_prev"
@@ -526,7 +526,7 @@ class Folding:
     def element(self, repeat: Repeat, base: Var, offset: int) -> Var:
         key = (repeat, base, offset)
         if key not in self.cache:
-            call = marked(self.recorder, row, (base, offset), base.shape[1:], base, repeat)
+            call = marked(self.recorder, row, (base, offset, repeat), base.shape[1:], base, repeat)
             self.new.append(call)
             self.cache[key] = call.out
         return self.cache[key]

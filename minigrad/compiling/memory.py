@@ -186,10 +186,13 @@ class Memory:
         for home, i in self.last.items():
             if home not in self.joined and home not in self.offsets:
                 dying.setdefault(i, []).append(home)
+        beginning: dict[int, list[Home]] = {}
+        for home, i in self.first.items():
+            if home not in self.joined and home not in self.offsets:
+                beginning.setdefault(i, []).append(home)
         free: dict[int, list[int]] = {}
-        for i, call in enumerate(calls):
-            home = self.root(self.homes[call.out])
-            if home is not None and home not in self.offsets:
+        for i in range(len(calls)):
+            for home in beginning.get(i, ()):
                 size = padded(self.sizes[home])
                 if free.get(size):
                     self.offsets[home] = free[size].pop()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, history, marker, row
+from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, collected, history, marker, row
 from .memory import Chains, Memory, collections_of, placements
 from .passes import Calls, flat, is_view
 from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
@@ -39,7 +39,8 @@ class Program:
     def __init__(
         self, calls: Calls, outputs: Sequence[Var], recorder: Recorder, in_place: dict[Var, Var], exact: bool = False
     ) -> None:
-        self.calls = calls
+        self.calls, self.tails = last_for_the_next(calls)
+        calls = self.calls
         self.outputs = list(outputs)
         self.recorder = recorder
         self.arrays: dict[Var, np.ndarray] = {}
@@ -275,7 +276,7 @@ class Program:
                 start, whole = call.args[1], self.array(call.out)
                 place = whole[repeat.n if repeat.back else 0, ...]
                 lines.append(f"copyto({self.name_of_array(place, f'{self.argument(call.out)}_start')}, {self.argument(start)})")
-        tail = self.only_for_the_next(body)
+        tail = self.tails[repeat]
         zero = {call.out for call in body if call.fn is carried and call.args[0] is None}
         first = 0
         if tail or zero:
@@ -317,21 +318,6 @@ class Program:
             n += 1
         self.taken[stem] = n + 1
         return f"{stem}_{n}"
-
-    def only_for_the_next(self, body: Calls) -> set[Var]:
-        """What is made only for the next iteration: the last one need not make it."""
-        needed: set[Var] = {v for v in self.collected if v.call is not None and v.call.loop is body[0].loop}
-        needed.update(v for v in self.outputs if v in self.made)
-        tail: set[Var] = set()
-        for call in reversed(body):
-            if call.out in needed:
-                needed.update(call.inputs())
-            elif not marker(call):
-                tail.add(call.out)
-        for call in body:  # a view has no line, and is there in both
-            if call.out in tail and is_view(call):
-                tail.discard(call.out)
-        return tail
 
     def first_lines(self, call: Call, zero: set[Var]) -> list[str]:
         """The lines of a call in the first iteration, where nothing is carried yet."""
@@ -697,6 +683,28 @@ class Program:
             return "def run():\n" + "".join(f"    {line}\n" for line in parts[0] or ["pass"])
         text = "".join(f"def lines_{i}():\n" + "".join(f"    {line}\n" for line in part) for i, part in enumerate(parts))
         return text + "def run():\n" + "".join(f"    lines_{i}()\n" for i in range(len(parts)))
+
+
+def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
+    """Of each body last what is made only for the next iteration, for the last one need not make it; and what that is."""
+    needed = {call.args[0] for call in calls if call.fn in (collected, history)}
+    bodies: dict[Repeat, Calls] = {}
+    for call in calls:
+        if call.loop is not None:
+            bodies.setdefault(call.loop, []).append(call)
+    tails: dict[Repeat, set[Var]] = {}
+    left: Calls = []
+    for call in calls:
+        body = bodies.get(call.loop)
+        if body is None:
+            left.append(call)
+        elif call.loop not in tails:
+            for each in reversed(body):
+                if each.out in needed:
+                    needed.update(each.inputs())
+            tails[call.loop] = {c.out for c in body if c.out not in needed and not marker(c) and not is_view(c)}
+            left += sorted(body, key=lambda c: 2 if c.fn is advance else 0 if c.out in needed or marker(c) else 1)
+    return left, tails
 
 
 def values_of(indices: Any) -> Any:

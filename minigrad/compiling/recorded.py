@@ -229,15 +229,15 @@ class Recorded:
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
             calls = self.seen("zeros left out", zeros_left_out(calls, keep))
+            calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
+            self.seen("sums of products as one", calls)
+            calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
             before = Snapshot(calls, recorder, keep)
             try:
                 return self.with_loops(dead_code_removed(calls, self.needed(outs)), outs)
             except NotFolded as reason:
                 self.not_folded = str(reason)
                 before.restore()
-            calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
-            self.seen("sums of products as one", calls)
-            calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
             calls = self.seen("neighbours merged", neighbours_merged(calls, recorder))
             calls = dead_code_removed(products_by_parts(calls, recorder), self.needed(outs))
             self.seen("products by parts", calls)
@@ -265,7 +265,6 @@ class Recorded:
             self.passed("folded into loops", calls)
             part = recurrences_of(calls)
             changes: dict[str, Callable[[Calls], Calls]] = {
-                "sums of products as one": lambda calls: sums_of_products(calls, recorder),
                 "rows stacked again as parts": lambda calls: rows_restacked(calls, recorder),
                 "neighbours merged": lambda calls: neighbours_merged(calls, recorder),
                 "products by parts": lambda calls: products_by_parts(calls, recorder),
