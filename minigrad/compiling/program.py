@@ -58,6 +58,7 @@ class Program:
         self.next = {call.args[0]: call.args[1] for call in calls if call.fn is advance}
         self.turns: dict[Var, list[Any] | None] = {}
         self.turn = ALL
+        self.bound: set[str] = set()  # all these names
         self.moving: dict[str, list[Any]] = {}  # names that a loop binds anew in each iteration
         self.in_place = self.harmless(in_place)
         self.memory = Memory(
@@ -217,13 +218,20 @@ class Program:
     def named(self, name: str, turns: list[Any]) -> str:
         """The name, in the lines that are written now, of what is another array in each iteration."""
         if self.turn >= 0:
-            return self.name_of_array(turns[self.turn], f"{name}_{self.turn}")
+            return self.name_of_array(turns[self.turn], f"{name}_first")
         if self.turn == BEFORE:
             turns, name = [None, *turns[:-1]], f"{name}_before"
-        while name in self.moving and not all(map(operator.is_, self.moving[name], turns)):
+        while self.is_taken(name, turns):
             name += "_"
         self.moving[name] = turns
+        self.space.setdefault(name, None)
+        self.bound.add(name)
         return name
+
+    def is_taken(self, name: str, turns: list[Any]) -> bool:
+        if name in self.moving:
+            return not all(map(operator.is_, self.moving[name], turns))
+        return self.space.get(name) is not None or (name in self.bound and name not in self.names.values())
 
     def derived(self, v: Var, f: Callable[[np.ndarray], np.ndarray], name: str) -> str:
         """A name for something made of a value's array, such as a part of it."""
@@ -647,7 +655,7 @@ class Program:
         return f"np.{call.fn.__name__}({args[0]}, {args[1]})"
 
     def name_of_array(self, array: np.ndarray, name: str) -> str:
-        while not same_array(self.space.get(name, array), array):
+        while name in self.bound or not same_array(self.space.get(name, array), array):
             name += "_"
         self.space[name] = array
         return name
