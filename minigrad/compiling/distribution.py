@@ -14,7 +14,7 @@ import numpy as np
 from ..components import strongly_connected
 from .batching import lifted
 from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, row
-from .passes import Calls, added, dead_code_removed
+from .passes import Calls, added, dead_code_removed, is_view
 from .rewrites import SCATTERED
 from .trace import Call, Recorder, Var, replaced, variables, zeros
 
@@ -64,6 +64,7 @@ class Body:
         self.start = {call.out: call.args[0] for call in body if call.fn is carried}
         self.needed = self.leading_to({new for new in self.next.values()})
         self.pinned = self.late() & self.needed | set(self.next.values()) & self.made
+        self.parts = self.parts_of()
         self.at: dict[Var, tuple[Var, int, int]] = {}  # array of all iterations, the place of its first element, its length
         self.kept: list[Call] = []
         self.after: set[Var] = set()
@@ -146,7 +147,10 @@ class Body:
         if v in self.at:
             return self.at[v]
         n, back = self.repeat.n, self.repeat.back
-        if v in self.start:
+        view = None if v in self.start else self.view(v)
+        if view is not None:
+            found = view
+        elif v in self.start:
             start, new = self.start[v], self.next[v]
             if start is None:
                 found = self.whole(new)[0], -1 if back else 1, n
@@ -156,6 +160,33 @@ class Body:
             stack = self.stack(v, None)
             found = (stack, 0, n) if stack.shape[0] == n else (self.sliced(stack, 0 if back else -1, n + 1, 0, n), 0, n)
         self.at[v] = found
+        return found
+
+    def view(self, v: Var) -> tuple[Var, int, int] | None:
+        """The same for a value that is a part of another one, or is put into one, as a part of that one's array."""
+        call = v.call
+        assert call is not None
+        if is_view(call) and isinstance(call.args[0], Var) and call.args[0] in self.made and v not in self.stacks:
+            array, start, length = self.whole(call.args[0])
+            found = self.lifted(call, [(array, True), *((a, False) for a in call.args[1:])], length)
+            return None if found is None else (found, start, length)
+        if v in self.parts and v not in self.stacks:
+            whole, index = self.parts[v]
+            array, start, length = self.whole(whole)
+            return self.record(operator.getitem, (array, (slice(None), *index)), call.scope.parent), start, length
+        return None
+
+    def parts_of(self) -> dict[Var, tuple[Var, tuple[Any, ...]]]:
+        """The values that lie side by side in another one that is collected: in which one, at which index."""
+        found = {}
+        for call in self.calls:
+            if call.fn is SCATTERED and call.out in self.pinned and call.out in self.stacks and not variables(tuple(call.options["indices"])):
+                marks = np.zeros(call.out.shape, np.int8)
+                for index in call.options["indices"]:
+                    marks[index] += 1
+                if (marks == 1).all():
+                    for v, index in zip(call.args, call.options["indices"], strict=True):
+                        found[v] = call.out, index if isinstance(index, tuple) else (index,)
         return found
 
     def stack(self, v: Var, start: Var | None) -> Var:
@@ -217,8 +248,9 @@ def distributed(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:
         for call in calls:
             if call.loop is parted.repeat:
                 continue
-            if call.fn is collected and call.args[0] in gone:
-                array, low, length = parted.at[call.args[0]]
+            v = call.args[0] if call.fn is collected else None
+            if v in parted.made and (v in gone or (is_view(v.call) and parted.stacks.pop(v, None) and parted.view(v))):
+                array, low, length = parted.whole(v)
                 if (low, length) != (0, parted.repeat.n):
                     raise NotFolded("a value that not all steps have is read outside")
                 same[call.out] = array

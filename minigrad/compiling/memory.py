@@ -60,7 +60,8 @@ class Memory:
         from_outside = [v for v in placed if v.call is None]
         for v in (*kept, *from_outside):
             self.last[self.home(v)] = ALWAYS
-        for home in (*map(self.home, from_outside), *chains.with_constants()):
+        started = [call.out for call in calls if call.fn is history and call.args[1].source == "constant"]
+        for home in (*map(self.home, from_outside), *chains.with_constants(), *started):
             self.first[home], self.last[home] = -1, ALWAYS
         self.joined: dict[Home, Home] = {}
         for i, call in enumerate(calls):

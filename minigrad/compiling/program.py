@@ -283,6 +283,9 @@ class Program:
             if call.fn is history and call.args[0].call.loop is repeat:
                 start, whole = call.args[1], self.array(call.out)
                 place = whole[repeat.n if repeat.back else 0, ...]
+                if start.source == "constant":  # which nobody overwrites
+                    place[...] = start.value
+                    continue
                 lines.append(f"copyto({self.name_of_array(place, f'{self.argument(call.out)}_start')}, {self.argument(start)})")
         tail = self.tails[repeat]
         zero = {call.out for call in body if call.fn is carried and call.args[0] is None}
