@@ -279,8 +279,8 @@ class Recorded:
             calls = in_units(duplicates_removed(calls, keep))
             self.passed("merged and reordered", calls)
             calls = self.passed("done for all steps at once", distributed(calls, recorder, self.needed(outs)))
-            calls = adopted(weights_turned(calls, recorder))
-            calls = in_units(updates_together(in_units(calls), recorder))
+            calls = in_units(adopted(weights_turned(calls, recorder)))
+            calls = in_units(updates_together(calls, recorder))
             calls = in_units(duplicates_removed(calls, keep))
             recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
             return self.passed("updates side by side", in_units(dead_code_removed(calls, self.needed(outs))))

@@ -314,7 +314,7 @@ def weights_turned(calls: Calls, recorder: Recorder) -> Calls:
     times: dict[Var, int] = {}
     for call in calls:
         if call.fn is dot and len(call.out.shape) == 2 and call.out.shape[0] >= MANY and turned_weight(call.args[1]):
-            times[call.args[1]] = times.get(call.args[1], 0) + 1
+            times[call.args[1]] = times.get(call.args[1], 0) + (1 if call.loop is None else call.loop.n)
     turned: dict[Var, Var] = {}
     left: Calls = []
     for call in calls:
