@@ -156,7 +156,6 @@ class Cotangents:
         self.held: dict[Node, dict[Gather, list[Piece]]] = {}  # by how they are computed at once: `Op.gathers`
         self.owned: set[Node] = set()  # nodes whose sum is an array that nobody else has, so that it may be added to in place
         self.recorded = lift is not None or CURRENT.get()[0] >= RECORDING
-        self.recording = CURRENT.get()[0] >= RECORDING
         self.lift = lift
         self.marks = marks
 
@@ -192,7 +191,7 @@ class Cotangents:
             return
         pieces = groups[gather]
         pieces.append(piece)
-        if len(pieces) == piece[1].op.gather_limit and not self.recording:
+        if len(pieces) == piece[1].op.gather_limit:
             del groups[gather]
             self.add_gathered(node, gather, pieces)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..graph import NO_OPTIONS, Node, Scope
 from ..loop import Loop, loops, sequences
-from .passes import Calls, Circle, in_order, is_row, settled
+from .passes import Calls, Circle, in_order, is_row, is_view, settled
 from .rewrites import SCATTERED
 from .trace import CONTAINERS, Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose, zeros
 
@@ -163,7 +163,7 @@ class Body:
         self.loop, self.nodes = loop, nodes
         self.n = len(loop)
         self.missing = {i: set(range(self.n)) - set(there) for i, there in loop.optional.items()}
-        self.outside = {i for i, missing in self.missing.items() if len(missing) == self.n - 1}  # made once: no op of the body
+        self.outside = {i for i, missing in self.missing.items() if 2 * len(missing) > self.n}  # by few: no op of the body
         self.ops: dict[int, Op] = {}
         self.elements: dict[int, tuple[Node, dict[int, int]]] = {}  # x[t]: of what, and which
         for i, like in enumerate(loop.body):
@@ -320,6 +320,7 @@ class Folding:
         }
         self.stacks: dict[tuple[Loop, int], Var] = {}
         self.starts: dict[tuple[Loop, int], Node] = {}  # of ops that are carried, what the first iteration reads
+        self.piled = {c.out: list(c.args[0]) for c in calls if c.fn is np.concatenate and self.along_first(c)}
         self.new: Calls = []
         self.cache: dict[Any, Var] = {}
 
@@ -346,7 +347,7 @@ class Folding:
 
     def leftovers(self, outside: Calls) -> None:
         """Raise NotFolded if many calls of time steps are in no loop."""
-        steps = sum(call.step is not None and not is_row_call(call) for call in outside)
+        steps = sum(call.step is not None and not is_view(call) and call.out not in self.piled for call in outside)
         most = max((len(body.ops) for body in self.bodies.values()), default=0)
         if not self.bodies or steps > STRAIGHT * most * len(self.bodies):
             raise NotFolded(f"{steps} calls of time steps are in no loop")
@@ -535,16 +536,18 @@ class Folding:
 
     def resolve(self, call: Call) -> None:
         """Put into the arguments of a call outside what it read of loops."""
-        if not any(self.nodes.of.get(v) in self.home for v in call.inputs()):
-            return
         if call.fn is stack or call.fn is np.concatenate:
-            members = list(call.args if call.fn is stack else call.args[0])
+            members = list(call.args) if call.fn is stack else [m for v in call.args[0] for m in self.members(v)]
             whole = self.together(members) if self.along_first(call) else None
             if whole is not None:
                 call.fn, call.args, call.options = reshape, (whole, call.out.shape), {}
                 return
         call.args = replaced(call.args, self.outer_var)
         call.options = {key: replaced(x, self.outer_var) for key, x in call.options.items()}
+
+    def members(self, v: Var) -> list[Var]:
+        """What v puts one below the other, if it does so with what loops make."""
+        return [m for each in self.piled[v] for m in self.members(each)] if v in self.piled else [v]
 
     @staticmethod
     def along_first(call: Call) -> bool:
@@ -576,10 +579,6 @@ class Folding:
         if steps == {-1}:
             return self.getitem(base, (slice(rows[0], rows[-1] - 1 if rows[-1] else None, -1),))
         return None
-
-
-def is_row_call(call: Call) -> bool:
-    return call.fn is operator.getitem and is_row(call.args[1])
 
 
 def line(places: dict[int, int]) -> tuple[int, int]:

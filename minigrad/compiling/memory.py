@@ -190,7 +190,7 @@ class Memory:
         beginning: dict[int, list[Home]] = {}
         for home, i in self.first.items():
             if home not in self.joined and home not in self.offsets:
-                beginning.setdefault(i, []).append(home)
+                beginning.setdefault(max(i, 0), []).append(home)
         free: dict[int, list[int]] = {}
         for i in range(len(calls)):
             for home in beginning.get(i, ()):

@@ -229,15 +229,15 @@ class Recorded:
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
             calls = self.seen("zeros left out", zeros_left_out(calls, keep))
-            calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
-            self.seen("sums of products as one", calls)
-            calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
             before = Snapshot(calls, recorder, keep)
             try:
-                return self.with_loops(dead_code_removed(calls, self.needed(outs)), outs)
+                return self.with_loops(calls, outs)
             except NotFolded as reason:
                 self.not_folded = str(reason)
                 before.restore()
+            calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
+            self.seen("sums of products as one", calls)
+            calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
             calls = self.seen("neighbours merged", neighbours_merged(calls, recorder))
             calls = dead_code_removed(products_by_parts(calls, recorder), self.needed(outs))
             self.seen("products by parts", calls)
@@ -261,6 +261,8 @@ class Recorded:
         recorder, keep = self.recorder, self.keep
         count = len(self.passes)
         try:
+            calls = dead_code_removed(sums_of_products(calls, recorder, of_all=True), self.needed(outs))
+            calls = self.seen("sums of products as one", dead_code_removed(rows_restacked(calls, recorder), self.needed(outs)))
             calls = dead_code_removed(folded(calls, recorder, self.needed(outs), keep), self.needed(outs))
             self.passed("folded into loops", calls)
             part = recurrences_of(calls)

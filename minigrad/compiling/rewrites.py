@@ -74,9 +74,11 @@ def nothing_in(v: Any, empty: dict[Var, set[int]]) -> bool:
     return index[0] % v.call.args[0].shape[0] in rows
 
 
-def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
+def sums_of_products(calls: Calls, recorder: Recorder, of_all: bool = False) -> Calls:
     """A.T B + C.T D + E.T F ..., as the gradient of a weight is that is used in many steps: one product, of A, C, E ... below
-    each other and B, D, F ... below each other. And sums over the rows of B, D, F ..., of a bias, in the same way."""
+    each other and B, D, F ... below each other. And sums over the rows of B, D, F ..., of a bias, in the same way.
+
+    They have as many rows each, or `of_all` any number of them."""
     uses = uses_of(calls)
     made_by = {call.out: call for call in calls}
     inner: set[Var] = set()  # sums that are a part of other ones
@@ -100,9 +102,11 @@ def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
         merged = False
         for of_products in (True, False):
             those = [v for v in terms if v in pairs and (pairs[v][0] is not None) is of_products]
-            if len(those) < 3 or len({tuple(x and x.shape for x in pairs[v]) for v in those}) > 1:
+            if len(those) < (2 if of_all else 3):
                 continue
-            those.sort(key=lambda v: made_by[v].step or 0)
+            if len({tuple(x and x.shape[of_all:] for x in pairs[v]) for v in those}) > 1:
+                continue
+            those.sort(key=lambda v: first_step(pairs[v][0] or pairs[v][1]) if of_all else made_by[v].step or 0)
             a, b = (
                 added(left, recorder, np.concatenate, (list(xs),), None) if None not in xs else None
                 for xs in zip(*(pairs[v] for v in those), strict=True)
@@ -123,6 +127,14 @@ def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
             call.args = (first, rest[-1])
         left.append(call)
     return left
+
+
+def first_step(v: Var) -> int:
+    """The time step that made the first rows of an array."""
+    call = v.call
+    while call is not None and call.step is None and call.fn is np.concatenate:
+        call = call.args[0][0].call
+    return 0 if call is None else call.step or 0
 
 
 def alike(*vs: Var) -> bool:
