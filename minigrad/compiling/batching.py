@@ -26,7 +26,7 @@ from .passes import (
 )
 from .trace import Call, Recorder, Var, cast, dot, reshape, stack, transpose, variables
 
-__all__ = ["batched_over_time", "grouped", "lifted", "recurrences", "sums_in_blocks"]
+__all__ = ["batched_over_time", "grouped", "lifted", "recurrences", "steps_of_a_block", "sums_in_blocks"]
 
 LOOKS = 8  # how many calls away two calls of different steps are compared
 BLOCK = 1 << 20  # bytes that the batched calls of all steps of a block make
@@ -136,7 +136,8 @@ class Batching:
             for number in self.in_order()
             if number not in self.groups.waiting and len(self.groups.members[number]) > 2
         ]
-        length = recorder.block = self.steps_of_a_block(groups)
+        each = sum(group[0].out.nbytes for group in groups if not is_view(group[0]))
+        length = recorder.block = steps_of_a_block(each, max(map(len, groups), default=1))
         for group in groups:
             parts: dict[Any, Calls] = {}
             for call in group:
@@ -146,14 +147,6 @@ class Batching:
                 if len(part) > 2 and all(c.pure for c in part):
                     self.batch(part)
         self.calls = sorted_by_need([c for c in calls if c.out not in self.done] + self.new, {c.out for c in self.new})
-
-    @staticmethod
-    def steps_of_a_block(groups: list[Calls]) -> int:
-        """How many steps to batch at a time: what they make together should stay in the cache until it is used."""
-        each: int = sum(group[0].out.nbytes for group in groups if not is_view(group[0]))
-        steps = max(map(len, groups), default=1)
-        blocks = -(-steps // max(FEWEST, BLOCK // max(each, 1)))
-        return -(-steps // blocks)
 
     def in_order(self) -> list[int]:
         """Groups after those they need; those that wait for one another are in any order among themselves."""
@@ -261,6 +254,12 @@ def lifted(record: Callable[..., Var], model: Call, arguments: list[tuple[Any, b
     if model.fn is transpose:
         return record(transpose, (args[0], (0, *(a + 1 for a in args[1]))), scope)
     return None
+
+
+def steps_of_a_block(each: int, steps: int) -> int:
+    """How many steps to batch at a time: what they make together, so many bytes each, should stay in the cache until it is used."""
+    blocks = -(-steps // max(FEWEST, BLOCK // max(each, 1)))
+    return -(-steps // blocks)
 
 
 def origin(x: Any) -> Any:

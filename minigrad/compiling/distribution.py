@@ -13,7 +13,7 @@ import numpy as np
 
 from ..components import strongly_connected
 from .batching import lifted
-from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, row
+from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, marker, row
 from .passes import Calls, added, dead_code_removed, is_view
 from .rewrites import SCATTERED
 from .trace import Call, Recorder, Var, replaced, variables, zeros
@@ -93,6 +93,7 @@ class Body:
             if call.fn is row:
                 base, offset = call.args[:2]
                 self.at[call.out] = base, -offset, base.shape[0]
+                self.repeat.times.setdefault(base, (-offset, 1))
                 self.kept.append(call)
             elif call.fn in (carried, advance):
                 self.kept.append(call)
@@ -126,9 +127,21 @@ class Body:
             del self.new[mark:]
             return False
         self.at[call.out] = result, low, high - low
+        self.over_time(mark, low, high - low)
         if waits:
             self.after.add(call.out)
         return True
+
+    def over_time(self, mark: int, low: int, n: int) -> None:
+        """Note of the new calls that their results are arrays over time."""
+        times = self.repeat.times
+        for call in self.new[mark:]:
+            if marker(call) or call.out in times:
+                continue
+            if len(call.out.shape) == 0 or call.out.shape[0] % n:
+                raise NotFolded("an array over time with an odd number of rows")
+            times[call.out] = low, call.out.shape[0] // n
+            self.repeat.batched.add(call.out)
 
     def lifted(self, call: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
         if call.fn is SCATTERED:
@@ -160,6 +173,7 @@ class Body:
             stack = self.stack(v, None)
             found = (stack, 0, n) if stack.shape[0] == n else (self.sliced(stack, 0 if back else -1, n + 1, 0, n), 0, n)
         self.at[v] = found
+        self.repeat.times.setdefault(found[0], (found[1], 1))
         return found
 
     def view(self, v: Var) -> tuple[Var, int, int] | None:
@@ -168,12 +182,19 @@ class Body:
         assert call is not None
         if is_view(call) and isinstance(call.args[0], Var) and call.args[0] in self.made and v not in self.stacks:
             array, start, length = self.whole(call.args[0])
+            mark = len(self.new)
             found = self.lifted(call, [(array, True), *((a, False) for a in call.args[1:])], length)
-            return None if found is None else (found, start, length)
+            if found is None:
+                return None
+            self.over_time(mark, start, length)
+            return found, start, length
         if v in self.parts and v not in self.stacks:
             whole, index = self.parts[v]
             array, start, length = self.whole(whole)
-            return self.record(operator.getitem, (array, (slice(None), *index)), call.scope.parent), start, length
+            mark = len(self.new)
+            found = self.record(operator.getitem, (array, (slice(None), *index)), call.scope.parent)
+            self.over_time(mark, start, length)
+            return found, start, length
         return None
 
     def parts_of(self) -> dict[Var, tuple[Var, tuple[Any, ...]]]:
@@ -210,6 +231,8 @@ class Body:
         call = Call(operator.getitem, (stack, index), {}, None, True)
         call.out = self.recorder.var(zeros((high - low, *stack.shape[1:]), stack.dtype), call)
         self.new.append(call)
+        self.repeat.times[call.out] = low, 1
+        self.repeat.batched.add(call.out)
         return call.out
 
     def finish(self) -> Calls:

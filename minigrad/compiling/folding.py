@@ -39,6 +39,10 @@ class Repeat:
         self.n = n
         self.back = False
         self.scope = scope
+        self.times: dict[Var, tuple[int, int]] = {}  # of arrays over time: the time of the first row, and rows a step
+        self.batched: set[Var] = set()  # what is made for many steps at once
+        self.blocks: list[tuple[int, int]] = []  # from when to when, if it is made for so many steps at a time
+        self.sums: set[Var] = set()  # over all steps, of which each block has a part
 
     def time(self, n: int) -> int:
         """The place of iteration n in arrays of all iterations."""
@@ -617,15 +621,16 @@ def in_units(calls: Calls) -> Calls:
     of: dict[Var, int] = {}
     body: dict[Repeat, int] = {}
     for call in calls:
-        if call.loop is None:
+        repeat = call.loop or call.block
+        if repeat is None:
             of[call.out] = len(units)
             units.append([call])
             continue
-        if call.loop not in body:
-            body[call.loop] = len(units)
+        if repeat not in body:
+            body[repeat] = len(units)
             units.append([])
-        of[call.out] = body[call.loop]
-        units[body[call.loop]].append(call)
+        of[call.out] = body[repeat]
+        units[body[repeat]].append(call)
     after: list[list[int]] = [[] for _ in units]
     waiting = [0] * len(units)
     last = None
@@ -645,22 +650,34 @@ def in_units(calls: Calls) -> Calls:
 
 
 def in_body(calls: Calls) -> Calls:
-    """The calls of a body, each after those it needs."""
+    """The calls of a loop, each after those it needs: first what is done for many steps at once, then the body, then the rest."""
     if len(calls) == 1:
         return calls
+    late = {call.out for call in calls if call.loop is not None}
+    for call in calls:
+        if not late.isdisjoint(call.inputs()):
+            late.add(call.out)
+    parts: list[Calls] = [[], [], [], []]
+    for call in calls:
+        place = (2 if call.fn is advance else 1) if call.loop is not None else 3 if call.out in late else 0
+        parts[place].append(call)
+    try:
+        return [call for part in parts for call in by_need(part)]
+    except Circle:
+        raise NotFolded("a step that waits for itself") from None
+
+
+def by_need(calls: Calls) -> Calls:
+    """Each call after those it needs."""
     of = {call.out: i for i, call in enumerate(calls)}
     after: list[list[int]] = [[] for _ in calls]
     waiting = [0] * len(calls)
-    turn = [(1 if call.fn is advance else 0) * len(calls) + i for i, call in enumerate(calls)]
     for i, call in enumerate(calls):
         sources = {of[v] for v in call.inputs() if v in of}
         waiting[i] = len(sources)
         for source in sources:
             after[source].append(i)
-    try:
-        return [calls[i] for i in in_order(turn, after, waiting)]
-    except Circle:
-        raise NotFolded("a step that waits for itself") from None
+    return [calls[i] for i in in_order(list(range(len(calls))), after, waiting)]
 
 
 def folded(calls: Calls, recorder: Recorder, outs: Iterable[Var], keep: dict[Var, Var]) -> Calls:

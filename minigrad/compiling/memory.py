@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import scattered
+from .blocks import scratch_of
 from .folding import advance, carried, collected, history, marker, row
 from .passes import Calls, flat, is_view, members_of
 from .trace import Call, Var, reshape, variables
@@ -39,10 +40,12 @@ class Memory:
         placed: dict[Var, tuple[Var, Any]],
         in_place: dict[Var, Var],
         exact: bool,
+        tails: dict[Any, set[Var]],
     ) -> None:
         self.chains, self.placed, self.in_place = chains, placed, in_place
         self.exact = exact  # laid out as the function's own arrays are, for sums depend on that in the last digits
         self.made = {call.out for call in calls}
+        self.scratch = scratch_of(calls, kept, tails)
         self.collected = collections_of(calls)
         self.next = {call.args[0]: call.args[1] for call in calls if call.fn is advance}
         self.homes: dict[Var, Home | None] = {}
@@ -56,7 +59,7 @@ class Memory:
                     self.first.setdefault(home, i)
                     self.last[home] = i
         self.twice = self.of_two_iterations()
-        self.through_loops(calls)
+        self.through_loops(calls, tails)
         from_outside = [v for v in placed if v.call is None]
         for v in (*kept, *from_outside):
             self.last[self.home(v)] = ALWAYS
@@ -104,11 +107,14 @@ class Memory:
             else:
                 found = here
             if found is not None:
-                self.sizes[found] = here.nbytes if found is here else chains.nbytes(found)
+                self.sizes[found] = self.nbytes(here) if found is here else chains.nbytes(found)
             self.homes[here] = found
         for one in seen:
             self.homes[one] = self.homes[here]
         return self.homes[here]
+
+    def nbytes(self, v: Var) -> int:
+        return v.nbytes // v.shape[0] * self.scratch[v] if v in self.scratch else v.nbytes
 
     def of_two_iterations(self) -> set[Home]:
         """What an iteration makes and the next one reads has two places in turn, unless it is in an array of all iterations."""
@@ -120,20 +126,29 @@ class Memory:
                 self.sizes[home] = 2 * padded(home.nbytes)
         return found
 
-    def through_loops(self, calls: Calls) -> None:
-        """What comes from outside of a loop, or leaves an iteration, is needed until the loop ends."""
-        for repeat in dict.fromkeys(call.loop for call in calls if call.loop is not None):
+    def through_loops(self, calls: Calls, tails: dict[Any, set[Var]]) -> None:
+        """What comes from outside of a loop, or leaves an iteration, is needed until the loop ends; in blocks, until the last
+        block ends."""
+        for repeat in tails:
             body = [i for i, call in enumerate(calls) if call.loop is repeat]
-            begin, end = body[0], body[-1] + 1
-            for i in body:
+            region = [i for i, call in enumerate(calls) if call.loop is repeat or (repeat.blocks and call.block is repeat)]
+            leaving = self.twice | {
+                self.homes[v]
+                for i in body
+                for v in (*calls[i].inputs(), calls[i].out)
+                if calls[i].out in tails[repeat] or calls[i].fn is carried
+            }
+            for i in region:
                 for v in (*calls[i].inputs(), calls[i].out):
                     home = self.homes[v]
+                    made = home.call if isinstance(home, Var) else None
+                    inner = made is not None and (made.loop is repeat or home in self.scratch) and home not in leaving
                     if home is None:
                         continue
-                    inner = isinstance(home, Var) and home.call is not None and home.call.loop is repeat
-                    if not inner or home in self.twice:
-                        self.last[home] = max(self.last[home], end)
-                        self.first[home] = min(self.first[home], begin)
+                    if not inner or (made is not None and made.loop is None and calls[i].loop is repeat):
+                        within = body if inner else region
+                        self.last[home] = max(self.last[home], within[-1] + 1)
+                        self.first[home] = min(self.first[home], within[0])
 
     def root(self, home: Home) -> Home:
         while home in self.joined:
@@ -145,7 +160,7 @@ class Memory:
         out = call.out
         if not isinstance(call.fn, np.ufunc) or call.fn.signature is not None or call.options or self.home(out) is not out:
             return
-        if out in self.twice:
+        if out in self.twice or (call.block is not None and call.block.blocks and out not in self.scratch):
             return
         for a in call.inputs():
             if (a.shape, a.dtype) != (out.shape, out.dtype) or self.homes[a] is None:
@@ -155,7 +170,7 @@ class Memory:
                 source = source.call.args[0]
             alone = source is self.homes[a] or source in self.chains.wholes
             laid_out = not self.exact or (source is a and a.strides == out.strides)
-            if alone and laid_out and self.last[home] == i and self.sizes[home] == out.nbytes:
+            if alone and laid_out and self.last[home] == i and self.sizes[home] == self.nbytes(out):
                 self.joined[out] = home
                 self.last[home] = self.last[out]
                 return
@@ -210,8 +225,9 @@ class Memory:
         return self.parts[key]
 
     def array(self, v: Var) -> np.ndarray:
-        """The array of a value that is not in another one's."""
-        return self.part(v, v.shape, v.dtype, packed(v) if self.exact else None)
+        """The array of a value that is not in another one's; with the rows of one block, if only these are needed."""
+        shape = (self.scratch[v], *v.shape[1:]) if v in self.scratch else v.shape
+        return self.part(v, shape, v.dtype, packed(v) if self.exact else None)
 
     def two(self, v: Var) -> np.ndarray:
         """The two places of a value that the next iteration reads."""

@@ -27,7 +27,8 @@ __all__ = ["Program"]
 
 # Names that programs use for other things.
 OWN = re.compile(r"(run|lines_\d+|OtherWay|copyto|store|several|matmul|just_.*|.*_reduce_*|_.*|.*_)$")
-ALL, BEFORE = -1, -2  # whose lines are written: those of every iteration, or of the one before; otherwise of that one
+ALL, BEFORE, BLOCK = -1, -2, -3  # whose lines are written: of every iteration, of the one before, of a block; or of that one
+NAMES = re.compile(r"[A-Za-z_]\w*")
 LINES = 2000  # in one function of the source: Python compiles long ones slowly
 numbers = count()
 gone: deque[str] = deque()  # sources of programs that are no more; not forgotten at once, for somebody may be walking over them
@@ -58,11 +59,13 @@ class Program:
         self.next = {call.args[0]: call.args[1] for call in calls if call.fn is advance}
         self.turns: dict[Var, list[Any] | None] = {}
         self.turn = ALL
+        self.repeat: Repeat = None  # type: ignore[assignment]  # whose blocks are written
+        self.parts: dict[Any, list[Any]] = {}
         self.bound: set[str] = set()  # all these names
         self.moving: dict[str, list[Any]] = {}  # names that a loop binds anew in each iteration
         self.in_place = self.harmless(in_place)
         self.memory = Memory(
-            calls, {*outputs, *(v for v, _ in recorder.guards)}, self.chains, self.placed, self.in_place, exact
+            calls, {*outputs, *(v for v, _ in recorder.guards)}, self.chains, self.placed, self.in_place, exact, self.tails
         )
         lines = self.written()
         self.source = self.text(lines)
@@ -122,6 +125,8 @@ class Program:
         turns = self.turns_of(v)
         if turns is not None:
             return self.in_turn(v, turns)
+        if self.turn == BLOCK and v in self.repeat.times:
+            return self.parts_of(v)[0]
         found = self.arrays.get(v)
         if found is not None:
             return found
@@ -145,6 +150,8 @@ class Program:
         elif v.call is not None and is_view(v.call):
             fn, (source, *rest) = v.call.fn, v.call.args
             base = self.array(source)
+            if self.root_of(v) in self.memory.scratch and fn is reshape:
+                rest = [(-1, *v.shape[1:])]
             made = base[whole_index(rest[0])] if fn is operator.getitem else fn(base, *rest)
             if made.size and not np.shares_memory(made, base):
                 made = np.empty(v.shape, v.dtype)
@@ -172,7 +179,7 @@ class Program:
         if call.fn is advance:
             return None
         if call.fn is row:
-            return self.elements(self.array(call.args[0]), repeat, call.args[1])
+            return self.elements(call.args[0], repeat, call.args[1])
         if call.fn is carried:
             new = self.turns_of(self.next[v])
             if new is None:
@@ -181,7 +188,7 @@ class Program:
             return [start, *new[:-1]]
         if v in self.collected:
             whole = self.collected[v]
-            return self.elements(self.array(whole), repeat, int(whole.call.fn is history and not repeat.back))  # type: ignore[union-attr]
+            return self.elements(whole, repeat, int(whole.call.fn is history and not repeat.back))  # type: ignore[union-attr]
         if v in self.memory.twice:
             two = self.memory.two(v)
             return [two[n % 2, ...] for n in range(repeat.n)]
@@ -195,10 +202,41 @@ class Program:
             return self.mapped(source, lambda array: fn(array, *rest))
         return None
 
-    @staticmethod
-    def elements(array: np.ndarray, repeat: Repeat, offset: int) -> list[Any]:
+    def elements(self, whole: Var, repeat: Repeat, offset: int) -> list[Any]:
+        """The rows that the iterations have of an array over time."""
+        turn, self.turn = self.turn, ALL
+        array = self.array(whole)
+        self.turn = turn
+        root = self.root_of(whole)
+        if root in self.memory.scratch:
+            begins = {t: begin for begin, end in repeat.blocks for t in range(begin, end)}
+            start = repeat.times[root][0]
+            return [array[t - max(begins[t], start)] for t in map(repeat.time, range(repeat.n))]
         places = [repeat.time(n) + offset for n in range(repeat.n)]
         return [array[i, ...] if 0 <= i < len(array) else None for i in places]
+
+    def root_of(self, v: Var) -> Var:
+        while v.call is not None and is_view(v.call):
+            v = v.call.args[0]
+        return v
+
+    def parts_of(self, v: Var) -> list[Any]:
+        """The parts of an array over time that belong to each block."""
+        key = (v, self.repeat)
+        if key not in self.parts:
+            repeat, (start, each) = self.repeat, self.repeat.times[v]
+            turn, self.turn = self.turn, ALL
+            array = self.array(v)
+            self.turn = turn
+            steps = v.shape[0] // each
+            spans = [(min(max(a, start), start + steps), min(max(b, start), start + steps)) for a, b in repeat.blocks]
+            if self.root_of(v) in self.memory.scratch:
+                self.parts[key] = [array[: (b - a) * each] for a, b in spans]
+            else:
+                self.parts[key] = [array[(a - start) * each : (b - start) * each] for a, b in spans]
+            if not all(map(len, self.parts[key])):
+                raise NotFolded("a block without a step")
+        return self.parts[key]
 
     def mapped(self, v: Var, f: Callable[[np.ndarray], np.ndarray]) -> list[Any] | None:
         turns = self.turns_of(v)
@@ -238,7 +276,8 @@ class Program:
         key = (v, name, self.turn == BEFORE)
         turns = self.derivatives.get(key) if self.turn < 0 else None
         if turns is None:
-            turns = self.mapped(v, f)
+            in_block = self.turn == BLOCK and v in self.repeat.times
+            turns = list(map(f, self.parts_of(v))) if in_block else self.mapped(v, f)
             if turns is not None and self.turn < 0:
                 self.derivatives[key] = turns
         return self.name_of_array(f(self.array(v)), name) if turns is None else self.named(name, turns)
@@ -273,12 +312,50 @@ class Program:
             return f"{self.names[call.args[0]]}[{index_text(call.args[1])}]"
         return ""
 
-    def loop_lines(self, body: Calls) -> str:
+    def loop_lines(self, repeat: Repeat) -> str:
         """The lines of a loop. What the last iteration need not do is done by the next one, before its own calls, and the first
         iteration has lines of its own then."""
-        repeat: Repeat = body[0].loop
-        body = [call for call in body if call.fn is not advance]
-        lines: list[str] = []
+        start = self.start_lines(repeat)
+        first, inner, moving = self.body_lines(repeat)
+        one = int(bool(first))
+        if not repeat.blocks:
+            label = self.name_of_steps([self.rows(moving, range(one, repeat.n))])[0]
+            return "\n".join([*start, *first, self.head(repeat, moving, label, one), *indented(inner)])
+        ends = [0]
+        for begin, end in repeat.blocks:
+            ends.append(ends[-1] + end - begin)
+        steps = [self.rows(moving, range(max(a, one), b)) for a, b in zip(ends, ends[1:], strict=False)]
+        self.moving, self.derivatives, self.turn, self.repeat = {}, {}, BLOCK, repeat
+        region = [call for call in self.calls if call.loop is repeat or call.block is repeat]
+        at = next(i for i, call in enumerate(region) if call.loop is repeat)
+        before = [line for call in region[:at] for line in self.lines_of(call)]
+        after: list[str] = []
+        for call in region[at:]:
+            if call.loop is None and call.out in repeat.sums:
+                start += self.sum_lines(call, after)
+            elif call.loop is None:
+                after += self.lines_of(call)
+        self.turn = ALL
+        blocks = self.moving
+        text = "\n".join((*before, *after))
+        names = [name for name in dict.fromkeys(NAMES.findall(text)) if name in blocks]
+        self.bound.update(("steps", "at_first"))
+        table = [
+            tuple([*(blocks[name][k] for name in names), rows, k == 0][: len(names) + 1 + one])
+            for k, rows in enumerate(steps)
+        ]
+        (label,) = self.name_of_steps([table], "blocks")
+        bound = ", ".join([*names, "steps", *["at_first"] * one])
+        length = max(b - a for a, b in repeat.blocks)
+        head = f"for {bound}{',' if len(names) + one == 0 else ''} in {label}:  # {length} steps each"
+        guard = ["if at_first:", *indented(first)] if first else []
+        return "\n".join(
+            [*start, head, *indented([*before, *guard, self.head(repeat, moving, "steps", one), *indented(inner), *after])]
+        )
+
+    def start_lines(self, repeat: Repeat) -> list[str]:
+        """Put the first value of a state into the array of all of them."""
+        lines = []
         for call in self.calls:
             if call.fn is history and call.args[0].call.loop is repeat:
                 start, whole = call.args[1], self.array(call.out)
@@ -287,15 +364,20 @@ class Program:
                     place[...] = start.value
                     continue
                 lines.append(f"copyto({self.name_of_array(place, f'{self.argument(call.out)}_start')}, {self.argument(start)})")
+        return lines
+
+    def body_lines(self, repeat: Repeat) -> tuple[list[str], list[str], dict[str, list[Any]]]:
+        """The lines of the first iteration, if it has its own, and of the others, and what they bind anew each time."""
+        body = [call for call in self.calls if call.loop is repeat and call.fn is not advance]
         tail = self.tails[repeat]
         zero = {call.out for call in body if call.fn is carried and call.args[0] is None}
-        first = 0
+        first: list[str] = []
         if tail or zero:
-            first = 1
             self.turn = 0
             for call in body:
                 if call.out not in tail:
-                    lines += self.first_lines(call, zero)
+                    first += self.first_lines(call, zero)
+            first = first or ["pass"]
         inner: list[str] = []
         self.moving, self.derivatives = {}, {}
         self.turn = BEFORE
@@ -306,22 +388,65 @@ class Program:
         for call in body:
             if call.out not in tail:
                 inner += self.lines_of(call)
-        text = "\n".join(inner)
-        names = [name for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", text)) if name in self.moving]
+        used = dict.fromkeys(NAMES.findall("\n".join(inner)))
+        return first, inner or ["pass"], {name: self.moving[name] for name in used if name in self.moving}
+
+    @staticmethod
+    def rows(moving: dict[str, list[Any]], turns: range) -> list[tuple[Any, ...]]:
+        """What the names of a loop stand for in these iterations."""
+        rows = [tuple(arrays[n] for arrays in moving.values()) for n in turns]
+        if any(array is None for row_ in rows for array in row_):
+            raise NotFolded("a step reads what is not there")
+        return rows
+
+    def name_of_steps(self, tables: list[Any], stem: str = "steps") -> list[str]:
+        names = []
+        for table in tables:
+            names.append(self.fresh_name(stem))
+            self.space[names[-1]] = table
+        return names
+
+    def head(self, repeat: Repeat, moving: dict[str, list[Any]], label: str, first: int) -> str:
         where = escaped(str(repeat.scope.parent)) if repeat.scope is not None and repeat.scope.parent is not None else ""
-        times = [repeat.time(first), repeat.time(repeat.n - 1)]
-        comment = f"  # {where}{', ' if where else ''}t from {times[0]} to {times[1]}"
-        if names:
-            rows = list(zip(*(self.moving[name][first:] for name in names), strict=True))
-            if any(array is None for row_ in rows for array in row_):
-                raise NotFolded("a step reads what is not there")
-            label = self.fresh_name("steps")
-            self.space[label] = rows
-            head = f"for {', '.join(names)}{',' * (len(names) == 1)} in {label}:{comment}"
+        comment = f"  # {where}{', ' if where else ''}t from {repeat.time(first)} to {repeat.time(repeat.n - 1)}"
+        if repeat.blocks:
+            comment = f"  # {where}{', ' if where else ''}t {'falls' if repeat.back else 'rises'}"
+        names = ", ".join(moving) or "_"
+        return f"for {names}{',' * (len(moving) <= 1)} in {label}:{comment}"
+
+    def sum_lines(self, call: Call, after: list[str]) -> list[str]:
+        """Add the part of a block to a sum over all steps; returns the line that begins the sum."""
+        if is_view(call):
+            return []
+        self.turn = ALL
+        out = self.argument(call.out)
+        self.turn = BLOCK
+        part = self.name_of_array(np.empty(call.out.shape, call.out.dtype), f"{out}_of_block")
+        if call.fn is dot:
+            left, right = call.args
+            rows = left.call.args[0]
+            turned = self.named(f"{self.names_of_part(rows)}_turned", [x.T for x in self.parts_of(rows)])
+            after.append(f"{turned}.dot({self.same_rows(right, rows)}, {part})")
         else:
-            head = f"for _ in range({repeat.n - first}):{comment}"
-        self.moving = {}
-        return "\n".join([*lines, head, *(f"    {line}" for line in inner or ["pass"])])
+            self.space["add_reduce"] = np.add.reduce
+            after.append(f"add_reduce({self.argument(call.args[0])}, 0, None, {part})")
+        self.space["add"] = np.add
+        after.append(f"add({out}, {part}, {out})")
+        return [f"{out}.fill(0)"]
+
+    def names_of_part(self, v: Var) -> str:
+        self.argument(v)
+        return self.names[v]
+
+    def same_rows(self, v: Var, like: Var) -> str:
+        """The rows of an array that a block has of another one."""
+        if v in self.repeat.times:
+            return self.argument(v)
+        start, each = self.repeat.times[like]
+        array = self.array(v)
+        self.argument(v)
+        parts = [array[(a - start) * each : (b - start) * each] for a, b in self.repeat.blocks]
+        return self.named(f"{self.names[v]}_part", parts)
 
     def fresh_name(self, stem: str) -> str:
         n = self.taken.get(stem, 0)
@@ -466,10 +591,11 @@ class Program:
                 lines.append(f"if bool({self.argument(v)}) is not {outcome}: raise OtherWay()")
         used = {v for call in self.calls for v in call.inputs()}.union(self.outputs)
         for call in self.calls:
-            if call.loop is not None:
-                if call.loop not in written:
-                    written.add(call.loop)
-                    lines.append(self.loop_lines([each for each in self.calls if each.loop is call.loop]))
+            repeat = call.loop or (call.block if call.block is not None and call.block.blocks else None)
+            if repeat is not None:
+                if repeat not in written:
+                    written.add(repeat)
+                    lines.append(self.loop_lines(repeat))
                 continue
             condition = self.comparison(call) if call.out in asked and call.out not in used else ""
             if condition:
@@ -496,6 +622,8 @@ class Program:
                 turns = self.turns_of(x)
                 if turns is not None:
                     return self.named(self.names[x], turns)
+                if self.turn == BLOCK and x in self.repeat.times:
+                    return self.named(f"{self.names[x]}_part", self.parts_of(x))
             return self.names[x]
         if isinstance(x, tuple) and not hasattr(x, "_fields"):
             inside = ", ".join(map(self.argument, x))
@@ -536,7 +664,8 @@ class Program:
         ):
             array = self.array(a)
             if array.flags.c_contiguous:
-                return self.derived(a, lambda x: x.reshape(v.shape), f"{text}_wide")
+                shape = (-1, *v.shape[1:]) if self.turn == BLOCK else v.shape
+                return self.derived(a, lambda x: x.reshape(shape), f"{text}_wide")
         return text
 
     def function(self, fn: Any) -> str:
@@ -606,6 +735,8 @@ class Program:
         if fn is contiguous:
             return [f"copyto({out}, {args[0]})"]
         if fn is cast or fn in (reshape, transpose, np.broadcast_to, np.expand_dims):
+            if self.turn == BLOCK and fn is not cast:
+                raise NotFolded("a copy of a part of all steps")
             source = args[0] if fn is cast else self.view_text(call, args)
             return [f"copyto({out}, {source}, casting='unsafe')"]
         if fn is np.where and len(args) == 3 and isinstance(call.args[0], Var) and call.args[0].dtype == bool:
@@ -716,6 +847,10 @@ def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
             tails[call.loop] = {c.out for c in body if c.out not in needed and not marker(c) and not is_view(c)}
             left += sorted(body, key=lambda c: 2 if c.fn is advance else 0 if c.out in needed or marker(c) else 1)
     return left, tails
+
+
+def indented(lines: Sequence[str]) -> list[str]:
+    return ["    " + line.replace("\n", "\n    ") for line in lines]
 
 
 def values_of(indices: Any) -> Any:

@@ -16,6 +16,7 @@ from ..standin import RECORDER, Standin
 from ..tensor import Tensor, wrap
 from ..trees import tree_leaves, tree_map
 from .batching import batched_over_time, recurrences, sums_in_blocks
+from .blocks import blocked
 from .clocks import unrepeatable_refused
 from .distribution import distributed, recurrences_of
 from .folding import NotFolded, adopted, folded, in_units
@@ -111,13 +112,13 @@ class Snapshot:
 
     def __init__(self, calls: Calls, recorder: Recorder, keep: dict[Var, Var]) -> None:
         self.recorder, self.keep = recorder, keep
-        self.calls = [(call, call.fn, call.args, call.options, call.out) for call in calls]
+        self.calls = [(call, call.fn, call.args, call.options, call.out, call.out.source) for call in calls]
         self.kept, self.guards, self.labels = dict(keep), list(recorder.guards), dict(recorder.labels)
 
     def restore(self) -> None:
-        for call, fn, args, options, out in self.calls:
+        for call, fn, args, options, out, source in self.calls:
             call.fn, call.args, call.options, call.out, call.loop = fn, args, options, out, None
-            out.call = call
+            out.call, out.source = call, source
         self.keep.clear()
         self.keep.update(self.kept)
         self.recorder.guards, self.recorder.labels = self.guards, self.labels
@@ -201,9 +202,41 @@ class Recorded:
         self.passes: list[tuple[str, int]] = []
         self.keep: dict[Var, Var] = {}
         self.passed("recorded", recorder.calls)
-        calls = self.improved(outs, batch)
+        self.not_folded = ""  # why there are no loops in the program, if it was tried
+        self.before = Snapshot(recorder.calls, recorder, self.keep)
+        try:
+            self.build(outs, batch, loops=batch)
+        except NotFolded as reason:
+            self.not_folded = str(reason)
+            self.before.restore()
+            del self.passes[1:]
+            self.build(outs, batch, loops=False)
+        del self.before
         if watch is not None:  # it was only to be watched
             recorder.forget()
+            return
+        self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
+        self.call = self.written()
+        self.program.forget()
+        self.now = []
+        dtypes = {v.dtype for v in recorder.vars if v.dtype is not None and v.dtype.kind in "fc"}
+        self.epsilon = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)  # of the coarsest values
+        recorder.forget()
+
+    def build(self, outs: list[Var], batch: bool, loops: bool) -> None:
+        """Make the program of the recorded calls; NotFolded if it is to have loops and cannot."""
+        recorder, keep = self.recorder, self.keep
+        calls = dead_code_removed(recorder.calls, [*outs, *(v for v, _ in recorder.guards)])
+        calls = self.passed("without what is not needed", constants_folded(calls))
+        calls = self.passed("without duplicates", duplicates_removed(calls, keep))
+        if batch:
+            calls = self.seen("zeros left out", zeros_left_out(calls, keep))
+            calls = self.with_loops(calls, outs) if loops else self.straight(calls, outs)
+        recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
+        calls = dead_code_removed(calls, self.needed(outs))
+        if batch:
+            self.passed("updates side by side", calls)
+        if self.watch is not None:
             return
         outs = [self.kept(v) for v in outs]
         old = {weak(): made.stands_for for weak, made in recorder.cells.values()}
@@ -213,82 +246,48 @@ class Recorded:
             if kind == "data" and isinstance(new, Out) and owner in old
         }
         self.program = Program(calls, outs, recorder, in_place, exact=not batch)
-        self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
-        self.call = self.written()
-        self.program.forget()
-        self.now = []
-        dtypes = {v.dtype for v in recorder.vars if v.dtype is not None and v.dtype.kind in "fc"}
-        self.epsilon = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)  # of the coarsest values
-        recorder.forget()
 
-    def improved(self, outs: list[Var], batch: bool) -> Calls:
-        """The recorded calls after all passes."""
+    def straight(self, calls: Calls, outs: list[Var]) -> Calls:
+        """The calls of every step, after all passes."""
         recorder, keep = self.recorder, self.keep
-        calls = dead_code_removed(recorder.calls, [*outs, *(v for v, _ in recorder.guards)])
-        calls = self.passed("without what is not needed", constants_folded(calls))
-        calls = self.passed("without duplicates", duplicates_removed(calls, keep))
-        if batch:
-            calls = self.seen("zeros left out", zeros_left_out(calls, keep))
-            before = Snapshot(calls, recorder, keep)
-            try:
-                return self.with_loops(calls, outs)
-            except NotFolded as reason:
-                self.not_folded = str(reason)
-                before.restore()
-            calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
-            self.seen("sums of products as one", calls)
-            calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
-            calls = self.seen("neighbours merged", neighbours_merged(calls, recorder))
-            calls = dead_code_removed(products_by_parts(calls, recorder), self.needed(outs))
-            self.seen("products by parts", calls)
-            part = recurrences(calls)
-            for name, change in REORDERING.items():
-                calls = self.seen(name, dead_code_removed(change(calls, recorder, part), self.needed(outs)))
-            calls = duplicates_removed(calls, keep)
-            self.passed("merged and reordered", calls)
-            calls = batched_over_time(calls, recorder)
-            calls = self.passed("batched over time", dead_code_removed(calls, self.needed(outs)))
-            calls = self.seen("sums in blocks", sums_in_blocks(calls, recorder))
-            calls = self.seen("weights turned", weights_turned(calls, recorder))
-            calls = updates_together(calls, recorder)
-            calls = duplicates_removed(calls, keep)
-        recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
-        calls = dead_code_removed(calls, [*(self.kept(v) for v in outs), *(v for v, _ in recorder.guards)])
-        return self.passed("updates side by side", calls) if batch else calls
+        calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
+        self.seen("sums of products as one", calls)
+        calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
+        calls = self.seen("neighbours merged", neighbours_merged(calls, recorder))
+        calls = dead_code_removed(products_by_parts(calls, recorder), self.needed(outs))
+        self.seen("products by parts", calls)
+        part = recurrences(calls)
+        for name, change in REORDERING.items():
+            calls = self.seen(name, dead_code_removed(change(calls, recorder, part), self.needed(outs)))
+        calls = duplicates_removed(calls, keep)
+        self.passed("merged and reordered", calls)
+        calls = batched_over_time(calls, recorder)
+        calls = self.passed("batched over time", dead_code_removed(calls, self.needed(outs)))
+        calls = self.seen("sums in blocks", sums_in_blocks(calls, recorder))
+        calls = self.seen("weights turned", weights_turned(calls, recorder))
+        calls = updates_together(calls, recorder)
+        return duplicates_removed(calls, keep)
 
     def with_loops(self, calls: Calls, outs: list[Var]) -> Calls:
         """The calls folded into loops, after all passes; NotFolded if they cannot be."""
         recorder, keep = self.recorder, self.keep
-        count = len(self.passes)
-        try:
-            calls = dead_code_removed(sums_of_products(calls, recorder, of_all=True), self.needed(outs))
-            calls = self.seen("sums of products as one", dead_code_removed(rows_restacked(calls, recorder), self.needed(outs)))
-            calls = dead_code_removed(folded(calls, recorder, self.needed(outs), keep), self.needed(outs))
-            self.passed("folded into loops", calls)
-            part = recurrences_of(calls)
-            changes: dict[str, Callable[[Calls], Calls]] = {
-                "rows stacked again as parts": lambda calls: rows_restacked(calls, recorder),
-                "neighbours merged": lambda calls: neighbours_merged(calls, recorder),
-                "products by parts": lambda calls: products_by_parts(calls, recorder),
-            }
-            for name, change in changes.items():
-                calls = adopted(dead_code_removed(adopted(change(calls)), self.needed(outs)))
-                self.seen(name, calls)
-            part = recurrences_of(in_units(calls))
-            for name, change_in in REORDERING.items():
-                calls = adopted(dead_code_removed(adopted(change_in(calls, recorder, part)), self.needed(outs)))
-                self.seen(name, calls)
-            calls = in_units(duplicates_removed(calls, keep))
-            self.passed("merged and reordered", calls)
-            calls = self.passed("done for all steps at once", distributed(calls, recorder, self.needed(outs)))
-            calls = in_units(adopted(weights_turned(calls, recorder)))
-            calls = in_units(updates_together(calls, recorder))
-            calls = in_units(duplicates_removed(calls, keep))
-            recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
-            return self.passed("updates side by side", in_units(dead_code_removed(calls, self.needed(outs))))
-        except NotFolded:
-            del self.passes[count:]
-            raise
+        calls = dead_code_removed(sums_of_products(calls, recorder, of_all=True), self.needed(outs))
+        self.seen("sums of products as one", calls)
+        calls = rows_restacked(folded(calls, recorder, self.needed(outs), keep), recorder)
+        calls = in_units(adopted(dead_code_removed(calls, self.needed(outs))))
+        self.passed("folded into loops", calls)
+        calls = self.seen("neighbours merged", adopted(neighbours_merged(calls, recorder)))
+        calls = adopted(dead_code_removed(adopted(products_by_parts(calls, recorder)), self.needed(outs)))
+        calls = self.seen("products by parts", in_units(calls))
+        part = recurrences_of(calls)
+        for name, change in REORDERING.items():
+            calls = adopted(dead_code_removed(adopted(change(calls, recorder, part)), self.needed(outs)))
+            self.seen(name, calls)
+        calls = self.passed("merged and reordered", in_units(duplicates_removed(calls, keep)))
+        calls = self.passed("done for all steps at once", distributed(calls, recorder, self.needed(outs)))
+        calls = in_units(adopted(weights_turned(calls, recorder)))
+        calls = in_units(updates_together(calls, recorder))
+        return blocked(in_units(duplicates_removed(calls, keep)), keep)
 
     def passed(self, name: str, calls: Calls) -> Calls:
         """A pass has come to its end: how many calls there are now."""

@@ -97,7 +97,7 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 class Call:
     """One NumPy call: function, arguments with Vars among them, and the Var it makes."""
 
-    __slots__ = ("args", "fn", "loop", "options", "out", "pure", "scope", "step")
+    __slots__ = ("args", "block", "fn", "loop", "options", "out", "pure", "scope", "step")
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], scope: Any, pure: bool) -> None:
         self.fn = fn
@@ -108,6 +108,7 @@ class Call:
         self.step: int | None = t if isinstance(t, int) else None  # of the loop over time
         self.pure = pure  # no other effect than its result, and the same result for the same arguments
         self.loop: Any = None  # the loop whose body it is in, see `folding`
+        self.block: Any = None  # the loop with whose blocks of steps it is done
         self.out: Var = None  # type: ignore[assignment]
 
     def inputs(self) -> list[Var]:
