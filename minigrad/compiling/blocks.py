@@ -42,7 +42,8 @@ def blocked(calls: Calls, keep: dict[Var, Var]) -> Calls:
             repeat.times[v] = -int(moved), 1
         sums = sums_over(calls, repeat)
         for with_sums in (True, False):
-            chosen = batched | arrays | (sums if with_sums else set())
+            chosen = {v for v in batched | arrays | (sums if with_sums else set()) if there[v].block is None}
+            chosen = {v for v in chosen if base_of(v) in chosen}  # other views are looks at what is made before
             for v in chosen:
                 there[v].block = repeat
             try:
@@ -80,6 +81,13 @@ def sums_over(calls: Calls, repeat: Repeat) -> set[Var]:
             found.update(v for v in (*views, *below) if v not in repeat.batched and not marker(v.call))  # type: ignore[arg-type]
             found.add(call.out)
     return found
+
+
+def base_of(v: Var) -> Var:
+    """What a view is a view of."""
+    while v.call is not None and is_view(v.call):
+        v = v.call.args[0]
+    return v
 
 
 def is_turned(v: Var) -> bool:

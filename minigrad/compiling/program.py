@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
+from .blocks import base_of as viewed_by
 from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, collected, history, marker, row
 from .memory import Chains, Memory, collections_of, placements
 from .passes import Calls, flat, is_view
@@ -150,7 +151,7 @@ class Program:
         elif v.call is not None and is_view(v.call):
             fn, (source, *rest) = v.call.fn, v.call.args
             base = self.array(source)
-            if self.root_of(v) in self.memory.scratch and fn is reshape:
+            if viewed_by(v) in self.memory.scratch and fn is reshape:
                 rest = [(-1, *v.shape[1:])]
             made = base[whole_index(rest[0])] if fn is operator.getitem else fn(base, *rest)
             if made.size and not np.shares_memory(made, base):
@@ -207,18 +208,13 @@ class Program:
         turn, self.turn = self.turn, ALL
         array = self.array(whole)
         self.turn = turn
-        root = self.root_of(whole)
+        root = viewed_by(whole)
         if root in self.memory.scratch:
             begins = {t: begin for begin, end in repeat.blocks for t in range(begin, end)}
             start = repeat.times[root][0]
             return [array[t - max(begins[t], start)] for t in map(repeat.time, range(repeat.n))]
         places = [repeat.time(n) + offset for n in range(repeat.n)]
         return [array[i, ...] if 0 <= i < len(array) else None for i in places]
-
-    def root_of(self, v: Var) -> Var:
-        while v.call is not None and is_view(v.call):
-            v = v.call.args[0]
-        return v
 
     def parts_of(self, v: Var) -> list[Any]:
         """The parts of an array over time that belong to each block."""
@@ -230,7 +226,7 @@ class Program:
             self.turn = turn
             steps = v.shape[0] // each
             spans = [(min(max(a, start), start + steps), min(max(b, start), start + steps)) for a, b in repeat.blocks]
-            if self.root_of(v) in self.memory.scratch:
+            if viewed_by(v) in self.memory.scratch:
                 self.parts[key] = [array[: (b - a) * each] for a, b in spans]
             else:
                 self.parts[key] = [array[(a - start) * each : (b - start) * each] for a, b in spans]
