@@ -216,14 +216,17 @@ class Zones:
         return i
 
     def put_off(self) -> None:
-        """Move calls that need no frame to where their results are needed first, but not past a turn."""
+        """Move calls that need no frame to where their results are needed first, but not past a turn.
+
+        What a loop leaves stays next to it.
+        """
         needed: dict[Var, float] = {}
         for call in reversed(self.computing):
             zone = self.zone[call.out]
             last = needed.get(call.out, zone)
             if zone == -0.5:
                 zone = last
-            while zone % 1 and zone < last and not self.is_turn(zone):
+            while zone % 1 and zone < last and not marker(call) and not self.is_turn(zone):
                 zone += 1
             self.zone[call.out] = zone
             for v in call.inputs():
@@ -252,16 +255,15 @@ class Board:
         self.recorded, self.program = recorded, recorded.program
         calls = self.program.calls
         self.zones = Zones(calls)
-        self.number = {call.out: i for i, call in enumerate(self.zones.computing)}
         self.next: dict[Var, Var] = dict(call.args for call in calls if call.fn is advance)
         self.text = Text(calls, recorded.recorder)
         self.text.names.update(self.program.names)
-        self.groups: dict[float, Group] = {}
         self.home: dict[str, float] = {}  # the zone of a box
         self.boxes: dict[tuple[Any, ...], Box] = {}
         self.arrows: set[tuple[str, str, str]] = set()
         self.seen: set[Var] = set()  # the values from outside that have a box
         self.picture = Picture(title, in_row=bool(self.zones.frames))
+        self.groups: dict[float, Group | Picture] = {} if self.zones.frames else {-0.5: self.picture}
         self.parameters = {
             made.stands_for: tensor for weak, made in recorded.recorder.cells.values() if (tensor := weak()) is not None
         }
@@ -275,16 +277,7 @@ class Board:
             if call.out in self.named and not marker(call):
                 box = self.boxes["op", call.out]
                 box.lines[0] = f"{self.text.name(call.out)} = {box.lines[0]}"
-        self.finish()
-
-    def finish(self) -> None:
-        """Put the groups into the picture, in their order; without a frame, their boxes."""
-        groups = [self.groups[zone] for zone in sorted(self.groups)]
-        if self.picture.in_row:
-            self.picture.groups = groups
-            return
-        self.picture.boxes = [box for group in groups for box in group.boxes]
-        self.picture.arrows[:0] = [arrow for group in groups for arrow in group.arrows]
+        self.picture.groups = [group for _, group in sorted(self.groups.items()) if isinstance(group, Group)]
 
     # -- boxes -----------------------------------------------------------------------------------------------
 
@@ -307,7 +300,7 @@ class Board:
         elif told:
             told = f"made in {told}"
         tooltip = "\n".join(filter(None, (self.text.line(call), told)))
-        self.add(("op", call.out), Box(f"c{self.number[call.out]}", role, [words, *shape_line(call.out)], tooltip), zone)
+        self.add(("op", call.out), Box(f"c{call.out.number}", role, [words, *shape_line(call.out)], tooltip), zone)
 
     def source(self, v: Var, zone: float, look: str) -> Box:
         """The box of a value that no call makes, or that is made far away: one in each step that uses it."""
@@ -316,7 +309,7 @@ class Board:
             return found
         id = f"s{len(self.boxes)}"
         name = self.program.names.get(v, "constant")
-        if v in self.number:
+        if v in self.zones.zone:
             box = Box(id, "alias", [name + look], f"{name}, from another place")
             self.named.add(v)
         elif v.source == "constant":
@@ -356,7 +349,7 @@ class Board:
         """An arrow from where v is made, or from a box with its name where that is far away; to this place in an array."""
         base, look = self.zones.look(v)
         zone = self.home[target.id]
-        if base in self.number and self.zones.are_near(self.zones.zone[base], zone):
+        if base in self.zones.zone and self.zones.are_near(self.zones.zone[base], zone):
             self.lead(self.boxes["op", base], target, " to ".join(filter(None, (look, place))), role)
         else:
             self.lead(self.source(base, zone, look), target, place, role)
@@ -393,7 +386,7 @@ class Board:
     def element(self, call: Call, i: float) -> Box:
         """The box of the element that a time step adds to the arguments of a call."""
         found = self.boxes.get(("collect", call.out, i))
-        box = found or Box(f"g{self.number[call.out]}_{int(i)}", "collect", [], f"an element of {self.text.name(call.out)}")
+        box = found or Box(f"g{call.out.number}_{int(i)}", "collect", [], f"an element of {self.text.name(call.out)}")
         return found or self.add(("collect", call.out, i), box, i)
 
     def results(self) -> None:

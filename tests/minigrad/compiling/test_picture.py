@@ -151,6 +151,7 @@ def test_arrows_follow_the_order_of_the_program(straight):
     "layer",
     [
         lambda: rnn.LSTM(5, 4, 2, rng=0, dtype=float),
+        lambda: rnn.GRU(5, 4, 3, rng=0, dtype=float),
         lambda: rnn.GRU(5, 2, bidirectional=True, rng=0, dtype=float),
         lambda: rnn.RNN(5, 4, 2, learn_state=True, dropout=0.5, rng=0, dtype=float),
     ],
@@ -162,6 +163,8 @@ def test_other_networks_and_passes(layer, batch):
     shown = step.graph.picture
     place = {box.id: i for i, group in enumerate(shown.groups) for box in group.boxes}
     assert all(place[arrow.source] <= place[arrow.target] for arrow in shown.all_arrows())
+    leaving = {arrow.target for arrow in shown.arrows if shown.groups[place[arrow.source]].repeated}
+    assert leaving == {box.id for box in boxes(step.graph, "tensor")}
     assert "digraph" in step.graph.source
 
 
