@@ -134,7 +134,7 @@ for line in source:
 print(compiled.report().splitlines()[-1])
 
 # %% [markdown]
-# The same as a picture, with a frame for each step. With a folder as argument it is saved there, by Graphviz.
+# The same as a picture, with a frame for each loop. With a folder as argument it is saved there, by Graphviz.
 
 # %%
 drawing = compiled.graph

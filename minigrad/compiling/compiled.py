@@ -267,10 +267,12 @@ class Compiled(RecordsItself, Generic[P, R]):
 
     @property
     def graph(self) -> Drawing:
-        """A picture of the program that ran last: a box for each call, in a frame for each time step, in the order they run.
+        """A picture of the program that ran last: a box for each call, from left to right as they run.
 
-        What comes from outside is a box too, and so is what comes out; views are written at the arrows. What is made far away,
-        or used in many steps, stands in each of them as a box with its name. The tooltip of a call is its line.
+        Inputs and outputs are boxes too; views are written at the arrows. The body of a loop is drawn once, in a frame: the
+        blue arrow "next step" leads back to the value that it carries, ``[t]`` at an arrow is the row that a step reads or
+        writes. Time steps in no loop have a frame each. A value that is made far away, or used in several frames, is drawn
+        again there, as a box with its name. The tooltip of a call is its line.
 
         >>> import numpy as np, minigrad
         >>> f = minigrad.compile(lambda x: np.tanh(x) * x)

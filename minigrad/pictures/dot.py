@@ -10,7 +10,7 @@ from __future__ import annotations
 import graphviz
 
 from .layout import BAR, BESIDE_BAR, LEADING, TITLE, Layout, cubics
-from .picture import Arrow, Box, Group, Picture
+from .picture import LOOPS, Arrow, Box, Group, Picture
 from .sizes import SECOND, font, text_width
 from .svg import with_head
 from .theme import BACKGROUND, FAINT, HEATS, LINES, STRONG, arrow_width, colour, heat_class, ink_on, shade
@@ -166,7 +166,10 @@ class Writer:
             look["pos"] = f"e,{tip} " + " ".join(self.place(x, y) for x, y in cubics(short))
             if arrow.label:
                 look["lp"] = self.place(way.label_at[0], way.label_at[1] + 3)
-        dot.edge(arrow.source, arrow.target, **look)
+        if arrow.role in LOOPS and not self.layout:  # written from its tip, so that Graphviz puts that first
+            dot.edge(arrow.target, arrow.source, dir="back", **look)
+        else:
+            dot.edge(arrow.source, arrow.target, **look)
 
 
 def attributes(box: Box) -> dict[str, str]:
