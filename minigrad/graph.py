@@ -31,26 +31,16 @@ class Node:
     __slots__ = ("__weakref__", "dtype", "hooks", "name", "number", "op", "operands", "options", "saved", "scope", "shape")
     requires_grad = True
 
-    def __init__(
-        self,
-        op: Any,
-        operands: tuple[Any, ...],
-        options: dict[str, Any],
-        saved: tuple[Any, ...] | Forgotten | None,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        scope: Scope | None,
-    ) -> None:
-        self.op = op
-        self.operands = operands  # Nodes, and Python scalars as they were written
-        self.options = options  # axis, index, ...: what is not differentiated
-        self.saved = saved  # (out, *operands), None where no rule needs it; as a whole None once freed, or a Forgotten
-        self.shape = shape
-        self.dtype = dtype
-        self.scope = scope
-        self.number = next_number()
-        self.name: str | None = None
-        self.hooks: list[Callable[[Any], Any]] | None = None  # what its cotangent goes through: `Tensor.register_hook`
+    op: Any
+    operands: tuple[Any, ...]  # Nodes, and Python scalars as they were written
+    options: dict[str, Any]  # axis, index, ...: what is not differentiated
+    saved: tuple[Any, ...] | Forgotten | None  # (out, *operands), None where no rule needs it; as a whole None once freed
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scope: Scope | None
+    number: int
+    name: str | None
+    hooks: list[Callable[[Any], Any]] | None  # what its cotangent goes through: `Tensor.register_hook`
 
     @property
     def parents(self) -> Iterator[Node]:
@@ -88,7 +78,9 @@ class Leaf(Node):
     __slots__ = ("grad", "requires_grad", "thawed")
 
     def __init__(self, array: np.ndarray, requires_grad: bool, name: str | None = None, thawed: Leaf | None = None) -> None:
-        super().__init__(None, (), NO_OPTIONS, None, array.shape, array.dtype, CURRENT.get()[1])
+        self.op = self.saved = self.hooks = None
+        self.operands, self.options, self.number = (), NO_OPTIONS, next_number()
+        self.shape, self.dtype, self.scope = array.shape, array.dtype, CURRENT.get()[1]
         self.requires_grad = requires_grad
         self.grad: np.ndarray | None = None
         self.thawed = thawed  # of a frozen tensor: the leaf it has when it requires grad

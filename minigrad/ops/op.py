@@ -122,18 +122,15 @@ class Op:
         return tuple([name in used for name in ("out", *names)])
 
     def keeper(self, wanted: int) -> tuple[tuple[bool, ...], Keeper]:
-        """`kept`, and its `picker`. In `wanted` a bit is set for each operand that requires grad, and one behind the last."""
-        found = self.keepers.get(wanted)
-        if found is None:
-            wants = tuple([bool(wanted >> i & 1) for i in range(wanted.bit_length() - 1)])
-            for operand, rule, want in zip(self.operands, self.rules, wants, strict=False):
-                if want and rule is None:
-                    raise LeavesGraphError(
-                        f"{self.name} has no derivative by {operand}, which requires grad here; give it {operand}.detach()"
-                    )
-            mask = self.kept(wants)
-            found = self.keepers[wanted] = mask, picker(mask)
-        return found
+        """`kept`, and its `picker`. The binary digits of `wanted`, but for the first, say which operands require grad."""
+        wants = tuple([digit == "1" for digit in f"{wanted:b}"[1:]])
+        for operand, rule, want in zip(self.operands, self.rules, wants, strict=False):
+            if want and rule is None:
+                raise LeavesGraphError(
+                    f"{self.name} has no derivative by {operand}, which requires grad here; give it {operand}.detach()"
+                )
+        mask = self.kept(wants)
+        return self.keepers.setdefault(wanted, (mask, picker(mask)))
 
     def rules_for(self, node: Node) -> Any:
         """By operand, the rules as functions of (g, node, saved, i): for a result of float16 in float32."""
