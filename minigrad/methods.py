@@ -7,6 +7,7 @@ nothing around them: that saves a Python call (60 ns) in every operator.
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from .errors import LeavesGraphError
 from .graph import CURRENT, DEBUG, Leaf
-from .hints import missing
+from .hints import Missing, missing
 from .ops.arranging import ravel
 from .ops.elementwise import positive
 from .ops.entry import numpy_name, only_defaults
@@ -116,6 +117,26 @@ def copy(self: Tensor, order: str = "C") -> Tensor:
     return positive(self)  # type: ignore[no-any-return]
 
 
+def contains(self: Tensor, value: Any) -> bool:
+    """True if an element is equal to `value`: ``value in t``."""
+    return bool((self == value).any())
+
+
+def rounded(self: Tensor, decimals: int | None = None) -> Any:
+    """The values rounded: ``round(t, 2)``."""
+    return self.round(decimals or 0)
+
+
+def floor_and_remainder(self: Any, other: Any) -> tuple[Any, Tensor]:
+    """The results of ``//`` and ``%``: ``divmod(t, x)``."""
+    return self // other, self % other
+
+
+def directory(self: Tensor) -> list[str]:
+    """The names of its attributes, without those that raise a hint: ``dir(t)``."""
+    return [name for name in object.__dir__(self) if not isinstance(vars(Tensor).get(name), Missing)]
+
+
 def of_values(function: Callable[..., Any]) -> Callable[..., Any]:
     """The method for a function of NumPy that gives plain arrays."""
 
@@ -131,10 +152,23 @@ def of_values(function: Callable[..., Any]) -> Callable[..., Any]:
 # -- operators -------------------------------------------------------------------------------------------------
 
 ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "%": "mod", "**": "pow", "@": "matmul"}
+STEPPED = ("lt", "le", "gt", "ge", "eq", "ne", "floordiv")  # whose results have no slope, as steps have none
 
 
 def reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda self, other: function(other, self)
+    def swapped(self: Tensor, other: Any) -> Any:
+        return function(other, self)
+
+    return swapped
+
+
+def on_values(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """An operator that gives plain arrays, for no gradient flows through it."""
+
+    def compared(self: Any, other: Any) -> Any:
+        return function(plain(self), plain(other))
+
+    return compared
 
 
 def in_place(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -189,6 +223,10 @@ def hang(methods: dict[str, Any]) -> None:
 
 METHODS: dict[str, Any] = {
     "__array_ufunc__": array_ufunc, "__array_function__": array_function,
+    **{f"__{name}__": on_values(getattr(operator, name)) for name in STEPPED},
+    "__rfloordiv__": reflected(on_values(operator.floordiv)),
+    "__divmod__": floor_and_remainder, "__rdivmod__": reflected(floor_and_remainder),
+    "__round__": rounded, "__contains__": contains, "__dir__": directory,
     "reshape": reshaped, "transpose": transposed, "flatten": flatten, "copy": copy,
     **{f.__name__: of_values(f) for f in PLAIN if callable(getattr(np.ndarray, f.__name__, None))},
     **dict(of_entries()),
