@@ -215,8 +215,26 @@ def counted(node: Node, i: int, own: Any, saved: Sequence[Any]) -> Any:
     if op.multilinear:
         return rule(ones(node, own), node, presence(node, saved), i)
     if own is not None and op.kind != "elementwise":
-        own = op.mixed(own, node.operands[i].shape, node.options)
+        own = mixed(node, i, own)
     if op.selects:
         chosen = np.not_equal(rule(ones(node, None), node, presence(node, saved), i), 0)
         own = chosen if own is None else chosen & own
     return known(np.ones(node.shape)) if own is None else own.astype(float)
+
+
+def mixed(node: Node, i: int, own: Any) -> Any:
+    """The elements of operand i that meet one of the result for which `own` is true."""
+    core, options, x_shape = node.op.core, node.options, node.operands[i].shape
+    ndim = len(x_shape)
+    if core is not None:
+        here, there = core
+        own = np.any(own, axis=tuple(range(own.ndim - there, own.ndim)))[(..., *(None,) * here)]
+    elif "axis" in options:
+        axis = options["axis"]
+        axes = np.lib.array_utils.normalize_axis_tuple(range(ndim) if axis is None else axis, ndim)
+        if own.ndim < ndim:
+            own = np.expand_dims(own, axes)
+        own = np.any(own, axis=axes, keepdims=True)
+    else:
+        own = np.any(own)
+    return np.broadcast_to(own, np.broadcast_shapes(own.shape, x_shape))

@@ -43,7 +43,7 @@ from ..graph import Gather, Node
 from ..standin import Standin
 from ..sweep import reverse
 from ..tensor import Tensor, lifted, wrap
-from .entry import Entry
+from .entry import Entry, describe
 from .precision import HALF
 from .pullbacks import Rule, bound, needed_names
 from .running import apply, picker, runner
@@ -142,38 +142,17 @@ class Op:
         The rule multiplies by the transposed Jacobian. It is linear in g, so its own derivative is the transpose of that.
         """
         pullback = self.rules_for(node)[i]
-        if pullback is None:
-            raise TypeError(f"{self.name} is not differentiated by its operand {i + 1}")
         if self.kind == "elementwise":
             return pullback(np.broadcast_to(t, node.shape), node, saved, i)
         g = Tensor(np.zeros(node.shape, np.float32 if node.dtype is HALF else node.dtype), requires_grad=True)
         record = isinstance(t, Tensor) or any(isinstance(x, Tensor) for x in saved)
-        c = pullback(
-            g, node, tuple(wrap(x) if isinstance(x, ndarray | Standin) and not isinstance(x, Tensor) else x for x in saved), i
-        )
-        if not isinstance(c, Tensor) or c._node is None:
-            return np.zeros(node.shape, node.dtype)
-        seed = np.broadcast_to(t, c.shape)
-        lift = lifted if record else None
-        # Without marks, to which the partial derivatives would be constant factors, and their zeros masks.
-        found = reverse(c._node, seed, {g._node}, retain=record, lift=lift, mark=False)  # type: ignore[arg-type]
-        return found[g._node] if g._node in found else np.zeros(node.shape, node.dtype)
-
-    def mixed(self, own: Any, x_shape: tuple[int, ...], options: dict[str, Any]) -> Any:
-        """The elements of an operand of this shape that meet one of the result for which `own` is true."""
-        ndim = len(x_shape)
-        if self.core is not None:
-            here, there = self.core
-            own = np.any(own, axis=tuple(range(own.ndim - there, own.ndim)))[(..., *(None,) * here)]
-        elif "axis" in options:
-            axis = options["axis"]
-            axes = np.lib.array_utils.normalize_axis_tuple(range(ndim) if axis is None else axis, ndim)
-            if own.ndim < ndim:
-                own = np.expand_dims(own, axes)
-            own = np.any(own, axis=axes, keepdims=True)
-        else:
-            own = np.any(own)
-        return np.broadcast_to(own, np.broadcast_shapes(own.shape, x_shape))
+        c = pullback(g, node, tuple([wrap(x) if isinstance(x, ndarray | Standin) else x for x in saved]), i)
+        found: dict[Any, Any] = {}
+        if isinstance(c, Tensor) and c._node is not None:
+            seed, lift = np.broadcast_to(t, c.shape), lifted if record else None
+            # Without marks, to which the partial derivatives would be constant factors, and their zeros masks.
+            found = reverse(c._node, seed, {g._node}, retain=record, lift=lift, mark=False)  # type: ignore[arg-type]
+        return found[g._node] if found else np.zeros(node.shape, node.dtype)
 
     def __repr__(self) -> str:
         return f"<Op {self.name}: {self.kind}>"
@@ -229,13 +208,7 @@ def elementwise(
     return function  # type: ignore[no-any-return]
 
 
-def linear(
-    name: str,
-    forward: Callable[..., Any],
-    *transposes: Rule | None,
-    domain: Domain = REAL,
-    **rest: Any,
-) -> Op:
+def linear(name: str, forward: Callable[..., Any], *transposes: Rule | None, domain: Domain = REAL, **rest: Any) -> Op:
     """Make an op that is linear in each of its operands, from its forward function and its transposes."""
     return from_signature(name, "linear", forward, transposes, domain=domain, **rest)
 
@@ -252,24 +225,3 @@ def from_signature(name: str, kind: str, forward: Callable[..., Any], rules: Seq
     options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     return Op(name, kind, forward, tuple(rules), operands=operands, options=options, variadic=variadic, **rest)
-
-
-def describe(op: Op, doc: str) -> str:
-    """Return the docstring of an elementwise function: its formula, operands, errors and an example."""
-    numpy_name = f"np.{op.forward.__name__}" if isinstance(op.forward, np.ufunc) else None
-    names = ", ".join(op.operands)
-    same = f" The same as ``{numpy_name}({names})``." if numpy_name else ""
-    inside = "1.25, 1.5" if op.domain.low >= 1 else "0.25, 0.5"
-    arguments = ", ".join(["x"] * len(op.operands))
-    return f"""{doc}
-
-    Elementwise; operands are Tensors, arrays or numbers, broadcast and promoted as NumPy does.{same}
-    A Tensor among them gives a Tensor, recorded if one requires grad; otherwise an array.
-    Raises ValueError if the shapes do not broadcast.
-
-    >>> import minigrad
-    >>> x = minigrad.tensor([{inside}], requires_grad=True)
-    >>> y = minigrad.{op.name}({arguments})
-    >>> y.shape, y.dtype, y.requires_grad
-    ((2,), dtype('float64'), True)
-    """

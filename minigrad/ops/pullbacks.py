@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,32 +73,21 @@ def sources(op: Op) -> dict[str, Source]:
 
 def partial_derivative(rule: Rule, read: list[Source], kinds: str) -> Pullback:
     """The rule of an elementwise op, which the cotangent is multiplied by."""
-    places = [place for _, place in read]
-    if kinds == "":
-        return lambda g, node, saved, i, mask=None: g * rule()
     if kinds == "s":
-        (a,) = places
+        a = read[0][1]
         return lambda g, node, saved, i, mask=None: g * rule(saved[a])
-    if set(kinds) == {"s"}:
-        pick = itemgetter(*places)
-        return lambda g, node, saved, i, mask=None: g * rule(*pick(saved))
+    if kinds == "ss":
+        a, b = read[0][1], read[1][1]
+        return lambda g, node, saved, i, mask=None: g * rule(saved[a], saved[b])
     whole = any_rule(rule, read)
     return lambda g, node, saved, i, mask=None: g * whole(g, node, saved, i, mask)
 
 
 def product(rule: Rule, read: list[Source], kinds: str) -> Pullback:
-    """The rule of any other op. What most ops need is read without a loop: it costs a third of a microsecond less."""
-    if kinds == "g":
-        return lambda g, node, saved, i, mask=None: rule(g)
+    """The rule of any other op. What products need is read without a loop: it costs a third of a microsecond less."""
     if kinds == "gs":
         a = read[1][1]
         return lambda g, node, saved, i, mask=None: rule(g, saved[a])
-    if kinds == "gss":
-        a, b = read[1][1], read[2][1]
-        return lambda g, node, saved, i, mask=None: rule(g, saved[a], saved[b])
-    if kinds == "gn":
-        n = read[1][1]
-        return lambda g, node, saved, i, mask=None: rule(g, node.operands[n].shape)
     if kinds == "gns":
         n, a = read[1][1], read[2][1]
         return lambda g, node, saved, i, mask=None: rule(g, node.operands[n].shape, saved[a])

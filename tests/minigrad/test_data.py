@@ -153,5 +153,7 @@ def test_who_made_a_leaf_a_result_is_told_at_its_gradient() -> None:
     w = w - 0.1
     with pytest.raises(AttributeError, match=r"only leaves gather a \.grad.*result of subtract.*w\.data -= step"):
         _ = w.grad
-    with pytest.raises(ValueError, match=r"shape \(\), but this tensor has \(2,\).*to forget the gradient write t\.grad = None"):
+    with pytest.raises(
+        ValueError, match=r"shape \(\), but this tensor has \(2,\).*to forget the gradient write t\.grad = None"
+    ):
         leaf(1.0, 2.0).grad = 0  # type: ignore[assignment]
