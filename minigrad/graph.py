@@ -106,11 +106,9 @@ class Scope:
 
     def __iter__(self) -> Iterator[Scope]:
         """From the outermost to this one."""
-        chain = []
-        place: Scope | None = self
-        while place is not None:
-            chain.append(place)
-            place = place.parent
+        chain = [self]
+        while chain[-1].parent is not None:
+            chain.append(chain[-1].parent)
         return reversed(chain)
 
     def __contains__(self, name: str) -> bool:
@@ -118,12 +116,7 @@ class Scope:
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of the innermost scope called `name`: ``node.scope.get("t")``."""
-        place: Scope | None = self
-        while place is not None:
-            if place.name == name:
-                return place.value
-            place = place.parent
-        return default
+        return next((place.value for place in reversed([*self]) if place.name == name), default)
 
     def __str__(self) -> str:
         return "/".join(s.name if s.value is None else f"{s.name}={s.value}" for s in self)
@@ -182,10 +175,8 @@ class no_grad(contextlib.ContextDecorator):
     """
 
     def __call__(self, function: Any) -> Any:
-        if (
-            inspect.isgeneratorfunction(function)
-            or inspect.iscoroutinefunction(function)
-            or inspect.isasyncgenfunction(function)
+        if any(
+            test(function) for test in (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
         ):
             raise TypeError(
                 f"@no_grad() would end before the body of {function.__name__} runs, for it is a generator or a coroutine; "
@@ -258,8 +249,8 @@ def ancestors(roots: Iterable[Node], constants: bool = False, since: int = 0) ->
     for node in found:  # which grows meanwhile
         for operand in node.operands:
             if (
-                operand not in seen
-                and isinstance(operand, Node)
+                isinstance(operand, Node)
+                and operand not in seen
                 and (constants or operand.requires_grad)
                 and operand.number >= since
             ):
@@ -276,19 +267,6 @@ def leading_to(order: list[Node], wanted: Collection[Node]) -> set[Node]:
         if node not in live and any(parent in live for parent in node.parents):
             live.add(node)
     return live
-
-
-class EveryOperand(tuple[Any, ...]):
-    """One item, in the place of a tuple with an item for each operand, where all operands have the same."""
-
-    __slots__ = ()
-
-    def __getitem__(self, i: Any) -> Any:
-        return super().__getitem__(0)
-
-
-Piece = tuple[Any, Node, tuple[Any, ...]]  # a cotangent, the node it belongs to, and what that node saved
-Gather = Callable[[tuple[int, ...], list[Piece]], Any]
 
 
 # -- words for errors ------------------------------------------------------------------------------------------

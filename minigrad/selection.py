@@ -17,7 +17,8 @@ from .broadcasting import unbroadcast
 from .standin import Standin, known, primitive
 
 if TYPE_CHECKING:
-    from .graph import Gather, Node, Piece
+    from .graph import Node
+    from .sweep import Gather, Piece
 
 __all__ = ["Marks", "all_finite", "leaves_out", "values"]
 

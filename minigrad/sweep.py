@@ -15,26 +15,14 @@ import numpy as np
 
 from .arrays import HALF, array_of
 from .broadcasting import unbroadcast
-from .graph import (
-    CURRENT,
-    DEBUG,
-    RECORDING,
-    WATCH,
-    EveryOperand,
-    Gather,
-    Node,
-    Piece,
-    Watch,
-    add_note,
-    ancestors,
-    leading_to,
-    same_place,
-)
+from .graph import CURRENT, DEBUG, RECORDING, WATCH, Node, Watch, add_note, ancestors, leading_to, same_place
 from .selection import Marks, all_finite, leaves_out, values
 from .standin import Standin, decide, known
 
-__all__ = ["forward", "reverse"]
+__all__ = ["Gather", "Piece", "forward", "reverse"]
 
+Piece = tuple[Any, Node, tuple[Any, ...]]  # a cotangent, the node it belongs to, and what that node saved
+Gather = Callable[[tuple[int, ...], list[Piece]], Any]
 Lift = Callable[[Any, Any], Any]
 
 
@@ -123,7 +111,7 @@ def pass_back(
         if g is None:
             continue
         if node.hooks:
-            g = cotangents.hooked(node, g)
+            g = cotangents.hooked(node, node.hooks, g)
         if node in ends:
             found[node] = g
             if live.isdisjoint(node.operands):
@@ -216,13 +204,27 @@ class Cotangents:
             if not self.recorded:
                 self.owned.add(node)
 
-    def hooked(self, node: Node, g: Any) -> Any:
+    def hooked(self, node: Node, hooks: Sequence[Callable[[Any], Any]], g: Any) -> Any:
         """A cotangent after the hooks of its node, which may have kept what they were shown."""
-        changed = after_hooks(node, g, self.lift)
         self.owned.discard(node)
-        if self.marks is not None and changed is not g:
-            self.marks.of.pop(node, None)
-        return changed
+        for hook in tuple(hooks):
+            shown = g
+            if self.lift is None and not isinstance(g, Standin):
+                shown = np.asarray(g).view()
+                shown.flags.writeable = False
+            new = hook(shown)
+            if new is None:
+                continue
+            if not isinstance(new, Standin) and (self.lift is None or not hasattr(new, "requires_grad")):
+                new = np.array(array_of(new))
+            if new.shape != node.shape:
+                raise ValueError(
+                    f"a hook must return None or an array of shape {node.shape}; this one returned shape {new.shape}"
+                )
+            g = converted(new if self.lift is None else self.lift(new, None), node)
+            if self.marks is not None:
+                self.marks.of.pop(node, None)
+        return g
 
     def given_away(self, found: dict[Node, Any]) -> dict[Node, Any]:
         """Cotangents for the caller, who may write to them: each an array of its own."""
@@ -236,7 +238,7 @@ class Rules:
         self.lift = lift
         self.watch = watch
         self.marks = marks
-        self.observed = EveryOperand([self.pull]) if watch or marks is not None else None
+        self.observed = bool(watch) or marks is not None
 
     def read(self, node: Node) -> tuple[tuple[Any, ...], Any, Mapping[int, Gather]]:
         """Return what the rules of a node need, its rules by operand, and the operands whose uses are gathered."""
@@ -248,7 +250,7 @@ class Rules:
         if type(gathers) is not dict:
             gathers = gathers(node)
         rules = op.pullbacks if node.dtype is not HALF else op.pullbacks_in_single
-        if self.observed is None and self.lift is None:
+        if not self.observed and self.lift is None:
             return saved, rules, gathers
         for each in self.watch:
             each.entering(node)
@@ -256,7 +258,7 @@ class Rules:
             saved = tuple(map(self.lift, saved, (node, *node.operands)))
         if self.marks is not None:
             saved = self.marks.cleaned(node, saved)
-        return saved, self.observed or rules, gathers
+        return saved, [self.pull] * len(node.operands) if self.observed else rules, gathers
 
     def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
         """Return the cotangent part of operand i, after marking it and showing it to the observers."""
@@ -309,28 +311,6 @@ def pass_forward(
                 total = part if total is None else total + part
         found[node] = converted(total, node) if total.dtype != node.dtype else total
     return found
-
-
-def after_hooks(node: Node, g: Any, lift: Lift | None) -> Any:
-    """A cotangent after the hooks of its node; the same object if none of them returned another."""
-    for hook in tuple(node.hooks or ()):
-        shown = g
-        if lift is None and not isinstance(g, Standin):
-            shown = np.asarray(g).view()
-            shown.flags.writeable = False
-        new = hook(shown)
-        if new is None:
-            continue
-        if lift is None and not isinstance(new, Standin):
-            new = np.array(array_of(new))
-        elif lift is not None and not hasattr(new, "requires_grad"):
-            new = lift(np.array(array_of(new)), None)
-        if new.shape != node.shape:
-            raise ValueError(
-                f"a hook must return None or an array of the gradient's shape {node.shape}; this one returned shape {new.shape}"
-            )
-        g = converted(new, node)
-    return g
 
 
 def converted(g: Any, node: Node) -> Any:

@@ -70,12 +70,7 @@ class Tensor(TensorMethods):
     _leaf: Leaf | None  # what stands for it in a graph if it does not
 
     def __init__(
-        self,
-        data: ArrayLike | Tensor,
-        *,
-        requires_grad: bool = False,
-        dtype: DTypeLike | None = None,
-        name: str | None = None,
+        self, data: ArrayLike | Tensor, *, requires_grad: bool = False, dtype: DTypeLike | None = None, name: str | None = None
     ) -> None:
         if isinstance(data, Tensor):
             data._stays("making a new tensor of it")
@@ -279,8 +274,7 @@ class Tensor(TensorMethods):
             for leaf, g in found.items():
                 assert isinstance(leaf, Leaf)
                 before = leaf.grad if recorder is None else recorder.gradient(leaf)
-                total = g if before is None else before + g
-                leaf.grad = values(total)
+                leaf.grad = values(g if before is None else before + g)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
         """Have ``hook(g)`` called in each backward pass with the gradient of this tensor, once all of it is there.

@@ -39,9 +39,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import LeavesGraphError
-from ..graph import Gather, Node
+from ..graph import Node
 from ..standin import Standin
-from ..sweep import reverse
+from ..sweep import Gather, reverse
 from ..tensor import Tensor, lifted, wrap
 from .entry import Entry, describe
 from .precision import HALF

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import EveryOperand, Node
+from ..graph import Node
 from .precision import at_least_single
 
 if TYPE_CHECKING:
@@ -22,6 +22,15 @@ __all__ = ["Pullback", "Rule", "bound", "needed_names"]
 
 Rule = Callable[..., Any]
 Pullback = Callable[..., Any]  # of g, node, saved, i, and optionally `mask`
+
+
+class EveryOperand(tuple[Any, ...]):
+    """One item, in the place of a tuple with an item for each operand, where all operands have the same."""
+
+    __slots__ = ()
+
+    def __getitem__(self, i: Any) -> Any:
+        return super().__getitem__(0)
 
 
 def needed_names(rule: Rule | int | None) -> tuple[str, ...]:
