@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,7 +53,11 @@ def reverse(
     order.reverse()
     ends = {node for node in order if node.op is None} if wanted is None else wanted
     watching = [*watch, *(WATCH if DEBUG <= CURRENT.get()[0] < RECORDING else ())]
-    sweep = partial(pass_back, order, live, ends, seed, lift, watching, len(watch) > 0)
+
+    def sweep(marks: Marks | None, kept: Mapping[Node, Any] | None) -> dict[Node, Any]:
+        rules = Rules(lift, watching, marks, each_use=bool(watch))
+        return pass_back(order, live, ends, rules, Cotangents(root, seed, lift, marks), kept)
+
     kept: dict[Node, Any] | None = None if retain else {}
     # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
     with np.errstate(all="ignore"), same_place():
@@ -83,24 +86,12 @@ def seen_or_differentiated(order: list[Node], lift: Lift | None) -> bool:
 
 
 def pass_back(
-    order: list[Node],
-    live: AbstractSet[Node],
-    ends: Collection[Node],
-    seed: Any,
-    lift: Lift | None,
-    watch: Sequence[Watch],
-    each_use: bool,
-    marks: Marks | None,
-    kept: Mapping[Node, Any] | None,
+    order: list[Node], live: AbstractSet[Node], ends: Collection[Node], rules: Rules, cotangents: Cotangents, kept: Any
 ) -> dict[Node, Any]:
     """One sweep over the nodes of `order`, newest first, which sends to those of `live` and returns what arrives at the `ends`.
 
-    Afterwards a node that was passed has saved what `kept` has for it, and nothing else; None leaves all as it is. With
-    `each_use` those who `watch` are also told what is sent to operands whose uses are computed at once.
+    Afterwards a node that was passed has saved what the mapping `kept` has for it, and nothing else; None leaves all as it is.
     """
-    rules = Rules(lift, watch, marks)
-    cotangents = Cotangents(lift, marks)
-    cotangents.start(order[0], seed)
     sums, held, recorded = cotangents.sums, cotangents.held, cotangents.recorded
     add, hold, read = cotangents.add, cotangents.hold, rules.read
     found: dict[Node, Any] = {}
@@ -122,13 +113,13 @@ def pass_back(
                 if operand not in live:
                     continue  # a constant, a number, or a node that leads to nothing wanted
                 if i in gathers:
-                    if each_use:
+                    if rules.each_use:
                         pull[i](g, node, saved, i)
                     hold(operand, gathers[i], (g, node, saved))
                 else:
                     add(operand, pull[i](g, node, saved, i))
         except Exception as error:
-            line = "".join(each.origin(node) for each in watch)
+            line = "".join(each.origin(node) for each in rules.watch)
             add_note(error, f"in the backward pass of {node.op.name}{line}", node.operands, node.scope)
             raise
         if kept is not None:
@@ -139,18 +130,15 @@ def pass_back(
 class Cotangents:
     """The cotangents that a sweep has not passed on yet: of each node the sum of what its uses have sent."""
 
-    def __init__(self, lift: Lift | None, marks: Marks | None) -> None:
-        self.sums: dict[Node, Any] = {}
+    def __init__(self, root: Node, seed: Any, lift: Lift | None, marks: Marks | None) -> None:
+        self.sums: dict[Node, Any] = {root: seed if lift is not None else known(seed)}
         self.held: dict[Node, dict[Gather, list[Piece]]] = {}  # by how they are computed at once: `Op.gathers`
         self.owned: set[Node] = set()  # nodes whose sum is an array that nobody else has, so that it may be added to in place
         self.recorded = lift is not None or CURRENT.get()[0] >= RECORDING
         self.lift = lift
         self.marks = marks
-
-    def start(self, root: Node, seed: Any) -> None:
-        self.sums[root] = seed if self.lift is not None else known(seed)
-        if self.marks is not None:
-            self.marks.start(root, seed)
+        if marks is not None:
+            marks.start(root, seed)
 
     def add(self, node: Node, part: Any) -> None:
         """Add what one use of a node sends, in the shape and dtype of the node."""
@@ -162,9 +150,7 @@ class Cotangents:
         if node not in sums:
             sums[node] = part
         elif node in self.owned:
-            have = sums[node]
-            have += part
-            sums[node] = have  # += made a new object where `have` was a NumPy scalar
+            sums[node] += part
         else:
             sums[node] = sums[node] + part
             if not self.recorded:
@@ -174,10 +160,7 @@ class Cotangents:
         """Hold one use of a node back: `gather` computes at once what many send (the slices of an array, a weight at each
         time step)."""
         groups = self.held.setdefault(node, {})
-        if gather not in groups:
-            groups[gather] = [piece]
-            return
-        pieces = groups[gather]
+        pieces = groups.setdefault(gather, [])
         pieces.append(piece)
         if len(pieces) == piece[1].op.gather_limit:
             del groups[gather]
@@ -234,10 +217,11 @@ class Cotangents:
 class Rules:
     """The rules as one sweep runs them: on arrays or on Tensors (`lift`), watched or not, with marks or without."""
 
-    def __init__(self, lift: Lift | None, watch: Sequence[Watch], marks: Marks | None) -> None:
+    def __init__(self, lift: Lift | None, watch: Sequence[Watch], marks: Marks | None, each_use: bool) -> None:
         self.lift = lift
         self.watch = watch
         self.marks = marks
+        self.each_use = each_use  # those who watch are also told what is sent to operands whose uses are computed at once
         self.observed = bool(watch) or marks is not None
 
     def read(self, node: Node) -> tuple[tuple[Any, ...], Any, Mapping[int, Gather]]:
@@ -276,14 +260,13 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
     """
     order = ancestors(outputs)
     live = leading_to(order, tangents)
-    sweep = partial(pass_forward, order, live, tangents, lift)
     with np.errstate(all="ignore"), same_place():
-        moved = sweep(Marks() if lift is not None else None)
-        found = {node: moved[node] for node in outputs if node in moved}
-        if lift is None and not decide(all_finite(*map(values, found.values()))):
-            moved = sweep(Marks())
+        for marks in (None, Marks()) if lift is None else (Marks(),):
+            moved = pass_forward(order, live, tangents, lift, marks)
             found = {node: moved[node] for node in outputs if node in moved}
-        return found
+            if marks is not None or decide(all_finite(*map(values, found.values()))):
+                break
+    return found
 
 
 def pass_forward(

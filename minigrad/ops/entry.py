@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from .op import Op
 
-__all__ = ["Entry", "Operand", "describe", "numpy_name", "only_defaults", "public"]
+__all__ = ["Elementwise", "Entry", "Operand", "function_of", "numpy_name", "only_defaults", "public"]
 
 Operand = Any  # a Tensor, an array, a number or nested lists of numbers; as a result, a Tensor if an operand is one
 
@@ -50,6 +50,26 @@ def public(
         return f
 
     return described
+
+
+class Elementwise(Protocol):
+    """The public function of an elementwise op."""
+
+    __name__: str
+    op: Op
+    entry: Entry
+
+    def __call__(self, *operands: Any) -> Any: ...
+
+
+def function_of(op: Op, doc: str, entry: Entry) -> Elementwise:
+    """The public function of an elementwise op."""
+    function: Any = op.run
+    function.__name__ = function.__qualname__ = op.name
+    function.__doc__ = describe(op, doc)
+    function.__module__ = "minigrad"
+    function.op, function.entry = op, entry
+    return function  # type: ignore[no-any-return]
 
 
 def describe(op: Op, doc: str) -> str:

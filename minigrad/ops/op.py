@@ -34,7 +34,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,7 +43,7 @@ from ..graph import Node
 from ..standin import Standin
 from ..sweep import Gather, reverse
 from ..tensor import Tensor, lifted, wrap
-from .entry import Entry, describe
+from .entry import Elementwise, Entry, function_of
 from .precision import HALF
 from .pullbacks import Rule, bound, needed_names
 from .running import apply, picker, runner
@@ -166,16 +166,6 @@ def shape_of(x: Any) -> tuple[int, ...]:
 # -- making ops ------------------------------------------------------------------------------------------------
 
 
-class Elementwise(Protocol):
-    """The public function of an elementwise op."""
-
-    __name__: str
-    op: Op
-    entry: Entry
-
-    def __call__(self, *operands: Any) -> Any: ...
-
-
 def elementwise(
     ufunc: Callable[..., Any],
     *partials: Rule | int | None,
@@ -197,15 +187,9 @@ def elementwise(
         raise TypeError(f"an op of a {name} needs a name: give name=")
     symbol = rest.pop("symbol", operator)
     op = Op(name, "elementwise", ufunc, partials, operands=("x", "y")[: len(partials)], symbol=symbol, **rest)
-    function: Any = op.run
-    function.__name__ = function.__qualname__ = op.name
-    function.__doc__ = describe(op, doc)
-    function.__module__ = "minigrad"
-    function.op = op
     numpys = (ufunc, *also) if getattr(np, op.name, None) is ufunc else ()
     called = op.name if method is True else method or ""
-    function.entry = Entry(numpys, associative=associative, method=called, operator=operator)
-    return function  # type: ignore[no-any-return]
+    return function_of(op, doc, Entry(numpys, associative=associative, method=called, operator=operator))
 
 
 def linear(name: str, forward: Callable[..., Any], *transposes: Rule | None, domain: Domain = REAL, **rest: Any) -> Op:
