@@ -1,4 +1,4 @@
-"""Operators and methods of a Tensor, and the two protocols by which NumPy calls the functions of the table.
+"""Operators and methods of a Tensor, and the protocols by which NumPy calls the functions of the table or reads the values.
 
 They are set on the class here, and so `tensor` needs no import of the table. The functions themselves become methods, with
 nothing around them: that saves a Python call (60 ns) in every operator.
@@ -60,6 +60,18 @@ def array_function(self: Tensor, func: Callable[..., Any], types: Any, args: Any
     return outside(numpy_name(func), func, args, options, allowed=func in PLAIN)
 
 
+def as_array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    """Return its values; raise LeavesGraphError if it requires grad."""
+    self._stays("turning it into a NumPy array (np.asarray, np.array, a[...] = t, a list of tensors)")
+    return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+
+def no_mask(self: Tensor) -> Any:
+    """Attribute that `numpy.ma` looks for, to take the values without calling ``__array__``."""
+    self._stays("an operation with a masked array")
+    return np.ma.nomask
+
+
 def called(function: Callable[..., Any], numpys: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
     """Call the table's own version of a NumPy function. It may have fewer options."""
     try:
@@ -115,6 +127,15 @@ def flatten(self: Tensor, order: str = "C") -> Tensor:
 def copy(self: Tensor, order: str = "C") -> Tensor:
     """The same values as another tensor, through which the gradient flows back to this one."""
     return positive(self)  # type: ignore[no-any-return]
+
+
+def not_assignable(self: Tensor, index: Any, value: Any) -> None:
+    """Raise TypeError: ``t[i] = v``."""
+    raise TypeError(
+        "a Tensor's values cannot be assigned to: t[i] = v would change what a recorded graph was computed with. "
+        "Build a new tensor: np.where(mask, v, t), np.stack([...]) or np.concatenate([...]); "
+        "for a parameter, p.data = new_values"
+    )
 
 
 def contains(self: Tensor, value: Any) -> bool:
@@ -222,11 +243,11 @@ def hang(methods: dict[str, Any]) -> None:
 
 
 METHODS: dict[str, Any] = {
-    "__array_ufunc__": array_ufunc, "__array_function__": array_function,
+    "__array_ufunc__": array_ufunc, "__array_function__": array_function, "__array__": as_array, "_mask": property(no_mask),
     **{f"__{name}__": on_values(getattr(operator, name)) for name in STEPPED},
     "__rfloordiv__": reflected(on_values(operator.floordiv)),
     "__divmod__": floor_and_remainder, "__rdivmod__": reflected(floor_and_remainder),
-    "__round__": rounded, "__contains__": contains, "__dir__": directory,
+    "__round__": rounded, "__contains__": contains, "__setitem__": not_assignable, "__dir__": directory,
     "reshape": reshaped, "transpose": transposed, "flatten": flatten, "copy": copy,
     **{f.__name__: of_values(f) for f in PLAIN if callable(getattr(np.ndarray, f.__name__, None))},
     **dict(of_entries()),

@@ -222,7 +222,7 @@ class Rules:
         self.watch = watch
         self.marks = marks
         self.each_use = each_use  # those who watch are also told what is sent to operands whose uses are computed at once
-        self.observed = bool(watch) or marks is not None
+        self.usual = lift is None and not watch and marks is None
 
     def read(self, node: Node) -> tuple[tuple[Any, ...], Any, Mapping[int, Gather]]:
         """Return what the rules of a node need, its rules by operand, and the operands whose uses are gathered."""
@@ -234,7 +234,7 @@ class Rules:
         if type(gathers) is not dict:
             gathers = gathers(node)
         rules = op.pullbacks if node.dtype is not HALF else op.pullbacks_in_single
-        if not self.observed and self.lift is None:
+        if self.usual:
             return saved, rules, gathers
         for each in self.watch:
             each.entering(node)
@@ -242,7 +242,7 @@ class Rules:
             saved = tuple(map(self.lift, saved, (node, *node.operands)))
         if self.marks is not None:
             saved = self.marks.cleaned(node, saved)
-        return saved, [self.pull] * len(node.operands) if self.observed else rules, gathers
+        return saved, [self.pull] * len(node.operands) if self.watch or self.marks is not None else rules, gathers
 
     def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
         """Return the cotangent part of operand i, after marking it and showing it to the observers."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -130,20 +130,18 @@ class Tensor(TensorMethods):
     @property
     def name(self) -> str | None:
         """Its name in graphs, pictures and errors."""
-        node = self._node or self._leaf
-        return node.name if node else None
+        return getattr(self._node or self._leaf, "name", None)
 
     @name.setter
     def name(self, name: str | None) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"a name must be a string, not {name!r}")
-        (self._node or self._leaf or self._constant()).name = name
+        (self._node or self._constant()).name = name
 
     @property
     def scope(self) -> Scope | None:
         """The scope in which it was made, such as ``lstm/layer=0/t=17``; see `minigrad.scope`."""
-        node = self._node or self._leaf
-        return node.scope if node else None
+        return getattr(self._node or self._leaf, "scope", None)
 
     def _constant(self) -> Leaf:
         """The leaf that stands for it in a graph when it does not require grad."""
@@ -231,8 +229,7 @@ class Tensor(TensorMethods):
         if self._node is None:
             return None
         if isinstance(self._node, Leaf):
-            recorder = RECORDER.get()
-            return self._node.grad if recorder is None else recorder.gradient(self._node)
+            return gathered(self._node)  # type: ignore[no-any-return]
         raise AttributeError(
             f"only leaves gather a .grad, and this tensor is the result of {self._node.op.name}; "
             "its gradient is minigrad.grad(loss, tensor). If it was a leaf that you changed by w = w - step or w -= step, "
@@ -269,11 +266,10 @@ class Tensor(TensorMethods):
         if isinstance(seed, Tensor):
             seed._stays("a seed of backward(), whose gradients are arrays (see minigrad.grad with create_graph=True),")
         found = reverse(node, self._seed(seed), None, retain=retain_graph)
-        recorder = RECORDER.get()
         with GATHERING:
             for leaf, g in found.items():
                 assert isinstance(leaf, Leaf)
-                before = leaf.grad if recorder is None else recorder.gradient(leaf)
+                before = gathered(leaf)
                 leaf.grad = values(g if before is None else before + g)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
@@ -322,18 +318,6 @@ class Tensor(TensorMethods):
             return np.ones(self._data.shape, self._data.dtype)
         return self._fitting(plain(seed), "the seed")  # type: ignore[no-any-return]
 
-    # -- NumPy's protocols -----------------------------------------------------------------------------------
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
-        self._stays("turning it into a NumPy array (np.asarray, np.array, a[...] = t, a list of tensors)")
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    @property
-    def _mask(self) -> Any:
-        """Attribute that `numpy.ma` looks for, to take the values without calling ``__array__``."""
-        self._stays("an operation with a masked array")
-        return np.ma.nomask
-
     # -- Python's protocols ----------------------------------------------------------------------------------
 
     def _stays(self, what: str) -> None:
@@ -360,20 +344,11 @@ class Tensor(TensorMethods):
 
     def __len__(self) -> int:
         if not self.ndim:
-            raise TypeError("len() of a 0-d tensor")
+            raise TypeError("a 0-d tensor has no len() and no elements to iterate over; its value is t.item()")
         return len(self._data)
 
     def __iter__(self) -> Iterator[Tensor]:
-        if not self.ndim:
-            raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self._data)))
-
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError(
-            "a Tensor's values cannot be assigned to: t[i] = v would change what a recorded graph was computed with. "
-            "Build a new tensor: np.where(mask, v, t), np.stack([...]) or np.concatenate([...]); "
-            "for a parameter, p.data = new_values"
-        )
+        return (self[i] for i in range(len(self)))
 
     def __format__(self, spec: str) -> str:
         """One number as Python formats it, several each by itself: ``f"{t:.2f}"``."""
@@ -475,6 +450,12 @@ def differentiable(x: Any) -> Node:
         what = "call the function and give its result" if callable(x) else "make it with minigrad.tensor(x, requires_grad=True)"
         raise TypeError(f"expected a Tensor, not {type(x).__name__}; {what}")
     return x._differentiable()
+
+
+def gathered(leaf: Leaf) -> Any:
+    """The gradient of a leaf, or None."""
+    recorder = RECORDER.get()
+    return leaf.grad if recorder is None else recorder.gradient(leaf)
 
 
 def plain(x: Any) -> Any:
