@@ -106,7 +106,7 @@ class Marks:
 
     def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
         """Run the rule of operand i, and mark the operand."""
-        part, mark = self.sent(node, i, node.op.rules_for(node)[i](g, node, saved, i, self.of.get(node)), saved)
+        part, mark = self.sent(node, i, node.op.pullbacks[i](g, node, saved, i, self.of.get(node)), saved)
         self.add(node.operands[i], mark)
         return part
 
@@ -212,7 +212,7 @@ def presence(node: Node, saved: Sequence[Any]) -> tuple[Any, ...]:
 def counted(node: Node, i: int, own: Any, saved: Sequence[Any]) -> Any:
     """For each element of operand i, how many elements of the result count that it went into (or some number above 0)."""
     op = node.op
-    rule = op.rules_for(node)[i]
+    rule = op.pullbacks[i]
     if op.multilinear:
         return rule(ones(node, own), node, presence(node, saved), i)
     if own is not None and op.kind != "elementwise":

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import HALF, array_of
+from .arrays import HALF, array_of, at_least_single
 from .broadcasting import unbroadcast
 from .graph import CURRENT, DEBUG, RECORDING, WATCH, Node, Watch, add_note, ancestors, leading_to, same_place
 from .selection import Marks, all_finite, leaves_out, values
@@ -54,30 +54,23 @@ def reverse(
     ends = {node for node in order if node.op is None} if wanted is None else wanted
     watching = [*watch, *(WATCH if DEBUG <= CURRENT.get()[0] < RECORDING else ())]
 
-    def sweep(marks: Marks | None, kept: Mapping[Node, Any] | None) -> dict[Node, Any]:
+    def sweep(marks: Marks | None) -> dict[Node, Any]:
         rules = Rules(lift, watching, marks, each_use=bool(watch))
-        return pass_back(order, live, ends, rules, Cotangents(root, seed, lift, marks), kept)
+        return pass_back(order, live, ends, rules, Cotangents(root, seed, lift, marks), retain)
 
-    kept: dict[Node, Any] | None = None if retain else {}
     # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
     with np.errstate(all="ignore"), same_place():
         if not (mark and leaves_out(order, seed)):
-            return sweep(None, kept)
+            return sweep(None)
         if watching or seen_or_differentiated(order, lift):
-            return sweep(Marks(), kept)
-        found = sweep(None, None if retain else {node: node.saved for node in order})
-        if not decide(all_finite(*map(values, found.values()))):
-            return sweep(Marks(), kept)
-        if not retain:
-            free(order, live)
-        return found
-
-
-def free(order: list[Node], live: AbstractSet[Node]) -> None:
-    """Free what the nodes saved that a sweep has passed."""
-    for node in order:
-        if not live.isdisjoint(node.operands):
-            node.saved = None
+            return sweep(Marks())
+        before = [node.saved for node in order]
+        found = sweep(None)
+        if decide(all_finite(*map(values, found.values()))):
+            return found
+        for node, saved in zip(order, before, strict=True):
+            node.saved = saved
+        return sweep(Marks())
 
 
 def seen_or_differentiated(order: list[Node], lift: Lift | None) -> bool:
@@ -86,11 +79,11 @@ def seen_or_differentiated(order: list[Node], lift: Lift | None) -> bool:
 
 
 def pass_back(
-    order: list[Node], live: AbstractSet[Node], ends: Collection[Node], rules: Rules, cotangents: Cotangents, kept: Any
+    order: list[Node], live: AbstractSet[Node], ends: Collection[Node], rules: Rules, cotangents: Cotangents, retain: bool
 ) -> dict[Node, Any]:
     """One sweep over the nodes of `order`, newest first, which sends to those of `live` and returns what arrives at the `ends`.
 
-    Afterwards a node that was passed has saved what the mapping `kept` has for it, and nothing else; None leaves all as it is.
+    What a node saved is freed when it has been passed, unless `retain`.
     """
     sums, held, recorded = cotangents.sums, cotangents.held, cotangents.recorded
     add, hold, read = cotangents.add, cotangents.hold, rules.read
@@ -107,7 +100,7 @@ def pass_back(
             found[node] = g
             if live.isdisjoint(node.operands):
                 continue  # no gradient behind it is wanted; its own graph is left as it is
-        saved, pull, gathers = read(node)
+        g, saved, pull, gathers = read(node, g)
         try:
             for i, operand in enumerate(node.operands):
                 if operand not in live:
@@ -122,8 +115,8 @@ def pass_back(
             line = "".join(each.origin(node) for each in rules.watch)
             add_note(error, f"in the backward pass of {node.op.name}{line}", node.operands, node.scope)
             raise
-        if kept is not None:
-            node.saved = kept.get(node)
+        if not retain:
+            node.saved = None
     return cotangents.given_away(found)
 
 
@@ -222,10 +215,11 @@ class Rules:
         self.watch = watch
         self.marks = marks
         self.each_use = each_use  # those who watch are also told what is sent to operands whose uses are computed at once
-        self.usual = lift is None and not watch and marks is None
+        self.observed = bool(watch) or marks is not None
 
-    def read(self, node: Node) -> tuple[tuple[Any, ...], Any, Mapping[int, Gather]]:
-        """Return what the rules of a node need, its rules by operand, and the operands whose uses are gathered."""
+    def read(self, node: Node, g: Any) -> tuple[Any, tuple[Any, ...], Any, Mapping[int, Gather]]:
+        """Return the cotangent of a node and what it saved (of float16 in float32), its rules by operand, and the operands
+        whose uses are gathered."""
         op = node.op
         saved: Any = node.saved
         if type(saved) is not tuple:
@@ -233,20 +227,21 @@ class Rules:
         gathers = op.gathers
         if type(gathers) is not dict:
             gathers = gathers(node)
-        rules = op.pullbacks if node.dtype is not HALF else op.pullbacks_in_single
-        if self.usual:
-            return saved, rules, gathers
-        for each in self.watch:
-            each.entering(node)
         if self.lift is not None:
             saved = tuple(map(self.lift, saved, (node, *node.operands)))
+        if node.dtype is HALF:
+            g, saved = at_least_single(g), tuple(map(at_least_single, saved))
+        if not self.observed:
+            return g, saved, op.pullbacks, gathers
+        for each in self.watch:
+            each.entering(node)
         if self.marks is not None:
             saved = self.marks.cleaned(node, saved)
-        return saved, [self.pull] * len(node.operands) if self.watch or self.marks is not None else rules, gathers
+        return g, saved, [self.pull] * len(node.operands), gathers
 
     def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
         """Return the cotangent part of operand i, after marking it and showing it to the observers."""
-        part = node.op.rules_for(node)[i](g, node, saved, i) if self.marks is None else self.marks.pull(g, node, saved, i)
+        part = node.op.pullbacks[i](g, node, saved, i) if self.marks is None else self.marks.pull(g, node, saved, i)
         for each in self.watch:
             each.sent(node, i, g, part)
         return part

@@ -44,7 +44,7 @@ from ..standin import Standin
 from ..sweep import Gather, reverse
 from ..tensor import Tensor, lifted, wrap
 from .entry import Elementwise, Entry, function_of
-from .precision import HALF
+from .precision import HALF, at_least_single
 from .pullbacks import Rule, bound, needed_names
 from .running import apply, picker, runner
 
@@ -94,7 +94,6 @@ class Op:
     core: tuple[int, int] | None = None  # trailing axes of an operand and of the result that it mixes; None: all, or `axis`
     weak: bool | None = None  # Python numbers stay such, and so do not promote; elementwise ops of several operands
     pullbacks: Any = field(init=False)  # by operand, the rules as functions of (g, node, saved, i)
-    pullbacks_in_single: Any = field(init=False)
     run: Callable[..., Any] = field(init=False)
     keepers: dict[int, tuple[tuple[bool, ...], Keeper]] = field(init=False, default_factory=dict)
 
@@ -111,7 +110,7 @@ class Op:
             self.multilinear = self.kind == "linear"
         if self.weak is None:
             self.weak = self.kind == "elementwise" and len(self.operands) > 1
-        self.pullbacks, self.pullbacks_in_single = bound(self)
+        self.pullbacks = bound(self)
         self.run = runner(self)
 
     def kept(self, wants: tuple[bool, ...]) -> tuple[bool, ...]:
@@ -132,16 +131,14 @@ class Op:
         mask = self.kept(wants)
         return self.keepers.setdefault(wanted, (mask, picker(mask)))
 
-    def rules_for(self, node: Node) -> Any:
-        """By operand, the rules as functions of (g, node, saved, i): for a result of float16 in float32."""
-        return self.pullbacks if node.dtype is not HALF else self.pullbacks_in_single
-
     def pushforward(self, i: int, t: Any, node: Node, saved: tuple[Any, ...]) -> Any:
         """Return what the tangent `t` of operand i adds to the tangent of the result: `t` times the Jacobian.
 
         The rule multiplies by the transposed Jacobian. It is linear in g, so its own derivative is the transpose of that.
         """
-        pullback = self.rules_for(node)[i]
+        if node.dtype is HALF:
+            t, saved = at_least_single(t), tuple(map(at_least_single, saved))
+        pullback = self.pullbacks[i]
         if self.kind == "elementwise":
             return pullback(np.broadcast_to(t, node.shape), node, saved, i)
         g = Tensor(np.zeros(node.shape, np.float32 if node.dtype is HALF else node.dtype), requires_grad=True)

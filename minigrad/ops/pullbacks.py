@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Node
-from .precision import at_least_single
-
 if TYPE_CHECKING:
     from .op import Op
 
@@ -40,11 +37,10 @@ def needed_names(rule: Rule | int | None) -> tuple[str, ...]:
     return tuple(inspect.signature(rule).parameters) if callable(rule) else ()
 
 
-def bound(op: Op) -> tuple[Any, Any]:
-    """By operand, the rules of an op as functions of (g, node, saved, i), and the same computing in float32."""
+def bound(op: Op) -> Any:
+    """By operand, the rules of an op as functions of (g, node, saved, i)."""
     rules = tuple(None if rule is None else pullback(op, rule) for rule in op.rules)
-    single = tuple(map(in_single, rules))
-    return (EveryOperand(rules), EveryOperand(single)) if op.variadic else (rules, single)
+    return EveryOperand(rules) if op.variadic else rules
 
 
 def pullback(op: Op, rule: Any) -> Pullback:
@@ -120,15 +116,3 @@ GETTERS: dict[str, Callable[[Any], Pullback]] = {
     "i": lambda _: lambda g, node, saved, i, mask: i,
     "a": lambda _: lambda g, node, saved, i, mask: mask,
 }
-
-
-def in_single(rule: Pullback | None) -> Pullback | None:
-    """A rule run in float32, for squares, counts and reciprocals soon leave the range of float16. The sweep casts it back."""
-    if rule is None:
-        return None
-
-    def pull(g: Any, node: Node, saved: tuple[Any, ...], i: int, mask: Any = None) -> Any:
-        saved = tuple([None if x is None else at_least_single(x) for x in saved])
-        return rule(at_least_single(g), node, saved, i, mask)
-
-    return pull
