@@ -34,6 +34,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +47,7 @@ from ..tensor import Tensor, lifted, wrap
 from .entry import Elementwise, Entry, function_of
 from .precision import HALF, at_least_single
 from .pullbacks import Rule, bound, needed_names
-from .running import apply, picker, runner
+from .running import apply, runner
 
 __all__ = ["POSITIVE", "REAL", "Domain", "Op", "apply", "elementwise", "general", "linear"]
 
@@ -113,23 +114,21 @@ class Op:
         self.pullbacks = bound(self)
         self.run = runner(self)
 
-    def kept(self, wants: tuple[bool, ...]) -> tuple[bool, ...]:
-        """Return for each of (out, \\*operands) if a rule needs it, when operands with a true `wants` require grad."""
-        rules = self.rules if self.variadic else [r for r, want in zip(self.rules, wants, strict=True) if want]
-        used = {name for rule in rules for name in needed_names(rule)}
-        names = self.operands * len(wants) if self.variadic else self.operands  # of *arrays all or none
-        return tuple([name in used for name in ("out", *names)])
-
     def keeper(self, wanted: int) -> tuple[tuple[bool, ...], Keeper]:
-        """`kept`, and its `picker`. The binary digits of `wanted`, but for the first, say which operands require grad."""
+        """Return for each of (out, \\*operands) if a rule needs it, and the function that picks these from (None, out,
+        \\*operands), with None in the place of the others. The binary digits of `wanted`, but for the first, say which operands
+        require grad."""
         wants = tuple([digit == "1" for digit in f"{wanted:b}"[1:]])
         for operand, rule, want in zip(self.operands, self.rules, wants, strict=False):
             if want and rule is None:
                 raise LeavesGraphError(
                     f"{self.name} has no derivative by {operand}, which requires grad here; give it {operand}.detach()"
                 )
-        mask = self.kept(wants)
-        return self.keepers.setdefault(wanted, (mask, picker(mask)))
+        rules = self.rules if self.variadic else [r for r, want in zip(self.rules, wants, strict=True) if want]
+        used = {name for rule in rules for name in needed_names(rule)}
+        names = self.operands * len(wants) if self.variadic else self.operands  # of *arrays all or none
+        kept = tuple([name in used for name in ("out", *names)])
+        return self.keepers.setdefault(wanted, (kept, itemgetter(*(k if keep else 0 for k, keep in enumerate(kept, 1)))))
 
     def pushforward(self, i: int, t: Any, node: Node, saved: tuple[Any, ...]) -> Any:
         """Return what the tangent `t` of operand i adds to the tangent of the result: `t` times the Jacobian.
