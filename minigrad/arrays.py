@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HALF", "array_of"]
+__all__ = ["HALF", "array_of", "at_least_single"]
 
 HALF = np.dtype(np.float16)
 
@@ -29,3 +29,8 @@ def array_of(x: Any) -> np.ndarray:
                 "a masked array would lose its mask; pass x.filled(value), or mask the result: np.where(x.mask, 0, y)"
             )
     return np.asarray(x)
+
+
+def at_least_single(x: Any) -> Any:
+    """An array of float16 as one of float32, anything else as it is."""
+    return x.astype(np.float32) if getattr(x, "dtype", None) == HALF else x

@@ -56,7 +56,6 @@ def custom_op(
             raise TypeError(f"{op.name} takes any number of operands; a custom op has a fixed number, with a rule for each")
         if kind != "elementwise":  # there the engine multiplies by g, into an array of its own
             op.pullbacks = tuple(rule and copying(rule) for rule in op.pullbacks)
-            op.pullbacks_in_single = tuple(rule and copying(rule) for rule in op.pullbacks_in_single)
         defaults, options_known = function.__kwdefaults__ or {}, set(op.options)
 
         @functools.wraps(function)

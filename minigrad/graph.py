@@ -31,26 +31,16 @@ class Node:
     __slots__ = ("__weakref__", "dtype", "hooks", "name", "number", "op", "operands", "options", "saved", "scope", "shape")
     requires_grad = True
 
-    def __init__(
-        self,
-        op: Any,
-        operands: tuple[Any, ...],
-        options: dict[str, Any],
-        saved: tuple[Any, ...] | Forgotten | None,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        scope: Scope | None,
-    ) -> None:
-        self.op = op
-        self.operands = operands  # Nodes, and Python scalars as they were written
-        self.options = options  # axis, index, ...: what is not differentiated
-        self.saved = saved  # (out, *operands), None where no rule needs it; as a whole None once freed, or a Forgotten
-        self.shape = shape
-        self.dtype = dtype
-        self.scope = scope
-        self.number = next_number()
-        self.name: str | None = None
-        self.hooks: list[Callable[[Any], Any]] | None = None  # what its cotangent goes through: `Tensor.register_hook`
+    op: Any
+    operands: tuple[Any, ...]  # Nodes, and Python scalars as they were written
+    options: dict[str, Any]  # axis, index, ...: what is not differentiated
+    saved: tuple[Any, ...] | Forgotten | None  # (out, *operands), None where no rule needs it; as a whole None once freed
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scope: Scope | None
+    number: int
+    name: str | None
+    hooks: list[Callable[[Any], Any]] | None  # what its cotangent goes through: `Tensor.register_hook`
 
     @property
     def parents(self) -> Iterator[Node]:
@@ -88,7 +78,9 @@ class Leaf(Node):
     __slots__ = ("grad", "requires_grad", "thawed")
 
     def __init__(self, array: np.ndarray, requires_grad: bool, name: str | None = None, thawed: Leaf | None = None) -> None:
-        super().__init__(None, (), NO_OPTIONS, None, array.shape, array.dtype, CURRENT.get()[1])
+        self.op = self.saved = self.hooks = None
+        self.operands, self.options, self.number = (), NO_OPTIONS, next_number()
+        self.shape, self.dtype, self.scope = array.shape, array.dtype, CURRENT.get()[1]
         self.requires_grad = requires_grad
         self.grad: np.ndarray | None = None
         self.thawed = thawed  # of a frozen tensor: the leaf it has when it requires grad
@@ -114,11 +106,9 @@ class Scope:
 
     def __iter__(self) -> Iterator[Scope]:
         """From the outermost to this one."""
-        chain = []
-        place: Scope | None = self
-        while place is not None:
-            chain.append(place)
-            place = place.parent
+        chain = [self]
+        while chain[-1].parent is not None:
+            chain.append(chain[-1].parent)
         return reversed(chain)
 
     def __contains__(self, name: str) -> bool:
@@ -126,12 +116,7 @@ class Scope:
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of the innermost scope called `name`: ``node.scope.get("t")``."""
-        place: Scope | None = self
-        while place is not None:
-            if place.name == name:
-                return place.value
-            place = place.parent
-        return default
+        return next((place.value for place in reversed([*self]) if place.name == name), default)
 
     def __str__(self) -> str:
         return "/".join(s.name if s.value is None else f"{s.name}={s.value}" for s in self)
@@ -190,10 +175,8 @@ class no_grad(contextlib.ContextDecorator):
     """
 
     def __call__(self, function: Any) -> Any:
-        if (
-            inspect.isgeneratorfunction(function)
-            or inspect.iscoroutinefunction(function)
-            or inspect.isasyncgenfunction(function)
+        if any(
+            test(function) for test in (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
         ):
             raise TypeError(
                 f"@no_grad() would end before the body of {function.__name__} runs, for it is a generator or a coroutine; "
@@ -266,8 +249,8 @@ def ancestors(roots: Iterable[Node], constants: bool = False, since: int = 0) ->
     for node in found:  # which grows meanwhile
         for operand in node.operands:
             if (
-                operand not in seen
-                and isinstance(operand, Node)
+                isinstance(operand, Node)
+                and operand not in seen
                 and (constants or operand.requires_grad)
                 and operand.number >= since
             ):
@@ -284,19 +267,6 @@ def leading_to(order: list[Node], wanted: Collection[Node]) -> set[Node]:
         if node not in live and any(parent in live for parent in node.parents):
             live.add(node)
     return live
-
-
-class EveryOperand(tuple[Any, ...]):
-    """One item, in the place of a tuple with an item for each operand, where all operands have the same."""
-
-    __slots__ = ()
-
-    def __getitem__(self, i: Any) -> Any:
-        return super().__getitem__(0)
-
-
-Piece = tuple[Any, Node, tuple[Any, ...]]  # a cotangent, the node it belongs to, and what that node saved
-Gather = Callable[[tuple[int, ...], list[Piece]], Any]
 
 
 # -- words for errors ------------------------------------------------------------------------------------------

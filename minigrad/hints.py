@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-__all__ = ["Missing", "missing"]
+__all__ = ["Missing", "Size", "missing"]
 
 WRITE = {
     "add": "t + x", "sub": "t - x", "subtract": "t - x", "mul": "t * x", "multiply": "t * x", "div": "t / x",
@@ -84,6 +84,15 @@ class Missing:
 
     def __get__(self, thing: Any, kind: type) -> NoReturn:
         raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}{self.advice}")
+
+
+class Size(int):
+    """The number of elements. Calling it, as PyTorch's ``t.size()``, raises a TypeError that says what to write."""
+
+    def __call__(self, axis: int | None = None) -> NoReturn:
+        raise TypeError(
+            "t.size is the number of elements, as in NumPy; for PyTorch's t.size() write t.shape, for t.size(0) t.shape[0]"
+        )
 
 
 def missing(functions: Collection[str], plain: Collection[Any]) -> Iterator[Missing]:

@@ -1,4 +1,4 @@
-"""Operators and methods of a Tensor, and the two protocols by which NumPy calls the functions of the table.
+"""Operators and methods of a Tensor, and the protocols by which NumPy calls the functions of the table or reads the values.
 
 They are set on the class here, and so `tensor` needs no import of the table. The functions themselves become methods, with
 nothing around them: that saves a Python call (60 ns) in every operator.
@@ -7,6 +7,7 @@ nothing around them: that saves a Python call (60 ns) in every operator.
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from .errors import LeavesGraphError
 from .graph import CURRENT, DEBUG, Leaf
-from .hints import missing
+from .hints import Missing, missing
 from .ops.arranging import ravel
 from .ops.elementwise import positive
 from .ops.entry import numpy_name, only_defaults
@@ -57,6 +58,18 @@ def array_function(self: Tensor, func: Callable[..., Any], types: Any, args: Any
     if function is not None:
         return called(function, func, args, options)
     return outside(numpy_name(func), func, args, options, allowed=func in PLAIN)
+
+
+def as_array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    """Return its values; raise LeavesGraphError if it requires grad."""
+    self._stays("turning it into a NumPy array (np.asarray, np.array, a[...] = t, a list of tensors)")
+    return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+
+def no_mask(self: Tensor) -> Any:
+    """Attribute that `numpy.ma` looks for, to take the values without calling ``__array__``."""
+    self._stays("an operation with a masked array")
+    return np.ma.nomask
 
 
 def called(function: Callable[..., Any], numpys: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
@@ -116,6 +129,35 @@ def copy(self: Tensor, order: str = "C") -> Tensor:
     return positive(self)  # type: ignore[no-any-return]
 
 
+def not_assignable(self: Tensor, index: Any, value: Any) -> None:
+    """Raise TypeError: ``t[i] = v``."""
+    raise TypeError(
+        "a Tensor's values cannot be assigned to: t[i] = v would change what a recorded graph was computed with. "
+        "Build a new tensor: np.where(mask, v, t), np.stack([...]) or np.concatenate([...]); "
+        "for a parameter, p.data = new_values"
+    )
+
+
+def contains(self: Tensor, value: Any) -> bool:
+    """True if an element is equal to `value`: ``value in t``."""
+    return bool((self == value).any())
+
+
+def rounded(self: Tensor, decimals: int | None = None) -> Any:
+    """The values rounded: ``round(t, 2)``."""
+    return self.round(decimals or 0)
+
+
+def floor_and_remainder(self: Any, other: Any) -> tuple[Any, Tensor]:
+    """The results of ``//`` and ``%``: ``divmod(t, x)``."""
+    return self // other, self % other
+
+
+def directory(self: Tensor) -> list[str]:
+    """The names of its attributes, without those that raise a hint: ``dir(t)``."""
+    return [name for name in object.__dir__(self) if not isinstance(vars(Tensor).get(name), Missing)]
+
+
 def of_values(function: Callable[..., Any]) -> Callable[..., Any]:
     """The method for a function of NumPy that gives plain arrays."""
 
@@ -131,10 +173,23 @@ def of_values(function: Callable[..., Any]) -> Callable[..., Any]:
 # -- operators -------------------------------------------------------------------------------------------------
 
 ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "%": "mod", "**": "pow", "@": "matmul"}
+STEPPED = ("lt", "le", "gt", "ge", "eq", "ne", "floordiv")  # whose results have no slope, as steps have none
 
 
 def reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda self, other: function(other, self)
+    def swapped(self: Tensor, other: Any) -> Any:
+        return function(other, self)
+
+    return swapped
+
+
+def on_values(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """An operator that gives plain arrays, for no gradient flows through it."""
+
+    def compared(self: Any, other: Any) -> Any:
+        return function(plain(self), plain(other))
+
+    return compared
 
 
 def in_place(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -188,7 +243,11 @@ def hang(methods: dict[str, Any]) -> None:
 
 
 METHODS: dict[str, Any] = {
-    "__array_ufunc__": array_ufunc, "__array_function__": array_function,
+    "__array_ufunc__": array_ufunc, "__array_function__": array_function, "__array__": as_array, "_mask": property(no_mask),
+    **{f"__{name}__": on_values(getattr(operator, name)) for name in STEPPED},
+    "__rfloordiv__": reflected(on_values(operator.floordiv)),
+    "__divmod__": floor_and_remainder, "__rdivmod__": reflected(floor_and_remainder),
+    "__round__": rounded, "__contains__": contains, "__setitem__": not_assignable, "__dir__": directory,
     "reshape": reshaped, "transpose": transposed, "flatten": flatten, "copy": copy,
     **{f.__name__: of_values(f) for f in PLAIN if callable(getattr(np.ndarray, f.__name__, None))},
     **dict(of_entries()),

@@ -17,7 +17,8 @@ from .broadcasting import unbroadcast
 from .standin import Standin, known, primitive
 
 if TYPE_CHECKING:
-    from .graph import Gather, Node, Piece
+    from .graph import Node
+    from .sweep import Gather, Piece
 
 __all__ = ["Marks", "all_finite", "leaves_out", "values"]
 
@@ -105,7 +106,7 @@ class Marks:
 
     def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
         """Run the rule of operand i, and mark the operand."""
-        part, mark = self.sent(node, i, node.op.rules_for(node)[i](g, node, saved, i, self.of.get(node)), saved)
+        part, mark = self.sent(node, i, node.op.pullbacks[i](g, node, saved, i, self.of.get(node)), saved)
         self.add(node.operands[i], mark)
         return part
 
@@ -211,12 +212,30 @@ def presence(node: Node, saved: Sequence[Any]) -> tuple[Any, ...]:
 def counted(node: Node, i: int, own: Any, saved: Sequence[Any]) -> Any:
     """For each element of operand i, how many elements of the result count that it went into (or some number above 0)."""
     op = node.op
-    rule = op.rules_for(node)[i]
+    rule = op.pullbacks[i]
     if op.multilinear:
         return rule(ones(node, own), node, presence(node, saved), i)
     if own is not None and op.kind != "elementwise":
-        own = op.mixed(own, node.operands[i].shape, node.options)
+        own = mixed(node, i, own)
     if op.selects:
         chosen = np.not_equal(rule(ones(node, None), node, presence(node, saved), i), 0)
         own = chosen if own is None else chosen & own
     return known(np.ones(node.shape)) if own is None else own.astype(float)
+
+
+def mixed(node: Node, i: int, own: Any) -> Any:
+    """The elements of operand i that meet one of the result for which `own` is true."""
+    core, options, x_shape = node.op.core, node.options, node.operands[i].shape
+    ndim = len(x_shape)
+    if core is not None:
+        here, there = core
+        own = np.any(own, axis=tuple(range(own.ndim - there, own.ndim)))[(..., *(None,) * here)]
+    elif "axis" in options:
+        axis = options["axis"]
+        axes = np.lib.array_utils.normalize_axis_tuple(range(ndim) if axis is None else axis, ndim)
+        if own.ndim < ndim:
+            own = np.expand_dims(own, axes)
+        own = np.any(own, axis=axes, keepdims=True)
+    else:
+        own = np.any(own)
+    return np.broadcast_to(own, np.broadcast_shapes(own.shape, x_shape))

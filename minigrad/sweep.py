@@ -8,33 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .arrays import HALF, array_of
+from .arrays import HALF, array_of, at_least_single
 from .broadcasting import unbroadcast
-from .graph import (
-    CURRENT,
-    DEBUG,
-    RECORDING,
-    WATCH,
-    EveryOperand,
-    Gather,
-    Node,
-    Piece,
-    Watch,
-    add_note,
-    ancestors,
-    leading_to,
-    same_place,
-)
+from .graph import CURRENT, DEBUG, RECORDING, WATCH, Node, Watch, add_note, ancestors, leading_to, same_place
 from .selection import Marks, all_finite, leaves_out, values
 from .standin import Standin, decide, known
 
-__all__ = ["forward", "reverse"]
+__all__ = ["Gather", "Piece", "forward", "reverse"]
 
+Piece = tuple[Any, Node, tuple[Any, ...]]  # a cotangent, the node it belongs to, and what that node saved
+Gather = Callable[[tuple[int, ...], list[Piece]], Any]
 Lift = Callable[[Any, Any], Any]
 
 
@@ -66,27 +53,24 @@ def reverse(
     order.reverse()
     ends = {node for node in order if node.op is None} if wanted is None else wanted
     watching = [*watch, *(WATCH if DEBUG <= CURRENT.get()[0] < RECORDING else ())]
-    sweep = partial(pass_back, order, live, ends, seed, lift, watching, len(watch) > 0)
-    kept: dict[Node, Any] | None = None if retain else {}
+
+    def sweep(marks: Marks | None) -> dict[Node, Any]:
+        rules = Rules(lift, watching, marks, each_use=bool(watch))
+        return pass_back(order, live, ends, rules, Cotangents(root, seed, lift, marks), retain)
+
     # A rule may meet sqrt'(0) or 0 * inf where the forward pass had nothing to warn about.
     with np.errstate(all="ignore"), same_place():
         if not (mark and leaves_out(order, seed)):
-            return sweep(None, kept)
+            return sweep(None)
         if watching or seen_or_differentiated(order, lift):
-            return sweep(Marks(), kept)
-        found = sweep(None, None if retain else {node: node.saved for node in order})
-        if not decide(all_finite(*map(values, found.values()))):
-            return sweep(Marks(), kept)
-        if not retain:
-            free(order, live)
-        return found
-
-
-def free(order: list[Node], live: AbstractSet[Node]) -> None:
-    """Free what the nodes saved that a sweep has passed."""
-    for node in order:
-        if not live.isdisjoint(node.operands):
-            node.saved = None
+            return sweep(Marks())
+        before = [node.saved for node in order]
+        found = sweep(None)
+        if decide(all_finite(*map(values, found.values()))):
+            return found
+        for node, saved in zip(order, before, strict=True):
+            node.saved = saved
+        return sweep(Marks())
 
 
 def seen_or_differentiated(order: list[Node], lift: Lift | None) -> bool:
@@ -95,24 +79,12 @@ def seen_or_differentiated(order: list[Node], lift: Lift | None) -> bool:
 
 
 def pass_back(
-    order: list[Node],
-    live: AbstractSet[Node],
-    ends: Collection[Node],
-    seed: Any,
-    lift: Lift | None,
-    watch: Sequence[Watch],
-    each_use: bool,
-    marks: Marks | None,
-    kept: Mapping[Node, Any] | None,
+    order: list[Node], live: AbstractSet[Node], ends: Collection[Node], rules: Rules, cotangents: Cotangents, retain: bool
 ) -> dict[Node, Any]:
     """One sweep over the nodes of `order`, newest first, which sends to those of `live` and returns what arrives at the `ends`.
 
-    Afterwards a node that was passed has saved what `kept` has for it, and nothing else; None leaves all as it is. With
-    `each_use` those who `watch` are also told what is sent to operands whose uses are computed at once.
+    What a node saved is freed when it has been passed, unless `retain`.
     """
-    rules = Rules(lift, watch, marks)
-    cotangents = Cotangents(lift, marks)
-    cotangents.start(order[0], seed)
     sums, held, recorded = cotangents.sums, cotangents.held, cotangents.recorded
     add, hold, read = cotangents.add, cotangents.hold, rules.read
     found: dict[Node, Any] = {}
@@ -123,46 +95,43 @@ def pass_back(
         if g is None:
             continue
         if node.hooks:
-            g = cotangents.hooked(node, g)
+            g = cotangents.hooked(node, node.hooks, g)
         if node in ends:
             found[node] = g
             if live.isdisjoint(node.operands):
                 continue  # no gradient behind it is wanted; its own graph is left as it is
-        saved, pull, gathers = read(node)
+        g, saved, pull, gathers = read(node, g)
         try:
             for i, operand in enumerate(node.operands):
                 if operand not in live:
                     continue  # a constant, a number, or a node that leads to nothing wanted
                 if i in gathers:
-                    if each_use:
+                    if rules.each_use:
                         pull[i](g, node, saved, i)
                     hold(operand, gathers[i], (g, node, saved))
                 else:
                     add(operand, pull[i](g, node, saved, i))
         except Exception as error:
-            line = "".join(each.origin(node) for each in watch)
+            line = "".join(each.origin(node) for each in rules.watch)
             add_note(error, f"in the backward pass of {node.op.name}{line}", node.operands, node.scope)
             raise
-        if kept is not None:
-            node.saved = kept.get(node)
+        if not retain:
+            node.saved = None
     return cotangents.given_away(found)
 
 
 class Cotangents:
     """The cotangents that a sweep has not passed on yet: of each node the sum of what its uses have sent."""
 
-    def __init__(self, lift: Lift | None, marks: Marks | None) -> None:
-        self.sums: dict[Node, Any] = {}
+    def __init__(self, root: Node, seed: Any, lift: Lift | None, marks: Marks | None) -> None:
+        self.sums: dict[Node, Any] = {root: seed if lift is not None else known(seed)}
         self.held: dict[Node, dict[Gather, list[Piece]]] = {}  # by how they are computed at once: `Op.gathers`
         self.owned: set[Node] = set()  # nodes whose sum is an array that nobody else has, so that it may be added to in place
         self.recorded = lift is not None or CURRENT.get()[0] >= RECORDING
         self.lift = lift
         self.marks = marks
-
-    def start(self, root: Node, seed: Any) -> None:
-        self.sums[root] = seed if self.lift is not None else known(seed)
-        if self.marks is not None:
-            self.marks.start(root, seed)
+        if marks is not None:
+            marks.start(root, seed)
 
     def add(self, node: Node, part: Any) -> None:
         """Add what one use of a node sends, in the shape and dtype of the node."""
@@ -174,9 +143,7 @@ class Cotangents:
         if node not in sums:
             sums[node] = part
         elif node in self.owned:
-            have = sums[node]
-            have += part
-            sums[node] = have  # += made a new object where `have` was a NumPy scalar
+            sums[node] += part
         else:
             sums[node] = sums[node] + part
             if not self.recorded:
@@ -186,10 +153,7 @@ class Cotangents:
         """Hold one use of a node back: `gather` computes at once what many send (the slices of an array, a weight at each
         time step)."""
         groups = self.held.setdefault(node, {})
-        if gather not in groups:
-            groups[gather] = [piece]
-            return
-        pieces = groups[gather]
+        pieces = groups.setdefault(gather, [])
         pieces.append(piece)
         if len(pieces) == piece[1].op.gather_limit:
             del groups[gather]
@@ -216,13 +180,27 @@ class Cotangents:
             if not self.recorded:
                 self.owned.add(node)
 
-    def hooked(self, node: Node, g: Any) -> Any:
+    def hooked(self, node: Node, hooks: Sequence[Callable[[Any], Any]], g: Any) -> Any:
         """A cotangent after the hooks of its node, which may have kept what they were shown."""
-        changed = after_hooks(node, g, self.lift)
         self.owned.discard(node)
-        if self.marks is not None and changed is not g:
-            self.marks.of.pop(node, None)
-        return changed
+        for hook in tuple(hooks):
+            shown = g
+            if self.lift is None and not isinstance(g, Standin):
+                shown = np.asarray(g).view()
+                shown.flags.writeable = False
+            new = hook(shown)
+            if new is None:
+                continue
+            if not isinstance(new, Standin) and (self.lift is None or not hasattr(new, "requires_grad")):
+                new = np.array(array_of(new))
+            if new.shape != node.shape:
+                raise ValueError(
+                    f"a hook must return None or an array of shape {node.shape}; this one returned shape {new.shape}"
+                )
+            g = converted(new if self.lift is None else self.lift(new, None), node)
+            if self.marks is not None:
+                self.marks.of.pop(node, None)
+        return g
 
     def given_away(self, found: dict[Node, Any]) -> dict[Node, Any]:
         """Cotangents for the caller, who may write to them: each an array of its own."""
@@ -232,14 +210,16 @@ class Cotangents:
 class Rules:
     """The rules as one sweep runs them: on arrays or on Tensors (`lift`), watched or not, with marks or without."""
 
-    def __init__(self, lift: Lift | None, watch: Sequence[Watch], marks: Marks | None) -> None:
+    def __init__(self, lift: Lift | None, watch: Sequence[Watch], marks: Marks | None, each_use: bool) -> None:
         self.lift = lift
         self.watch = watch
         self.marks = marks
-        self.observed = EveryOperand([self.pull]) if watch or marks is not None else None
+        self.each_use = each_use  # those who watch are also told what is sent to operands whose uses are computed at once
+        self.observed = bool(watch) or marks is not None
 
-    def read(self, node: Node) -> tuple[tuple[Any, ...], Any, Mapping[int, Gather]]:
-        """Return what the rules of a node need, its rules by operand, and the operands whose uses are gathered."""
+    def read(self, node: Node, g: Any) -> tuple[Any, tuple[Any, ...], Any, Mapping[int, Gather]]:
+        """Return the cotangent of a node and what it saved (of float16 in float32), its rules by operand, and the operands
+        whose uses are gathered."""
         op = node.op
         saved: Any = node.saved
         if type(saved) is not tuple:
@@ -247,20 +227,21 @@ class Rules:
         gathers = op.gathers
         if type(gathers) is not dict:
             gathers = gathers(node)
-        rules = op.pullbacks if node.dtype is not HALF else op.pullbacks_in_single
-        if self.observed is None and self.lift is None:
-            return saved, rules, gathers
-        for each in self.watch:
-            each.entering(node)
         if self.lift is not None:
             saved = tuple(map(self.lift, saved, (node, *node.operands)))
+        if node.dtype is HALF:
+            g, saved = at_least_single(g), tuple(map(at_least_single, saved))
+        if not self.observed:
+            return g, saved, op.pullbacks, gathers
+        for each in self.watch:
+            each.entering(node)
         if self.marks is not None:
             saved = self.marks.cleaned(node, saved)
-        return saved, self.observed or rules, gathers
+        return g, saved, [self.pull] * len(node.operands), gathers
 
     def pull(self, g: Any, node: Node, saved: tuple[Any, ...], i: int) -> Any:
         """Return the cotangent part of operand i, after marking it and showing it to the observers."""
-        part = node.op.rules_for(node)[i](g, node, saved, i) if self.marks is None else self.marks.pull(g, node, saved, i)
+        part = node.op.pullbacks[i](g, node, saved, i) if self.marks is None else self.marks.pull(g, node, saved, i)
         for each in self.watch:
             each.sent(node, i, g, part)
         return part
@@ -274,14 +255,13 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
     """
     order = ancestors(outputs)
     live = leading_to(order, tangents)
-    sweep = partial(pass_forward, order, live, tangents, lift)
     with np.errstate(all="ignore"), same_place():
-        moved = sweep(Marks() if lift is not None else None)
-        found = {node: moved[node] for node in outputs if node in moved}
-        if lift is None and not decide(all_finite(*map(values, found.values()))):
-            moved = sweep(Marks())
+        for marks in (None, Marks()) if lift is None else (Marks(),):
+            moved = pass_forward(order, live, tangents, lift, marks)
             found = {node: moved[node] for node in outputs if node in moved}
-        return found
+            if marks is not None or decide(all_finite(*map(values, found.values()))):
+                break
+    return found
 
 
 def pass_forward(
@@ -309,28 +289,6 @@ def pass_forward(
                 total = part if total is None else total + part
         found[node] = converted(total, node) if total.dtype != node.dtype else total
     return found
-
-
-def after_hooks(node: Node, g: Any, lift: Lift | None) -> Any:
-    """A cotangent after the hooks of its node; the same object if none of them returned another."""
-    for hook in tuple(node.hooks or ()):
-        shown = g
-        if lift is None and not isinstance(g, Standin):
-            shown = np.asarray(g).view()
-            shown.flags.writeable = False
-        new = hook(shown)
-        if new is None:
-            continue
-        if lift is None and not isinstance(new, Standin):
-            new = np.array(array_of(new))
-        elif lift is not None and not hasattr(new, "requires_grad"):
-            new = lift(np.array(array_of(new)), None)
-        if new.shape != node.shape:
-            raise ValueError(
-                f"a hook must return None or an array of the gradient's shape {node.shape}; this one returned shape {new.shape}"
-            )
-        g = converted(new, node)
-    return g
 
 
 def converted(g: Any, node: Node) -> Any:

@@ -6,9 +6,10 @@ protocols by which NumPy calls them: ``np.tanh(t)``, ``np.sum(t)``.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from .arrays import array_of
 from .data import Data
 from .errors import LeavesGraphError
 from .graph import Leaf, Node, Scope
-from .hints import Missing
+from .hints import Size
 from .standin import RECORDER, Counted, Standin
 from .sweep import reverse
 
@@ -69,23 +70,13 @@ class Tensor(TensorMethods):
     _leaf: Leaf | None  # what stands for it in a graph if it does not
 
     def __init__(
-        self,
-        data: ArrayLike | Tensor,
-        *,
-        requires_grad: bool = False,
-        dtype: DTypeLike | None = None,
-        name: str | None = None,
+        self, data: ArrayLike | Tensor, *, requires_grad: bool = False, dtype: DTypeLike | None = None, name: str | None = None
     ) -> None:
         if isinstance(data, Tensor):
             data._stays("making a new tensor of it")
             data = plain(data)
-        if isinstance(data, Standin):
-            array = data.as_array()
-            self._data = as_dtype(array, dtype or array.dtype)
-        else:
-            self._data = owned_array(data, dtype)
-        self._node = None
-        self._leaf = None
+        self._data = owned_array(data, dtype)
+        self._node = self._leaf = None
         if requires_grad:
             self.requires_grad = True
         if name is not None:
@@ -139,20 +130,18 @@ class Tensor(TensorMethods):
     @property
     def name(self) -> str | None:
         """Its name in graphs, pictures and errors."""
-        node = self._node or self._leaf
-        return node.name if node else None
+        return getattr(self._node or self._leaf, "name", None)
 
     @name.setter
     def name(self, name: str | None) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"a name must be a string, not {name!r}")
-        (self._node or self._leaf or self._constant()).name = name
+        (self._node or self._constant()).name = name
 
     @property
     def scope(self) -> Scope | None:
         """The scope in which it was made, such as ``lstm/layer=0/t=17``; see `minigrad.scope`."""
-        node = self._node or self._leaf
-        return node.scope if node else None
+        return getattr(self._node or self._leaf, "scope", None)
 
     def _constant(self) -> Leaf:
         """The leaf that stands for it in a graph when it does not require grad."""
@@ -182,11 +171,14 @@ class Tensor(TensorMethods):
             )
         if isinstance(new, Data) and new.is_current(self):
             return
-        new = plain(new)
-        array = new if isinstance(new, Standin) else np.array(array_of(new))
+        self._rebind(self._fitting(plain(new), "new data"))
+
+    def _fitting(self, new: Any, what: str, hint: str = "") -> Any:
+        """A copy of an array in the dtype of this tensor, if it has its shape."""
+        array = new.as_array() if isinstance(new, Standin) else np.array(array_of(new))
         if array.shape != self.shape:
-            raise ValueError(f"new data has shape {array.shape}, this tensor has {self.shape}; they must be equal")
-        self._rebind(as_dtype(array, self.dtype))
+            raise ValueError(f"{what} has shape {array.shape}, but this tensor has {self.shape}; they must be equal{hint}")
+        return as_dtype(array, self.dtype)
 
     def _rebind(self, array: np.ndarray) -> None:
         """Take `array` as the new values, without a copy. Whoever has it cannot write to it any more."""
@@ -237,8 +229,7 @@ class Tensor(TensorMethods):
         if self._node is None:
             return None
         if isinstance(self._node, Leaf):
-            recorder = RECORDER.get()
-            return self._node.grad if recorder is None else recorder.gradient(self._node)
+            return gathered(self._node)  # type: ignore[no-any-return]
         raise AttributeError(
             f"only leaves gather a .grad, and this tensor is the result of {self._node.op.name}; "
             "its gradient is minigrad.grad(loss, tensor). If it was a leaf that you changed by w = w - step or w -= step, "
@@ -254,13 +245,7 @@ class Tensor(TensorMethods):
         if not isinstance(self._node, Leaf):
             raise ValueError("only a leaf that requires grad has a .grad to set")
         if new is not None:
-            array = new if isinstance(new, Standin) else np.array(array_of(new))
-            if array.shape != self.shape:
-                raise ValueError(
-                    f"a gradient has its tensor's shape {self.shape}, this one has {array.shape}; "
-                    "to forget the gradient write t.grad = None"
-                )
-            new = as_dtype(array, self.dtype)
+            new = self._fitting(new, "a gradient", "; to forget the gradient write t.grad = None")
         self._node.grad = new
 
     def backward(self, seed: ArrayLike | Tensor | None = None, *, retain_graph: bool = False) -> None:
@@ -281,13 +266,11 @@ class Tensor(TensorMethods):
         if isinstance(seed, Tensor):
             seed._stays("a seed of backward(), whose gradients are arrays (see minigrad.grad with create_graph=True),")
         found = reverse(node, self._seed(seed), None, retain=retain_graph)
-        recorder = RECORDER.get()
         with GATHERING:
             for leaf, g in found.items():
                 assert isinstance(leaf, Leaf)
-                before = leaf.grad if recorder is None else recorder.gradient(leaf)
-                total = g if before is None else before + g
-                leaf.grad = values(total)
+                before = gathered(leaf)
+                leaf.grad = values(g if before is None else before + g)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Hook:
         """Have ``hook(g)`` called in each backward pass with the gradient of this tensor, once all of it is there.
@@ -333,23 +316,7 @@ class Tensor(TensorMethods):
                     "(.sum(), .mean()), or give a seed of that shape"
                 )
             return np.ones(self._data.shape, self._data.dtype)
-        array: Any = values(seed)
-        if array.shape != self.shape:
-            raise ValueError(f"the seed has shape {array.shape}, but this tensor has {self.shape}; they must be equal")
-        made: np.ndarray = as_dtype(array, self.dtype)
-        return made if isinstance(made, Standin) else made.copy()
-
-    # -- NumPy's protocols -----------------------------------------------------------------------------------
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
-        self._stays("turning it into a NumPy array (np.asarray, np.array, a[...] = t, a list of tensors)")
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    @property
-    def _mask(self) -> Any:
-        """Attribute that `numpy.ma` looks for, to take the values without calling ``__array__``."""
-        self._stays("an operation with a masked array")
-        return np.ma.nomask
+        return self._fitting(plain(seed), "the seed")  # type: ignore[no-any-return]
 
     # -- Python's protocols ----------------------------------------------------------------------------------
 
@@ -377,58 +344,11 @@ class Tensor(TensorMethods):
 
     def __len__(self) -> int:
         if not self.ndim:
-            raise TypeError("len() of a 0-d tensor")
+            raise TypeError("a 0-d tensor has no len() and no elements to iterate over; its value is t.item()")
         return len(self._data)
 
     def __iter__(self) -> Iterator[Tensor]:
-        if not self.ndim:
-            raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self._data)))
-
-    def __contains__(self, value: Any) -> bool:
-        return bool((self == value).any())
-
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError(
-            "a Tensor's values cannot be assigned to: t[i] = v would change what a recorded graph was computed with. "
-            "Build a new tensor: np.where(mask, v, t), np.stack([...]) or np.concatenate([...]); "
-            "for a parameter, p.data = new_values"
-        )
-
-    def __lt__(self, other: Any) -> Any:
-        return np.less(plain(self), plain(other))
-
-    def __le__(self, other: Any) -> Any:
-        return np.less_equal(plain(self), plain(other))
-
-    def __gt__(self, other: Any) -> Any:
-        return np.greater(plain(self), plain(other))
-
-    def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(plain(self), plain(other))
-
-    def __eq__(self, other: Any) -> Any:
-        return plain(self) == plain(other)
-
-    def __ne__(self, other: Any) -> Any:
-        return plain(self) != plain(other)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return np.floor_divide(plain(self), plain(other))
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return np.floor_divide(plain(other), plain(self))
-
-    def __divmod__(self, other: Any) -> tuple[Any, Tensor]:
-        return self // other, self % other
-
-    def __rdivmod__(self, other: Any) -> tuple[Any, Tensor]:
-        return other // self, other % self
-
-    def __round__(self, decimals: int | None = None) -> Any:
-        return self.round(decimals or 0)
-
-    __hash__ = object.__hash__  # == compares elements; as keys of a dict tensors are told apart by identity
+        return (self[i] for i in range(len(self)))
 
     def __format__(self, spec: str) -> str:
         """One number as Python formats it, several each by itself: ``f"{t:.2f}"``."""
@@ -459,18 +379,6 @@ class Tensor(TensorMethods):
             )
         return rebuilt, (type(self), self._data, self.requires_grad, self.name, self.grad)
 
-    def __dir__(self) -> list[str]:
-        return [name for name in object.__dir__(self) if not isinstance(vars(Tensor).get(name), Missing)]
-
-
-class Size(int):
-    """The number of elements. Calling it, as PyTorch's ``t.size()``, raises a TypeError that says what to write."""
-
-    def __call__(self, axis: int | None = None) -> NoReturn:
-        raise TypeError(
-            "t.size is the number of elements, as in NumPy; for PyTorch's t.size() write t.shape, for t.size(0) t.shape[0]"
-        )
-
 
 class Hook:
     """Handle of a hook, returned by `Tensor.register_hook`."""
@@ -481,11 +389,9 @@ class Hook:
 
     def remove(self) -> None:
         """Do not call the hook any more."""
-        for i, hook in enumerate(self._hooks):
-            if hook is self._hook:
-                del self._hooks[i]
-                Counted.changes[0] += 1
-                break
+        with contextlib.suppress(ValueError):
+            self._hooks.remove(self._hook)
+        Counted.changes[0] += 1
 
     def __repr__(self) -> str:
         return f"<Hook {getattr(self._hook, '__name__', type(self._hook).__name__)}; remove() ends it>"
@@ -499,13 +405,14 @@ class Hook:
 
 def owned_array(data: Any, dtype: Any) -> np.ndarray:
     """A copy that nobody can write to, of real numbers."""
+    if isinstance(data, Standin):
+        array = data.as_array()
+        return as_dtype(array, dtype or array.dtype)  # type: ignore[no-any-return]
     given = array_of(data)
-    if given.dtype.kind in "biuf":
-        array = np.array(given, dtype=dtype)
-    if given.dtype.kind not in "biuf" or array.dtype.kind not in "biuf":
-        wrong = given.dtype if given.dtype.kind not in "biuf" else array.dtype
-        what = "complex numbers are not supported" if wrong.kind == "c" else "only real numbers are supported"
-        raise TypeError(f"a tensor cannot be made of dtype {wrong}: {what}")
+    array = np.array(given, dtype=dtype) if given.dtype.kind in "biuf" else given
+    if array.dtype.kind not in "biuf":
+        what = "complex numbers are not supported" if array.dtype.kind == "c" else "only real numbers are supported"
+        raise TypeError(f"a tensor cannot be made of dtype {array.dtype}: {what}")
     array.flags.writeable = False
     return array
 
@@ -523,10 +430,8 @@ def lifted(array: Any, node: Any) -> Any:
     """A saved array as the Tensor it was, so that rules applied to it are recorded."""
     if not isinstance(array, np.ndarray | Standin):
         return array
-    made = wrap(array)
-    if isinstance(node, Node) and node.requires_grad:
-        made._node = node
-    else:
+    made = wrap(array, node if isinstance(node, Node) and node.requires_grad else None)
+    if made._node is None:
         made._leaf = node
     return made
 
@@ -545,6 +450,12 @@ def differentiable(x: Any) -> Node:
         what = "call the function and give its result" if callable(x) else "make it with minigrad.tensor(x, requires_grad=True)"
         raise TypeError(f"expected a Tensor, not {type(x).__name__}; {what}")
     return x._differentiable()
+
+
+def gathered(leaf: Leaf) -> Any:
+    """The gradient of a leaf, or None."""
+    recorder = RECORDER.get()
+    return leaf.grad if recorder is None else recorder.gradient(leaf)
 
 
 def plain(x: Any) -> Any:

@@ -105,7 +105,7 @@ def with_required(given, i):
 
 def method_stub(name, method):
     if isinstance(method, property):
-        return f"    @property\n    def {name}(self) -> Tensor: ...\n"
+        return "" if name.startswith("_") else f"    @property\n    def {name}(self) -> Tensor: ...\n"
     if name in {f"__i{operator}__" for operator in ARITHMETIC.values()}:  # as without the i
         return ""
     if name in {f"__r{operator}__" for operator in ARITHMETIC.values()}:

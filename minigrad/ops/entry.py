@@ -1,14 +1,17 @@
-"""The names of a public function, written where it is defined: what NumPy calls it, and a Tensor."""
+"""The names of a public function, written where it is defined: what NumPy calls it, and a Tensor. The docstring of one."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-__all__ = ["Entry", "Operand", "numpy_name", "only_defaults", "public"]
+if TYPE_CHECKING:
+    from .op import Op
+
+__all__ = ["Elementwise", "Entry", "Operand", "function_of", "numpy_name", "only_defaults", "public"]
 
 Operand = Any  # a Tensor, an array, a number or nested lists of numbers; as a result, a Tensor if an operand is one
 
@@ -47,6 +50,47 @@ def public(
         return f
 
     return described
+
+
+class Elementwise(Protocol):
+    """The public function of an elementwise op."""
+
+    __name__: str
+    op: Op
+    entry: Entry
+
+    def __call__(self, *operands: Any) -> Any: ...
+
+
+def function_of(op: Op, doc: str, entry: Entry) -> Elementwise:
+    """The public function of an elementwise op."""
+    function: Any = op.run
+    function.__name__ = function.__qualname__ = op.name
+    function.__doc__ = describe(op, doc)
+    function.__module__ = "minigrad"
+    function.op, function.entry = op, entry
+    return function  # type: ignore[no-any-return]
+
+
+def describe(op: Op, doc: str) -> str:
+    """Return the docstring of an elementwise function: its formula, operands, errors and an example."""
+    numpy_name = f"np.{op.forward.__name__}" if isinstance(op.forward, np.ufunc) else None
+    names = ", ".join(op.operands)
+    same = f" The same as ``{numpy_name}({names})``." if numpy_name else ""
+    inside = "1.25, 1.5" if op.domain.low >= 1 else "0.25, 0.5"
+    arguments = ", ".join(["x"] * len(op.operands))
+    return f"""{doc}
+
+    Elementwise; operands are Tensors, arrays or numbers, broadcast and promoted as NumPy does.{same}
+    A Tensor among them gives a Tensor, recorded if one requires grad; otherwise an array.
+    Raises ValueError if the shapes do not broadcast.
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([{inside}], requires_grad=True)
+    >>> y = minigrad.{op.name}({arguments})
+    >>> y.shape, y.dtype, y.requires_grad
+    ((2,), dtype('float64'), True)
+    """
 
 
 # -- options of NumPy's functions that a function here does not have -------------------------------------------

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Piece
 from ..standin import Standin, decide, known, number
+from ..sweep import Piece
 from ..tensor import Tensor, values
 from .entry import Operand, public
 from .op import REAL, apply, general, shape_of

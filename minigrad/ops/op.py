@@ -34,19 +34,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import LeavesGraphError
-from ..graph import Gather, Node
+from ..graph import Node
 from ..standin import Standin
-from ..sweep import reverse
+from ..sweep import Gather, reverse
 from ..tensor import Tensor, lifted, wrap
-from .entry import Entry
-from .precision import HALF
+from .entry import Elementwise, Entry, function_of
+from .precision import HALF, at_least_single
 from .pullbacks import Rule, bound, needed_names
-from .running import apply, picker, runner
+from .running import apply, runner
 
 __all__ = ["POSITIVE", "REAL", "Domain", "Op", "apply", "elementwise", "general", "linear"]
 
@@ -94,7 +95,6 @@ class Op:
     core: tuple[int, int] | None = None  # trailing axes of an operand and of the result that it mixes; None: all, or `axis`
     weak: bool | None = None  # Python numbers stay such, and so do not promote; elementwise ops of several operands
     pullbacks: Any = field(init=False)  # by operand, the rules as functions of (g, node, saved, i)
-    pullbacks_in_single: Any = field(init=False)
     run: Callable[..., Any] = field(init=False)
     keepers: dict[int, tuple[tuple[bool, ...], Keeper]] = field(init=False, default_factory=dict)
 
@@ -111,72 +111,44 @@ class Op:
             self.multilinear = self.kind == "linear"
         if self.weak is None:
             self.weak = self.kind == "elementwise" and len(self.operands) > 1
-        self.pullbacks, self.pullbacks_in_single = bound(self)
+        self.pullbacks = bound(self)
         self.run = runner(self)
 
-    def kept(self, wants: tuple[bool, ...]) -> tuple[bool, ...]:
-        """Return for each of (out, \\*operands) if a rule needs it, when operands with a true `wants` require grad."""
+    def keeper(self, wanted: int) -> tuple[tuple[bool, ...], Keeper]:
+        """Return for each of (out, \\*operands) if a rule needs it, and the function that picks these from (None, out,
+        \\*operands), with None in the place of the others. The binary digits of `wanted`, but for the first, say which operands
+        require grad."""
+        wants = tuple([digit == "1" for digit in f"{wanted:b}"[1:]])
+        for operand, rule, want in zip(self.operands, self.rules, wants, strict=False):
+            if want and rule is None:
+                raise LeavesGraphError(
+                    f"{self.name} has no derivative by {operand}, which requires grad here; give it {operand}.detach()"
+                )
         rules = self.rules if self.variadic else [r for r, want in zip(self.rules, wants, strict=True) if want]
         used = {name for rule in rules for name in needed_names(rule)}
         names = self.operands * len(wants) if self.variadic else self.operands  # of *arrays all or none
-        return tuple([name in used for name in ("out", *names)])
-
-    def keeper(self, wanted: int) -> tuple[tuple[bool, ...], Keeper]:
-        """`kept`, and its `picker`. In `wanted` a bit is set for each operand that requires grad, and one behind the last."""
-        found = self.keepers.get(wanted)
-        if found is None:
-            wants = tuple([bool(wanted >> i & 1) for i in range(wanted.bit_length() - 1)])
-            for operand, rule, want in zip(self.operands, self.rules, wants, strict=False):
-                if want and rule is None:
-                    raise LeavesGraphError(
-                        f"{self.name} has no derivative by {operand}, which requires grad here; give it {operand}.detach()"
-                    )
-            mask = self.kept(wants)
-            found = self.keepers[wanted] = mask, picker(mask)
-        return found
-
-    def rules_for(self, node: Node) -> Any:
-        """By operand, the rules as functions of (g, node, saved, i): for a result of float16 in float32."""
-        return self.pullbacks if node.dtype is not HALF else self.pullbacks_in_single
+        kept = tuple([name in used for name in ("out", *names)])
+        return self.keepers.setdefault(wanted, (kept, itemgetter(*(k if keep else 0 for k, keep in enumerate(kept, 1)))))
 
     def pushforward(self, i: int, t: Any, node: Node, saved: tuple[Any, ...]) -> Any:
         """Return what the tangent `t` of operand i adds to the tangent of the result: `t` times the Jacobian.
 
         The rule multiplies by the transposed Jacobian. It is linear in g, so its own derivative is the transpose of that.
         """
-        pullback = self.rules_for(node)[i]
-        if pullback is None:
-            raise TypeError(f"{self.name} is not differentiated by its operand {i + 1}")
+        if node.dtype is HALF:
+            t, saved = at_least_single(t), tuple(map(at_least_single, saved))
+        pullback = self.pullbacks[i]
         if self.kind == "elementwise":
             return pullback(np.broadcast_to(t, node.shape), node, saved, i)
         g = Tensor(np.zeros(node.shape, np.float32 if node.dtype is HALF else node.dtype), requires_grad=True)
         record = isinstance(t, Tensor) or any(isinstance(x, Tensor) for x in saved)
-        c = pullback(
-            g, node, tuple(wrap(x) if isinstance(x, ndarray | Standin) and not isinstance(x, Tensor) else x for x in saved), i
-        )
-        if not isinstance(c, Tensor) or c._node is None:
-            return np.zeros(node.shape, node.dtype)
-        seed = np.broadcast_to(t, c.shape)
-        lift = lifted if record else None
-        # Without marks, to which the partial derivatives would be constant factors, and their zeros masks.
-        found = reverse(c._node, seed, {g._node}, retain=record, lift=lift, mark=False)  # type: ignore[arg-type]
-        return found[g._node] if g._node in found else np.zeros(node.shape, node.dtype)
-
-    def mixed(self, own: Any, x_shape: tuple[int, ...], options: dict[str, Any]) -> Any:
-        """The elements of an operand of this shape that meet one of the result for which `own` is true."""
-        ndim = len(x_shape)
-        if self.core is not None:
-            here, there = self.core
-            own = np.any(own, axis=tuple(range(own.ndim - there, own.ndim)))[(..., *(None,) * here)]
-        elif "axis" in options:
-            axis = options["axis"]
-            axes = np.lib.array_utils.normalize_axis_tuple(range(ndim) if axis is None else axis, ndim)
-            if own.ndim < ndim:
-                own = np.expand_dims(own, axes)
-            own = np.any(own, axis=axes, keepdims=True)
-        else:
-            own = np.any(own)
-        return np.broadcast_to(own, np.broadcast_shapes(own.shape, x_shape))
+        c = pullback(g, node, tuple([wrap(x) if isinstance(x, ndarray | Standin) else x for x in saved]), i)
+        found: dict[Any, Any] = {}
+        if isinstance(c, Tensor) and c._node is not None:
+            seed, lift = np.broadcast_to(t, c.shape), lifted if record else None
+            # Without marks, to which the partial derivatives would be constant factors, and their zeros masks.
+            found = reverse(c._node, seed, {g._node}, retain=record, lift=lift, mark=False)  # type: ignore[arg-type]
+        return found[g._node] if found else np.zeros(node.shape, node.dtype)
 
     def __repr__(self) -> str:
         return f"<Op {self.name}: {self.kind}>"
@@ -188,16 +160,6 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 
 # -- making ops ------------------------------------------------------------------------------------------------
-
-
-class Elementwise(Protocol):
-    """The public function of an elementwise op."""
-
-    __name__: str
-    op: Op
-    entry: Entry
-
-    def __call__(self, *operands: Any) -> Any: ...
 
 
 def elementwise(
@@ -221,24 +183,12 @@ def elementwise(
         raise TypeError(f"an op of a {name} needs a name: give name=")
     symbol = rest.pop("symbol", operator)
     op = Op(name, "elementwise", ufunc, partials, operands=("x", "y")[: len(partials)], symbol=symbol, **rest)
-    function: Any = op.run
-    function.__name__ = function.__qualname__ = op.name
-    function.__doc__ = describe(op, doc)
-    function.__module__ = "minigrad"
-    function.op = op
     numpys = (ufunc, *also) if getattr(np, op.name, None) is ufunc else ()
     called = op.name if method is True else method or ""
-    function.entry = Entry(numpys, associative=associative, method=called, operator=operator)
-    return function  # type: ignore[no-any-return]
+    return function_of(op, doc, Entry(numpys, associative=associative, method=called, operator=operator))
 
 
-def linear(
-    name: str,
-    forward: Callable[..., Any],
-    *transposes: Rule | None,
-    domain: Domain = REAL,
-    **rest: Any,
-) -> Op:
+def linear(name: str, forward: Callable[..., Any], *transposes: Rule | None, domain: Domain = REAL, **rest: Any) -> Op:
     """Make an op that is linear in each of its operands, from its forward function and its transposes."""
     return from_signature(name, "linear", forward, transposes, domain=domain, **rest)
 
@@ -255,24 +205,3 @@ def from_signature(name: str, kind: str, forward: Callable[..., Any], rules: Seq
     options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     return Op(name, kind, forward, tuple(rules), operands=operands, options=options, variadic=variadic, **rest)
-
-
-def describe(op: Op, doc: str) -> str:
-    """Return the docstring of an elementwise function: its formula, operands, errors and an example."""
-    numpy_name = f"np.{op.forward.__name__}" if isinstance(op.forward, np.ufunc) else None
-    names = ", ".join(op.operands)
-    same = f" The same as ``{numpy_name}({names})``." if numpy_name else ""
-    inside = "1.25, 1.5" if op.domain.low >= 1 else "0.25, 0.5"
-    arguments = ", ".join(["x"] * len(op.operands))
-    return f"""{doc}
-
-    Elementwise; operands are Tensors, arrays or numbers, broadcast and promoted as NumPy does.{same}
-    A Tensor among them gives a Tensor, recorded if one requires grad; otherwise an array.
-    Raises ValueError if the shapes do not broadcast.
-
-    >>> import minigrad
-    >>> x = minigrad.tensor([{inside}], requires_grad=True)
-    >>> y = minigrad.{op.name}({arguments})
-    >>> y.shape, y.dtype, y.requires_grad
-    ((2,), dtype('float64'), True)
-    """

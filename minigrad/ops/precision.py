@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import HALF
+from ..arrays import HALF, at_least_single
 
 __all__ = ["HALF", "at_least_single", "by_way_of_single", "floating"]
 
@@ -16,11 +16,6 @@ __all__ = ["HALF", "at_least_single", "by_way_of_single", "floating"]
 def floating(x: Any) -> Any:
     """An array of integers or booleans as one of floats, others as they are."""
     return x if x.dtype.kind == "f" else x.astype(float)
-
-
-def at_least_single(x: Any) -> Any:
-    """An array of float16 as one of float32, anything else as it is."""
-    return x.astype(np.float32) if getattr(x, "dtype", None) == HALF else x
 
 
 def by_way_of_single(forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..graph import Gather, Node, Piece
+from ..graph import Node
 from ..standin import Standin
+from ..sweep import Gather, Piece
 from .arranging import moveaxis
 from .elementwise import multiply
 from .entry import Operand, only_defaults, public

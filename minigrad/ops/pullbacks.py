@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from ..graph import EveryOperand, Node
-from .precision import at_least_single
 
 if TYPE_CHECKING:
     from .op import Op
@@ -25,6 +21,15 @@ Rule = Callable[..., Any]
 Pullback = Callable[..., Any]  # of g, node, saved, i, and optionally `mask`
 
 
+class EveryOperand(tuple[Any, ...]):
+    """One item, in the place of a tuple with an item for each operand, where all operands have the same."""
+
+    __slots__ = ()
+
+    def __getitem__(self, i: Any) -> Any:
+        return super().__getitem__(0)
+
+
 def needed_names(rule: Rule | int | None) -> tuple[str, ...]:
     """The names of a rule's parameters, which say what it needs."""
     if isinstance(rule, np.ufunc):  # whose signature is NumPy's own, with `out` and `where`
@@ -32,11 +37,10 @@ def needed_names(rule: Rule | int | None) -> tuple[str, ...]:
     return tuple(inspect.signature(rule).parameters) if callable(rule) else ()
 
 
-def bound(op: Op) -> tuple[Any, Any]:
-    """By operand, the rules of an op as functions of (g, node, saved, i), and the same computing in float32."""
+def bound(op: Op) -> Any:
+    """By operand, the rules of an op as functions of (g, node, saved, i)."""
     rules = tuple(None if rule is None else pullback(op, rule) for rule in op.rules)
-    single = tuple(map(in_single, rules))
-    return (EveryOperand(rules), EveryOperand(single)) if op.variadic else (rules, single)
+    return EveryOperand(rules) if op.variadic else rules
 
 
 def pullback(op: Op, rule: Any) -> Pullback:
@@ -74,32 +78,21 @@ def sources(op: Op) -> dict[str, Source]:
 
 def partial_derivative(rule: Rule, read: list[Source], kinds: str) -> Pullback:
     """The rule of an elementwise op, which the cotangent is multiplied by."""
-    places = [place for _, place in read]
-    if kinds == "":
-        return lambda g, node, saved, i, mask=None: g * rule()
     if kinds == "s":
-        (a,) = places
+        a = read[0][1]
         return lambda g, node, saved, i, mask=None: g * rule(saved[a])
-    if set(kinds) == {"s"}:
-        pick = itemgetter(*places)
-        return lambda g, node, saved, i, mask=None: g * rule(*pick(saved))
+    if kinds == "ss":
+        a, b = read[0][1], read[1][1]
+        return lambda g, node, saved, i, mask=None: g * rule(saved[a], saved[b])
     whole = any_rule(rule, read)
     return lambda g, node, saved, i, mask=None: g * whole(g, node, saved, i, mask)
 
 
 def product(rule: Rule, read: list[Source], kinds: str) -> Pullback:
-    """The rule of any other op. What most ops need is read without a loop: it costs a third of a microsecond less."""
-    if kinds == "g":
-        return lambda g, node, saved, i, mask=None: rule(g)
+    """The rule of any other op. What products need is read without a loop: it costs a third of a microsecond less."""
     if kinds == "gs":
         a = read[1][1]
         return lambda g, node, saved, i, mask=None: rule(g, saved[a])
-    if kinds == "gss":
-        a, b = read[1][1], read[2][1]
-        return lambda g, node, saved, i, mask=None: rule(g, saved[a], saved[b])
-    if kinds == "gn":
-        n = read[1][1]
-        return lambda g, node, saved, i, mask=None: rule(g, node.operands[n].shape)
     if kinds == "gns":
         n, a = read[1][1], read[2][1]
         return lambda g, node, saved, i, mask=None: rule(g, node.operands[n].shape, saved[a])
@@ -123,15 +116,3 @@ GETTERS: dict[str, Callable[[Any], Pullback]] = {
     "i": lambda _: lambda g, node, saved, i, mask: i,
     "a": lambda _: lambda g, node, saved, i, mask: mask,
 }
-
-
-def in_single(rule: Pullback | None) -> Pullback | None:
-    """A rule run in float32, for squares, counts and reciprocals soon leave the range of float16. The sweep casts it back."""
-    if rule is None:
-        return None
-
-    def pull(g: Any, node: Node, saved: tuple[Any, ...], i: int, mask: Any = None) -> Any:
-        saved = tuple([None if x is None else at_least_single(x) for x in saved])
-        return rule(at_least_single(g), node, saved, i, mask)
-
-    return pull

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..arrays import array_of
-from ..graph import Piece
 from ..standin import Standin, primitive
+from ..sweep import Piece
 from ..tensor import Tensor, plain, values, wrap
 from .entry import Operand, only_defaults, public
 from .op import apply, linear, shape_of

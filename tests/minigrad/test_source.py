@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.graph import Leaf, Node
+from minigrad.graph import Leaf
+from minigrad.ops.running import record
 from minigrad.pictures import renderers
 from minigrad.source import source_of
-from minigrad.tensor import wrap
 
 ANNOTATIONS = __future__.annotations.compiler_flag
 PLACES_OF_CODE = 0x10 | ANNOTATIONS  # of its flags: that it is nested, and how annotations are read
@@ -79,10 +79,9 @@ def check(operation, rule, *, text=None):
         assert shown == text
 
 
-def node_of(op):
-    """A record of the op, as if it had run on leaves."""
-    operands = tuple(Leaf(np.ones(2), requires_grad=rule is not None) for rule in op.rules)
-    return Node(op, operands, {}, None, (2,), np.dtype(float), None)
+def result_of(op):
+    """A Tensor recorded as if the op had run on leaves."""
+    return record(op, np.ones(2), tuple(Leaf(np.ones(2), requires_grad=rule is not None) for rule in op.rules))
 
 
 # -- the table -------------------------------------------------------------------------------------------------
@@ -91,7 +90,7 @@ def node_of(op):
 @pytest.mark.parametrize("name", sorted(mg.ops.TABLE))
 def test_every_rule_of_the_table_is_shown_as_it_is(name):
     op = mg.ops.TABLE[name]
-    (box,) = [box for box in mg.draw(wrap(np.ones(2), node_of(op))).picture.boxes if box.role == "op"]
+    (box,) = [box for box in mg.draw(result_of(op)).picture.boxes if box.role == "op"]
     texts = box.tooltip.partition("\nto %")[2].split("\nto %")
     shown = [text.partition(": ")[2] for text in texts]
     rules = [rule for rule in op.rules if rule is not None]
