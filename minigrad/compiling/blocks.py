@@ -63,24 +63,24 @@ def sums_over(calls: Calls, repeat: Repeat) -> set[Var]:
     """Products and sums over the rows of all steps, such as the gradients of weights, with the views that they are made of."""
     found: set[Var] = set()
     for call in calls:
-        if call.loop is not None or call.out in repeat.batched or not isinstance(call.args[0] if call.args else None, Var):
+        rows = rows_summed(call) if call.loop is None and call.out not in repeat.batched else []
+        below = [over(v, repeat) for v in rows]
+        if not any(below):
             continue
-        views: list[Var] = []
-        rows = call.args[0]
-        if call.fn is dot and is_turned(rows) and len(call.out.shape) == 2:
-            views.append(rows)
-            rows = rows.call.args[0]  # type: ignore[union-attr]
-            views += over(call.args[1], repeat, call.args[1].shape[0])
-        elif not (call.fn == np.add.reduce and call.options in ({"axis": 0}, {"axis": (0,)}) and len(rows.shape) == 2):
-            continue
-        below = over(rows, repeat, rows.shape[0])
-        if not below:
-            continue
-        start, each = repeat.times[rows]
-        if (start, each * repeat.n) == (0, rows.shape[0]) and not isinstance(call.args[-1], tuple):
-            found.update(v for v in (*views, *below) if v not in repeat.batched and not marker(v.call))  # type: ignore[arg-type]
-            found.add(call.out)
+        found.add(call.out)
+        found.update(v for views in below for v in views if v not in repeat.batched and not marker(v.call))  # type: ignore[arg-type]
+        if call.fn is dot and below[0]:
+            found.add(call.args[0])
     return found
+
+
+def rows_summed(call: Call) -> list[Var]:
+    """The arrays over whose rows a call sums: A and B of A.T B, or that of a sum along the first axis."""
+    if call.fn is dot and is_turned(call.args[0]) and len(call.out.shape) == 2:
+        return [call.args[0].call.args[0], call.args[1]]
+    if call.fn == np.add.reduce and call.options in ({"axis": 0}, {"axis": (0,)}) and len(call.args[0].shape) == 2:
+        return [call.args[0]]
+    return []
 
 
 def base_of(v: Var) -> Var:
@@ -94,22 +94,21 @@ def is_turned(v: Var) -> bool:
     return v.call is not None and v.call.fn is transpose and v.call.args[1] == (1, 0)
 
 
-def over(v: Var, repeat: Repeat, rows: int) -> list[Var]:
-    """v and the views that it is made of, if it is an array over time of so many rows; their times are noted."""
-    if v in repeat.times:
-        return [v] if v.call is not None and v.call.loop is None else []
+def over(v: Var, repeat: Repeat) -> list[Var]:
+    """v and the views that it is made of, if it has rows of all steps and is made with them; their times are noted."""
     call = v.call
-    if call is None or call.fn is not reshape or not rows or rows % repeat.n:
+    if call is None or call.loop is not None:
         return []
-    below = over(call.args[0], repeat, call.args[0].shape[0])
-    if not below:
+    if v in repeat.times:
+        start, each = repeat.times[v]
+        return [v] if (start, each * repeat.n) == (0, v.shape[0]) else []
+    if call.fn is not reshape or not v.shape or v.shape[0] % repeat.n or not v.shape[0]:
         return []
-    start, each = repeat.times[call.args[0]]
-    steps = call.args[0].shape[0] // each
-    if v.shape[0] % steps:
-        return []
-    repeat.times[v] = start, v.shape[0] // steps
-    return [v, *below]
+    below = over(call.args[0], repeat)
+    if below:
+        repeat.times[v] = 0, v.shape[0] // repeat.n
+        below = [v, *below]
+    return below
 
 
 def scratch_of(calls: Calls, outputs: set[Var], tails: dict[Any, set[Var]]) -> dict[Var, int]:
@@ -141,9 +140,14 @@ def inner(v: Var, repeat: Repeat, users: dict[Var, list[Call]], outputs: set[Var
                 return False
         elif user.block is not repeat:
             return False
-        elif is_view(user) and user.out not in repeat.sums:
-            if user.fn is not reshape and not (isinstance(user.args[1], tuple) and user.args[1][:1] == (slice(None),)):
+        elif is_view(user):
+            kept = user.fn is reshape or (isinstance(user.args[1], tuple) and user.args[1][:1] == (slice(None),))
+            if not kept and user.out not in repeat.sums:
                 return False
+            if user.out in repeat.sums and user.fn is transpose:
+                if any(each.out not in repeat.sums for each in users.get(user.out, ())):
+                    return False
+                continue
             if not inner(user.out, repeat, users, outputs, tail):
                 return False
     return each > 0

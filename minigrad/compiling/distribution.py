@@ -213,7 +213,7 @@ class Body:
     def stack(self, v: Var, start: Var | None) -> Var:
         """The array of what all iterations made, and of `start`; the one that there is, if it has that."""
         there = self.stacks.get(v)
-        if there is not None and (start is None or there.fn is history):
+        if there is not None and (start is None or (there.fn is history and there.args[1] is start)):
             return there.out
         if there is not None:
             raise NotFolded("a state that is collected in two ways")

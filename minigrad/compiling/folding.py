@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import NO_OPTIONS, Node, Scope
+from ..graph import NO_OPTIONS, Node, Scope, next_number
 from ..loop import Loop, loops, sequences
 from .passes import Calls, Circle, in_order, is_row, is_view, settled
 from .rewrites import SCATTERED
@@ -126,7 +126,7 @@ class Nodes:
                 options |= {key: inside(x) for key, x in call.options.items()}
             if call.fn is operator.getitem:
                 options = {"index": call.args[1]}
-            node = Node(op, tuple(map(self.node, call.inputs())), options, None, out.shape, out.dtype, call.scope)  # type: ignore[arg-type]
+            node = node_of(op, tuple(map(self.node, call.inputs())), options, out, call.scope)
             self.call[node], self.var[node], self.of[out] = call, out, node
             if call.fn is operator.getitem and is_row(call.args[1]) and not call.args[0].is_tuple:
                 self.rows[node] = call.args[0], call.args[1][0] % call.args[0].shape[0]
@@ -134,9 +134,17 @@ class Nodes:
     def node(self, v: Var) -> Node:
         found = self.of.get(v)
         if found is None:
-            found = self.of[v] = Node(None, (), NO_OPTIONS, None, v.shape, v.dtype, None)  # type: ignore[arg-type]
+            found = self.of[v] = node_of(None, (), NO_OPTIONS, v, None)
             self.var[found] = v
         return found
+
+
+def node_of(op: Any, operands: tuple[Node, ...], options: dict[str, Any], out: Var, scope: Scope | None) -> Node:
+    node = Node()
+    node.op, node.operands, node.options, node.saved = op, operands, options, None
+    node.shape, node.dtype, node.scope = out.shape, out.dtype, scope
+    node.number, node.name, node.hooks = next_number(), None, None
+    return node
 
 
 def inside(x: Any) -> Any:
@@ -207,13 +215,17 @@ class Body:
         if ops is not None:
             return self.read_inside(ops, first)
         found = self.loop.carried[place]
-        if len(found.ops) == 1 and found.ops[0] in self.outside and not first:
-            return "same", next(step[found.ops[0]] for step in self.loop.iterations if found.ops[0] in step)
+        if found.lag == 0 and len(found.ops) == 1 and self.there(found.ops[0]) == [0] and not first:
+            return "same", self.loop.iterations[0][found.ops[0]]
         if len(found.ops) > 1 or found.lag != 1:
             raise NotFolded("a value of more than one iteration ago")
         if set(first) != (set() if 0 in self.missing.get(i, ()) else {0}):
             raise NotFolded("steps that start anew")
         return "carried", found.ops[0], first.get(0)
+
+    def there(self, i: int) -> list[int]:
+        """The iterations that have an op."""
+        return [n for n in range(self.n) if n not in self.missing.get(i, ())]
 
     def read_inside(self, ops: tuple[int, ...], first: dict[int, Any]) -> Read:
         """Read an op of the same iteration; the first iteration, which may lack it, reads another one."""

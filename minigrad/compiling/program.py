@@ -19,6 +19,7 @@ import numpy as np
 
 from ..ops.shape import is_advanced, scattered
 from .blocks import base_of as viewed_by
+from .blocks import over, rows_summed
 from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, collected, history, marker, row
 from .memory import Chains, Memory, collections_of, placements
 from .passes import Calls, flat, is_view
@@ -419,10 +420,10 @@ class Program:
         self.turn = BLOCK
         part = self.name_of_array(np.empty(call.out.shape, call.out.dtype), f"{out}_of_block")
         if call.fn is dot:
-            left, right = call.args
-            rows = left.call.args[0]
-            turned = self.named(f"{self.names_of_part(rows)}_turned", [x.T for x in self.parts_of(rows)])
-            after.append(f"{turned}.dot({self.same_rows(right, rows)}, {part})")
+            left, right = rows_summed(call)
+            like = left if over(left, self.repeat) else right
+            turned = self.same_rows(left, like, turned=True)
+            after.append(f"{turned}.dot({self.same_rows(right, like)}, {part})")
         else:
             self.space["add_reduce"] = np.add.reduce
             after.append(f"add_reduce({self.argument(call.args[0])}, 0, None, {part})")
@@ -430,19 +431,16 @@ class Program:
         after.append(f"add({out}, {part}, {out})")
         return [f"{out}.fill(0)"]
 
-    def names_of_part(self, v: Var) -> str:
-        self.argument(v)
-        return self.names[v]
-
-    def same_rows(self, v: Var, like: Var) -> str:
+    def same_rows(self, v: Var, like: Var, turned: bool = False) -> str:
         """The rows of an array that a block has of another one."""
         if v in self.repeat.times:
-            return self.argument(v)
-        start, each = self.repeat.times[like]
-        array = self.array(v)
-        self.argument(v)
-        parts = [array[(a - start) * each : (b - start) * each] for a, b in self.repeat.blocks]
-        return self.named(f"{self.names[v]}_part", parts)
+            parts, name = self.parts_of(v), self.argument(v)
+        else:
+            start, each = self.repeat.times[like]
+            array = self.array(v)
+            parts = [array[(a - start) * each : (b - start) * each] for a, b in self.repeat.blocks]
+            name = f"{self.names[v]}_part"
+        return self.named(f"{name}_turned" if turned else name, [x.T for x in parts] if turned else parts)
 
     def fresh_name(self, stem: str) -> str:
         n = self.taken.get(stem, 0)
