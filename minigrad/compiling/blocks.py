@@ -40,7 +40,7 @@ def blocked(calls: Calls, keep: dict[Var, Var]) -> Calls:
         for v in arrays:
             moved = there[v].fn is history and not repeat.back
             repeat.times[v] = -int(moved), 1
-        sums = sums_over(calls, repeat)
+        sums = sums_over(calls, repeat, batched | arrays)
         for with_sums in (True, False):
             chosen = {v for v in batched | arrays | (sums if with_sums else set()) if there[v].block is None}
             chosen = {v for v in chosen if base_of(v) in chosen}  # other views are looks at what is made before
@@ -59,12 +59,13 @@ def blocked(calls: Calls, keep: dict[Var, Var]) -> Calls:
     return calls
 
 
-def sums_over(calls: Calls, repeat: Repeat) -> set[Var]:
-    """Products and sums over the rows of all steps, such as the gradients of weights, with the views that they are made of."""
+def sums_over(calls: Calls, repeat: Repeat, made: set[Var]) -> set[Var]:
+    """Products and sums over the rows of all steps that the loop has `made`, such as the gradients of weights, with the views
+    that they are made of."""
     found: set[Var] = set()
     for call in calls:
         rows = rows_summed(call) if call.loop is None and call.out not in repeat.batched else []
-        below = [over(v, repeat) for v in rows]
+        below = [over(v, repeat) if base_of(v) in made else [] for v in rows]
         if not any(below):
             continue
         found.add(call.out)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..ops.shape import is_advanced, scattered
 from .blocks import base_of as viewed_by
-from .blocks import over, rows_summed
+from .blocks import rows_summed
 from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, collected, history, marker, row
 from .memory import Chains, Memory, collections_of, placements
 from .passes import Calls, flat, is_view
@@ -421,7 +421,7 @@ class Program:
         part = self.name_of_array(np.empty(call.out.shape, call.out.dtype), f"{out}_of_block")
         if call.fn is dot:
             left, right = rows_summed(call)
-            like = left if over(left, self.repeat) else right
+            like = left if viewed_by(left).call.block is self.repeat else right  # type: ignore[union-attr]
             turned = self.same_rows(left, like, turned=True)
             after.append(f"{turned}.dot({self.same_rows(right, like)}, {part})")
         else:
