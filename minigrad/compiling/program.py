@@ -421,7 +421,7 @@ class Program:
         part = self.name_of_array(np.empty(call.out.shape, call.out.dtype), f"{out}_of_block")
         if call.fn is dot:
             left, right = rows_summed(call)
-            like = left if viewed_by(left).call.block is self.repeat else right  # type: ignore[union-attr]
+            like = left if getattr(viewed_by(left).call, "block", None) is self.repeat else right
             turned = self.same_rows(left, like, turned=True)
             after.append(f"{turned}.dot({self.same_rows(right, like)}, {part})")
         else:

@@ -254,8 +254,22 @@ def test_cotangents_that_are_views_are_summed_in_blocks_too(monkeypatch):
     assert sum("np.concatenate" in line or "concatenate_" in line for line in step.source.splitlines()) > 2
 
 
-def step_lines(cell, hidden, batch, t=2):
-    """The lines of a step in the program of a layer's forward and backward pass."""
+def loops_of(source):
+    """The lines of each loop over time, and the source without them."""
+    loops, rest = [], []
+    for line in source.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if loops and indent > loops[-1][0]:
+            loops[-1][1].append(line.strip())
+        elif line.lstrip().startswith("for ") and "  # " in line and "steps each" not in line:
+            loops.append((indent, []))
+        else:
+            rest.append(line.strip())
+    return [lines for _, lines in loops], rest
+
+
+def steps(cell, hidden, batch):
+    """The loops in the program of a layer's forward and backward pass, and its other lines."""
     layer = getattr(rnn, cell)(5, hidden, rng=0)
     x = np.ones((9, batch, 5), np.float32)
 
@@ -264,27 +278,27 @@ def step_lines(cell, hidden, batch, t=2):
         return mg.grad((layer(x)[0] ** 2).sum(), layer.parameters())
 
     slopes(x)
-    return [line.strip() for line in slopes.source.splitlines() if line.endswith(f"/t={t}")], slopes.source
+    return *loops_of(slopes.source), slopes.source
 
 
 @pytest.mark.parametrize("cell", ["LSTM", "GRU"])
 def test_each_gate_of_a_large_step_has_a_product_of_its_own_and_no_call_for_its_sign(cell):
-    lines, source = step_lines(cell, 40, 32)
-    products = [line for line in lines if ".dot(contiguous_" in line]
-    assert len(products) == {"LSTM": 4, "GRU": 3}[cell]  # forward
-    assert not [line for line in lines if line.startswith("negative(")]
+    (forward, backward), _, source = steps(cell, 40, 32)
+    products = [line for line in forward if ".dot(contiguous_" in line]
+    assert len(products) == {"LSTM": 4, "GRU": 3}[cell]
+    assert not [line for line in forward + backward if line.startswith("negative(")]
     assert source.count("copyto(contiguous_") == len(products)  # W.T, once for all steps
 
 
 def test_of_a_small_step_the_gates_are_one_product():
-    lines, source = step_lines("LSTM", 4, 2)
-    assert len([line for line in lines if ".dot(" in line]) == 2  # forward and backward
-    assert "contiguous" not in source
+    (forward, backward), _, source = steps("LSTM", 4, 2)
+    assert [sum(".dot(" in line for line in lines) for lines in (forward, backward)] == [1, 1]
+    assert "contiguous_" not in source
 
 
 @pytest.mark.parametrize("hidden", [4, 40])
 def test_slopes_do_not_wait_for_the_recurrence(hidden):
     """1 - o o and its like are computed for all steps at once, of gates that look alike too."""
-    lines, _ = step_lines("LSTM", hidden, 32, t=4)
-    backward = lines[[line.startswith("tanh(") for line in lines].index(True) :]
+    (_, backward), rest, _ = steps("LSTM", hidden, 32)
     assert not [line for line in backward if line.startswith("subtract(just_1")]
+    assert [line for line in rest if line.startswith("subtract(just_1")]
