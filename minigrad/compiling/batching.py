@@ -216,6 +216,7 @@ class Batching:
             made_instead(self.new, call.out, operator.getitem, (whole, (i,)), call.scope)
             self.done.add(call.out)
 
+
 def lifted(record: Callable[..., Var], model: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
     """The call for all steps at once, or None if this function cannot be. Of each argument: is it one of all steps?"""
     scope, ndim = model.scope and model.scope.parent, len(model.out.shape)
@@ -257,7 +258,7 @@ def lifted(record: Callable[..., Var], model: Call, arguments: list[tuple[Any, b
 
 
 def steps_of_a_block(each: int, steps: int) -> int:
-    """How many steps to batch at a time: what they make together, so many bytes each, should stay in the cache until it is used."""
+    """How many steps to batch at a time: what they make, so many bytes each, should stay in the cache until it is used."""
     blocks = -(-steps // max(FEWEST, BLOCK // max(each, 1)))
     return -(-steps // blocks)
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..components import strongly_connected
 from .batching import lifted
 from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, marker, row
-from .passes import Calls, added, dead_code_removed, is_view
+from .passes import Calls, added, dead_code_removed, is_view, rewritten
 from .rewrites import SCATTERED
 from .trace import Call, Recorder, Var, replaced, variables, zeros
 
@@ -34,7 +34,9 @@ def recurrences_of(calls: Calls) -> dict[Var, int]:
     """The results that an iteration makes of what the one before made of the same: which recurrence each is part of."""
     part: dict[Var, int] = {}
     for body in bodies(calls).values():
-        after: dict[Var, list[Var]] = {call.out: [] for call in body}
+        after: dict[Var, list[Var]] = {}
+        for call in body:
+            after[call.out] = []
         for call in body:
             if call.fn is advance:
                 old, new = call.args
@@ -46,7 +48,7 @@ def recurrences_of(calls: Calls) -> dict[Var, int]:
         for component in strongly_connected(after):
             if len(component) > 1:
                 number = len(part)
-                part |= {v: number for v in component}
+                part |= dict.fromkeys(component, number)
     return part
 
 
@@ -62,7 +64,7 @@ class Body:
         self.stacks = {call.args[0]: call for call in calls if call.fn in (collected, history) and call.args[0] in self.made}
         self.next = {call.args[0]: call.args[1] for call in body if call.fn is advance}
         self.start = {call.out: call.args[0] for call in body if call.fn is carried}
-        self.needed = self.leading_to({new for new in self.next.values()})
+        self.needed = self.leading_to(set(self.next.values()))
         self.pinned = self.late() & self.needed | set(self.next.values()) & self.made
         self.parts = self.parts_of()
         self.at: dict[Var, tuple[Var, int, int]] = {}  # array of all iterations, the place of its first element, its length
@@ -201,7 +203,12 @@ class Body:
         """The values that lie side by side in another one that is collected: in which one, at which index."""
         found = {}
         for call in self.calls:
-            if call.fn is SCATTERED and call.out in self.pinned and call.out in self.stacks and not variables(tuple(call.options["indices"])):
+            if (
+                call.fn is SCATTERED
+                and call.out in self.pinned
+                and call.out in self.stacks
+                and not variables(tuple(call.options["indices"]))
+            ):
                 marks = np.zeros(call.out.shape, np.int8)
                 for index in call.options["indices"]:
                     marks[index] += 1
@@ -235,6 +242,29 @@ class Body:
         self.repeat.batched.add(call.out)
         return call.out
 
+    def whole_arrays(self, calls: Calls) -> dict[Var, Var]:
+        """What takes the place of arrays of all iterations, of values that are not made in the loop, or not by themselves."""
+        gone = self.made - {call.out for call in self.kept}
+        same: dict[Var, Var] = {}
+        for call in calls:
+            if call.fn is history and call.args[0] in gone:
+                raise NotFolded("a state that waits for nothing")
+            v = call.args[0] if call.fn is collected else None
+            if v not in self.made:
+                continue
+            if v not in gone:
+                if not is_view(v.call):
+                    continue
+                del self.stacks[v]
+                if self.view(v) is None:
+                    self.stacks[v] = call
+                    continue
+            array, low, length = self.whole(v)
+            if (low, length) != (0, self.repeat.n):
+                raise NotFolded("a value that not all steps have is read outside")
+            same[call.out] = array
+        return same
+
     def finish(self) -> Calls:
         """The calls that stay, reading rows of what is done before them."""
         rows: dict[Var, Var] = {}
@@ -262,33 +292,15 @@ class Body:
 
 def distributed(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:
     """Each loop parted; `keep` are the values that the program is for."""
-    for _, body in bodies(calls).items():
+    for body in bodies(calls).values():
         parted = Body(calls, body, recorder)
         parted.part()
-        gone = parted.made - {call.out for call in parted.kept}
-        left = []
-        same: dict[Var, Var] = {}
-        for call in calls:
-            if call.loop is parted.repeat:
-                continue
-            v = call.args[0] if call.fn is collected else None
-            if v in parted.made and (v in gone or (is_view(v.call) and parted.stacks.pop(v, None) and parted.view(v))):
-                array, low, length = parted.whole(v)
-                if (low, length) != (0, parted.repeat.n):
-                    raise NotFolded("a value that not all steps have is read outside")
-                same[call.out] = array
-                continue
-            if call.fn is history and call.args[0] in gone:
-                raise NotFolded("a state that waits for nothing")
-            left.append(call)
-        new = parted.finish()
-        calls = [*left, *parted.new, *new]
-        if same:
-            for call in calls:
-                if any(v in same for v in call.inputs()):
-                    call.args = replaced(call.args, lambda v: same.get(v, v))
-                    call.options = {key: replaced(x, lambda v: same.get(v, v)) for key, x in call.options.items()}
+        same = parted.whole_arrays(calls)
         if any(v in same for v in keep):
             raise NotFolded("an array of all steps is a result by itself")
+        left = [call for call in calls if call.loop is not parted.repeat and call.out not in same]
+        calls = [*left, *parted.new, *parted.finish()]
+        if same:
+            rewritten(calls, same)
         calls = dead_code_removed(in_units(calls), keep)
     return in_units(calls)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,19 @@ from .passes import Calls, Circle, in_order, is_row, is_view, settled
 from .rewrites import SCATTERED
 from .trace import CONTAINERS, Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose, zeros
 
-__all__ = ["NotFolded", "Repeat", "adopted", "advance", "carried", "collected", "folded", "history", "in_units", "marker", "row"]
+__all__ = [
+    "NotFolded",
+    "Repeat",
+    "adopted",
+    "advance",
+    "carried",
+    "collected",
+    "folded",
+    "history",
+    "in_units",
+    "marker",
+    "row",
+]
 
 LEAST = 4  # iterations that are worth a loop
 STRAIGHT = 2  # iterations of time steps that may be left outside of loops, in calls of one body
@@ -140,11 +153,11 @@ class Nodes:
 
 
 def node_of(op: Any, operands: tuple[Node, ...], options: dict[str, Any], out: Var, scope: Scope | None) -> Node:
-    node = Node()
+    node: Any = Node()
     node.op, node.operands, node.options, node.saved = op, operands, options, None
     node.shape, node.dtype, node.scope = out.shape, out.dtype, scope
     node.number, node.name, node.hooks = next_number(), None, None
-    return node
+    return node  # type: ignore[no-any-return]
 
 
 def inside(x: Any) -> Any:
@@ -163,7 +176,7 @@ class Op:
     """An op of a body: its call in some iteration, and what it reads."""
 
     def __init__(self, call: Call, reads: list[Read]) -> None:
-        self.call = call
+        self.call = self.like = call
         self.reads = reads
         self.out: Var = None  # type: ignore[assignment]
 
@@ -260,9 +273,8 @@ class Body:
 
         for i in self.topological(early):
             op = self.ops[i]
-            if op.call.fn in PRODUCTS and any(map(is_zero, op.reads)):
-                zero.add(i)
-            elif op.call.fn in LINEAR and all(map(is_zero, op.reads)):
+            kind = any if op.call.fn in PRODUCTS else all
+            if op.call.fn in PRODUCTS | LINEAR and kind(map(is_zero, op.reads)):
                 zero.add(i)
         for i in early:
             op = self.ops[i]
@@ -353,7 +365,9 @@ class Folding:
         for loop, body in self.bodies.items():
             self.fill(loop, body)
         outside = [call for node, call in self.nodes.call.items() if node not in self.home]
-        outside += [call for call in self.calls if call.out not in self.nodes.of or self.nodes.of[call.out] not in self.nodes.call]
+        outside += [
+            call for call in self.calls if call.out not in self.nodes.of or self.nodes.of[call.out] not in self.nodes.call
+        ]
         place = {call: i for i, call in enumerate(self.calls)}
         outside.sort(key=place.__getitem__)
         self.leftovers(outside)
@@ -379,8 +393,7 @@ class Folding:
             call.loop = repeat
             call.out = self.recorder.var(zeros(like.out.shape, like.out.dtype), call)
             call.out.kind = like.out.kind
-            op.call, op.out = call, call.out
-            op.like = like  # type: ignore[attr-defined]
+            op.call, op.like, op.out = call, like, call.out
             label = self.recorder.labels.get(like.out)
             if label:
                 self.recorder.labels[call.out] = label.rstrip("0123456789") or label
@@ -500,12 +513,7 @@ class Folding:
 
         for i in body.order:
             op = body.ops[i]
-            values = iter([value(read) for read in op.reads])
-            op.call.args = replaced(op.like.args, lambda _, values=values: next(values))  # type: ignore[attr-defined]
-            op.call.options = {
-                key: replaced(x, lambda _, values=values: next(values))
-                for key, x in op.like.options.items()  # type: ignore[attr-defined]
-            }
+            put_into(op.call, op.like, [value(read) for read in op.reads])
             made.append(op.call)
         ends = []
         for (what, _), call in carries.items():
@@ -552,9 +560,9 @@ class Folding:
 
     def resolve(self, call: Call) -> None:
         """Put into the arguments of a call outside what it read of loops."""
-        if call.fn is stack or call.fn is np.concatenate:
+        if (call.fn is stack or call.fn is np.concatenate) and self.along_first(call):
             members = list(call.args) if call.fn is stack else [m for v in call.args[0] for m in self.members(v)]
-            whole = self.together(members) if self.along_first(call) else None
+            whole = self.together(members)
             if whole is not None:
                 call.fn, call.args, call.options = reshape, (whole, call.out.shape), {}
                 return
@@ -569,7 +577,7 @@ class Folding:
     def along_first(call: Call) -> bool:
         if call.fn is stack:
             return True
-        return call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) == 0
+        return bool(call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) == 0)
 
     def outer_var(self, v: Var) -> Var:
         node = self.nodes.of.get(v)
@@ -582,19 +590,28 @@ class Folding:
         if len(keys) != 1 or len(members) < 2:
             return None
         (key,) = keys
-        if places[0] is None and isinstance(key, tuple) and key in self.starts:
-            if self.nodes.of.get(members[0]) is self.starts[key] and not self.repeats[key[0]].back:
-                places[0] = (key, 0)
+        start = self.starts.get(key) if isinstance(key, tuple) and not self.repeats[key[0]].back else None
+        if places[0] is None and start is not None and self.nodes.of.get(members[0]) is start:
+            places[0] = (key, 0)
         if None in places:
             return None
         rows = [place[1] for place in places if place is not None]
         base = self.base(key)
-        steps = {b - a for a, b in zip(rows, rows[1:], strict=False)}
+        steps = {b - a for a, b in pairwise(rows)}
         if steps == {1}:
-            return base if (rows[0], rows[-1]) == (0, base.shape[0] - 1) else self.getitem(base, (slice(rows[0], rows[-1] + 1),))
+            return (
+                base if (rows[0], rows[-1]) == (0, base.shape[0] - 1) else self.getitem(base, (slice(rows[0], rows[-1] + 1),))
+            )
         if steps == {-1}:
             return self.getitem(base, (slice(rows[0], rows[-1] - 1 if rows[-1] else None, -1),))
         return None
+
+
+def put_into(call: Call, like: Call, values: list[Any]) -> None:
+    """Give a call the arguments of another one, with these values in the place of its Vars."""
+    ahead = iter(values)
+    call.args = replaced(like.args, lambda _: next(ahead))
+    call.options = {key: replaced(x, lambda _: next(ahead)) for key, x in like.options.items()}
 
 
 def line(places: dict[int, int]) -> tuple[int, int]:
@@ -662,7 +679,7 @@ def in_units(calls: Calls) -> Calls:
 
 
 def in_body(calls: Calls) -> Calls:
-    """The calls of a loop, each after those it needs: first what is done for many steps at once, then the body, then the rest."""
+    """The calls of a loop, each after those it needs: what is done for many steps at once, then the body, then the rest."""
     if len(calls) == 1:
         return calls
     late = {call.out for call in calls if call.loop is not None}
@@ -704,7 +721,7 @@ def folded(calls: Calls, recorder: Recorder, outs: Iterable[Var], keep: dict[Var
         for v in outs:
             node = folding.nodes.of.get(v)
             if node in folding.home:
-                keep[v] = folding.outer(node)  # type: ignore[arg-type]
+                keep[v] = folding.outer(node)
         return in_units([*found, *(call for call in folding.new if call not in set(found))])
     except NotFolded:
         recorder.labels = labels

@@ -362,9 +362,9 @@ def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
             if (marks == 1).all():
                 rows = list(zip(call.args, call.options["indices"], strict=True))
         times = Counter(v for v, _ in rows)
-        for v, row in rows:
-            fits = v.dtype == call.out.dtype and v.shape and call.out.value[row].shape == v.shape
+        for v, index in rows:
+            fits = v.dtype == call.out.dtype and v.shape and call.out.value[index].shape == v.shape
             together = v in made and made[v].loop is call.loop and v not in elsewhere
             if fits and times[v] == 1 and v not in found and v not in chains.place and together and chains.placeable(v):
-                found[v] = (call.out, row)
+                found[v] = (call.out, index)
     return found

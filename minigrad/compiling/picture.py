@@ -16,8 +16,8 @@ from ..pictures.drawing import Drawing
 from ..pictures.picture import Arrow, Box, Group, Picture
 from ..trees import tree_leaves
 from .folding import Repeat, advance, carried, collected, history, marker, row
+from .loop_code import index_text
 from .passes import Calls, is_view
-from .program import index_text
 from .recorded import Out, Recorded
 from .trace import Call, Recorder, Var, as_array, cast, dot, reshape, transpose
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .blocks import base_of as viewed_by
-from .blocks import rows_summed
-from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, collected, history, marker, row
+from .blocks import base_of
+from .folding import NotFolded, advance, collected, history, marker
+from .loop_code import BLOCK, LoopCode, escaped, index_text, last_for_the_next, same_array, whole_index
 from .memory import Chains, Memory, collections_of, placements
 from .passes import Calls, flat, is_view
 from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
@@ -29,19 +29,18 @@ __all__ = ["Program"]
 
 # Names that programs use for other things.
 OWN = re.compile(r"(run|lines_\d+|OtherWay|copyto|store|several|matmul|just_.*|.*_reduce_*|_.*|.*_)$")
-ALL, BEFORE, BLOCK = -1, -2, -3  # whose lines are written: of every iteration, of the one before, of a block; or of that one
-NAMES = re.compile(r"[A-Za-z_]\w*")
 LINES = 2000  # in one function of the source: Python compiles long ones slowly
 numbers = count()
 gone: deque[str] = deque()  # sources of programs that are no more; not forgotten at once, for somebody may be walking over them
 
 
-class Program:
+class Program(LoopCode):
     """Straight-line NumPy code that writes into arrays made beforehand. ``run()`` computes."""
 
     def __init__(
         self, calls: Calls, outputs: Sequence[Var], recorder: Recorder, in_place: dict[Var, Var], exact: bool = False
     ) -> None:
+        super().__init__()
         self.calls, self.tails = last_for_the_next(calls)
         calls = self.calls
         self.outputs = list(outputs)
@@ -59,12 +58,6 @@ class Program:
         self.placed = {} if exact else placements(calls, self.chains)
         self.collected = collections_of(calls)
         self.next = {call.args[0]: call.args[1] for call in calls if call.fn is advance}
-        self.turns: dict[Var, list[Any] | None] = {}
-        self.turn = ALL
-        self.repeat: Repeat = None  # type: ignore[assignment]  # whose blocks are written
-        self.parts: dict[Any, list[Any]] = {}
-        self.bound: set[str] = set()  # all these names
-        self.moving: dict[str, list[Any]] = {}  # names that a loop binds anew in each iteration
         self.in_place = self.harmless(in_place)
         self.memory = Memory(
             calls, {*outputs, *(v for v, _ in recorder.guards)}, self.chains, self.placed, self.in_place, exact, self.tails
@@ -128,7 +121,7 @@ class Program:
         if turns is not None:
             return self.in_turn(v, turns)
         if self.turn == BLOCK and v in self.repeat.times:
-            return self.parts_of(v)[0]
+            return self.parts_of(v)[0]  # type: ignore[no-any-return]
         found = self.arrays.get(v)
         if found is not None:
             return found
@@ -152,7 +145,7 @@ class Program:
         elif v.call is not None and is_view(v.call):
             fn, (source, *rest) = v.call.fn, v.call.args
             base = self.array(source)
-            if viewed_by(v) in self.memory.scratch and fn is reshape:
+            if base_of(v) in self.memory.scratch and fn is reshape:
                 rest = [(-1, *v.shape[1:])]
             made = base[whole_index(rest[0])] if fn is operator.getitem else fn(base, *rest)
             if made.size and not np.shares_memory(made, base):
@@ -166,307 +159,6 @@ class Program:
         self.space[self.names[v]] = made
         self.legend[self.names[v]] = self.told(v, made)
         return made
-
-    # -- what is another array in each iteration --------------------------------------------------------------
-
-    def turns_of(self, v: Var) -> list[Any] | None:
-        """The array of each iteration, for a value that is in another place each time; None where an iteration has none."""
-        if v not in self.turns:
-            self.turns[v] = None
-            if v.call is not None and v.call.loop is not None and v in self.made and v.dtype is not None:
-                self.turns[v] = self.found_turns(v, v.call, v.call.loop)
-        return self.turns[v]
-
-    def found_turns(self, v: Var, call: Call, repeat: Repeat) -> list[Any] | None:
-        if call.fn is advance:
-            return None
-        if call.fn is row:
-            return self.elements(call.args[0], repeat, call.args[1])
-        if call.fn is carried:
-            new = self.turns_of(self.next[v])
-            if new is None:
-                raise NotFolded("a state that stays as it is")
-            start = None if call.args[0] is None else self.array(call.args[0])
-            return [start, *new[:-1]]
-        if v in self.collected:
-            whole = self.collected[v]
-            return self.elements(whole, repeat, int(whole.call.fn is history and not repeat.back))  # type: ignore[union-attr]
-        if v in self.memory.twice:
-            two = self.memory.two(v)
-            return [two[n % 2, ...] for n in range(repeat.n)]
-        if v in self.placed:
-            whole, place = self.placed[v]
-            return self.mapped(whole, lambda array: array[whole_index(place)])
-        if is_view(call):
-            fn, (source, *rest) = call.fn, call.args
-            if fn is operator.getitem:
-                return self.mapped(source, lambda array: array[whole_index(rest[0])])
-            return self.mapped(source, lambda array: fn(array, *rest))
-        return None
-
-    def elements(self, whole: Var, repeat: Repeat, offset: int) -> list[Any]:
-        """The rows that the iterations have of an array over time."""
-        turn, self.turn = self.turn, ALL
-        array = self.array(whole)
-        self.turn = turn
-        root = viewed_by(whole)
-        if root in self.memory.scratch:
-            begins = {t: begin for begin, end in repeat.blocks for t in range(begin, end)}
-            start = repeat.times[root][0]
-            return [array[t - max(begins[t], start)] for t in map(repeat.time, range(repeat.n))]
-        places = [repeat.time(n) + offset for n in range(repeat.n)]
-        return [array[i, ...] if 0 <= i < len(array) else None for i in places]
-
-    def parts_of(self, v: Var) -> list[Any]:
-        """The parts of an array over time that belong to each block."""
-        key = (v, self.repeat)
-        if key not in self.parts:
-            repeat, (start, each) = self.repeat, self.repeat.times[v]
-            turn, self.turn = self.turn, ALL
-            array = self.array(v)
-            self.turn = turn
-            steps = v.shape[0] // each
-            spans = [(min(max(a, start), start + steps), min(max(b, start), start + steps)) for a, b in repeat.blocks]
-            if viewed_by(v) in self.memory.scratch:
-                self.parts[key] = [array[: (b - a) * each] for a, b in spans]
-            else:
-                self.parts[key] = [array[(a - start) * each : (b - start) * each] for a, b in spans]
-            if not all(map(len, self.parts[key])):
-                raise NotFolded("a block without a step")
-        return self.parts[key]
-
-    def mapped(self, v: Var, f: Callable[[np.ndarray], np.ndarray]) -> list[Any] | None:
-        turns = self.turns_of(v)
-        return None if turns is None else [None if array is None else f(array) for array in turns]
-
-    def in_turn(self, v: Var, turns: list[Any]) -> np.ndarray:
-        """The array of a value in the iteration whose lines are written; of a loop any, for they are all alike."""
-        if v not in self.names:
-            self.label(v, self.hint_of_turn(v))
-            self.legend[self.names[v]] = self.told_of_turn(v)
-        if self.turn >= 0:
-            if turns[self.turn] is None:
-                raise NotFolded("a step reads what is not there")
-            return turns[self.turn]  # type: ignore[no-any-return]
-        return next(array for array in turns if array is not None)
-
-    def named(self, name: str, turns: list[Any]) -> str:
-        """The name, in the lines that are written now, of what is another array in each iteration."""
-        if self.turn >= 0:
-            return self.name_of_array(turns[self.turn], f"{name}_first")
-        if self.turn == BEFORE:
-            turns, name = [None, *turns[:-1]], f"{name}_before"
-        while self.is_taken(name, turns):
-            name += "_"
-        self.moving[name] = turns
-        self.space.setdefault(name, None)
-        self.bound.add(name)
-        return name
-
-    def is_taken(self, name: str, turns: list[Any]) -> bool:
-        if name in self.moving:
-            return not all(map(operator.is_, self.moving[name], turns))
-        return self.space.get(name) is not None or (name in self.bound and name not in self.names.values())
-
-    def derived(self, v: Var, f: Callable[[np.ndarray], np.ndarray], name: str) -> str:
-        """A name for something made of a value's array, such as a part of it."""
-        key = (v, name, self.turn == BEFORE)
-        turns = self.derivatives.get(key) if self.turn < 0 else None
-        if turns is None:
-            in_block = self.turn == BLOCK and v in self.repeat.times
-            turns = list(map(f, self.parts_of(v))) if in_block else self.mapped(v, f)
-            if turns is not None and self.turn < 0:
-                self.derivatives[key] = turns
-        return self.name_of_array(f(self.array(v)), name) if turns is None else self.named(name, turns)
-
-    def hint_of_turn(self, v: Var) -> str:
-        if v.call is not None and v.call.fn is row:
-            return "row"
-        if v.call is not None and v.call.fn is carried:
-            return "before" if not v.call.loop.back else "after"
-        return self.hint(v)
-
-    def told_of_turn(self, v: Var) -> str:
-        call = v.call
-        assert call is not None
-        if call.fn is row:
-            offset = call.args[1]
-            self.array(call.args[0])
-            return f"{self.names[call.args[0]]}[t{f'{offset:+d}' if offset else ''}]"
-        if v in self.collected:
-            whole = self.collected[v]
-            self.array(whole)
-            moved = whole.call.fn is history and not call.loop.back  # type: ignore[union-attr]
-            return f"{self.names[whole]}[t{'+1' if moved else ''}]"
-        if call.fn is carried:
-            self.array(self.next[v])
-            return f"{self.names[self.next[v]]} of the step before"
-        if v in self.placed:
-            self.array(self.placed[v][0])
-            return f"{self.names[self.placed[v][0]]}[{index_text(self.placed[v][1])}]"
-        if is_view(call) and call.fn is operator.getitem:
-            self.array(call.args[0])
-            return f"{self.names[call.args[0]]}[{index_text(call.args[1])}]"
-        return ""
-
-    def loop_lines(self, repeat: Repeat) -> str:
-        """The lines of a loop. What the last iteration need not do is done by the next one, before its own calls, and the first
-        iteration has lines of its own then."""
-        start = self.start_lines(repeat)
-        first, inner, moving = self.body_lines(repeat)
-        one = int(bool(first))
-        if not repeat.blocks:
-            label = self.name_of_steps([self.rows(moving, range(one, repeat.n))])[0]
-            return "\n".join([*start, *first, self.head(repeat, moving, label, one), *indented(inner)])
-        ends = [0]
-        for begin, end in repeat.blocks:
-            ends.append(ends[-1] + end - begin)
-        steps = [self.rows(moving, range(max(a, one), b)) for a, b in zip(ends, ends[1:], strict=False)]
-        self.moving, self.derivatives, self.turn, self.repeat = {}, {}, BLOCK, repeat
-        region = [call for call in self.calls if call.loop is repeat or call.block is repeat]
-        at = next(i for i, call in enumerate(region) if call.loop is repeat)
-        before = [line for call in region[:at] for line in self.lines_of(call)]
-        after: list[str] = []
-        for call in region[at:]:
-            if call.loop is None and call.out in repeat.sums:
-                start += self.sum_lines(call, after)
-            elif call.loop is None:
-                after += self.lines_of(call)
-        self.turn = ALL
-        blocks = self.moving
-        text = "\n".join((*before, *after))
-        names = [name for name in dict.fromkeys(NAMES.findall(text)) if name in blocks]
-        self.bound.update(("steps", "at_first"))
-        table = [
-            tuple([*(blocks[name][k] for name in names), rows, k == 0][: len(names) + 1 + one])
-            for k, rows in enumerate(steps)
-        ]
-        (label,) = self.name_of_steps([table], "blocks")
-        bound = ", ".join([*names, "steps", *["at_first"] * one])
-        length = max(b - a for a, b in repeat.blocks)
-        head = f"for {bound}{',' if len(names) + one == 0 else ''} in {label}:  # {length} steps each"
-        guard = ["if at_first:", *indented(first)] if first else []
-        return "\n".join(
-            [*start, head, *indented([*before, *guard, self.head(repeat, moving, "steps", one), *indented(inner), *after])]
-        )
-
-    def start_lines(self, repeat: Repeat) -> list[str]:
-        """Put the first value of a state into the array of all of them."""
-        lines = []
-        for call in self.calls:
-            if call.fn is history and call.args[0].call.loop is repeat:
-                start, whole = call.args[1], self.array(call.out)
-                place = whole[repeat.n if repeat.back else 0, ...]
-                if start.source == "constant":  # which nobody overwrites
-                    place[...] = start.value
-                    continue
-                lines.append(f"copyto({self.name_of_array(place, f'{self.argument(call.out)}_start')}, {self.argument(start)})")
-        return lines
-
-    def body_lines(self, repeat: Repeat) -> tuple[list[str], list[str], dict[str, list[Any]]]:
-        """The lines of the first iteration, if it has its own, and of the others, and what they bind anew each time."""
-        body = [call for call in self.calls if call.loop is repeat and call.fn is not advance]
-        tail = self.tails[repeat]
-        zero = {call.out for call in body if call.fn is carried and call.args[0] is None}
-        first: list[str] = []
-        if tail or zero:
-            self.turn = 0
-            for call in body:
-                if call.out not in tail:
-                    first += self.first_lines(call, zero)
-            first = first or ["pass"]
-        inner: list[str] = []
-        self.moving, self.derivatives = {}, {}
-        self.turn = BEFORE
-        for call in body:
-            if call.out in tail:
-                inner += self.lines_of(call)
-        self.turn = ALL
-        for call in body:
-            if call.out not in tail:
-                inner += self.lines_of(call)
-        used = dict.fromkeys(NAMES.findall("\n".join(inner)))
-        return first, inner or ["pass"], {name: self.moving[name] for name in used if name in self.moving}
-
-    @staticmethod
-    def rows(moving: dict[str, list[Any]], turns: range) -> list[tuple[Any, ...]]:
-        """What the names of a loop stand for in these iterations."""
-        rows = [tuple(arrays[n] for arrays in moving.values()) for n in turns]
-        if any(array is None for row_ in rows for array in row_):
-            raise NotFolded("a step reads what is not there")
-        return rows
-
-    def name_of_steps(self, tables: list[Any], stem: str = "steps") -> list[str]:
-        names = []
-        for table in tables:
-            names.append(self.fresh_name(stem))
-            self.space[names[-1]] = table
-        return names
-
-    def head(self, repeat: Repeat, moving: dict[str, list[Any]], label: str, first: int) -> str:
-        where = escaped(str(repeat.scope.parent)) if repeat.scope is not None and repeat.scope.parent is not None else ""
-        comment = f"  # {where}{', ' if where else ''}t from {repeat.time(first)} to {repeat.time(repeat.n - 1)}"
-        if repeat.blocks:
-            comment = f"  # {where}{', ' if where else ''}t {'falls' if repeat.back else 'rises'}"
-        names = ", ".join(moving) or "_"
-        return f"for {names}{',' * (len(moving) <= 1)} in {label}:{comment}"
-
-    def sum_lines(self, call: Call, after: list[str]) -> list[str]:
-        """Add the part of a block to a sum over all steps; returns the line that begins the sum."""
-        if is_view(call):
-            return []
-        self.turn = ALL
-        out = self.argument(call.out)
-        self.turn = BLOCK
-        part = self.name_of_array(np.empty(call.out.shape, call.out.dtype), f"{out}_of_block")
-        if call.fn is dot:
-            left, right = rows_summed(call)
-            like = left if getattr(viewed_by(left).call, "block", None) is self.repeat else right
-            turned = self.same_rows(left, like, turned=True)
-            after.append(f"{turned}.dot({self.same_rows(right, like)}, {part})")
-        else:
-            self.space["add_reduce"] = np.add.reduce
-            after.append(f"add_reduce({self.argument(call.args[0])}, 0, None, {part})")
-        self.space["add"] = np.add
-        after.append(f"add({out}, {part}, {out})")
-        return [f"{out}.fill(0)"]
-
-    def same_rows(self, v: Var, like: Var, turned: bool = False) -> str:
-        """The rows of an array that a block has of another one."""
-        if v in self.repeat.times:
-            parts, name = self.parts_of(v), self.argument(v)
-        else:
-            start, each = self.repeat.times[like]
-            array = self.array(v)
-            parts = [array[(a - start) * each : (b - start) * each] for a, b in self.repeat.blocks]
-            name = f"{self.names[v]}_part"
-        return self.named(f"{name}_turned" if turned else name, [x.T for x in parts] if turned else parts)
-
-    def fresh_name(self, stem: str) -> str:
-        n = self.taken.get(stem, 0)
-        while f"{stem}_{n}" in self.space:
-            n += 1
-        self.taken[stem] = n + 1
-        return f"{stem}_{n}"
-
-    def first_lines(self, call: Call, zero: set[Var]) -> list[str]:
-        """The lines of a call in the first iteration, where nothing is carried yet."""
-        if zero.isdisjoint(call.inputs()) or call.fn is carried:
-            return self.lines_of(call)
-        others = [a for a in call.args if isinstance(a, Var) and a not in zero]
-        filled = call.out in self.collected or call.out in self.memory.twice
-        if call.fn in PRODUCTS or not others:
-            if call.fn not in PRODUCTS and call.fn not in LINEAR:
-                raise NotFolded("a first step that computes with zeros")
-            zero.add(call.out)
-            self.array(call.out)
-            return [f"{self.argument(call.out)}.fill(0)"] if filled else []
-        if call.fn is np.add or (call.fn is np.subtract and call.args[0] is others[0]):
-            (other,) = others
-            if other.shape == call.out.shape:
-                mine, its = self.array(call.out), self.array(other)
-                return [] if same_array(mine, its) else [f"copyto({self.argument(call.out)}, {self.argument(other)})"]
-        raise NotFolded("a first step that computes with zeros")
 
     def told(self, v: Var, made: np.ndarray) -> str:
         """What a name of the program stands for, where no line of it says so."""
@@ -529,13 +221,18 @@ class Program:
         fn = v.call.fn  # type: ignore[union-attr]
         if fn is operator.getitem:
             return "part"
+        if fn in (collected, history):
+            (one, *_) = v.call.args  # type: ignore[union-attr]
+            return f"all_{self.recorder.labels.get(one) or self.hint(one)}"
         name = getattr(fn, "__name__", "value")
         return {"reduce": "total", "reshape": "shaped", "transpose": "turned", "true_divide": "quotient"}.get(name, name).strip(
             "<>"
         )
 
-    def label(self, v: Var, hint: str) -> None:
-        known = identifier(self.recorder.labels.get(v) or "")
+    def label(self, v: Var, hint: str, alone: bool = False) -> None:
+        """Give a value a name: its own, if it has one and it is free, or that of its function with a number. A hint that stands
+        `alone` needs no number."""
+        known = identifier(self.recorder.labels.get(v) or (hint if alone else ""))
         stem = known or identifier(hint) or "value"
         reserved = stem in self.space or hasattr(np, stem) or hasattr(builtins, stem) or keyword.iskeyword(stem)
         if known and not reserved and not OWN.match(stem):
@@ -552,7 +249,7 @@ class Program:
     def forget(self) -> None:
         """Let go of what was needed only to write the program."""
         room = self.memory.room
-        others = {id(base): base for base in map(base_of, self.arrays.values()) if base is not base_of(room)}
+        others = {id(base): base for base in map(owner_of, self.arrays.values()) if base is not owner_of(room)}
         # How many arrays there are that share no memory at the same time, and the bytes they take together.
         self.size = len(self.memory.offsets) + len(others), room.nbytes + sum(x.nbytes for x in others.values())
         self.arrays = {v: array for v, array in self.arrays.items() if v.call is None}
@@ -570,7 +267,6 @@ class Program:
     def written(self) -> list[str]:
         self.made = {call.out for call in self.calls}
         self.copies: set[Var] = {v for v in self.collected if v.call is not None and is_view(v.call)}
-        self.derivatives: dict[Any, list[Any]] = {}
         written: set[Any] = set()
         lines: list[str] = []
         asked = dict(self.guards)
@@ -751,7 +447,7 @@ class Program:
                 return []
             if fn is stack:
                 return [
-                    f"copyto({self.derived(v, lambda x, i=i: x[whole_index(i)], f'{out}_{i}')}, {self.argument(m)})"
+                    f"copyto({self.derived(v, part_at(i), f'{out}_{i}')}, {self.argument(m)})"
                     for i, m in enumerate(members)
                     if self.placed.get(m, (None,))[0] is not v
                 ]
@@ -807,7 +503,7 @@ class Program:
             if any(isinstance(j, Var | np.ndarray) for j in index):  # of booleans
                 lines.append(f"{out}[{self.argument(index)}] {'=' if alone else '+='} {a}")
                 continue
-            part = self.derived(call.out, lambda x, index=index: x[whole_index(index)], f"{out}_{i}")
+            part = self.derived(call.out, part_at(index), f"{out}_{i}")
             lines.append(f"copyto({part}, {a})" if alone else f"np.add({part}, {a}, out={part})")
         return lines
 
@@ -821,47 +517,12 @@ class Program:
         return text + "def run():\n" + "".join(f"    lines_{i}()\n" for i in range(len(parts)))
 
 
-def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
-    """Of each body last what is made only for the next iteration, for the last one need not make it; and what that is."""
-    needed = {call.args[0] for call in calls if call.fn in (collected, history)}
-    bodies: dict[Repeat, Calls] = {}
-    for call in calls:
-        if call.loop is not None:
-            bodies.setdefault(call.loop, []).append(call)
-    tails: dict[Repeat, set[Var]] = {}
-    left: Calls = []
-    for call in calls:
-        body = bodies.get(call.loop)
-        if body is None:
-            left.append(call)
-        elif call.loop not in tails:
-            for each in reversed(body):
-                if each.out in needed:
-                    needed.update(each.inputs())
-            tails[call.loop] = {c.out for c in body if c.out not in needed and not marker(c) and not is_view(c)}
-            left += sorted(body, key=lambda c: 2 if c.fn is advance else 0 if c.out in needed or marker(c) else 1)
-    return left, tails
-
-
-def indented(lines: Sequence[str]) -> list[str]:
-    return ["    " + line.replace("\n", "\n    ") for line in lines]
-
-
 def values_of(indices: Any) -> Any:
     return replaced(indices, lambda v: v.value)
 
 
-def index_text(index: Any) -> str:
-    """An index as one writes it."""
-    parts = index if isinstance(index, tuple) else (index,)
-
-    def part(i: Any) -> str:
-        if isinstance(i, slice):
-            step = "" if i.step is None else f":{i.step}"
-            return f"{'' if i.start is None else i.start}:{'' if i.stop is None else i.stop}{step}"
-        return "..." if i is Ellipsis else str(i)
-
-    return ", ".join(map(part, parts)) or "()"
+def part_at(index: Any) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda array: array[whole_index(index)]
 
 
 def shaped(v: Var, keys: tuple[Any, ...]) -> str:
@@ -870,22 +531,7 @@ def shaped(v: Var, keys: tuple[Any, ...]) -> str:
     return "" if v.shape == (len(keys), *first.shape) else f".reshape{v.shape}"
 
 
-def whole_index(index: Any) -> tuple[Any, ...]:
-    """The same index, but of one element an array without axes, not a number."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return parts if any(i is Ellipsis for i in parts) else (*parts, Ellipsis)
-
-
-def same_array(x: Any, y: np.ndarray) -> bool:
-    """Whether they are one place in memory, or one number."""
-    if x is y:
-        return True
-    if not isinstance(x, np.ndarray) or (x.shape, x.dtype, x.strides) != (y.shape, y.dtype, y.strides):
-        return False
-    return x.ctypes.data == y.ctypes.data or (x.shape == () and x.base is y.base is None and x.tobytes() == y.tobytes())
-
-
-def base_of(array: np.ndarray) -> np.ndarray:
+def owner_of(array: np.ndarray) -> np.ndarray:
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
@@ -915,11 +561,6 @@ def identifier(text: str) -> str:
     near = unicodedata.normalize("NFKD", text)
     name = re.sub(r"\W", "_", "".join(c for c in near if c.isascii() or not unicodedata.combining(c)), flags=re.ASCII)
     return name.strip("_") if name.strip("_").isidentifier() else ""
-
-
-def escaped(text: str) -> str:
-    """A text for a comment, which ends with its line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 ARITHMETIC = {np.add, np.subtract, np.multiply, np.divide}

@@ -667,8 +667,11 @@ class Recorder:
 
     def constant(self, array: np.ndarray) -> Var:
         found = self.constants.get(id(array))
-        alike = found is not None and (found.shape, found.dtype) == (array.shape, array.dtype)
-        if not alike or found.value.tobytes() != array.tobytes():  # it may have been written to, or its id is another's now
+        if (
+            found is None
+            or (found.shape, found.dtype) != (array.shape, array.dtype)
+            or found.value.tobytes() != array.tobytes()  # it may have been written to, or its id is another's now
+        ):
             self.kept.append(array)
             found = self.constants[id(array)] = self.var(np.array(array), source="constant")
         return found
