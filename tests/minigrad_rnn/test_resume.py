@@ -281,7 +281,7 @@ print(json.dumps({"killed": killed, "saved": saved, "while saving": unfinished, 
 
 def python(code: str, *arguments: Any, **options: Any) -> subprocess.Popen[str]:
     root = Path(rnn.__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
