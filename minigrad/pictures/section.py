@@ -38,9 +38,6 @@ class Item:
     at: int = 0  # its place in the order
     chain: int = 0  # that it is part of
 
-    def __hash__(self) -> int:
-        return self.number
-
 
 @dataclass(eq=False)
 class Path:
@@ -172,21 +169,28 @@ class Section:
         """Begin with several orders, and keep the one of which least is crossed, narrow and straight."""
         self.ups: dict[Item, list[Item]] = defaultdict(list)
         self.downs: dict[Item, list[Item]] = defaultdict(list)
+        gaps: list[list[tuple[Item, Item]]] = [[] for _ in self.rows]  # the segments above each rank
         for low, high in self.segments:
             self.ups[low].append(high)
             self.downs[high].append(low)
+            gaps[low.rank].append((low, high))
+        self.gaps = [gap for gap in gaps if len(gap) > 1]
         self.alone = [(a, b) for a, b in self.level if a.line is None and b.line is None]
         self.depths()
         self.shared = [row for row in self.rows if any(item.line for item in row)]
         begin = [list(row) for row in self.rows]
         chance = random.Random(1)
         best: tuple[float, list[list[Item]]] | None = None
+        tried = set()
         for k in range(next((tries for most, tries in TRIES if self.made <= most), 1)):
             self.rows = [list(row) for row in begin]
             if k:
                 for row in self.rows:
                     chance.shuffle(row)
             self.sort(first=not k)
+            if self.order() in tried:
+                continue
+            tried.add(self.order())
             self.straighten()
             cost = self.cost()
             if best is None or cost < best[0] - 1e-6:
@@ -217,10 +221,10 @@ class Section:
         return (self.crossings() + 0.5 * through_rows) * 40 + self.width * 1.5 + 0.12 * sideways + 3 * turned
 
     def crossings(self) -> int:
-        gaps: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for low, high in self.segments:
-            gaps[low.rank].append((low.at, high.at))
-        return sum(crossed(ends) for ends in gaps.values())
+        return sum(crossed([(low.at, high.at) for low, high in gap]) for gap in self.gaps)
+
+    def order(self) -> tuple[int, ...]:
+        return tuple(item.number for row in self.rows for item in row)
 
     def key_on_row(self, item: Item) -> int:
         """The order on a row: where the line enters, its pins, where it leaves."""
@@ -239,7 +243,7 @@ class Section:
             row.remove(first)
             row.insert(0, first)
         for a, b in self.alone:
-            if a in row:
+            if self.rows[a.rank] is row:
                 row.remove(a)
                 row.insert(row.index(b), a)
         for i, item in enumerate(row):
@@ -257,16 +261,18 @@ class Section:
                 row.sort(key=lambda item: (self.depth[item] * (-1 if self.runs_left(item) else 1), item.number))
             self.fix(row)
         best = (self.crossings(), [list(row) for row in self.rows])
+        seen = set()
         for k in range(SWEEPS):
-            if not best[0]:
+            state = (k % 2, self.order())
+            if not best[0] or state in seen:  # from here on it would go in circles
                 break
-            ranks = range(1, len(self.rows)) if k % 2 == 0 else range(len(self.rows) - 2, -1, -1)
-            near = self.downs if k % 2 == 0 else self.ups
-            for rank in ranks:
-                row = self.rows[rank]
-                middle = {item: self.middle(near[item] or [item]) for item in row}
-                row.sort(key=lambda item: middle[item])
-                self.fix(row)
+            seen.add(state)
+            if k % 2 == 0:
+                for below, row in pairwise(self.rows):
+                    self.to_middles(row, self.downs, below)
+            else:
+                for row, above in reversed(list(pairwise(self.rows))):
+                    self.to_middles(row, self.ups, above)
             count = self.crossings()
             if count < best[0]:
                 best = (count, [list(row) for row in self.rows])
@@ -279,8 +285,16 @@ class Section:
     def runs_left(self, item: Item) -> bool:
         return item.line is not None and item.line.direction < 0
 
-    def middle(self, near: list[Item]) -> float:
-        return sum((item.at + 0.5) / len(self.rows[item.rank]) for item in near) / len(near)
+    def to_middles(self, row: list[Item], near: dict[Item, list[Item]], beside: list[Item]) -> None:
+        """Sort a row by the middles of the neighbours of its items, which are on the rank `beside` it."""
+        if len(row) < 2:
+            return
+        places, own = ([(i + 0.5) / len(items) for i in range(len(items))] for items in (beside, row))
+        middles = [
+            sum([places[x.at] for x in others]) / len(others) if (others := near[item]) else own[item.at] for item in row
+        ]
+        row[:] = [row[i] for i in sorted(range(len(row)), key=middles.__getitem__)]
+        self.fix(row)
 
     def swap(self, row: list[Item]) -> bool:
         """Let neighbours of a row change places where fewer lines then cross."""
@@ -295,7 +309,13 @@ class Section:
         return changed
 
     def cross(self, left: Item, right: Item) -> int:
-        return sum(x.at > y.at for near in (self.ups, self.downs) for x in near[left] for y in near[right])
+        count = 0
+        for near in (self.ups, self.downs):
+            others = near[right]
+            for x in near[left]:
+                for y in others:
+                    count += x.at > y.at
+        return count
 
     # -- columns ---------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 
 import minigrad_rnn as rnn
 
-UPDATES = 10
+UPDATES = 9
 TEXT = "if you want to build a ship, do not drum up people to collect wood"
 
 OPTIMIZERS: dict[str, Callable[[Any], rnn.Optimizer]] = {
@@ -64,12 +64,12 @@ def without_waiting_for_the_disk() -> Iterator[None]:
 
 def adding(seed: int) -> Any:
     model = rnn.ManyToOne(rnn.LSTM(2, 3, num_layers=2, dropout=0.3, rng=seed), rnn.Linear(3, 1, rng=seed + 1))
-    return model, "mse", lambda: rnn.tasks.adding(5).data(batch_size=3, batches=4, seed=1)
+    return model, "mse", lambda: rnn.tasks.adding(3).data(batch_size=3, batches=4, seed=1)
 
 
 def examples(seed: int) -> Any:
     model = rnn.ManyToOne(rnn.GRU(2, 3, rng=seed), rnn.Sequential(rnn.Dropout(0.2, rng=seed), rnn.Linear(3, 1, rng=seed + 1)))
-    batch = rnn.tasks.adding(5).sample(11, np.random.default_rng(0))
+    batch = rnn.tasks.adding(3).sample(11, np.random.default_rng(0))
     return model, "mse", lambda: rnn.Examples(batch, batch_size=3, seed=2)
 
 
@@ -281,7 +281,7 @@ print(json.dumps({"killed": killed, "saved": saved, "while saving": unfinished, 
 
 def python(code: str, *arguments: Any, **options: Any) -> subprocess.Popen[str]:
     root = Path(rnn.__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options

@@ -5,6 +5,7 @@ A new elementwise op is covered by its domain alone; any other needs an entry in
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -89,7 +90,9 @@ class Case:
 
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(0, 3)
-shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
+layouts = st.sampled_from([*LAYOUTS])
+array_shapes = cache(hnp.array_shapes)  # Hypothesis validates every new strategy, which takes longer than to draw from it
+shapes = array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
 
 
 def values(op: Op, shape: tuple[int, ...], random: np.random.Generator, place: int = 0) -> np.ndarray:
@@ -109,18 +112,19 @@ def values(op: Op, shape: tuple[int, ...], random: np.random.Generator, place: i
     return x.reshape(shape)
 
 
-@st.composite
 def operand(draw: st.DrawFn, op: Op, shape: tuple[int, ...], place: int = 0) -> Operand:
     array = values(op, shape, np.random.default_rng(draw(seeds)), place)
-    layout = draw(st.sampled_from([*LAYOUTS] if shape else ["contiguous"]))
+    layout = draw(layouts) if shape else "contiguous"
     return Operand(LAYOUTS[layout][0](array), layout)
 
 
+@cache
 def broadcastable(number: int, max_dims: int = 3) -> st.SearchStrategy[tuple[tuple[int, ...], ...]]:
     found = hnp.mutually_broadcastable_shapes(num_shapes=number, max_dims=max_dims, min_side=0, max_side=3)
     return found.map(lambda shapes: shapes.input_shapes)
 
 
+@cache
 def booleans(shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
     return hnp.arrays(bool, shape)
 
@@ -131,7 +135,7 @@ def booleans(shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
 @st.composite
 def elementwise(draw: st.DrawFn, op: Op) -> Case:
     found = draw(broadcastable(len(op.operands)))
-    return Case(op, tuple(draw(operand(op, shape, i)) for i, shape in enumerate(found)), {})
+    return Case(op, tuple(operand(draw, op, shape, i) for i, shape in enumerate(found)), {})
 
 
 @st.composite
@@ -143,12 +147,12 @@ def clip(draw: st.DrawFn, op: Op) -> Case:
 @st.composite
 def where(draw: st.DrawFn, op: Op) -> Case:
     condition, x, y = draw(broadcastable(3))
-    return Case(op, (draw(booleans(condition)), draw(operand(op, x)), draw(operand(op, y))), {})
+    return Case(op, (draw(booleans(condition)), operand(draw, op, x), operand(draw, op, y)), {})
 
 
 @st.composite
 def astype(draw: st.DrawFn, op: Op) -> Case:
-    return Case(op, (draw(operand(op, draw(shapes))),), {"dtype": np.dtype(float)})
+    return Case(op, (operand(draw, op, draw(shapes)),), {"dtype": np.dtype(float)})
 
 
 @st.composite
@@ -164,27 +168,27 @@ def division_with_remainder(draw: st.DrawFn, op: Op) -> Case:
 @st.composite
 def reduction(draw: st.DrawFn, op: Op) -> Case:
     empty = op.name in ("sum", "prod", "logsumexp")  # the others have no value for no elements
-    shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0 if empty else 1, max_side=3))
+    shape = draw(array_shapes(min_dims=0, max_dims=3, min_side=0 if empty else 1, max_side=3))
     axis = tuple(i for i in range(len(shape)) if draw(st.booleans()))
     if not empty and op.name != "median":  # np.median of nothing, along no axis, is an error
         shape = tuple(n if i in axis else draw(st.integers(0, 3)) for i, n in enumerate(shape))
-    return Case(op, (draw(operand(op, shape)),), {"axis": axis, "keepdims": draw(st.booleans())})
+    return Case(op, (operand(draw, op, shape),), {"axis": axis, "keepdims": draw(st.booleans())})
 
 
 @st.composite
 def dispersion(draw: st.DrawFn, op: Op) -> Case:
     """With elements to differ from each other, and more of them than `ddof`."""
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=2, max_side=3))
+    shape = draw(array_shapes(min_dims=1, max_dims=3, min_side=2, max_side=3))
     axis = tuple(i for i in range(len(shape)) if draw(st.booleans())) or (0,)
     shape = tuple(n if i in axis else draw(st.integers(0, 3)) for i, n in enumerate(shape))
     options = {"axis": axis, "keepdims": draw(st.booleans()), "ddof": draw(st.sampled_from([0, 1, 0.5]))}
-    return Case(op, (draw(operand(op, shape)),), options)
+    return Case(op, (operand(draw, op, shape),), options)
 
 
 @st.composite
 def running(draw: st.DrawFn, op: Op) -> Case:
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=6))
-    return Case(op, (draw(operand(op, shape)),), {"axis": draw(st.integers(0, len(shape) - 1))})
+    shape = draw(array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=6))
+    return Case(op, (operand(draw, op, shape),), {"axis": draw(st.integers(0, len(shape) - 1))})
 
 
 @st.composite
@@ -192,41 +196,40 @@ def reshape(draw: st.DrawFn, op: Op) -> Case:
     shape = draw(shapes)
     size = int(np.prod(shape))
     others = [shape[::-1], (size,), (1, *shape), (*shape, 1), *([(-1, shape[-1])] if shape and shape[-1] else [])]
-    return Case(op, (draw(operand(op, shape)),), {"shape": draw(st.sampled_from(others))})
+    return Case(op, (operand(draw, op, shape),), {"shape": draw(st.sampled_from(others))})
 
 
 @st.composite
 def transpose(draw: st.DrawFn, op: Op) -> Case:
-    shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3))
+    shape = draw(array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3))
     axes = draw(st.none() | st.permutations(range(len(shape))).map(tuple))
-    return Case(op, (draw(operand(op, shape)),), {"axes": axes})
+    return Case(op, (operand(draw, op, shape),), {"axes": axes})
 
 
 @st.composite
 def broadcast_to(draw: st.DrawFn, op: Op) -> Case:
     target = draw(shapes)
     own = [n if draw(st.booleans()) else 1 for n in target][draw(st.integers(0, len(target))) :]
-    return Case(op, (draw(operand(op, tuple(own))),), {"shape": target})
+    return Case(op, (operand(draw, op, tuple(own)),), {"shape": target})
 
 
 @st.composite
 def concatenate(draw: st.DrawFn, op: Op) -> Case:
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
+    shape = draw(array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
     axis = draw(st.integers(0, len(shape) - 1))
     lengths = draw(st.lists(sides, min_size=1, max_size=4))
     parts = [(*shape[:axis], n, *shape[axis + 1 :]) for n in lengths]
     options = {"axis": axis, "bounds": [0, *accumulate(lengths)]}
-    return Case(op, tuple(draw(operand(op, part)) for part in parts), options)
+    return Case(op, tuple(operand(draw, op, part) for part in parts), options)
 
 
 @st.composite
 def stack(draw: st.DrawFn, op: Op) -> Case:
     shape = draw(shapes)
     number = draw(st.integers(1, 4))
-    return Case(op, tuple(draw(operand(op, shape)) for _ in range(number)), {"axis": draw(st.integers(0, len(shape)))})
+    return Case(op, tuple(operand(draw, op, shape) for _ in range(number)), {"axis": draw(st.integers(0, len(shape)))})
 
 
-@st.composite
 def indices(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """Integers, slices, index arrays that repeat, masks, ``...`` and None, in any mixture that fits the shape."""
     if shape and draw(st.integers(0, 7)) == 0:  # a mask of several axes
@@ -260,14 +263,14 @@ def indices(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
 @st.composite
 def getitem(draw: st.DrawFn, op: Op) -> Case:
     shape = draw(shapes)
-    return Case(op, (draw(operand(op, shape)),), {"index": draw(indices(shape))})
+    return Case(op, (operand(draw, op, shape),), {"index": indices(draw, shape)})
 
 
 @st.composite
 def scatter(draw: st.DrawFn, op: Op) -> Case:
     shape = draw(shapes)
-    places = draw(st.lists(indices(shape), min_size=1, max_size=3))
-    parts = tuple(draw(operand(op, np.empty(shape)[place].shape)) for place in places)
+    places = [indices(draw, shape) for _ in range(draw(st.integers(1, 3)))]
+    parts = tuple(operand(draw, op, np.empty(shape)[place].shape) for place in places)
     return Case(op, parts, {"indices": places, "shape": shape})
 
 
@@ -277,29 +280,29 @@ def matmul(draw: st.DrawFn, op: Op) -> Case:
     left, right = draw(broadcastable(2, max_dims=2))
     x = draw(st.sampled_from([(k,), (*left, n, k)]))
     y = draw(st.sampled_from([(k,), (*right, k, m)]))
-    return Case(op, (draw(operand(op, x)), draw(operand(op, y))), {})
+    return Case(op, (operand(draw, op, x), operand(draw, op, y)), {})
 
 
 @st.composite
 def linear(draw: st.DrawFn, op: Op) -> Case:
     lead, inputs, outputs = draw(shapes), draw(sides), draw(sides)
-    b = draw(st.none() | operand(op, (outputs,)))
-    return Case(op, (draw(operand(op, (*lead, inputs))), draw(operand(op, (outputs, inputs))), b), {})
+    b = operand(draw, op, (outputs,)) if draw(st.booleans()) else None
+    return Case(op, (operand(draw, op, (*lead, inputs)), operand(draw, op, (outputs, inputs)), b), {})
 
 
 @st.composite
 def along_an_axis(draw: st.DrawFn, op: Op) -> Case:
-    shape = list(draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)))
+    shape = list(draw(array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
     shape[axis] = max(shape[axis], 1)  # test_special_points.py has the softmax of nothing
-    return Case(op, (draw(operand(op, tuple(shape))),), {"axis": axis})
+    return Case(op, (operand(draw, op, tuple(shape)),), {"axis": axis})
 
 
 @st.composite
 def cross_entropy(draw: st.DrawFn, op: Op) -> Case:
     lead, classes = draw(shapes), draw(st.integers(1, 4))
     targets = draw(hnp.arrays(np.intp, lead, elements=st.integers(0, classes - 1)))
-    return Case(op, (draw(operand(op, (*lead, classes))), targets), {})
+    return Case(op, (operand(draw, op, (*lead, classes)), targets), {})
 
 
 @st.composite
@@ -311,12 +314,11 @@ def einsum(draw: st.DrawFn, op: Op) -> Case:
     # An operand may have length 1 where the others are longer, but not in a diagonal.
     lone = [draw(st.booleans()) and len({*part}) == len(part) for part in labels]
     parts = [tuple(1 if one else lengths[c] for c in part) for part, one in zip(labels, lone, strict=True)]
-    operands = tuple(draw(operand(op, shape, i)) for i, shape in enumerate(parts))
+    operands = tuple(operand(draw, op, shape, i) for i, shape in enumerate(parts))
     options = {"subscripts": ",".join(labels) + "->" + output, "optimize": draw(st.booleans())}
     return Case(op, operands, options)
 
 
-@st.composite
 def matrices(draw: st.DrawFn, op: Op, lead: tuple[int, ...] = (), n: int | None = None) -> Operand:
     """Well-conditioned matrices, symmetric and positive definite ones for the ops that need such."""
     n = draw(sides) if n is None else n
@@ -330,14 +332,14 @@ def matrices(draw: st.DrawFn, op: Op, lead: tuple[int, ...] = (), n: int | None 
 
 @st.composite
 def of_matrices(draw: st.DrawFn, op: Op) -> Case:
-    return Case(op, (draw(matrices(op, draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=2)))),), {})
+    return Case(op, (matrices(draw, op, draw(array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=2))),), {})
 
 
 @st.composite
 def solve(draw: st.DrawFn, op: Op) -> Case:
     n, m = draw(sides), draw(sides)
     left, right = draw(broadcastable(2, max_dims=2))
-    return Case(op, (draw(matrices(op, left, n)), draw(operand(op, (*right, n, m)))), {})
+    return Case(op, (matrices(draw, op, left, n), operand(draw, op, (*right, n, m))), {})
 
 
 def turned(random: np.random.Generator, lead: tuple[int, ...], n: int, k: int) -> np.ndarray:
@@ -354,7 +356,7 @@ def keeps_signs(op: Op, x: np.ndarray, random: np.random.Generator) -> bool:
 @st.composite
 def spectrum(draw: st.DrawFn, op: Op) -> Case:
     """Of matrices with orthogonal vectors and values 2 or more apart; singular ones are also that far from 0."""
-    lead = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=2))
+    lead = draw(array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=2))
     m, n = draw(sides), draw(sides)
     if op.name == "qr":
         m, n = max(m, n), min(m, n)
@@ -375,7 +377,7 @@ def spectrum(draw: st.DrawFn, op: Op) -> Case:
 @st.composite
 def norm(draw: st.DrawFn, op: Op) -> Case:
     """Of no vector that is nearly 0, where the derivatives are steep."""
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3))
+    shape = draw(array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3))
     x = np.random.default_rng(draw(seeds)).uniform(0.5, 1.5, shape) * np.where(draw(booleans(shape)), 1, -1)
     options = {"axis": draw(st.integers(0, len(shape) - 1)), "keepdims": draw(st.booleans())}
     if op.name == "p_norm":
@@ -401,6 +403,7 @@ STRATEGIES: dict[str, Callable[[Op], st.SearchStrategy[Case]]] = {
 }  # fmt: skip
 
 
+@cache
 def cases_of(op: Op) -> st.SearchStrategy[Case]:
     """KeyError for an op that has none."""
     if op.kind == "elementwise" and op.name not in STRATEGIES:

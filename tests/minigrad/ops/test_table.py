@@ -260,12 +260,13 @@ def test_hessian_is_symmetric(op: Op, cases: Any, data: st.DataObject) -> None:
 
 @for_every_op
 @given_data
-def test_recorded_and_plain_gradients_are_equal(op: Op, cases: Any, data: st.DataObject) -> None:
+def test_recorded_gradients_equal_plain_ones_and_share_no_memory_with_the_seed(op: Op, cases: Any, data: st.DataObject) -> None:
     case = data.draw(cases(op))
     u = numbers(case.forward(*case.arrays()).shape, 1)
     recorded = gradients(case, u, create_graph=True)
     for plain, other in zip(gradients(case, u), recorded, strict=True):
         assert_close(plain.data, other.data, 1e-13)
+        assert not np.shares_memory(other.data, u)
 
 
 @for_every_op
@@ -398,15 +399,6 @@ def test_gradients_share_no_memory(op: Op, cases: Any, data: st.DataObject) -> N
     for k, g in enumerate(found):
         for other in [u, y.data, *others, *found[:k]]:
             assert not np.shares_memory(g, other)
-
-
-@for_every_op
-@given_data
-def test_recorded_gradients_share_no_memory_with_the_seed(op: Op, cases: Any, data: st.DataObject) -> None:
-    case = data.draw(cases(op))
-    u = numbers(case.forward(*case.arrays()).shape, 1)
-    for g in gradients(case, u, create_graph=True):
-        assert not np.shares_memory(g.data, u)
 
 
 @for_every_op

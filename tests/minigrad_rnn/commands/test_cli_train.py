@@ -73,7 +73,7 @@ def start(*arguments, before="pass", **options):
     code = "import sys; from minigrad_rnn import cli; from minigrad_rnn.commands import train; train.SAVE_EVERY = 0.02; "
     code += f"{before}; sys.exit(cli.main())"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, **pipes)
 
 
