@@ -1,9 +1,8 @@
 # %% [markdown]
-# # From the loop to the program
+# # From a loop over time to a program with loops
 #
-# `compile` records a training step once, call by call, and makes a NumPy program of it. Here it is watched at work, on the
-# smallest task and a plain recurrent network: what is recorded, what each pass does to it, and what one would have written
-# by hand instead.
+# `mg.compile` records a training step, call by call, and turns the record into a NumPy program. This lesson follows one step,
+# that of a plain RNN on the smallest task, through the passes of the compiler, and ends with what you would write by hand.
 
 # %%
 import re
@@ -40,11 +39,12 @@ def training():
 # %% [markdown]
 # ## What is recorded
 #
-# The layer is a loop over its cell: for each letter two products, two biases, a sum and a tanh, h' = tanh(Ux + b + Wh + c).
-# The recording has it all one after the other, first forward, then backward, then the update. Here are the steps 1 and 4.
+# The layer is a Python loop over its cell: h' = tanh(Ux + b + Wh + c). While the step is recorded, that loop runs, and the
+# record has every call of every iteration: first forward, then backward, then the update. Here are the calls of step 4, in
+# both passes.
 #
-# (`@` is the product of matrices, and a name such as `dot_22` that of the function and a number, which it keeps through all
-# passes. A view of an array, such as `x[1]` or `W.T`, is no line of its own. `report()` counts these too.)
+# (`@` is the product of matrices. A name such as `dot_22` is that of the function and a number, and stays the same through all
+# passes. A view of an array, such as `x[1]` or `W.T`, is written where it is used.)
 
 # %%
 model, step = training()
@@ -53,20 +53,17 @@ stages = dict(compiled.stages(x, y))
 
 
 def show(stage, *words):
-    """The lines of a stage in which one of the words is, without the place where they were recorded."""
+    """Print the lines of a stage that contain one of the words, without the place where they were recorded."""
     for line in stages[stage]:
         if any(word in line for word in words):
             print("   ", line.rpartition("  # ")[0] or line)
 
 
 print(f"recorded: {len(stages['recorded'])} calls, of them {sum('/t=' in line for line in stages['recorded'])} in time steps")
-show("recorded", "/t=1", "/t=4")
+show("recorded", "/t=4")
 
 # %% [markdown]
-# ## Pass by pass
-#
-# How many lines there are after each pass, and how many of them went and came. (What a pass leaves without use is removed with
-# the next.)
+# The number of lines after each pass, and how many of them went and came:
 
 # %%
 before = None
@@ -76,8 +73,10 @@ for name, lines in stages.items():
     before = lines
 
 # %% [markdown]
-# **Duplicates.** Each gradient of a weight puts the same six gradients of the steps together, and the softmax is computed for
-# the loss and for its gradient. Once is enough.
+# ## Duplicates
+#
+# The loss and its gradient both compute the softmax, and each gradient of a weight stacks the same gradients of the six steps.
+# The program computes each of them once.
 
 # %%
 for name in ("recorded", "without duplicates"):
@@ -85,52 +84,94 @@ for name in ("recorded", "without duplicates"):
     print(f"{name}:", *counts)
 
 # %% [markdown]
-# **What is the same at each step is added first.** (Ux + b) + (Wh + c) becomes (Ux + (b + c)) + Wh. The sum of the biases is
-# computed once, and all that does not wait for the state before stands together.
+# ## Folding
+#
+# The six iterations have the same calls and differ only in what they read. So the compiler keeps one body, and writes down for
+# each operand where an iteration finds it:
+#
+# - **the same in all**: a weight, such as `weight_hh_l0`;
+# - **a row**, `input_0[t]`: element t of an array over time;
+# - **carried**, `h_prev = carried(...)`: a value of the iteration before, and what the first iteration starts from. The line
+#   `h_prev = h` at the end of the body says what it is in the next iteration.
+#
+# A value leaves a loop as an array over time: `collected` has the results of all iterations, `history` also the start. The
+# backward pass is a loop of its own. Its t falls, and it carries a gradient.
+#
+# The gradient of W is a sum over time, and needs no loop: the sum of the products of da[t] and h[t-1] is one product, that of
+# the array of all da, transposed, and the array of all h.
 
 # %%
-show("merged and reordered", "= bias_ih_l0 + ", "/t=1")
+print("the loops:")
+show("folded into loops", "for t from")
+print("what leaves them, and the products with it:")
+show("folded into loops", "history_", "= collected(")
+print(len(stages["folded into loops"]), "lines; for a sequence of 60 letters", end=" ")
+many = np.arange(60) % T
+print(len(dict(compiled.stages(x[many], y[many]))["folded into loops"]))
 
 # %% [markdown]
-# **Batched over time.** The calls of all steps that look the same and do not wait for one another become one call on a stack:
-# U x of all letters is one product, and backward the slope of tanh, 1 - h h, is one call for all states. What is left in the
-# steps is the recurrence itself: forward a product, a sum and a tanh, backward a factor, a product and a sum.
+# ## Sums in another order
+#
+# (Ux + b) + (Wh + c) becomes (Ux + (b + c)) + Wh. Now b + c is computed once, and only one sum waits for the state h.
+# Floating-point sums in another order differ in the last digits. `mg.compile(step, batch=False)` leaves out folding and all
+# passes after it. Its results are those of the function, bit for bit; its program has all the steps one after the other.
+
+# %%
+for when, stage in (("before", "folded into loops"), ("after", "merged and reordered")):
+    print(f"{when}:")
+    for line in stages[stage]:
+        if " + " in line and ("t from 0" in line or " bias" in line):
+            print("   ", line.rpartition("  # ")[0] or line)
+
+# %% [markdown]
+# ## Distribution: before the loop, in it, after it
+#
+# Each call of a body gets one of three places:
+#
+# - A call that needs nothing carried moves **before the loop** and runs once, on the array of all steps: Ux of all letters is
+#   one product, and so is the slope of tanh, 1 - h h, for the backward loop. One large product is faster than six small ones.
+# - What the loop carries stays **in the loop**: forward a product, a sum, a tanh; backward a product, a sum, a product.
+# - A call whose result no later iteration needs moves **after the loop**. The gradients of the weights are there, and also the
+#   readout, if it is called in each step.
 
 # %%
 print("for all steps at once:")
-for line in stages["batched over time"]:
-    if line.endswith("# rnn/layer=0"):
+for line in stages["done for all steps at once"]:
+    if line.endswith("# rnn/layer=0") and not re.search(r"= (history|collected)\(", line):
         print("   ", line.rpartition("  # ")[0])
-print("left in step 4:")
-show("batched over time", "/t=4")
+print("left in the loops:")
+show("done for all steps at once", "for t from")
 
 # %% [markdown]
-# **Updates side by side.** Instead of a product and a difference for each of six parameters there is one of each for all that
-# can lie in one array.
+# ## Updates side by side
+#
+# The optimizer has a product and a difference for each of six parameters. Those that fit into one array get one of each.
 
 # %%
 print("before:")
-show("batched over time", "# update")
+show("done for all steps at once", "# update")
 print("after:")
 show("updates side by side", "# update")
 
 # %% [markdown]
 # ## The program
 #
-# Then every value gets its place in memory, once. The states h0 to h5 are needed twice as a stack: h0 to h5 for the readout,
-# and zeros, h0 to h4 for the gradient of W. So they live in one array, a chain of seven rows, each tanh writes into its row,
-# and both stacks are views of it. Nothing is copied. The new parameters are written over the old ones.
+# Every value gets its place in memory once, before the first run. The states need no copies: the forward loop writes them into
+# rows 1 to 6 of one array whose row 0 is the start. Rows 1 to 6 are what the readout reads, rows 0 to 5 what the gradient of W
+# needs. New parameters are written over the old ones.
+#
+# The loop itself is a plain `for`. `steps_0` is a list made beforehand: for each step, the arrays that the names in the head
+# stand for. So an iteration does no indexing.
 
 # %%
 first = compiled(x, y).item()
-source = compiled.source.splitlines()
-for line in source:
-    if "chain_0" in line or "overwritten" in line:
+source = compiled.source
+program = source[source.index("def run") :].splitlines()
+legend = source.splitlines()[: -len(program)]
+print(len(program), "lines, and", len(legend), "that say what the names stand for, such as")
+for line in legend:
+    if line.startswith(("# h:", "# h_prev:", "# subtract_5:")):
         print("   ", line)
-print("and of the lines of the program:")
-for line in source:
-    if line.endswith("/t=4"):
-        print("   ", line.strip())
 print(compiled.report().splitlines()[-1])
 
 # %% [markdown]
@@ -143,56 +184,12 @@ print(len(drawing.picture.all_boxes()), "boxes, in frames", *frames)
 if len(sys.argv) > 1:
     print(drawing.save(Path(sys.argv[1]) / "compiled.svg"))
 
-
-# %% [markdown]
-# ## Larger steps
-#
-# A step of the lab has five numbers; there the calls are what costs time. In larger ones it is the arrays, and other passes
-# have something to do. An LSTM computes its four gates as one product, and each gate is then a quarter of each row: parts that
-# do not lie side by side, which NumPy takes two to three times as long for. So each gate gets a product of its own, with its
-# quarter of the weights. And -(Ux + b + Wh), in the exponent of a sigmoid, becomes (-(Ux + b)) - Wh: of that all but a product
-# and a difference is computed outside of the steps.
-
-# %%
-lstm = rnn.LSTM(5, 40, rng=0)
-larger = mg.compile(lambda x: mg.grad((lstm(x)[0] ** 2).sum(), lstm.parameters()))
-wide = np.ones((60, 32, 5), np.float32)
-stages = dict(larger.stages(wide))
-
-
-def behind(stage, name, t):
-    """The lines of a time step from which a value is computed."""
-    lines = [line.rpartition("  # ")[0] for line in stages[stage] if line.endswith(f"/t={t}")]
-    wanted, found = {name}, []
-    for line in reversed(lines):
-        made, _, expression = line.partition(" = ")
-        if made in wanted:
-            wanted.update(re.findall(r"\w+", expression))
-            found.append(f"    {line}")
-    return "\n".join(reversed(found))
-
-
-print(f"the forget gate of step 4, as recorded:\n{behind('recorded', 'f4', 4)}")
-print(f"at the end:\n{behind('updates side by side', 'f4', 4)}")
-
-# %% [markdown]
-# What is batched over time is batched in blocks of steps, a megabyte or so at a time, which is still in the cache when the
-# steps use it; and as soon as a block is done, what its steps have made is added to the gradients of the weights, and its
-# memory is free for the next. So what is batched takes the memory of a block, and not that of the whole sequence. (The sums
-# over steps, too, are made block by block where they would take much memory: the pass called "sums in blocks". That W.T is
-# written down once, `contiguous`, is done by "weights turned".)
-
-# %%
-larger(wide)
-print("steps in a block:", larger.last.recorder.block)
-print(larger.report().splitlines()[-1])
-
-
 # %% [markdown]
 # ## By hand
 #
-# Backpropagation through time as one writes it in NumPy, with all that the passes have found: U x of all letters at once, the
-# slopes at once, the gradients of the weights as one product each.
+# Backpropagation through time as you would write it in NumPy. Its parts are those of the program, in the same order: the
+# product with the inputs for all steps, a loop forward, readout and loss and all slopes, a loop backward, one product for each
+# weight and the update. [COMPILED.md](COMPILED.md) shows both, part by part.
 
 
 # %%
@@ -202,14 +199,21 @@ def by_hand(model):
     b, c = weights["recurrent.bias_ih_l0"], weights["recurrent.bias_hh_l0"]
     V, d = weights["readout.weight"], weights["readout.bias"]
     rows = np.arange(T)
+    h = np.zeros((T + 1, 1, hidden), x.dtype)
+    da = np.empty((T, 1, hidden), x.dtype)
+    states, before, gradient = h[1:].reshape(T, hidden), h[:-1].reshape(T, hidden), da.reshape(T, hidden)
 
     def step(x, y):
+        # Before the first loop
         inputs, targets = x.reshape(T, -1), y.reshape(T)
-        h = np.zeros((T + 1, hidden))
-        a = inputs @ U.T + (b + c)
+        a = (inputs @ U.T + (b + c)).reshape(T, 1, -1)
+
+        # Forward
         for t in range(T):
             h[t + 1] = np.tanh(a[t] + h[t] @ W.T)
-        scores = h[1:] @ V.T + d
+
+        # Between the loops
+        scores = states @ V.T + d
         scores -= scores.max(axis=1, keepdims=True)
         p = np.exp(scores)
         total = p.sum(axis=1, keepdims=True)
@@ -217,23 +221,29 @@ def by_hand(model):
         p /= total
         p[rows, targets] -= 1
         p /= T
+        dh = (p @ V).reshape(T, 1, -1)
+        dd = p.sum(axis=0)
+        dV = p.T @ states
         slope = 1 - h[1:] * h[1:]
-        dh = p @ V
-        da = np.empty((T, hidden))
+
+        # Backward
         da[-1] = dh[-1] * slope[-1]
         for t in reversed(range(T - 1)):
             da[t] = (dh[t] + da[t + 1] @ W) * slope[t]
-        bias = da.sum(axis=0)
-        gradients = (da.T @ inputs, da.T @ h[:-1], bias, bias, p.T @ h[1:], p.sum(axis=0))
-        for weight, gradient in zip((U, W, b, c, V, d), gradients, strict=True):
-            weight -= lr * gradient
+
+        # After the last loop
+        db = gradient.sum(axis=0)
+        dU = gradient.T @ inputs
+        dW = gradient.T @ before
+        for weight, change in zip((U, W, b, c, V, d), (dU, dW, db, db, dV, dd), strict=True):
+            weight -= lr * change
         return loss
 
     return weights, step
 
 
 # %% [markdown]
-# Both begin anew with the same weights, and after 200 steps loss and weights are the same, to 1e-12.
+# From the same weights, both give the same losses and the same weights after 200 steps, to 1e-12.
 
 # %%
 model, step = training()
@@ -247,8 +257,8 @@ assert furthest < 1e-12
 print(f"loss {first:.4f} at first, {loss:.6f} after 200 steps: {rnn.predict(model, task)}; the weights are the same to 1e-12")
 
 # %% [markdown]
-# And the times: rounds of each in turns, and of the rounds the median. (They differ from machine to machine, and a little from
-# run to run.) What the program has before the function by hand: every array and every view of it is made beforehand.
+# The times, measured in turns: medians of 21 rounds. (They differ from machine to machine, and a little from run to run.) The
+# program is ahead of this function because all its arrays and views exist before it runs.
 
 # %%
 eager = training()[1]
@@ -265,10 +275,99 @@ for name, seconds in middle.items():
     print(f"{name:25} {1e6 * seconds:8.1f} us  {seconds / middle['by hand in NumPy']:6.2f} times by hand")
 
 # %% [markdown]
+# ## Blocks
+#
+# In a longer and wider network the arrays over time are larger than the cache. Then the program goes through the sequence in
+# blocks of steps: it computes what a block of steps needs, runs these steps, and adds what they have made to the gradients of
+# the weights. So an array that only the loop reads has the size of a block, not of the whole sequence.
+#
+# In the program this is a loop around the loop. (The names in its head are left out here.)
+
+# %%
+longer, wide = rnn.RNN(5, 40, rng=0), np.ones((600, 32, 5), np.float32)
+larger = mg.compile(lambda x: mg.grad((longer(x)[0] ** 2).sum(), longer.parameters()))
+larger(wide)
+inside = False
+for line in larger.source[larger.source.index("def run") :].splitlines()[1:]:
+    inside = line.startswith(("        ", "    for "))
+    if inside and line.strip().startswith("for "):
+        head, _, rest = line.partition(" in ")
+        line = f"{head[: head.index('for ')]}for ... in {rest}"
+    if inside:
+        print(line)
+
+# %% [markdown]
+# ## Gates
+#
+# An LSTM computes its four gates as one product, and a gate is then a quarter of each row: parts that are not contiguous, which
+# NumPy takes two to three times as long for. So in wide layers each gate gets a product of its own, with its quarter of the
+# weights. And -(Ux + b + Wh), in the exponent of a sigmoid, becomes (-(Ux + b)) - Wh: all of that except one product and one
+# difference is computed before the loop. Here is what the loop computes the forget gate from.
+
+# %%
+lstm = rnn.LSTM(5, 40, rng=0)
+gated = dict(mg.compile(lambda x: mg.grad((lstm(x)[0] ** 2).sum(), lstm.parameters())).stages(wide[:60]))
+
+
+def behind(stage, name):
+    """The lines of the forward loop from which a value is computed."""
+    lines = [line.rpartition("  # ")[0] for line in gated[stage] if "for t from 0" in line]
+    wanted, found = {name}, []
+    for line in reversed(lines):
+        made, _, expression = line.partition(" = ")
+        if made in wanted and not expression.startswith("carried("):
+            wanted.discard(made)
+            wanted.update(re.findall(r"\w+", expression.replace("h_prev", "")))
+            found.append(f"    {line}")
+    return "\n".join(reversed(found))
+
+
+print(f"as it was folded:\n{behind('folded into loops', 'f')}")
+print(f"at the end:\n{behind('updates side by side', 'f')}")
+
+# %% [markdown]
+# ## What stays straight
+#
+# A body needs iterations that are alike. Where the compiler finds no such loop, it makes the program of all steps, one after
+# the other: the same results and about the same speed, but a longer program and a longer first call. Fewer than four steps are
+# no loop; and the steps of the last function here read a sum that grows from step to step.
+
+# %%
+cell = rnn.RNN(5, 8, rng=0)
+h0 = np.zeros((1, 8), np.float32)
+
+
+def gradients(loss):
+    return mg.grad(loss, cell.parameters())
+
+
+def whole_sequence(x):
+    return gradients((cell(x)[0] ** 2).sum())
+
+
+def three_steps(x):
+    return gradients((cell(x[:3])[0] ** 2).sum())
+
+
+def sum_of_all_before(x):
+    states = []
+    for t in range(len(x)):
+        states.append(cell(x[t : t + 1])[0] + sum(states))
+    return gradients((np.stack(states) ** 2).sum())
+
+
+sequence = np.random.default_rng(0).normal(size=(20, 1, 5)).astype(np.float32)
+for function in (whole_sequence, three_steps, sum_of_all_before):
+    made = mg.compile(function)
+    made(sequence)
+    kind = "loops" if "    for " in made.source else f"straight ({made.last.not_folded})"
+    print(f"{function.__name__}: {len(made.source.splitlines())} lines, {kind}")
+
+# %% [markdown]
 # ## What cannot be compiled
 #
-# A program takes the same way each time, and has no other effects than values, gradients and updates. What does not fit is
-# refused when it is recorded, and the message says what to do instead.
+# A program does the same calls at each run, and has no effects other than values, gradients and updates. Anything else is an
+# error during the recording, and the message says what to do instead.
 
 
 # %%
@@ -311,7 +410,7 @@ for function in (depends_on_values, turns_into_a_number, writes_into_an_array, s
         print(f"{function.__name__}: compiled")
 
 # %% [markdown]
-# Lengths are no values: for a sequence of another length another program is recorded, and kept beside the first.
+# A length is not a value. A sequence of another length gets a program of its own, and both are kept.
 
 # %%
 compiled(x[:3], y[:3])
