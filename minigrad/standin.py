@@ -71,7 +71,7 @@ def setting(owner: Any, name: str) -> Any:
 
 
 def known(array: Any) -> Any:
-    """An array that is the same at each run, as a stand-in: beside others an array has methods that would ask for their
+    """An array that is the same at each run, as a stand-in: next to others an array has methods that would ask for their
     values, such as ``array.dot(standin)``. Not while recording, what it is given."""
     recorder = RECORDER.get()
     fixed = recorder is not None and isinstance(array, np.ndarray) and not isinstance(array, Standin)

@@ -1,8 +1,9 @@
-"""Compile: record a function once, then run it as a straight-line NumPy program.
+"""Compile: record a function once, then run it as a NumPy program with loops.
 
-`trace` records the NumPy calls that the engine makes; `passes`, `rewrites` and `batching` make of them fewer and larger ones;
-`memory` gives every value its place, `program` writes the code, `recorded` brings values in and results out, `compiled` keeps
-the programs.
+`trace` records the NumPy calls that the engine makes. `folding` turns repeated steps into loops, `distribution` moves calls
+out of them, `blocks` divides long ones; `passes` and `rewrites` make fewer and larger calls, and `batching` does so for steps
+that are in no loop. `memory` gives every value its place, `program` and `loop_code` write the code, `recorded` has the order
+of the passes, brings values in and results out, and `compiled` keeps the programs.
 """
 
 from .compiled import Compiled, compile

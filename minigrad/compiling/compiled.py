@@ -55,26 +55,30 @@ def compile(
     """The same function as a NumPy program: recorded at the first call, and run without a graph after that.
 
     All that f does with Tensors and arrays is recorded, forward, backward and the update of an optimizer alike, and whatever
-    it takes from outside is asked for anew at each run: arguments, the values of Tensors that f closes over, an
+    it takes from outside is read again at each run: arguments, the values of Tensors that f closes over, an
     optimizer's learning rate and states, random numbers from a `numpy.random.Generator` given as an argument or used by a
     dropout layer. What it writes outside (``p.grad``, ``p.data``) is written at each run. All else that Python
     reads from outside while f is recorded, in f and in the functions and objects it uses (closures, globals, defaults,
     attributes, elements of containers and arrays), is looked at again before each run: where it has changed, f is recorded
-    anew, or run as it is if that happens often. A function that changes such a thing itself cannot be compiled.
+    again, or run as it is if that happens often. A function that changes such a thing itself cannot be compiled.
     Not seen: what C code reads, and what is written with ``vars(module)[name] = value``.
 
-    One program serves all calls whose arguments have the same shapes and dtypes; other ones are recorded anew, if calls
+    One program serves all calls whose arguments have the same shapes and dtypes; other ones get programs of their own, if calls
     like them recur often enough to pay for it, and until then f is run as it is; ``.not_compiled`` says why. Numbers may
     change from call to call; name those in `static` (by position or name) that are used as sizes or in conditions. With
     ``check=True`` each call runs f itself as well, on copies of the arguments, and compares; f must then be without effects.
-    ``batch=False`` leaves out the passes that change the order of sums, and what comes out is then what f gives, bit for bit.
-    Otherwise it may differ in the last digits. (So it may for arguments that are not contiguous.)
+
+    Calls that repeat, as those of time steps do, become a ``for`` loop of the program, forward and backward. What a step does
+    not need from the step before is computed for all steps at once, before the loop or after it; in long sequences for a
+    block of steps at a time. Calls that are in no loop that can be found are written one after the other. These passes change
+    the order of sums, so results may differ in the last digits. ``batch=False`` leaves them out: the program has every step
+    one after the other, and gives what f gives, bit for bit (except for arguments that are not contiguous).
 
     What it returns is outside of any graph, and to use it in one that is differentiated is a LeavesGraphError. The first run of
     each program is compared with what f gave on the same values; a difference is a CompileError. Compiled functions that f
     calls become part of it; in debug mode f itself is run.
 
-    ``.source`` is the program, ``.report()`` tells what it is made of, ``.graph`` draws it,
+    ``.source`` is the program, ``.report()`` counts its calls and arrays, ``.graph`` draws it,
     ``.stages(...)`` shows what each pass did. Raises CompileError where f cannot be recorded: where
     Python's control flow depends on values, or they are turned into Python numbers; where it writes into an array, keeps a
     value outside of itself, or draws from ``np.random`` or a generator it closes over. The message says what to do.
@@ -105,7 +109,7 @@ def compile(
 
 
 class Compiled(RecordsItself, Generic[P, R]):
-    """What `compile` returns."""
+    """A function that runs as a NumPy program; `compile` makes it."""
 
     def __init__(
         self, f: Callable[P, R], static: tuple[Place, ...] = (), check: bool = False, batch: bool = True,
@@ -182,7 +186,7 @@ class Compiled(RecordsItself, Generic[P, R]):
         return result
 
     def _may_record(self, key: Any, changed: str) -> bool:
-        """Whether a recording, which takes as long as some runs of the function itself, is likely to pay. It depends on nothing
+        """True if a recording, which takes as long as some runs of the function itself, is likely to pay. It depends on nothing
         but the calls before, so that a training that is resumed decides alike; see `history`."""
         text = repr(key)
         again = self._expected.pop(text, 0)
@@ -208,14 +212,14 @@ class Compiled(RecordsItself, Generic[P, R]):
         return False
 
     def __reduce__(self) -> Any:
-        """Copies and pickles have the function and the history, and record anew."""
+        """Copies and pickles have the function and the history, and record again."""
         return Compiled, (self.f, self.static, self.check, self.batch, self.at_once), self.history()
 
     def __setstate__(self, history: dict[str, Any]) -> None:
         self.resume(history)
 
     def history(self) -> dict[str, Any]:
-        """What `_may_record` has to know to decide the same after `resume`, as JSON has it."""
+        """Return, in JSON's types, all that `_may_record` needs to decide the same after `resume`."""
         programs = dict(self._expected)
         for key, known in self.programs.items():
             programs[repr(key)] = programs.get(repr(key), 0) + len(known)
@@ -243,13 +247,17 @@ class Compiled(RecordsItself, Generic[P, R]):
 
     @property
     def source(self) -> str:
-        """The NumPy program that ran last: what its names stand for, where that is a part of something else, and its lines."""
+        """The NumPy program that ran last, after a list of the names that stand for parts of other arrays.
+
+        The head of a ``for`` loop lists the arrays that an iteration reads and writes; its comment says where it was recorded,
+        and which way t runs.
+        """
         program = self._there().program
         legend = [f"# {name}: {text}\n" for name, text in program.legend.items() if text]
         return "".join(legend) + program.source
 
     def report(self) -> str:
-        """What the program that ran last is made of: calls after each pass, buffers and their bytes.
+        """Count the calls after each pass, and the arrays of the program that ran last. A loop has the calls of one iteration.
 
         >>> import numpy as np, minigrad
         >>> f = minigrad.compile(lambda x: np.tanh(x) + np.tanh(x))
@@ -285,10 +293,16 @@ class Compiled(RecordsItself, Generic[P, R]):
         return drawing(self._there(), getattr(self, "__name__", ""))
 
     def stages(self, *args: Any, **options: Any) -> list[tuple[str, list[str]]]:
-        """What each pass makes of the function, for these arguments: its name, and the lines after it.
+        """Return the name of each pass and the lines after it, for these arguments.
 
-        It is recorded anew for that, without effect, and nothing is kept. Views are no lines of their own: they are written
-        where they are used. (`report()` counts them too.) A value keeps its name from pass to pass.
+        The function is recorded for that, without effect, and nothing is kept. A view is written where it is used, and has no
+        line of its own. (`report()` counts them too.) A value keeps its name from pass to pass.
+
+        The comment of a line in a loop has ``for t from ... to ...``. In a loop, ``x[t]`` is an element of an array over
+        time, and ``h = carried(h0)`` a value of the iteration before, or h0 in the first one; a line ``h = ...`` at the end
+        says what it is in the next iteration. After a loop, ``collected(h)`` is the array of the results of all iterations,
+        ``history(h, h0)`` the same with h0. If the calls cannot be folded into loops, the passes begin again after
+        ``recorded``.
 
         >>> import numpy as np, minigrad
         >>> f = minigrad.compile(lambda x: np.tanh(x) + np.tanh(x))
@@ -322,7 +336,7 @@ class Compiled(RecordsItself, Generic[P, R]):
         return is_fixed(x)
 
     def signature(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """What two calls must have in common for the same program to serve both."""
+        """Return a key that is equal for two calls if the same program serves both."""
         if not options and not self.static and ARRAYS.issuperset(map(type, args)):
             return (CURRENT.get()[0], *[(x.shape, x.dtype) for x in args])
         places: list[tuple[Place, Any]] = [*enumerate(args), *sorted(options.items())]
@@ -335,7 +349,7 @@ def detached(x: Any) -> Any:
 
 
 def is_fixed(x: Any) -> bool:
-    """Whether a program has it as it was when it was recorded."""
+    """True if a program keeps the value that x had when it was recorded."""
     return x is None or isinstance(x, bool) or not isinstance(x, (*CHANGING, list, tuple, dict))
 
 
@@ -353,7 +367,7 @@ class Identity:
 
 
 def kind_of(x: Any, static: bool) -> Any:
-    """What two arguments must have in common for the same program to serve both."""
+    """Return a key that is equal for two arguments if the same program serves both."""
     if static:
         if isinstance(x, list | tuple):
             return (type(x), *(kind_of(y, True) for y in x))
