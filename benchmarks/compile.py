@@ -32,6 +32,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 # ruff: noqa: E402
+import ast
 import ctypes
 import gc
 import signal
@@ -41,7 +42,8 @@ import tracemalloc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import Any
+from types import CodeType
+from typing import Any, TypeGuard
 
 import numpy as np
 from timing import calibrate
@@ -834,32 +836,65 @@ def point(case: Case) -> dict[str, tuple[float, float]]:
 
 def profile(case: Case, rounds: int) -> list[list[str]]:
     """The lines of a program by what they do, each timed by itself (the fastest of some rounds, less what an empty one takes):
-    how many there are, what they take together, and what share that is."""
+    how many there are, how often they run, what they take together, and what share that is."""
     step = mg.compile(naive_step(case)[1])
     x, y = case.data()
     step(x, y), step(x, y)
     program = step.last.program
-    lines = [line.strip() for line in program.source.splitlines() if line.startswith("    ")]
-    lines = [line for line in lines if not line.startswith(("if ", "lines_"))]
-    codes = [compile(line, "line", "exec") for line in ["pass", *lines]]
-    fastest = [float("inf")] * len(codes)
+    text = program.source.splitlines()
+    lines = [line for f in ast.parse(program.source).body if isinstance(f, ast.FunctionDef) for line in f.body]
+    fastest: dict[ast.stmt, float] = {}
+    nothing = compile("pass", "line", "exec")
+    empty = min(run_alone(nothing, {}) for _ in range(1000))
     with np.errstate(all="ignore"):
         for _ in range(rounds):
-            for i, code in enumerate(codes):
-                began = time.perf_counter()
-                exec(code, program.space)
-                fastest[i] = min(fastest[i], time.perf_counter() - began)
-    groups: dict[str, list[float]] = {}
-    for line, seconds in zip(lines, fastest[1:], strict=True):
-        word = line.partition("(")[0]
+            took: dict[ast.stmt, list[float]] = {}
+            run_timed(lines, dict(program.space), took)
+            for line, found in took.items():
+                fastest[line] = min(sum(found) - len(found) * empty, fastest.get(line, float("inf")))
+    groups: dict[str, list[tuple[int, float]]] = {}
+    steps = {line for f in ast.walk(ast.Module(lines, [])) if is_loop(f, "steps") for line in f.body}
+    for line, seconds in fastest.items():
+        word = ast.unparse(line).partition("(")[0]
         what = "products" if word.endswith(".dot") else "exp, tanh" if word in ("exp", "tanh") else "other calls"
-        groups.setdefault(f"{what}, {'in steps' if 't=' in line else 'of many steps'}", []).append(seconds - fastest[0])
-    total = sum(map(sum, groups.values()))
-    rows = [["", "lines", "together", "each", "share"]]
-    for name, found in sorted(groups.items(), key=lambda item: -sum(item[1])):
-        each = sum(found) / len(found)
-        rows.append([name, str(len(found)), amount(sum(found)), amount(each), f"{100 * sum(found) / total:.0f} %"])
-    return [*rows, ["all", str(len(lines)), amount(total), "", ""]]
+        where = "in steps" if line in steps or "/t=" in text[line.lineno - 1] else "of many steps"
+        groups.setdefault(f"{what}, {where}", []).append((len(took[line]), seconds))
+    total = sum(fastest.values())
+    rows = [["", "lines", "runs", "together", "each", "share"]]
+    for name, found in sorted(groups.items(), key=lambda item: -sum(seconds for _, seconds in item[1])):
+        runs, seconds = (sum(column) for column in zip(*found, strict=True))
+        share = f"{100 * seconds / total:.0f} %"
+        rows.append([name, str(len(found)), str(runs), amount(seconds), amount(seconds / runs), share])
+    return [*rows, ["all", str(len(fastest)), str(sum(map(len, took.values()))), amount(total), "", ""]]
+
+
+def is_loop(line: ast.AST, over: str) -> TypeGuard[ast.For]:
+    return isinstance(line, ast.For) and isinstance(line.iter, ast.Name) and line.iter.id.startswith(over)
+
+
+def run_timed(lines: list[ast.stmt], space: dict[str, Any], took: dict[ast.stmt, list[float]]) -> None:
+    """Run lines of a program, and note the seconds of each run of a call."""
+    for line in lines:
+        if is_loop(line, ""):
+            names = [name.id for name in line.target.elts]
+            for arrays in space[line.iter.id]:
+                space.update(zip(names, arrays, strict=True))
+                run_timed(line.body, space, took)
+        elif isinstance(line, ast.If) and isinstance(line.test, ast.Name):  # of what only the first step does
+            run_timed(line.body if space[line.test.id] else [], space, took)
+        elif isinstance(line, ast.Expr) and not ast.unparse(line).startswith("lines_"):
+            if line not in CODES:
+                CODES[line] = compile(ast.Module([line], []), "line", "exec")
+            took.setdefault(line, []).append(run_alone(CODES[line], space))
+
+
+def run_alone(code: CodeType, space: dict[str, Any]) -> float:
+    began = time.perf_counter()
+    exec(code, space)
+    return time.perf_counter() - began
+
+
+CODES: dict[ast.stmt, CodeType] = {}
 
 
 def blas_kernels() -> str:
