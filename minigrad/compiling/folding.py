@@ -330,9 +330,12 @@ class Folding:
     """The pass, from a list of calls to one with loops."""
 
     def __init__(self, calls: Calls, recorder: Recorder) -> None:
+        steps, sums = sums_last(calls)
+        calls = [*steps, *sums]
         self.calls, self.recorder = calls, recorder
         self.nodes = Nodes(calls)
-        found = sequences(loops(list(self.nodes.call)))
+        last = {call.out for call in sums}
+        found = sequences(loops([node for node, call in self.nodes.call.items() if call.out not in last]))
         self.bodies: dict[Loop, Body] = {}
         self.repeats: dict[Loop, Repeat] = {}
         for loop in sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number):
@@ -605,6 +608,25 @@ class Folding:
         if steps == {-1}:
             return self.getitem(base, (slice(rows[0], rows[-1] - 1 if rows[-1] else None, -1),))
         return None
+
+
+def sums_last(calls: Calls) -> tuple[Calls, Calls]:
+    """The calls, and by themselves those of sums over many steps that no other step reads, such as gradients of weights: they
+    are recorded within a step."""
+    piles = {c.out: 1 << i for i, c in enumerate(c for c in calls if c.fn is np.concatenate and len(c.args[0]) >= LEAST)}
+    own = {bit: pile.call.step for pile, bit in piles.items()}  # type: ignore[union-attr]
+    of: dict[Var, int] = {}  # which piles a value needs
+    elsewhere = 0  # piles that other steps need
+    for call in calls:
+        bits = piles.get(call.out, 0)
+        for v in call.inputs():
+            bits |= of.get(v, 0)
+        if bits:
+            of[call.out] = bits
+            if call.step is not None and bits & ~elsewhere:
+                elsewhere |= sum(bit for bit, step in own.items() if bits & bit and step != call.step)
+    late = {v for v, bits in of.items() if not bits & elsewhere}
+    return [c for c in calls if c.out not in late], [c for c in calls if c.out in late]
 
 
 def put_into(call: Call, like: Call, values: list[Any]) -> None:
