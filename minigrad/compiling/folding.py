@@ -232,6 +232,8 @@ class Body:
             return "same", self.loop.iterations[0][found.ops[0]]
         if len(found.ops) > 1 or found.lag != 1:
             raise NotFolded("a value of more than one iteration ago")
+        if found.ops[0] in self.outside:
+            raise NotFolded("ops that only some steps have")
         if set(first) != (set() if 0 in self.missing.get(i, ()) else {0}):
             raise NotFolded("steps that start anew")
         return "carried", found.ops[0], first.get(0)
