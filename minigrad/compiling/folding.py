@@ -394,7 +394,9 @@ class Folding:
         """Raise NotFolded if many calls of time steps are in no loop."""
         steps = sum(call.step is not None and not is_view(call) and call.out not in self.piled for call in outside)
         most = max((len(body.ops) for body in self.bodies.values()), default=0)
-        if not self.bodies or steps > STRAIGHT * most * len(self.bodies):
+        if not self.bodies:
+            raise NotFolded  # nothing repeats
+        if steps > STRAIGHT * most * len(self.bodies):
             raise NotFolded(f"{steps} calls of time steps are in no loop")
 
     def start(self, loop: Loop, body: Body, number: int) -> None:
