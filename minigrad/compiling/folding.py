@@ -34,7 +34,7 @@ __all__ = [
     "row",
 ]
 
-LEAST = 4  # iterations that are worth a loop
+LEAST = 3  # iterations that are worth a loop
 STRAIGHT = 2  # iterations of time steps that may be left outside of loops, in calls of one body
 
 
@@ -232,6 +232,8 @@ class Body:
             return "same", self.loop.iterations[0][found.ops[0]]
         if len(found.ops) > 1 or found.lag != 1:
             raise NotFolded("a value of more than one iteration ago")
+        if found.ops[0] in self.outside:
+            raise NotFolded("ops that only some steps have")
         if set(first) != (set() if 0 in self.missing.get(i, ()) else {0}):
             raise NotFolded("steps that start anew")
         return "carried", found.ops[0], first.get(0)
@@ -266,30 +268,31 @@ class Body:
         early = {i for i, missing in some.items() if missing}
         if any(some[i] != {0} for i in early):
             raise NotFolded("ops that only some steps have")
-        zero: set[int] = set()
-
-        def is_zero(read: Read) -> bool:
-            return (read[0] == "carried" and read[2] is None) or (read[0] == "inside" and read[1] in zero)
-
-        for i in self.topological(early):
-            op = self.ops[i]
-            kind = any if op.call.fn in PRODUCTS else all
-            if op.call.fn in PRODUCTS | LINEAR and kind(map(is_zero, op.reads)):
-                zero.add(i)
+        zero = self.zeros(early)
         for i in early:
-            op = self.ops[i]
-            others = [read for j, _, read in self.readers(i) if j not in early and read[0] == "inside"]
-            if not others:
-                continue
-            if any(len(read) < 3 for read in others) or i in zero:
-                raise NotFolded("a first step that lacks ops")
-            instead = {read[2] for read in others}
-            kept = [k for k, read in enumerate(op.reads) if not is_zero(read)]
-            if len(instead) > 1 or op.call.fn is not np.add or len(kept) != 1 or len(op.reads) != 2:
-                raise NotFolded("a first step that lacks ops")
-            self.complete(op, kept[0], instead.pop())
+            instead = {read[2:] for j, _, read in self.readers(i) if j not in early and read[0] == "inside"}
+            if instead:
+                self.instead_of(i, instead, zero)
         for op in self.ops.values():
             op.reads = [read[:2] if read[0] == "inside" else read for read in op.reads]
+
+    def instead_of(self, i: int, instead: set[Read], zero: set[int]) -> None:
+        """Check that an op gives in the first iteration, with zeros carried, what is read instead of it."""
+        op = self.ops[i]
+        kept = [k for k, read in enumerate(op.reads) if not is_zero(read, zero)]
+        if len(instead) > 1 or () in instead or i in zero or op.call.fn is not np.add or len(kept) != 1:
+            raise NotFolded("a first step that lacks ops")
+        self.complete(op, kept[0], instead.pop()[0])
+
+    def zeros(self, early: set[int]) -> set[int]:
+        """Of these ops those that would be zero in the first iteration, where nothing is carried yet."""
+        zero: set[int] = set()
+        for i in self.topological(early):
+            op = self.ops[i]
+            enough = any if op.call.fn in PRODUCTS else all
+            if op.call.fn in PRODUCTS | LINEAR and enough(is_zero(read, zero) for read in op.reads):
+                zero.add(i)
+        return zero
 
     def complete(self, op: Op, k: int, instead: Any) -> None:
         """Have the first iteration read, as operand k of a sum, what it reads in the place of the sum."""
@@ -322,6 +325,11 @@ class Body:
         return self.topological(set(self.ops))
 
 
+def is_zero(read: Read, zero: set[int]) -> bool:
+    """True if an op reads zeros in the first iteration: what nobody has carried, or one of these ops."""
+    return (read[0] == "carried" and read[2] is None) or (read[0] == "inside" and read[1] in zero)
+
+
 PRODUCTS: set[Any] = {np.multiply, dot}  # zero if one operand is
 LINEAR: set[Any] = {np.add, np.subtract, np.negative, operator.getitem, reshape, transpose, cast, SCATTERED}  # or if all are
 
@@ -330,11 +338,15 @@ class Folding:
     """The pass, from a list of calls to one with loops."""
 
     def __init__(self, calls: Calls, recorder: Recorder) -> None:
+        steps, sums = sums_last(calls)
+        calls = [*steps, *sums]
         self.calls, self.recorder = calls, recorder
         self.nodes = Nodes(calls)
-        found = sequences(loops(list(self.nodes.call)))
+        last = {call.out for call in sums}
+        found = sequences(loops([node for node, call in self.nodes.call.items() if call.out not in last]))
         self.bodies: dict[Loop, Body] = {}
         self.repeats: dict[Loop, Repeat] = {}
+        self.recurrent = {node for loop in found.loops for step in loop.iterations for node in step.values()}
         for loop in sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number):
             if self.is_wanted(loop):
                 self.bodies[loop] = Body(loop, self.nodes)
@@ -349,15 +361,18 @@ class Folding:
         self.stacks: dict[tuple[Loop, int], Var] = {}
         self.starts: dict[tuple[Loop, int], Node] = {}  # of ops that are carried, what the first iteration reads
         self.piled = {c.out: list(c.args[0]) for c in calls if c.fn is np.concatenate and self.along_first(c)}
+        self.indices: dict[str, tuple[Any, ...]] = {}
         self.new: Calls = []
         self.cache: dict[Any, Var] = {}
 
     def is_wanted(self, loop: Loop) -> bool:
-        """True for loops over time, and for others that carry something."""
-        if len(loop) < LEAST or (len(loop.body) == 1 and loop.body[0] in self.nodes.rows):
+        """True for loops over time, for others that carry something, and for what is made of their values."""
+        if len(loop) < LEAST or all(is_view(self.nodes.call[node]) for node in loop.body):
             return False
         scopes = [node.scope for node in loop.body if node.scope is not None]
-        return bool(loop.carried) or any("t" in scope for scope in scopes)
+        if loop.carried or any("t" in scope for scope in scopes):
+            return True
+        return any(x in self.recurrent for node in loop.body for x in node.operands)
 
     def run(self) -> Calls:
         for number, (loop, body) in enumerate(self.bodies.items()):
@@ -379,7 +394,9 @@ class Folding:
         """Raise NotFolded if many calls of time steps are in no loop."""
         steps = sum(call.step is not None and not is_view(call) and call.out not in self.piled for call in outside)
         most = max((len(body.ops) for body in self.bodies.values()), default=0)
-        if not self.bodies or steps > STRAIGHT * most * len(self.bodies):
+        if not self.bodies:
+            raise NotFolded  # nothing repeats
+        if steps > STRAIGHT * most * len(self.bodies):
             raise NotFolded(f"{steps} calls of time steps are in no loop")
 
     def start(self, loop: Loop, body: Body, number: int) -> None:
@@ -433,12 +450,21 @@ class Folding:
         base_and_index = self.nodes.rows.get(node)
         if base_and_index is not None and self.nodes.of.get(base_and_index[0]) not in self.home:
             return base_and_index
+        call = self.nodes.call.get(node)
+        if call is not None and call.fn is operator.getitem and is_view(call) and node.operands[0] is not node:
+            whole = self.place(node.operands[0])  # a part of a row is a row of that part
+            if whole is not None:
+                index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
+                self.indices[str(index)] = index
+                return (whole[0], str(index)), whole[1]
         return None
 
     def base(self, key: Any) -> Var:
         """The array of all iterations that `place` speaks of."""
         if isinstance(key, Var):
             return key
+        if isinstance(key[1], str):
+            return self.getitem(self.base(key[0]), (slice(None), *self.indices[key[1]]))
         if key not in self.stacks:
             loop, i = key
             body, repeat = self.bodies[loop], self.repeats[loop]
@@ -525,14 +551,13 @@ class Folding:
         """What each iteration reads from outside of the loop, as a row of an array."""
         found = {n: self.place(node) for n, node in nodes.items()}
         keys = {place[0] for place in found.values() if place is not None}
-        if len(keys) == 1 and None in found.values():
+        if len(keys) == 1:
             (key,) = keys
-            ends = [n for n, place in found.items() if place is None]
-            if isinstance(key, tuple) and key in self.starts and len(ends) == 1 and nodes[ends[0]] is self.starts[key]:
-                other = self.repeats[key[0]]
-                found[ends[0]] = (key, other.n if other.back else 0)
-        if len(keys) == 1 and None not in found.values():
-            return self.row_of(repeat, keys.pop(), {n: place[1] for n, place in found.items() if place is not None})
+            for n in [n for n, place in found.items() if place is None and nodes[n] is self.starts.get(key, self)]:
+                other = self.repeats[key[0]]  # the history of a state begins with what it starts from
+                found[n] = key, other.n if other.back else 0
+            if None not in found.values():
+                return self.row_of(repeat, key, {n: place[1] for n, place in found.items() if place is not None})
         if set(range(repeat.n)) - set(nodes) or not all(isinstance(node, Node) for node in nodes.values()):
             raise NotFolded("values from outside that only some steps read")
         members = tuple(self.outer(nodes[repeat.time(n)]) for n in range(repeat.n))
@@ -605,6 +630,25 @@ class Folding:
         if steps == {-1}:
             return self.getitem(base, (slice(rows[0], rows[-1] - 1 if rows[-1] else None, -1),))
         return None
+
+
+def sums_last(calls: Calls) -> tuple[Calls, Calls]:
+    """The calls, and by themselves those of sums over many steps that no other step reads, such as gradients of weights: they
+    are recorded within a step."""
+    piles = {c.out: 1 << i for i, c in enumerate(c for c in calls if c.fn is np.concatenate and len(c.args[0]) >= LEAST)}
+    own = {bit: pile.call.step for pile, bit in piles.items()}  # type: ignore[union-attr]
+    of: dict[Var, int] = {}  # which piles a value needs
+    elsewhere = 0  # piles that other steps need
+    for call in calls:
+        bits = piles.get(call.out, 0)
+        for v in call.inputs():
+            bits |= of.get(v, 0)
+        if bits:
+            of[call.out] = bits
+            if call.step is not None and bits & ~elsewhere:
+                elsewhere |= sum(bit for bit, step in own.items() if bits & bit and step != call.step)
+    late = {v for v, bits in of.items() if not bits & elsewhere}
+    return [c for c in calls if c.out not in late], [c for c in calls if c.out in late]
 
 
 def put_into(call: Call, like: Call, values: list[Any]) -> None:
