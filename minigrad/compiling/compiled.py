@@ -258,6 +258,7 @@ class Compiled(RecordsItself, Generic[P, R]):
 
     def report(self) -> str:
         """Count the calls after each pass, and the arrays of the program that ran last. A loop has the calls of one iteration.
+        Where steps that repeat could not become a loop, a line says why.
 
         >>> import numpy as np, minigrad
         >>> f = minigrad.compile(lambda x: np.tanh(x) + np.tanh(x))
