@@ -359,7 +359,8 @@ sequence = np.random.default_rng(0).normal(size=(20, 1, 5)).astype(np.float32)
 for function in (whole_sequence, two_steps, sum_of_all_before):
     made = mg.compile(function)
     made(sequence)
-    print(f"{function.__name__}: {len(made.source.splitlines())} lines, {'with' if ' for ' in made.source else 'without'} loops")
+    lines = made.source.splitlines()
+    print(f"{function.__name__}: {len(lines)} lines, {sum(line.startswith('    for ') for line in lines)} loops")
 print(made.report().splitlines()[-2])
 
 # %% [markdown]
