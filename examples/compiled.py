@@ -122,6 +122,9 @@ for when, stage in (("before", "folded into loops"), ("after", "merged and reord
     for line in stages[stage]:
         if " + " in line and ("t from 0" in line or " bias" in line):
             print("   ", line.rpartition("  # ")[0] or line)
+exact = mg.compile(training()[1], batch=False)
+assert exact(x, y).item() == training()[1](x, y).item()
+print("with batch=False:", len(exact.source.splitlines()), "lines")
 
 # %% [markdown]
 # ## Distribution: before the loop, in it, after it
@@ -129,7 +132,7 @@ for when, stage in (("before", "folded into loops"), ("after", "merged and reord
 # Each call of a body gets one of three places:
 #
 # - A call that needs nothing carried moves **before the loop** and runs once, on the array of all steps: Ux of all letters is
-#   one product, and so is the slope of tanh, 1 - h h, for the backward loop. One large product is faster than six small ones.
+#   one product, which is faster than six small ones. The slopes of tanh, 1 - h h, come before the backward loop.
 # - What the loop carries stays **in the loop**: forward a product, a sum, a tanh; backward a product, a sum, a product.
 # - A call whose result no later iteration needs moves **after the loop**. The gradients of the weights are there, and also the
 #   readout, if it is called in each step.
