@@ -282,7 +282,7 @@ class LoopCode:
 
     @staticmethod
     def rows(moving: dict[str, list[Any]], turns: range) -> list[tuple[Any, ...]]:
-        """What the names of a loop stand for in these iterations."""
+        """List the arrays that the names of a loop stand for in these iterations."""
         rows = [tuple(arrays[n] for arrays in moving.values()) for n in turns]
         if any(array is None for row_ in rows for array in row_):
             raise NotFolded("a step reads what is not there")
@@ -370,7 +370,8 @@ class LoopCode:
 
 
 def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
-    """Of each body last what is made only for the next iteration, for the last one need not make it; and what that is."""
+    """Move to the end of each body the calls whose results only the next iteration reads; the last iteration needs none.
+    Returns the calls, and for each loop these results."""
     needed = {call.args[0] for call in calls if call.fn in (collected, history)}
     bodies: dict[Repeat, Calls] = {}
     for call in calls:
@@ -415,7 +416,7 @@ def whole_index(index: Any) -> tuple[Any, ...]:
 
 
 def same_array(x: Any, y: np.ndarray) -> bool:
-    """Whether they are one place in memory, or one number."""
+    """True if they are one place in memory, or one number."""
     if x is y:
         return True
     if not isinstance(x, np.ndarray) or (x.shape, x.dtype, x.strides) != (y.shape, y.dtype, y.strides):
