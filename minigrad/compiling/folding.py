@@ -235,7 +235,7 @@ class Body:
         if found.ops[0] in self.outside:
             raise NotFolded("ops that only some steps have")
         if set(first) != (set() if 0 in self.missing.get(i, ()) else {0}):
-            raise NotFolded("steps that start anew")
+            raise NotFolded("states that are set again")
         return "carried", found.ops[0], first.get(0)
 
     def there(self, i: int) -> list[int]:

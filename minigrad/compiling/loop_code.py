@@ -227,7 +227,7 @@ class LoopCode:
         return "\n".join([*start, head, *indented(block)])
 
     def block_lines(self, repeat: Repeat, start: list[str]) -> tuple[list[str], list[str], dict[str, list[Any]]]:
-        """The lines of a block before and after its steps, and what they bind anew each time; those that begin sums are added
+        """The lines of a block before and after its steps, and what they bind each time; those that begin sums are added
         to `start`."""
         self.moving, self.derivatives, self.turn, self.repeat = {}, {}, BLOCK, repeat
         region = [call for call in self.calls if call.loop is repeat or call.block is repeat]
@@ -256,7 +256,7 @@ class LoopCode:
         return lines
 
     def body_lines(self, repeat: Repeat) -> tuple[list[str], list[str], dict[str, list[Any]]]:
-        """The lines of the first iteration, if it has its own, and of the others, and what they bind anew each time."""
+        """The lines of the first iteration, if it has its own, and of the others, and what they bind each time."""
         body = [call for call in self.calls if call.loop is repeat and call.fn is not advance]
         tail = self.tails[repeat]
         zero = {call.out for call in body if call.fn is carried and call.args[0] is None}
