@@ -14,17 +14,17 @@ import minigrad
 import minigrad_rnn
 
 OPENINGS = ("What", "Whether", "Where", "Which", "How", "Of")
-OPENINGS_LEFT = {"minigrad": 53, "minigrad_rnn": 0}
+OPENINGS_LEFT = {"minigrad": 40, "minigrad_rnn": 0}
 
 WORDS_LEFT = {  # in minigrad, in minigrad_rnn
     r"foretells?|foretold": (0, 0),
     r"judges?|judged": (0, 0),
-    r"beside": (2, 0),
+    r"beside": (1, 0),
     r"at hand": (0, 0),
     r"its like": (0, 0),
     r"one's own|one likes|oneself": (0, 0),
     r"by way of": (1, 0),
-    r"anew": (9, 0),
+    r"anew": (6, 0),
     r"(?:comes?|came) by": (0, 0),
     r"as (?:it|they) stands?": (1, 0),
     r"stands?": (43, 3),
