@@ -705,8 +705,8 @@ def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def distances(key: np.ndarray, position: np.ndarray, n: int) -> np.ndarray:
-    """A count for each distance below `n`: how often equal keys are so far apart twice in a row. Of a key whose neighbours are at several
-    distances, as with an op more at every third step, those of each second, of each third, ..."""
+    """A count for each distance below `n`: how often equal keys are so far apart twice in a row. Of a key whose neighbours are
+    at several distances, as with an op more at every third step, those of each second, of each third, ..."""
     order = np.argsort(key, kind="stable")
     position, which = position[order], np.cumsum(np.diff(key[order], prepend=key[order[:1]]) != 0)
     count, left = np.zeros(n + 1, int), np.arange(len(key))
