@@ -125,8 +125,7 @@ class Body:
             many = isinstance(a, Var) and a in places
             arguments.append((self.sliced(*places[a], low, high), True) if many else (a, False))
         result = self.lifted(call, arguments, high - low)
-        if result is None:
-            del self.new[mark:]
+        if result is None:  # what was made for it is removed with all that nobody needs
             return False
         self.at[call.out] = result, low, high - low
         self.over_time(mark, low, high - low)

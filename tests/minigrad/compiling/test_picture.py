@@ -91,7 +91,7 @@ def test_rows_of_arrays_of_all_steps_are_written_at_the_arrows(hello):
     assert [label for label, _ in out] == ["[t+1]", "[t]"]
     collected = boxes(hello.graph, "tensor")
     assert [box.id for box in collected] == [target for _, target in out]
-    assert [box.lines for box in collected] == [["history_0", "(7, 1, 4)"], ["collected_0", "(6, 1, 4)"]]
+    assert [box.lines for box in collected] == [["all_h_0", "(7, 1, 4)"], ["all_multiply_0", "(6, 1, 4)"]]
 
 
 def test_steps_in_no_loop_are_frames_in_the_order_they_run(straight):
