@@ -232,6 +232,8 @@ class Body:
             return "same", self.loop.iterations[0][found.ops[0]]
         if len(found.ops) > 1 or found.lag != 1:
             raise NotFolded("a value of more than one iteration ago")
+        if found.ops[0] in self.outside:
+            raise NotFolded("ops that only some steps have")
         if set(first) != (set() if 0 in self.missing.get(i, ()) else {0}):
             raise NotFolded("steps that start anew")
         return "carried", found.ops[0], first.get(0)
@@ -330,9 +332,12 @@ class Folding:
     """The pass, from a list of calls to one with loops."""
 
     def __init__(self, calls: Calls, recorder: Recorder) -> None:
+        steps, sums = sums_last(calls)
+        calls = [*steps, *sums]
         self.calls, self.recorder = calls, recorder
         self.nodes = Nodes(calls)
-        found = sequences(loops(list(self.nodes.call)))
+        last = {call.out for call in sums}
+        found = sequences(loops([node for node, call in self.nodes.call.items() if call.out not in last]))
         self.bodies: dict[Loop, Body] = {}
         self.repeats: dict[Loop, Repeat] = {}
         for loop in sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number):
@@ -605,6 +610,25 @@ class Folding:
         if steps == {-1}:
             return self.getitem(base, (slice(rows[0], rows[-1] - 1 if rows[-1] else None, -1),))
         return None
+
+
+def sums_last(calls: Calls) -> tuple[Calls, Calls]:
+    """The calls, and by themselves those of sums over many steps that no other step reads, such as gradients of weights: they
+    are recorded within a step."""
+    piles = {c.out: 1 << i for i, c in enumerate(c for c in calls if c.fn is np.concatenate and len(c.args[0]) >= LEAST)}
+    own = {bit: pile.call.step for pile, bit in piles.items()}  # type: ignore[union-attr]
+    of: dict[Var, int] = {}  # which piles a value needs
+    elsewhere = 0  # piles that other steps need
+    for call in calls:
+        bits = piles.get(call.out, 0)
+        for v in call.inputs():
+            bits |= of.get(v, 0)
+        if bits:
+            of[call.out] = bits
+            if call.step is not None and bits & ~elsewhere:
+                elsewhere |= sum(bit for bit, step in own.items() if bits & bit and step != call.step)
+    late = {v for v, bits in of.items() if not bits & elsewhere}
+    return [c for c in calls if c.out not in late], [c for c in calls if c.out in late]
 
 
 def put_into(call: Call, like: Call, values: list[Any]) -> None:
