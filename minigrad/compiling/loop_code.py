@@ -97,7 +97,7 @@ class LoopCode:
         if root in self.memory.scratch:
             begins = {t: begin for begin, end in repeat.blocks for t in range(begin, end)}
             start = repeat.times[root][0]
-            return [array[t - max(begins[t], start)] for t in map(repeat.time, range(repeat.n))]
+            return [array[t - max(begins[t], start), ...] for t in map(repeat.time, range(repeat.n))]
         places = [repeat.time(n) + offset for n in range(repeat.n)]
         return [array[i, ...] if 0 <= i < len(array) else None for i in places]
 
