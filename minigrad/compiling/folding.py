@@ -34,7 +34,7 @@ __all__ = [
     "row",
 ]
 
-LEAST = 4  # iterations that are worth a loop
+LEAST = 3  # iterations that are worth a loop
 STRAIGHT = 2  # iterations of time steps that may be left outside of loops, in calls of one body
 
 
@@ -340,6 +340,7 @@ class Folding:
         found = sequences(loops([node for node, call in self.nodes.call.items() if call.out not in last]))
         self.bodies: dict[Loop, Body] = {}
         self.repeats: dict[Loop, Repeat] = {}
+        self.recurrent = {node for loop in found.loops for step in loop.iterations for node in step.values()}
         for loop in sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number):
             if self.is_wanted(loop):
                 self.bodies[loop] = Body(loop, self.nodes)
@@ -354,15 +355,18 @@ class Folding:
         self.stacks: dict[tuple[Loop, int], Var] = {}
         self.starts: dict[tuple[Loop, int], Node] = {}  # of ops that are carried, what the first iteration reads
         self.piled = {c.out: list(c.args[0]) for c in calls if c.fn is np.concatenate and self.along_first(c)}
+        self.indices: dict[str, tuple[Any, ...]] = {}
         self.new: Calls = []
         self.cache: dict[Any, Var] = {}
 
     def is_wanted(self, loop: Loop) -> bool:
-        """True for loops over time, and for others that carry something."""
-        if len(loop) < LEAST or (len(loop.body) == 1 and loop.body[0] in self.nodes.rows):
+        """True for loops over time, for others that carry something, and for what is made of their values."""
+        if len(loop) < LEAST or all(is_view(self.nodes.call[node]) for node in loop.body):
             return False
         scopes = [node.scope for node in loop.body if node.scope is not None]
-        return bool(loop.carried) or any("t" in scope for scope in scopes)
+        if loop.carried or any("t" in scope for scope in scopes):
+            return True
+        return any(x in self.recurrent for node in loop.body for x in node.operands)
 
     def run(self) -> Calls:
         for number, (loop, body) in enumerate(self.bodies.items()):
@@ -438,12 +442,21 @@ class Folding:
         base_and_index = self.nodes.rows.get(node)
         if base_and_index is not None and self.nodes.of.get(base_and_index[0]) not in self.home:
             return base_and_index
+        call = self.nodes.call.get(node)
+        if call is not None and call.fn is operator.getitem and is_view(call) and node.operands[0] is not node:
+            whole = self.place(node.operands[0])  # a part of a row is a row of that part
+            if whole is not None:
+                index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
+                self.indices[str(index)] = index
+                return (whole[0], str(index)), whole[1]
         return None
 
     def base(self, key: Any) -> Var:
         """The array of all iterations that `place` speaks of."""
         if isinstance(key, Var):
             return key
+        if isinstance(key[1], str):
+            return self.getitem(self.base(key[0]), (slice(None), *self.indices[key[1]]))
         if key not in self.stacks:
             loop, i = key
             body, repeat = self.bodies[loop], self.repeats[loop]
