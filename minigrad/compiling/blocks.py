@@ -19,43 +19,59 @@ __all__ = ["blocked", "scratch_of"]
 
 
 def blocked(calls: Calls, keep: dict[Var, Var]) -> Calls:
-    """Give loops blocks whose arrays of all steps are larger than the cache."""
+    """Give blocks to loops whose arrays of all steps are larger than the cache. `keep` has what took the place of values."""
     for repeat, body in bodies(calls).items():
-        for kept in (repeat.times, repeat.batched):
-            for v in [v for v in kept if v in keep]:
-                now = v
-                while now in keep:
-                    now = keep[now]
-                if isinstance(kept, dict):
-                    kept.setdefault(now, kept[v])
-                else:
-                    kept.add(now)
+        followed(repeat, keep)
         there = {call.out: call for call in calls if call.loop is None}
-        batched = {v for v in repeat.batched if v in there}
-        each = sum(v.nbytes for v in batched if not is_view(there[v])) // repeat.n
+        made = {v for v in repeat.batched if v in there}
+        each = sum(v.nbytes for v in made if not is_view(there[v])) // repeat.n
         length = steps_of_a_block(each, repeat.n)
-        if length >= repeat.n:
-            continue
-        arrays = {call.out for call in calls if call.fn in (collected, history) and call.args[0] in {c.out for c in body}}
-        for v in arrays:
-            moved = there[v].fn is history and not repeat.back
-            repeat.times[v] = -int(moved), 1
-        sums = sums_over(calls, repeat, batched | arrays)
-        for with_sums in (True, False):
-            chosen = {v for v in batched | arrays | (sums if with_sums else set()) if there[v].block is None}
-            chosen = {v for v in chosen if base_of(v) in chosen}  # other views are looks at what is made before
+        if length < repeat.n:
+            calls = in_blocks(calls, repeat, made | arrays_of(body, repeat, calls), length)
+    return calls
+
+
+def followed(repeat: Repeat, keep: dict[Var, Var]) -> None:
+    """Have the notes of a loop speak of the values that took the place of others."""
+    for v in [v for v in repeat.times if v in keep]:
+        now = v
+        while now in keep:
+            now = keep[now]
+        repeat.times.setdefault(now, repeat.times[v])
+        if v in repeat.batched:
+            repeat.batched.add(now)
+
+
+def arrays_of(body: Calls, repeat: Repeat, calls: Calls) -> set[Var]:
+    """The arrays of what all iterations of a body make; their times are noted."""
+    made = {call.out for call in body}
+    found = set()
+    for call in calls:
+        if call.fn in (collected, history) and call.args[0] in made:
+            repeat.times[call.out] = -int(call.fn is history and not repeat.back), 1
+            found.add(call.out)
+    return found
+
+
+def in_blocks(calls: Calls, repeat: Repeat, made: set[Var], length: int) -> Calls:
+    """The calls with those together that go from block to block: the loop, what is made for it, and, if they can wait for
+    nothing else, the sums over what it makes."""
+    there = {call.out: call for call in calls if call.loop is None}
+    for sums in (sums_over(calls, repeat, made), set[Var]()):
+        chosen = {v for v in made | sums if there[v].block is None}
+        chosen = {v for v in chosen if base_of(v) in chosen}  # other views are looks at what is made before
+        for v in chosen:
+            there[v].block = repeat
+        try:
+            calls = in_units(calls)
+        except NotFolded:
             for v in chosen:
-                there[v].block = repeat
-            try:
-                calls = in_units(calls)
-            except NotFolded:
-                for v in chosen:
-                    there[v].block = None
-                continue
-            starts = range(0, repeat.n, length)
-            repeat.blocks = [(s, min(s + length, repeat.n)) for s in (reversed(starts) if repeat.back else starts)]
-            repeat.sums = sums if with_sums else set()
-            break
+                there[v].block = None
+            continue
+        starts = range(0, repeat.n, length)
+        repeat.blocks = [(s, min(s + length, repeat.n)) for s in (reversed(starts) if repeat.back else starts)]
+        repeat.sums = sums
+        break
     return calls
 
 

@@ -106,13 +106,10 @@ class Body:
                 self.pinned.add(call.out)
 
     def is_lifted(self, call: Call) -> bool:
+        """Do a call for all iterations at once. False if that cannot be."""
         own = [v for v in call.inputs() if v in self.made]
         waits = any(v in self.pinned or v in self.start or v in self.after for v in own)
-        if (waits and call.out in self.needed) or not call.pure or not own:
-            return False
-        if any(variables(x) for x in call.args if not isinstance(x, Var)):
-            return False
-        if call.options and call.fn is not SCATTERED and any(variables(x) for x in call.options.values()):
+        if (waits and call.out in self.needed) or not own or not is_plain(call):
             return False
         mark = len(self.new)
         places = {v: self.whole(v) for v in own}
@@ -287,6 +284,13 @@ class Body:
             if call.options:
                 call.options = {key: replaced(x, by) for key, x in call.options.items()}
         return [*extra, *self.kept]
+
+
+def is_plain(call: Call) -> bool:
+    """True if values are arguments of their own, and not in lists or options."""
+    inner = [x for x in call.args if not isinstance(x, Var)]
+    inner += call.options.values() if call.fn is not SCATTERED else ()
+    return call.pure and not variables(inner)
 
 
 def distributed(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:

@@ -268,30 +268,31 @@ class Body:
         early = {i for i, missing in some.items() if missing}
         if any(some[i] != {0} for i in early):
             raise NotFolded("ops that only some steps have")
-        zero: set[int] = set()
-
-        def is_zero(read: Read) -> bool:
-            return (read[0] == "carried" and read[2] is None) or (read[0] == "inside" and read[1] in zero)
-
-        for i in self.topological(early):
-            op = self.ops[i]
-            kind = any if op.call.fn in PRODUCTS else all
-            if op.call.fn in PRODUCTS | LINEAR and kind(map(is_zero, op.reads)):
-                zero.add(i)
+        zero = self.zeros(early)
         for i in early:
-            op = self.ops[i]
-            others = [read for j, _, read in self.readers(i) if j not in early and read[0] == "inside"]
-            if not others:
-                continue
-            if any(len(read) < 3 for read in others) or i in zero:
-                raise NotFolded("a first step that lacks ops")
-            instead = {read[2] for read in others}
-            kept = [k for k, read in enumerate(op.reads) if not is_zero(read)]
-            if len(instead) > 1 or op.call.fn is not np.add or len(kept) != 1 or len(op.reads) != 2:
-                raise NotFolded("a first step that lacks ops")
-            self.complete(op, kept[0], instead.pop())
+            instead = {read[2:] for j, _, read in self.readers(i) if j not in early and read[0] == "inside"}
+            if instead:
+                self.instead_of(i, instead, zero)
         for op in self.ops.values():
             op.reads = [read[:2] if read[0] == "inside" else read for read in op.reads]
+
+    def instead_of(self, i: int, instead: set[Read], zero: set[int]) -> None:
+        """Check that an op gives in the first iteration, with zeros carried, what is read instead of it."""
+        op = self.ops[i]
+        kept = [k for k, read in enumerate(op.reads) if not is_zero(read, zero)]
+        if len(instead) > 1 or () in instead or i in zero or op.call.fn is not np.add or len(kept) != 1:
+            raise NotFolded("a first step that lacks ops")
+        self.complete(op, kept[0], instead.pop()[0])
+
+    def zeros(self, early: set[int]) -> set[int]:
+        """Of these ops those that would be zero in the first iteration, where nothing is carried yet."""
+        zero: set[int] = set()
+        for i in self.topological(early):
+            op = self.ops[i]
+            enough = any if op.call.fn in PRODUCTS else all
+            if op.call.fn in PRODUCTS | LINEAR and enough(is_zero(read, zero) for read in op.reads):
+                zero.add(i)
+        return zero
 
     def complete(self, op: Op, k: int, instead: Any) -> None:
         """Have the first iteration read, as operand k of a sum, what it reads in the place of the sum."""
@@ -322,6 +323,11 @@ class Body:
 
     def sorted(self) -> list[int]:
         return self.topological(set(self.ops))
+
+
+def is_zero(read: Read, zero: set[int]) -> bool:
+    """True if an op reads zeros in the first iteration: what nobody has carried, or one of these ops."""
+    return (read[0] == "carried" and read[2] is None) or (read[0] == "inside" and read[1] in zero)
 
 
 PRODUCTS: set[Any] = {np.multiply, dot}  # zero if one operand is
@@ -388,7 +394,9 @@ class Folding:
         """Raise NotFolded if many calls of time steps are in no loop."""
         steps = sum(call.step is not None and not is_view(call) and call.out not in self.piled for call in outside)
         most = max((len(body.ops) for body in self.bodies.values()), default=0)
-        if not self.bodies or steps > STRAIGHT * most * len(self.bodies):
+        if not self.bodies:
+            raise NotFolded  # nothing repeats
+        if steps > STRAIGHT * most * len(self.bodies):
             raise NotFolded(f"{steps} calls of time steps are in no loop")
 
     def start(self, loop: Loop, body: Body, number: int) -> None:
@@ -543,14 +551,13 @@ class Folding:
         """What each iteration reads from outside of the loop, as a row of an array."""
         found = {n: self.place(node) for n, node in nodes.items()}
         keys = {place[0] for place in found.values() if place is not None}
-        if len(keys) == 1 and None in found.values():
+        if len(keys) == 1:
             (key,) = keys
-            ends = [n for n, place in found.items() if place is None]
-            if isinstance(key, tuple) and key in self.starts and len(ends) == 1 and nodes[ends[0]] is self.starts[key]:
-                other = self.repeats[key[0]]
-                found[ends[0]] = (key, other.n if other.back else 0)
-        if len(keys) == 1 and None not in found.values():
-            return self.row_of(repeat, keys.pop(), {n: place[1] for n, place in found.items() if place is not None})
+            for n in [n for n, place in found.items() if place is None and nodes[n] is self.starts.get(key, self)]:
+                other = self.repeats[key[0]]  # the history of a state begins with what it starts from
+                found[n] = key, other.n if other.back else 0
+            if None not in found.values():
+                return self.row_of(repeat, key, {n: place[1] for n, place in found.items() if place is not None})
         if set(range(repeat.n)) - set(nodes) or not all(isinstance(node, Node) for node in nodes.values()):
             raise NotFolded("values from outside that only some steps read")
         members = tuple(self.outer(nodes[repeat.time(n)]) for n in range(repeat.n))

@@ -211,6 +211,24 @@ class LoopCode:
         for begin, end in repeat.blocks:
             ends.append(ends[-1] + end - begin)
         steps = [self.rows(moving, range(max(a, one), b)) for a, b in pairwise(ends)]
+        before, after, blocks = self.block_lines(repeat, start)
+        used = dict.fromkeys(NAMES.findall("\n".join((*before, *after))))
+        names = [name for name in used if name in blocks]
+        self.bound.update(("steps", "at_first"))
+        table = [(*(blocks[name][k] for name in names), rows, k == 0) for k, rows in enumerate(steps)]
+        bound = [*names, "steps", "at_first"]
+        if not first:
+            table, bound = [each[:-1] for each in table], bound[:-1]
+        (label,) = self.name_of_steps([table], "blocks")
+        length = max(b - a for a, b in repeat.blocks)
+        head = f"for {', '.join(bound)}{',' * (len(bound) == 1)} in {label}:  # {length} steps each"
+        guard = ["if at_first:", *indented(first)] if first else []
+        block = [*before, *guard, self.head(repeat, moving, "steps", one), *indented(inner), *after]
+        return "\n".join([*start, head, *indented(block)])
+
+    def block_lines(self, repeat: Repeat, start: list[str]) -> tuple[list[str], list[str], dict[str, list[Any]]]:
+        """The lines of a block before and after its steps, and what they bind anew each time; those that begin sums are added
+        to `start`."""
         self.moving, self.derivatives, self.turn, self.repeat = {}, {}, BLOCK, repeat
         region = [call for call in self.calls if call.loop is repeat or call.block is repeat]
         at = next(i for i, call in enumerate(region) if call.loop is repeat)
@@ -222,21 +240,7 @@ class LoopCode:
             elif call.loop is None:
                 after += self.lines_of(call)
         self.turn = ALL
-        blocks = self.moving
-        text = "\n".join((*before, *after))
-        names = [name for name in dict.fromkeys(NAMES.findall(text)) if name in blocks]
-        self.bound.update(("steps", "at_first"))
-        table = [
-            tuple([*(blocks[name][k] for name in names), rows, k == 0][: len(names) + 1 + one]) for k, rows in enumerate(steps)
-        ]
-        (label,) = self.name_of_steps([table], "blocks")
-        bound = ", ".join([*names, "steps", *["at_first"] * one])
-        length = max(b - a for a, b in repeat.blocks)
-        head = f"for {bound}{',' if len(names) + one == 0 else ''} in {label}:  # {length} steps each"
-        guard = ["if at_first:", *indented(first)] if first else []
-        return "\n".join(
-            [*start, head, *indented([*before, *guard, self.head(repeat, moving, "steps", one), *indented(inner), *after])]
-        )
+        return before, after, self.moving
 
     def start_lines(self, repeat: Repeat) -> list[str]:
         """Put the first value of a state into the array of all of them."""

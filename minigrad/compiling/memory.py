@@ -132,23 +132,22 @@ class Memory:
         for repeat in tails:
             body = [i for i, call in enumerate(calls) if call.loop is repeat]
             region = [i for i, call in enumerate(calls) if call.loop is repeat or (repeat.blocks and call.block is repeat)]
-            leaving = self.twice | {
-                self.homes[v]
-                for i in body
-                for v in (*calls[i].inputs(), calls[i].out)
-                if calls[i].out in tails[repeat] or calls[i].fn is carried
-            }
-            for i in region:
-                for v in (*calls[i].inputs(), calls[i].out):
-                    home = self.homes[v]
-                    made = home.call if isinstance(home, Var) else None
-                    inner = made is not None and (made.loop is repeat or home in self.scratch) and home not in leaving
-                    if home is None:
-                        continue
-                    if not inner or (made is not None and made.loop is None and calls[i].loop is repeat):
-                        within = body if inner else region
-                        self.last[home] = max(self.last[home], within[-1] + 1)
-                        self.first[home] = min(self.first[home], within[0])
+            homes = {i: {self.homes[v] for v in (*calls[i].inputs(), calls[i].out)} - {None} for i in region}
+            across = [homes[i] for i in body if calls[i].out in tails[repeat] or calls[i].fn is carried]
+            leaving = self.twice.union(*across)
+            for home in set().union(*homes.values()):
+                made = home.call if isinstance(home, Var) else None
+                of_step = made is not None and made.loop is repeat
+                inner = (of_step or home in self.scratch) and home not in leaving
+                if not inner:
+                    self.needed_for(home, region)
+                elif not of_step and any(home in homes[i] for i in body):
+                    self.needed_for(home, body)
+
+    def needed_for(self, home: Home, span: list[int]) -> None:
+        """Something is needed from the first to the last of some calls."""
+        self.first[home] = min(self.first[home], span[0])
+        self.last[home] = max(self.last[home], span[-1] + 1)
 
     def root(self, home: Home) -> Home:
         while home in self.joined:

@@ -312,6 +312,7 @@ class Recorded:
     def report(self) -> str:
         width = max(len(name) for name, _ in self.passes)
         lines = [f"{name.ljust(width)}  {count} calls" for name, count in self.passes]
+        lines += [f"without loops: {self.not_folded}"] if self.not_folded else []
         return "\n".join([*lines, "{} arrays in {:,} bytes".format(*self.program.size)])
 
     def as_var(self, x: Any) -> Any:

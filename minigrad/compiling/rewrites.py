@@ -42,15 +42,16 @@ def zeros_left_out(calls: Calls, keep: dict[Var, Var]) -> Calls:
     same: dict[Var, Var] = {}
     left = []
     for call in calls:
-        if same:
+        if same and any(v in same for v in call.inputs()):
             rewritten([call], same)
-        indices = call.options["indices"] if call.fn is SCATTERED and call.out.shape else [()]
-        if not any(is_advanced(i) or list(variables(i)) or i == () for i in indices):
-            rows = np.ones(call.out.shape[0], bool)
-            for index in indices:
-                rows[index[0] if isinstance(index, tuple) and index and index[0] is not Ellipsis else slice(None)] = False
-            empty[call.out] = set(np.flatnonzero(rows).tolist())
-        if call.fn is np.add and not call.options:
+        if call.fn is SCATTERED and call.out.shape:
+            indices = call.options["indices"]
+            if not any(is_advanced(i) or list(variables(i)) or i == () for i in indices):
+                rows = np.ones(call.out.shape[0], bool)
+                for index in indices:
+                    rows[index[0] if isinstance(index, tuple) and index and index[0] is not Ellipsis else slice(None)] = False
+                empty[call.out] = set(np.flatnonzero(rows).tolist())
+        elif empty and call.fn is np.add and not call.options:
             for zero, other in (call.args, call.args[::-1]):
                 if nothing_in(zero, empty) and isinstance(other, Var) and alike(other, call.out):
                     same[call.out] = other
