@@ -440,9 +440,8 @@ def _(p, x, T):
     return squares(ys)
 
 
-NOT_FOLDED = {  # and why
+NOT_FOLDED = {  # and why; an empty text: nothing repeats
     "a readout after the loop, of each state": "values from outside that only some steps read",
-    "a readout in the loop": "a value that not all steps have is read outside",
     "a loss that is summed in the loop": "a value of more than one iteration ago",
     "a loss that is summed after the loop": "values from outside that only some steps read",
     "a readout at every third step": "a value of more than one iteration ago",
@@ -452,13 +451,12 @@ NOT_FOLDED = {  # and why
     "an LSTM": "a value of more than one iteration ago",
     "peepholes": "a value of more than one iteration ago",
     "x and h side by side": "a first step that lacks ops",
-    "two layers in one loop": "a value that not all steps have is read outside",
     "two cells a step": "a value of more than one iteration ago",
     "both directions": "steps that start anew",
     "h of two steps ago": "a value of more than one iteration ago",
     "x[t] - x[t-1]": "a first step that lacks ops",
     "x[2 t]": "steps that read an array in another order",
-    "1 / (t + 1) as a number": "calls of time steps are in no loop",
+    "1 / (t + 1) as a number": "",
     "weights that take turns": "steps that read an array in another order",
     "a first state that all steps read": "a value of more than one iteration ago",
     "attention over the states before": "calls of time steps are in no loop",
@@ -473,15 +471,16 @@ COPIED = {  # a weight's slope needs the rows of several arrays below each other
     "the last state",
     "all states, stacked",
     "without scopes",
+    "a readout in the loop",
     "the mean of all states",
     "the largest of all states",
     "the state before the last",
     "a state that starts as a constant",
-    "a state that starts as None",
     "gates that are parts of one product",
     "a GRU",
     "a cell with normalised sums",
     "a weight that a cell uses twice",
+    "two layers in one loop",
     "two layers, one after the other",
     "from the end to the beginning",
     "a first step of its own",
