@@ -258,7 +258,7 @@ def lifted(record: Callable[..., Var], model: Call, arguments: list[tuple[Any, b
 
 
 def steps_of_a_block(each: int, steps: int) -> int:
-    """How many steps to batch at a time: what they make, so many bytes each, should stay in the cache until it is used."""
+    """Return the number of steps to batch at a time, so that their results, `each` bytes a step, stay in the cache."""
     blocks = -(-steps // max(FEWEST, BLOCK // max(each, 1)))
     return -(-steps // blocks)
 

@@ -101,7 +101,7 @@ def rows_summed(call: Call) -> list[Var]:
 
 
 def base_of(v: Var) -> Var:
-    """What a view is a view of."""
+    """Return the value that a view is a view of, or the value itself."""
     while v.call is not None and is_view(v.call):
         v = v.call.args[0]
     return v

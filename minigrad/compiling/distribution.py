@@ -72,7 +72,7 @@ class Body:
         self.after: set[Var] = set()
 
     def late(self) -> set[Var]:
-        """What needs a value of the iteration before."""
+        """Select the values that need one of the iteration before."""
         found = set(self.next)
         for call in self.calls:
             if not found.isdisjoint(call.inputs()):
@@ -239,7 +239,7 @@ class Body:
         return call.out
 
     def whole_arrays(self, calls: Calls) -> dict[Var, Var]:
-        """What takes the place of arrays of all iterations, of values that are not made in the loop, or not by themselves."""
+        """Replace arrays of all iterations, of values that the loop does not make any more, or makes as parts of others."""
         gone = self.made - {call.out for call in self.kept}
         same: dict[Var, Var] = {}
         for call in calls:

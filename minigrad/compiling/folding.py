@@ -235,7 +235,7 @@ class Body:
         if found.ops[0] in self.outside:
             raise NotFolded("ops that only some steps have")
         if set(first) != (set() if 0 in self.missing.get(i, ()) else {0}):
-            raise NotFolded("steps that start anew")
+            raise NotFolded("states that are set again")
         return "carried", found.ops[0], first.get(0)
 
     def there(self, i: int) -> list[int]:
@@ -285,7 +285,7 @@ class Body:
         self.complete(op, kept[0], instead.pop()[0])
 
     def zeros(self, early: set[int]) -> set[int]:
-        """Of these ops those that would be zero in the first iteration, where nothing is carried yet."""
+        """Select the ops that would be zero in the first iteration, in which nothing is carried yet."""
         zero: set[int] = set()
         for i in self.topological(early):
             op = self.ops[i]
@@ -435,7 +435,7 @@ class Folding:
         return sum(slopes) < 0
 
     def place(self, node: Any) -> tuple[Any, int] | None:
-        """Where a value of one iteration is: in which array of all iterations, at which place."""
+        """Find a value of one iteration in an array of all iterations: that array, and the place in it."""
         if not isinstance(node, Node):
             return None
         if node in self.home:
@@ -548,7 +548,7 @@ class Folding:
         self.new += [*carries.values(), *made, *ends]
 
     def read_each(self, repeat: Repeat, nodes: dict[int, Any]) -> Var:
-        """What each iteration reads from outside of the loop, as a row of an array."""
+        """Return, as a row of an array, the value that each iteration reads from outside of the loop."""
         found = {n: self.place(node) for n, node in nodes.items()}
         keys = {place[0] for place in found.values() if place is not None}
         if len(keys) == 1:
@@ -595,7 +595,7 @@ class Folding:
         call.options = {key: replaced(x, self.outer_var) for key, x in call.options.items()}
 
     def members(self, v: Var) -> list[Var]:
-        """What v puts one below the other, if it does so with what loops make."""
+        """List the arrays that v concatenates; v itself if it is no concatenation."""
         return [m for each in self.piled[v] for m in self.members(each)] if v in self.piled else [v]
 
     @staticmethod

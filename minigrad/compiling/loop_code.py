@@ -227,7 +227,7 @@ class LoopCode:
         return "\n".join([*start, head, *indented(block)])
 
     def block_lines(self, repeat: Repeat, start: list[str]) -> tuple[list[str], list[str], dict[str, list[Any]]]:
-        """The lines of a block before and after its steps, and what they bind anew each time; those that begin sums are added
+        """The lines of a block before and after its steps, and what they bind each time; those that begin sums are added
         to `start`."""
         self.moving, self.derivatives, self.turn, self.repeat = {}, {}, BLOCK, repeat
         region = [call for call in self.calls if call.loop is repeat or call.block is repeat]
@@ -256,7 +256,7 @@ class LoopCode:
         return lines
 
     def body_lines(self, repeat: Repeat) -> tuple[list[str], list[str], dict[str, list[Any]]]:
-        """The lines of the first iteration, if it has its own, and of the others, and what they bind anew each time."""
+        """The lines of the first iteration, if it has its own, and of the others, and what they bind each time."""
         body = [call for call in self.calls if call.loop is repeat and call.fn is not advance]
         tail = self.tails[repeat]
         zero = {call.out for call in body if call.fn is carried and call.args[0] is None}
@@ -282,7 +282,7 @@ class LoopCode:
 
     @staticmethod
     def rows(moving: dict[str, list[Any]], turns: range) -> list[tuple[Any, ...]]:
-        """What the names of a loop stand for in these iterations."""
+        """List the arrays that the names of a loop stand for in these iterations."""
         rows = [tuple(arrays[n] for arrays in moving.values()) for n in turns]
         if any(array is None for row_ in rows for array in row_):
             raise NotFolded("a step reads what is not there")
@@ -370,7 +370,8 @@ class LoopCode:
 
 
 def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
-    """Of each body last what is made only for the next iteration, for the last one need not make it; and what that is."""
+    """Move to the end of each body the calls whose results only the next iteration reads; the last iteration needs none.
+    Returns the calls, and for each loop these results."""
     needed = {call.args[0] for call in calls if call.fn in (collected, history)}
     bodies: dict[Repeat, Calls] = {}
     for call in calls:
@@ -415,7 +416,7 @@ def whole_index(index: Any) -> tuple[Any, ...]:
 
 
 def same_array(x: Any, y: np.ndarray) -> bool:
-    """Whether they are one place in memory, or one number."""
+    """True if they are one place in memory, or one number."""
     if x is y:
         return True
     if not isinstance(x, np.ndarray) or (x.shape, x.dtype, x.strides) != (y.shape, y.dtype, y.strides):

@@ -117,7 +117,7 @@ class Memory:
         return v.nbytes // v.shape[0] * self.scratch[v] if v in self.scratch else v.nbytes
 
     def of_two_iterations(self) -> set[Home]:
-        """What an iteration makes and the next one reads has two places in turn, unless it is in an array of all iterations."""
+        """Give two places, used in turn, to values that the next iteration reads and that no array of all iterations holds."""
         found = set()
         for v in self.next:
             home = self.home(v)
@@ -127,8 +127,8 @@ class Memory:
         return found
 
     def through_loops(self, calls: Calls, tails: dict[Any, set[Var]]) -> None:
-        """What comes from outside of a loop, or leaves an iteration, is needed until the loop ends; in blocks, until the last
-        block ends."""
+        """Keep until the end of a loop the memory of values that come from outside of it, or leave an iteration; with blocks,
+        until the last block ends."""
         for repeat in tails:
             body = [i for i, call in enumerate(calls) if call.loop is repeat]
             region = [i for i, call in enumerate(calls) if call.loop is repeat or (repeat.blocks and call.block is repeat)]

@@ -286,7 +286,7 @@ class Section:
         return item.line is not None and item.line.direction < 0
 
     def to_middles(self, row: list[Item], near: dict[Item, list[Item]], beside: list[Item]) -> None:
-        """Sort a row by the middles of the neighbours of its items, which are on the rank `beside` it."""
+        """Sort a row by the middles of the neighbours of its items, which are on the rank next to it."""
         if len(row) < 2:
             return
         places, own = ([(i + 0.5) / len(items) for i in range(len(items))] for items in (beside, row))
