@@ -346,7 +346,9 @@ class Folding:
         found = sequences(loops([node for node, call in self.nodes.call.items() if call.out not in last]))
         self.bodies: dict[Loop, Body] = {}
         self.repeats: dict[Loop, Repeat] = {}
-        self.recurrent = {node for loop in found.loops for step in loop.iterations for node in step.values()}
+        self.recurrent = (
+            {node for loop in found.loops for step in loop.iterations for node in step.values()} if found.maps else ()
+        )
         for loop in sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number):
             if self.is_wanted(loop):
                 self.bodies[loop] = Body(loop, self.nodes)

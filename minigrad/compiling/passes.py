@@ -146,6 +146,10 @@ def constants_folded(calls: Calls) -> Calls:
     """Without the calls whose arguments are the same at each run: their results are known."""
     left = []
     for call in calls:
+        first = call.args[0] if call.args else None
+        if type(first) is Var and first.source != "constant":
+            left.append(call)
+            continue
         asked = call.args[:1] if is_view(call) else tuple(call.inputs())
         if call.pure and all(v.source == "constant" for v in asked):
             values = replaced(call.args, lambda v: v.value)
@@ -176,7 +180,7 @@ def signature(x: Any) -> Any:
     """Something to compare arguments by."""
     kind = type(x)
     if kind is Var:
-        return ("v", x.number)
+        return x
     if isinstance(x, CONTAINERS):
         return (kind.__name__, *map(signature, x))
     if kind is slice:

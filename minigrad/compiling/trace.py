@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..graph import CURRENT, Leaf
+from ..graph import CURRENT, Leaf, Scope
 from ..standin import Standin
 from ..tensor import Tensor
 from ..trees import tree_map
@@ -94,6 +94,16 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return np.ndarray(shape, dtype, NOTHING, 0, (0,) * len(shape))
 
 
+AFTERWARDS = "a value that a compiled function has kept while it was recorded is used; it has no value"
+
+
+@functools.lru_cache(maxsize=4)
+def step_of(scope: Scope | None) -> int | None:
+    """The time step of a scope. The calls of a step follow each other."""
+    t = scope.get("t") if scope is not None else None
+    return t if isinstance(t, int) else None
+
+
 class Call:
     """One NumPy call: function, arguments with Vars among them, and the Var it makes."""
 
@@ -104,8 +114,7 @@ class Call:
         self.args = args
         self.options = options
         self.scope = scope
-        t = scope.get("t") if scope else None
-        self.step: int | None = t if isinstance(t, int) else None  # of the loop over time
+        self.step = step_of(scope)  # of the loop over time
         self.pure = pure  # no other effect than its result, and the same result for the same arguments
         self.loop: Any = None  # the loop whose body it is in, see `folding`
         self.block: Any = None  # the loop with whose blocks of steps it is done
@@ -819,9 +828,22 @@ class Recorder:
     # -- calls -----------------------------------------------------------------------------------------------
 
     def record(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
-        plain, named = self.arguments(args, options)
-        result = fn(*replaced(plain, lambda v: v.value), **{k: replaced(x, lambda v: v.value) for k, x in named.items()})
-        return self.recorded(fn, plain, named, result, pure)
+        if self.closed:
+            raise CompileError(AFTERWARDS)
+        plain: list[Any] = []
+        values: list[Any] = []
+        for x in args:
+            if type(x) is Array and x.recorder is self:
+                plain.append(x.stands_for)
+                values.append(x.value)
+            else:
+                plain.append(self.plain(x))
+                values.append(replaced(plain[-1], lambda v: v.value))
+        if not options:
+            return self.recorded(fn, tuple(plain), {}, fn(*values), pure)
+        named = {key: self.plain(x) for key, x in options.items()}
+        result = fn(*values, **{k: replaced(x, lambda v: v.value) for k, x in named.items()})
+        return self.recorded(fn, tuple(plain), named, result, pure)
 
     def record_call(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
         """The same for a function that somebody else calls, which may write into its arguments: they are read-only then."""
@@ -838,7 +860,7 @@ class Recorder:
 
     def arguments(self, args: Iterable[Any], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self.closed:
-            raise CompileError("a value that a compiled function has kept while it was recorded is used; it has no value")
+            raise CompileError(AFTERWARDS)
         return tuple(self.plain(x) for x in args), {key: self.plain(x) for key, x in options.items()}
 
     def recorded(self, fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], result: Any, pure: bool) -> Any:
