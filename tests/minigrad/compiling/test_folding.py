@@ -573,13 +573,15 @@ class Wired:
 
     def __init__(self, seed):
         random = self.random = np.random.default_rng(seed)
-        self.T = int(random.choice([2, 3, 4, 5, 6, 7, 9, 12]))
+        self.T = int(random.choice([3, 5, 6, 7, 9, 12]))
         self.scoped, self.back, self.summed = (bool(random.random() < share) for share in (0.7, 0.2, 0.3))
-        self.states = int(random.choice([1, 1, 2, 3]))
-        self.starts = random.integers(4, size=self.states)
+        self.states = int(random.choice([1, 1, 1, 2, 3]))
+        self.starts = random.choice([0, 1, 1, 2, 2, 3], size=self.states)
         self.ops = [(*self.op(), self.source(i), self.source(i)) for i in range(random.choice([1, 2, 3, 5, 8]))]
         self.new = [self.result() for _ in range(self.states)]
-        self.ends = [(ENDS[random.integers(len(ENDS))], self.result()) for _ in range(random.choice([1, 1, 2]))]
+        self.ends = [
+            (ENDS[random.choice([0, 1, 1, *range(len(ENDS))])], self.result()) for _ in range(random.choice([1, 1, 2]))
+        ]
 
     def op(self):
         """One of two operands or not, and which."""
