@@ -113,7 +113,7 @@ class Record:
         np.add.at(below, self.owner, mixed * (mixed >> 7))
         low = self.reads.min(initial=0)
         same = (self.words[self.owner] * (k.max(initial=0) + 1) + k) * (self.n - low) + self.reads - low
-        counts = distances(same, self.owner) + distances(below * 31 + self.words, np.arange(self.n))
+        counts = distances(same, self.owner, self.n) + distances(below * 31 + self.words, np.arange(self.n), self.n)
         best = np.argsort(-counts * np.arange(len(counts)), kind="stable")[:PERIODS]
         return [int(p) for p in best if counts[p]]
 
@@ -704,12 +704,12 @@ def longest(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return rows[a:b]
 
 
-def distances(key: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """A count for each distance: how often equal keys are so far apart twice in a row. Of a key whose neighbours are at several
-    distances, as with an op more at every third step, those of each second, of each third, ..."""
+def distances(key: np.ndarray, position: np.ndarray, n: int) -> np.ndarray:
+    """A count for each distance below `n`: how often equal keys are so far apart twice in a row. Of a key whose neighbours are
+    at several distances, as with an op more at every third step, those of each second, of each third, ..."""
     order = np.argsort(key, kind="stable")
     position, which = position[order], np.cumsum(np.diff(key[order], prepend=key[order[:1]]) != 0)
-    count, left = np.zeros(int(position.max(initial=0)) + 2, int), np.arange(len(key))
+    count, left = np.zeros(n + 1, int), np.arange(len(key))
     for m in range(1, 1 + UNLIKE):
         left = left[: np.searchsorted(left, len(key) - 2 * m)]
         left = left[which[left] == which[left + 2 * m]]

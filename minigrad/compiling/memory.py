@@ -45,7 +45,7 @@ class Memory:
         self.chains, self.placed, self.in_place = chains, placed, in_place
         self.exact = exact  # laid out as the function's own arrays are, for sums depend on that in the last digits
         self.made = {call.out for call in calls}
-        self.scratch = scratch_of(calls, kept, tails)
+        self.scratch = self.settled(scratch_of(calls, kept, tails))
         self.collected = collections_of(calls)
         self.next = {call.args[0]: call.args[1] for call in calls if call.fn is advance}
         self.homes: dict[Var, Home | None] = {}
@@ -112,6 +112,20 @@ class Memory:
         for one in seen:
             self.homes[one] = self.homes[here]
         return self.homes[here]
+
+    def settled(self, scratch: dict[Var, int]) -> dict[Var, int]:
+        """The same without what is made in another array, unless that has the rows of one block only as well."""
+        for v in (*self.chains.place, *self.chains.wholes):
+            scratch.pop(v, None)
+        for v in self.placed:
+            whole = v
+            while whole in self.placed:
+                whole = self.placed[whole][0]
+            if whole in scratch:
+                scratch[v] = scratch[whole]
+            else:
+                scratch.pop(v, None)
+        return scratch
 
     def nbytes(self, v: Var) -> int:
         return v.nbytes // v.shape[0] * self.scratch[v] if v in self.scratch else v.nbytes
