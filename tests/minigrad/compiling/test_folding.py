@@ -618,7 +618,7 @@ class Wired:
 
 
 @pytest.mark.parametrize("exact", [False, True])
-@pytest.mark.parametrize("seed", range(1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 24))
+@pytest.mark.parametrize("seed", range(1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 32))
 def test_loops_that_are_wired_at_random(seed, exact):
     wired = Wired(seed)
     eager, compiled = sides(lambda p, x, start: wired(p, x, start), exact)
