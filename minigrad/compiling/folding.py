@@ -617,9 +617,11 @@ class Folding:
         if len(keys) != 1 or len(members) < 2:
             return None
         (key,) = keys
-        start = self.starts.get(key) if isinstance(key, tuple) and not self.repeats[key[0]].back else None
-        if places[0] is None and start is not None and self.nodes.of.get(members[0]) is start:
-            places[0] = (key, 0)
+        if key in self.starts:  # a history begins, or going back ends, with what the first iteration started from
+            repeat = self.repeats[key[0]]
+            end, at = (-1, repeat.n) if repeat.back else (0, 0)
+            if places[end] is None and self.nodes.of.get(members[end]) is self.starts[key]:
+                places[end] = key, at
         if None in places:
             return None
         rows = [place[1] for place in places if place is not None]

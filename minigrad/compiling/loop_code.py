@@ -13,7 +13,7 @@ import numpy as np
 from .blocks import base_of, rows_summed
 from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, collected, history, marker, row
 from .memory import Memory
-from .passes import Calls, is_view
+from .passes import Calls, is_view, users_of
 from .trace import Call, Recorder, Var, dot
 
 __all__ = ["BLOCK", "LoopCode", "escaped", "indented", "index_text", "last_for_the_next", "same_array", "whole_index"]
@@ -372,7 +372,8 @@ class LoopCode:
 def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
     """Move to the end of each body the calls whose results only the next iteration reads; the last iteration needs none.
     Returns the calls, and for each loop these results."""
-    needed = {call.args[0] for call in calls if call.fn in (collected, history)}
+    users = users_of(calls)
+    needed = {c.args[0] for c in calls if c.fn is collected or (c.fn is history and reads_the_last(c, users.get(c.out, [])))}
     bodies: dict[Repeat, Calls] = {}
     for call in calls:
         if call.loop is not None:
@@ -390,6 +391,19 @@ def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
             tails[call.loop] = {c.out for c in body if c.out not in needed and not marker(c) and not is_view(c)}
             left += sorted(body, key=lambda c: 2 if c.fn is advance else 0 if c.out in needed or marker(c) else 1)
     return left, tails
+
+
+def reads_the_last(call: Call, users: Calls) -> bool:
+    """True if somebody reads of a history what the last iteration made."""
+    repeat: Repeat = call.args[0].call.loop
+    for user in users:
+        index = user.args[1][0] if user.fn is operator.getitem and isinstance(user.args[1], tuple) else None
+        if not isinstance(index, slice | int) or (isinstance(index, slice) and index.step is not None):
+            return True
+        start, stop = (index, index + 1) if isinstance(index, int) else index.indices(repeat.n + 1)[:2]
+        if start == 0 if repeat.back else stop == repeat.n + 1:
+            return True
+    return False
 
 
 def indented(lines: Sequence[str]) -> list[str]:
