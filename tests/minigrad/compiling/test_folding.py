@@ -468,24 +468,12 @@ NOT_FOLDED = {  # and why; an empty text: nothing repeats
     "Euler's method": "a value of more than one iteration ago",
 }
 COPIED = {  # a weight's slope needs the rows of several arrays below each other, and each is copied in a line of its own
-    "the last state",
-    "all states, stacked",
-    "without scopes",
-    "a readout in the loop",
-    "the mean of all states",
-    "the largest of all states",
-    "the state before the last",
-    "a state that starts as a constant",
-    "gates that are parts of one product",
     "a GRU",
-    "a cell with normalised sums",
-    "a weight that a cell uses twice",
     "two layers in one loop",
     "two layers, one after the other",
     "from the end to the beginning",
     "a first step of its own",
     "x[:, t]",
-    "np.where",
     "a sum of all inputs",
 }
 
