@@ -555,7 +555,7 @@ class Folding:
         keys = {place[0] for place in found.values() if place is not None}
         if len(keys) == 1:
             (key,) = keys
-            for n in [n for n, place in found.items() if place is None and nodes[n] is self.starts.get(key, self)]:
+            for n in [n for n, place in found.items() if place is None and self.is_start(nodes[n], key)]:
                 other = self.repeats[key[0]]  # the history of a state begins with what it starts from
                 found[n] = key, other.n if other.back else 0
             if None not in found.values():
@@ -566,6 +566,14 @@ class Folding:
         if len({(v.shape, v.dtype) for v in members}) > 1 or members[0].dtype is None:
             raise NotFolded("values from outside of several shapes")
         return self.element(repeat, self.called(stack, members, (repeat.n, *members[0].shape), members[0]), 0)
+
+    def is_start(self, node: Any, key: Any) -> bool:
+        """True if a state starts from a value, or from a constant that is equal to it."""
+        start = self.starts.get(key)
+        if node is start or start is None or not isinstance(node, Node):
+            return node is start is not None
+        one, other = self.nodes.var.get(node), self.nodes.var[start]
+        return one is not None and all(v.source == "constant" for v in (one, other)) and same_constant(one.value, other.value)
 
     def row_of(self, repeat: Repeat, key: Any, places: dict[int, int]) -> Var:
         slope, at = line(places)
@@ -620,7 +628,7 @@ class Folding:
         if key in self.starts:  # a history begins, or going back ends, with what the first iteration started from
             repeat = self.repeats[key[0]]
             end, at = (-1, repeat.n) if repeat.back else (0, 0)
-            if places[end] is None and self.nodes.of.get(members[end]) is self.starts[key]:
+            if places[end] is None and self.is_start(self.nodes.of.get(members[end]), key):
                 places[end] = key, at
         if None in places:
             return None
@@ -653,6 +661,10 @@ def sums_last(calls: Calls) -> tuple[Calls, Calls]:
                 elsewhere |= sum(bit for bit, step in own.items() if bits & bit and step != call.step)
     late = {v for v, bits in of.items() if not bits & elsewhere}
     return [c for c in calls if c.out not in late], [c for c in calls if c.out in late]
+
+
+def same_constant(x: np.ndarray, y: np.ndarray) -> bool:
+    return x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
 
 
 def put_into(call: Call, like: Call, values: list[Any]) -> None:

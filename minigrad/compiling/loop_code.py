@@ -231,14 +231,16 @@ class LoopCode:
         to `start`."""
         self.moving, self.derivatives, self.turn, self.repeat = {}, {}, BLOCK, repeat
         region = [call for call in self.calls if call.loop is repeat or call.block is repeat]
-        at = next(i for i, call in enumerate(region) if call.loop is repeat)
-        before = [line for call in region[:at] for line in self.lines_of(call)]
+        before: list[str] = []
         after: list[str] = []
-        for call in region[at:]:
-            if call.loop is None and call.out in repeat.sums:
-                start += self.sum_lines(call, after)
-            elif call.loop is None:
-                after += self.lines_of(call)
+        lines = before
+        for call in region:
+            if call.loop is repeat:
+                lines = after
+            elif call.out in repeat.sums:
+                start += self.sum_lines(call, lines)
+            else:
+                lines += self.lines_of(call)
         self.turn = ALL
         return before, after, self.moving
 
@@ -303,8 +305,8 @@ class LoopCode:
         names = ", ".join(moving) or "_"
         return f"for {names}{',' * (len(moving) <= 1)} in {label}:{comment}"
 
-    def sum_lines(self, call: Call, after: list[str]) -> list[str]:
-        """Add the part of a block to a sum over all steps; returns the line that begins the sum."""
+    def sum_lines(self, call: Call, lines: list[str]) -> list[str]:
+        """Add to the lines of a block those of its part of a sum over all steps; returns the line that begins the sum."""
         if is_view(call):
             return []
         self.turn = ALL
@@ -315,12 +317,12 @@ class LoopCode:
             left, right = rows_summed(call)
             like = left if getattr(base_of(left).call, "block", None) is self.repeat else right
             turned = self.same_rows(left, like, turned=True)
-            after.append(f"{turned}.dot({self.same_rows(right, like)}, {part})")
+            lines.append(f"{turned}.dot({self.same_rows(right, like)}, {part})")
         else:
             self.space["add_reduce"] = np.add.reduce
-            after.append(f"add_reduce({self.argument(call.args[0])}, 0, None, {part})")
+            lines.append(f"add_reduce({self.argument(call.args[0])}, 0, None, {part})")
         self.space["add"] = np.add
-        after.append(f"add({out}, {part}, {out})")
+        lines.append(f"add({out}, {part}, {out})")
         return [f"{out}.fill(0)"]
 
     def same_rows(self, v: Var, like: Var, turned: bool = False) -> str:

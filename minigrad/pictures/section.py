@@ -167,17 +167,8 @@ class Section:
 
     def choose_order(self) -> None:
         """Begin with several orders, and keep the one of which least is crossed, narrow and straight."""
-        self.ups: dict[Item, list[Item]] = defaultdict(list)
-        self.downs: dict[Item, list[Item]] = defaultdict(list)
-        gaps: list[list[tuple[Item, Item]]] = [[] for _ in self.rows]  # the segments above each rank
-        for low, high in self.segments:
-            self.ups[low].append(high)
-            self.downs[high].append(low)
-            gaps[low.rank].append((low, high))
-        self.gaps = [gap for gap in gaps if len(gap) > 1]
-        self.alone = [(a, b) for a, b in self.level if a.line is None and b.line is None]
+        self.neighbours()
         self.depths()
-        self.shared = [row for row in self.rows if any(item.line for item in row)]
         begin = [list(row) for row in self.rows]
         chance = random.Random(1)
         best: tuple[float, list[list[Item]]] | None = None
@@ -199,6 +190,19 @@ class Section:
         self.rows = best[1]
         self.count_places()
         self.straighten()
+
+    def neighbours(self) -> None:
+        """Note for each item those that it is joined to above and below."""
+        self.ups: dict[Item, list[Item]] = defaultdict(list)
+        self.downs: dict[Item, list[Item]] = defaultdict(list)
+        gaps: list[list[tuple[Item, Item]]] = [[] for _ in self.rows]  # the segments above each rank
+        for low, high in self.segments:
+            self.ups[low].append(high)
+            self.downs[high].append(low)
+            gaps[low.rank].append((low, high))
+        self.gaps = [gap for gap in gaps if len(gap) > 1]
+        self.alone = [(a, b) for a, b in self.level if a.line is None and b.line is None]
+        self.shared = [row for row in self.rows if any(item.line for item in row)]
 
     def depths(self) -> None:
         self.depth = {item: float(self.template.depth[element]) for element, item in self.items.items()}
