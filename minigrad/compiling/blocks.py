@@ -17,6 +17,8 @@ from .trace import Call, Var, dot, reshape, transpose
 
 __all__ = ["blocked", "scratch_of"]
 
+SMALL = 4  # times as many bytes as the rows of a block that it sums has a sum that is added to in each block, at most
+
 
 def blocked(calls: Calls, keep: dict[Var, Var]) -> Calls:
     """Give blocks to loops whose arrays of all steps are larger than the cache. `keep` has what took the place of values."""
@@ -57,7 +59,7 @@ def in_blocks(calls: Calls, repeat: Repeat, made: set[Var], length: int) -> Call
     """The calls with those together that go from block to block: the loop, what is made for it, and, if they can wait for
     nothing else, the sums over what it makes."""
     there = {call.out: call for call in calls if call.loop is None}
-    for sums in (sums_over(calls, repeat, made), set[Var]()):
+    for sums in (sums_over(calls, repeat, made, length), set[Var]()):
         chosen = {v for v in made | sums if there[v].block is None}
         chosen = {v for v in chosen if base_of(v) in chosen}  # other views are looks at what is made before
         for v in chosen:
@@ -75,12 +77,14 @@ def in_blocks(calls: Calls, repeat: Repeat, made: set[Var], length: int) -> Call
     return calls
 
 
-def sums_over(calls: Calls, repeat: Repeat, made: set[Var]) -> set[Var]:
+def sums_over(calls: Calls, repeat: Repeat, made: set[Var], length: int) -> set[Var]:
     """Products and sums over the rows of all steps that the loop has `made`, such as the gradients of weights, with the views
-    that they are made of."""
+    that they are made of. Not those so large that to add one for each block, of `length` steps, would take long."""
     found: set[Var] = set()
     for call in calls:
         rows = rows_summed(call) if call.loop is None and call.out not in repeat.batched else []
+        if SMALL * sum(v.nbytes for v in rows) * length < call.out.nbytes * repeat.n:
+            continue
         below = [over(v, repeat) if base_of(v) in made else [] for v in rows]
         if not any(below):
             continue
