@@ -12,7 +12,7 @@ import numpy as np
 from .batching import steps_of_a_block
 from .distribution import bodies
 from .folding import NotFolded, Repeat, collected, history, in_units, marker, row
-from .passes import Calls, is_view
+from .passes import Calls, base_of, is_view
 from .trace import Call, Var, dot, reshape, transpose
 
 __all__ = ["blocked", "scratch_of"]
@@ -102,13 +102,6 @@ def rows_summed(call: Call) -> list[Var]:
     if call.fn == np.add.reduce and call.options in ({"axis": 0}, {"axis": (0,)}) and len(call.args[0].shape) == 2:
         return [call.args[0]]
     return []
-
-
-def base_of(v: Var) -> Var:
-    """Return the value that a view is a view of, or the value itself."""
-    while v.call is not None and is_view(v.call):
-        v = v.call.args[0]
-    return v
 
 
 def is_turned(v: Var) -> bool:

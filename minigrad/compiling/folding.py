@@ -16,7 +16,7 @@ import numpy as np
 
 from ..graph import NO_OPTIONS, Node, Scope, next_number
 from ..loop import Loop, loops, sequences
-from .passes import Calls, Circle, in_order, is_row, is_view, settled
+from .passes import Calls, Circle, base_of, in_order, is_row, is_view, settled
 from .rewrites import SCATTERED
 from .trace import CONTAINERS, Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose, zeros
 
@@ -129,7 +129,7 @@ class Nodes:
         functions: dict[Any, Function] = {}
         for call in calls:
             out = call.out
-            if settled(out) and call.inputs():
+            if settled(out) and call.inputs() and base_of(out).source != "constant":
                 continue  # another look at a weight is one of all iterations: it is read like the weight
             op = functions.get(call.fn)
             if op is None:
@@ -230,6 +230,8 @@ class Body:
         found = self.loop.carried[place]
         if found.lag == 0 and len(found.ops) == 1 and self.there(found.ops[0]) == [0] and not first:
             return "same", self.loop.iterations[0][found.ops[0]]
+        if len(found.ops) == 2 and found.lag == 1 and not first and self.lacks_first(max(found.ops)):
+            return "carried", max(found.ops), None, min(found.ops)  # a sum, of which the first iteration has the first term
         if len(found.ops) > 1 or found.lag != 1:
             raise NotFolded("a value of more than one iteration ago")
         if found.ops[0] in self.outside:
@@ -237,6 +239,10 @@ class Body:
         if set(first) != (set() if 0 in self.missing.get(i, ()) else {0}):
             raise NotFolded("states that are set again")
         return "carried", found.ops[0], first.get(0)
+
+    def lacks_first(self, i: int) -> bool:
+        """True if all iterations but the first, and perhaps the last, have an op."""
+        return self.missing.get(i, set()) - {self.n - 1} == {0}
 
     def there(self, i: int) -> list[int]:
         """The iterations that have an op."""
@@ -251,7 +257,7 @@ class Body:
             return "inside", last, first[0]
         if len(ops) == 1:
             return "inside", last
-        if len(ops) == 2 and self.missing.get(last, set()) - {self.n - 1} == {0}:
+        if len(ops) == 2 and self.lacks_first(last):
             return "inside", last, min(ops)
         raise NotFolded("steps that read different things")
 
@@ -271,8 +277,10 @@ class Body:
         zero = self.zeros(early)
         for i in early:
             instead = {read[2:] for j, _, read in self.readers(i) if j not in early and read[0] == "inside"}
+            instead |= {read[3:] for _, _, read in self.readers(i) if len(read) > 3}
             if instead:
                 self.instead_of(i, instead, zero)
+                self.missing[i].discard(0)
         for op in self.ops.values():
             op.reads = [read[:2] if read[0] == "inside" else read for read in op.reads]
 
@@ -560,12 +568,15 @@ class Folding:
                 found[n] = key, other.n if other.back else 0
             if None not in found.values():
                 return self.row_of(repeat, key, {n: place[1] for n, place in found.items() if place is not None})
-        if set(range(repeat.n)) - set(nodes) or not all(isinstance(node, Node) for node in nodes.values()):
+        at = {repeat.time(n): node for n, node in nodes.items()}
+        first, last = min(at), max(at)
+        if len(at) <= last - first or not all(isinstance(node, Node) for node in at.values()):
             raise NotFolded("values from outside that only some steps read")
-        members = tuple(self.outer(nodes[repeat.time(n)]) for n in range(repeat.n))
+        members = tuple(self.outer(at[t]) for t in range(first, last + 1))
         if len({(v.shape, v.dtype) for v in members}) > 1 or members[0].dtype is None:
             raise NotFolded("values from outside of several shapes")
-        return self.element(repeat, self.called(stack, members, (repeat.n, *members[0].shape), members[0]), 0)
+        stacked = self.called(stack, members, (len(members), *members[0].shape), members[0])
+        return self.element(repeat, stacked, -first)
 
     def is_start(self, node: Any, key: Any) -> bool:
         """True if a state starts from a value, or from a constant that is equal to it."""

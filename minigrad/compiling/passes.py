@@ -15,7 +15,7 @@ import numpy as np
 from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
-    "added", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order", "is_row", "is_view",
+    "added", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order", "is_row", "is_view",
     "made_instead", "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need",
     "updates_together", "users_of", "uses_of",
 ]  # fmt: skip
@@ -142,8 +142,9 @@ def dead_code_removed(calls: Calls, keep: Iterable[Var]) -> Calls:
     return kept[::-1]
 
 
-def constants_folded(calls: Calls) -> Calls:
-    """Without the calls whose arguments are the same at each run: their results are known."""
+def constants_folded(calls: Calls, views: bool = True) -> Calls:
+    """Without the calls whose arguments are the same at each run: their results are known. Without `views`, another look at a
+    constant stays a call, as it is for the values that other steps have in its place."""
     left = []
     for call in calls:
         first = call.args[0] if call.args else None
@@ -151,7 +152,7 @@ def constants_folded(calls: Calls) -> Calls:
             left.append(call)
             continue
         asked = call.args[:1] if is_view(call) else tuple(call.inputs())
-        if call.pure and all(v.source == "constant" for v in asked):
+        if call.pure and (views or not is_view(call)) and all(v.source == "constant" for v in asked):
             values = replaced(call.args, lambda v: v.value)
             options = {key: replaced(x, lambda v: v.value) for key, x in call.options.items()}
             value = call.fn(*values, **options)
@@ -214,6 +215,13 @@ def settled(v: Var) -> bool:
     while v.call is not None and is_view(v.call) and not (v.call.fn is operator.getitem and is_row(v.call.args[1])):
         v = v.call.args[0]
     return v.call is None
+
+
+def base_of(v: Var) -> Var:
+    """Return the value that a view is a view of, or the value itself."""
+    while v.call is not None and is_view(v.call):
+        v = v.call.args[0]
+    return v
 
 
 def is_row(index: Any) -> bool:

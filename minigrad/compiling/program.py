@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .blocks import base_of
 from .folding import NotFolded, advance, collected, history, marker
 from .loop_code import BLOCK, LoopCode, escaped, index_text, last_for_the_next, same_array, whole_index
 from .memory import Chains, Memory, collections_of, placements
-from .passes import Calls, flat, is_view
+from .passes import Calls, base_of, flat, is_view
 from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
 
 __all__ = ["Program"]

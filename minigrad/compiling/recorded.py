@@ -227,7 +227,7 @@ class Recorded:
         """Make the program of the recorded calls; NotFolded if it is to have loops and cannot."""
         recorder, keep = self.recorder, self.keep
         calls = dead_code_removed(recorder.calls, [*outs, *(v for v, _ in recorder.guards)])
-        calls = self.passed("without what is not needed", constants_folded(calls))
+        calls = self.passed("without what is not needed", constants_folded(calls, views=not loops))
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
             calls = self.seen("zeros left out", zeros_left_out(calls, keep))

@@ -441,15 +441,9 @@ def _(p, x, T):
 
 
 NOT_FOLDED = {  # and why; an empty text: nothing repeats
-    "a readout after the loop, of each state": "values from outside that only some steps read",
-    "a loss that is summed in the loop": "a value of more than one iteration ago",
-    "a loss that is summed after the loop": "values from outside that only some steps read",
+    "a loss that is summed in the loop": "a first step that lacks ops",
     "a readout at every third step": "a value of more than one iteration ago",
     "the first and the last state": "a value of more than one iteration ago",
-    "states put below each other": "values from outside that only some steps read",
-    "states stacked backwards": "values from outside that only some steps read",
-    "an LSTM": "a value of more than one iteration ago",
-    "peepholes": "a value of more than one iteration ago",
     "x and h side by side": "a first step that lacks ops",
     "two cells a step": "a value of more than one iteration ago",
     "both directions": "states that are set again",
@@ -467,7 +461,7 @@ NOT_FOLDED = {  # and why; an empty text: nothing repeats
     "Newton's method": "steps that read different things",
     "Euler's method": "a value of more than one iteration ago",
 }
-COPIED = {  # a weight's slope needs the rows of several arrays below each other, and each is copied in a line of its own
+COPIED = {  # rows of several arrays are put below each other, or values of single steps are, each with a line of its own
     "a GRU",
     "two layers in one loop",
     "two layers, one after the other",
@@ -475,6 +469,10 @@ COPIED = {  # a weight's slope needs the rows of several arrays below each other
     "a first step of its own",
     "x[:, t]",
     "a sum of all inputs",
+    "a readout after the loop, of each state",
+    "a loss that is summed after the loop",
+    "states put below each other",
+    "peepholes",
 }
 
 
