@@ -213,7 +213,7 @@ class Recorded:
             self.build(outs, batch, loops=False)
         del self.before
         if watch is not None:  # it was only to be watched
-            recorder.forget()
+            recorder.forget([])
             return
         self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
         self.call = self.written()
@@ -221,7 +221,8 @@ class Recorded:
         self.now = []
         dtypes = {v.dtype for v in recorder.vars if v.dtype is not None and v.dtype.kind in "fc"}
         self.epsilon = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)  # of the coarsest values
-        recorder.forget()
+        self.keep = {v: self.kept(v) for v in outs if v in self.keep}
+        recorder.forget(self.program.calls)
 
     def build(self, outs: list[Var], batch: bool, loops: bool) -> None:
         """Make the program of the recorded calls; NotFolded if it is to have loops and cannot."""

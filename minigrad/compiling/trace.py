@@ -771,11 +771,15 @@ class Recorder:
                 self.labels[var] = node.name if t is None else f"{node.name}{t}"
         self.notes.clear()
 
-    def forget(self) -> None:
-        """Let go of the values of the recorded run: the program has its own arrays."""
+    def forget(self, calls: list[Call]) -> None:
+        """Let go of the values of the recorded run, for a program has arrays of its own, and of all calls but the program's."""
         shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+        used = {call.out for call in calls}
         for var in self.vars:
             var.value, var.strides, var.shape = None, (), shapes.setdefault(var.shape, var.shape)
+            if var not in used:
+                var.call = None
+        self.labels = {v: label for v, label in self.labels.items() if v in used or v.source}
         self.vars.clear()
         self.calls.clear()
         self.constants.clear()
