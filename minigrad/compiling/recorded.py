@@ -19,7 +19,7 @@ from .batching import batched_over_time, recurrences, sums_in_blocks
 from .blocks import blocked
 from .clocks import unrepeatable_refused
 from .distribution import distributed, recurrences_of
-from .folding import NotFolded, adopted, folded, in_units
+from .folding import NotFolded, adopted, folded, in_units, marker
 from .outside import Outside, contents
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, rows_restacked, updates_together
 from .program import OtherWay, Program
@@ -275,6 +275,8 @@ class Recorded:
         calls = dead_code_removed(sums_of_products(calls, recorder, of_all=True), self.needed(outs))
         self.seen("sums of products as one", calls)
         calls = rows_restacked(folded(calls, recorder, self.needed(outs), keep), recorder)
+        left = {*constants_folded([c for c in calls if c.loop is None and not marker(c)])}
+        calls = [c for c in calls if c.loop is not None or marker(c) or c in left]
         calls = in_units(adopted(dead_code_removed(calls, self.needed(outs))))
         self.passed("folded into loops", calls)
         calls = self.seen("neighbours merged", adopted(neighbours_merged(calls, recorder)))
