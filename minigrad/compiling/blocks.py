@@ -11,7 +11,7 @@ import numpy as np
 
 from .batching import steps_of_a_block
 from .distribution import bodies
-from .folding import NotFolded, Repeat, collected, history, in_units, marker, row
+from .folding import NotFolded, Repeat, advance, collected, history, in_units, marker, row
 from .passes import Calls, base_of, is_view
 from .trace import Call, Var, dot, reshape, transpose
 
@@ -150,7 +150,7 @@ def inner(v: Var, repeat: Repeat, users: dict[Var, list[Call]], outputs: set[Var
     start, each = repeat.times[v]
     for user in users.get(v, ()):
         if user.fn is row and user.loop is repeat:
-            if user.args[1] != -start or any(c.out in tail for c in users.get(user.out, ())):
+            if user.args[1] != -start or read_later(user.out, users, tail):
                 return False
         elif user.block is not repeat:
             return False
@@ -165,3 +165,11 @@ def inner(v: Var, repeat: Repeat, users: dict[Var, list[Call]], outputs: set[Var
             if not inner(user.out, repeat, users, outputs, tail):
                 return False
     return each > 0
+
+
+def read_later(v: Var, users: dict[Var, list[Call]], tail: set[Var]) -> bool:
+    """True if the next iteration, which may be of another block, reads a value, or a view of it."""
+    return any(
+        user.fn is advance or user.out in tail or (is_view(user) and read_later(user.out, users, tail))
+        for user in users.get(v, ())
+    )

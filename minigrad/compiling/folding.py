@@ -274,6 +274,9 @@ class Body:
         early = {i for i, missing in some.items() if missing}
         if any(some[i] != {0} for i in early):
             raise NotFolded("ops that only some steps have")
+        reads = [read for op in self.ops.values() for read in op.reads]
+        if any(read[0] == "inside" and len(read) > 2 and read[1] not in early for read in reads):
+            raise NotFolded("steps that read different things")
         zero = self.zeros(early)
         for i in early:
             instead = {read[2:] for j, _, read in self.readers(i) if j not in early and read[0] == "inside"}
@@ -288,7 +291,8 @@ class Body:
         """Check that an op gives in the first iteration, with zeros carried, what is read instead of it."""
         op = self.ops[i]
         kept = [k for k, read in enumerate(op.reads) if not is_zero(read, zero)]
-        if len(instead) > 1 or () in instead or i in zero or op.call.fn is not np.add or len(kept) != 1:
+        is_sum = op.call.fn is np.add and len(op.reads) == 2 and i not in zero
+        if len(instead) > 1 or () in instead or not is_sum or len(kept) != 1:
             raise NotFolded("a first step that lacks ops")
         self.complete(op, kept[0], instead.pop()[0])
 

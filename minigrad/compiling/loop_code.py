@@ -34,6 +34,7 @@ class LoopCode:
     space: dict[str, Any]
     taken: dict[str, int]
     placed: dict[Var, tuple[Var, Any]]
+    copies: set[Var]  # views that have arrays of their own
     collected: dict[Var, Var]  # the array that has what all iterations made of a value
     next: dict[Var, Var]  # what a carried value becomes
     tails: dict[Repeat, set[Var]]  # what each loop makes only for its next iteration
@@ -85,7 +86,7 @@ class LoopCode:
             fn, (source, *rest) = call.fn, call.args
             if fn is operator.getitem:
                 return self.mapped(source, lambda array: array[whole_index(rest[0])])
-            return self.mapped(source, lambda array: fn(array, *rest))
+            return self.mapped(source, lambda array: view_of(fn(array, *rest), array))
         return None
 
     def elements(self, whole: Var, repeat: Repeat, offset: int) -> list[Any]:
@@ -308,6 +309,9 @@ class LoopCode:
     def sum_lines(self, call: Call, lines: list[str]) -> list[str]:
         """Add to the lines of a block those of its part of a sum over all steps; returns the line that begins the sum."""
         if is_view(call):
+            self.array(call.out)
+            if call.out in self.copies:
+                raise NotFolded("a copy of a part of all steps")
             return []
         self.turn = ALL
         out = self.argument(call.out)
@@ -375,6 +379,7 @@ def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
     """Move to the end of each body the calls whose results only the next iteration reads; the last iteration needs none.
     Returns the calls, and for each loop these results."""
     users = users_of(calls)
+    copied = {c.args[0] for c in calls if c.fn in (collected, history)}  # a view that is one of these is copied into an array
     needed = {c.args[0] for c in calls if c.fn is collected or (c.fn is history and reads_the_last(c, users.get(c.out, [])))}
     bodies: dict[Repeat, Calls] = {}
     for call in calls:
@@ -390,7 +395,8 @@ def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
             for each in reversed(body):
                 if each.out in needed:
                     needed.update(each.inputs())
-            tails[call.loop] = {c.out for c in body if c.out not in needed and not marker(c) and not is_view(c)}
+            late = [c for c in body if c.out not in needed and not marker(c)]
+            tails[call.loop] = {c.out for c in late if c.out in copied or not is_view(c)}
             left += sorted(body, key=lambda c: 2 if c.fn is advance else 0 if c.out in needed or marker(c) else 1)
     return left, tails
 
@@ -406,6 +412,13 @@ def reads_the_last(call: Call, users: Calls) -> bool:
         if start == 0 if repeat.back else stop == repeat.n + 1:
             return True
     return False
+
+
+def view_of(made: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """What is made of an array, if it lies in the same memory: a copy would keep what the array had before the program ran."""
+    if made.size and not np.shares_memory(made, array):
+        raise NotFolded("a copy of a part in a loop")
+    return made
 
 
 def indented(lines: Sequence[str]) -> list[str]:

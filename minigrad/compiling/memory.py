@@ -117,15 +117,21 @@ class Memory:
         """The same without what is made in another array, unless that has the rows of one block only as well."""
         for v in (*self.chains.place, *self.chains.wholes):
             scratch.pop(v, None)
-        for v in self.placed:
-            whole = v
-            while whole in self.placed:
-                whole = self.placed[whole][0]
+        wholes = {v: self.whole_of(v) for v in self.placed}
+        for v, whole in wholes.items():
+            if v not in scratch:
+                scratch.pop(whole, None)
+        for v, whole in wholes.items():
             if whole in scratch:
                 scratch[v] = scratch[whole]
             else:
                 scratch.pop(v, None)
         return scratch
+
+    def whole_of(self, v: Var) -> Var:
+        while v in self.placed:
+            v = self.placed[v][0]
+        return v
 
     def nbytes(self, v: Var) -> int:
         return v.nbytes // v.shape[0] * self.scratch[v] if v in self.scratch else v.nbytes
@@ -185,6 +191,7 @@ class Memory:
             laid_out = not self.exact or (source is a and a.strides == out.strides)
             if alone and laid_out and self.last[home] == i and self.sizes[home] == self.nbytes(out):
                 self.joined[out] = home
+                self.first[home] = min(self.first[home], self.first[out])
                 self.last[home] = self.last[out]
                 return
 
