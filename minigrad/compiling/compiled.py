@@ -173,7 +173,13 @@ class Compiled(RecordsItself, Generic[P, R]):
         if not self._may_record(key, changed):
             return tree_map(detached, self.f(*args, **options))
         made = Recorded(self.f, args, options, self.is_static, self.batch)
-        result = made.run(args, options)
+        try:
+            result = made.run(args, options)
+        except Exception as error:
+            if not made.has_loops:
+                raise
+            made = self._without_loops(made, error, args, options)
+            result = made.run(args, options)
         known = self.programs.setdefault(key, [])
         known.insert(0, made)
         del known[MOST_VARIANTS:]
@@ -184,6 +190,15 @@ class Compiled(RecordsItself, Generic[P, R]):
             self.not_compiled = ""
         self.last = made
         return result
+
+    def _without_loops(self, made: Recorded, error: Exception, args: Any, options: Any) -> Recorded:
+        """Record once more, for a program that failed at its first run, or gave something else than the function; its report
+        says so."""
+        for rng, state in made.recorder.drawn_from.values():
+            rng.bit_generator.state = state
+        again = Recorded(self.f, args, options, self.is_static, self.batch, loops=False)
+        again.not_folded = f"a program with loops failed, please report it: {type(error).__name__}: {error}"
+        return again
 
     def _may_record(self, key: Any, changed: str) -> bool:
         """True if a recording, which takes as long as some runs of the function itself, is likely to pay. It depends on nothing

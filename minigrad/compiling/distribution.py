@@ -252,9 +252,11 @@ class Body:
                 if not is_view(v.call):
                     continue
                 del self.stacks[v]
-                if self.view(v) is None:
+                found = self.view(v)
+                if found is None:
                     self.stacks[v] = call
                     continue
+                self.at[v] = found
             array, low, length = self.whole(v)
             if (low, length) != (0, self.repeat.n):
                 raise NotFolded("a value that not all steps have is read outside")

@@ -302,6 +302,8 @@ class Body:
         for i in self.topological(early):
             op = self.ops[i]
             enough = any if op.call.fn in PRODUCTS else all
+            if op.call.fn in (np.add, np.subtract) and len(op.reads) < 2:
+                continue  # a number is added
             if op.call.fn in PRODUCTS | LINEAR and enough(is_zero(read, zero) for read in op.reads):
                 zero.add(i)
         return zero

@@ -360,6 +360,8 @@ class LoopCode:
         if zero.isdisjoint(call.inputs()) or call.fn is carried:
             return self.lines_of(call)
         others = [a for a in call.args if isinstance(a, Var) and a not in zero]
+        if call.fn in (np.add, np.subtract) and not all(isinstance(a, Var) for a in call.args):
+            raise NotFolded("a first step that computes with zeros")
         filled = call.out in self.collected or call.out in self.memory.twice
         if call.fn in PRODUCTS or not others:
             if call.fn not in PRODUCTS and call.fn not in LINEAR:
@@ -415,7 +417,7 @@ def reads_the_last(call: Call, users: Calls) -> bool:
 
 
 def view_of(made: np.ndarray, array: np.ndarray) -> np.ndarray:
-    """What is made of an array, if it lies in the same memory: a copy would keep what the array had before the program ran."""
+    """Return a view, if it is one of this array: a copy would keep what the array had before the program ran."""
     if made.size and not np.shares_memory(made, array):
         raise NotFolded("a copy of a part in a loop")
     return made

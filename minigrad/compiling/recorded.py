@@ -129,8 +129,9 @@ class Recorded:
 
     @no_garbage_collection()
     def __init__(
-        self, f: Callable[..., Any], args: Any, options: Any, is_static: Any, batch: bool, watch: Watch | None = None
-    ) -> None:
+        self, f: Callable[..., Any], args: Any, options: Any, is_static: Any, batch: bool, watch: Watch | None = None,
+        loops: bool = True,
+    ) -> None:  # fmt: skip
         self.recorder = recorder = Recorder()
         self.watch = watch
         self.now: list[Any] = []
@@ -205,7 +206,7 @@ class Recorded:
         self.not_folded = ""  # why there are no loops in the program, if it was tried
         self.before = Snapshot(recorder.calls, recorder, self.keep)
         try:
-            self.build(outs, batch, loops=batch)
+            self.build(outs, batch, loops=batch and loops)
         except NotFolded as reason:
             self.not_folded = str(reason)
             self.before.restore()
@@ -450,15 +451,15 @@ class Recorded:
         kept = sorted(n for n in space if n.startswith("last"))
         text = [f"def call({', '.join(given)}):"]
         text += [f"    global {', '.join(kept)}"] if kept else []
-        text += [f"    {line}" for line in (*inside, *self.running(space, kept), *values, *after, "return result")]
+        text += [f"    {line}" for line in (*inside, *self.running(space, kept, [*values, *after]), "return result")]
         space["space"] = program.space
         exec("\n".join(text), space)
         call: Callable[..., Any] = space["call"]
         return np.errstate(all="ignore")(call)  # in half the time of `with np.errstate` at each run
 
-    def running(self, space: dict[str, Any], kept: list[str]) -> list[str]:
-        """The line that runs the program, and what to do where it does not come to its end: it may have written the new values
-        of a parameter over the old ones, and drawn numbers that another recording is going to draw."""
+    def running(self, space: dict[str, Any], kept: list[str], then: list[str]) -> list[str]:
+        """The line that runs the program, those that come then, and what to do if one of them is not reached: the program may
+        have written the new values of a parameter over the old ones, and drawn numbers that another recording is to draw."""
         back = [f"{name} = None" for name in kept]
         before = []
         for i, (rng, _) in enumerate(self.recorder.drawn_from.values() if self.program.conditional else ()):
@@ -474,7 +475,7 @@ class Recorded:
         places = [(x, self.kept(x.var)) for x in results]
         self.expected = [(x, program.names[v] if v.dtype is None else program.arrays[v]) for x, v in places]
         space["fresh"], space["check"] = self.expected, self.check
-        running = ["run()", "if fresh: check()"]
+        running = ["run()", "if fresh: check()", *then]
         if not back:
             return running
         return [
@@ -485,6 +486,10 @@ class Recorded:
             *(f"    {line}" for line in back),
             "    raise",
         ]
+
+    @property
+    def has_loops(self) -> bool:
+        return any(call.loop is not None for call in self.program.calls)
 
     def check(self) -> None:
         """Compare what the program has given at its first run with what the function itself gave, on the same values."""

@@ -7,6 +7,8 @@ from types import ModuleType
 
 import pytest
 
+from minigrad.compiling.compiled import Compiled
+
 
 def loaded(path: str) -> ModuleType:
     name = f"of_{Path(path).stem}"
@@ -25,3 +27,13 @@ def table() -> ModuleType:
 @pytest.fixture(scope="session")
 def random_programs() -> ModuleType:
     return loaded("test_programs.py")
+
+
+@pytest.fixture(autouse=True)
+def no_program_with_loops_fails(monkeypatch):
+    """Users get a program without loops then; here it is an error."""
+
+    def raised(self, made, error, args, options):
+        raise error
+
+    monkeypatch.setattr(Compiled, "_without_loops", raised)

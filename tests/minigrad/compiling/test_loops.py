@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.compiling.compiled import Compiled
+from minigrad.compiling.recorded import Recorded
+
+WITHOUT_LOOPS = Compiled._without_loops
 
 
 def slopes(loss, count):
@@ -113,3 +117,30 @@ def test_small_integers_do_not_meet_where_they_would_overflow(dtype):
     for loss in (factors, addends):
         eager, compiled = slopes(loss, 1)
         agree(compiled(W, k), eager(W, k), 1e-6 if dtype == "f4" else 1e-11)
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_of_a_program_with_loops_that_fails_users_get_one_without(draws, monkeypatch):
+    monkeypatch.setattr(Compiled, "_without_loops", WITHOUT_LOOPS)
+    check = Recorded.check
+
+    def refused(self):
+        if self.has_loops:
+            raise mg.CompileError("not the same")
+        check(self)
+
+    monkeypatch.setattr(Recorded, "check", refused)
+
+    def f(x, rng):
+        h = rng.standard_normal(3) if draws else np.zeros(3)
+        for t in range(9):
+            h = np.tanh(h * x[t] + x[t])
+        return h
+
+    compiled = mg.compile(f)
+    for seed in range(3):
+        x, ours, theirs = np.full((9, 3), 0.1 * seed), np.random.default_rng(seed), np.random.default_rng(seed)
+        np.testing.assert_allclose(compiled(x, ours), f(x, theirs), rtol=1e-12)
+        assert ours.bit_generator.state == theirs.bit_generator.state
+    assert "without loops: a program with loops failed" in compiled.report()
+    assert "not the same" in compiled.report()
