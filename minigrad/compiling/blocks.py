@@ -12,7 +12,8 @@ import numpy as np
 from .batching import steps_of_a_block
 from .distribution import bodies
 from .folding import NotFolded, Repeat, advance, collected, history, in_units, marker, row
-from .passes import Calls, base_of, is_view
+from .passes import Calls, base_of, is_view, latest, users_of
+from .rewrites import is_turned
 from .trace import Call, Var, dot, reshape, transpose
 
 __all__ = ["blocked", "scratch_of"]
@@ -36,9 +37,7 @@ def blocked(calls: Calls, keep: dict[Var, Var]) -> Calls:
 def followed(repeat: Repeat, keep: dict[Var, Var]) -> None:
     """Have the notes of a loop speak of the values that took the place of others."""
     for v in [v for v in repeat.times if v in keep]:
-        now = v
-        while now in keep:
-            now = keep[now]
+        now = latest(v, keep)
         repeat.times.setdefault(now, repeat.times[v])
         if v in repeat.batched:
             repeat.batched.add(now)
@@ -104,10 +103,6 @@ def rows_summed(call: Call) -> list[Var]:
     return []
 
 
-def is_turned(v: Var) -> bool:
-    return v.call is not None and v.call.fn is transpose and v.call.args[1] == (1, 0)
-
-
 def over(v: Var, repeat: Repeat) -> list[Var]:
     """v and the views that it is made of, if it has rows of all steps and is made with them; their times are noted."""
     call = v.call
@@ -127,10 +122,7 @@ def over(v: Var, repeat: Repeat) -> list[Var]:
 
 def scratch_of(calls: Calls, outputs: set[Var], tails: dict[Any, set[Var]]) -> dict[Var, int]:
     """The arrays over time of which only one block is needed at a time, and how many rows that are."""
-    users: dict[Var, list[Call]] = {}
-    for call in calls:
-        for v in call.inputs():
-            users.setdefault(v, []).append(call)
+    users = users_of(calls)
     found: dict[Var, int] = {}
     for call in calls:
         repeat: Repeat = call.block

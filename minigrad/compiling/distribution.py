@@ -9,14 +9,12 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numpy as np
-
 from ..components import strongly_connected
 from .batching import lifted
-from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, marker, row
+from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, marker, row, states_of
 from .passes import Calls, added, dead_code_removed, is_view, rewritten
-from .rewrites import SCATTERED
-from .trace import Call, Recorder, Var, replaced, variables, zeros
+from .rewrites import SCATTERED, is_tiled
+from .trace import Call, Recorder, Var, replaced, variables
 
 __all__ = ["distributed", "recurrences_of"]
 
@@ -62,7 +60,7 @@ class Body:
         self.made = {call.out for call in body}
         self.new: Calls = []
         self.stacks = {call.args[0]: call for call in calls if call.fn in (collected, history) and call.args[0] in self.made}
-        self.next = {call.args[0]: call.args[1] for call in body if call.fn is advance}
+        self.next = states_of(body)
         self.start = {call.out: call.args[0] for call in body if call.fn is carried}
         self.needed = self.leading_to(set(self.next.values()))
         self.pinned = self.late() & self.needed | set(self.next.values()) & self.made
@@ -199,18 +197,9 @@ class Body:
         """The values that lie side by side in another one that is collected: in which one, at which index."""
         found = {}
         for call in self.calls:
-            if (
-                call.fn is SCATTERED
-                and call.out in self.pinned
-                and call.out in self.stacks
-                and not variables(tuple(call.options["indices"]))
-            ):
-                marks = np.zeros(call.out.shape, np.int8)
-                for index in call.options["indices"]:
-                    marks[index] += 1
-                if (marks == 1).all():
-                    for v, index in zip(call.args, call.options["indices"], strict=True):
-                        found[v] = call.out, index if isinstance(index, tuple) else (index,)
+            if call.out in self.pinned and call.out in self.stacks and is_tiled(call):
+                for v, index in zip(call.args, call.options["indices"], strict=True):
+                    found[v] = call.out, index if isinstance(index, tuple) else (index,)
         return found
 
     def stack(self, v: Var, start: Var | None) -> Var:
@@ -230,13 +219,10 @@ class Body:
     def sliced(self, stack: Var, start: int, length: int, low: int, high: int) -> Var:
         if (low - start, high - start) == (0, length):
             return stack
-        index = (slice(low - start, high - start),)
-        call = Call(operator.getitem, (stack, index), {}, None, True)
-        call.out = self.recorder.var(zeros((high - low, *stack.shape[1:]), stack.dtype), call)
-        self.new.append(call)
-        self.repeat.times[call.out] = low, 1
-        self.repeat.batched.add(call.out)
-        return call.out
+        found = self.record(operator.getitem, (stack, (slice(low - start, high - start),)), None)
+        self.repeat.times[found] = low, 1
+        self.repeat.batched.add(found)
+        return found
 
     def whole_arrays(self, calls: Calls) -> dict[Var, Var]:
         """Replace arrays of all iterations, of values that the loop does not make any more, or makes as parts of others."""

@@ -16,9 +16,9 @@ import numpy as np
 
 from ..graph import NO_OPTIONS, Node, Scope, next_number
 from ..loop import Loop, loops, sequences
-from .passes import Calls, Circle, base_of, in_order, is_row, is_view, settled
+from .passes import Calls, Circle, added, base_of, in_order, is_row, is_view, settled, sorted_by_need
 from .rewrites import SCATTERED
-from .trace import CONTAINERS, Call, Recorder, Var, cast, dot, replaced, reshape, stack, transpose, zeros
+from .trace import CONTAINERS, Call, Recorder, Var, cast, dot, replaced, reshape, same_bits, stack, transpose, zeros
 
 __all__ = [
     "NotFolded",
@@ -32,6 +32,7 @@ __all__ = [
     "in_units",
     "marker",
     "row",
+    "states_of",
 ]
 
 LEAST = 3  # iterations that are worth a loop
@@ -391,20 +392,16 @@ class Folding:
         return any(x in self.recurrent for node in loop.body for x in node.operands)
 
     def run(self) -> Calls:
+        """Make the bodies; returns the calls outside of them, which read what loops made from arrays of all iterations."""
         for number, (loop, body) in enumerate(self.bodies.items()):
             self.start(loop, body, number)
         for loop, body in self.bodies.items():
             self.fill(loop, body)
-        outside = [call for node, call in self.nodes.call.items() if node not in self.home]
-        outside += [
-            call for call in self.calls if call.out not in self.nodes.of or self.nodes.of[call.out] not in self.nodes.call
-        ]
-        place = {call: i for i, call in enumerate(self.calls)}
-        outside.sort(key=place.__getitem__)
+        outside = [call for call in self.calls if self.nodes.of.get(call.out) not in self.home]
         self.leftovers(outside)
         for call in outside:
             self.resolve(call)
-        return in_units([*outside, *self.new])
+        return outside
 
     def leftovers(self, outside: Calls) -> None:
         """Raise NotFolded if many calls of time steps are in no loop."""
@@ -510,14 +507,8 @@ class Folding:
     def getitem(self, base: Var, index: Any) -> Var:
         key = (base, str(index))
         if key not in self.cache:
-            shape = np.broadcast_to(0, base.shape)[index].shape
-            self.cache[key] = self.called(operator.getitem, (base, index), shape, base)
+            self.cache[key] = added(self.new, self.recorder, operator.getitem, (base, index), None)
         return self.cache[key]
-
-    def called(self, fn: Callable[..., Any], args: tuple[Any, ...], shape: tuple[int, ...], like: Var) -> Var:
-        call = marked(self.recorder, fn, args, shape, like, None)
-        self.new.append(call)
-        return call.out
 
     # -- a body ----------------------------------------------------------------------------------------------
 
@@ -581,8 +572,7 @@ class Folding:
         members = tuple(self.outer(at[t]) for t in range(first, last + 1))
         if len({(v.shape, v.dtype) for v in members}) > 1 or members[0].dtype is None:
             raise NotFolded("values from outside of several shapes")
-        stacked = self.called(stack, members, (len(members), *members[0].shape), members[0])
-        return self.element(repeat, stacked, -first)
+        return self.element(repeat, added(self.new, self.recorder, stack, members, None), -first)
 
     def is_start(self, node: Any, key: Any) -> bool:
         """True if a state starts from a value, or from a constant that is equal to it."""
@@ -590,7 +580,7 @@ class Folding:
         if node is start or start is None or not isinstance(node, Node):
             return node is start is not None
         one, other = self.nodes.var.get(node), self.nodes.var[start]
-        return one is not None and all(v.source == "constant" for v in (one, other)) and same_constant(one.value, other.value)
+        return one is not None and all(v.source == "constant" for v in (one, other)) and same_bits(one.value, other.value)
 
     def row_of(self, repeat: Repeat, key: Any, places: dict[int, int]) -> Var:
         slope, at = line(places)
@@ -680,10 +670,6 @@ def sums_last(calls: Calls) -> tuple[Calls, Calls]:
     return [c for c in calls if c.out not in late], [c for c in calls if c.out in late]
 
 
-def same_constant(x: np.ndarray, y: np.ndarray) -> bool:
-    return x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
-
-
 def put_into(call: Call, like: Call, values: list[Any]) -> None:
     """Give a call the arguments of another one, with these values in the place of its Vars."""
     ahead = iter(values)
@@ -709,10 +695,15 @@ def without_time(scope: Scope | None, number: int) -> Scope:
     return Scope(made, "t", number)
 
 
+def states_of(calls: Calls) -> dict[Var, Var]:
+    """The value that each carried one becomes."""
+    return {call.args[0]: call.args[1] for call in calls if call.fn is advance}
+
+
 def adopted(calls: Calls) -> Calls:
     """After a pass: new calls belong to the loop of what they read, and what reads nothing of a loop is done before it."""
     for call in calls:
-        if call.fn in (row, carried, advance, collected, history):
+        if marker(call):
             continue
         found = {v.call.loop for v in call.inputs() if v.call is not None and v.call.loop is not None}
         if len(found) > 1:
@@ -768,22 +759,9 @@ def in_body(calls: Calls) -> Calls:
         place = (2 if call.fn is advance else 1) if call.loop is not None else 3 if call.out in late else 0
         parts[place].append(call)
     try:
-        return [call for part in parts for call in by_need(part)]
+        return [call for part in parts for call in sorted_by_need(part)]
     except Circle:
         raise NotFolded("a step that waits for itself") from None
-
-
-def by_need(calls: Calls) -> Calls:
-    """Each call after those it needs."""
-    of = {call.out: i for i, call in enumerate(calls)}
-    after: list[list[int]] = [[] for _ in calls]
-    waiting = [0] * len(calls)
-    for i, call in enumerate(calls):
-        sources = {of[v] for v in call.inputs() if v in of}
-        waiting[i] = len(sources)
-        for source in sources:
-            after[source].append(i)
-    return [calls[i] for i in in_order(list(range(len(calls))), after, waiting)]
 
 
 def folded(calls: Calls, recorder: Recorder, outs: Iterable[Var], keep: dict[Var, Var]) -> Calls:
@@ -794,12 +772,12 @@ def folded(calls: Calls, recorder: Recorder, outs: Iterable[Var], keep: dict[Var
     folding = Folding(calls, recorder)
     labels = dict(recorder.labels)
     try:
-        found = folding.run()
+        outside = folding.run()
         for v in outs:
             node = folding.nodes.of.get(v)
             if node in folding.home:
                 keep[v] = folding.outer(node)
-        return in_units([*found, *(call for call in folding.new if call not in set(found))])
+        return in_units([*outside, *folding.new])
     except NotFolded:
         recorder.labels = labels
         raise

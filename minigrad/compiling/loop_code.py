@@ -89,11 +89,16 @@ class LoopCode:
             return self.mapped(source, lambda array: view_of(fn(array, *rest), array))
         return None
 
+    def all_of(self, v: Var) -> np.ndarray:
+        """The array of a value that is not another one in each iteration, with the rows of all blocks."""
+        turn, self.turn = self.turn, ALL
+        array = self.array(v)
+        self.turn = turn
+        return array
+
     def elements(self, whole: Var, repeat: Repeat, offset: int) -> list[Any]:
         """The rows that the iterations have of an array over time."""
-        turn, self.turn = self.turn, ALL
-        array = self.array(whole)
-        self.turn = turn
+        array = self.all_of(whole)
         root = base_of(whole)
         if root in self.memory.scratch:
             begins = {t: begin for begin, end in repeat.blocks for t in range(begin, end)}
@@ -107,9 +112,7 @@ class LoopCode:
         key = (v, self.repeat)
         if key not in self.parts:
             repeat, (start, each) = self.repeat, self.repeat.times[v]
-            turn, self.turn = self.turn, ALL
-            array = self.array(v)
-            self.turn = turn
+            array = self.all_of(v)
             steps = v.shape[0] // each
             spans = [(min(max(a, start), start + steps), min(max(b, start), start + steps)) for a, b in repeat.blocks]
             if base_of(v) in self.memory.scratch:
@@ -168,9 +171,7 @@ class LoopCode:
         call = v.call
         assert call is not None
         if call.fn is row:
-            turn, self.turn = self.turn, ALL
-            self.array(call.args[0])
-            self.turn = turn
+            self.all_of(call.args[0])
             return f"{self.names[call.args[0]]}_t"
         if call.fn is carried:
             return "after" if call.loop.back else "before"
@@ -206,7 +207,7 @@ class LoopCode:
         first, inner, moving = self.body_lines(repeat)
         one = int(bool(first))
         if not repeat.blocks:
-            label = self.name_of_steps([self.rows(moving, range(one, repeat.n))])[0]
+            label = self.name_of_table(self.rows(moving, range(one, repeat.n)), "steps")
             return "\n".join([*start, *first, self.head(repeat, moving, label, one), *indented(inner)])
         ends = [0]
         for begin, end in repeat.blocks:
@@ -220,7 +221,7 @@ class LoopCode:
         bound = [*names, "steps", "at_first"]
         if not first:
             table, bound = [each[:-1] for each in table], bound[:-1]
-        (label,) = self.name_of_steps([table], "blocks")
+        label = self.name_of_table(table, "blocks")
         length = max(b - a for a, b in repeat.blocks)
         head = f"for {', '.join(bound)}{',' * (len(bound) == 1)} in {label}:  # {length} steps each"
         guard = ["if at_first:", *indented(first)] if first else []
@@ -291,12 +292,10 @@ class LoopCode:
             raise NotFolded("a step reads what is not there")
         return rows
 
-    def name_of_steps(self, tables: list[Any], stem: str = "steps") -> list[str]:
-        names = []
-        for table in tables:
-            names.append(self.fresh_name(stem))
-            self.space[names[-1]] = table
-        return names
+    def name_of_table(self, table: list[Any], stem: str) -> str:
+        name = self.fresh_name(stem)
+        self.space[name] = table
+        return name
 
     def head(self, repeat: Repeat, moving: dict[str, list[Any]], label: str, first: int) -> str:
         where = escaped(str(repeat.scope.parent)) if repeat.scope is not None and repeat.scope.parent is not None else ""

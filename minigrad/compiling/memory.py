@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.shape import scattered
 from .blocks import scratch_of
-from .folding import advance, carried, collected, history, marker, row
+from .folding import advance, carried, collected, history, marker, row, states_of
 from .passes import Calls, flat, is_view, members_of
-from .trace import Call, Var, reshape, variables
+from .rewrites import is_tiled
+from .trace import Call, Var, reshape
 
 __all__ = ["Chains", "Memory", "placements"]
 
@@ -47,7 +47,7 @@ class Memory:
         self.made = {call.out for call in calls}
         self.scratch = self.settled(scratch_of(calls, kept, tails))
         self.collected = collections_of(calls)
-        self.next = {call.args[0]: call.args[1] for call in calls if call.fn is advance}
+        self.next = states_of(calls)
         self.homes: dict[Var, Home | None] = {}
         self.sizes: dict[Home, int] = {}
         self.first: dict[Home, int] = {}
@@ -375,12 +375,8 @@ def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
                 stop = start + v.shape[axis]
                 rows.append((v, (slice(None),) * (axis % len(v.shape)) + (slice(start, stop),)))
                 start = stop
-        elif call.fn is scattered.__wrapped__ and not any(variables(call.options["indices"])):  # type: ignore[attr-defined]
-            marks = np.zeros(call.out.shape, np.int8)
-            for index in call.options["indices"]:
-                marks[index] += 1
-            if (marks == 1).all():
-                rows = list(zip(call.args, call.options["indices"], strict=True))
+        elif is_tiled(call):
+            rows = list(zip(call.args, call.options["indices"], strict=True))
         times = Counter(v for v, _ in rows)
         for v, index in rows:
             fits = v.dtype == call.out.dtype and v.shape and call.out.value[index].shape == v.shape

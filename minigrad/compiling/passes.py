@@ -224,6 +224,13 @@ def base_of(v: Var) -> Var:
     return v
 
 
+def latest(v: Var, keep: dict[Var, Var]) -> Var:
+    """Follow a value to the one that took its place."""
+    while v in keep:
+        v = keep[v]
+    return v
+
+
 def is_row(index: Any) -> bool:
     return isinstance(index, tuple) and len(index) == 1 and type(index[0]) is int
 

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .folding import NotFolded, advance, collected, history, marker
+from .folding import NotFolded, collected, history, marker, states_of
 from .loop_code import BLOCK, LoopCode, escaped, index_text, last_for_the_next, same_array, whole_index
 from .memory import Chains, Memory, collections_of, placements
 from .passes import Calls, base_of, flat, is_view
+from .rewrites import times_written
 from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
 
 __all__ = ["Program"]
@@ -56,7 +57,7 @@ class Program(LoopCode):
         self.chains = Chains([] if exact else calls)
         self.placed = {} if exact else placements(calls, self.chains)
         self.collected = collections_of(calls)
-        self.next = {call.args[0]: call.args[1] for call in calls if call.fn is advance}
+        self.next = states_of(calls)
         self.in_place = self.harmless(in_place)
         self.memory = Memory(
             calls, {*outputs, *(v for v, _ in recorder.guards)}, self.chains, self.placed, self.in_place, exact, self.tails
@@ -491,9 +492,7 @@ class Program(LoopCode):
             for a, index in zip(args, indices, strict=True):
                 lines.append(f"np.add.at({out}, {self.argument(index)}, {a})")
             return lines
-        marks = np.zeros(call.out.shape, np.int8)
-        for index in values_of(indices):
-            marks[index] += 1
+        marks = times_written(call.out.shape, values_of(indices))
         alone = bool((marks <= 1).all())
         lines = [] if alone and bool((marks == 1).all()) else [f"{out}.fill(0)"]
         for i, (v, a, index) in enumerate(zip(call.args, args, indices, strict=True)):

@@ -21,7 +21,7 @@ from .clocks import unrepeatable_refused
 from .distribution import distributed, recurrences_of
 from .folding import NotFolded, adopted, folded, in_units, marker
 from .outside import Outside, contents
-from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, rows_restacked, updates_together
+from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, latest, rows_restacked, updates_together
 from .program import OtherWay, Program
 from .rewrites import (
     factors_first,
@@ -204,15 +204,14 @@ class Recorded:
         self.keep: dict[Var, Var] = {}
         self.passed("recorded", recorder.calls)
         self.not_folded = ""  # why there are no loops in the program, if it was tried
-        self.before = Snapshot(recorder.calls, recorder, self.keep)
+        before = Snapshot(recorder.calls, recorder, self.keep)
         try:
             self.build(outs, batch, loops=batch and loops)
         except NotFolded as reason:
             self.not_folded = str(reason)
-            self.before.restore()
+            before.restore()
             del self.passes[1:]
             self.build(outs, batch, loops=False)
-        del self.before
         if watch is not None:  # it was only to be watched
             recorder.forget([])
             return
@@ -309,9 +308,7 @@ class Recorded:
 
     def kept(self, v: Var) -> Var:
         """The Var that took the place of v."""
-        while v in self.keep:
-            v = self.keep[v]
-        return v
+        return latest(v, self.keep)
 
     def report(self) -> str:
         width = max(len(name) for name, _ in self.passes)

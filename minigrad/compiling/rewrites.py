@@ -17,11 +17,14 @@ from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, var
 __all__ = [
     "factors_first",
     "invariants_first",
+    "is_tiled",
+    "is_turned",
     "neighbours_merged",
     "products_by_parts",
     "products_first",
     "signs_first",
     "sums_of_products",
+    "times_written",
     "weights_turned",
     "zeros_left_out",
 ]
@@ -31,6 +34,21 @@ Parts = dict[Var, int]  # which of the recurrences a value is part of, forward o
 MOST = 1024  # elements of a gate: beyond, a call costs less than rows that are not contiguous
 MANY = 8  # products with the same matrix, of as many rows at least: then it is worth it to turn the matrix
 SCATTERED = scattered.__wrapped__  # type: ignore[attr-defined]
+
+
+def times_written(shape: tuple[int, ...], indices: Any) -> np.ndarray:
+    """Count how often each element of an array of zeros is written to at these indices."""
+    counts = np.zeros(shape, np.int8)
+    for index in indices:
+        counts[index] += 1
+    return counts
+
+
+def is_tiled(call: Call) -> bool:
+    """True for a scattering whose parts lie side by side, so that each element is written to once."""
+    if call.fn is not SCATTERED or variables(call.options["indices"]):
+        return False
+    return bool((times_written(call.out.shape, call.options["indices"]) == 1).all())
 
 
 def zeros_left_out(calls: Calls, keep: dict[Var, Var]) -> Calls:

@@ -677,9 +677,7 @@ class Recorder:
     def constant(self, array: np.ndarray) -> Var:
         found = self.constants.get(id(array))
         if (
-            found is None
-            or (found.shape, found.dtype) != (array.shape, array.dtype)
-            or found.value.tobytes() != array.tobytes()  # it may have been written to, or its id is another's now
+            found is None or not same_bits(found.value, array)  # it may have been written to, or its id is another's now
         ):
             self.kept.append(array)
             found = self.constants[id(array)] = self.var(np.array(array), source="constant")
@@ -914,6 +912,11 @@ class Recorder:
         outcome = bool(var.value)
         self.guards.append((var, outcome))
         return outcome
+
+
+def same_bits(x: np.ndarray, y: np.ndarray) -> bool:
+    """True if two arrays have one shape, one dtype and the same bits."""
+    return x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
 
 
 def plain_array(x: Any) -> Any:
