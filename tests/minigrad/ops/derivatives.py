@@ -39,3 +39,9 @@ def assert_same(found: Any, expected: Any) -> None:
     found, expected = found.data if isinstance(found, minigrad.Tensor) else found, np.asarray(expected)
     assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
     assert found.tobytes() == expected.tobytes()
+
+
+def assert_same_tensor(found: Any, expected: Any) -> None:
+    """A Tensor with the same bits in the same dtype."""
+    assert isinstance(found, minigrad.Tensor)
+    assert_same(found, expected)

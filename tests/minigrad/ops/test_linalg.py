@@ -1,6 +1,8 @@
 """Products and linear algebra: NumPy's values, gradients against differences, and what is a decision."""
 
+import runpy
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 import minigrad
 from minigrad.ops import FUNCTIONS, UFUNCS, matrices
 
+SHARED = runpy.run_path(str(Path(__file__).with_name("derivatives.py")))
+leaf, assert_same = (SHARED[name] for name in ("leaf", "assert_same_tensor"))
 RANDOM = np.random.default_rng(0)
 A = RANDOM.normal(size=(2, 3, 4))
 M = RANDOM.normal(size=(3, 4))
@@ -17,17 +21,6 @@ Q = RANDOM.normal(size=(4, 4)) + 3 * np.eye(4)
 T = RANDOM.normal(size=(2, 5, 3, 3)) + 3 * np.eye(3)
 V = RANDOM.normal(size=4)
 N = np.array(1.5)
-
-
-def leaf(array: Any) -> minigrad.Tensor:
-    return minigrad.tensor(array, requires_grad=True)
-
-
-def assert_same(found: Any, expected: Any) -> None:
-    """The same bits in the same dtype."""
-    assert isinstance(found, minigrad.Tensor)
-    assert (found.shape, found.dtype) == (np.shape(expected), expected.dtype)
-    assert found.data.tobytes() == np.asarray(expected).tobytes()
 
 
 def assert_near(found: Any, expected: Any) -> None:

@@ -4,6 +4,8 @@ Such a function applied to an array of positions tells where each element of the
 <u, f(x)> then is u, put back to those places.
 """
 
+import runpy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ import pytest
 import minigrad
 from minigrad.ops import FUNCTIONS
 
+SHARED = runpy.run_path(str(Path(__file__).with_name("derivatives.py")))
+leaf, assert_same = (SHARED[name] for name in ("leaf", "assert_same_tensor"))
 RANDOM = np.random.default_rng(0)
 A = RANDOM.normal(size=(2, 3, 4))
 M = RANDOM.normal(size=(3, 4))
@@ -19,17 +23,6 @@ S = RANDOM.normal(size=(3, 3))
 V = RANDOM.normal(size=5)
 N = np.array(1.5)
 ORDER = np.argsort(A, axis=1)
-
-
-def leaf(array: Any) -> minigrad.Tensor:
-    return minigrad.tensor(array, requires_grad=True)
-
-
-def assert_same(found: Any, expected: Any) -> None:
-    """The same bits in the same dtype."""
-    assert isinstance(found, minigrad.Tensor)
-    assert (found.shape, found.dtype) == (np.shape(expected), expected.dtype)
-    assert found.data.tobytes() == np.asarray(expected).tobytes()
 
 
 # Of one array: the name, the array, and what else it is given.

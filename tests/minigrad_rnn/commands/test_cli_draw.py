@@ -4,7 +4,6 @@ import builtins
 import importlib.metadata
 import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -41,14 +40,6 @@ def trained(tmp_path_factory):
     finally:
         os.chdir(before)
     return folder
-
-
-@pytest.fixture
-def here(trained, tmp_path, monkeypatch):
-    """A copy of that folder, to work in."""
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

@@ -46,14 +46,6 @@ def trained(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def here(trained, tmp_path, monkeypatch):
-    """A copy of that folder, to work in."""
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def run(*arguments):
     """The exit status, also where argparse makes it."""
     try:
