@@ -224,7 +224,7 @@ def check_2(hessian_times):
             f"H v has the shape of x, {(n,)}, not {np.shape(found)}"
         )
         (expected,) = mg.hvp(layer, (x,), (v,))
-        assert np.allclose(found, expected), "mg.hvp finds other numbers"
+        assert np.allclose(found, expected), "the numbers are not those of mg.hvp"
     rules = calls_of(lambda: hessian_times(layer, x, v))
     assert rules < 10, (
         f"your answer is right, but it called a rule {rules} times for n = 30: "
@@ -391,7 +391,9 @@ def check_4(swing):
     assert found.shape == t.shape, (
         f"return one residual for each time, shape {t.shape}, not {found.shape}"
     )
-    assert np.allclose(found, 0), "sin obeys the law, but its residual is not 0"
+    assert np.allclose(found, 0), (
+        "the residual of y = sin must be 0: sin obeys the law"
+    )
     assert not np.allclose(swing(np.exp, t), 0), (
         "exp does not obey the law (exp'' = exp), but its residual is 0"
     )

@@ -90,17 +90,27 @@ def central_difference(f, x, h):
 
 
 def check_1(central_difference):
-    f = lambda x: x[0] ** 2 * x[1] + 3 * x[2]  # noqa: E731
+    def f(x):
+        return float(x[0] ** 2 * x[1] + 3 * x[2])
+
     x = np.array([2.0, 5.0, -1.0])
     found = central_difference(f, x, 1e-4)
-    assert np.array_equal(x, [2.0, 5.0, -1.0]), "x has changed: copy it first"
+    assert np.array_equal(x, [2.0, 5.0, -1.0]), "your function changed x: copy it"
     assert np.shape(found) == (3,), (
         f"return one slope for each element, shape (3,), not {np.shape(found)}"
     )
     assert not np.allclose(found, [40, 8, 6], atol=0.01), (
         "you moved by 2 h, so divide by 2 h"
     )
-    assert np.allclose(found, [20, 4, 3], atol=1e-6), f"it returned {found}"
+    assert np.allclose(found, [20, 4, 3], atol=1e-6), (
+        f"it returned {found}, not [20, 4, 3]. A forward difference is not as "
+        "accurate as a central one"
+    )
+    coarse = central_difference(lambda x: float(x[0] ** 3), np.array([2.0]), 1.0)
+    assert np.allclose(coarse, 13), (
+        "for x**3 at 2 with h = 1 the central difference is (27 - 1) / 2 = 13, "
+        f"not {coarse[0]}"
+    )
 
 
 exercise(1, check_1, central_difference)
@@ -169,7 +179,7 @@ def check_2(best_step):
             "nearly: h**4 = eps / h, so h**5 = eps"
         )
         assert np.isclose(h, eps**0.2, rtol=0.1), (
-            f"for eps = {eps:.1e} the two errors balance at another h than {h:.1e}"
+            f"for eps = {eps:.1e} the errors balance at another h than {h:.1e}"
         )
 
 
@@ -193,9 +203,9 @@ print(", minigrad", mg.grad(np.abs)(1.5))
 assert np.isclose(mg.grad(f)(x), exact, rtol=1e-14)
 
 # %% [markdown]
-# All digits are right, and those of minigrad too: a reverse sweep uses no differences, so it has no such errors. The
-# last line is the catch. `abs` of a complex number has no imaginary part, so the complex step finds 0 where the slope
-# is 1. The method needs functions that are **analytic**, made of sums, products, `exp`, `sin` and the like.
+# The three agree to the last digit or two: nothing is cancelled. A reverse sweep uses no differences either. The last
+# line is the catch. `abs` of a complex number has no imaginary part, so the complex step finds 0 where the slope is
+# 1. The method needs functions that are **analytic**, made of sums, products, `exp`, `sin` and the like.
 #
 # ## 3. `check_grads`
 #
@@ -225,29 +235,29 @@ report("wrong_tanh", wrong_tanh, np.array([0.5, -1.0]))
 #
 # ### Exercise 3
 #
-# "Softsign" is a cheap relative of tanh: `x / (1 + |x|)`. The rule below is wrong. Return the right rule, a function
-# of `x`. (Do the positive and the negative side on paper, then look for one formula for both.)
+# A cheap relative of tanh is `x / sqrt(1 + x**2)`. The rule below is wrong. Return the right rule, a function of `x`.
+# (Take the derivative of the quotient on paper, and simplify.)
 
 
 # %%
-def softsign_rule(x):
-    return ...  # somebody wrote 1 / (1 + np.abs(x))
+def root_unit_rule(x):
+    return ...  # somebody wrote 1 / np.sqrt(1 + x**2)
 
 
-def check_3(softsign_rule):
-    @mg.custom_op(lambda x: softsign_rule(x), kind="elementwise")
-    def softsign(x):
-        return x / (1 + np.abs(x))
+def check_3(root_unit_rule):
+    @mg.custom_op(lambda x: root_unit_rule(x), kind="elementwise")
+    def root_unit(x):
+        return x / np.sqrt(1 + x**2)
 
-    assert softsign_rule(0.0) == 1, (
-        f"the slope at 0 is 1, not {softsign_rule(0.0)}"
+    assert root_unit_rule(0.0) == 1, (
+        f"the slope at 0 is 1, not {root_unit_rule(0.0)}"
     )
-    mg.check_grads(softsign, np.array([0.5, 2.0, 10.0]))
-    mg.check_grads(softsign, np.array([-0.5, -2.0, -10.0]))
-    mg.check_grads(softsign, np.array([0.5, -2.0]), order=2)
+    mg.check_grads(root_unit, np.array([0.5, 2.0, 10.0]))
+    mg.check_grads(root_unit, np.array([-0.5, -2.0, -10.0]))
+    mg.check_grads(root_unit, np.array([0.5, -2.0]), order=2)
 
 
-exercise(3, check_3, softsign_rule)
+exercise(3, check_3, root_unit_rule)
 
 # %% [markdown]
 # A whole model is checked the same way. With `parameters=` the weights are tested too: here all weights of a
@@ -451,8 +461,8 @@ def best_step_solution(eps):
     return eps ** (1 / 5)  # h**4 = eps / h
 
 
-def softsign_rule_solution(x):
-    return 1 / (1 + np.abs(x)) ** 2
+def root_unit_rule_solution(x):
+    return (1 + x**2) ** -1.5
 
 
 def standardised_solution(x):
@@ -468,6 +478,6 @@ def diff_transposed_solution(u):
 
 exercise(1, check_1, central_difference_solution)
 exercise(2, check_2, best_step_solution)
-exercise(3, check_3, softsign_rule_solution)
+exercise(3, check_3, root_unit_rule_solution)
 exercise(4, check_4, standardised_solution)
 exercise(5, check_5, diff_transposed_solution)

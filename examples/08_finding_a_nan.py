@@ -177,7 +177,7 @@ network = rnn.RNN(2, 3, bias=False, dtype=np.float64, rng=0)
 
 
 def movement(length):
-    """Return the gradient of the total movement, for a way to measure a length."""
+    """Return the total movement and its gradient, for a kind of length."""
     network.zero_grad()
     states, _ = network(quiet)
     total = 0.0

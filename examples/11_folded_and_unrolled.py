@@ -223,6 +223,9 @@ def check_3(answers):
         assert np.allclose(m, expected), f"m{t} is wrong"
         a = np.tanh(x[t + 1] @ U.data + expected @ W.data)
         expected = 0.9 * expected + a
+    assert isinstance(m, mg.Tensor), (
+        "the values are right, but the graph is lost: do not use .data"
+    )
     report = str(mg.loops((m * m).sum()))
     assert "5 times" in report, (
         f"the values are right, but the steps are not alike: {report}"

@@ -9,7 +9,7 @@
 # the program that minigrad's compiler writes for the same training step. It has the same parts.
 #
 # **You need:** lessons 10 and 11 (the recurrent network, the terms of a shared weight), and the gradient of a matrix
-# product (lesson 3).
+# product (lesson 0).
 #
 # **You will be able to** write backpropagation through time for a recurrent network without a framework, move work
 # out of its loops, and compile a training step.
@@ -243,14 +243,15 @@ def check_3(backward):
             backward(w, sequence, h, ds),
             by_autodiff(w, sequence, targets),
         )
-        assert set(found) == set(right), f"return a dict of {set(right)}"
+        assert set(found) == set(right), f"return a dict of {sorted(right)}"
         for name in "cVbUW":
             assert np.shape(found[name]) == right[name].shape, (
-                f"d{name} has shape {right[name].shape}, not "
+                f"the gradient d{name} has shape {right[name].shape}, not "
                 f"{np.shape(found[name])}"
             )
-            assert np.allclose(found[name], right[name]), f"d{name} is wrong" + (
-                "" if name in "cV" else ". Does dh[t] get both of its parts?"
+            assert np.allclose(found[name], right[name]), (
+                f"the gradient d{name} is wrong"
+                + ("" if name in "cV" else ". Does dh[t] get both of its parts?")
             )
 
 
