@@ -16,6 +16,8 @@
 # **Time:** about 45 minutes, 4 exercises.
 
 # %%
+import textwrap
+
 import numpy as np
 
 import minigrad as mg
@@ -72,7 +74,7 @@ for name, computed, formula in zip(
 try:
     mg.grad(mg.grad(np.tanh(x), x), x)
 except ValueError as error:
-    print(error)
+    print(textwrap.fill(str(error), 80))
 
 # %% [markdown]
 # ## 2. Derivatives of functions

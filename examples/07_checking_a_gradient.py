@@ -15,6 +15,8 @@
 # **Time:** about 45 minutes, 5 exercises.
 
 # %%
+import textwrap
+
 import numpy as np
 
 import minigrad as mg
@@ -219,7 +221,7 @@ def report(name, f, *arguments, **options):
     try:
         mg.check_grads(f, *arguments, **options)
     except mg.GradientError as error:
-        print(f"{name}: {error}")
+        print(textwrap.fill(f"{name}: {error}", 80, subsequent_indent="    "))
     else:
         print(f"{name}: passes")
 

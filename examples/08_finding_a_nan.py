@@ -17,6 +17,7 @@
 
 # %%
 import re
+import textwrap
 
 import numpy as np
 
@@ -128,7 +129,8 @@ def find(program):
         print("found nothing")
     except FloatingPointError as error:
         first = str(error).split(". ")[0]
-        print("found:", re.sub(r"\S*[/\\](?=\S+, line)", "", first))
+        found = "found: " + re.sub(r"\S*[/\\](?=\S+, line)", "", first)
+        print(textwrap.fill(found, 80, subsequent_indent="    "))
 
 
 find(lambda: layer(inputs))
@@ -220,8 +222,7 @@ mg.draw(
 # ### Exercise 2
 #
 # Write a length whose gradient is finite everywhere. At most points it must not differ from the true one by more than
-# 1e-5. (The whole error message proposes remedies. Or keep the operand of the root away from 0, with a number so
-# small that you do not see it in the result.)
+# 1e-5. (Keep the operand of the root away from 0, with a number so small that you do not see it in the result.)
 
 
 # %%

@@ -16,6 +16,7 @@
 # **Time:** about 50 minutes, 4 exercises.
 
 # %%
+import textwrap
 import time
 import tracemalloc
 
@@ -392,7 +393,7 @@ try:
     h = mg.checkpoint(noisy)(inputs[0], rng)
     h.sum().backward()
 except RuntimeError as error:
-    print(error)
+    print(textwrap.fill(str(error), 80))
 
 # %% [markdown]
 # ### Exercise 4

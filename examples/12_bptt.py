@@ -18,6 +18,7 @@
 
 # %%
 import re
+import textwrap
 import time
 
 import numpy as np
@@ -488,7 +489,7 @@ def shortened(g):
 try:
     shortened(np.array([3.0, 4.0]))
 except mg.CompileError as error:
-    print(error)
+    print(textwrap.fill(str(error), 80))
 
 # %% [markdown]
 # ### Exercise 5
