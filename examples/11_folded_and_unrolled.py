@@ -17,6 +17,8 @@
 # **Time:** about 40 minutes, 4 exercises.
 
 # %%
+import textwrap
+
 import numpy as np
 
 import minigrad as mg
@@ -183,10 +185,60 @@ assert flow.shares["W"][0] == 0
 rnn.draw.unrolled(loss6, names={"x": x, "h": h6}, gradients=True)
 
 # %% [markdown]
-# ## 3. From equations to a step
+# ## 3. What can be folded
+#
+# Not every repetition is a loop that can be folded. Predict for each of these four programs: is it one, and what does
+# it carry?
+
+
+# %%
+def six_layers():  # a deep network: a new weight for each layer
+    h = np.ones((1, 4))
+    for _ in range(6):
+        h = np.tanh(h @ mg.tensor(rng.normal(size=(4, 4)), requires_grad=True))
+    return h
+
+
+def two_states():
+    h = c = np.zeros((1, 4))
+    for t in range(6):
+        c = 0.9 * c + np.tanh(x[t] @ U + h @ W)
+        h = np.tanh(c)
+    return h
+
+
+def sometimes():  # every fourth step has one op more
+    h = np.zeros((1, 4))
+    for t in range(12):
+        h = np.tanh(x[t] @ U + h @ W)
+        if t % 4 == 3:
+            h = 0.5 * h
+    return h
+
+
+def all_before():  # each step reads all states before it
+    states = [np.zeros((1, 4))]
+    for t in range(6):
+        mean = np.mean(np.concatenate(states), axis=0, keepdims=True)
+        states.append(np.tanh(x[t] @ U + mean @ W))
+    return states[-1]
+
+
+for program in (six_layers, two_states, sometimes, all_before):
+    found = str(mg.loops(program().sum())).splitlines()[0]
+    text = f"{program.__name__}: {found}"
+    print(textwrap.fill(text, 80, subsequent_indent="    "))
+
+# %% [markdown]
+# - The **layers** are not a loop: nothing is shared, each has a weight of its own. All ops are outside of loops.
+# - **Two states** are carried, `add` (that is `c`) and `tanh` (`h`). The LSTM of lesson 14 is of this kind. (In its
+#   first step `0.9 * c` is plain NumPy and leaves no op: "multiply only in 5 of 6".)
+# - **Sometimes** is a loop whose body has an op that only 3 of 12 steps use.
+# - **All before** does not carry a state of a fixed size: what a step reads *grows*. No arrow from one step to the
+#   next can replace it. (This is how attention works, and why its cost grows with the square of the length.)
 #
 # Often you have the chain and need the loop: a paper writes down the first steps, and you have to find the function
-# that is applied each time. That is folding. Ask what is *carried*, what *enters*, and what is *shared*.
+# that is applied each time. Ask again what is carried, what enters, and what is shared.
 #
 # ### Exercise 3
 #
