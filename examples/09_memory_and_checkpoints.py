@@ -301,7 +301,8 @@ assert min(most, key=most.get) == 20
 
 # %% [markdown]
 # The gradient is the same for all `k` (the cell asserts it). The smallest memory is at `k = 20`, the square root of
-# 400, and the mountain has become a plain:
+# 400. The last column is the price: about one more forward pass, and more for very short pieces, because each piece
+# has some work of its own. The mountain has become a plain:
 
 # %%
 watched(lambda note: in_pieces(20, noted_steps(note)).backward())

@@ -9,7 +9,7 @@
 # with a state that it carries along. The last one is the **recurrent network**, the subject of the rest of the
 # course.
 #
-# **You need:** matrix products, softmax and cross-entropy, and a loop that trains a network (lesson 1).
+# **You need:** matrix products, softmax and cross-entropy, and a loop that trains a network (lesson 0).
 #
 # **You will be able to** compute the best loss that a network without memory can reach, say when a window is enough,
 # and write a recurrent network and choose its weights by hand.
@@ -90,7 +90,7 @@ for t in range(6):
 
 # %% [markdown]
 # (`mg.compile` only makes the loop faster; lesson 12 looks inside.) Both stop at the same loss, 0.462. More layers do
-# not help, and no training time would. After `h` and `l` the network is right with probability 1/2: it has seen each
+# not help, and more training would not. After `h` and `l` the network is right with probability 1/2: it has seen each
 # of them followed by two different letters, once each. So it pays `log(2)` at four of six steps, and `4 * log(2) / 6`
 # is 0.4621.
 #
@@ -187,8 +187,8 @@ exercise(2, check_2, smallest_window)
 
 # %% [markdown]
 # In a real text the answer is long. "The *keys* that he had left on the table in the hall *are* gone": the verb
-# depends on a word far before it. And a window has a price: `k` times the inputs need `k` times the weights, and each
-# weight must learn its letter at its place anew.
+# depends on a word far before it. And a window has a price: `k` times the inputs need `k` times the weights, and what
+# the network learns about a letter at one place of the window does not help at the other places.
 #
 # Here is a task that makes the point. The network reads random letters from an alphabet of four, and at *each* step
 # it must name the **first** one. We train a window of 3 on sequences of 10 letters.
