@@ -18,9 +18,9 @@ def exercise(number: int, check: Callable[[Any], object], answer: Any) -> None:
     >>> def check(answer):
     ...     assert answer == 13, f"the derivative is not {answer}"
     >>> exercise(1, check, ...)
-    exercise 1: not yet. Replace the ... with your answer
+    exercise 1: not yet - replace the ... with your answer
     >>> exercise(1, check, 12)
-    exercise 1: not yet. The derivative is not 12
+    exercise 1: not yet - the derivative is not 12
     >>> exercise(1, check, 13)
     exercise 1: right
     """
@@ -28,8 +28,7 @@ def exercise(number: int, check: Callable[[Any], object], answer: Any) -> None:
         check(answered(filled(answer) if isinstance(answer, FunctionType) else answer))
     except Exception as error:
         kind = "" if isinstance(error, AssertionError | Empty) else f"{type(error).__name__}: "
-        said = f"{kind}{error}" or "The answer does not pass the check"
-        print(f"exercise {number}: not yet. {said[0].upper()}{said[1:]}")
+        print(f"exercise {number}: not yet - {kind}{error or 'the answer does not pass the check'}")
     else:
         print(f"exercise {number}: right")
 
@@ -41,7 +40,7 @@ class Empty(Exception):
 def answered(answer: Any) -> Any:
     """Return `answer`. Raise Empty for ``...``."""
     if answer is ...:
-        raise Empty("Replace the ... with your answer")
+        raise Empty("replace the ... with your answer")
     return answer
 
 

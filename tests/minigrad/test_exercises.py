@@ -16,11 +16,11 @@ def check(f):
     ("answer", "said"),
     [
         (lambda x: x * x, "exercise 4: right"),
-        (lambda x: 2 * x, "exercise 4: not yet. 3 squared is 9, not 6"),
-        (lambda x: ..., "exercise 4: not yet. Replace the ... with your answer"),
-        (..., "exercise 4: not yet. Replace the ... with your answer"),
-        (7, "exercise 4: not yet. TypeError: 'int' object is not callable"),
-        (lambda: 9, "exercise 4: not yet. TypeError: "),
+        (lambda x: 2 * x, "exercise 4: not yet - 3 squared is 9, not 6"),
+        (lambda x: ..., "exercise 4: not yet - replace the ... with your answer"),
+        (..., "exercise 4: not yet - replace the ... with your answer"),
+        (7, "exercise 4: not yet - TypeError: 'int' object is not callable"),
+        (lambda: 9, "exercise 4: not yet - TypeError: "),
     ],
     ids=["right", "wrong", "function left empty", "left empty", "no function", "other arguments"],
 )
@@ -34,7 +34,7 @@ def test_a_check_without_words(capsys):
         assert answer == 1
 
     exercise(1, silent, 2)
-    assert capsys.readouterr().out.startswith("exercise 1: not yet. ")
+    assert capsys.readouterr().out.startswith("exercise 1: not yet - ")
 
 
 def test_an_interrupt_is_not_an_answer():
