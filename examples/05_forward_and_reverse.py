@@ -174,11 +174,8 @@ def check_2(jacobian_by_columns):
     for g, point in ((f, v), (lambda x: np.exp(B @ x) * x[0], np.ones(2))):
         answer = np.asarray(jacobian_by_columns(g, point))
         right = mg.jacobian(g)(point)
-        assert (
-            answer.shape != right.T.shape
-            or np.shape(right)[0] == np.shape(right)[1]
-        ), (
-            f"shape {answer.shape}: these are columns, but you stacked them as rows"
+        assert answer.shape != right.T.shape, (
+            f"shape {answer.shape}: you stacked the columns as rows"
         )
         assert answer.shape == right.shape, (
             f"shape {answer.shape}, not {right.shape}"
@@ -226,17 +223,15 @@ cases = {
 print("                       forward            reverse")
 for name, (function, point) in cases.items():
     n, m = np.size(point), np.size(function(point))
-    forward, reverse = (
-        milliseconds(function, point, mode) for mode in ("forward", "reverse")
-    )
-    print(
-        f"{name:21}  {n:2} sweeps {forward:5.1f} ms  {m:2} sweeps {reverse:5.1f} ms"
-    )
+    forward = milliseconds(function, point, "forward")
+    reverse = milliseconds(function, point, "reverse")
+    print(f"{name:21}  {n:2} sweeps {forward:5.1f} ms", end="")
+    print(f"  {m:2} sweeps {reverse:5.1f} ms")
 
 # %% [markdown]
 # In the first line reverse mode wins by far, in the second forward mode. The times depend on your machine, the numbers
-# of sweeps do not. (A single forward sweep costs more than a reverse one here. minigrad has rules for reverse mode
-# only, and computes `J t` from them.)
+# of sweeps do not. (In minigrad a single forward sweep costs more than a reverse one. It has rules for reverse mode
+# only, and computes `J t` from them, over a recorded graph. So it does keep arrays; `Dual` does not.)
 #
 # ### Exercise 3
 #
@@ -297,8 +292,8 @@ mg.draw(loss_of_sequence(w, [0.5, -0.3, 0.8, 0.1]))
 # what the gradient is so far, and it keeps nothing else. This is **real-time recurrent learning**, RTRL (Williams and
 # Zipser, 1989). You can learn while the sequence is still coming in.
 #
-# Then why does nobody use it for large networks? A network with `k` units has `k * k` recurrent weights. Each of the
-# `k` states has a tangent for each of them:
+# Then why is it rarely used? A network with `k` units has `k * k` recurrent weights. Each of the `k` states has a
+# tangent for each of them:
 
 # %%
 print("units  numbers to carry: state   tangents")
@@ -306,9 +301,8 @@ for k in (1, 10, 100, 1000):
     print(f"{k:5}  {k:23,} {k**3:16,}")
 
 # %% [markdown]
-# With 1000 units it is a thousand million numbers, updated at every step, where reverse mode keeps 1000 numbers for
-# each step. Reverse mode pays with memory for the *length* of the sequence, forward mode with memory and time for the
-# *number of weights*.
+# With 1000 units these are a thousand million numbers, and all of them change at every step. Reverse mode keeps about
+# 1000 numbers for each step. It pays for the *length* of the sequence, forward mode for the *number of weights*.
 #
 # ### Exercise 4
 #
