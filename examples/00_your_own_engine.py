@@ -142,7 +142,9 @@ def check_1(subtract):
     assert result.rule is not None, "the result needs a rule"
     parts = result.rule(10.0)
     assert parts != (10.0, 10.0), "when b grows, a - b falls: think of the sign"
-    assert parts == (10.0, -10.0), f"for g = 10 the rule gives {parts}"
+    assert parts == (10.0, -10.0), (
+        f"for g = 10 the rule gives {parts}; does it use g for both parents?"
+    )
 
 
 exercise(1, check_1, subtract)
@@ -312,7 +314,7 @@ def check_3(prediction):
     assert isinstance(prediction, int | float), "write a number"
     x = Value(2.0)
     found = gradients(x * x * x + x)[x]
-    assert prediction != 12, "x * x * x alone has 12; what does + x add?"
+    assert prediction != 12, "the part x * x * x has 12; what does + x add?"
     assert prediction != 10, "10 is the value; the question is the gradient"
     assert prediction == found, "the engine found another number"
 
@@ -323,7 +325,8 @@ exercise(3, check_3, prediction)
 # ### Exercise 4
 #
 # Somebody wrote the sweep below with one mistake: it *replaces* the gradient of a parent where it should add to it. For
-# many programs it is still right. Write a program `exposes(x)`, using `+`, `*` and `tanh`, for which it is wrong.
+# many programs it is still right. Write a program `exposes(x)`, using `+`, `*` and `tanh`, for which it is wrong. (A
+# number must be a `Value` too: `x * Value(2.0)`.)
 
 
 # %%
@@ -470,6 +473,9 @@ for name in arrays:
 mg.draw(loss)
 
 # %% [markdown]
+# The function `layer` ran on both kinds of tensor, because they have the same methods, and the gradients agree. The
+# picture is the graph that minigrad recorded. Yellow boxes are leaves that require a gradient.
+#
 # ### Exercise 5
 #
 # Write ReLU for tensors: `max(x, 0)`. Where `x` is positive, the gradient passes unchanged; elsewhere it is 0.
@@ -493,6 +499,12 @@ def check_5(relu):
         "a rule returns a tuple: (g * ...,)"
     )
     g = gradients((result * Tensor([[1.0, 2.0], [3.0, 4.0]])).sum())[x]
+    assert not np.array_equal(g, [[1, 2], [3, 4]]), (
+        "the gradient also passes where x is negative"
+    )
+    assert not np.array_equal(g, [[0, 1], [1, 0]]), (
+        "this is only the slope; the rule multiplies it by g"
+    )
     assert np.array_equal(g, [[0, 2], [3, 0]]), (
         f"the gradient is {np.asarray(g).tolist()}"
     )
@@ -503,7 +515,8 @@ exercise(5, check_5, relu)
 # %% [markdown]
 # ### Exercise 6
 #
-# Write the mean over all elements. Its gradient must have the shape of `x`.
+# Write the mean over all elements. Its gradient must have the shape of `x`. You do not need a new rule, if you combine
+# what `Tensor` has. (It has no division.)
 
 
 # %%

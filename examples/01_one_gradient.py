@@ -168,8 +168,8 @@ def check_2(kept_by):
         names = ["out", *node.op.operands]
         pairs = zip(names, node.saved, strict=True)
         right = {name for name, array in pairs if array is not None}
-        assert name in kept_by, f"{name} has no answer yet"
-        assert set(kept_by[name]) == right, f"{name}: {hints[name]}"
+        assert name in kept_by, f"there is no answer for {name}"
+        assert set(kept_by[name]) == right, f"not right for {name}: {hints[name]}"
 
 
 exercise(2, check_2, kept_by)
@@ -228,10 +228,10 @@ def check_3(by_hand):
         assert len(answer) == 2, "return two arrays: g_W, g_b"
         g_W, g_b = answer
         assert np.shape(g_W) == (k, m), (
-            f"g_W has shape {np.shape(g_W)}, W {(k, m)}"
+            f"your g_W has shape {np.shape(g_W)}, and W {(k, m)}"
         )
         assert np.shape(g_b) == (m,), (
-            f"g_b has shape {np.shape(g_b)}, and b has {(m,)}: "
+            f"your g_b has shape {np.shape(g_b)}, and b {(m,)}: "
             "b is used in every row, so its gradients are added"
         )
 

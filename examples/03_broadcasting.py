@@ -81,13 +81,13 @@ gradients_of_s_c_k = ...
 
 
 def check_1(answer):
-    assert len(answer) == 3, "write three numbers: (..., ..., ...)"
+    assert np.size(answer) == 3, "write three numbers: (..., ..., ...)"
     x, s, c, k = np.ones((4, 3)), np.ones(3), np.ones((4, 1)), np.ones(())
     found = mg.grad(lambda x, s, c, k: (x + s + c + k).sum(), (1, 2, 3))(
         x, s, c, k
     )
     for name, number, g in zip("sck", answer, found, strict=True):
-        assert number != 1, f"{name} is used more than once"
+        assert number != 1, f"each element of {name} is used more than once"
         assert number == g.flat[0], (
             f"how often is one element of {name} used? Not {number} times"
         )
@@ -326,6 +326,10 @@ def check_4(strict_mse):
             strict_mse(answer, target)
         except ValueError as error:
             message = str(error)
+        except AssertionError:
+            raise AssertionError(
+                "use raise ValueError(...), not assert"
+            ) from None
         else:
             raise AssertionError(f"no error for (2, 1) and {target.shape}")
         for shape in ("(2, 1)", str(target.shape)):

@@ -261,7 +261,9 @@ def check_3(slope_along):
         )
         out = np.tanh(w)
         right = (2 * out * (1 - out**2)) @ direction
-        assert np.isclose(answer, right), f"{answer:.4f}, not {right:.4f}"
+        assert np.isclose(answer, right), (
+            f"the slope is {right:.4f}, not {answer:.4f}"
+        )
 
 
 exercise(3, check_3, slope_along)
