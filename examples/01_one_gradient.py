@@ -108,16 +108,18 @@ print(mg.explain(loss, a))
 # The parameter names of a rule say what it needs: `x` and `y` are the operands, `out` is the result, `x_shape` is only
 # a shape. The engine reads these names when an op runs, and keeps exactly the arrays that will be needed.
 
+
 # %%
+def kept(node):
+    """Return the names of the arrays that an op keeps."""
+    names = ["out", *node.op.operands]
+    pairs = zip(names, node.saved, strict=True)
+    return [name for name, array in pairs if array is not None]
+
+
 for node in mg.Graph(loss):
     if node.op is not None:
-        names = ["out", *node.op.operands]
-        kept = [
-            name
-            for name, array in zip(names, node.saved, strict=True)
-            if array is not None
-        ]
-        print(f"{node.op.name:9} keeps {kept}")
+        print(f"{node.op.name:9} keeps {kept(node)}")
 
 # %% [markdown]
 # - The product `h * h` keeps both operands; here they are one array.
@@ -142,9 +144,7 @@ for node in mg.Graph(loss):
 # ```
 
 # %%
-kept_by = (
-    ...
-)  # {"add": ..., "multiply": ..., "exp": ..., "log": ..., "divide": ...}
+kept_by = ...  # {"add": set(), ...}
 
 
 def check_2(kept_by):
@@ -165,9 +165,7 @@ def check_2(kept_by):
     for name, f in programs.items():
         x, y = (mg.tensor(v, requires_grad=True) for v in (2.0, 3.0))
         node = mg.Graph(f(x, y)).nodes[-1]
-        names = ["out", *node.op.operands]
-        pairs = zip(names, node.saved, strict=True)
-        right = {name for name, array in pairs if array is not None}
+        right = set(kept(node))
         assert name in kept_by, f"there is no answer for {name}"
         assert set(kept_by[name]) == right, f"not right for {name}: {hints[name]}"
 

@@ -6,7 +6,7 @@
 # neither happens.
 #
 # A recurrent network is the extreme case: one weight is used at every time step, and every state is used by the next
-# step and by the output. If you understand the order, you understand backpropagation through time.
+# step and by the output. Backpropagation through time is nothing else than the right order on such a graph.
 #
 # **You need:** lessons 0 and 1, and Python's dicts.
 #

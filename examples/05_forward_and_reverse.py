@@ -195,7 +195,7 @@ exercise(2, check_2, jacobian_by_columns)
 # ```
 #
 # A loss is one number, and a network has many weights: `m = 1` and `n` is large. Reverse mode gives the whole gradient
-# in a single sweep. That is why all deep learning uses it. Count and measure:
+# in a single sweep. That is why almost all deep learning uses it. Count and measure:
 
 # %%
 layers = np.random.default_rng(0).normal(size=(10, 30, 30)) / 30**0.5
