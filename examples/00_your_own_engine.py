@@ -6,7 +6,8 @@
 # computes them, and you can write that program: it takes fewer than 80 lines of Python, and after this lesson you will
 # have read every one of them.
 #
-# Later lessons use `minigrad`, which is the same program made fast and complete. At the end you compare the two.
+# Later lessons use `minigrad`, which is the same program made fast and complete. At the end you compare the two. Each
+# exercise has a check: it prints "not yet" with a reason, or "right". Solutions are at the end of the page.
 #
 # **You need:** Python, the chain rule, and what `@` means in NumPy. You need no experience with neural networks.
 #
@@ -14,8 +15,6 @@
 # new operation, and train a small network with nothing but your own code.
 #
 # **Time:** about 90 minutes, 6 exercises.
-#
-# Each exercise has a check. It prints "not yet" and a reason, or "right". Solutions are at the end.
 
 # %%
 import math
