@@ -140,11 +140,12 @@ print("minigrad:  ", mg.grad(lambda x: np.tanh(x) * np.exp(np.tanh(x)))(0.5))
 
 # %%
 def first_visit_only(graph, node, g, grads, steps):
-    seen = node in grads
+    first = node not in grads
     grads[node] = grads.get(node, 0.0) + g
-    for operand, slope in [] if seen else graph[node]:
-        steps.append(operand)
-        first_visit_only(graph, operand, g * slope, grads, steps)
+    if first:
+        for operand, slope in graph[node]:
+            steps.append(operand)
+            first_visit_only(graph, operand, g * slope, grads, steps)
 
 
 grads, steps = {}, []
@@ -165,9 +166,11 @@ print("first visit only:", grads["x"], "in", len(steps), "steps")
 def newest_first(graph, root):
     grads, steps = {root: 1.0}, 0
     for node in reversed(graph):
-        for operand, slope in graph[node] if node in grads else []:
-            grads[operand] = grads.get(operand, 0.0) + grads[node] * slope
-            steps += 1
+        if node in grads:  # the root depends on it
+            for operand, slope in graph[node]:
+                part = grads[node] * slope
+                grads[operand] = grads.get(operand, 0.0) + part
+                steps += 1
     return grads, steps
 
 
@@ -397,8 +400,9 @@ right_orders_solution = {"A", "B"}
 def number_of_paths_solution(graph, root, end):
     paths = {root: 1}  # the reverse sweep, with a slope of 1 for each arrow
     for node in reversed(graph):
-        for operand, _ in graph[node] if node in paths else []:
-            paths[operand] = paths.get(operand, 0) + paths[node]
+        if node in paths:
+            for operand, _ in graph[node]:
+                paths[operand] = paths.get(operand, 0) + paths[node]
     return paths.get(end, 0)
 
 
