@@ -1,5 +1,7 @@
 """A graph of plain data is drawn as it was given, whatever the order."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,13 @@ def test_every_node_and_every_parent_is_drawn(graph):
     for box in boxes.values():
         read = any(a.target == box.id for a in picture.all_arrows())
         assert (box.role == "op") == read
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_parent_that_is_used_twice_has_two_arrows_that_can_be_seen(times):
+    svg = mg.draw_graph({"x": "x", "y": "+"}, {"y": ["x"] * times}).pipe("svg", encoding="utf-8")
+    ways = re.findall(r'<g class="edge".*? d="(.*?)"', svg)
+    assert len(set(ways)) == len(ways) == times
 
 
 def test_it_is_saved_and_shown(tmp_path):
