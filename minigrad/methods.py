@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import LeavesGraphError
-from .graph import CURRENT, DEBUG, Leaf
+from .graph import CURRENT, Leaf
 from .hints import Missing, missing
 from .ops.arranging import ravel
 from .ops.elementwise import positive
@@ -200,7 +200,7 @@ def in_place(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, A
 
     def changed(self: Tensor, other: Any) -> Any:
         if isinstance(self._node, Leaf):
-            if CURRENT.get()[0] % DEBUG:
+            if CURRENT.get()[0]:
                 self.data = function(self, other)
                 return self
             if self._node.grad is not None:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import array_of
+from .arrays import array_of, frozen, read_only
 from .data import Data
 from .errors import LeavesGraphError
-from .graph import Leaf, Node, Scope
+from .graph import CURRENT, Leaf, Node, Scope
 from .hints import Size
-from .standin import RECORDER, Counted, Standin
+from .state import Counted
 from .sweep import reverse
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ else:
 
 __all__ = ["Tensor", "tensor"]
 
+ARRAYS = (np.ndarray, np.generic)
 GATHERING = threading.Lock()  # several threads may call backward() into the same leaves
 
 
@@ -158,9 +159,8 @@ class Tensor(TensorMethods):
         ``w.data -= lr * w.grad`` does that, too. Of a tensor only the values are taken. Graphs that were recorded before keep
         the values they were computed with.
         """
-        if RECORDER.get() is not None:
-            return plain(self)  # type: ignore[no-any-return]
-        return Data.of(self._read_only(), self if self.is_leaf else None)
+        array = frozen(plain(self))
+        return Data.of(array, self if self.is_leaf else None) if type(array) is np.ndarray else array
 
     @data.setter
     def data(self, new: ArrayLike) -> None:
@@ -175,33 +175,22 @@ class Tensor(TensorMethods):
 
     def _fitting(self, new: Any, what: str, hint: str = "") -> Any:
         """A copy of an array in the dtype of this tensor, if it has its shape."""
-        array = new.as_array() if isinstance(new, Standin) else np.array(array_of(new))
-        if array.shape != self.shape:
-            raise ValueError(f"{what} has shape {array.shape}, but this tensor has {self.shape}; they must be equal{hint}")
-        return as_dtype(array, self.dtype)
+        array = array_of(new).copy("K")
+        here = plain(self)
+        if array.shape != here.shape:
+            raise ValueError(f"{what} has shape {array.shape}, but this tensor has {here.shape}; they must be equal{hint}")
+        return as_dtype(array, here.dtype)
 
     def _rebind(self, array: np.ndarray) -> None:
         """Take `array` as the new values, without a copy. Whoever has it cannot write to it any more."""
-        if isinstance(array, Standin):
-            RECORDER.get().written(self)
-        else:
-            array.flags.writeable = False
+        array.setflags(write=False)
         self._data = array
         if self._leaf is not None:
             self._leaf = Leaf(array, requires_grad=False, name=self._leaf.name, thawed=self._leaf.thawed)
 
-    def _read_only(self) -> np.ndarray:
-        owner = self._data.base if isinstance(self._data.base, np.ndarray) else self._data
-        owner.flags.writeable = False
-        return self._data
-
     def numpy(self) -> np.ndarray:
         """The values, as a read-only array; write ``t.numpy().copy()`` for one of your own."""
-        if RECORDER.get() is not None:
-            return plain(self)  # type: ignore[no-any-return]
-        view = self._read_only().view()
-        view.flags.writeable = False
-        return view
+        return read_only(frozen(plain(self)))  # type: ignore[no-any-return]
 
     def item(self) -> float | int | bool:
         """The value of a tensor with one element, as a Python number."""
@@ -240,10 +229,11 @@ class Tensor(TensorMethods):
     def grad(self, new: np.ndarray | None) -> None:
         if new is None and self._node is None:
             return
-        if RECORDER.get() is not None and isinstance(self._node, Leaf):
-            RECORDER.get().gradient_written(self._node)
         if not isinstance(self._node, Leaf):
             raise ValueError("only a leaf that requires grad has a .grad to set")
+        watch = CURRENT.get()[2]
+        if watch is not None:
+            watch.gradient(self._node, replaced=True)
         if new is not None:
             new = self._fitting(new, "a gradient", "; to forget the gradient write t.grad = None")
         self._node.grad = new
@@ -405,15 +395,12 @@ class Hook:
 
 def owned_array(data: Any, dtype: Any) -> np.ndarray:
     """A copy that nobody can write to, of real numbers."""
-    if isinstance(data, Standin):
-        array = data.as_array()
-        return as_dtype(array, dtype or array.dtype)  # type: ignore[no-any-return]
     given = array_of(data)
-    array = np.array(given, dtype=dtype) if given.dtype.kind in "biuf" else given
+    array = np.array(given, dtype=dtype, like=given) if given.dtype.kind in "biuf" else given
     if array.dtype.kind not in "biuf":
         what = "complex numbers are not supported" if array.dtype.kind == "c" else "only real numbers are supported"
         raise TypeError(f"a tensor cannot be made of dtype {array.dtype}: {what}")
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array
 
 
@@ -428,11 +415,12 @@ def wrap(array: Any, node: Node | None = None) -> Tensor:
 
 def lifted(array: Any, node: Any) -> Any:
     """A saved array as the Tensor it was, so that rules applied to it are recorded."""
-    if not isinstance(array, np.ndarray | Standin):
+    if not isinstance(array, ARRAYS) or not (node is None or isinstance(node, Node)):
         return array
-    made = wrap(array, node if isinstance(node, Node) and node.requires_grad else None)
-    if made._node is None:
-        made._leaf = node
+    if node is not None and node.requires_grad:
+        return wrap(array, node)
+    made = wrap(array)
+    made._leaf = node  # type: ignore[assignment]
     return made
 
 
@@ -454,26 +442,25 @@ def differentiable(x: Any) -> Node:
 
 def gathered(leaf: Leaf) -> Any:
     """The gradient of a leaf, or None."""
-    recorder = RECORDER.get()
-    return leaf.grad if recorder is None else recorder.gradient(leaf)
+    watch = CURRENT.get()[2]
+    if watch is not None:
+        watch.gradient(leaf, replaced=False)
+    return leaf.grad
 
 
 def plain(x: Any) -> Any:
     """The array of a Tensor, anything else as it is."""
     if not isinstance(x, Tensor):
         return x
-    recorder = RECORDER.get()
-    return x._data if recorder is None else recorder.cell(x)
+    watch = CURRENT.get()[2]
+    return x._data if watch is None else watch.read(x)
 
 
 def values(x: Any) -> Any:
-    """The array of a Tensor, a stand-in as it is, anything else made an array."""
-    x = plain(x)
-    return x.as_array() if isinstance(x, Standin) else array_of(x)
+    """The array of a Tensor, anything else made an array."""
+    return array_of(plain(x))
 
 
 def as_dtype(array: Any, dtype: Any) -> Any:
     """An array in the dtype of its tensor; a change of kind, such as from floating point to integers, is a TypeError."""
-    if isinstance(array, Standin):
-        return array.astype(dtype)
     return array.astype(dtype, casting="same_kind", copy=False)
