@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HALF", "array_function", "array_of", "at_least_single", "frozen", "is_lazy", "item", "read_only"]
+__all__ = [
+    "HALF", "array_function", "array_of", "as_dtype", "as_gradient", "at_least_single", "frozen", "is_lazy", "item",
+    "read_only",
+]  # fmt: skip
 
 ndarray = np.ndarray
 HALF = np.dtype(np.float16)
@@ -25,14 +28,15 @@ def array_of(x: Any) -> np.ndarray:
     Traceback (most recent call last):
     TypeError: a masked array would lose its mask; pass x.filled(value), or mask the result: np.where(x.mask, 0, y)
     """
-    if type(x) is ndarray:
-        return x
-    if is_lazy(x):
-        return np.asarray(x, like=x)
-    if isinstance(x, ndarray):
+    kind = type(x)
+    if kind is ndarray:
+        return x  # type: ignore[no-any-return]
+    if hasattr(kind, "__array_function__"):
+        if is_lazy(x):
+            return np.asarray(x, like=x)
         if isinstance(x, np.matrix):
             raise TypeError("x * y would no longer be the matrix product of an np.matrix; pass np.asarray(x), and write x @ y")
-        if hasattr(x, "mask"):
+        if isinstance(x, ndarray) and hasattr(x, "mask"):
             raise TypeError(
                 "a masked array would lose its mask; pass x.filled(value), or mask the result: np.where(x.mask, 0, y)"
             )
@@ -54,17 +58,18 @@ def frozen(x: Any) -> Any:
     """Return an array to which nobody can write any more, nor to the one that it is a view of; another kind as it is."""
     if type(x) is ndarray:
         owner = x.base if isinstance(x.base, ndarray) else x
-        owner.flags.writeable = False
+        owner.setflags(write=False)
     return x
 
 
 def read_only(x: Any) -> Any:
     """Return a view of an array that cannot be written to; another kind of array as it is."""
-    x = array_of(x)
     if type(x) is not ndarray:
-        return x
+        x = array_of(x)
+        if type(x) is not ndarray:
+            return x
     view = x.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 
@@ -85,8 +90,9 @@ def array_function(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def offered(*args: Any, like: Any = None, **options: Any) -> Any:
         for x in args if like is None else (like,):
-            if type(x) is not ndarray and is_lazy(x):
-                return x.__array_function__(offered, (type(x),), args, options)
+            kind = type(x)
+            if kind is not ndarray and hasattr(kind, "__array_function__") and is_lazy(x):
+                return x.__array_function__(offered, (kind,), args, options)
         return function(*args, **options)
 
     return offered
@@ -101,3 +107,18 @@ def item(x: Any) -> Any:
 def at_least_single(x: Any) -> Any:
     """An array of float16 as one of float32, anything else as it is."""
     return x.astype(np.float32) if getattr(x, "dtype", None) == HALF else x
+
+
+def as_dtype(array: Any, dtype: Any) -> Any:
+    """An array in the dtype of its tensor; a change of kind, such as from floating point to integers, is a TypeError."""
+    return array.astype(dtype, casting="same_kind", copy=False)
+
+
+def as_gradient(g: Any, dtype: Any) -> Any:
+    """A cotangent or tangent in the dtype of its node; complex numbers are a TypeError."""
+    if g.dtype.kind == "c":
+        raise TypeError(
+            f"a rule or a hook returned {g.dtype} for the gradient of a {dtype} tensor, and its imaginary part would be "
+            "lost; gradients are real: return g.real if that is what you mean"
+        )
+    return g.astype(dtype)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import GraphFreedError
+from .errors import GraphFreedError, freed_message
 
 __all__ = ["Leaf", "Node", "Scope", "ancestors", "no_grad", "scope"]
 
@@ -281,23 +281,3 @@ def leading_to(order: list[Node], wanted: Collection[Node]) -> set[Node]:
         if node not in live and any(parent in live for parent in node.parents):
             live.add(node)
     return live
-
-
-# -- words for errors ------------------------------------------------------------------------------------------
-
-
-def add_note(error: BaseException, what: str, operands: Iterable[Any], place: Scope | None) -> None:
-    """Tell which op failed, on which shapes, and where in the computation."""
-    shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in operands)
-    where = f", in scope {place}" if place else ""
-    error.add_note(f"minigrad: {what}, operands {shapes}{where}")
-
-
-def freed_message(node: Node) -> str:
-    where = f" in scope {node.scope}" if node.scope else ""
-    return (
-        f"backward() reached {node.op.name}{where} for the second time; what it had saved was freed by the first. "
-        "If this is a state carried over from an earlier chunk of a sequence, cut it there with "
-        "h = h.detach(). If you do want to go through the same graph again, call the first one with "
-        "backward(retain_graph=True)."
-    )

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import HALF, array_of, at_least_single, read_only
+from .arrays import HALF, as_gradient, at_least_single
 from .broadcasting import unbroadcast
-from .graph import CURRENT, Node, Watch, add_note, ancestors, leading_to, move_to, read, same_place
+from .errors import add_note
+from .graph import CURRENT, Node, Watch, ancestors, leading_to, move_to, read, same_place
+from .hooks import hooked
 from .selection import Marks, all_finite, leaves_out, values
 
-ndarray = np.ndarray
 __all__ = ["Gather", "Piece", "forward", "reverse"]
+
+ndarray = np.ndarray
 
 Piece = tuple[Any, Node, tuple[Any, ...]]  # a cotangent, the node it belongs to, and what that node saved
 Gather = Callable[[tuple[int, ...], list[Piece]], Any]
@@ -96,7 +99,7 @@ def pass_back(
         if g is None:
             continue
         if node.hooks:
-            g = cotangents.hooked(node, node.hooks, g)
+            g = cotangents.hooked(node, g)
         if node in ends:
             found[node] = g
             if live.isdisjoint(node.operands):
@@ -139,7 +142,7 @@ class Cotangents:
         if part.shape != node.shape:
             part = unbroadcast(part, node.shape)
         if part.dtype is not node.dtype and part.dtype != node.dtype:
-            part = converted(part, node)
+            part = as_gradient(part, node.dtype)
         sums = self.sums
         if node not in sums:
             sums[node] = part
@@ -181,23 +184,13 @@ class Cotangents:
             if type(self.sums[node]) is ndarray:
                 self.owned.add(node)
 
-    def hooked(self, node: Node, hooks: Sequence[Callable[[Any], Any]], g: Any) -> Any:
+    def hooked(self, node: Node, g: Any) -> Any:
         """A cotangent after the hooks of its node, which may have kept what they were shown."""
         self.owned.discard(node)
-        for hook in tuple(hooks):
-            new = hook(g if self.lift is not None else read_only(g))
-            if new is None:
-                continue
-            if self.lift is None or not hasattr(new, "requires_grad"):
-                new = array_of(new).copy("K")
-            if new.shape != node.shape:
-                raise ValueError(
-                    f"a hook must return None or an array of shape {node.shape}; this one returned shape {new.shape}"
-                )
-            g = converted(new if self.lift is None else self.lift(new, None), node)
-            if self.marks is not None:
-                self.marks.of.pop(node, None)
-        return g
+        new = hooked(g, node, self.lift)
+        if self.marks is not None and new is not g:
+            self.marks.of.pop(node, None)
+        return new
 
     def given_away(self, found: dict[Node, Any]) -> dict[Node, Any]:
         """Cotangents for the caller, who may write to them: each an array of its own."""
@@ -284,15 +277,5 @@ def pass_forward(
                     part, mark = marks.moved(node, i, part, raw)
                     marks.add(node, mark)
                 total = part if total is None else total + part
-        found[node] = converted(total, node) if total.dtype != node.dtype else total
+        found[node] = total if total.dtype == node.dtype else as_gradient(total, node.dtype)
     return found
-
-
-def converted(g: Any, node: Node) -> Any:
-    """A cotangent or tangent in the dtype of its node."""
-    if g.dtype.kind == "c":
-        raise TypeError(
-            f"a rule or a hook returned {g.dtype} for the gradient of a {node.dtype} tensor, and its imaginary part would be "
-            "lost; gradients are real: return g.real if that is what you mean"
-        )
-    return g.astype(node.dtype)

@@ -6,18 +6,18 @@ protocols by which NumPy calls them: ``np.tanh(t)``, ``np.sum(t)``.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import array_of, frozen, read_only
+from .arrays import array_of, as_dtype, frozen, read_only
 from .data import Data
 from .errors import LeavesGraphError
 from .graph import CURRENT, Leaf, Node, Scope
 from .hints import Size
+from .hooks import Hook
 from .state import Counted
 from .sweep import reverse
 
@@ -30,7 +30,9 @@ else:
 
 __all__ = ["Tensor", "tensor"]
 
-ARRAYS = (np.ndarray, np.generic)
+ndarray = np.ndarray
+blank = object.__new__
+ARRAYS = (ndarray, np.generic)
 GATHERING = threading.Lock()  # several threads may call backward() into the same leaves
 
 
@@ -340,58 +342,6 @@ class Tensor(TensorMethods):
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
-    def __format__(self, spec: str) -> str:
-        """One number as Python formats it, several each by itself: ``f"{t:.2f}"``."""
-        if not spec:
-            return str(self)
-        if self._data.size == 1:
-            return format(self.item(), spec)
-        return np.array2string(self._data, separator=", ", formatter={"all": lambda x: format(x.item(), spec)})  # type: ignore[arg-type]
-
-    def __repr__(self) -> str:
-        parts = [np.array2string(self._data, separator=", ", prefix="tensor(")]
-        if self.dtype not in (np.dtype(float), np.dtype(int), np.dtype(bool)):
-            parts.append(f"dtype={self.dtype}")
-        if self.is_leaf:
-            parts += ["requires_grad=True"] * self.requires_grad
-        else:
-            assert self._node is not None
-            parts.append(f"op={self._node.op.name}")
-        if self.name is not None:
-            parts.append(f"name={self.name!r}")
-        return f"tensor({', '.join(parts)})"
-
-    def __reduce__(self) -> Any:
-        if not self.is_leaf:
-            raise TypeError(
-                "cannot copy or pickle (as matplotlib does with what it plots) a tensor that a recorded op computed, here "
-                f"{self._node.op.name}; use t.detach(), or t.detach().numpy() for a plain array"  # type: ignore[union-attr]
-            )
-        return rebuilt, (type(self), self._data, self.requires_grad, self.name, self.grad)
-
-
-class Hook:
-    """Handle of a hook, returned by `Tensor.register_hook`."""
-
-    def __init__(self, hooks: list[Callable[[Any], Any]], hook: Callable[[Any], Any]) -> None:
-        self._hooks = hooks
-        self._hook = hook
-
-    def remove(self) -> None:
-        """Do not call the hook any more."""
-        with contextlib.suppress(ValueError):
-            self._hooks.remove(self._hook)
-        Counted.changes[0] += 1
-
-    def __repr__(self) -> str:
-        return f"<Hook {getattr(self._hook, '__name__', type(self._hook).__name__)}; remove() ends it>"
-
-    def __enter__(self) -> Hook:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
 
 def owned_array(data: Any, dtype: Any) -> np.ndarray:
     """A copy that nobody can write to, of real numbers."""
@@ -406,8 +356,8 @@ def owned_array(data: Any, dtype: Any) -> np.ndarray:
 
 def wrap(array: Any, node: Node | None = None) -> Tensor:
     """A Tensor around an array that nobody else will write to."""
-    made = Tensor.__new__(Tensor)
-    made._data = array if type(array) is np.ndarray else values(array)
+    made = blank(Tensor)
+    made._data = array if type(array) is ndarray else values(array)
     made._node = node
     made._leaf = None
     return made
@@ -421,14 +371,6 @@ def lifted(array: Any, node: Any) -> Any:
         return wrap(array, node)
     made = wrap(array)
     made._leaf = node  # type: ignore[assignment]
-    return made
-
-
-def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None, grad: np.ndarray | None) -> Tensor:
-    """The inverse of ``__reduce__``."""
-    made = kind.__new__(kind)
-    Tensor.__init__(made, array, requires_grad=requires_grad, name=name)
-    made.grad = grad
     return made
 
 
@@ -459,8 +401,3 @@ def plain(x: Any) -> Any:
 def values(x: Any) -> Any:
     """The array of a Tensor, anything else made an array."""
     return array_of(plain(x))
-
-
-def as_dtype(array: Any, dtype: Any) -> Any:
-    """An array in the dtype of its tensor; a change of kind, such as from floating point to integers, is a TypeError."""
-    return array.astype(dtype, casting="same_kind", copy=False)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 import numpy as np
 
+from .arrays import as_dtype
 from .graph import CURRENT, Leaf, ancestors, move_to, next_number, same_place
 from .ops import positive
 from .sweep import forward, reverse
-from .tensor import Tensor, as_dtype, lifted, values, wrap
+from .tensor import Tensor, lifted, values, wrap
 from .trees import tree_leaves, tree_map
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from minigrad.arrays import as_dtype
 from minigrad.state import Stateful
-from minigrad.tensor import as_dtype, values
+from minigrad.tensor import values
 
 from .module import Module, Parameter
 from .settings import Configured, flag, mapping, number

@@ -24,7 +24,6 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..graph import CURRENT, Leaf, Node, Scope, Watch, move_to
-from ..ops import shape as shapes
 from ..state import Stateful
 from ..tensor import Tensor
 from ..trees import tree_map
@@ -500,8 +499,6 @@ def function_called(recorder: Recorder, fn: Callable[..., Any], types: Any, args
 
 def own_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
     """A function of these packages, or of a user's op, has met a stand-in: its call is recorded as one."""
-    if fn is shapes.stacked:
-        return stacked(args, **options)
     function = fn.__wrapped__
     generator = next((x for x in args if type(x) is np.random.Generator), None)
     if generator is None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import array_of
-from ..graph import CURRENT, NO_OPTIONS, Leaf, Node, Scope, add_note, next_number
+from ..errors import add_note, not_real
+from ..graph import CURRENT, NO_OPTIONS, Leaf, Node, Scope, next_number
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def record(
     long again."""
     dtype = out.dtype
     if dtype is not DOUBLE and dtype.kind not in ("f" if operands else "fbiu"):
-        raise TypeError(not_real(op, dtype))
+        raise TypeError(not_real(op.name, dtype))
     made = new(Tensor)
     made._data = out
     made._node = made._leaf = None
@@ -118,16 +119,6 @@ def record(
         node.number = next_number()
         node.name = node.hooks = None
     return made
-
-
-def not_real(op: Op, dtype: np.dtype[Any]) -> str:
-    if dtype.kind in "biu":
-        return (
-            f"{op.name} of a tensor that requires grad came out as {dtype}, which cannot be differentiated. "
-            "Compute on .detach() if you do not need the gradient"
-        )
-    what = "complex numbers are" if dtype.kind == "c" else "this dtype is"
-    return f"{op.name} came out as {dtype}: {what} not supported, only real numbers are"
 
 
 # -- ways in ---------------------------------------------------------------------------------------------------
