@@ -146,11 +146,11 @@ def square_blocks(shape: tuple[int, ...], blocks: int) -> tuple[int, int]:
 
 def dropout_mask(x: Any, p: float, rng: np.random.Generator) -> Any:
     """Return a mask: 0 with probability p, otherwise 1 / (1 - p), so that the mean stays the same."""
-    return masked(x.shape, x.dtype, p, rng, like=values(x))
+    return random_mask(x.shape, x.dtype, p, rng, like=values(x))
 
 
 @array_function
-def masked(shape: tuple[int, ...], dtype: Any, p: float, rng: np.random.Generator) -> Any:
+def random_mask(shape: tuple[int, ...], dtype: Any, p: float, rng: np.random.Generator) -> Any:
     return ((rng.random(shape, dtype=np.float32) >= p) / (1 - p)).astype(dtype)
 
 

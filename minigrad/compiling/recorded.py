@@ -171,10 +171,9 @@ class Recorded:
         silent = Silent()
         mark = CURRENT.get()
         CURRENT.set((*mark[:2], recorder))
-        for stateful in self.outside.stateful:
-            for part in stateful.parts():
-                recorder.read_state(part)
         try:
+            for part in [part for owner in self.outside.stateful for part in owner.parts()]:
+                recorder.read_state(part)
             with unrepeatable_refused(self.outside):
                 self.result = tree_map(self.as_var, f(*given, **named))
         finally:

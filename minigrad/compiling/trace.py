@@ -465,7 +465,7 @@ def function_called(recorder: Recorder, fn: Callable[..., Any], types: Any, args
     """A NumPy function has met a stand-in."""
     if any(issubclass(t, Tensor) for t in types):
         return NotImplemented
-    if type(fn) is FunctionType:  # not one of NumPy's, but of `array_function`
+    if type(fn) is FunctionType and hasattr(fn, "__wrapped__"):  # not one of NumPy's, but of `array_function`
         return own_called(recorder, fn, args, options)
     if fn in (np.asarray, np.array):
         return made_array(recorder, args[0], args[1] if len(args) > 1 else options.get("dtype"))
@@ -504,7 +504,12 @@ def own_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
     if generator is None:
         return recorder.record(function, args, options)
     recorder.will_draw(generator)
-    return recorder.record(lambda: function(*args, **options), (), {}, pure=False)
+
+    def draw() -> Any:
+        return function(*args, **options)
+
+    draw.__name__ = function.__name__
+    return recorder.record(draw, (), {}, pure=False)
 
 
 def made_array(recorder: Recorder, x: Any, dtype: Any) -> Any:
