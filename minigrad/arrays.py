@@ -15,6 +15,7 @@ __all__ = [
 
 ndarray = np.ndarray
 HALF = np.dtype(np.float16)
+OWN = (ndarray, np.generic, float, int)
 
 
 def array_of(x: Any) -> np.ndarray:
@@ -44,14 +45,14 @@ def array_of(x: Any) -> np.ndarray:
 
 
 def is_lazy(x: Any) -> bool:
-    """True for an array or a number of another kind than NumPy's and Python's, which computes by the protocols of NumPy and
-    whose values may not be there yet. Code that looks at values only to save work does not look at these.
+    """True for what passes for an array or number of NumPy or Python, and computes by NumPy's protocols: its values may not be
+    there yet. Code that looks at values only to save work does not look at these. Arrays of other libraries are converted.
 
     >>> is_lazy(np.ones(2)), is_lazy(1.0)
     (False, False)
     """
     kind = type(x)
-    return hasattr(kind, "__array_function__") and not issubclass(kind, ndarray) and not hasattr(kind, "requires_grad")
+    return hasattr(kind, "__array_function__") and not issubclass(kind, ndarray) and isinstance(x, OWN)
 
 
 def frozen(x: Any) -> Any:

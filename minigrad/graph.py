@@ -126,7 +126,7 @@ class Scope:
 
 
 class Watch:
-    """An observer of a computation: of the values it reads, its ops, and its rules. See `minigrad.debugging`."""
+    """An observer of a computation: of the values it reads, of its ops and of its rules."""
 
     outer: Watch | None = None  # the one that looked on before
 
@@ -155,7 +155,7 @@ class Watch:
         return ""
 
 
-WATCH: list[Watch] = []  # further observers, whom debug mode calls
+WATCH: list[Watch] = []  # further observers, for the one in `CURRENT` to call
 
 # How many times `no_grad` is entered (ops are recorded where it is 0), the scope, and who looks on: one look-up an op. Each
 # thread and asyncio task has its own; what a context manager puts back is in here too, not in the object, which threads may

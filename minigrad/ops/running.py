@@ -50,7 +50,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             out = op.forward(*arrays, **options)
         else:
             arrays = [watch.read(x if isinstance(x, Tensor) else array) for x, array in zip(operands, arrays, strict=True)]
-            with np.errstate(all="ignore"):  # debug mode has better words than NumPy's warning
+            with np.errstate(all="ignore"):  # an observer has better words than NumPy's warning
                 out = op.forward(*arrays, **options)
     except Exception as error:
         add_note(error, f"in {op.name}", arrays, place)
