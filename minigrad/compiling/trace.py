@@ -198,7 +198,7 @@ def contiguous(x: Any) -> Any:
 
 
 class Standin:
-    """The base of what stands for arrays and numbers while a function is recorded."""
+    """The base of the placeholders for arrays and numbers while a function is recorded."""
 
     __slots__ = ()
 
@@ -692,8 +692,8 @@ WRITTEN = object()  # in the place of a gradient that was not read before it was
 
 
 class States(list[Any]):
-    """The list of states of an object while a function is recorded. A state that is read becomes stand-ins, and what is
-    computed until there is a new one belongs to it: the same is done for every state."""
+    """The list of states of an object while a function is recorded. A state that is read becomes placeholders. What is
+    computed until there is a new one belongs to it, since an update does the same for every state."""
 
     def __init__(self, recorder: Recorder, owner: Stateful, first: int) -> None:
         super().__init__(getattr(owner, owner.updated))
@@ -784,7 +784,7 @@ class Recorder(Watch):
         return Array(self, self.constant(array))
 
     def read(self, x: Any) -> Any:
-        """Return a stand-in: of the values of a Tensor, which may be others at the next run, or of a constant array."""
+        """Return a placeholder for the values of a Tensor, which may be others at the next run, or for a constant array."""
         if CURRENT.get()[2] is not self:
             raise CompileError(
                 "debug mode looks at the values of each op: call the compiled function inside of it, not it inside"
@@ -805,7 +805,7 @@ class Recorder(Watch):
         return made
 
     def gradient(self, leaf: Leaf, replaced: bool) -> None:
-        """Put a stand-in in the place of the gradient that a leaf has gathered before, unless it is replaced at once."""
+        """Replace the gradient that a leaf has gathered before by a placeholder, unless it is replaced anyway."""
         if id(leaf) not in self.grads:
             there, before, read = ref(leaf), leaf.grad, WRITTEN if replaced else None
             if before is not None and not replaced:
@@ -893,7 +893,7 @@ class Recorder(Watch):
                 )
 
     def read_state(self, owner: Stateful) -> None:
-        """Put stand-ins in the place of what an object may have another of at each run."""
+        """Replace by placeholders what an object may have another of at each run."""
         for holder, name in owner.fixed():
             self.settings[id(holder), name] = (holder, name, getattr(holder, name))
         own = vars(owner)
@@ -905,7 +905,7 @@ class Recorder(Watch):
             own[owner.updated] = states
 
     def option(self, options: dict[str, Any], name: str) -> Any:
-        """Return stand-ins for a number, or for several, that are read at each run."""
+        """Return placeholders for a number, or for several, that are read at each run."""
         value = options[name]
         if isinstance(value, tuple):
             return tuple(self.input(x, lambda i=i: options[name][i]) for i, x in enumerate(value))  # type: ignore[misc]
