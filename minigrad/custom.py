@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import array_of
+from .arrays import array_function, array_of
 from .ops.op import REAL, Domain, from_signature
 from .ops.pullbacks import Rule
-from .standin import Standin, primitive
 from .tensor import Tensor
 from .trees import tree_leaves
 
@@ -51,7 +50,7 @@ def custom_op(
         raise TypeError(f"kind is one of {KINDS}, not {kind!r}")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        op = from_signature(function.__name__, kind, primitive(copying(function)), rules, domain=domain)
+        op = from_signature(function.__name__, kind, array_function(copying(function)), rules, domain=domain)
         if op.variadic:
             raise TypeError(f"{op.name} takes any number of operands; a custom op has a fixed number, with a rule for each")
         if kind != "elementwise":  # there the engine multiplies by g, into an array of its own
@@ -91,6 +90,6 @@ def copying(function: Callable[..., Any]) -> Callable[..., Any]:
         result = function(*args, **options)
         if type(result) is ndarray and result.base is None and getrefcount(result) <= ONE_REFERENCE:
             return result  # copied as well, an array of 2 MB would make the op slower by a third
-        return np.array(array_of(result)) if isinstance(result, ndarray) and not isinstance(result, Standin) else result
+        return array_of(result).copy("K") if isinstance(result, ndarray) else result
 
     return copied

@@ -30,7 +30,7 @@ class Data(np.ndarray):
     @classmethod
     def of(cls, array: np.ndarray, leaf: Any) -> Data:
         view = array.view(cls)
-        view.flags.writeable = False
+        view.setflags(write=False)
         if leaf is not None:
             view._owner = (leaf, array)
         return view

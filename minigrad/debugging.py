@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import zlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .graph import CURRENT, DEBUG, WATCH, Node, Scope, Watch
-from .standin import RECORDER
+from .graph import CURRENT, WATCH, Node, Scope, Watch
 
 __all__ = ["debug"]
 
@@ -49,20 +49,26 @@ class debug:
         return "debug()"
 
     def __enter__(self) -> None:
-        if RECORDER.get() is not None:
-            RECORDER.get().refuse(
-                "debug mode looks at the values of each op: call the compiled function inside of it, not it inside"
-            )
-        paused, place = CURRENT.get()
-        CURRENT.set((paused + DEBUG, place))
+        paused, place, outer = CURRENT.get()
+        CURRENT.set((paused, place, Watcher(outer)))
 
     def __exit__(self, *error: object) -> None:
-        paused, place = CURRENT.get()
-        CURRENT.set((paused - DEBUG, place))
+        paused, place, watch = CURRENT.get()
+        assert watch is not None
+        CURRENT.set((paused, place, watch.outer))
 
 
 class Watcher(Watch):
-    """The observer that debug mode adds."""
+    """The observer of debug mode."""
+
+    def __init__(self, outer: Watch | None) -> None:
+        self.outer = outer
+
+    def read(self, x: Any) -> Any:
+        return super().read(x) if self.outer is None else self.outer.read(x)
+
+    def of_rules(self) -> Sequence[Watch]:
+        return (self, *WATCH)
 
     def made(self, name: str, arrays: list[Any], out: np.ndarray, node: Node | None, place: Scope | None) -> None:
         line = users_line()
@@ -74,6 +80,8 @@ class Watcher(Watch):
                 "Look at the operands there: a logarithm or root of 0 or less, a division by 0, an exponential above 700? "
                 "If np.where discards these elements later, put something harmless in their place before this op, too"
             )
+        for watch in WATCH:
+            watch.made(name, arrays, out, node, place)
 
     def entering(self, node: Node) -> None:
         origin = ORIGINS.get(node)
@@ -125,6 +133,3 @@ def inside(place: Scope | None) -> str:
 
 def shapes(arrays: list[Any]) -> str:
     return ", ".join(str(np.shape(x)) for x in arrays if x is not None)
-
-
-WATCH.append(Watcher())

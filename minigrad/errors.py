@@ -1,4 +1,10 @@
-"""Error classes of this library. All other errors are TypeError, ValueError or IndexError."""
+"""Error classes of this library, and what the errors of its engine say. All other errors are TypeError, ValueError or
+IndexError."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 __all__ = ["GraphFreedError", "LeavesGraphError", "RenderError", "RenderTimeout", "RendererMissing"]
 
@@ -27,3 +33,33 @@ class RendererMissing(RenderError):
 
 class RenderTimeout(RenderError):
     """Raised when the renderer did not finish within the given time."""
+
+
+# -- what the errors of the engine say -------------------------------------------------------------------------
+
+
+def add_note(error: BaseException, what: str, operands: Iterable[Any], place: Any) -> None:
+    """Tell which op failed, on which shapes, and where in the computation."""
+    shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in operands)
+    where = f", in scope {place}" if place else ""
+    error.add_note(f"minigrad: {what}, operands {shapes}{where}")
+
+
+def freed_message(node: Any) -> str:
+    where = f" in scope {node.scope}" if node.scope else ""
+    return (
+        f"backward() reached {node.op.name}{where} for the second time; what it had saved was freed by the first. "
+        "If this is a state carried over from an earlier chunk of a sequence, cut it there with "
+        "h = h.detach(). If you do want to go through the same graph again, call the first one with "
+        "backward(retain_graph=True)."
+    )
+
+
+def not_real(name: str, dtype: Any) -> str:
+    if dtype.kind in "biu":
+        return (
+            f"{name} of a tensor that requires grad came out as {dtype}, which cannot be differentiated. "
+            "Compute on .detach() if you do not need the gradient"
+        )
+    what = "complex numbers are" if dtype.kind == "c" else "this dtype is"
+    return f"{name} came out as {dtype}: {what} not supported, only real numbers are"

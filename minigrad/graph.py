@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from itertools import count
 from operator import attrgetter
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import GraphFreedError
+from .errors import GraphFreedError, freed_message
 
 __all__ = ["Leaf", "Node", "Scope", "ancestors", "no_grad", "scope"]
 
@@ -125,27 +125,24 @@ class Scope:
         return f"<Scope {self}>"
 
 
-# How many times `no_grad` is entered (ops are recorded where it is 0), with what debug mode and recording add to it, and the
-# scope: one look-up an op. Each thread and
-# asyncio task has its own; what a context manager puts back is in here too, not in the object, which threads may share.
-CURRENT: ContextVar[tuple[int, Scope | None]] = ContextVar("minigrad", default=(0, None))
-
-
-DEBUG = 1 << 32  # what debug mode adds to the count, so that the usual case stays one comparison with 0
-RECORDING = 1 << 40  # what recording for `compile` adds
-
-
-def recording_again() -> tuple[int, Scope | None]:
-    """`CURRENT` as it would be outside of every `no_grad`."""
-    paused, place = CURRENT.get()
-    return paused - paused % DEBUG, place
-
-
 class Watch:
-    """An observer of ops and rules as they run; see `minigrad.debugging`."""
+    """An observer of a computation: of the values it reads, of its ops and of its rules."""
+
+    outer: Watch | None = None  # the one that looked on before
+
+    def read(self, x: Any) -> Any:
+        """Return the array on which the computation goes on, of a tensor or array from outside that it reads."""
+        return getattr(x, "_data", x)
+
+    def gradient(self, leaf: Leaf, replaced: bool) -> None:
+        """The gradient of a leaf is about to be read, or replaced."""
 
     def made(self, name: str, arrays: list[Any], out: np.ndarray, node: Node | None, place: Scope | None) -> None:
         """An op was run."""
+
+    def of_rules(self) -> Sequence[Watch]:
+        """Return those who look at the rules of a backward pass, too: they get the calls below."""
+        return ()
 
     def entering(self, node: Node) -> None:
         """The reverse sweep is at a node."""
@@ -158,7 +155,12 @@ class Watch:
         return ""
 
 
-WATCH: list[Watch] = []
+WATCH: list[Watch] = []  # further observers, for the one in `CURRENT` to call
+
+# How many times `no_grad` is entered (ops are recorded where it is 0), the scope, and who looks on: one look-up an op. Each
+# thread and asyncio task has its own; what a context manager puts back is in here too, not in the object, which threads may
+# share.
+CURRENT: ContextVar[tuple[int, Scope | None, Watch | None]] = ContextVar("minigrad", default=(0, None, None))
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -188,12 +190,12 @@ class no_grad(contextlib.ContextDecorator):
         return "no_grad()"
 
     def __enter__(self) -> None:
-        paused, place = CURRENT.get()
-        CURRENT.set((paused + 1, place))
+        paused, place, watch = CURRENT.get()
+        CURRENT.set((paused + 1, place, watch))
 
     def __exit__(self, *error: object) -> None:
-        paused, place = CURRENT.get()
-        CURRENT.set((paused - 1, place))
+        paused, place, watch = CURRENT.get()
+        CURRENT.set((paused - 1, place, watch))
 
 
 class scope:
@@ -219,12 +221,12 @@ class scope:
         return f"scope({self.name!r})" if self.value is None else f"scope({self.name!r}, {self.value!r})"
 
     def __enter__(self) -> None:
-        paused, place = CURRENT.get()
-        CURRENT.set((paused, Scope(place, self.name, self.value)))
+        paused, place, watch = CURRENT.get()
+        CURRENT.set((paused, Scope(place, self.name, self.value), watch))
 
     def __exit__(self, *error: object) -> None:
-        paused, place = CURRENT.get()
-        CURRENT.set((paused, place and place.parent))
+        paused, place, watch = CURRENT.get()
+        CURRENT.set((paused, place and place.parent, watch))
 
 
 class same_place:
@@ -237,6 +239,18 @@ class same_place:
 
     def __exit__(self, *error: object) -> None:
         CURRENT.set(self.before)
+
+
+def move_to(place: Scope | None, recording: bool = False) -> None:
+    """Make this the scope, and with `recording` leave every `no_grad`."""
+    paused, _, watch = CURRENT.get()
+    CURRENT.set((0 if recording else paused, place, watch))
+
+
+def read(x: Any) -> Any:
+    """Return an array on which a computation starts, as who looks on wants it."""
+    watch = CURRENT.get()[2]
+    return x if watch is None else watch.read(x)
 
 
 # -- walks -----------------------------------------------------------------------------------------------------
@@ -267,23 +281,3 @@ def leading_to(order: list[Node], wanted: Collection[Node]) -> set[Node]:
         if node not in live and any(parent in live for parent in node.parents):
             live.add(node)
     return live
-
-
-# -- words for errors ------------------------------------------------------------------------------------------
-
-
-def add_note(error: BaseException, what: str, operands: Iterable[Any], place: Scope | None) -> None:
-    """Tell which op failed, on which shapes, and where in the computation."""
-    shapes = ", ".join(str(x.shape) if hasattr(x, "shape") else repr(x) for x in operands)
-    where = f", in scope {place}" if place else ""
-    error.add_note(f"minigrad: {what}, operands {shapes}{where}")
-
-
-def freed_message(node: Node) -> str:
-    where = f" in scope {node.scope}" if node.scope else ""
-    return (
-        f"backward() reached {node.op.name}{where} for the second time; what it had saved was freed by the first. "
-        "If this is a state carried over from an earlier chunk of a sequence, cut it there with "
-        "h = h.detach(). If you do want to go through the same graph again, call the first one with "
-        "backward(retain_graph=True)."
-    )

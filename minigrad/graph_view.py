@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import CURRENT, Leaf, Node, ancestors, recording_again, same_place
+from .graph import Leaf, Node, ancestors, move_to, same_place
 from .sweep import reverse
 from .tensor import Tensor, differentiable, lifted
 
@@ -70,7 +70,7 @@ class Graph:
         self.seed = seed._differentiable()
         every = set(ancestors([root]))
         with same_place():
-            CURRENT.set((recording_again()[0], None))  # under no_grad, too
+            move_to(None, recording=True)  # under no_grad, too
             found = reverse(root, seed, every, retain=True, lift=lifted)
         self.cotangents = {node: found[node]._differentiable() for node in sorted(found, key=attrgetter("number"))}
         self.gradients = {leaf: g for leaf, g in self.cotangents.items() if leaf.op is None}

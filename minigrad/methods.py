@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import LeavesGraphError
-from .graph import CURRENT, DEBUG, Leaf
+from .graph import CURRENT, Leaf
 from .hints import Missing, missing
 from .ops.arranging import ravel
 from .ops.elementwise import positive
@@ -153,6 +153,45 @@ def floor_and_remainder(self: Any, other: Any) -> tuple[Any, Tensor]:
     return self // other, self % other
 
 
+def formatted(self: Tensor, spec: str) -> str:
+    """One number as Python formats it, several each by itself: ``f"{t:.2f}"``."""
+    if not spec:
+        return str(self)
+    if self.size == 1:
+        return format(self.item(), spec)
+    return np.array2string(self._data, separator=", ", formatter={"all": lambda x: format(x.item(), spec)})  # type: ignore[arg-type]
+
+
+def text_of(self: Tensor) -> str:
+    """The values, and what is not as usual: ``repr(t)``."""
+    parts = [np.array2string(self._data, separator=", ", prefix="tensor(")]
+    if self.dtype not in (np.dtype(float), np.dtype(int), np.dtype(bool)):
+        parts.append(f"dtype={self.dtype}")
+    if self._node is not None:
+        parts.append("requires_grad=True" if self.is_leaf else f"op={self._node.op.name}")
+    if self.name is not None:
+        parts.append(f"name={self.name!r}")
+    return f"tensor({', '.join(parts)})"
+
+
+def reduced(self: Tensor) -> Any:
+    """How copies and pickles of a leaf are made."""
+    if not self.is_leaf:
+        raise TypeError(
+            "cannot copy or pickle (as matplotlib does with what it plots) a tensor that a recorded op computed, here "
+            f"{self._node.op.name}; use t.detach(), or t.detach().numpy() for a plain array"  # type: ignore[union-attr]
+        )
+    return rebuilt, (type(self), self._data, self.requires_grad, self.name, self.grad)
+
+
+def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None, grad: np.ndarray | None) -> Tensor:
+    """The inverse of ``__reduce__``."""
+    made = kind.__new__(kind)
+    Tensor.__init__(made, array, requires_grad=requires_grad, name=name)
+    made.grad = grad
+    return made
+
+
 def directory(self: Tensor) -> list[str]:
     """The names of its attributes, without those that raise a hint: ``dir(t)``."""
     return [name for name in object.__dir__(self) if not isinstance(vars(Tensor).get(name), Missing)]
@@ -200,7 +239,7 @@ def in_place(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, A
 
     def changed(self: Tensor, other: Any) -> Any:
         if isinstance(self._node, Leaf):
-            if CURRENT.get()[0] % DEBUG:
+            if CURRENT.get()[0]:
                 self.data = function(self, other)
                 return self
             if self._node.grad is not None:
@@ -248,6 +287,7 @@ METHODS: dict[str, Any] = {
     "__rfloordiv__": reflected(on_values(operator.floordiv)),
     "__divmod__": floor_and_remainder, "__rdivmod__": reflected(floor_and_remainder),
     "__round__": rounded, "__contains__": contains, "__setitem__": not_assignable, "__dir__": directory,
+    "__format__": formatted, "__repr__": text_of, "__reduce__": reduced,
     "reshape": reshaped, "transpose": transposed, "flatten": flatten, "copy": copy,
     **{f.__name__: of_values(f) for f in PLAIN if callable(getattr(np.ndarray, f.__name__, None))},
     **dict(of_entries()),

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arrays import array_function, is_lazy
 from .broadcasting import unbroadcast
-from .graph import Forgotten
-from .standin import Standin, known, primitive
+from .graph import Forgotten, read
 
 if TYPE_CHECKING:
     from .graph import Node
@@ -26,7 +26,7 @@ __all__ = ["Marks", "all_finite", "leaves_out", "values"]
 ARRAYS = (np.ndarray, np.generic)
 
 
-@primitive
+@array_function
 def all_finite(*arrays: Any) -> np.bool:
     """Return True if no array contains a NaN or an infinity."""
     for x in arrays:
@@ -43,7 +43,7 @@ def leaves_out(order: list[Node], seed: Any) -> bool:
     A factor of 0 or a maximum hides no NaN, as `where` does: NaN * 0 is NaN. They matter only if a slope may be infinite where
     the value is finite (`Op.singular`). Slices of one array that together are all of it leave nothing out.
     """
-    if isinstance(seed, ARRAYS) and (isinstance(seed, Standin) or not (seed.all() if seed.shape else seed)):
+    if isinstance(seed, ARRAYS) and (is_lazy(seed) or not (seed.all() if seed.shape else seed)):
         return True
     ops = {node.op for node in order} - {None}
     singular = any(op.singular for op in ops)
@@ -72,7 +72,7 @@ def incomplete(nodes: list[Node], option: str) -> bool:
         seen.add(key)
         left = np.ones(operand.shape, bool)
         for index in indices:
-            if any(isinstance(i, Standin) for i in index):  # another one at each run
+            if any(is_lazy(i) for i in index):  # another one at each run
                 return True
             left[index] = False
         if left.any():
@@ -162,12 +162,12 @@ class Marks:
 
 def unless_all(mark: Any) -> Any:
     """None for a mark that is true everywhere."""
-    return mark if isinstance(mark, Standin) or not np.all(mark) else None
+    return mark if is_lazy(mark) or not np.all(mark) else None
 
 
 def finite(x: Any) -> bool:
     x = values(x)
-    return not isinstance(x, Standin) and bool(all_finite(np.asarray(x)))
+    return not is_lazy(x) and bool(all_finite(np.asarray(x)))
 
 
 def values(x: Any) -> Any:
@@ -175,7 +175,7 @@ def values(x: Any) -> Any:
 
 
 def ones(node: Node, own: Any) -> Any:
-    return known(np.ones(node.shape)) if own is None else own.astype(float)
+    return read(np.ones(node.shape)) if own is None else own.astype(float)
 
 
 def may_leave_out(node: Node) -> bool:
@@ -195,7 +195,7 @@ def meets_zeros(node: Node) -> bool:
         return True
     saved = node.recall()
     factors = [x for i in fixed if (x := values(saved[i])) is not None]
-    return any(isinstance(x, Standin) or not np.all(x) for x in factors)
+    return any(is_lazy(x) or not np.all(x) for x in factors)
 
 
 def presence(node: Node, saved: Sequence[Any]) -> tuple[Any, ...]:
@@ -209,7 +209,7 @@ def presence(node: Node, saved: Sequence[Any]) -> tuple[Any, ...]:
         if rule is None or operand is None:
             found.append(x)
         elif x is None or getattr(operand, "requires_grad", False):
-            found.append(known(np.broadcast_to(1.0, getattr(operand, "shape", ()))))
+            found.append(read(np.broadcast_to(1.0, getattr(operand, "shape", ()))))
         else:
             found.append(np.not_equal(x, 0).astype(float))
     return tuple(found)
@@ -226,7 +226,7 @@ def counted(node: Node, i: int, own: Any, saved: Sequence[Any]) -> Any:
     if op.selects:
         chosen = np.not_equal(rule(ones(node, None), node, presence(node, saved), i), 0)
         own = chosen if own is None else chosen & own
-    return known(np.ones(node.shape)) if own is None else own.astype(float)
+    return read(np.ones(node.shape)) if own is None else own.astype(float)
 
 
 def mixed(node: Node, i: int, own: Any) -> Any:

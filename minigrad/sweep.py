@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import HALF, array_of, at_least_single
+from .arrays import HALF, as_gradient, at_least_single
 from .broadcasting import unbroadcast
-from .graph import CURRENT, DEBUG, RECORDING, WATCH, Node, Watch, add_note, ancestors, leading_to, same_place
+from .errors import add_note
+from .graph import CURRENT, Node, Watch, ancestors, leading_to, move_to, read, same_place
+from .hooks import hooked
 from .selection import Marks, all_finite, leaves_out, values
-from .standin import Standin, decide, known
 
 __all__ = ["Gather", "Piece", "forward", "reverse"]
+
+ndarray = np.ndarray
 
 Piece = tuple[Any, Node, tuple[Any, ...]]  # a cotangent, the node it belongs to, and what that node saved
 Gather = Callable[[tuple[int, ...], list[Piece]], Any]
@@ -52,7 +55,8 @@ def reverse(
         return {}
     order.reverse()
     ends = {node for node in order if node.op is None} if wanted is None else wanted
-    watching = [*watch, *(WATCH if DEBUG <= CURRENT.get()[0] < RECORDING else ())]
+    around = CURRENT.get()[2]
+    watching = [*watch, *(() if around is None else around.of_rules())]
 
     def sweep(marks: Marks | None) -> dict[Node, Any]:
         rules = Rules(lift, watching, marks, each_use=bool(watch))
@@ -66,7 +70,7 @@ def reverse(
             return sweep(Marks())
         before = [node.saved for node in order]
         found = sweep(None)
-        if decide(all_finite(*map(values, found.values()))):
+        if all_finite(*map(values, found.values())):
             return found
         for node, saved in zip(order, before, strict=True):
             node.saved = saved
@@ -95,7 +99,7 @@ def pass_back(
         if g is None:
             continue
         if node.hooks:
-            g = cotangents.hooked(node, node.hooks, g)
+            g = cotangents.hooked(node, g)
         if node in ends:
             found[node] = g
             if live.isdisjoint(node.operands):
@@ -124,10 +128,10 @@ class Cotangents:
     """The cotangents that a sweep has not passed on yet: of each node the sum of what its uses have sent."""
 
     def __init__(self, root: Node, seed: Any, lift: Lift | None, marks: Marks | None) -> None:
-        self.sums: dict[Node, Any] = {root: seed if lift is not None else known(seed)}
+        self.sums: dict[Node, Any] = {root: seed if lift is not None else read(seed)}
         self.held: dict[Node, dict[Gather, list[Piece]]] = {}  # by how they are computed at once: `Op.gathers`
         self.owned: set[Node] = set()  # nodes whose sum is an array that nobody else has, so that it may be added to in place
-        self.recorded = lift is not None or CURRENT.get()[0] >= RECORDING
+        self.recorded = lift is not None or CURRENT.get()[2] is not None
         self.lift = lift
         self.marks = marks
         if marks is not None:
@@ -138,7 +142,7 @@ class Cotangents:
         if part.shape != node.shape:
             part = unbroadcast(part, node.shape)
         if part.dtype is not node.dtype and part.dtype != node.dtype:
-            part = converted(part, node)
+            part = as_gradient(part, node.dtype)
         sums = self.sums
         if node not in sums:
             sums[node] = part
@@ -146,7 +150,7 @@ class Cotangents:
             sums[node] += part
         else:
             sums[node] = sums[node] + part
-            if not self.recorded:
+            if type(sums[node]) is ndarray:
                 self.owned.add(node)
 
     def hold(self, node: Node, gather: Gather, piece: Piece) -> None:
@@ -173,34 +177,20 @@ class Cotangents:
         """Add what was held back, before the cotangent of a node is passed on. In a sweep that is recorded this, and what its
         rules compute, is in the scope of the node."""
         if self.recorded:
-            CURRENT.set((CURRENT.get()[0], node.scope))
+            move_to(node.scope)
         if node in self.held:
             for gather, pieces in self.held.pop(node).items():
                 self.add_gathered(node, gather, pieces)
-            if not self.recorded:
+            if type(self.sums[node]) is ndarray:
                 self.owned.add(node)
 
-    def hooked(self, node: Node, hooks: Sequence[Callable[[Any], Any]], g: Any) -> Any:
+    def hooked(self, node: Node, g: Any) -> Any:
         """A cotangent after the hooks of its node, which may have kept what they were shown."""
         self.owned.discard(node)
-        for hook in tuple(hooks):
-            shown = g
-            if self.lift is None and not isinstance(g, Standin):
-                shown = np.asarray(g).view()
-                shown.flags.writeable = False
-            new = hook(shown)
-            if new is None:
-                continue
-            if not isinstance(new, Standin) and (self.lift is None or not hasattr(new, "requires_grad")):
-                new = np.array(array_of(new))
-            if new.shape != node.shape:
-                raise ValueError(
-                    f"a hook must return None or an array of shape {node.shape}; this one returned shape {new.shape}"
-                )
-            g = converted(new if self.lift is None else self.lift(new, None), node)
-            if self.marks is not None:
-                self.marks.of.pop(node, None)
-        return g
+        new = hooked(g, node, self.lift)
+        if self.marks is not None and new is not g:
+            self.marks.of.pop(node, None)
+        return new
 
     def given_away(self, found: dict[Node, Any]) -> dict[Node, Any]:
         """Cotangents for the caller, who may write to them: each an array of its own."""
@@ -259,7 +249,7 @@ def forward(outputs: list[Node], tangents: dict[Node, Any], lift: Lift | None = 
         for marks in (None, Marks()) if lift is None else (Marks(),):
             moved = pass_forward(order, live, tangents, lift, marks)
             found = {node: moved[node] for node in outputs if node in moved}
-            if marks is not None or decide(all_finite(*map(values, found.values()))):
+            if marks is not None or all_finite(*map(values, found.values())):
                 break
     return found
 
@@ -268,7 +258,7 @@ def pass_forward(
     order: list[Node], live: Collection[Node], tangents: dict[Node, Any], lift: Lift | None, marks: Marks | None
 ) -> dict[Node, Any]:
     """The tangents of all `live` nodes of `order`, oldest first, from those given."""
-    found = {node: t if lift is not None else known(t) for node, t in tangents.items()}
+    found = {node: t if lift is not None else read(t) for node, t in tangents.items()}
     if marks is not None:
         for node, t in tangents.items():
             marks.start(node, t)
@@ -277,7 +267,7 @@ def pass_forward(
             continue
         raw = saved = node.recall()
         if lift is not None:
-            CURRENT.set((CURRENT.get()[0], node.scope))
+            move_to(node.scope)
             saved = tuple(map(lift, raw, (node, *node.operands)))
         total: Any = None
         for i, operand in enumerate(node.operands):
@@ -287,15 +277,5 @@ def pass_forward(
                     part, mark = marks.moved(node, i, part, raw)
                     marks.add(node, mark)
                 total = part if total is None else total + part
-        found[node] = converted(total, node) if total.dtype != node.dtype else total
+        found[node] = total if total.dtype == node.dtype else as_gradient(total, node.dtype)
     return found
-
-
-def converted(g: Any, node: Node) -> Any:
-    """A cotangent or tangent in the dtype of its node."""
-    if g.dtype.kind == "c":
-        raise TypeError(
-            f"a rule or a hook returned {g.dtype} for the gradient of a {node.dtype} tensor, and its imaginary part would be "
-            "lost; gradients are real: return g.real if that is what you mean"
-        )
-    return g.astype(node.dtype)

@@ -6,19 +6,19 @@ protocols by which NumPy calls them: ``np.tanh(t)``, ``np.sum(t)``.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import array_of
+from .arrays import array_of, as_dtype, frozen, read_only
 from .data import Data
 from .errors import LeavesGraphError
-from .graph import Leaf, Node, Scope
+from .graph import CURRENT, Leaf, Node, Scope
 from .hints import Size
-from .standin import RECORDER, Counted, Standin
+from .hooks import Hook
+from .state import Counted
 from .sweep import reverse
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ else:
 
 __all__ = ["Tensor", "tensor"]
 
+ndarray = np.ndarray
+blank = object.__new__
+ARRAYS = (ndarray, np.generic)
 GATHERING = threading.Lock()  # several threads may call backward() into the same leaves
 
 
@@ -158,9 +161,8 @@ class Tensor(TensorMethods):
         ``w.data -= lr * w.grad`` does that, too. Of a tensor only the values are taken. Graphs that were recorded before keep
         the values they were computed with.
         """
-        if RECORDER.get() is not None:
-            return plain(self)  # type: ignore[no-any-return]
-        return Data.of(self._read_only(), self if self.is_leaf else None)
+        array = frozen(plain(self))
+        return Data.of(array, self if self.is_leaf else None) if type(array) is np.ndarray else array
 
     @data.setter
     def data(self, new: ArrayLike) -> None:
@@ -175,33 +177,22 @@ class Tensor(TensorMethods):
 
     def _fitting(self, new: Any, what: str, hint: str = "") -> Any:
         """A copy of an array in the dtype of this tensor, if it has its shape."""
-        array = new.as_array() if isinstance(new, Standin) else np.array(array_of(new))
-        if array.shape != self.shape:
-            raise ValueError(f"{what} has shape {array.shape}, but this tensor has {self.shape}; they must be equal{hint}")
-        return as_dtype(array, self.dtype)
+        array = array_of(new).copy("K")
+        here = plain(self)
+        if array.shape != here.shape:
+            raise ValueError(f"{what} has shape {array.shape}, but this tensor has {here.shape}; they must be equal{hint}")
+        return as_dtype(array, here.dtype)
 
     def _rebind(self, array: np.ndarray) -> None:
         """Take `array` as the new values, without a copy. Whoever has it cannot write to it any more."""
-        if isinstance(array, Standin):
-            RECORDER.get().written(self)
-        else:
-            array.flags.writeable = False
+        array.setflags(write=False)
         self._data = array
         if self._leaf is not None:
             self._leaf = Leaf(array, requires_grad=False, name=self._leaf.name, thawed=self._leaf.thawed)
 
-    def _read_only(self) -> np.ndarray:
-        owner = self._data.base if isinstance(self._data.base, np.ndarray) else self._data
-        owner.flags.writeable = False
-        return self._data
-
     def numpy(self) -> np.ndarray:
         """The values, as a read-only array; write ``t.numpy().copy()`` for one of your own."""
-        if RECORDER.get() is not None:
-            return plain(self)  # type: ignore[no-any-return]
-        view = self._read_only().view()
-        view.flags.writeable = False
-        return view
+        return read_only(frozen(plain(self)))  # type: ignore[no-any-return]
 
     def item(self) -> float | int | bool:
         """The value of a tensor with one element, as a Python number."""
@@ -240,10 +231,11 @@ class Tensor(TensorMethods):
     def grad(self, new: np.ndarray | None) -> None:
         if new is None and self._node is None:
             return
-        if RECORDER.get() is not None and isinstance(self._node, Leaf):
-            RECORDER.get().gradient_written(self._node)
         if not isinstance(self._node, Leaf):
             raise ValueError("only a leaf that requires grad has a .grad to set")
+        watch = CURRENT.get()[2]
+        if watch is not None:
+            watch.gradient(self._node, replaced=True)
         if new is not None:
             new = self._fitting(new, "a gradient", "; to forget the gradient write t.grad = None")
         self._node.grad = new
@@ -351,77 +343,22 @@ class Tensor(TensorMethods):
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
-    def __format__(self, spec: str) -> str:
-        """One number as Python formats it, several each by itself: ``f"{t:.2f}"``."""
-        if not spec:
-            return str(self)
-        if self._data.size == 1:
-            return format(self.item(), spec)
-        return np.array2string(self._data, separator=", ", formatter={"all": lambda x: format(x.item(), spec)})  # type: ignore[arg-type]
-
-    def __repr__(self) -> str:
-        parts = [np.array2string(self._data, separator=", ", prefix="tensor(")]
-        if self.dtype not in (np.dtype(float), np.dtype(int), np.dtype(bool)):
-            parts.append(f"dtype={self.dtype}")
-        if self.is_leaf:
-            parts += ["requires_grad=True"] * self.requires_grad
-        else:
-            assert self._node is not None
-            parts.append(f"op={self._node.op.name}")
-        if self.name is not None:
-            parts.append(f"name={self.name!r}")
-        return f"tensor({', '.join(parts)})"
-
-    def __reduce__(self) -> Any:
-        if not self.is_leaf:
-            raise TypeError(
-                "cannot copy or pickle (as matplotlib does with what it plots) a tensor that a recorded op computed, here "
-                f"{self._node.op.name}; use t.detach(), or t.detach().numpy() for a plain array"  # type: ignore[union-attr]
-            )
-        return rebuilt, (type(self), self._data, self.requires_grad, self.name, self.grad)
-
-
-class Hook:
-    """Handle of a hook, returned by `Tensor.register_hook`."""
-
-    def __init__(self, hooks: list[Callable[[Any], Any]], hook: Callable[[Any], Any]) -> None:
-        self._hooks = hooks
-        self._hook = hook
-
-    def remove(self) -> None:
-        """Do not call the hook any more."""
-        with contextlib.suppress(ValueError):
-            self._hooks.remove(self._hook)
-        Counted.changes[0] += 1
-
-    def __repr__(self) -> str:
-        return f"<Hook {getattr(self._hook, '__name__', type(self._hook).__name__)}; remove() ends it>"
-
-    def __enter__(self) -> Hook:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
 
 def owned_array(data: Any, dtype: Any) -> np.ndarray:
     """A copy that nobody can write to, of real numbers."""
-    if isinstance(data, Standin):
-        array = data.as_array()
-        return as_dtype(array, dtype or array.dtype)  # type: ignore[no-any-return]
     given = array_of(data)
-    array = np.array(given, dtype=dtype) if given.dtype.kind in "biuf" else given
+    array = np.array(given, dtype=dtype, like=given) if given.dtype.kind in "biuf" else given
     if array.dtype.kind not in "biuf":
         what = "complex numbers are not supported" if array.dtype.kind == "c" else "only real numbers are supported"
         raise TypeError(f"a tensor cannot be made of dtype {array.dtype}: {what}")
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array
 
 
 def wrap(array: Any, node: Node | None = None) -> Tensor:
     """A Tensor around an array that nobody else will write to."""
-    made = Tensor.__new__(Tensor)
-    made._data = array if type(array) is np.ndarray else values(array)
+    made = blank(Tensor)
+    made._data = array if type(array) is ndarray else values(array)
     made._node = node
     made._leaf = None
     return made
@@ -429,19 +366,12 @@ def wrap(array: Any, node: Node | None = None) -> Tensor:
 
 def lifted(array: Any, node: Any) -> Any:
     """A saved array as the Tensor it was, so that rules applied to it are recorded."""
-    if not isinstance(array, np.ndarray | Standin):
+    if not isinstance(array, ARRAYS) or not (node is None or isinstance(node, Node)):
         return array
-    made = wrap(array, node if isinstance(node, Node) and node.requires_grad else None)
-    if made._node is None:
-        made._leaf = node
-    return made
-
-
-def rebuilt(kind: type[Tensor], array: np.ndarray, requires_grad: bool, name: str | None, grad: np.ndarray | None) -> Tensor:
-    """The inverse of ``__reduce__``."""
-    made = kind.__new__(kind)
-    Tensor.__init__(made, array, requires_grad=requires_grad, name=name)
-    made.grad = grad
+    if node is not None and node.requires_grad:
+        return wrap(array, node)
+    made = wrap(array)
+    made._leaf = node  # type: ignore[assignment]
     return made
 
 
@@ -455,26 +385,20 @@ def differentiable(x: Any) -> Node:
 
 def gathered(leaf: Leaf) -> Any:
     """The gradient of a leaf, or None."""
-    recorder = RECORDER.get()
-    return leaf.grad if recorder is None else recorder.gradient(leaf)
+    watch = CURRENT.get()[2]
+    if watch is not None:
+        watch.gradient(leaf, replaced=False)
+    return leaf.grad
 
 
 def plain(x: Any) -> Any:
     """The array of a Tensor, anything else as it is."""
     if not isinstance(x, Tensor):
         return x
-    recorder = RECORDER.get()
-    return x._data if recorder is None else recorder.cell(x)
+    watch = CURRENT.get()[2]
+    return x._data if watch is None else watch.read(x)
 
 
 def values(x: Any) -> Any:
-    """The array of a Tensor, a stand-in as it is, anything else made an array."""
-    x = plain(x)
-    return x.as_array() if isinstance(x, Standin) else array_of(x)
-
-
-def as_dtype(array: Any, dtype: Any) -> Any:
-    """An array in the dtype of its tensor; a change of kind, such as from floating point to integers, is a TypeError."""
-    if isinstance(array, Standin):
-        return array.astype(dtype)
-    return array.astype(dtype, casting="same_kind", copy=False)
+    """The array of a Tensor, anything else made an array."""
+    return array_of(plain(x))

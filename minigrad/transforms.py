@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 import numpy as np
 
-from .graph import CURRENT, Leaf, ancestors, next_number, recording_again
+from .arrays import as_dtype
+from .graph import CURRENT, Leaf, ancestors, move_to, next_number, same_place
 from .ops import positive
 from .sweep import forward, reverse
-from .tensor import Tensor, as_dtype, lifted, values, wrap
+from .tensor import Tensor, lifted, values, wrap
 from .trees import tree_leaves, tree_map
 
 if TYPE_CHECKING:
@@ -154,12 +155,10 @@ class Traced:
                     f"argnums includes argument {n}, but the function was called with {len(args)} positional arguments"
                 )
         chosen = tuple(n % len(args) for n in chosen)
-        token = CURRENT.set(recording_again())  # under no_grad, too
-        try:
+        with same_place():
+            move_to(CURRENT.get()[1], recording=True)  # under no_grad, too
             self.variables = {n: tree_map(fresh, args[n]) for n in chosen}
             self.result = f(*(self.variables.get(n, x) for n, x in enumerate(args)), **options)
-        finally:
-            CURRENT.reset(token)
         self.chosen = chosen
         self.single = isinstance(argnums, int)
         self.inputs: list[Tensor] = tree_leaves([self.variables[n] for n in chosen])

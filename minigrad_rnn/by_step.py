@@ -14,7 +14,7 @@ from typing import Any
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.standin import RECORDER
+from minigrad.graph import CURRENT
 from minigrad.tensor import lifted, values
 
 __all__ = ["each_step", "halves", "in_steps", "observed", "observer", "steps_of"]
@@ -23,15 +23,15 @@ OBSERVER: ContextVar[tuple[Any, Any] | None] = ContextVar("minigrad_rnn observer
 
 
 def observer() -> Any:
-    """The current observer, or None. Under it `minigrad.compile` still records functions of all steps at once."""
+    """The current observer, or None. One around a compiled function does not see it: that computes all steps at once."""
     found = OBSERVER.get()
-    return None if found is None or found[1] is not RECORDER.get() else found[0]
+    return None if found is None or found[1] is not CURRENT.get()[2] else found[0]
 
 
 @contextmanager
 def observed(by: Any) -> Iterator[None]:
     """Let models inside run step by step under the observer `by`, in the current thread (and asyncio task) only."""
-    token = OBSERVER.set((by, RECORDER.get()))
+    token = OBSERVER.set((by, CURRENT.get()[2]))
     try:
         yield
     finally:

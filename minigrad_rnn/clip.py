@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minigrad import Tensor
-from minigrad.standin import Standin, decide, primitive
+from minigrad.arrays import array_function, is_lazy
 
 __all__ = ["clip_grad_norm", "clip_grad_value"]
 
@@ -37,14 +37,14 @@ def clip_grad_norm(
     max_norm, norm_type = float(max_norm), float(norm_type)
     found = with_gradient(parameters)
     norm: float = total_norm(norm_type, *(g for _, g in found))
-    if error_if_nonfinite and not decide(np.isfinite(norm)):
+    if error_if_nonfinite and not np.isfinite(norm):
         bad = [p.name or f"number {i}" for i, (p, g) in enumerate(found) if not np.all(np.isfinite(g))]
         raise ValueError(
             f"the norm of the gradients is {norm}, so they cannot be clipped; these have gradients that are not finite: "
             f"{', '.join(bad)}. minigrad.debug() shows where it began; leave out error_if_nonfinite to clip anyway"
         )
     factor = at_most_one(max_norm / (norm + 1e-6))
-    if isinstance(factor, Standin) or factor != 1:
+    if is_lazy(factor) or factor != 1:
         with np.errstate(invalid="ignore"):  # 0 times infinity is NaN, which is correct here
             for p, g in found:
                 p.grad = g * factor
@@ -76,12 +76,12 @@ def with_gradient(parameters: Iterable[Tensor] | Tensor) -> list[tuple[Tensor, n
     return [(p, g) for p in {id(p): p for p in given}.values() if (g := p.grad) is not None]
 
 
-@primitive
+@array_function
 def at_most_one(factor: float) -> float:
     return 1.0 if factor >= 1 else factor
 
 
-@primitive
+@array_function
 def total_norm(norm_type: float, *gradients: np.ndarray) -> float:
     largest = float(np.max([np.max(np.abs(g), initial=0) for g in gradients], initial=0))
     if not 0 < largest < math.inf or norm_type == math.inf:

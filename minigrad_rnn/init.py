@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.standin import drawn
+from minigrad.arrays import array_function
+from minigrad.tensor import values
 
 from .module import Parameter
 
@@ -145,8 +146,12 @@ def square_blocks(shape: tuple[int, ...], blocks: int) -> tuple[int, int]:
 
 def dropout_mask(x: Any, p: float, rng: np.random.Generator) -> Any:
     """Return a mask: 0 with probability p, otherwise 1 / (1 - p), so that the mean stays the same."""
-    shape, dtype = x.shape, x.dtype
-    return drawn(rng, lambda: ((rng.random(shape, dtype=np.float32) >= p) / (1 - p)).astype(dtype))
+    return random_mask(x.shape, x.dtype, p, rng, like=values(x))
+
+
+@array_function
+def random_mask(shape: tuple[int, ...], dtype: Any, p: float, rng: np.random.Generator) -> Any:
+    return ((rng.random(shape, dtype=np.float32) >= p) / (1 - p)).astype(dtype)
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,6 @@ from numpy.typing import DTypeLike
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.standin import decide, setting
 from minigrad.tensor import values
 
 from .data.batch import whole
@@ -85,7 +84,7 @@ class Embedding(Module):
                 f"Embedding needs class indices (integers), not {numbers.dtype}; for text, use alphabet.encode(text)"
             )
         count = len(self.weight)
-        if numbers.size and decide((np.min(numbers) < 0) | (np.max(numbers) >= count)):
+        if numbers.size and (np.min(numbers) < 0) | (np.max(numbers) >= count):
             raise ValueError(f"indices must be from 0 to {count - 1}; these are from {numbers.min()} to {numbers.max()}")
         rows: Tensor = mg.take(self.weight, numbers, axis=0)
         return rows if self.padding_idx is None else rows * (numbers != self.padding_idx)[..., None].astype(rows.dtype)
@@ -109,7 +108,7 @@ class Dropout(Module):
 
     def forward(self, x: Any) -> Tensor:
         y: Tensor = x if isinstance(x, Tensor) else mg.tensor(x)
-        if setting(self, "training") and self.p:
+        if self.training and self.p:
             y = y * dropout_mask(y, self.p, self.rng)
         return y
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from minigrad import Tensor
-from minigrad.standin import Counted
+from minigrad.state import Counted
 from minigrad.tensor import values
 
 __all__ = ["Module", "Parameter"]

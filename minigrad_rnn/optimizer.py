@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from minigrad import scope
-from minigrad.standin import RECORDER, RecordsItself
+from minigrad.arrays import as_dtype
+from minigrad.state import Stateful
+from minigrad.tensor import values
 
 from .module import Module, Parameter
 from .settings import Configured, flag, mapping, number
@@ -19,7 +20,7 @@ __all__ = ["Optimizer", "Parameters"]
 Parameters = Iterable[Parameter | Mapping[str, Any]]  # or groups of them
 
 
-class Optimizer(Configured, RecordsItself):
+class Optimizer(Configured, Stateful):
     """Update parameters along their gradients. Subclasses define ``update``.
 
     Instead of parameters you can give groups: dicts with the parameters as "params", and with the options in which the group
@@ -95,13 +96,6 @@ class Optimizer(Configured, RecordsItself):
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
-        recorder = RECORDER.get()
-        if recorder is not None:
-            first = 0
-            for group in self.param_groups:
-                group._recorded_step(recorder, first)
-                first += len(group.parameters)
-            return
         for group in self.param_groups:
             states, maximize = group.states, group.maximize
             for i, p in enumerate(group.parameters):
@@ -109,32 +103,19 @@ class Optimizer(Configured, RecordsItself):
                 if g is not None:
                     # An update makes a new array, which the parameter takes over; p.data = new would copy it once more.
                     # Neither it nor the old one can be written to.
-                    new, states[i] = group.update(p._data, -g if maximize else g, states[i])
-                    p._rebind(new if type(new) is np.ndarray and new.dtype == g.dtype else np.asarray(new, p.dtype))
+                    state = states[i]
+                    new, states[i] = group.update(values(p), -g if maximize else g, state)
+                    p._rebind(new if type(new) is np.ndarray and new.dtype == g.dtype else as_dtype(values(new), p.dtype))
 
-    varying: tuple[str, ...] = ("lr",)  # options that a compiled step reads at each run; another option needs a new program
+    varying: tuple[str, ...] = ("lr",)
+    updated = "states"
 
-    def _recorded_step(self, recorder: Any, first: int) -> None:
-        """Record `step` for `minigrad.compile`: each run reads the learning rate and the states here, and writes new states."""
-        own = vars(self)
-        for name in self.settings:
-            if name not in self.varying:
-                recorder.setting(self, name)
-        before = {name: own[name] for name in self.varying}
-        own.update({name: read_anew(recorder, own, name) for name in before})
-        try:
-            with scope("update"):
-                for i, p in enumerate(self.parameters):
-                    if not p.requires_grad:
-                        recorder.setting(p, "requires_grad")
-                    g = p.grad
-                    if g is not None:
-                        state = recorder.slot(self, "states", i)
-                        with scope("parameter", first + i):
-                            new, self.states[i] = self.update(recorder.cell(p), -g if self.maximize else g, state)
-                        p._rebind(new.astype(p.dtype))
-        finally:
-            own.update(before)
+    def parts(self) -> tuple[Optimizer, ...]:
+        return self.param_groups
+
+    def fixed(self) -> Iterable[tuple[Any, str]]:
+        yield from ((self, name) for name in self.settings if name not in self.varying)
+        yield from ((p, "requires_grad") for p in self.parameters if not p.requires_grad)
 
     def __repr__(self) -> str:
         if self._groups:
@@ -260,14 +241,6 @@ def members_of(parameters: Any, kinds: Any) -> list[Any]:
         if not isinstance(p, kinds):
             raise TypeError(f"an optimizer needs the parameters of a model, model.parameters(), not {type(p).__name__}")
     return members
-
-
-def read_anew(recorder: Any, options: dict[str, Any], name: str) -> Any:
-    """Return stand-ins for an option, a number or several, that a recorded program reads at each run."""
-    value = options[name]
-    if isinstance(value, tuple):
-        return tuple(recorder.input(x, lambda i=i: options[name][i]) for i, x in enumerate(value))
-    return recorder.input(value, lambda: options[name])
 
 
 def named(state: Any) -> list[tuple[str, Any]]:

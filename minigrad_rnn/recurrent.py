@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
-from minigrad.standin import setting
 
 from .by_step import halves, in_steps, observer, steps_of
 from .cell import Cell, State, as_input, as_state, checked_step, describe
@@ -248,7 +247,7 @@ class Recurrent(Module):
         return type(self).__name__.lower()
 
     def _dropped(self, h: Tensor, k: int) -> Tensor:
-        if not self.dropout or not setting(self, "training") or k == len(self.cells) - 1:
+        if not self.dropout or not self.training or k == len(self.cells) - 1:
             return h
         dropped: Tensor = h * dropout_mask(h, self.dropout, self.rng)
         return dropped

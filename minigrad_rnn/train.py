@@ -19,7 +19,7 @@ from tqdm import tqdm
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.compiling import Compiled
-from minigrad.graph import CURRENT, DEBUG
+from minigrad.graph import CURRENT
 
 from .clip import clip_grad_norm, clip_grad_value
 from .data.batch import IGNORED, Batch, Fixed, Source, cleared, step_mask, whole
@@ -324,7 +324,7 @@ class Trainer:
         state, detached. No graph is left."""
         if batch.lengths is not None:  # for each batch, so that a resumed run does the same
             self.not_compiled = self.not_compiled or "the batches have lengths"
-        elif self._compiles and CURRENT.get()[0] < DEBUG:
+        elif self._compiles and CURRENT.get()[2] is None:
             learner: Any = self._program.f
             if learner.args[0] is not self.model:  # another model was assigned
                 self._program = program_of(self.model)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 import numpy as np
 
 from ..data import Data
-from ..graph import CURRENT, DEBUG
-from ..standin import RecordsItself
+from ..graph import CURRENT
+from ..state import Stateful
 from ..tensor import Tensor
 from ..trees import tree_leaves, tree_map
 from .outside import PLAIN
@@ -108,7 +108,7 @@ def compile(
     return Compiled(f, static, check, batch)
 
 
-class Compiled(RecordsItself, Generic[P, R]):
+class Compiled(Stateful, Generic[P, R]):
     """A function that runs as a NumPy program; `compile` makes it."""
 
     def __init__(
@@ -142,7 +142,7 @@ class Compiled(RecordsItself, Generic[P, R]):
         return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
-        if CURRENT.get()[0] >= DEBUG:  # which looks at each op; or while another function is recorded, and becomes part of it
+        if CURRENT.get()[2] is not None:  # debug mode; or another function is recorded, of which this becomes a part
             return self.f(*args, **options)
         with self._lock:
             result = self._run(args, options)

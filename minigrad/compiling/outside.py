@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..ops.op import Op
-from ..standin import Counted, RecordsItself
+from ..state import Counted, Stateful
 from ..tensor import Tensor
 from .trace import CompileError
 
@@ -251,6 +251,7 @@ class Outside:
         self.counted = Watches()  # attributes, that are looked at only if one has been set
         self.generators: list[tuple[str, Any]] = []
         self.hooks: list[tuple[Any, tuple[Any, ...]]] = []
+        self.stateful: list[Stateful] = []
         self.seen: dict[int, Any] = {}  # by id, all that was looked at
         self._modules: list[ModuleType] = []
         self.words: set[str] = set()  # the names and texts in its functions
@@ -345,7 +346,8 @@ class Outside:
             self._ahead.append((x.__self__, path))
         elif isinstance(x, type):
             self._class(x, path)
-        elif isinstance(x, RecordsItself):
+        elif isinstance(x, Stateful):
+            self.stateful.append(x)
             self._class(type(x), path)
             self._ahead.append((getattr(x, "__wrapped__", None), path))  # of a compiled function, the function
         elif isinstance(x, CONTAINERS):

@@ -265,7 +265,7 @@ class Board:
         self.picture = Picture(title, in_row=bool(self.zones.frames))
         self.groups: dict[float, Group | Picture] = {} if self.zones.frames else {-0.5: self.picture}
         self.parameters = {
-            made.stands_for: tensor for weak, made in recorded.recorder.cells.values() if (tensor := weak()) is not None
+            made.stands_for: tensor for weak, made, _ in recorded.recorder.cells.values() if (tensor := weak()) is not None
         }
         self.named: set[Var] = set(recorded.recorder.labels)
         for call in self.zones.computing:

@@ -11,8 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import LeavesGraphError
-from ..graph import CURRENT, NO_OPTIONS, RECORDING, Leaf, next_number
-from ..standin import RECORDER, Standin
+from ..graph import CURRENT, NO_OPTIONS, Leaf, next_number
 from ..tensor import Tensor, wrap
 from ..trees import tree_leaves, tree_map
 from .batching import batched_over_time, recurrences, sums_in_blocks
@@ -34,7 +33,7 @@ from .rewrites import (
     weights_turned,
     zeros_left_out,
 )  # fmt: skip
-from .trace import WRITTEN, Array, CompileError, Number, Recorder, Var
+from .trace import WRITTEN, Array, CompileError, Number, Recorder, Standin, Var
 
 __all__ = ["CHANGING", "Recorded"]
 
@@ -170,13 +169,14 @@ class Recorded:
         fixed += [x for tree in (*args, *options.values()) if isinstance(tree, list | tuple | dict) for x in tree_leaves(tree)]
         self.outside = Outside(f, (x for x in fixed if not isinstance(x, CHANGING)))
         silent = Silent()
-        token, mark = RECORDER.set(recorder), CURRENT.get()
-        CURRENT.set((mark[0] + RECORDING, mark[1]))
+        mark = CURRENT.get()
+        CURRENT.set((*mark[:2], recorder))
         try:
+            for part in [part for owner in self.outside.stateful for part in owner.parts()]:
+                recorder.read_state(part)
             with unrepeatable_refused(self.outside):
                 self.result = tree_map(self.as_var, f(*given, **named))
         finally:
-            RECORDER.reset(token)
             CURRENT.set(mark)
             self.effects = [(kind, owner, tree_map(self.as_var, new)) for kind, owner, new in recorder.restored()]
             drew = silent.drew() or self.outside.drew({id(rng) for rng, _ in recorder.drawn_from.values()})
@@ -240,7 +240,7 @@ class Recorded:
         if self.watch is not None:
             return
         outs = [self.kept(v) for v in outs]
-        old = {weak(): made.stands_for for weak, made in recorder.cells.values()}
+        old = {weak(): made.stands_for for weak, made, _ in recorder.cells.values()}
         in_place = {
             self.kept(new.var): old[owner]
             for kind, owner, new in self.effects
@@ -339,7 +339,7 @@ class Recorded:
         inside: list[str] = []
         given = [f"a{i}" for i in range(len(self.now))]
         after: list[str] = []
-        cells = {id(made.stands_for): weak for weak, made in self.recorder.cells.values()}
+        cells = {id(made.stands_for): weak for weak, made, _ in self.recorder.cells.values()}
         fed: dict[int, int] = {}
         for n, draws in self.draws.items():
             space[f"draws{n}"] = draws

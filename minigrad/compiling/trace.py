@@ -13,16 +13,18 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from math import prod
-from typing import Any, NoReturn
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakValueDictionary, ref
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..graph import CURRENT, Leaf, Scope
-from ..standin import Standin
+from ..graph import CURRENT, Leaf, Node, Scope, Watch, move_to
+from ..state import Stateful
 from ..tensor import Tensor
 from ..trees import tree_map
 from .functions import IN_PLACE, METADATA, meaningful, numpy_name, opaque, refusal
@@ -195,6 +197,16 @@ def contiguous(x: Any) -> Any:
     return np.array(x, order="C")
 
 
+class Standin:
+    """The base of the placeholders for arrays and numbers while a function is recorded."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # it has what arrays have
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
 METHODS = {  # of arrays that are functions of NumPy with the same arguments
     "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum",
     "diagonal", "max", "mean", "min", "nonzero", "prod", "repeat", "round", "searchsorted", "std", "sum", "take", "trace",
@@ -217,6 +229,20 @@ def by_whom() -> str:
     while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "numpy":
         name, frame = frame.f_code.co_name, frame.f_back  # type: ignore[assignment]
     return f" by np.{name}" if name else ""
+
+
+OWN = ("minigrad", "minigrad_rnn")
+HANDED_ON = ("minigrad.tensor", "minigrad.methods")  # where a Tensor asks what it is asked itself
+
+
+def by_own_code() -> bool:
+    """True if a function of these packages asks for the truth of a value, and not one of a user. A program may depend on that:
+    it asks again at each run."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__") in HANDED_ON:
+        frame = frame.f_back
+    name = str(frame.f_globals.get("__name__"))
+    return name.partition(".")[0] in OWN and not name.startswith(__package__)  # which calls the user's function
 
 
 def comparable(x: Any) -> Any:
@@ -272,8 +298,8 @@ class Array(Standin, NDArrayOperatorsMixin):
         "Python's control flow depends on the values of an array (if, while, int(), float(), .item(), .tolist(), a slice), and "
         "a compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
     )
-    __bool__ = __float__ = __int__ = __index__ = item = tolist = __complex__ = __round__ = __trunc__ = _control
-    __hash__ = refused(
+    __float__ = __int__ = __index__ = item = tolist = __complex__ = __round__ = __trunc__ = _control
+    _key = refused(
         "an array is used as a key (in a dict, a set, a cache) while a function is recorded; its values are others at each run"
     )
     __str__ = __repr__ = __format__ = refused(
@@ -294,8 +320,15 @@ class Array(Standin, NDArrayOperatorsMixin):
     def __ne__(self, other: Any) -> Any:
         return np.not_equal(self, comparable(other))
 
-    def decided(self) -> bool:
-        return self.recorder.guard(self.stands_for)
+    def __bool__(self) -> bool:
+        return self.recorder.guard(self.stands_for) if by_own_code() else self._control()
+
+    def __hash__(self) -> int:
+        return id(self) if by_own_code() else self._key()
+
+    def setflags(self, write: bool | None = None, align: bool | None = None, uic: bool | None = None) -> None:
+        if write:
+            raise CompileError("ndarray.setflags(write=True) is not recorded: use a new array, and write into none")
 
     def __len__(self) -> int:
         if not self.shape:
@@ -432,6 +465,10 @@ def function_called(recorder: Recorder, fn: Callable[..., Any], types: Any, args
     """A NumPy function has met a stand-in."""
     if any(issubclass(t, Tensor) for t in types):
         return NotImplemented
+    if type(fn) is FunctionType and hasattr(fn, "__wrapped__"):  # not one of NumPy's, but of `array_function`
+        return own_called(recorder, fn, args, options)
+    if fn in (np.asarray, np.array):
+        return made_array(recorder, args[0], args[1] if len(args) > 1 else options.get("dtype"))
     if fn in METADATA:
         return fn(*tree_map(value_of, args), **tree_map(value_of, options))
     why = refusal(fn, args, options, has_standin)
@@ -458,6 +495,28 @@ def function_called(recorder: Recorder, fn: Callable[..., Any], types: Any, args
             return recorder.record(fn, args, options)
         fn = opaque(fn)
     return recorder.record_call(fn, args, options)
+
+
+def own_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
+    """A function of these packages, or of a user's op, has met a stand-in: its call is recorded as one."""
+    function = fn.__wrapped__
+    generator = next((x for x in args if type(x) is np.random.Generator), None)
+    if generator is None:
+        return recorder.record(function, args, options)
+    recorder.will_draw(generator)
+
+    def draw() -> Any:
+        return function(*args, **options)
+
+    draw.__name__ = function.__name__
+    return recorder.record(draw, (), {}, pure=False)
+
+
+def made_array(recorder: Recorder, x: Any, dtype: Any) -> Any:
+    if not isinstance(x, Standin):
+        return recorder.as_constant(np.array(x, dtype))
+    made = x.as_array()
+    return made if dtype is None else made.astype(dtype)
 
 
 def is_usual(fn: Any, args: Any, options: Any) -> bool:
@@ -555,11 +614,11 @@ class Number(Standin):
 
     _static = "If it is always the same, say so: compile(f, static=('its name',))"
     __class__ = property(lambda self: self.stands_for.kind)
-    __bool__ = __index__ = __int__ = __float__ = __complex__ = __array__ = __iter__ = refused(
+    _plain = __index__ = __int__ = __float__ = __complex__ = __array__ = __iter__ = refused(
         "a number that may be another at each run is used as a size, an index or in a condition, or is turned into an array "
         f"or a plain number (math.sqrt does so; np.sqrt does not). {_static}"
     )
-    __hash__ = refused(f"a number that may be another at each run is used as a key (in a dict, a set or a cache). {_static}")
+    _key = refused(f"a number that may be another at each run is used as a key (in a dict, a set or a cache). {_static}")
     __str__ = __repr__ = __format__ = refused(
         f"the text of a number that may be another at each run is asked for (str, print, an f-string). {_static}"
     )
@@ -583,8 +642,11 @@ class Number(Standin):
     def as_array(self) -> Any:
         return self.astype(np.dtype(self.stands_for.kind))
 
-    def decided(self) -> bool:
-        return self.recorder.guard(self.stands_for)
+    def __bool__(self) -> bool:
+        return self.recorder.guard(self.stands_for) if by_own_code() else self._plain()
+
+    def __hash__(self) -> int:
+        return id(self) if by_own_code() else self._key()
 
     def __round__(self, digits: Any = None) -> Any:
         return self.recorder.record(round, (self,) if digits is None else (self, digits), {})
@@ -629,7 +691,43 @@ binary("divmod", divmod)
 WRITTEN = object()  # in the place of a gradient that was not read before it was overwritten
 
 
-class Recorder:
+class States(list[Any]):
+    """The list of states of an object while a function is recorded. A state that is read becomes placeholders. What is
+    computed until there is a new one belongs to it, since an update does the same for every state."""
+
+    def __init__(self, recorder: Recorder, owner: Stateful, first: int) -> None:
+        super().__init__(getattr(owner, owner.updated))
+        self.recorder, self.owner, self.first = recorder, owner, first
+        self.was: dict[int, Any] = {}
+        self.at = len(self)
+        self.update: Scope | None = None
+
+    def __getitem__(self, i: Any) -> Any:
+        if i not in self.was:
+            places = count()
+            self.was[i] = tree_map(lambda x: self.input(i, next(places), x), super().__getitem__(i))
+            super().__setitem__(i, self.was[i])
+        if i <= self.at:
+            self.update = Scope(CURRENT.get()[1], "update")
+        self.at = i
+        move_to(Scope(self.update, "parameter", self.first + i))
+        return super().__getitem__(i)
+
+    def input(self, i: int, n: int, x: Any) -> Any:
+        owner = self.owner
+        return self.recorder.input(x, lambda: leaves_of(getattr(owner, owner.updated)[i])[n])
+
+    def __setitem__(self, i: Any, new: Any) -> None:
+        assert self.update is not None
+        move_to(self.update.parent)
+        super().__setitem__(i, new)
+
+    def replaced(self) -> list[tuple[int, Any]]:
+        """Return the states that have been replaced, by their number."""
+        return [(i, new) for i, new in enumerate(self) if i in self.was and new is not self.was[i]]
+
+
+class Recorder(Watch):
     """A program being recorded."""
 
     def __init__(self) -> None:
@@ -640,13 +738,12 @@ class Recorder:
         self.constants: dict[int, Var] = {}  # by id of the array
         self.kept: list[Any] = []  # so that no id is used twice
         self.inputs: list[tuple[Callable[[], Any], Var]] = []  # where each comes from, at each run
-        self.cells: dict[int, tuple[Any, Any]] = {}  # by id of the Tensor, a weak reference to it
+        self.cells: dict[int, tuple[Any, Any, Any]] = {}  # by id of the Tensor: it, its stand-in, and its array
         self.grads: dict[
             int, tuple[Callable[[], Leaf | None], Any, Any]
         ] = {}  # by id of the leaf: it, its gradient, and the stand-in if it was read
         self.settings: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self.slots: dict[tuple[int, str, Any], tuple[Any, Any, Any]] = {}
-        self.data_written: dict[int, tuple[Callable[[], Tensor | None], Any]] = {}
+        self.states: list[tuple[Stateful, dict[str, Any], States | None]] = []  # with what their attributes were
         self.notes: list[tuple[Any, Var]] = []
         self.labels: dict[Var, str] = {}
         self.live: WeakValueDictionary[int, Array] = WeakValueDictionary()
@@ -686,48 +783,35 @@ class Recorder:
     def as_constant(self, array: np.ndarray) -> Array:
         return Array(self, self.constant(array))
 
+    def read(self, x: Any) -> Any:
+        """Return a placeholder for the values of a Tensor, which may be others at the next run, or for a constant array."""
+        if CURRENT.get()[2] is not self:
+            raise CompileError(
+                "debug mode looks at the values of each op: call the compiled function inside of it, not it inside"
+            )
+        if isinstance(x, Tensor):
+            return x._data if isinstance(x._data, Standin) else self.cell(x)
+        return self.as_constant(x) if isinstance(x, np.ndarray) and not isinstance(x, Standin) else x
+
     def cell(self, tensor: Tensor) -> Any:
-        """The values of a Tensor from outside, which may be others at the next run."""
-        if isinstance(tensor._data, Standin):
-            return tensor._data
+        """The values of a Tensor from outside."""
         found = self.cells.get(id(tensor))
         if found is not None:
-            return found[1]
+            return found[1] if tensor._data is found[2] else self.as_constant(tensor._data)
         weak, old = ref(tensor), tensor._data
         made = self.input(old, lambda: old if (there := weak()) is None else there._data)
-        self.cells[id(tensor)] = (weak, made)
+        self.cells[id(tensor)] = (weak, made, old)
         self.kept.append(tensor)
         return made
 
-    def written(self, tensor: Tensor) -> None:
-        """A Tensor is about to get new values."""
-        if id(tensor) not in self.data_written:
-            self.data_written[id(tensor)] = (ref(tensor), tensor._data)
-            self.kept.append(tensor)
-
-    def gradient(self, leaf: Leaf) -> Any:
-        """The gradient a leaf has gathered before; None stays None."""
+    def gradient(self, leaf: Leaf, replaced: bool) -> None:
+        """Replace the gradient that a leaf has gathered before by a placeholder, unless it is replaced anyway."""
         if id(leaf) not in self.grads:
-            there, before, read = ref(leaf), leaf.grad, None
-            if before is not None:
+            there, before, read = ref(leaf), leaf.grad, WRITTEN if replaced else None
+            if before is not None and not replaced:
                 leaf.grad = read = self.input(before, lambda: there().grad)  # type: ignore
             self.grads[id(leaf)] = (there, before, read)
             self.kept.append(leaf)
-        return leaf.grad
-
-    def gradient_written(self, leaf: Leaf) -> None:
-        """A leaf is about to get another gradient."""
-        if id(leaf) not in self.grads:
-            self.grads[id(leaf)] = (ref(leaf), leaf.grad, WRITTEN)
-            self.kept.append(leaf)
-
-    def setting(self, owner: Any, name: str) -> Any:
-        value = getattr(owner, name)
-        self.settings[id(owner), name] = (owner, name, value)
-        return value
-
-    def refuse(self, why: str) -> NoReturn:
-        raise CompileError(why)
 
     def will_draw(self, rng: np.random.Generator) -> None:
         """Remember where a generator was, so that the program draws at its first run what the function drew."""
@@ -738,9 +822,9 @@ class Recorder:
         effects: list[tuple[str, Any, Any]] = []
         self.name_results()
         self.kept.clear()  # and with the notes the graph: of what the function has changed, only what is outside is left
-        for weak, old in self.data_written.values():
+        for weak, _, old in self.cells.values():
             tensor = weak()
-            if tensor is not None:  # otherwise the function itself made it
+            if tensor is not None and tensor._data is not old:  # otherwise the function itself made it
                 effects.append(("data", tensor, tensor._data))
                 tensor._data = old
         for there, before, read in self.grads.values():
@@ -749,18 +833,19 @@ class Recorder:
                 if leaf.grad is not read:
                     effects.append(("grad", leaf, leaf.grad))
                 leaf.grad = before
-        for (_, name, key), (owner, old, new) in self.slots.items():
-            container = getattr(owner, name)
-            if container[key] is not new:
-                effects.append(("slot", (owner, name, key), container[key]))
-            container[key] = old
+        for owner, before, states in self.states:
+            vars(owner).update(before)
+            if states is not None:
+                effects += [("slot", (owner, owner.updated, i), new) for i, new in states.replaced()]
+        self.states.clear()
         for rng, state in self.drawn_from.values():
             rng.bit_generator.state = state
         return effects
 
-    def note(self, node: Any, array: Any) -> None:
-        """An op was recorded; what it is called is known later."""
-        self.notes.append((node, array.stands_for))
+    def made(self, name: str, arrays: list[Any], out: Any, node: Node | None, place: Scope | None) -> None:
+        """An op was run; the name of its result is known later."""
+        if node is not None:
+            self.notes.append((node, out.stands_for))
 
     def name_results(self) -> None:
         for node, var in self.notes:
@@ -785,7 +870,7 @@ class Recorder:
 
     def name_values(self) -> None:
         gone = set()
-        for weak, made in self.cells.values():
+        for weak, made, _ in self.cells.values():
             tensor = weak()
             if tensor is None:  # made by the function itself, of values that are always the same
                 made.stands_for.source = "constant"
@@ -796,8 +881,7 @@ class Recorder:
 
     def close(self) -> None:
         """The end of the recording. CompileError if somebody has kept a stand-in, which would never get a value."""
-        known = {id(made) for _, made in self.cells.values()} | {id(read) for _, _, read in self.grads.values()}
-        self.slots.clear()
+        known = {id(made) for _, made, _ in self.cells.values()} | {id(read) for _, _, read in self.grads.values()}
         self.closed = True
         if any(id(array) not in known for array in self.live.values()):
             gc.collect()
@@ -808,24 +892,24 @@ class Recorder:
                     "a program does not do so again at its next run. Return it, and pass it in as an argument at the next call"
                 )
 
-    def slot(self, owner: Any, name: str, key: Any) -> Any:
-        """What the container that is an attribute of the owner holds at a key, as stand-ins; a new value there is then a result
-        of the program. The container may be another one at each run."""
-        container = getattr(owner, name)
-        if (id(owner), name, key) in self.slots:
-            return container[key]
-        places: list[Any] = []
+    def read_state(self, owner: Stateful) -> None:
+        """Replace by placeholders what an object may have another of at each run."""
+        for holder, name in owner.fixed():
+            self.settings[id(holder), name] = (holder, name, getattr(holder, name))
+        own = vars(owner)
+        before = {name: own[name] for name in (*owner.varying, *([owner.updated] if owner.updated else []))}
+        states = States(self, owner, sum(len(states or ()) for _, _, states in self.states)) if owner.updated else None
+        self.states.append((owner, before, states))
+        own.update({name: self.option(own, name) for name in owner.varying})
+        if states is not None:
+            own[owner.updated] = states
 
-        def read(x: Any) -> Any:
-            n = len(places)
-            places.append(None)
-            return self.input(x, lambda: leaves_of(getattr(owner, name)[key])[n])
-
-        old = container[key]
-        new = tree_map(read, old)
-        self.slots[id(owner), name, key] = (owner, old, new)
-        container[key] = new
-        return new
+    def option(self, options: dict[str, Any], name: str) -> Any:
+        """Return placeholders for a number, or for several, that are read at each run."""
+        value = options[name]
+        if isinstance(value, tuple):
+            return tuple(self.input(x, lambda i=i: options[name][i]) for i, x in enumerate(value))  # type: ignore[misc]
+        return self.input(value, lambda: options[name])
 
     # -- calls -----------------------------------------------------------------------------------------------
 

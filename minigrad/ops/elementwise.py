@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..standin import Standin, decide, primitive
+from ..arrays import array_function, is_lazy
 from ..tensor import Tensor
 from .entry import Operand, only_defaults, public
 from .op import POSITIVE, REAL, Domain, Op, elementwise, linear, shape_of
@@ -21,7 +21,7 @@ LN2, LN10 = math.log(2), math.log(10)
 
 
 def one_over(y: Any) -> Any:
-    if isinstance(y, float | int) and not isinstance(y, Standin):
+    if isinstance(y, float | int) and not is_lazy(y):
         return float(np.divide(1.0, y))  # Python's own 1 / 0.0 raises
     return 1 / y
 
@@ -59,7 +59,7 @@ cbrt = elementwise(
 def power_by_x(x: Any, y: Any) -> Any:
     # y * x**(y - 1), where y = 0 means a constant function: 0 also at x = 0, and in every further derivative.
     zero = np.equal(y, 0)
-    if not decide(np.any(zero)):
+    if not np.any(zero):
         return y * x ** (y - 1)
     return np.where(zero, 0, y * x ** np.where(zero, 1, y - 1))
 
@@ -128,7 +128,7 @@ def log_share(x: Any, y: Any) -> Any:
     # sigmoid(x - y), and not exp(x - out), which is off by as much as out is rounded. Two infinities have no difference:
     # of a sum of nothing neither gets anything, at +inf each gets half.
     same = np.isinf(x) & np.equal(x, y)
-    if not decide(np.any(same)):
+    if not np.any(same):
         return sigmoid(x - y)
     return np.where(same & np.less(x, 0), 0, sigmoid(np.where(same, 0, x - y)))
 
@@ -155,7 +155,7 @@ tan = elementwise(
 def one_minus_square(x: Any) -> Any:
     # Digits are kept near 1, where 1 - x * x has few; at 1 a factor of 0 would make NaN of an infinite second derivative.
     edge = np.equal(np.abs(x), 1)
-    if not decide(np.any(edge)):
+    if not np.any(edge):
         return (1 - x) * (1 + x)
     return np.where(edge, 1 - x * x, (1 - x) * (1 + x))
 
@@ -250,7 +250,7 @@ softplus = elementwise(
 )  # fmt: skip
 
 
-@primitive
+@array_function
 def each(function: Any, x: Any) -> Any:
     """A function of the math module, of every element."""
     x = np.asarray(x)

@@ -10,7 +10,6 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from ..errors import LeavesGraphError
-from ..standin import decide
 from ..tensor import Tensor
 from . import arranging, products
 from .elementwise import over_length
@@ -157,7 +156,7 @@ def nearly_singular(x: Any) -> bool:
         return False
     with np.errstate(all="ignore"):
         x = computable(x)
-        return not decide(np.all(np.linalg.cond(x) < np.finfo(x.dtype).eps ** -0.5))
+        return not np.all(np.linalg.cond(x) < np.finfo(x.dtype).eps ** -0.5)
 
 
 def det_vjp(g: Any, out: Any, x: Any) -> Any:
@@ -603,7 +602,7 @@ def lstsq(a: Operand, b: Operand, rcond: Any = None) -> tuple[Operand, Any, Any,
     rcond = np.finfo(s.dtype).eps * max(m, n) if rcond is None else rcond
     rank = np.count_nonzero(plain(s) > rcond * np.max(plain(s), initial=0))
     x = matmul(pinv(a, rcond), b)
-    if m <= n or decide(rank < n):
+    if m <= n or rank < n:
         return x, np.zeros(0, s.dtype), rank, s
     left = b - matmul(a, x)
     return x, reshape(np.sum(left * left, axis=0), -1), rank, s

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from ..standin import Standin, decide, known, number
+from ..arrays import array_function, is_lazy, item
+from ..graph import read
 from ..sweep import Piece
 from ..tensor import Tensor, values
 from .entry import Operand, public
@@ -234,7 +235,7 @@ def class_losses(logits: Any, targets: Any, ignore_index: int, weight: Any, labe
     losses = counted_losses(losses, mask)
     if weights is not None:
         losses = losses * factors
-    if decide(smoothing != 0):
+    if smoothing != 0:
         others = probability_losses(logits, np.full(shape[-1], 1 / shape[-1], dtype), weights, 0.0)
         losses = (1 - smoothing) * losses + smoothing * counted_losses(others, mask)
     return losses, factors
@@ -262,13 +263,17 @@ def counted_targets(classes: Any, ignore_index: int, count: int) -> Any:
         return None
     counted = classes != ignore_index
     if outside(np.where(counted, classes, 0), count):
-        given = classes.value if isinstance(classes, Standin) else classes
-        seen = given[given != ignore_index]
-        raise ValueError(
-            f"targets are from 0 to {count - 1}, one for each of the {count} classes of the logits; "
-            f"these go from {seen.min()} to {seen.max()}"
-        )
-    return None if decide(np.all(counted)) else counted
+        refuse_classes(classes, counted, count)
+    return None if np.all(counted) else counted
+
+
+@array_function
+def refuse_classes(classes: Any, counted: Any, count: int) -> NoReturn:
+    seen = classes[counted]
+    raise ValueError(
+        f"targets are from 0 to {count - 1}, one for each of the {count} classes of the logits; "
+        f"these go from {seen.min()} to {seen.max()}"
+    )
 
 
 def loss_factors(classes: Any, weights: Any, counted: Any) -> Any:
@@ -283,33 +288,33 @@ def counted_losses(losses: Any, mask: Any) -> Any:
 
 
 def probability_losses(logits: Any, y: Any, weights: Any, smoothing: Any) -> Any:
-    if decide(smoothing != 0):
+    if smoothing != 0:
         y = y * (1 - smoothing) + smoothing / y.shape[-1]
     return -sum((y if weights is None else y * weights) * log_softmax(logits), -1)
 
 
 def in_dtype(x: Any, dtype: Any) -> Any:
     """Return an argument in this dtype, as a Tensor only if it requires grad."""
-    return (x if isinstance(x, Tensor) and x.requires_grad else known(values(x))).astype(dtype)
+    return (x if isinstance(x, Tensor) and x.requires_grad else read(values(x))).astype(dtype)
 
 
 def checked_smoothing(label_smoothing: Any) -> Any:
     if type(label_smoothing) is float and 0 <= label_smoothing <= 1:
         return label_smoothing
     plain = isinstance(label_smoothing, int | float | np.number) and not isinstance(label_smoothing, bool)
-    if not plain or not decide((label_smoothing >= 0) & (label_smoothing <= 1)):
+    if not plain or not (label_smoothing >= 0) & (label_smoothing <= 1):
         raise ValueError(f"label_smoothing is {label_smoothing!r}; it must be a number from 0 to 1")
-    return label_smoothing if isinstance(label_smoothing, Standin) else float(label_smoothing)
+    return label_smoothing if is_lazy(label_smoothing) else float(label_smoothing)
 
 
 def mean_scale(losses: Any, factors: Any) -> Any:
     """The mean over what counts, divided by the mean over all: a number, or a Tensor if the factors require grad."""
     total = factors.astype(float).sum()
-    if not decide(values(total) > 0):
+    if not values(total) > 0:
         raise ValueError("there is no mean of the losses: every target is ignored, or has a weight of 0")
     if isinstance(total, Tensor):
         return (losses.size / total).astype(np.promote_types(losses.dtype, np.float32))
-    return number(losses.size / total)
+    return item(losses.size / total)
 
 
 def scaled_mean(losses: Any, scale: Any) -> Any:
@@ -321,4 +326,4 @@ def scaled_mean(losses: Any, scale: Any) -> Any:
 
 def outside(classes: np.ndarray, count: int) -> bool:
     """True if one of these is less than 0 or not less than `count`."""
-    return bool(classes.size) and decide(np.maximum.reduce(classes.view(np.uintp), axis=None) >= count)  # -1 is huge there
+    return bool(classes.size and np.maximum.reduce(classes.view(np.uintp), axis=None) >= count)  # -1 is huge there

@@ -41,7 +41,6 @@ import numpy as np
 
 from ..errors import LeavesGraphError
 from ..graph import Node
-from ..standin import Standin
 from ..sweep import Gather, reverse
 from ..tensor import Tensor, lifted, wrap
 from .entry import Elementwise, Entry, function_of
@@ -52,7 +51,7 @@ from .running import apply, runner
 __all__ = ["POSITIVE", "REAL", "Domain", "Op", "apply", "elementwise", "general", "linear"]
 
 ndarray = np.ndarray
-ARRAYS = (Tensor, ndarray, Standin)
+ARRAYS = (Tensor, ndarray)
 
 Keeper = Callable[[tuple[Any, ...]], tuple[Any, ...]]  # of (None, out, *operands)
 
@@ -142,7 +141,7 @@ class Op:
             return pullback(np.broadcast_to(t, node.shape), node, saved, i)
         g = Tensor(np.zeros(node.shape, np.float32 if node.dtype is HALF else node.dtype), requires_grad=True)
         record = isinstance(t, Tensor) or any(isinstance(x, Tensor) for x in saved)
-        c = pullback(g, node, tuple([wrap(x) if isinstance(x, ndarray | Standin) else x for x in saved]), i)
+        c = pullback(g, node, tuple([wrap(x) if isinstance(x, ndarray | np.generic) else x for x in saved]), i)
         found: dict[Any, Any] = {}
         if isinstance(c, Tensor) and c._node is not None:
             seed, lift = np.broadcast_to(t, c.shape), lifted if record else None

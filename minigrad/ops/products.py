@@ -14,7 +14,6 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..graph import Node
-from ..standin import Standin
 from ..sweep import Gather, Piece
 from .arranging import moveaxis
 from .elementwise import multiply
@@ -99,7 +98,7 @@ NEITHER: dict[int, Gather] = {}
 
 
 def matrix_product(x: Any, y: Any) -> Any:
-    return product(x, y) if isinstance(x, np.ndarray | Standin) and isinstance(y, np.ndarray | Standin) else np.matmul(x, y)
+    return product(x, y) if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) else np.matmul(x, y)
 
 
 matmul_op = linear("matmul", matrix_product, matmul_by_x, matmul_by_y, symbol="@", gathers=weight_gathered, gather_limit=32)

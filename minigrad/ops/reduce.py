@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..standin import Standin, decide, primitive
+from ..arrays import array_function, is_lazy
 from ..tensor import Tensor, plain
 from . import elementwise
 from .elementwise import astype, divide, multiply, sqrt, subtract
@@ -43,7 +43,7 @@ def restored(g: Any, x_shape: tuple[int, ...], axis: tuple[int, ...], keepdims: 
 
 def spread(g: Any, x_shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Any:
     """Give every element the cotangent of the result it went into: the transpose of a sum."""
-    if len(axis) == len(x_shape) and not isinstance(g, Tensor | Standin):
+    if len(axis) == len(x_shape) and not isinstance(g, Tensor) and not is_lazy(g):
         return np.full(x_shape, g)  # of one number; half the time of np.broadcast_to
     return np.broadcast_to(restored(g, x_shape, axis, keepdims), x_shape)
 
@@ -215,7 +215,7 @@ def in_range(function: Callable[..., Any]) -> Callable[..., Any]:
     Where these leave the range of the dtype, it is computed again in units of the largest element.
     """
 
-    @primitive
+    @array_function
     @functools.wraps(function)
     def run(x: Any, *, axis: Any, **options: Any) -> Any:
         if x.dtype.char == "e":
@@ -641,7 +641,7 @@ def average(
         weights = transpose(weights, tuple(np.argsort(axes)))
         weights = reshape(weights, tuple(n if i in axes else 1 for i, n in enumerate(shape)))
     total = sum(weights, axes, keepdims=keepdims)
-    if decide(np.any(np.equal(total, 0))):
+    if np.any(np.equal(total, 0)):
         raise ZeroDivisionError("weights sum to 0, so they have no average")
     return divide(sum(multiply(x, weights), axes, keepdims=keepdims), total)
 

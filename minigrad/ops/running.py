@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import array_of
-from ..graph import CURRENT, DEBUG, NO_OPTIONS, RECORDING, WATCH, Leaf, Node, Scope, add_note, next_number
-from ..standin import RECORDER, Standin, known
+from ..errors import add_note, not_real
+from ..graph import CURRENT, NO_OPTIONS, Leaf, Node, Scope, next_number
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ __all__ = ["apply", "record", "runner"]
 
 ndarray = np.ndarray
 NUMBERS = (float, int, type(None))  # kept in a node as they are
-STRONG, WEAK = (Standin, type(None)), (Standin, *NUMBERS)  # operands that are not made arrays, by `Op.weak`
 current = CURRENT.get
 new = object.__new__
 asarray = np.asarray
@@ -31,7 +30,7 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
 
     Arrays in, array out; with a Tensor among the operands, Tensor out.
     """
-    state, place = current()
+    paused, place, watch = current()
     arrays: list[Any] = []
     nodes: list[Any] = []
     tensors = False
@@ -43,34 +42,32 @@ def apply(op: Op, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS)
             node = x._node
             arrays.append(x._data)
         else:
-            arrays.append(x if type(x) is ndarray or isinstance(x, WEAK if op.weak else STRONG) else array_of(x))
+            arrays.append(x if type(x) is ndarray or x is None or (op.weak and isinstance(x, NUMBERS)) else array_of(x))
         nodes.append(node)
         wanted += wanted + (node is not None)
-    if state >= RECORDING:
-        cell = RECORDER.get().cell
-        arrays = [cell(x) if isinstance(x, Tensor) else known(array) for x, array in zip(operands, arrays, strict=True)]
     try:
-        if state < DEBUG:
+        if watch is None:
             out = op.forward(*arrays, **options)
         else:
-            with np.errstate(all="ignore"):  # debug mode has better words than NumPy's warning
+            arrays = [watch.read(x if isinstance(x, Tensor) else array) for x, array in zip(operands, arrays, strict=True)]
+            with np.errstate(all="ignore"):  # an observer has better words than NumPy's warning
                 out = op.forward(*arrays, **options)
     except Exception as error:
         add_note(error, f"in {op.name}", arrays, place)
         raise
     if not tensors:
         return out
-    if type(out) is not ndarray and not isinstance(out, Standin):
-        out = asarray(out)
-    if state % DEBUG or wanted == 1 << len(nodes):
-        made = record(op, out) if state % DEBUG else unrecorded(op, operands, out)
+    if type(out) is not ndarray:
+        out = array_of(out)
+    if paused or wanted == 1 << len(nodes):
+        made = record(op, out) if paused else unrecorded(op, operands, out)
     else:
         kept, pick = op.keepers.get(wanted) or op.keeper(wanted)
         if None in nodes:
             hold_constants(operands, nodes, arrays, kept)
         made = record(op, out, tuple(nodes), pick((None, out, *arrays)), options, place)
-    if state >= DEBUG:
-        shown(op, arrays, made, state, place)
+    if watch is not None:
+        watch.made(op.name, arrays, made._data, made._node, place)
     return made
 
 
@@ -82,13 +79,11 @@ def hold_constants(operands: Sequence[Any], nodes: list[Any], arrays: list[Any],
             continue
         if isinstance(x, Tensor):
             nodes[i] = x._leaf or x._constant()
-        elif isinstance(arrays[i], Standin):
-            nodes[i] = Leaf(arrays[i], requires_grad=False) if hasattr(arrays[i], "shape") else None
         elif isinstance(arrays[i], NUMBERS):
             nodes[i] = x
         else:
             if kept[i + 1]:
-                arrays[i] = np.array(x)
+                arrays[i] = arrays[i].copy("K")
             nodes[i] = Leaf(arrays[i], requires_grad=False)
 
 
@@ -108,7 +103,7 @@ def record(
     long again."""
     dtype = out.dtype
     if dtype is not DOUBLE and dtype.kind not in ("f" if operands else "fbiu"):
-        raise TypeError(not_real(op, dtype))
+        raise TypeError(not_real(op.name, dtype))
     made = new(Tensor)
     made._data = out
     made._node = made._leaf = None
@@ -124,26 +119,6 @@ def record(
         node.number = next_number()
         node.name = node.hooks = None
     return made
-
-
-def not_real(op: Op, dtype: np.dtype[Any]) -> str:
-    if dtype.kind in "biu":
-        return (
-            f"{op.name} of a tensor that requires grad came out as {dtype}, which cannot be differentiated. "
-            "Compute on .detach() if you do not need the gradient"
-        )
-    what = "complex numbers are" if dtype.kind == "c" else "this dtype is"
-    return f"{op.name} came out as {dtype}: {what} not supported, only real numbers are"
-
-
-def shown(op: Op, arrays: list[Any], made: Tensor, state: int, place: Scope | None) -> None:
-    """Show a result to who looks on."""
-    if state >= RECORDING:
-        if made._node is not None:
-            RECORDER.get().note(made._node, made._data)
-    else:
-        for watch in WATCH:
-            watch.made(op.name, arrays, made._data, made._node, place)
 
 
 # -- ways in ---------------------------------------------------------------------------------------------------
@@ -169,8 +144,8 @@ def unary(op: Op) -> Callable[..., Any]:
 
     def run(x: Any, options: dict[str, Any] = NO_OPTIONS) -> Any:
         if isinstance(x, Tensor):
-            state, place = current()
-            if state < DEBUG:
+            paused, place, watch = current()
+            if watch is None:
                 array, node = x._data, x._node
                 try:
                     out = forward(array, **options) if options else forward(array)
@@ -179,8 +154,8 @@ def unary(op: Op) -> Callable[..., Any]:
                     raise
                 if type(out) is not ndarray:
                     out = asarray(out)
-                if state or node is None:
-                    return record(op, out) if state or x._leaf is None else unrecorded(op, (x,), out)
+                if paused or node is None:
+                    return record(op, out) if paused or x._leaf is None else unrecorded(op, (x,), out)
                 return record(op, out, (node,), (out if keeps_out else None, array if keeps_x else None), options, place)
         elif type(x) is ndarray:
             return forward(x, **options)
@@ -196,8 +171,8 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
 
     def run(x: Any, y: Any) -> Any:
         if isinstance(x, Tensor) and isinstance(y, Tensor):
-            state, place = current()
-            if state < DEBUG:
+            paused, place, watch = current()
+            if watch is None:
                 a, b, node, other = x._data, y._data, x._node, y._node
                 try:
                     out = forward(a, b)
@@ -206,8 +181,8 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
                     raise
                 if type(out) is not ndarray:
                     out = asarray(out)
-                if state or node is None is other:
-                    return record(op, out) if state else unrecorded(op, (x, y), out)
+                if paused or node is None is other:
+                    return record(op, out) if paused else unrecorded(op, (x, y), out)
                 if node is not None and other is not None:
                     saved = out if keeps_out else None, a if keeps_x else None, b if keeps_y else None
                 else:

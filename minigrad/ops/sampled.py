@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..standin import known
-from ..tensor import plain
+from ..graph import read
+from ..tensor import Tensor, plain, values
 from .arranging import flip, moveaxis, pad
 from .elementwise import add, astype, divide, multiply, remainder, subtract, where
 from .entry import Operand, public
@@ -160,7 +160,7 @@ def interp(x: Operand, xp: Operand, fp: Operand, left: Operand = None, right: Op
     >>> y.tolist(), x.grad.tolist()
     ([1.5, 3.0], [3.0, 0.0])
     """
-    x, xp, fp = (known(in_dtype(as_array(z), np.dtype(float))) for z in (x, xp, fp))
+    x, xp, fp = (in_dtype(z if isinstance(z, Tensor) else read(values(z)), np.dtype(float)) for z in (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or xp.shape[0] == 0:
         raise ValueError(f"interp takes vectors of one length as xp and fp, not shapes {xp.shape} and {fp.shape}")
     if period is not None:

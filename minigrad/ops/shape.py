@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..arrays import array_of
-from ..standin import Standin, primitive
+from ..arrays import array_function, array_of, is_lazy
+from ..graph import CURRENT
 from ..sweep import Piece
 from ..tensor import Tensor, plain, values, wrap
 from .entry import Operand, only_defaults, public
@@ -26,7 +26,7 @@ def as_tuple(shape: Shape) -> tuple[int, ...]:
     return tuple(operator.index(n) for n in np.atleast_1d(np.asarray(shape, dtype=object)))
 
 
-@primitive
+@array_function
 def scattered(*arrays: Any, indices: Sequence[Any], shape: tuple[int, ...]) -> Any:
     """Zeros of this shape, with each array added at its index: the transpose of many slices at once."""
     out = np.zeros(shape, np.result_type(*arrays))
@@ -52,10 +52,10 @@ def scatter(cotangents: Sequence[Any], indices: Sequence[Any], shape: tuple[int,
 
 
 def stacked(*arrays: Any, axis: int) -> Any:
+    if type(arrays[0]) is not np.ndarray:  # but one of another kind
+        return np.stack(arrays, axis)
     # np.stack without its own loop over the arrays, whose shapes np.concatenate compares anyway: 40 % of its time.
     new = (slice(None),) * axis + (None,)
-    if isinstance(arrays[0], Standin):
-        return np.stack(arrays, axis)
     try:
         return np.concatenate([x[new] for x in arrays], axis)
     except ValueError:
@@ -164,7 +164,7 @@ def getitem(x: Operand, index: Any) -> Operand:
     >>> x.grad
     array([2., 0., 1.])
     """
-    if type(index) is int and isinstance(x, Tensor) and x._node is None:
+    if type(index) is int and isinstance(x, Tensor) and x._node is None and CURRENT.get()[2] is None:
         return wrap(x._data[index])  # x[t] of an input, in a loop over time: no table needed, 1 µs less
     items = index if type(index) is tuple else (index,)
     for i in items:
@@ -176,12 +176,9 @@ def getitem(x: Operand, index: Any) -> Operand:
 
 def own_index(i: Any) -> Any:
     """Copy index arrays: what the backward pass will use must not change."""
-    if (isinstance(i, int | slice) and not isinstance(i, Standin)) or i is None or i is Ellipsis:
+    if i is None or i is Ellipsis or (isinstance(i, int | slice) and not is_lazy(i)):
         return i
-    given = plain(i)
-    array = (
-        given.as_array() if isinstance(given, Standin) else np.array(given if type(given) is np.ndarray else array_of(given))
-    )
+    array = array_of(plain(i)).copy("K")
     if array.size == 0 and isinstance(i, list):
         array = array.astype(np.intp)
     if array.dtype.kind not in "biu":
@@ -191,7 +188,7 @@ def own_index(i: Any) -> Any:
 
 def plain_array(x: Any) -> Any:
     """Return anything but a tensor that requires grad as an array: indices, conditions."""
-    return plain(x) if isinstance(plain(x), Standin) else array_of(x)
+    return plain(x) if is_lazy(plain(x)) else array_of(x)
 
 
 def as_array(x: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..standin import decide
 from ..tensor import plain
 from .arranging import atleast_2d, diagonal, sort
 from .elementwise import astype, divide, multiply, sqrt, where
@@ -221,7 +220,7 @@ def quantile_of(name: str, x: Any, q: Any, axis: Axis, out: Any, method: str, ke
         raise ValueError(f"{name} takes the method 'linear' only, not {method!r}")
     x = floating(as_array(x))
     q = astype(as_array(q), x.dtype) if is_number(q) else floating(as_array(q))
-    if decide(np.any(~((plain(q) >= 0) & (plain(q) <= 1)))):
+    if np.any(~((plain(q) >= 0) & (plain(q) <= 1))):
         raise ValueError("quantiles lie between 0 and 1 (percentiles between 0 and 100)")
     axes, shape = normalized(axis, x.ndim), x.shape
     kept = tuple([i for i in range(x.ndim) if i not in axes])

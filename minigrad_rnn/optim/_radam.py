@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.standin import decide
-
 from ..optimizer import Optimizer, Parameters, decayed
 from ..settings import flag, number
 from ._adam import BETAS, AdamState
@@ -52,7 +50,7 @@ def radam(
     correction = 1 - b2**t
     most = 2 / (1 - b2) - 1
     rho = most - 2 * t * b2**t / correction
-    if decide(rho > 5):
+    if rho > 5:
         r = ((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho)) ** 0.5
         step = step * (r * correction**0.5 / (np.sqrt(v) + eps))
     return p - step, AdamState(m, v, t)

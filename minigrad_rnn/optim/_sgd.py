@@ -6,8 +6,6 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from minigrad.standin import decide
-
 from ..optimizer import Optimizer, Parameters
 from ..settings import flag, number
 
@@ -61,7 +59,7 @@ def sgd_momentum(
     """
     if weight_decay:
         g = g + weight_decay * p
-    buffer = momentum * state.buffer + (g if not dampening or decide(state.t == 0) else (1 - dampening) * g)
+    buffer = momentum * state.buffer + (g if not dampening or state.t == 0 else (1 - dampening) * g)
     step = g + momentum * buffer if nesterov else buffer
     return p - lr * step, SGDState(buffer, state.t + 1)
 

@@ -723,3 +723,18 @@ def test_an_element_that_is_put_into_an_array_is_refused_with_words() -> None:
     a[0] = leaf([1.0])[0].detach()
     a[1] = leaf([2.0])[0].item()
     assert a.tolist() == [1, 2, 0]
+
+
+def test_arrays_of_other_libraries_are_converted() -> None:
+    class Foreign:
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+            return np.array([1.0, 2.0], dtype)
+
+        def __array_function__(self, *_: Any) -> Any:
+            raise AssertionError("it is an array for this function already")
+
+    x = minigrad.tensor([3.0, 4.0], requires_grad=True)
+    assert minigrad.tensor(Foreign()).tolist() == [1.0, 2.0]  # type: ignore[arg-type]
+    minigrad.multiply(x, Foreign()).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1.0, 2.0]

@@ -21,7 +21,7 @@ import pytest
 import minigrad as mg
 import minigrad_rnn as rnn
 from minigrad.compiling import Compiled
-from minigrad.standin import Counted
+from minigrad.state import Counted
 
 X = np.arange(3.0)
 FACTOR = 2.0
@@ -365,3 +365,28 @@ def test_a_compiled_function_can_be_copied_and_pickled():
     assert np.array_equal(compiled(X), 2 * X)
     for other in (copy.deepcopy(compiled), pickle.loads(pickle.dumps(compiled))):
         assert np.array_equal(other(X), 2 * X)
+
+
+def test_rows_of_a_tensor_are_read_at_each_run():
+    table = mg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    compiled = mg.compile(lambda w: table[0] * w)
+    for value in (1.0, 5.0):
+        table.data = np.full((2, 2), value)
+        assert np.array_equal(compiled(np.ones(2)).numpy(), [value, value])
+
+
+def test_a_constant_that_is_written_into_a_tensor_is_written_at_each_run():
+    p, start = mg.tensor([1.0, 1.0]), np.zeros(2)
+
+    def reset(w):
+        before = p * w
+        p.data = start
+        return before, p + w
+
+    compiled = mg.compile(reset)
+    for value in (1.0, 7.0):
+        p.data = np.full(2, value)
+        before, after = compiled(np.ones(2))
+        assert np.array_equal(before.numpy(), [value, value])
+        assert np.array_equal(after.numpy(), [1.0, 1.0])
+        assert np.array_equal(p.numpy(), start)
