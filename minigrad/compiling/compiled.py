@@ -142,21 +142,30 @@ class Compiled(RecordsItself, Generic[P, R]):
         return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
-        if CURRENT.get()[0] >= DEBUG:  # which looks at each op; or while another function is recorded, and becomes part of it
+        mode = CURRENT.get()[0]
+        if mode >= DEBUG:  # which looks at each op; or while another function is recorded, and becomes part of it
             return self.f(*args, **options)
         with self._lock:
-            result = self._run(args, options)
+            last = self.last
+            if last is None or options or self.gave_up or not last.fits(mode, args) or last.outside.changed():
+                result = self._run(args, options)
+            else:  # the same as `_run`, but for 1.5 µs less
+                try:
+                    result = last.call(*args)
+                    self.credit += 1
+                except OtherWay:
+                    result = self._run(args, options, tried=last)
         if self.check:
             compare(result, self.f(*args, **options))
         return result  # type: ignore[no-any-return]
 
-    def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _run(self, args: tuple[Any, ...], options: dict[str, Any], tried: Recorded | None = None) -> Any:
         key = self.signature(args, options)
         known = self.programs.get(key)
         changed = ""
         for recorded in () if known is None or self.gave_up else known:  # until one of them returns
             changed = recorded.outside.changed()
-            if changed:
+            if changed or recorded is tried:
                 continue
             try:
                 result = recorded.run(args, options)
@@ -255,6 +264,7 @@ class Compiled(RecordsItself, Generic[P, R]):
     def resume(self, history: dict[str, Any]) -> None:
         """Decide from now on as a function with this `history` would."""
         self.programs.clear()
+        self.last = None
         self.credit, self.gave_up = int(history["credit"]), bool(history["gave_up"])
         self.not_compiled = str(history["not_compiled"])
         self._seen = {str(key): int(n) for key, n in history["seen"].items()}

@@ -15,10 +15,11 @@ from ..pictures.dot import to_dot
 from ..pictures.drawing import Drawing
 from ..pictures.picture import Arrow, Box, Group, Picture
 from ..trees import tree_leaves
+from .calling import Out
 from .folding import Repeat, advance, carried, collected, history, marker, row
 from .loop_code import index_text
 from .passes import Calls, is_view
-from .recorded import Out, Recorded
+from .recorded import Recorded
 from .trace import Call, Recorder, Var, as_array, cast, dot, reshape, transpose
 
 __all__ = ["drawing", "lines_of"]

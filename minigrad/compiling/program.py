@@ -53,6 +53,8 @@ class Program(LoopCode):
         self.legend: dict[str, str] = {}
         self.guards = [(v, outcome) for v, outcome in recorder.guards]
         self.conditional = bool(self.guards)  # a run may end with OtherWay
+        self.early: Calls = []  # all that may have run by then
+        self.only_numpy = True  # it calls no other functions
         self.exact = exact
         self.chains = Chains([] if exact else calls)
         self.placed = {} if exact else placements(calls, self.chains)
@@ -287,6 +289,8 @@ class Program(LoopCode):
                     written.add(repeat)
                     lines.append(self.loop_lines(repeat))
                 continue
+            if call.out in asked:
+                self.may_end(call)
             condition = self.comparison(call) if call.out in asked and call.out not in used else ""
             if condition:
                 lines.append(f"if ({condition}) is not {asked[call.out]}: raise OtherWay()")
@@ -299,6 +303,12 @@ class Program(LoopCode):
         for v in self.outputs:
             self.argument(v)
         return lines
+
+    def may_end(self, call: Call) -> None:
+        """Note that a run may end with OtherWay at this call."""
+        self.conditional = True
+        alone = call.loop is None and call.block is None
+        self.early = self.calls[: self.calls.index(call) + 1] if alone else self.calls
 
     def argument(self, x: Any) -> str:
         if isinstance(x, Var):
@@ -383,7 +393,7 @@ class Program(LoopCode):
             return []
         if v.is_tuple:
             self.label(v, "parts")
-            self.conditional = True
+            self.may_end(call)
             return [f"global {self.names[v]}; {self.names[v]} = several({len(v.value)}, {self.call_text(call)})"]
         if v.dtype is None:
             args = [self.argument(a) for a in call.args]
@@ -394,7 +404,7 @@ class Program(LoopCode):
             x, y = (*call.args, None, None)[:2]
             settled = (type(x) is float and x > 0) or (type(y) is int and y >= 0)
             if fn is operator.pow and not settled:  # of integers it may be a fraction, of fractions a complex number
-                self.conditional = True
+                self.may_end(call)
                 lines.append(f"if type({self.names[v]}) is not {v.kind.__name__}: raise OtherWay()")
             return lines
         self.array(v)
@@ -458,7 +468,7 @@ class Program(LoopCode):
             return self.scatter_lines(call, out, args)
         if (fn is operator.getitem and not call.args[0].is_tuple) or not (call.pure or call.inputs()):
             return [f"copyto({out}, {self.call_text(call)})"]  # the shape is the same at each run
-        self.conditional = True
+        self.may_end(call)
         return [f"store({out}, {self.call_text(call)})"]
 
     def call_text(self, call: Call) -> str:
@@ -471,6 +481,7 @@ class Program(LoopCode):
         known = getattr(np.linalg if module.startswith("numpy.linalg") else np, name, None) is call.fn
         known = known and name.isidentifier()
         where = f"np.linalg.{name}" if known and module.startswith("numpy.linalg") else f"np.{name}"
+        self.only_numpy = self.only_numpy and known
         return f"{where if known else self.name_of(call.fn)}({', '.join(args)})"
 
     def view_text(self, call: Call, args: list[str]) -> str:
