@@ -52,4 +52,5 @@ def test_gradients_gather_over_calls_and_two_programs(w: mg.Tensor) -> None:
     step(np.ones((3, 2)))
     step(np.ones(2))
     step(np.ones((3, 2)))
-    assert w.grad is not None and w.grad.tolist() == [8.0, 8.0]
+    assert w.grad is not None
+    assert w.grad.tolist() == [8.0, 8.0]
