@@ -16,7 +16,7 @@ from .arrays import HALF, array_of, at_least_single
 from .broadcasting import unbroadcast
 from .graph import CURRENT, DEBUG, RECORDING, WATCH, Node, Watch, add_note, ancestors, leading_to, same_place
 from .selection import Marks, all_finite, leaves_out, values
-from .standin import Standin, decide, known
+from .standin import RECORDER, Standin, decide, known
 
 __all__ = ["Gather", "Piece", "forward", "reverse"]
 
@@ -179,6 +179,8 @@ class Cotangents:
                 self.add_gathered(node, gather, pieces)
             if not self.recorded:
                 self.owned.add(node)
+        if self.recorded and (recorder := RECORDER.get()) is not None:
+            recorder.flows_back(node, self.sums.get(node))
 
     def hooked(self, node: Node, hooks: Sequence[Callable[[Any], Any]], g: Any) -> Any:
         """A cotangent after the hooks of its node, which may have kept what they were shown."""

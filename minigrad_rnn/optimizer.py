@@ -267,7 +267,9 @@ def read_anew(recorder: Any, options: dict[str, Any], name: str) -> Any:
     value = options[name]
     if isinstance(value, tuple):
         return tuple(recorder.input(x, lambda i=i: options[name][i]) for i, x in enumerate(value))
-    return recorder.input(value, lambda: options[name])
+    read = recorder.input(value, lambda: options[name])
+    recorder.labels[read.stands_for] = name
+    return read
 
 
 def named(state: Any) -> list[tuple[str, Any]]:

@@ -278,7 +278,7 @@ def address(array: np.ndarray) -> Any:
 
 
 class Cut(Leaf):
-    """What stands in a graph for a result of a compiled function, whose own graph is not there."""
+    """The leaf of a result of a compiled function, whose own graph is not there."""
 
     __slots__ = ()
     op = saved = scope = thawed = hooks = None  # of the class: made in half the time, at each run

@@ -89,16 +89,15 @@ def compile(
     >>> slope.tolist()
     [[3.0], [3.0]]
     >>> print(step.source)
-    # turned_0: input_1.T
-    # part_0: total_0[()]
+    # x_T is x transposed
     def run():
-        input_1.dot(input_0, dot_0)
+        x.dot(w, dot_0)
         tanh(dot_0, tanh_0)
         add_reduce(tanh_0, (0, 1), None, total_0)
-        multiply(tanh_0, tanh_0, multiply_0)
-        subtract(just_1_d, multiply_0, subtract_0)
-        multiply(just_1_0_d, subtract_0, multiply_1)
-        turned_0.dot(multiply_1, dot_1)
+        multiply(tanh_0, tanh_0, slope_in)
+        subtract(just_1_d, slope_in, slope)
+        multiply(just_1_0_d, slope, multiply_0)
+        x_T.dot(multiply_0, dot_1)
     <BLANKLINE>
     """
     if f is None:
@@ -272,14 +271,15 @@ class Compiled(RecordsItself, Generic[P, R]):
 
     @property
     def source(self) -> str:
-        """The NumPy program that ran last, after a list of the names that stand for parts of other arrays.
+        """The NumPy program that ran last, after a few lines that say which names are parts of other arrays.
 
-        The head of a ``for`` loop lists the arrays that an iteration reads and writes; its comment says where it was recorded,
-        and which way t runs.
+        Values have the names of arguments, parameters, states and gates. ``dh`` is the gradient that flows back into the state
+        ``h``, ``a`` the sum that a cell computes from ``h`` and its input, ``hs`` the array of all states, ``dW`` the gradient
+        of the parameter ``W``. The head of a ``for`` loop lists the arrays that an iteration reads and writes; the comment
+        before it says where the loop was recorded, and which way t runs.
         """
         program = self._there().program
-        legend = [f"# {name}: {text}\n" for name, text in program.legend.items() if text]
-        return "".join(legend) + program.source
+        return program.heading() + program.source
 
     def report(self) -> str:
         """Count the calls after each pass, and the arrays of the program that ran last. A loop has the calls of one iteration.
@@ -312,7 +312,7 @@ class Compiled(RecordsItself, Generic[P, R]):
         >>> f = minigrad.compile(lambda x: np.tanh(x) * x)
         >>> y = f(np.ones(3))
         >>> [" ".join(box.lines) for box in f.graph.picture.all_boxes()]
-        ['tanh (3,)', 'multiply (3,)', 'input_0 (3,)', 'returned (3,)']
+        ['tanh (3,)', 'multiply (3,)', 'x (3,)', 'returned (3,)']
         """
         from .picture import drawing
 
@@ -334,9 +334,9 @@ class Compiled(RecordsItself, Generic[P, R]):
         >>> f = minigrad.compile(lambda x: np.tanh(x) + np.tanh(x))
         >>> stages = dict(f.stages(np.ones(3)))
         >>> stages["recorded"]
-        ['tanh_2 = tanh(input_0)', 'tanh_3 = tanh(input_0)', 'add_4 = tanh_2 + tanh_3']
+        ['tanh_2 = tanh(x)', 'tanh_3 = tanh(x)', 'add_4 = tanh_2 + tanh_3']
         >>> stages["without duplicates"]
-        ['tanh_2 = tanh(input_0)', 'add_4 = tanh_2 + tanh_2']
+        ['tanh_2 = tanh(x)', 'add_4 = tanh_2 + tanh_2']
         """
         from .picture import lines_of
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import random
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -20,6 +21,7 @@ from .calling import CallCode, Out
 from .clocks import unrepeatable_refused
 from .distribution import distributed, recurrences_of
 from .folding import NotFolded, adopted, folded, in_units, marker
+from .naming import identifier
 from .outside import Outside, contents
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, latest, rows_restacked, updates_together
 from .program import Program
@@ -166,6 +168,7 @@ class Recorded:
         given = [x if is_static(i, x) else tree_map(stand_in, x) for i, x in enumerate(args)]
         named = {key: x if is_static(key, x) else tree_map(stand_in, x) for key, x in sorted(options.items())}
         self.is_static = is_static
+        self.name_arguments(f, (*given, *named.values()), [*named])
         fixed = [x for place, x in (*enumerate(args), *options.items()) if is_static(place, x)]
         fixed += [x for tree in (*args, *options.values()) if isinstance(tree, list | tuple | dict) for x in tree_leaves(tree)]
         self.outside = Outside(f, (x for x in fixed if not isinstance(x, CHANGING)))
@@ -226,6 +229,17 @@ class Recorded:
         self.keep = {v: self.kept(v) for v in outs if v in self.keep}
         recorder.forget(self.program.calls)
 
+    def name_arguments(self, f: Callable[..., Any], given: tuple[Any, ...], keywords: list[str]) -> None:
+        """Name the values of arguments as the function does."""
+        try:
+            own = [p.name for p in inspect.signature(f).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+        except (TypeError, ValueError):
+            return
+        for name, x in zip([*own[: len(given) - len(keywords)], *keywords], given, strict=False):
+            standin = x._data if isinstance(x, Tensor) else x
+            if isinstance(standin, Array | Number) and not (isinstance(x, Tensor) and x.name):
+                self.recorder.labels[standin.stands_for] = name
+
     def build(self, outs: list[Var], batch: bool, loops: bool) -> None:
         """Make the program of the recorded calls; NotFolded if it is to have loops and cannot."""
         recorder, keep = self.recorder, self.keep
@@ -248,7 +262,8 @@ class Recorded:
             for kind, owner, new in self.effects
             if kind == "data" and isinstance(new, Out) and owner in old
         }
-        self.program = Program(calls, outs, recorder, in_place, exact=not batch)
+        gradients = [(self.kept(v), identifier(name)) for v, name in recorder.of_leaves]
+        self.program = Program(calls, outs, recorder, in_place, gradients, exact=not batch)
 
     def straight(self, calls: Calls, outs: list[Var]) -> Calls:
         """The calls of every step, after all passes."""

@@ -648,6 +648,8 @@ class Recorder:
         self.slots: dict[tuple[int, str, Any], tuple[Any, Any, Any]] = {}
         self.data_written: dict[int, tuple[Callable[[], Tensor | None], Any]] = {}
         self.notes: list[tuple[Any, Var]] = []
+        self.gradients: list[tuple[Any, Var]] = []  # of nodes
+        self.of_leaves: list[tuple[Var, str]] = []  # gradients of leaves, and whose they are
         self.labels: dict[Var, str] = {}
         self.live: WeakValueDictionary[int, Array] = WeakValueDictionary()
         self.closed = False
@@ -762,11 +764,20 @@ class Recorder:
         """An op was recorded; what it is called is known later."""
         self.notes.append((node, array.stands_for))
 
+    def flows_back(self, node: Any, gradient: Any) -> None:
+        """The gradient of a node is complete."""
+        if isinstance(gradient, Array):
+            self.gradients.append((node, gradient.stands_for))
+
     def name_results(self) -> None:
-        for node, var in self.notes:
-            if node.name:
-                t = node.scope.get("t") if node.scope else None
-                self.labels[var] = node.name if t is None else f"{node.name}{t}"
+        leaves = sorted((note for note in self.gradients if note[0].op is None), key=lambda note: note[0].number)
+        self.of_leaves = [(var, node.name) for node, var in leaves if node.name]
+        for d, notes in (("", self.notes), ("∂", [note for note in self.gradients if note[0].op is not None])):
+            for node, var in notes:
+                if node.name and var.call is not None:
+                    t = node.scope.get("t") if node.scope else None
+                    self.labels.setdefault(var, f"{d}{node.name}{'' if t is None else t}")
+        self.gradients.clear()
         self.notes.clear()
 
     def forget(self, calls: list[Call]) -> None:
