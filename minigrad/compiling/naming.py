@@ -20,7 +20,7 @@ from .passes import Calls, flat, is_view, users_of
 from .rewrites import SCATTERED
 from .trace import Call, Var, cast, contiguous, dot, transpose
 
-__all__ = ["FLOWS_BACK", "identifier", "names_of", "plural"]
+__all__ = ["FLOWS_BACK", "identifier", "is_update", "names_of", "plural"]
 
 FLOWS_BACK = "∂"  # begins the label of a gradient that flows back
 LOOKS = (row, collected, history)  # at what a loop makes, or at an array in a loop
@@ -49,6 +49,11 @@ def names_of(calls: Calls, labels: dict[Var, str], gradients: dict[Var, str]) ->
     slopes = [v for v, name in naming.names.items() if name.startswith("slope_") and not name.endswith("_in")]
     if len(slopes) == 1:
         naming.names[slopes[0]] = "slope"
+    layers = {call.out: naming.layer(call) for call in calls}
+    if len({*layers.values()} - {None}) > 1:
+        for v, layer in layers.items():
+            if v in naming.names and layer is not None and v not in naming.of_weights:
+                naming.names[v] += f"_l{layer}"
     return naming.names, naming.backward
 
 
@@ -74,7 +79,11 @@ class Naming:
         ]
         self.next = states_of(calls)
         self.users = users_of(calls)
-        self.names: dict[Var, str] = {v: name for v, label in labels.items() if (name := identifier(label))}
+        self.names: dict[Var, str] = {
+            v: name
+            for v, label in labels.items()
+            if (name := identifier(label)) and (v.call is None or v.call.fn is not carried)
+        }
         self.backward = {v for v, label in labels.items() if label.startswith(FLOWS_BACK)}
         self.of_weights = {self.root(v) for v in gradients}
         self.backward |= self.of_weights
@@ -82,6 +91,11 @@ class Naming:
         self.follow()
         self.single: dict[Var, str] = {}  # of arrays over time: the name of an element
         self.gates: dict[tuple[str, int, int], str] = {}  # by the columns of a sum that they are computed from
+
+    def layer(self, call: Call) -> Any:
+        """The layer in which a value was made; of a view, what it is a view of."""
+        made = self.root(call.out).call if is_view(call) else call
+        return made.scope.get("layer") if made is not None and made.scope is not None else None
 
     def follow(self) -> None:
         """Add to the gradients all that is computed from them."""
@@ -306,7 +320,7 @@ class Naming:
         """A value that becomes one other: after that, and a product after its other factor too."""
         new = self.becomes(call.out)
         name = self.names.get(new, "") if new is not None else ""
-        if not name or len(name) > SHORT or new.dtype != call.out.dtype:  # type: ignore[union-attr]
+        if not name or is_update(call) or len(name) > SHORT or new.dtype != call.out.dtype:  # type: ignore[union-attr]
             return ""
         if call.out not in self.backward and self.scales_gradient(new):
             return f"factor_{name[1:]}"
@@ -343,11 +357,11 @@ class Naming:
             return ""
         if all(map(self.weight, call.args)):
             return "parameters"
-        return "gradients" if self.backward.issuperset(map(self.root, call.args)) else ""
+        return "gradients" if self.of_weights.issuperset(map(self.root, call.args)) else ""
 
     def update(self, call: Call) -> str:
         """The difference that an update makes."""
-        if call.scope is None or "update" not in call.scope:
+        if not is_update(call):
             return ""
         return "step" if any(new.fn is np.subtract and new.args[1] is call.out for new in self.uses(call.out)) else ""
 
@@ -375,6 +389,11 @@ class Naming:
 
 def stem(name: str) -> str:
     return name.partition("_")[0]
+
+
+def is_update(call: Call) -> bool:
+    """True for the calls of an optimizer."""
+    return call.scope is not None and "update" in call.scope
 
 
 def is_one(x: Any) -> bool:

@@ -21,7 +21,7 @@ from ..ops.shape import is_advanced, scattered
 from .folding import NotFolded, carried, collected, history, marker, row, states_of
 from .loop_code import BLOCK, NAMES, LoopCode, escaped, index_text, last_for_the_next, same_array, whole_index
 from .memory import Chains, Memory, collections_of, placements
-from .naming import identifier, names_of, plural
+from .naming import identifier, is_update, names_of, plural
 from .passes import Calls, base_of, flat, is_view
 from .rewrites import times_written
 from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
@@ -378,7 +378,7 @@ class Program(LoopCode):
                     seen.add(call.loop)
                     before = ahead.pop(0)
                 found[call.out] = f"{before}: {self.loop_title(call.loop)}"
-            elif call.scope is not None and "update" in call.scope:
+            elif is_update(call):
                 found[call.out] = "update"
             elif loops:
                 found[call.out] = BETWEEN.get((before, ahead[0] if ahead else ""), "between the loops")
