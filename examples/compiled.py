@@ -90,7 +90,7 @@ for name in ("recorded", "without duplicates"):
 # each operand where an iteration finds it:
 #
 # - **the same in all**: a weight, such as `weight_hh_l0`;
-# - **a row**, `input_0[t]`: element t of an array over time;
+# - **a row**, `x[t]`: element t of an array over time;
 # - **carried**, `h_prev = carried(...)`: a value of the iteration before, and what the first iteration starts from. The line
 #   `h_prev = h` at the end of the body says what it is in the next iteration.
 #
@@ -171,10 +171,9 @@ first = compiled(x, y).item()
 source = compiled.source
 program = source[source.index("def run") :].splitlines()
 legend = source.splitlines()[: -len(program)]
-print(len(program), "lines, and", len(legend), "that say what the names stand for, such as")
+print(len(program), "lines, and", len(legend), "that say what the names stand for:")
 for line in legend:
-    if line.startswith(("# h:", "# h_prev:", "# subtract_5:")):
-        print("   ", line)
+    print("   ", line)
 print(compiled.report().splitlines()[-1])
 
 # %% [markdown]

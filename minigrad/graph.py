@@ -75,16 +75,27 @@ class Forgotten:
 class Leaf(Node):
     """A node that no op made: a tensor that requires grad, or a constant that a recorded op read."""
 
-    __slots__ = ("grad", "requires_grad", "thawed")
+    __slots__ = ("gathered", "requires_grad", "thawed")
 
     def __init__(self, array: np.ndarray, requires_grad: bool, name: str | None = None, thawed: Leaf | None = None) -> None:
         self.op = self.saved = self.hooks = None
         self.operands, self.options, self.number = (), NO_OPTIONS, next_number()
         self.shape, self.dtype, self.scope = array.shape, array.dtype, CURRENT.get()[1]
         self.requires_grad = requires_grad
-        self.grad: np.ndarray | None = None
+        self.gathered: Any = None  # its gradient, or a function that makes it when it is read
         self.thawed = thawed  # of a frozen tensor: the leaf it has when it requires grad
         self.name = name
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        """The gradient that has been gathered, or None."""
+        if callable(self.gathered):
+            self.gathered = self.gathered()
+        return self.gathered  # type: ignore[no-any-return]
+
+    @grad.setter
+    def grad(self, new: np.ndarray | None) -> None:
+        self.gathered = new
 
     def of(self, result: np.ndarray) -> Leaf | None:
         """Return the leaf of an unrecorded result that this leaf went into; None unless a subclass marks such results."""
@@ -139,6 +150,9 @@ class Watch:
 
     def made(self, name: str, arrays: list[Any], out: np.ndarray, node: Node | None, place: Scope | None) -> None:
         """An op was run."""
+
+    def arrived(self, node: Node, g: Any) -> None:
+        """The cotangent of a node is complete."""
 
     def of_rules(self) -> Sequence[Watch]:
         """Return those who look at the rules of a backward pass, too: they get the calls below."""

@@ -131,7 +131,8 @@ class Cotangents:
         self.sums: dict[Node, Any] = {root: seed if lift is not None else read(seed)}
         self.held: dict[Node, dict[Gather, list[Piece]]] = {}  # by how they are computed at once: `Op.gathers`
         self.owned: set[Node] = set()  # nodes whose sum is an array that nobody else has, so that it may be added to in place
-        self.recorded = lift is not None or CURRENT.get()[2] is not None
+        self.watch = CURRENT.get()[2]
+        self.recorded = lift is not None or self.watch is not None
         self.lift = lift
         self.marks = marks
         if marks is not None:
@@ -183,6 +184,8 @@ class Cotangents:
                 self.add_gathered(node, gather, pieces)
             if type(self.sums[node]) is ndarray:
                 self.owned.add(node)
+        if self.watch is not None and node in self.sums:
+            self.watch.arrived(node, self.sums[node])
 
     def hooked(self, node: Node, g: Any) -> Any:
         """A cotangent after the hooks of its node, which may have kept what they were shown."""

@@ -89,16 +89,15 @@ def compile(
     >>> slope.tolist()
     [[3.0], [3.0]]
     >>> print(step.source)
-    # turned_0: input_1.T
-    # part_0: total_0[()]
+    # x_T is x transposed
     def run():
-        input_1.dot(input_0, dot_0)
+        x.dot(w, dot_0)
         tanh(dot_0, tanh_0)
         add_reduce(tanh_0, (0, 1), None, total_0)
-        multiply(tanh_0, tanh_0, multiply_0)
-        subtract(just_1_d, multiply_0, subtract_0)
-        multiply(just_1_0_d, subtract_0, multiply_1)
-        turned_0.dot(multiply_1, dot_1)
+        multiply(tanh_0, tanh_0, slope_in)
+        subtract(just_1_d, slope_in, slope)
+        multiply(just_1_0_d, slope, multiply_0)
+        x_T.dot(multiply_0, dot_1)
     <BLANKLINE>
     """
     if f is None:
@@ -142,21 +141,30 @@ class Compiled(Stateful, Generic[P, R]):
         return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> R:
-        if CURRENT.get()[2] is not None:  # debug mode; or another function is recorded, of which this becomes a part
+        mode, _, watch = CURRENT.get()
+        if watch is not None:  # debug mode; or another function is recorded, of which this becomes a part
             return self.f(*args, **options)
         with self._lock:
-            result = self._run(args, options)
+            last = self.last
+            if last is None or options or self.gave_up or not last.fits(mode, args) or last.outside.changed():
+                result = self._run(args, options)
+            else:  # the same as `_run`, but for 1.5 µs less
+                try:
+                    result = last.call(*args)
+                    self.credit += 1
+                except OtherWay:
+                    result = self._run(args, options, tried=last)
         if self.check:
             compare(result, self.f(*args, **options))
         return result  # type: ignore[no-any-return]
 
-    def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _run(self, args: tuple[Any, ...], options: dict[str, Any], tried: Recorded | None = None) -> Any:
         key = self.signature(args, options)
         known = self.programs.get(key)
         changed = ""
         for recorded in () if known is None or self.gave_up else known:  # until one of them returns
             changed = recorded.outside.changed()
-            if changed:
+            if changed or recorded is tried:
                 continue
             try:
                 result = recorded.run(args, options)
@@ -255,6 +263,7 @@ class Compiled(Stateful, Generic[P, R]):
     def resume(self, history: dict[str, Any]) -> None:
         """Decide from now on as a function with this `history` would."""
         self.programs.clear()
+        self.last = None
         self.credit, self.gave_up = int(history["credit"]), bool(history["gave_up"])
         self.not_compiled = str(history["not_compiled"])
         self._seen = {str(key): int(n) for key, n in history["seen"].items()}
@@ -262,14 +271,15 @@ class Compiled(Stateful, Generic[P, R]):
 
     @property
     def source(self) -> str:
-        """The NumPy program that ran last, after a list of the names that stand for parts of other arrays.
+        """The NumPy program that ran last, after a few lines that say which names are parts of other arrays.
 
-        The head of a ``for`` loop lists the arrays that an iteration reads and writes; its comment says where it was recorded,
-        and which way t runs.
+        Values have the names of arguments, parameters, states and gates. ``dh`` is the gradient that flows back into the state
+        ``h``, ``a`` the sum that a cell computes from ``h`` and its input, ``hs`` the array of all states, ``dW`` the gradient
+        of the parameter ``W``. The head of a ``for`` loop lists the arrays that an iteration reads and writes; the comment
+        before it says where the loop was recorded, and which way t runs.
         """
         program = self._there().program
-        legend = [f"# {name}: {text}\n" for name, text in program.legend.items() if text]
-        return "".join(legend) + program.source
+        return program.heading() + program.source
 
     def report(self) -> str:
         """Count the calls after each pass, and the arrays of the program that ran last. A loop has the calls of one iteration.
@@ -302,7 +312,7 @@ class Compiled(Stateful, Generic[P, R]):
         >>> f = minigrad.compile(lambda x: np.tanh(x) * x)
         >>> y = f(np.ones(3))
         >>> [" ".join(box.lines) for box in f.graph.picture.all_boxes()]
-        ['tanh (3,)', 'multiply (3,)', 'input_0 (3,)', 'returned (3,)']
+        ['tanh (3,)', 'multiply (3,)', 'x (3,)', 'returned (3,)']
         """
         from .picture import drawing
 
@@ -324,9 +334,9 @@ class Compiled(Stateful, Generic[P, R]):
         >>> f = minigrad.compile(lambda x: np.tanh(x) + np.tanh(x))
         >>> stages = dict(f.stages(np.ones(3)))
         >>> stages["recorded"]
-        ['tanh_2 = tanh(input_0)', 'tanh_3 = tanh(input_0)', 'add_4 = tanh_2 + tanh_3']
+        ['tanh_2 = tanh(x)', 'tanh_3 = tanh(x)', 'add_4 = tanh_2 + tanh_3']
         >>> stages["without duplicates"]
-        ['tanh_2 = tanh(input_0)', 'add_4 = tanh_2 + tanh_2']
+        ['tanh_2 = tanh(x)', 'add_4 = tanh_2 + tanh_2']
         """
         from .picture import lines_of
 

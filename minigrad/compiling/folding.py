@@ -39,8 +39,26 @@ LEAST = 3  # iterations that are worth a loop
 STRAIGHT = 2  # iterations of time steps that may be left outside of loops, in calls of one body
 
 
+ALIKE = "let all steps do the same calls"
+START = "start with an array of zeros of the shape that the state has later, so that the first step does what the others do"
+ADVICE = {  # by reason, where there is something that the user can do
+    "a value of more than one iteration ago": "let the loss read all states, and multiply those that do not count by 0",
+    "ops that only some steps have": ALIKE,
+    "states that are set again": f"{ALIKE}; compute what needs two rows of x before the loop, x[1:] - x[:-1]",
+    "steps that read different things": ALIKE,
+    "a first step that lacks ops": START,
+    "a first step that computes with zeros": START,
+    "steps that read an array in another order": "make an array in the order of the steps before the loop, such as x[::2]",
+}
+
+
 class NotFolded(Exception):
-    """The calls are not those of loops that this module can write; the message says why."""
+    """The calls are not those of loops that this module can write; the message says why, and what to do where there is
+    something."""
+
+    def __str__(self) -> str:
+        reason = super().__str__()
+        return f"{reason}: {ADVICE[reason]}" if reason in ADVICE else reason
 
 
 class Repeat:
@@ -410,7 +428,7 @@ class Folding:
         if not self.bodies:
             raise NotFolded  # nothing repeats
         if steps > STRAIGHT * most * len(self.bodies):
-            raise NotFolded(f"{steps} calls of time steps are in no loop")
+            raise NotFolded(f"{steps} calls of time steps are in no loop: {ALIKE}")
 
     def start(self, loop: Loop, body: Body, number: int) -> None:
         """Make the calls of a body, without arguments."""

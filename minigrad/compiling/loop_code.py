@@ -52,6 +52,9 @@ class LoopCode:
         self.parts: dict[Any, list[Any]] = {}
         self.derivatives: dict[Any, list[Any]] = {}
         self.bound: set[str] = set()  # all names that loops bind
+        self.handed: set[Var] = set()  # what one iteration makes just for the next, and that has the same name there
+        self.before = "prev"  # the time step of the iteration before
+        self.one = 0  # the first iteration that the lines of a loop are for
         self.moving: dict[str, list[Any]] = {}  # those that the loop which is written binds anew in each iteration
 
     def turns_of(self, v: Var) -> list[Any] | None:
@@ -130,20 +133,30 @@ class LoopCode:
     def in_turn(self, v: Var, turns: list[Any]) -> np.ndarray:
         """The array of a value in the iteration whose lines are written; of a loop any, for they are all alike."""
         if v not in self.names:
-            self.label(v, self.hint_of_turn(v), alone=v.call is not None and v.call.fn is row)
-            self.legend[self.names[v]] = self.told_of_turn(v)
+            if v.call is not None and v.call.fn is row:
+                self.all_of(v.call.args[0])
+            if v.call is not None and v.call.fn is carried and self.next[v] in self.tails[v.call.loop]:
+                self.array(self.next[v])  # which is made just before it is read, and has one name
+                self.names[v] = self.names[self.next[v]]
+                self.handed.add(self.next[v])
+            else:
+                self.label(v, self.hint(v))
+                self.legend[self.names[v]] = self.told_of_turn(v)
         if self.turn >= 0:
             if turns[self.turn] is None:
                 raise NotFolded("a step reads what is not there")
             return turns[self.turn]  # type: ignore[no-any-return]
         return next(array for array in turns if array is not None)
 
-    def named(self, name: str, turns: list[Any]) -> str:
+    def named(self, name: str, turns: list[Any], handed: bool = False) -> str:
         """The name, in the lines that are written now, of what is another array in each iteration."""
         if self.turn >= 0:
             return self.name_of_array(turns[self.turn], f"{name}_first")
         if self.turn == BEFORE:
-            turns, name = [None, *turns[:-1]], f"{name}_before"
+            turns, name = [None, *turns[:-1]], name if handed else f"{name}_{self.before}"
+        for other, arrays in self.moving.items():
+            if len(arrays) == len(turns) and all(map(operator.is_, arrays[self.one :], turns[self.one :])):
+                return other
         while self.is_taken(name, turns):
             name += "_"
         self.moving[name] = turns
@@ -167,16 +180,6 @@ class LoopCode:
                 self.derivatives[key] = turns
         return self.name_of_array(f(self.array(v)), name) if turns is None else self.named(name, turns)
 
-    def hint_of_turn(self, v: Var) -> str:
-        call = v.call
-        assert call is not None
-        if call.fn is row:
-            self.all_of(call.args[0])
-            return f"{self.names[call.args[0]]}_t"
-        if call.fn is carried:
-            return "after" if call.loop.back else "before"
-        return self.hint(v)
-
     def told_of_turn(self, v: Var) -> str:
         call = v.call
         assert call is not None
@@ -191,7 +194,7 @@ class LoopCode:
             return f"{self.names[whole]}[t{'+1' if moved else ''}]"
         if call.fn is carried:
             self.array(self.next[v])
-            return f"{self.names[self.next[v]]} of the step before"
+            return f"{self.names[self.next[v]]} of t{'+' if call.loop.back else '-'}1"
         if v in self.placed:
             self.array(self.placed[v][0])
             return f"{self.names[self.placed[v][0]]}[{index_text(self.placed[v][1])}]"
@@ -208,7 +211,7 @@ class LoopCode:
         one = int(bool(first))
         if not repeat.blocks:
             label = self.name_of_table(self.rows(moving, range(one, repeat.n)), "steps")
-            return "\n".join([*start, *first, self.head(repeat, moving, label, one), *indented(inner)])
+            return "\n".join([*start, *first, self.head(moving, label), *indented(inner)])
         ends = [0]
         for begin, end in repeat.blocks:
             ends.append(ends[-1] + end - begin)
@@ -225,7 +228,7 @@ class LoopCode:
         length = max(b - a for a, b in repeat.blocks)
         head = f"for {', '.join(bound)}{',' * (len(bound) == 1)} in {label}:  # {length} steps each"
         guard = ["if at_first:", *indented(first)] if first else []
-        block = [*before, *guard, self.head(repeat, moving, "steps", one), *indented(inner), *after]
+        block = [*before, *guard, self.head(moving, "steps"), *indented(inner), *after]
         return "\n".join([*start, head, *indented(block)])
 
     def block_lines(self, repeat: Repeat, start: list[str]) -> tuple[list[str], list[str], dict[str, list[Any]]]:
@@ -262,6 +265,10 @@ class LoopCode:
     def body_lines(self, repeat: Repeat) -> tuple[list[str], list[str], dict[str, list[Any]]]:
         """The lines of the first iteration, if it has its own, and of the others, and what they bind each time."""
         body = [call for call in self.calls if call.loop is repeat and call.fn is not advance]
+        self.before = "next" if repeat.back else "prev"
+        for call in body:
+            if call.fn is carried:
+                self.array(call.out)
         tail = self.tails[repeat]
         zero = {call.out for call in body if call.fn is carried and call.args[0] is None}
         first: list[str] = []
@@ -273,6 +280,7 @@ class LoopCode:
             first = first or ["pass"]
         inner: list[str] = []
         self.moving, self.derivatives = {}, {}
+        self.one = int(bool(first))
         self.turn = BEFORE
         for call in body:
             if call.out in tail:
@@ -297,13 +305,15 @@ class LoopCode:
         self.space[name] = table
         return name
 
-    def head(self, repeat: Repeat, moving: dict[str, list[Any]], label: str, first: int) -> str:
+    @staticmethod
+    def head(moving: dict[str, list[Any]], label: str) -> str:
+        return f"for {', '.join(moving) or '_'}{',' * (len(moving) <= 1)} in {label}:"
+
+    @staticmethod
+    def loop_title(repeat: Repeat) -> str:
+        """The place where a loop was recorded, and the way that t runs in it."""
         where = escaped(str(repeat.scope.parent)) if repeat.scope is not None and repeat.scope.parent is not None else ""
-        comment = f"  # {where}{', ' if where else ''}t from {repeat.time(first)} to {repeat.time(repeat.n - 1)}"
-        if repeat.blocks:
-            comment = f"  # {where}{', ' if where else ''}t {'falls' if repeat.back else 'rises'}"
-        names = ", ".join(moving) or "_"
-        return f"for {names}{',' * (len(moving) <= 1)} in {label}:{comment}"
+        return f"{where}{', ' if where else ''}t from {repeat.time(0)} to {repeat.time(repeat.n - 1)}"
 
     def sum_lines(self, call: Call, lines: list[str]) -> list[str]:
         """Add to the lines of a block those of its part of a sum over all steps; returns the line that begins the sum."""

@@ -44,6 +44,7 @@ UNCHANGING = (  # pieces of classes: what is written in C, the fields of named t
 )  # fmt: skip
 STANDARD = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 MOST = 20_000  # values that are looked at before each run
+FEW = 4  # elements of a list that are looked at one by one, which takes less time than all at once
 ABSENT = object()
 
 
@@ -153,6 +154,9 @@ class Elements(Watch):
         both = self.attributes or isinstance(self.holder, dict)
         x = f"{name}.__dict__" if self.attributes else name
         count = len(self.saved) // (2 if both else 1)
+        if 0 < count <= FEW and isinstance(self.holder, list) and not both:
+            space = {name: self.holder, **{f"{name}_{i}": held for i, held in enumerate(self.saved)}}
+            return " and ".join([f"len({name}) == {count}", *(f"{name}[{i}] is {name}_{i}" for i in range(count))]), space
         now = "chain(found, found.values())" if both else "found"
         text = f"len(found := {x}) == {count} and all(map(is_, {now}, {name}_held))" if count else f"not {x}"
         return text, {name: self.holder, f"{name}_held": self.saved}

@@ -15,10 +15,12 @@ from ..pictures.dot import to_dot
 from ..pictures.drawing import Drawing
 from ..pictures.picture import Arrow, Box, Group, Picture
 from ..trees import tree_leaves
+from .calling import Out
 from .folding import Repeat, advance, carried, collected, history, marker, row
 from .loop_code import index_text
+from .naming import FLOWS_BACK
 from .passes import Calls, is_view
-from .recorded import Out, Recorded
+from .recorded import Recorded
 from .trace import Call, Recorder, Var, as_array, cast, dot, reshape, transpose
 
 __all__ = ["drawing", "lines_of"]
@@ -95,6 +97,7 @@ class Text:
                 self.names[v] = self.free(label, "")
 
     def free(self, label: str | None, other: str) -> str:
+        label = label.replace(FLOWS_BACK, "d") if label else label
         stem = label or other
         if label and label not in self.taken:
             self.taken.add(label)

@@ -7,10 +7,10 @@ import keyword
 import linecache
 import operator
 import re
-import unicodedata
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import count
 from types import CodeType
 from typing import Any
@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .folding import NotFolded, collected, history, marker, states_of
-from .loop_code import BLOCK, LoopCode, escaped, index_text, last_for_the_next, same_array, whole_index
+from .folding import NotFolded, carried, collected, history, marker, row, states_of
+from .loop_code import BLOCK, NAMES, LoopCode, escaped, index_text, last_for_the_next, same_array, whole_index
 from .memory import Chains, Memory, collections_of, placements
+from .naming import identifier, is_update, names_of, plural
 from .passes import Calls, base_of, flat, is_view
 from .rewrites import times_written
 from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
@@ -29,6 +30,13 @@ __all__ = ["Program"]
 
 # Names that programs use for other things.
 OWN = re.compile(r"(run|lines_\d+|OtherWay|copyto|store|several|matmul|just_.*|.*_reduce_*|_.*|.*_)$")
+PARTS = {"getitem": "part", "broadcast_to": "wide", "expand_dims": "part", "transpose": "T"}  # words for views
+BETWEEN = {  # by the loops before and after a part of the program: what it does
+    ("", "forward"): "before the loops", ("forward", "backward"): "outputs, loss, and what the way back needs",
+    ("backward", ""): "gradients of the weights", ("forward", ""): "after the loops",
+}  # fmt: skip
+WIDTH = 126  # of a comment
+RULES = {"_T": "x_T is x transposed", "_2d": "x_2d is x in another shape", "_t": "x_t is row t of x"}
 LINES = 2000  # in one function of the source: Python compiles long ones slowly
 numbers = count()
 gone: deque[str] = deque()  # sources of programs that are no more; not forgotten at once, for somebody may be walking over them
@@ -38,8 +46,10 @@ class Program(LoopCode):
     """Straight-line NumPy code that writes into arrays made beforehand. ``run()`` computes."""
 
     def __init__(
-        self, calls: Calls, outputs: Sequence[Var], recorder: Recorder, in_place: dict[Var, Var], exact: bool = False
-    ) -> None:
+        self, calls: Calls, outputs: Sequence[Var], recorder: Recorder, in_place: dict[Var, Var],
+        gradients: Sequence[tuple[Var, str]],
+        exact: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.calls, self.tails = last_for_the_next(calls)
         calls = self.calls
@@ -50,10 +60,16 @@ class Program(LoopCode):
         self.space: dict[str, Any] = {"np": np, "copyto": np.copyto, "store": store, "several": several}
         self.names_of: dict[int, tuple[str, Any]] = {}  # of other objects, by id
         self.taken: dict[str, int] = {}
+        self.family: dict[str, list[str]] = {}  # names that are alike but for their numbers
         self.legend: dict[str, str] = {}
         self.guards = [(v, outcome) for v, outcome in recorder.guards]
         self.conditional = bool(self.guards)  # a run may end with OtherWay
+        self.early: Calls = []  # all that may have run by then
+        self.only_numpy = True  # it calls no other functions
         self.exact = exact
+        own = dict(reversed(gradients))  # of two that are equal the first gives its name
+        self.stems, self.backward = (dict(recorder.labels), set()) if exact else names_of(calls, recorder.labels, own)
+        self.also = [(f"d{name}", f"d{own[v]}") for v, name in gradients if name != own[v]]
         self.chains = Chains([] if exact else calls)
         self.placed = {} if exact else placements(calls, self.chains)
         self.collected = collections_of(calls)
@@ -130,18 +146,18 @@ class Program(LoopCode):
             self.label(v, v.source or "input")
         elif v in self.in_place:
             made = self.array(self.in_place[v])
-            self.label(v, self.hint(v))
+            self.names[v] = self.names[self.in_place[v]]
         elif v in self.chains.place or v in self.chains.wholes:
             made = self.in_chain(v)
-            self.label(v, self.hint(v))
+            self.label(v, self.hint(v), made)
         elif v in self.placed and isinstance(self.placed[v][1], int):
             made = self.slot_of(*self.placed[v])
-            self.label(v, self.hint(v) if v.call else v.source)
+            self.label(v, self.hint(v) if v.call else v.source, made)
         elif v in self.placed:
             whole, row = self.placed[v]
             base = self.array(whole)
             made = base[whole_index(row)]
-            self.label(v, self.hint(v))
+            self.label(v, self.hint(v), made)
         elif v.call is not None and is_view(v.call):
             fn, (source, *rest) = v.call.fn, v.call.args
             base = self.array(source)
@@ -151,10 +167,10 @@ class Program(LoopCode):
             if made.size and not np.shares_memory(made, base):
                 made = np.empty(v.shape, v.dtype)
                 self.copies.add(v)
-            self.label(v, self.hint(v))
+            self.label(v, self.hint(v), made)
         else:
             made = self.memory.array(v)
-            self.label(v, self.hint(v))
+            self.label(v, self.hint(v), made)
         self.arrays[v] = made
         self.space[self.names[v]] = made
         self.legend[self.names[v]] = self.told(v, made)
@@ -163,7 +179,7 @@ class Program(LoopCode):
     def told(self, v: Var, made: np.ndarray) -> str:
         """What a name of the program stands for, where no line of it says so."""
         if v in self.in_place:
-            return f"{self.names[self.in_place[v]]}, overwritten"
+            return self.legend.get(self.names[v], "")
         if v in self.chains.place:
             number, row = self.chains.place[v]
             return f"chain_{number}[{row}]"
@@ -172,11 +188,7 @@ class Program(LoopCode):
             return f"chain_{number}[{row}:{row + len(self.chains.wholes[v])}]" + shaped(v, self.chains.wholes[v])
         if v in self.placed and v.call is not None:
             whole, row = self.placed[v]
-            return (
-                f"the place of part {row} in {self.names[whole]}"
-                if isinstance(row, int)
-                else f"{self.names[whole]}[{index_text(row)}]"
-            )
+            return "" if isinstance(row, int) else f"{self.names[whole]}[{index_text(row)}]"
         if v.call is not None and v in self.made and is_view(v.call) and v not in self.copies:
             source = self.names[v.call.args[0]]
             if v.call.fn is operator.getitem:
@@ -186,8 +198,38 @@ class Program(LoopCode):
             word = {"viewed": "view"}.get(v.call.fn.__name__, v.call.fn.__name__)
             return f"{source}.{word}({', '.join(map(str, v.call.args[1:]))})"
         if v.source == "constant":
-            return f"always {made.tolist()!r}" if made.size <= 8 else f"a constant of shape {made.shape}"
+            return f"{made.tolist()!r}" if made.size <= 8 else f"a constant of shape {made.shape}"
         return ""
+
+    def heading(self) -> str:
+        """List in comments the names of the source that are parts of other arrays, or constants."""
+        used = dict.fromkeys(NAMES.findall(self.source))
+        meant = {name: self.meaning(self.legend[name], used) for name in used if self.legend.get(name)}
+        told = [f"{name} = {text}" for name, text in meant.items() if not explains_itself(name, text)]
+        told += [f"{other} = {name}" for other, name in self.also if name in used]
+        for call in self.calls:
+            if call.fn is flat and self.names[call.out] in used:
+                members = [self.names[v] for v in call.args if v in self.names]
+                told.append(f"{self.names[call.out]}: {', '.join(members)}, side by side")
+        plain = [name for name, text in meant.items() if explains_itself(name, text)]
+        rules = [rule for end, rule in RULES.items() if any(re.sub("[0-9]d$", "2d", name).endswith(end) for name in plain)]
+        if self.bound:
+            rules.append("names in the head of a loop are others at each step")
+        lines = ["; ".join(rules)] if rules else []
+        for text in told:
+            if len(lines) > bool(rules) and len(lines[-1]) + len(text) < WIDTH:
+                lines[-1] += f"; {text}"
+            else:
+                lines.append(text)
+        return "".join(f"# {line}\n" for line in lines)
+
+    def meaning(self, text: str, used: Collection[str]) -> str:
+        """Write a part of an array in names of the source."""
+        name = NAMES.match(text)
+        while name is not None and name[0] not in used and self.legend.get(name[0]) and text[name.end() :][:1] in ".[":
+            text = self.legend[name[0]] + text[name.end() :]
+            name = NAMES.match(text)
+        return re.sub(r"(\.reshape\([^)]*\)+)+(\.reshape\()", r"\2", text)  # the last one counts
 
     def in_chain(self, v: Var) -> np.ndarray:
         """A row of a chain, or the rows that are a stack."""
@@ -218,33 +260,47 @@ class Program(LoopCode):
         return self.array(whole)[start : start + members[i].size].reshape(members[i].shape)
 
     def hint(self, v: Var) -> str:
-        fn = v.call.fn  # type: ignore[union-attr]
-        if fn is operator.getitem:
-            return "part"
-        if fn in (collected, history):
-            (one, *_) = v.call.args  # type: ignore[union-attr]
-            return f"all_{self.recorder.labels.get(one) or self.hint(one)}"
-        name = getattr(fn, "__name__", "value")
-        return {"reduce": "total", "reshape": "shaped", "transpose": "turned", "true_divide": "quotient"}.get(name, name).strip(
-            "<>"
-        )
+        """A name for a value that has none of its own: that of a view is made of the array's, another is its function's."""
+        call: Any = v.call
+        if call.fn in (collected, history):
+            name = self.stem(call.args[0])
+            return plural(name) if call.fn is collected else f"all_{name}"
+        if call.fn is carried:
+            name, repeat = self.stem(self.next[v]), call.loop
+            return name if self.next[v] in self.tails[repeat] else f"{name}_{'next' if repeat.back else 'prev'}"
+        if call.fn is row:
+            whole = call.args[0].call
+            over_time = whole is not None and whole.fn in (collected, history)
+            return f"{self.stem(whole.args[0]) if over_time else unshaped(self.names[call.args[0]])}_t"
+        name = getattr(call.fn, "__name__", "value")
+        if is_view(call) and call.args[0] in self.names:
+            base = self.names[call.args[0]]
+            return f"{unshaped(base)}_{len(v.shape)}d" if call.fn is reshape else f"{base}_{PARTS.get(name, name)}"
+        return {"reduce": "total", "true_divide": "quotient"}.get(name, name).strip("<>")
 
-    def label(self, v: Var, hint: str, alone: bool = False) -> None:
-        """Give a value a name: its own, if it has one and it is free, or that of its function with a number. A hint that stands
-        `alone` needs no number."""
-        known = identifier(self.recorder.labels.get(v) or (hint if alone else ""))
+    def stem(self, v: Var) -> str:
+        return self.stems.get(v) or self.hint(v)
+
+    def label(self, v: Var, hint: str, made: Any = None, alone: bool = False) -> None:
+        """Give a value a name: its own, if it has one and it is free, or `hint` with a number. A hint that stands `alone`
+        needs no number. Values that are in one array, one after the other, may have one name."""
+        of_view = v.call is not None and (is_view(v.call) or marker(v.call))
+        known = identifier(self.stems.get(v) or (hint if alone or of_view else ""))
         stem = known or identifier(hint) or "value"
+        if known and made is not None and (same := [name for name in self.family.get(stem, ()) if self.space[name] is made]):
+            self.names[v] = same[0]
+            return
         reserved = stem in self.space or hasattr(np, stem) or hasattr(builtins, stem) or keyword.iskeyword(stem)
         if known and not reserved and not OWN.match(stem):
             self.names[v] = stem
-            self.space[stem] = None  # taken
-            return
-        n = self.taken.get(stem, 0)
-        while f"{stem}_{n}" in self.space:
-            n += 1
-        self.taken[stem] = n + 1
-        self.names[v] = f"{stem}_{n}"
+        else:
+            n = self.taken.get(stem, 2 if known and stem in self.space else 0)
+            while f"{stem}_{n}" in self.space:
+                n += 1
+            self.taken[stem] = n + 1
+            self.names[v] = f"{stem}_{n}"
         self.space[self.names[v]] = None  # taken
+        self.family.setdefault(stem, []).append(self.names[v])
 
     def forget(self) -> None:
         """Let go of what was needed only to write the program."""
@@ -280,25 +336,61 @@ class Program(LoopCode):
             if v not in self.made:
                 lines.append(f"if bool({self.argument(v)}) is not {outcome}: raise OtherWay()")
         used = {v for call in self.calls for v in call.inputs()}.union(self.outputs)
+        parts = self.titles()
+        title = ""
         for call in self.calls:
-            repeat = call.loop or (call.block if call.block is not None and call.block.blocks else None)
-            if repeat is not None:
-                if repeat not in written:
-                    written.add(repeat)
-                    lines.append(self.loop_lines(repeat))
-                continue
-            condition = self.comparison(call) if call.out in asked and call.out not in used else ""
-            if condition:
-                lines.append(f"if ({condition}) is not {asked[call.out]}: raise OtherWay()")
-                continue
-            for line in self.lines_of(call):
-                where = f"  # {escaped(str(call.scope))}" if call.scope else ""
-                lines.append(line + where)
-            if call.out in asked:
-                lines.append(f"if bool({self.argument(call.out)}) is not {asked[call.out]}: raise OtherWay()")
+            if parts.get(call.out, title) != title and (new := self.call_lines(call, asked, used, written)):
+                title = parts[call.out]
+                lines += ["", f"# {title}"] if lines else [f"# {title}"]
+            else:
+                new = self.call_lines(call, asked, used, written)
+            lines += new
         for v in self.outputs:
             self.argument(v)
         return lines
+
+    def call_lines(self, call: Call, asked: dict[Var, bool], used: AbstractSet[Var], written: set[Any]) -> list[str]:
+        """The lines of a call, or of a loop at its first one, with the guard of a condition."""
+        repeat = call.loop or (call.block if call.block is not None and call.block.blocks else None)
+        if repeat is not None:
+            if repeat in written:
+                return []
+            written.add(repeat)
+            return [self.loop_lines(repeat)]
+        if call.out not in asked:
+            return self.lines_of(call)
+        self.may_end(call)
+        condition = self.comparison(call) if call.out not in used else ""
+        if condition:
+            return [f"if ({condition}) is not {asked[call.out]}: raise OtherWay()"]
+        return [*self.lines_of(call), f"if bool({self.argument(call.out)}) is not {asked[call.out]}: raise OtherWay()"]
+
+    def titles(self) -> dict[Var, str]:
+        """By call, what a part of the program does: the loops, what comes before, between and after them, and updates."""
+        loops = dict.fromkeys(call.loop for call in self.calls if call.loop is not None)
+        ways = {call.loop: "backward" for call in self.calls if call.loop is not None and call.out in self.backward}
+        ahead = [ways.get(loop, "forward") for loop in loops]  # the ways of the loops that are still to come
+        found: dict[Var, str] = {}
+        before, seen = "", set[Any]()
+        for call in self.calls:
+            if call.loop is not None:
+                if call.loop not in seen:
+                    seen.add(call.loop)
+                    before = ahead.pop(0)
+                found[call.out] = f"{before}: {self.loop_title(call.loop)}"
+            elif is_update(call):
+                found[call.out] = "update"
+            elif loops:
+                found[call.out] = BETWEEN.get((before, ahead[0] if ahead else ""), "between the loops")
+            elif call.scope:
+                found[call.out] = escaped(str(call.scope))
+        return found
+
+    def may_end(self, call: Call) -> None:
+        """Note that a run may end with OtherWay at this call."""
+        self.conditional = True
+        alone = call.loop is None and call.block is None
+        self.early = self.calls[: self.calls.index(call) + 1] if alone else self.calls
 
     def argument(self, x: Any) -> str:
         if isinstance(x, Var):
@@ -311,7 +403,7 @@ class Program(LoopCode):
                 self.array(x)
                 turns = self.turns_of(x)
                 if turns is not None:
-                    return self.named(self.names[x], turns)
+                    return self.named(self.names[x], turns, x in self.handed)
                 if self.turn == BLOCK and x in self.repeat.times:
                     return self.named(f"{self.names[x]}_part", self.parts_of(x))
             return self.names[x]
@@ -383,7 +475,7 @@ class Program(LoopCode):
             return []
         if v.is_tuple:
             self.label(v, "parts")
-            self.conditional = True
+            self.may_end(call)
             return [f"global {self.names[v]}; {self.names[v]} = several({len(v.value)}, {self.call_text(call)})"]
         if v.dtype is None:
             args = [self.argument(a) for a in call.args]
@@ -394,7 +486,7 @@ class Program(LoopCode):
             x, y = (*call.args, None, None)[:2]
             settled = (type(x) is float and x > 0) or (type(y) is int and y >= 0)
             if fn is operator.pow and not settled:  # of integers it may be a fraction, of fractions a complex number
-                self.conditional = True
+                self.may_end(call)
                 lines.append(f"if type({self.names[v]}) is not {v.kind.__name__}: raise OtherWay()")
             return lines
         self.array(v)
@@ -458,7 +550,7 @@ class Program(LoopCode):
             return self.scatter_lines(call, out, args)
         if (fn is operator.getitem and not call.args[0].is_tuple) or not (call.pure or call.inputs()):
             return [f"copyto({out}, {self.call_text(call)})"]  # the shape is the same at each run
-        self.conditional = True
+        self.may_end(call)
         return [f"store({out}, {self.call_text(call)})"]
 
     def call_text(self, call: Call) -> str:
@@ -471,6 +563,7 @@ class Program(LoopCode):
         known = getattr(np.linalg if module.startswith("numpy.linalg") else np, name, None) is call.fn
         known = known and name.isidentifier()
         where = f"np.linalg.{name}" if known and module.startswith("numpy.linalg") else f"np.{name}"
+        self.only_numpy = self.only_numpy and known
         return f"{where if known else self.name_of(call.fn)}({', '.join(args)})"
 
     def view_text(self, call: Call, args: list[str]) -> str:
@@ -510,9 +603,18 @@ class Program(LoopCode):
         lines = [line.replace("\n", "\n    ") for line in lines]  # of a loop
         parts = [lines[i : i + LINES] for i in range(0, len(lines), LINES)] or [[]]
         if len(parts) == 1:
-            return "def run():\n" + "".join(f"    {line}\n" for line in parts[0] or ["pass"])
-        text = "".join(f"def lines_{i}():\n" + "".join(f"    {line}\n" for line in part) for i, part in enumerate(parts))
+            return "def run():\n" + "".join(map(indented_line, parts[0] or ["pass"]))
+        text = "".join(f"def lines_{i}():\n" + "".join(map(indented_line, part)) for i, part in enumerate(parts))
         return text + "def run():\n" + "".join(f"    lines_{i}()\n" for i in range(len(parts)))
+
+
+def unshaped(name: str) -> str:
+    """The name of an array without what says that it is in another shape."""
+    return re.sub("_[0-9]d$", "", name)
+
+
+def indented_line(line: str) -> str:
+    return f"    {line}\n" if line else "\n"
 
 
 def values_of(indices: Any) -> Any:
@@ -527,6 +629,15 @@ def shaped(v: Var, keys: tuple[Any, ...]) -> str:
     """How the rows of a chain become a stack, or are put one below the other."""
     first = keys[0] if isinstance(keys[0], Var) else keys[0][0]
     return "" if v.shape == (len(keys), *first.shape) else f".reshape{v.shape}"
+
+
+def explains_itself(name: str, text: str) -> bool:
+    """True for the names of transposes, of arrays in another shape, and of rows."""
+    base = NAMES.match(text)
+    if base is None or not name.startswith(base[0]):
+        return False
+    how = text[base.end() :]
+    return (name.endswith("_T") and how == ".T") or (name.endswith("_t") and how == "[t]") or how.startswith(".reshape(")
 
 
 def owner_of(array: np.ndarray) -> np.ndarray:
@@ -552,13 +663,6 @@ def several(n: int, results: Any) -> Any:
     if len(results) != n:
         raise OtherWay
     return results
-
-
-def identifier(text: str) -> str:
-    """A name in ASCII as near to a text as there is one, or an empty text."""
-    near = unicodedata.normalize("NFKD", text)
-    name = re.sub(r"\W", "_", "".join(c for c in near if c.isascii() or not unicodedata.combining(c)), flags=re.ASCII)
-    return name.strip("_") if name.strip("_").isidentifier() else ""
 
 
 ARITHMETIC = {np.add, np.subtract, np.multiply, np.divide}

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import random
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import LeavesGraphError
-from ..graph import CURRENT, NO_OPTIONS, Leaf, next_number
-from ..tensor import Tensor, wrap
+from ..graph import CURRENT
+from ..tensor import Tensor
 from ..trees import tree_leaves, tree_map
 from .batching import batched_over_time, recurrences, sums_in_blocks
 from .blocks import blocked
+from .calling import CallCode, Out
 from .clocks import unrepeatable_refused
 from .distribution import distributed, recurrences_of
 from .folding import NotFolded, adopted, folded, in_units, marker
+from .naming import identifier
 from .outside import Outside, contents
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, latest, rows_restacked, updates_together
-from .program import OtherWay, Program
+from .program import Program
 from .rewrites import (
     factors_first,
     invariants_first,
@@ -33,7 +35,7 @@ from .rewrites import (
     weights_turned,
     zeros_left_out,
 )  # fmt: skip
-from .trace import WRITTEN, Array, CompileError, Number, Recorder, Standin, Var
+from .trace import Array, CompileError, Number, Recorder, Standin, Var
 
 __all__ = ["CHANGING", "Recorded"]
 
@@ -165,6 +167,7 @@ class Recorded:
         given = [x if is_static(i, x) else tree_map(stand_in, x) for i, x in enumerate(args)]
         named = {key: x if is_static(key, x) else tree_map(stand_in, x) for key, x in sorted(options.items())}
         self.is_static = is_static
+        self.name_arguments(f, (*given, *named.values()), [*named])
         fixed = [x for place, x in (*enumerate(args), *options.items()) if is_static(place, x)]
         fixed += [x for tree in (*args, *options.values()) if isinstance(tree, list | tuple | dict) for x in tree_leaves(tree)]
         self.outside = Outside(f, (x for x in fixed if not isinstance(x, CHANGING)))
@@ -216,13 +219,26 @@ class Recorded:
             recorder.forget([])
             return
         self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
-        self.call = self.written()
+        self.expected = self.results()  # until the first run is compared with them
+        code = CallCode(self)
+        self.call, self.fits = code.function(), code.fitting()
         self.program.forget()
         self.now = []
         dtypes = {v.dtype for v in recorder.vars if v.dtype is not None and v.dtype.kind in "fc"}
         self.epsilon = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)  # of the coarsest values
         self.keep = {v: self.kept(v) for v in outs if v in self.keep}
         recorder.forget(self.program.calls)
+
+    def name_arguments(self, f: Callable[..., Any], given: tuple[Any, ...], keywords: list[str]) -> None:
+        """Name the values of arguments as the function does."""
+        try:
+            own = [p.name for p in inspect.signature(f).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+        except (TypeError, ValueError):
+            return
+        for name, x in zip([*own[: len(given) - len(keywords)], *keywords], given, strict=False):
+            standin = x._data if isinstance(x, Tensor) else x
+            if isinstance(standin, Array | Number) and not (isinstance(x, Tensor) and x.name):
+                self.recorder.labels[standin.stands_for] = name
 
     def build(self, outs: list[Var], batch: bool, loops: bool) -> None:
         """Make the program of the recorded calls; NotFolded if it is to have loops and cannot."""
@@ -246,7 +262,8 @@ class Recorded:
             for kind, owner, new in self.effects
             if kind == "data" and isinstance(new, Out) and owner in old
         }
-        self.program = Program(calls, outs, recorder, in_place, exact=not batch)
+        gradients = [(self.kept(v), identifier(name)) for v, name in recorder.of_leaves]
+        self.program = Program(calls, outs, recorder, in_place, gradients, exact=not batch)
 
     def straight(self, calls: Calls, outs: list[Var]) -> Calls:
         """The calls of every step, after all passes."""
@@ -324,165 +341,12 @@ class Recorded:
             return Out(x.stands_for, False)
         return x
 
-    def written(self) -> Callable[..., Any]:
-        """What happens at each run around the program, as code of its own: values in, effects and results out."""
+    def results(self) -> list[tuple[Out, Any]]:
+        """All that goes out, with the array of the program that has it, or the name of a number."""
+        trees = (self.result, *(new for _, _, new in self.effects))
+        outs = [x for tree in trees for x in tree_leaves(tree) if isinstance(x, Out)]
         program = self.program
-        space: dict[str, Any] = {
-            "np": np,
-            "copyto": np.copyto,
-            "OtherWay": OtherWay,
-            "run": program.run,
-            "wrap": wrap,
-            "cut": cut,
-            "ndarray": np.ndarray,
-        }
-        inside: list[str] = []
-        given = [f"a{i}" for i in range(len(self.now))]
-        after: list[str] = []
-        cells = {id(made.stands_for): weak for weak, made, _ in self.recorder.cells.values()}
-        fed: dict[int, int] = {}
-        for n, draws in self.draws.items():
-            space[f"draws{n}"] = draws
-            inside.append(f"draws{n}.rng = a{n}")
-        for there, before, read in self.recorder.grads.values():
-            if read is not WRITTEN and there() is not None:
-                name = f"leaf{len(space)}"
-                space[name] = there()
-                inside.append(f"if {name}.grad is {'not ' if before is None else ''}None: raise OtherWay")
-        for owner, name, value in self.recorder.settings.values():
-            space[f"owner{len(space)}"], space[f"value{len(space)}"] = owner, value
-            inside.append(f"if owner{len(space) - 2}.{name} != value{len(space) - 1}: raise OtherWay")
-        used = {v for call in program.calls for v in call.inputs()}.union(program.outputs, (v for v, _ in program.guards))
-        for i, (where, v) in enumerate(self.recorder.inputs):
-            if v not in used:
-                continue
-            space[f"in{i}"] = program.arrays.get(v)
-            if v in self.argument_of:
-                value = given[self.argument_of[v]]
-                if v.dtype is None:
-                    inside.append(f"space[{program.names[v]!r}] = {value}")
-                    continue
-                value = f"{value}._data" if isinstance(self.now[self.argument_of[v]], Tensor) else value
-                space[f"dtype{i}"] = v.dtype
-                inside.append(f"if {value}.shape != {v.shape} or {value}.dtype != dtype{i}: raise OtherWay")
-                inside.append(f"copyto(in{i}, {value})")
-                continue
-            space[f"where{i}"] = where
-            if v.dtype is None:
-                inside.append(f"space[{program.names[v]!r}] = where{i}()")
-                continue
-            space[f"last{i}"] = None
-            space[f"dtype{i}"] = v.dtype
-            if id(v) in cells and cells[id(v)]() is not None:
-                space[f"t{i}"] = tensor = cells[id(v)]()
-                space[f"node{i}"] = tensor._node
-                inside.append(f"if t{i}._node is not node{i}: raise OtherWay")  # it was frozen, or is not any more
-                value = f"t{i}._data"
-                fed[id(cells[id(v)]())] = i
-            else:
-                value = f"where{i}()"
-            inside.append(f"value = {value}")
-            inside.append(f"if value is not last{i}:")
-            inside.append(f"    if value.shape != {v.shape} or value.dtype != dtype{i}: raise OtherWay")
-            inside.append(f"    copyto(in{i}, value)")
-            inside.append(f"    last{i} = value" if id(v) in cells else "    pass")
-
-        def array(x: Out) -> str:
-            v = self.kept(x.var)
-            if v.dtype is None:
-                return f"space[{program.names[v]!r}]"
-            name = f"b{len(space)}"
-            space[name] = program.arrays[v]
-            return name
-
-        def fresh(x: Any) -> str:
-            if isinstance(x, Out):
-                name = array(x)
-                if x.var.dtype is None:
-                    return name
-                copy = f"{name}.copy()"
-                if x.tensor:
-                    return f"{'cut' if x.cut else 'wrap'}({copy})"
-                return copy if x.var.kind is np.ndarray else f"{name}.item()" if x.var.kind is bool else f"{copy}[()]"
-            if isinstance(x, tuple) and hasattr(x, "_fields"):
-                return f"{named(type(x))}({', '.join(map(fresh, x))})"
-            if isinstance(x, tuple | list):
-                inner = "".join(f"{fresh(y)}, " for y in x)
-                made = f"({inner})" if isinstance(x, tuple) else f"[{inner}]"
-                return made if type(x) in (tuple, list) else f"{named(type(x))}({made})"
-            if isinstance(x, dict):
-                return "{" + ", ".join(f"{named(key)}: {fresh(y)}" for key, y in x.items()) + "}"
-            name = named(x)
-            return f"{name}.copy()" if isinstance(x, np.ndarray) else name
-
-        def named(x: Any) -> str:
-            name = f"k{len(space)}"
-            space[name] = x
-            return name
-
-        values: list[str] = []  # all are taken before anything is written, for what is written to may be one of them
-        for i, (kind, owner, new) in enumerate(self.effects):
-            name, value = f"o{len(space)}", f"v{i}"
-            if kind == "data":
-                space[name] = owner
-                values.append(f"{value} = {array(new)}.copy()" if isinstance(new, Out) else f"{value} = {fresh(new)}")
-                if isinstance(new, Out) and owner._leaf is None:
-                    after += [f"{value}.flags.writeable = False", f"{name}._data = {value}"]  # what _rebind does
-                else:
-                    after.append(f"{name}._rebind({value})")
-                place = fed.get(id(owner))
-                if place is not None and isinstance(new, Out):
-                    if address(program.arrays[self.kept(new.var)]) != address(space[f"in{place}"]):
-                        after.append(f"copyto(in{place}, {value})")
-                    after.append(f"last{place} = {value}")
-            elif kind == "grad":
-                space[name] = owner
-                values.append(f"{value} = {fresh(new)}")
-                after.append(f"{name}.grad = {value}")
-            else:
-                holder, attribute, key = owner
-                space[name], space[name + "key"] = holder, key
-                values.append(f"{value} = {fresh(new)}")
-                after.append(f"{name}.{attribute}[{name}key] = {value}")
-        values.append(f"result = {fresh(self.result)}")
-        kept = sorted(n for n in space if n.startswith("last"))
-        text = [f"def call({', '.join(given)}):"]
-        text += [f"    global {', '.join(kept)}"] if kept else []
-        text += [f"    {line}" for line in (*inside, *self.running(space, kept, [*values, *after]), "return result")]
-        space["space"] = program.space
-        exec("\n".join(text), space)
-        call: Callable[..., Any] = space["call"]
-        return np.errstate(all="ignore")(call)  # in half the time of `with np.errstate` at each run
-
-    def running(self, space: dict[str, Any], kept: list[str], then: list[str]) -> list[str]:
-        """The line that runs the program, those that come then, and what to do if one of them is not reached: the program may
-        have written the new values of a parameter over the old ones, and drawn numbers that another recording is to draw."""
-        back = [f"{name} = None" for name in kept]
-        before = []
-        for i, (rng, _) in enumerate(self.recorder.drawn_from.values() if self.program.conditional else ()):
-            n = next((n for n, draws in self.draws.items() if draws.rng is rng), None)
-            space[f"rng{i}"] = rng
-            source = f"rng{i}" if n is None else f"a{n}"
-            before.append(f"state{i} = {source}.bit_generator.state")
-            back.append(f"{source}.bit_generator.state = state{i}")
-        program = self.program
-        results = [
-            x for tree in (self.result, *(new for _, _, new in self.effects)) for x in tree_leaves(tree) if isinstance(x, Out)
-        ]
-        places = [(x, self.kept(x.var)) for x in results]
-        self.expected = [(x, program.names[v] if v.dtype is None else program.arrays[v]) for x, v in places]
-        space["fresh"], space["check"] = self.expected, self.check
-        running = ["run()", "if fresh: check()", *then]
-        if not back:
-            return running
-        return [
-            *before,
-            "try:",
-            *(f"    {line}" for line in running),
-            "except BaseException:",
-            *(f"    {line}" for line in back),
-            "    raise",
-        ]
+        return [(x, program.names[v] if v.dtype is None else program.arrays[v]) for x in outs for v in [self.kept(x.var)]]
 
     @property
     def has_loops(self) -> bool:
@@ -506,18 +370,17 @@ class Recorded:
 
     def run(self, args: Any, options: Any) -> Any:
         if self.flat and not options:
-            now: Any = args
-        else:
-            now = [
-                x
-                for tree in (
-                    *(a for i, a in enumerate(args) if not self.is_static(i, a)),
-                    *(a for k, a in sorted(options.items()) if not self.is_static(k, a)),
-                )
-                for x in tree_leaves(tree)
-                if isinstance(x, CHANGING) and not isinstance(x, bool)
-            ]
-        return self.call(*now)
+            return self.call(*args)
+        changing = [
+            x
+            for tree in (
+                *(a for i, a in enumerate(args) if not self.is_static(i, a)),
+                *(a for k, a in sorted(options.items()) if not self.is_static(k, a)),
+            )
+            for x in tree_leaves(tree)
+            if isinstance(x, CHANGING) and not isinstance(x, bool)
+        ]
+        return self.call(*changing)
 
 
 class Silent:
@@ -552,51 +415,3 @@ def agree(found: np.ndarray, expected: np.ndarray, largest: float, epsilon: floa
         return bool(np.array_equal(found, expected))
     near = epsilon**0.5 * size_of(expected) + 64 * epsilon * largest
     return bool(np.allclose(found, expected, rtol=0, atol=near, equal_nan=True))
-
-
-def address(array: np.ndarray) -> Any:
-    return array.__array_interface__["data"], array.strides
-
-
-class Cut(Leaf):
-    """What stands in a graph for a result of a compiled function, whose own graph is not there."""
-
-    __slots__ = ()
-
-    def __init__(self, array: np.ndarray) -> None:  # what Leaf's does, in half the time, for each result of each run
-        self.op = self.saved = self.scope = self.name = self.grad = self.thawed = None
-        self.operands, self.options, self.number = (), NO_OPTIONS, next_number()
-        self.shape, self.dtype = array.shape, array.dtype
-
-    @property
-    def requires_grad(self) -> bool:
-        raise LeavesGraphError(
-            "a result of a compiled function has no graph behind it, and the gradient would stop there without a word. "
-            "Compile the whole step, with backward() or value_and_grad inside, or call the function itself; "
-            "result.detach() says that it is meant as a constant"
-        )
-
-    @requires_grad.setter
-    def requires_grad(self, wanted: bool) -> None:
-        pass
-
-    def of(self, result: np.ndarray) -> Leaf | None:
-        return Cut(result)
-
-
-def cut(array: np.ndarray) -> Tensor:
-    made = wrap(array)
-    made._leaf = Cut(array)
-    return made
-
-
-class Out:
-    """The place of a value in what a function returned or wrote."""
-
-    __slots__ = ("cut", "expected", "tensor", "var")
-
-    def __init__(self, var: Var, tensor: bool, cut: bool = False) -> None:
-        self.var = var
-        self.tensor = tensor
-        self.cut = cut  # it had a graph behind it
-        self.expected: Any = np.array(var.value)  # by the recorded run, until the program has given it too

@@ -745,6 +745,8 @@ class Recorder(Watch):
         self.settings: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self.states: list[tuple[Stateful, dict[str, Any], States | None]] = []  # with what their attributes were
         self.notes: list[tuple[Any, Var]] = []
+        self.gradients: list[tuple[Any, Var]] = []  # of nodes
+        self.of_leaves: list[tuple[Var, str]] = []  # gradients of leaves, and whose they are
         self.labels: dict[Var, str] = {}
         self.live: WeakValueDictionary[int, Array] = WeakValueDictionary()
         self.closed = False
@@ -847,11 +849,20 @@ class Recorder(Watch):
         if node is not None:
             self.notes.append((node, out.stands_for))
 
+    def arrived(self, node: Node, g: Any) -> None:
+        """The gradient of a node is complete; a name of the node is known later."""
+        if isinstance(g, Array):
+            self.gradients.append((node, g.stands_for))
+
     def name_results(self) -> None:
-        for node, var in self.notes:
-            if node.name:
-                t = node.scope.get("t") if node.scope else None
-                self.labels[var] = node.name if t is None else f"{node.name}{t}"
+        leaves = sorted((note for note in self.gradients if note[0].op is None), key=lambda note: note[0].number)
+        self.of_leaves = [(var, node.name) for node, var in leaves if node.name]
+        for d, notes in (("", self.notes), ("∂", [note for note in self.gradients if note[0].op is not None])):
+            for node, var in notes:
+                if node.name and var.call is not None:
+                    t = node.scope.get("t") if node.scope else None
+                    self.labels.setdefault(var, f"{d}{node.name}{'' if t is None else t}")
+        self.gradients.clear()
         self.notes.clear()
 
     def forget(self, calls: list[Call]) -> None:
@@ -909,7 +920,9 @@ class Recorder(Watch):
         value = options[name]
         if isinstance(value, tuple):
             return tuple(self.input(x, lambda i=i: options[name][i]) for i, x in enumerate(value))  # type: ignore[misc]
-        return self.input(value, lambda: options[name])
+        read = self.input(value, lambda: options[name])
+        self.labels[read.stands_for] = name
+        return read
 
     # -- calls -----------------------------------------------------------------------------------------------
 

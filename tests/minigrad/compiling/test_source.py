@@ -15,14 +15,11 @@ LESSON = PAGE.with_name("compiled.py")
 
 
 def parts(source: str) -> list[str]:
-    """The program before, in, between and after its two loops, and the list of names.
-
-    The lines of a first iteration, whose results are called `..._first`, belong to their loop.
-    """
+    """The program before, in, between and after its two loops, and the comments at its head."""
     names, run, program = source.rstrip().partition("def run():\n")
-    found = re.split(r"^((?:    .*_first\)\n)*    for .*\n(?:        .*\n)*)", program, flags=re.MULTILINE)
-    assert len(found) == 5, "the page has room for a loop forward and a loop backward"
-    return [run + found[0], *found[1:4], found[4] + "\n", names]
+    *found, weights, update = program.split("\n\n")
+    assert len(found) == 4, "the page has room for a loop forward and a loop backward"
+    return [f"{part}\n" for part in (run + found[0], *found[1:], f"{weights}\n\n{update}", names.rstrip())]
 
 
 def page_of_today() -> tuple[str, str]:

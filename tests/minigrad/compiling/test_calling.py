@@ -1,0 +1,56 @@
+"""What a call writes outside: gradients that are copied when they are read are those of the last run, and nobody else's."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+
+@pytest.fixture
+def w() -> mg.Tensor:
+    return mg.tensor([1.0, -2.0], requires_grad=True)
+
+
+def test_a_gradient_that_was_read_stays_and_one_that_was_not_is_the_last(w: mg.Tensor) -> None:
+    @mg.compile
+    def step(x: np.ndarray) -> None:
+        w.grad = None
+        (np.tanh(w) * x).sum().backward()
+
+    found = []
+    for k in range(4):
+        step(np.full(2, float(k)))
+        if k != 2:
+            found.append((k, w.grad))
+    slope = 1 - np.tanh(w.data) ** 2
+    for k, gradient in found:
+        np.testing.assert_allclose(gradient, k * slope)
+    assert w.grad is found[-1][1]
+
+
+def test_a_run_that_ends_another_way_leaves_the_gradients(w: mg.Tensor) -> None:
+    @mg.compile
+    def step(y: np.ndarray) -> None:
+        loss = mg.cross_entropy(w, y)
+        w.grad = None
+        loss.backward()
+
+    step(np.array(0))
+    step(np.array(1))
+    expected = mg.grad(mg.cross_entropy(w, np.array(1)), w)
+    with pytest.raises(ValueError, match="class"):
+        step(np.array(2))
+    np.testing.assert_allclose(w.grad, expected)
+
+
+def test_gradients_gather_over_calls_and_two_programs(w: mg.Tensor) -> None:
+    @mg.compile
+    def step(x: np.ndarray) -> None:
+        (w * x).sum().backward()
+
+    step(np.ones(2))
+    step(np.ones((3, 2)))
+    step(np.ones(2))
+    step(np.ones((3, 2)))
+    assert w.grad is not None
+    assert w.grad.tolist() == [8.0, 8.0]
