@@ -17,6 +17,8 @@
 # **Time:** about 50 minutes, 5 exercises.
 
 # %%
+from itertools import pairwise
+
 import numpy as np
 
 import minigrad as mg
@@ -261,7 +263,7 @@ def check_4(step):
         "return the loss as a number: loss.item()"
     )
     twin, sgd = fresh()
-    right, kept = [], []
+    right = []
     for _ in range(3):
         sgd.zero_grad()
         loss = rnn.sequence_cross_entropy(twin(x), y).total
@@ -399,7 +401,7 @@ def one_hot_solution(text, symbols):
 
 
 def loss_without_memory_solution(text):
-    pairs = list(zip(text[:-1], text[1:], strict=True))
+    pairs = list(pairwise(text))
     shares = [pairs.count((a, b)) / text[:-1].count(a) for a, b in pairs]
     return float(-np.log(shares).mean())
 
