@@ -155,7 +155,7 @@ def check_2(f):
         "step, which is the row: diag(...) goes to the left of W_hh"
     )
     assert np.allclose(answer, expected), (
-        "minigrad found another matrix; print both and compare them row by row"
+        "that is not the matrix that minigrad finds; compare them row by row"
     )
 
 

@@ -96,7 +96,7 @@ def loss_without_memory(text):
 
 def check_2(f):
     assert abs(f("hihello") - 4 / 6 * np.log(2)) > 1e-9 or abs(f("ab")) < 1e-9, (
-        "in 'ab' a is always followed by b: the loss is 0. Do not return a constant"
+        "in 'ab' a is always followed by b, so the loss is 0: count the pairs"
     )
     for text in ("hihello", "ab", "aab", "mississippi", " if you want you"):
         expected = rnn.text.entropy(text, 1)
@@ -178,7 +178,7 @@ def check_3(f):
             "step 0 is wrong already: W_ih @ x[0] + b_ih + b_hh, tanh, V @ h + c"
         )
         assert np.allclose(found, right), (
-            "step 0 is right, but a later one is not: is h carried to the next step?"
+            "step 0 is right, a later one is not: is h carried to the next step?"
         )
 
 
@@ -226,9 +226,9 @@ assert said[8] == "ihello"
 assert losses[50] < 0.01
 
 # %% [markdown]
-# Read the column of answers from top to bottom. After 4 updates, one answer is wrong: `e` after both `h`, as a model without
-# memory would say. After 6 updates the first is right, and at update 8 the loss is below 0.462: from there on, the network
-# *must* be using its memory.
+# Read the column of answers from top to bottom. After 4 updates it says `e` after both `h`, as a model without memory would.
+# After 6 updates the first `h` gets its `i`: the same letter, two answers, so the state must make the difference. After 8
+# updates all is right, and the loss is below 0.462, where no model without memory can be.
 #
 # Where is that memory? In the state. Look at it after the first and after the second `h`, the same letter:
 
@@ -244,43 +244,51 @@ assert abs(states[0] - states[2]).max() > 0.5
 #
 # ### Exercise 4
 #
-# Write a training step as a function. It returns the loss *before* the update, as a number.
+# Write a training step as a function, and protect it against large gradients (lesson 13): if the **norm** of the whole
+# gradient, the root of the sum of all squares over all parameters, is larger than `most`, multiply every gradient by
+# `most / norm`. Return the loss *before* the update, as a number. (`for p in model.parameters()` gives the parameters;
+# `p.grad` is an array, and `p.grad *= 0.5` works.)
 
 
 # %%
-def training_step(model, optimizer, x, y):
+def clipped_step(model, optimizer, x, y, most):
     return ...
 
 
 def check_4(step):
-    def fresh():
+    def losses_with(step, most):
         net = rnn.Sequence(rnn.RNN(5, 4, rng=2), rnn.Linear(4, 5, rng=3))
-        return net, rnn.SGD(net.parameters(), lr=0.5)
+        sgd = rnn.SGD(net.parameters(), lr=0.5)
+        return [step(net, sgd, x, y, most) for _ in range(3)]
 
-    net, sgd = fresh()
-    found = [step(net, sgd, x, y) for _ in range(3)]
+    def right_step(net, sgd, x, y, most):
+        sgd.zero_grad()
+        loss = rnn.sequence_cross_entropy(net(x), y).total
+        loss.backward()
+        rnn.clip_grad_norm(net.parameters(), most)
+        sgd.step()
+        return loss.item()
+
+    found, right = losses_with(step, 1e9), losses_with(right_step, 1e9)
     assert all(isinstance(loss, float) for loss in found), (
         "return the loss as a number: loss.item()"
     )
-    twin, sgd = fresh()
-    right = []
-    for _ in range(3):
-        sgd.zero_grad()
-        loss = rnn.sequence_cross_entropy(twin(x), y).total
-        loss.backward()
-        sgd.step()
-        right.append(loss.item())
     assert found[1] != found[0], "the weights did not change: optimizer.step()?"
     assert np.isclose(found[:2], right[:2]).all(), (
-        f"the losses are {found[:2]}, and should be {right[:2]}"
+        f"without clipping, the losses are {found[:2]}, and should be {right[:2]}"
     )
     assert np.isclose(found[2], right[2]), (
-        "the first two steps are right, the third is not. Gradients are added up: "
-        "optimizer.zero_grad() belongs before backward()"
+        "the first two steps are right, the third is not. Gradients are added "
+        "up: optimizer.zero_grad() belongs before backward()"
+    )
+    found, right = losses_with(step, 0.1), losses_with(right_step, 0.1)
+    assert np.allclose(found, right, atol=1e-5), (
+        f"with most=0.1 the losses are {found}, and should be {right}. Is it one "
+        "norm for all parameters together, and is the update after the clipping?"
     )
 
 
-exercise(4, check_4, training_step)
+exercise(4, check_4, clipped_step)
 
 # %% [markdown]
 # Here is the trained network, a box for each step. Colour and number of a state show the size of the gradient that reaches
@@ -416,10 +424,15 @@ def run_by_hand_solution(p, letters):
     return np.array(outputs)
 
 
-def training_step_solution(model, optimizer, x, y):
+def clipped_step_solution(model, optimizer, x, y, most):
     optimizer.zero_grad()
     loss = rnn.sequence_cross_entropy(model(x), y).total
     loss.backward()
+    parameters = model.parameters()
+    norm = np.sqrt(sum((p.grad**2).sum() for p in parameters))
+    if norm > most:
+        for p in parameters:
+            p.grad *= most / norm
     optimizer.step()
     return loss.item()
 
@@ -436,5 +449,5 @@ def write_solution(model, alphabet, first, length):
 exercise(1, check_1, one_hot_solution)
 exercise(2, check_2, loss_without_memory_solution)
 exercise(3, check_3, run_by_hand_solution)
-exercise(4, check_4, training_step_solution)
+exercise(4, check_4, clipped_step_solution)
 exercise(5, check_5, write_solution)

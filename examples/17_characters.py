@@ -80,11 +80,11 @@ def pair_loss(train, test, V):
 
 
 def check_1(f):
-    loss = f(np.array([0, 1, 0, 1]), np.array([0, 1, 1]), 2)
+    loss = f(np.array([0, 1, 0, 1]), np.array([0, 1, 1, 0]), 2)
     assert np.isfinite(loss), "the loss is infinite: add 1 to every count"
-    right = -(np.log(3 / 4) + np.log(1 / 3)) / 2
+    right = -(np.log(3 / 4) + np.log(1 / 3) + np.log(2 / 3)) / 3
     assert np.isclose(loss, right), (
-        f"for train 0101 and test 011 it is {right:.4f}, not {loss:.4f}: after 0 "
+        f"for train 0101 and test 0110 it is {right:.4f}, not {loss:.4f}: after 0 "
         "comes 1 with (2 + 1) / (2 + 2), after 1 comes 1 with (0 + 1) / (1 + 2)"
     )
     loss = f(np.array([2, 2, 2]), np.array([0, 1]), 3)
@@ -168,8 +168,8 @@ def check_2(f):
         x, y = f(numbers, length)
         shape = (count, length)
         assert np.shape(x) == shape, (
-            f"{total} characters make {count} pieces of {length} with targets for "
-            f"each character; your inputs have shape {np.shape(x)}"
+            f"{total} characters make {count} pieces of {length} with targets; "
+            f"your inputs have shape {np.shape(x)}"
         )
         assert np.shape(y) == shape, (
             f"targets have shape {np.shape(y)}, not {shape}"
