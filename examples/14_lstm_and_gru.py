@@ -23,11 +23,11 @@ from minigrad.exercises import exercise
 # %% [markdown]
 # ## 1. A task that needs nothing but memory
 #
-# The network reads 40 letters. The first is `a`, `b`, `c` or `d`. The other 39 are noise, drawn from `w`, `x`, `y` and `z`.
+# The network reads 32 letters. The first is `a`, `b`, `c` or `d`. The other 31 are noise, drawn from `w`, `x`, `y` and `z`.
 # After the last letter the network has to say which letter was the first. A guess is right in 25 % of all cases.
 
 # %%
-T, UNITS = 40, 8
+T, UNITS = 32, 8
 letters = rnn.Alphabet("abcdwxyz")
 
 
@@ -54,10 +54,10 @@ def classifier(cell, seed):
 
 
 def train(model):
-    """140 updates on new sequences; returns the share of right answers."""
+    """120 updates on new sequences; returns the share of right answers."""
     optimizer = rnn.Adam(model.parameters(), lr=0.015)
     trainer = rnn.Trainer(model, optimizer, clip_norm=1.0)
-    source = rnn.Generated(sample, batch_size=16, batches=140)
+    source = rnn.Generated(sample, batch_size=16, batches=120)
     trainer.fit(source, epochs=1, progress=False)
     return rnn.evaluate(model, rnn.Fixed(test)).accuracy
 
@@ -81,7 +81,7 @@ trained["tanh"], results["tanh"] = three_seeds(tanh_cell)
 report("right, of a tanh network", results["tanh"])
 
 # %% [markdown]
-# None: all three guess. After lesson 13 you know why: what the last step has to say about the first is multiplied by 39
+# None: all three guess. After lesson 13 you know why: what the last step has to say about the first is multiplied by 31
 # factors below 1.
 #
 # ## 2. The carousel
@@ -140,8 +140,8 @@ for name, right in results.items():
     report(name, right)
 
 # %% [markdown]
-# Better: with tanh, no network learned anything. But not all three solve the task. Something is wrong. Let a new carousel
-# read noise for a long time, and look at the size of `c`.
+# Much better: with tanh, no network learned anything. Is that the whole answer? Let a new carousel read noise for a long
+# time, and look at the size of `c`.
 
 # %%
 numbers = np.random.default_rng(1).integers(4, 8, size=(1000, 1))
@@ -155,8 +155,8 @@ for steps in (10, 50, 100, 300, 1000):
     print(f"after {steps:4} steps: mean size of c {size[steps]:7.1f}")
 
 # %% [markdown]
-# What is added stays, also when it is noise. `c` grows without limit, and `h = tanh(c)` is 1 or -1 for ever. The letter is
-# still in the sum, but nobody can find it there. A memory has to *forget*.
+# What is added stays, also when it is noise. `c` grows without limit, most units of `h = tanh(c)` are saturated at 1 or -1,
+# and new content hardly changes them. On long sequences this memory is full. It has to *forget*.
 #
 # ## 3. The gates of the LSTM
 #
@@ -220,7 +220,7 @@ exercise(1, check_1, lstm_step)
 # ## 4. How the gates must start
 #
 # Now the gain along `c` is `f`, and `f` depends on a bias. With small weights, a bias `b` gives `f = sigmoid(b)`, and after
-# 39 steps `f**39` is left.
+# 31 steps `f**31` is left.
 
 
 # %%
@@ -240,16 +240,16 @@ def lstm(forget_bias, input_bias=0.0):
     return make
 
 
-print("forget bias   sigmoid   measured gain along c   sigmoid**39")
+print("forget bias   sigmoid   measured gain along c   sigmoid**31")
 for bias in (0.0, 1.0, 3.0, 5.0):
     flow = rnn.gradient_flow(classifier(lstm(bias)(0), 0), some)
     f, carry = 1 / (1 + np.exp(-bias)), np.nanmean(flow.gains["carry"])
-    print(f"{bias:11.1f} {f:9.3f} {carry:23.3f} {f**39:13.1e}")
+    print(f"{bias:11.1f} {f:9.3f} {carry:23.3f} {f**31:13.1e}")
     assert abs(f - carry) < 0.03
 
 # %% [markdown]
 # With a bias of 0 the LSTM forgets half of everything in every step. A bias of 1 is a common default (Jozefowicz, Zaremba
-# and Sutskever, 2015); over our 39 steps it leaves 5 millionths. With 5, three quarters are left.
+# and Sutskever, 2015); over our 31 steps it leaves 6 parts in 100,000. With 5, four fifths are left.
 #
 # ### Exercise 2
 #
@@ -291,18 +291,17 @@ for name, right in results.items():
 
 # %% tags=["hide-cell"]
 assert max(results["tanh"]) < 0.6
-assert min(results["carousel"]) < 0.9
-assert np.mean(results["carousel"]) > np.mean(results["tanh"]) + 0.1
+assert np.mean(results["carousel"]) > np.mean(results["tanh"]) + 0.2
 assert max(results["LSTM, f 0"]) < 0.4
 assert np.mean(results["LSTM, f 5"]) > np.mean(results["LSTM, f 0"]) + 0.1
 assert min(results["LSTM, f 5, i -3"]) > 0.9
 
 # %% [markdown]
 # The LSTM that forgets at the start learns no more than tanh. The name "LSTM" does not help; the open path helps. With `f`
-# near 1 it is as good as the carousel, and has the same weakness: it writes half of every noise letter into its memory. With
-# the input gate nearly closed as well, all three networks learn the task completely: **keep by default, write rarely**.
-# Tallec and Ollivier (2018) derive this rule: for memories of up to `T` steps, let `b_f` be the logarithm of a random number
-# between 1 and `T - 1`, and `b_i = -b_f`.
+# near 1 it learns something, as the carousel does, and it has the same weakness: it writes half of every noise letter into
+# its memory. With the input gate nearly closed as well, all three networks learn the task completely: **keep by default,
+# write rarely**. Tallec and Ollivier (2018) derive this rule: for memories of up to `T` steps, let `b_f` be the logarithm of
+# a random number between 1 and `T - 1`, and `b_i = -b_f`.
 #
 # ## 5. Before and after training
 #
@@ -320,15 +319,15 @@ before = {
 }
 after = {name: rnn.gradient_flow(trained[name], some) for name in starts}
 print("before training")
-print(rnn.flow.compare(before).table(hops=(1, 10, 20, 39)))
+print(rnn.flow.compare(before).table(hops=(1, 10, 20, 31)))
 print("\nafter training")
-print(rnn.flow.compare(after).table(hops=(1, 10, 20, 39)))
+print(rnn.flow.compare(after).table(hops=(1, 10, 20, 31)))
 
 # %% tags=["hide-cell"]
 for _flows in (before, after):
-    assert _flows["LSTM, f 5, i -3"].decay()[39] > 0.2
-    assert _flows["LSTM, f 0"].decay()[39] < 1e-6
-    assert _flows["tanh"].decay()[39] < 1e-4
+    assert _flows["LSTM, f 5, i -3"].decay()[31] > 0.2
+    assert _flows["LSTM, f 0"].decay()[31] < 1e-5
+    assert _flows["tanh"].decay()[31] < 1e-2
 assert after["LSTM, f 0"].half_life() < before["LSTM, f 0"].half_life()
 
 # %% [markdown]
@@ -356,7 +355,7 @@ def readable(model):
     return (np.argmin(distances, axis=0) == first[200:]).mean(axis=1)
 
 
-shown = np.array([1, 2, 5, 10, 20, 40])
+shown = np.array([1, 2, 5, 10, 20, 32])
 print("letter readable after".ljust(22) + "".join(f"{t:6}" for t in shown))
 for name in starts:
     share = readable(trained[name])

@@ -84,7 +84,7 @@ def check_1(f):
     assert np.isfinite(loss), "the loss is infinite: add 1 to every count"
     right = -(np.log(3 / 4) + np.log(1 / 3) + np.log(2 / 3)) / 3
     assert np.isclose(loss, right), (
-        f"for train 0101 and test 0110 it is {right:.4f}, not {loss:.4f}: after 0 "
+        f"for train 0101, test 0110 it is {right:.4f}, not {loss:.4f}: after 0 "
         "comes 1 with (2 + 1) / (2 + 2), after 1 comes 1 with (0 + 1) / (1 + 2)"
     )
     loss = f(np.array([2, 2, 2]), np.array([0, 1]), 3)
