@@ -146,13 +146,19 @@ for name, right in results.items():
 # %%
 numbers = np.random.default_rng(1).integers(4, 8, size=(1000, 1))
 noise = letters.one_hot(numbers, dtype=np.float64)
-cell, state, size = carousel(0), None, {}
+cell, state = carousel(0), None
 with mg.no_grad():
     for t in range(1000):
         state = cell(noise[t], state)
-        size[t + 1] = abs(state[1].data).mean()
-for steps in (10, 50, 100, 300, 1000):
-    print(f"after {steps:4} steps: mean size of c {size[steps]:7.1f}")
+        h, c = (part.data for part in state)
+        if t + 1 in (10, 100, 1000):
+            saturated = (abs(h) > 0.99).mean()
+            print(
+                f"after {t + 1:4} steps: mean size of c {abs(c).mean():6.1f}, ",
+                end="",
+            )
+            print(f"saturated units {saturated:.0%}")
+assert saturated > 0.5
 
 # %% [markdown]
 # What is added stays, also when it is noise. `c` grows without limit, most units of `h = tanh(c)` are saturated at 1 or -1,
