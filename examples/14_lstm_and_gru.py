@@ -4,7 +4,7 @@
 # In lesson 13 a gradient had to pass one Jacobian for every step, and it vanished. The cure of Hochreiter and Schmidhuber
 # (1997) is a path on which there is nothing to multiply by. They called it the **constant error carousel**. In this lesson
 # you build it, find out what is wrong with it, repair that with gates, and arrive at the LSTM. Then you train it on a task
-# that needs memory, and look into its gates.
+# that needs memory, and look into its state.
 #
 # **You need:** lesson 13, and how a `Trainer` is used (lesson 10).
 #
@@ -167,8 +167,8 @@ assert saturated > 0.5
 # ## 3. The gates of the LSTM
 #
 # Gers, Schmidhuber and Cummins (2000) multiply the old state by a **forget gate** `f`. It is 1 where the state is kept and 0
-# where it is erased. The **output gate** `o` decides what of the state is shown to the rest of the network. That is the LSTM
-# of today:
+# where it is erased. The **output gate** `o`, which the paper of 1997 had already, decides how much of the state is shown to
+# the rest of the network. Together they make the LSTM of today:
 #
 # ```text
 # i = sigmoid(W_ii x + W_hi h + b_i)      input gate:  write?

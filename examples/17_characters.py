@@ -336,17 +336,17 @@ for temperature in (0.0, 0.1, 0.3, 1.0, 1.5, 2.0):
 
 # %% tags=["hide-cell"]
 assert len(said) == 40
-assert quality[0.0] == (40, 1)
+assert quality[0.0][1] <= 3
 assert quality[0.1][0] >= 38
 assert quality[1.0][0] >= 30
 assert quality[1.0][1] > quality[0.1][1] + 5
 assert quality[2.0][0] < 20
 
 # %% [markdown]
-# Read both columns. At 0 the most likely character is always taken, and the model writes one number for ever. At 0.1 all
-# lines are correct, but many repeat. At 2.0 most lines are not numbers. At 1.0 nearly all are correct and different: there,
-# the model draws with the probabilities that it has learned, and for this text it has learned them well. A model that knows
-# less makes more mistakes at 1; then a lower temperature is the better compromise between mistakes and repetition.
+# Read both columns. At 0 the most likely character is always taken, and the model writes the same again and again. At 0.1
+# all lines are correct, but many repeat. At 2.0 most lines are not numbers. At 1.0 nearly all are correct and different:
+# there, the model draws with the probabilities that it has learned, and for this text it has learned them well. A model that
+# knows less makes more mistakes at 1; then a lower temperature is the better compromise between mistakes and repetition.
 #
 # ## 6. A text of your own
 #
