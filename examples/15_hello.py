@@ -14,7 +14,7 @@
 # **You will be able to** train a network on a text, say which loss a model *without* memory cannot beat, and let a trained
 # network continue a text.
 #
-# **Time:** about 50 minutes, 5 exercises.
+# **Time:** about 60 minutes, 5 exercises.
 
 # %%
 from itertools import pairwise
