@@ -61,8 +61,8 @@ def check_1(f):
             f"inputs have shape {inputs.shape}; each row needs {length} values"
         )
         assert len(inputs) <= count, (
-            f"{len(inputs)} windows of {length} do not fit: the last one has no value "
-            "after it, so it has no target"
+            f"{len(inputs)} windows of {length} do not fit: the last one has no "
+            "value after it, so it has no target"
         )
         assert len(inputs) == count, (
             f"{len(inputs)} windows; {count} fit into 6 values"
@@ -156,9 +156,7 @@ print("RMSE          training  validation     test")
 errors = {}
 for name, forecast in baselines.items():
     errors[name] = [rmse(forecast(part), part.targets) for part in parts.values()]
-    print(
-        f"{name:12} {errors[name][0]:9.3f} {errors[name][1]:11.3f} {errors[name][2]:8.3f}"
-    )
+    print("{:12} {:9.3f} {:11.3f} {:8.3f}".format(name, *errors[name]))
 
 # %% tags=["hide-cell"]
 assert np.isclose(errors["persistence"][2], rnn.series.persistence(final))
@@ -196,9 +194,7 @@ def check_2(f):
         )
         assert not np.array_equal(
             forecast, np.roll(series, 1)[length : length + 10]
-        ), (
-            "you are one step late: count back from the target, not from the window"
-        )
+        ), "you are one step late: count back from the target, not the window"
         assert np.array_equal(forecast, targets), (
             f"for a series that repeats every 7 steps, and windows of {length}, "
             "the forecast must be exact"
@@ -262,7 +258,10 @@ exercise(3, check_3, skill)
 # %%
 def trained(kind, seed, batch, updates=300):
     rng = np.random.default_rng(seed)
-    model = rnn.ManyToOne(kind(1, 10, rng=rng), rnn.Linear(10, 1, rng=rng))
+    model = rnn.ManyToOne(
+        kind(1, 10, dtype=np.float64, rng=rng),
+        rnn.Linear(10, 1, dtype=np.float64, rng=rng),
+    )
     trainer = rnn.Trainer(
         model, rnn.Adam(model.parameters(), lr=0.01), loss="mse"
     )
@@ -270,6 +269,7 @@ def trained(kind, seed, batch, updates=300):
     return model
 
 
+row = "{:14} {:9.3f} {:11.3f} {:8.3f}"
 models = {}
 print("RMSE            training  validation     test")
 for kind in (rnn.RNN, rnn.LSTM):
@@ -280,13 +280,8 @@ for kind in (rnn.RNN, rnn.LSTM):
             rmse(rnn.predict(models[name], part.inputs), part.targets)
             for part in parts.values()
         ]
-        print(
-            f"{name:14} {errors[name][0]:9.3f} {errors[name][1]:11.3f} {errors[name][2]:8.3f}"
-        )
-print(
-    f"{'weighted sum':14} "
-    + "{:9.3f} {:11.3f} {:8.3f}".format(*errors["weighted sum"])
-)
+        print(row.format(name, *errors[name]))
+print(row.format("weighted sum", *errors["weighted sum"]))
 
 # %% tags=["hide-cell"]
 table = np.array([errors[name] for name in models])
@@ -318,9 +313,7 @@ chosen = min(models, key=lambda name: errors[name][1])
 model = models[chosen]
 print(f"chosen by validation: {chosen}, test RMSE {errors[chosen][2]:.3f}")
 best = min(models, key=lambda name: errors[name][2])
-print(
-    f"the best on the test: {best}, {errors[best][2]:.3f}: we may not choose that one"
-)
+print(f"the best on the test: {best}, {errors[best][2]:.3f}: not ours to choose")
 
 # %% [markdown]
 # This is the chosen network, folded on the left and unrolled on the right. It reads the years 1947 to 1957; the loss compares
@@ -390,9 +383,8 @@ forecast = rnn.predict(trained(rnn.RNN, 0, walk_learn), walk_test.inputs)
 
 correlation = np.corrcoef(forecast[:, 0], walk_test.targets[:, 0])[0, 1]
 print(f"correlation of forecast and truth: {correlation:.3f}")
-print(
-    f"RMSE {rmse(forecast, walk_test.targets):.3f}, persistence {rnn.series.persistence(walk_test):.3f}"
-)
+print(f"RMSE {rmse(forecast, walk_test.targets):.3f}, ", end="")
+print(f"persistence {rnn.series.persistence(walk_test):.3f}")
 
 # %% tags=["hide-cell"]
 assert correlation > 0.9
@@ -425,9 +417,7 @@ def test_error(smooth):
     return rmse(table[-final.size :] @ w, targets[-final.size :])
 
 
-print(
-    f"raw {test_error(lambda series: series):.3f}, smoothed {test_error(centred):.3f}"
-)
+print(f"raw {test_error(np.asarray):.3f}, smoothed {test_error(centred):.3f}")
 
 # %% tags=["hide-cell"]
 assert np.isclose(test_error(lambda series: series), linear[2], atol=1e-3)

@@ -52,12 +52,13 @@ for b in range(3):
 # %%
 rng = np.random.default_rng(0)
 at_once = rnn.Sequence(
-    rnn.LSTM(10, 32, forget_bias=1.0, rng=rng), rnn.Linear(32, 10, rng=rng)
+    rnn.LSTM(10, 32, forget_bias=1.0, dtype=np.float64, rng=rng),
+    rnn.Linear(32, 10, dtype=np.float64, rng=rng),
 )
 trainer = rnn.Trainer(
     at_once, rnn.Adam(at_once.parameters(), lr=0.02), clip_norm=1.0
 )
-trainer.fit(rnn.Generated(sample, 64, batches=400), epochs=1, progress=False)
+trainer.fit(rnn.Generated(sample, 64, batches=300), epochs=1, progress=False)
 right = rnn.predict(at_once, fresh.inputs).argmax(axis=-1) == fresh.targets
 print("right at each step:", *(f"{share:.0%}" for share in right.mean(axis=1)))
 print(f"all five right: {right.all(axis=0).mean():.0%}")
@@ -85,9 +86,9 @@ assert right.all(axis=0).mean() < 0.1
 def encoder_decoder(seed, units=32):
     rng = np.random.default_rng(seed)
     return rnn.EncoderDecoder(
-        rnn.LSTM(10, units, forget_bias=1.0, rng=rng),
-        rnn.LSTM(11, units, forget_bias=1.0, rng=rng),
-        rnn.Linear(units, 11, rng=rng),
+        rnn.LSTM(10, units, forget_bias=1.0, dtype=np.float64, rng=rng),
+        rnn.LSTM(11, units, forget_bias=1.0, dtype=np.float64, rng=rng),
+        rnn.Linear(units, 11, dtype=np.float64, rng=rng),
         start=letters.number[" "],
     )
 
@@ -134,7 +135,7 @@ def check_1(f):
         f"the first step reads {found[0]}, not start"
     )
     assert found[1:].tolist() == [[1, 5], [2, 6]], (
-        f"after start comes the target of the step before, not {found[1].tolist()}"
+        f"step 1 reads the target of step 0, [1, 5], not {found[1].tolist()}"
     )
 
 
@@ -362,7 +363,7 @@ exercise(4, check_4, distance)
 
 # %% [markdown]
 # The mean distance stays the same, but the first symbols become near. Does it help? We let the network copy six digits, with
-# three seeds each way. (For sorting it could not help: there the order of the digits means nothing.)
+# two seeds each way. (For sorting it could not help: there the order of the digits means nothing.)
 
 
 # %%
@@ -381,7 +382,7 @@ print("250 updates        letters right     whole answers right")
 for name, task in (("copied", copied), ("backwards", backwards)):
     results[name] = []
     test = task(500, np.random.default_rng(99))
-    for seed in range(3):
+    for seed in range(2):
         net = encoder_decoder(seed)
         trainer = rnn.Trainer(
             net, rnn.Adam(net.parameters(), lr=0.02), clip_norm=1.0
@@ -395,11 +396,12 @@ for name, task in (("copied", copied), ("backwards", backwards)):
     )
 
 # %% tags=["hide-cell"]
-assert min(results["backwards"])[1] > max(results["copied"])[1]
+pairs = zip(results["copied"], results["backwards"], strict=True)
+assert all(forwards[1] + 0.1 < back[1] for forwards, back in pairs)
 assert all(share > p**6 + 0.03 for p, share in results["copied"])
 
 # %% [markdown]
-# Backwards is better with each of the three seeds. Once the first letters are right, the later ones have a good start.
+# Backwards is better with both seeds. Once the first letters are right, the later ones have a good start.
 #
 # And look at the errors of the first row: with `p` letters right, many more than `p**6` of the whole answers are right. Here
 # the errors are not independent. They gather in the same, difficult answers.
