@@ -1,9 +1,12 @@
 # %% [markdown]
 # # Adding decimal numbers, as text
 #
-# "535+61" is read letter by letter, "596" is said letter by letter. Nobody tells the network what a digit is, or a carry. The
-# example `addition_rnn` of Keras, after Zaremba and Sutskever (2014) and Sutskever, Vinyals and Le (2014): the question is
-# read backwards, so that the digits that are needed first come last.
+# The network reads "535+61" letter by letter and writes "596" letter by letter. Nothing tells it what a digit is, or a carry.
+# This is the example `addition_rnn` of Keras, after Zaremba and Sutskever (2014) and Sutskever, Vinyals and Le (2014). The
+# question is read backwards, so that the digits that are needed first come last.
+#
+# `--quick` runs the same steps with fewer seeds and updates. [RESULTS.md](RESULTS.md) has our results next to the published
+# ones.
 
 # %%
 import sys
@@ -14,35 +17,53 @@ import numpy as np
 import minigrad as mg
 import minigrad_rnn as rnn
 
-QUICK = "--quick" in sys.argv  # a small network, few questions, one epoch: it runs, but learns little
-HIDDEN, DRAWN, QUESTIONS, EPOCHS = (32, 6000, 3000, 2) if QUICK else (128, 200_000, 50_000, 24)
+QUICK = "--quick" in sys.argv
+HIDDEN, DRAWN, QUESTIONS, EPOCHS = (
+    (32, 6000, 3000, 2) if QUICK else (128, 200_000, 50_000, 24)
+)
 
 task = rnn.tasks.decimal_addition()
 drawn = task.sample(DRAWN, np.random.default_rng(0))
 read = [task.alphabet.decode(numbers) for numbers in drawn.inputs.argmax(-1).T]
-print([(question, task.alphabet.decode(answer)) for question, answer in zip(read[:3], drawn.targets.T[:3], strict=True)])
+print(
+    [
+        (question, task.alphabet.decode(answer))
+        for question, answer in zip(read[:3], drawn.targets.T[:3], strict=True)
+    ]
+)
 
 # %% [markdown]
-# 50,000 different questions; 12+7 and 7+12 count as one, so that no question to test on has been answered the other way round.
-# A tenth is held out.
+# There are 50,000 different questions. 12+7 and 7+12 count as one, so that no test question has been trained on in the other
+# order. A tenth is held out.
 
 # %%
-first = {frozenset(question.strip().split("+")): i for i, question in enumerate(read)}
+first = {
+    frozenset(question.strip().split("+")): i for i, question in enumerate(read)
+}
 chosen = np.random.default_rng(1).permutation(list(first.values()))[:QUESTIONS]
 held_out = QUESTIONS // 10
 training = rnn.Examples(drawn.take(chosen[held_out:]), batch_size=32)
-validation = rnn.Examples(drawn.take(chosen[:held_out]), batch_size=500, seed=None)
-print(f"{len(chosen)} questions, {held_out} of them held out; {len(training)} updates an epoch")
+validation = rnn.Examples(
+    drawn.take(chosen[:held_out]), batch_size=500, seed=None
+)
+print(
+    f"{len(chosen)} questions, {held_out} of them held out; {len(training)} updates an epoch"
+)
 
 # %% [markdown]
-# First the wiring of that example. The encoder's last output is all the decoder gets, the same at each of its four steps. A
-# model of one's own is a `Model` with a method `answer`:
+# First the wiring of that example. All that the decoder gets is the encoder's last output, the same at each of its four
+# steps. Your own model is a `Model` with a method `predict_batch`:
 
 
 # %%
 class Repeating(rnn.Model):
     def __init__(self, encoder, decoder, readout, steps):
-        self.encoder, self.decoder, self.readout, self.steps = encoder, decoder, readout, steps
+        self.encoder, self.decoder, self.readout, self.steps = (
+            encoder,
+            decoder,
+            readout,
+            steps,
+        )
 
     def forward(self, question):
         read, _ = self.encoder.run(question)
@@ -62,17 +83,26 @@ model = Repeating(
 )
 for part in (model.encoder, model.decoder):
     rnn.init.keras(part.cell, rng=rng)
-model.readout.weight.data = rnn.init.xavier_uniform(model.readout.weight.shape, rng=rng)
+model.readout.weight.data = rnn.init.xavier_uniform(
+    model.readout.weight.shape, rng=rng
+)
 model.readout.bias.data = np.zeros(12)
-counts = [sum(p.size for p in part.parameters()) for part in (model.encoder, model.decoder, model.readout)]
-print("parameters:", counts, "" if QUICK else "as Keras counts them: [72192, 131584, 1548]")
+counts = [
+    sum(p.size for p in part.parameters())
+    for part in (model.encoder, model.decoder, model.readout)
+]
+print(
+    "parameters:",
+    counts,
+    "" if QUICK else "as Keras counts them: [72192, 131584, 1548]",
+)
 
 # %% [markdown]
-# "Right" is counted twice: of the letters, as Keras does, spaces after a short answer included; and of whole answers.
+# Two numbers are counted: right letters, as in Keras, including the spaces after a short answer; and right answers.
 
 # %%
 start = time.perf_counter()
-elsewhere = {1: "0.41", 5: "0.74", 24: "0.995"}
+published = {1: "0.41", 5: "0.74", 24: "0.995"}
 
 
 def tell(epoch, loss):
@@ -80,39 +110,48 @@ def tell(epoch, loss):
         result = rnn.evaluate(model, validation)
         print(
             f"epoch {epoch + 1:2}: loss {result.loss:.4f}, letters {result.accuracy:.4f}, answers {result.exact:.4f}, "
-            f"{time.perf_counter() - start:.0f} s; letters elsewhere {elsewhere.get(epoch + 1, '')}",
+            f"{time.perf_counter() - start:.0f} s; letters published {published.get(epoch + 1, '')}",
             flush=True,
         )
 
 
 print({name: round(bound, 4) for name, bound in task.bounds.items()})
-rnn.Trainer(model, rnn.Adam(model.parameters())).fit(training, EPOCHS, progress=False, after_epoch=tell)
+rnn.Trainer(model, rnn.Adam(model.parameters())).fit(
+    training, EPOCHS, progress=False, after_epoch=tell
+)
 
 # %% [markdown]
-# The other wiring: the encoder's whole state is the decoder's first, and the decoder is told what it said. In training it is
-# told the right letter instead (teacher forcing), and so it is by `evaluate`: after an error it is put right again, and more
-# of its letters are right than on its own. With `generate` it has only its own. Whole answers are the same either way: who
-# makes no error is told the same.
+# The other wiring: the final state of the encoder is the initial state of the decoder, and the decoder reads its own last
+# letter. In training it reads the right letter instead (teacher forcing), and also in `evaluate`. After an error it is put
+# right again, so more of its letters are right than on its own. With `generate` it reads only its own letters. The number of
+# whole answers is the same either way: before the first error both read the same.
 
 # %%
 rng = np.random.default_rng(0)
-told = rnn.EncoderDecoder(
-    rnn.LSTM(12, HIDDEN, rng=rng), rnn.LSTM(12, HIDDEN, rng=rng), rnn.Linear(HIDDEN, 12, rng=rng), start=task.start
+fed_back = rnn.EncoderDecoder(
+    rnn.LSTM(12, HIDDEN, rng=rng),
+    rnn.LSTM(12, HIDDEN, rng=rng),
+    rnn.Linear(HIDDEN, 12, rng=rng),
+    start=task.start,
 )
-for part in (told.encoder, told.decoder):
+for part in (fed_back.encoder, fed_back.decoder):
     rnn.init.keras(part.cell, rng=rng)
 start = time.perf_counter()
-rnn.Trainer(told, rnn.Adam(told.parameters())).fit(training, EPOCHS, progress=False)
+rnn.Trainer(fed_back, rnn.Adam(fed_back.parameters())).fit(
+    training, EPOCHS, progress=False
+)
 held = validation.examples
-said = told.generate(held.inputs, steps=4)
+said = fed_back.generate(held.inputs, steps=4)
 print(
     f"epoch {EPOCHS}, on its own: letters {(said == held.targets).mean():.4f}, "
-    f"answers {(said == held.targets).all(axis=0).mean():.4f}; told the right letters: "
-    f"letters {rnn.evaluate(told, validation).accuracy:.4f}; {time.perf_counter() - start:.0f} s"
+    f"answers {(said == held.targets).all(axis=0).mean():.4f}; teacher forcing: "
+    f"letters {rnn.evaluate(fed_back, validation).accuracy:.4f}; {time.perf_counter() - start:.0f} s"
 )
-for question, answer in list(zip(held.inputs.argmax(-1).T, said.T, strict=True))[:5]:
-    print(task.alphabet.decode(question)[::-1].strip(), "=", task.alphabet.decode(answer))
-
-# %% [markdown]
-# The full run gave, in the wiring of Keras: letters 0.411 after 1 epoch, 0.746 after 5, 0.9985 after 24, whole answers 0.994.
-# In the other wiring: whole answers 0.986 after 24.
+for question, answer in list(zip(held.inputs.argmax(-1).T, said.T, strict=True))[
+    :5
+]:
+    print(
+        task.alphabet.decode(question)[::-1].strip(),
+        "=",
+        task.alphabet.decode(answer),
+    )

@@ -1,9 +1,12 @@
 # %% [markdown]
 # # The embedded Reber grammar
 #
-# A string is made by walking through an automaton, and at most places two letters may come next. That can be learnt from the
-# last few letters. But the second letter, T or P, comes back as the second last, with a whole string of the inner grammar in
-# between. Hochreiter and Schmidhuber (1997), experiment 1, the first task of the LSTM.
+# A string is a walk through an automaton, and at most places two letters can come next. A network can learn that from the
+# last few letters. But the second letter, T or P, comes back as the last but one, with a whole string of the inner grammar in
+# between. Hochreiter and Schmidhuber (1997), experiment 1: the first task of the LSTM.
+#
+# `--quick` runs the same steps with fewer seeds and updates. [RESULTS.md](RESULTS.md) has our results next to the published
+# ones.
 
 # %%
 import sys
@@ -25,19 +28,23 @@ for _ in range(3):
 print({name: round(bound, 4) for name, bound in task.bounds.items()})
 
 # %% [markdown]
-# What counts as right? Not the next letter, which nobody can know, but which letters may come next: each of them has to have a
-# larger output than each that may not. A string is right if all its steps are; the task is solved when all of 256 test strings
-# are. And apart from that: is the second last letter right? Who knows the grammar and forgets gets half of them.
+# When is a prediction right? Nobody can know the next letter, but which letters can come next: each of them must have a
+# larger output than each that cannot. A string is right if all its steps are, and the task is solved when all 256 test
+# strings are right. A second number is for the last but one letter alone: a network that knows the grammar and has forgotten
+# the second letter gets half of them.
 #
-# Online, as in the paper: after each string an update. 8 units, begun as in Keras, Adam with a rate of 0.01.
+# Training is online, as in the paper: an update after each string. The layer has 8 units and starts as in Keras; Adam with a
+# rate of 0.01.
 
 # %%
 test = task.sample(TESTED, np.random.default_rng(1_000_000))
 
 
-def judged(model):
+def evaluated(model):
     outputs = model(test.inputs, test.lengths).data
-    return grammar.correct(outputs, test).all(axis=0).mean(), rnn.grammars.second_last(outputs, test).mean()
+    return grammar.correct(outputs, test).all(
+        axis=0
+    ).mean(), rnn.grammars.second_last(outputs, test).mean()
 
 
 def trained(kind, seed):
@@ -49,29 +56,35 @@ def trained(kind, seed):
     source = task.data(batch_size=1, batches=EVERY, seed=seed)
     for epoch in range(1, MOST // EVERY + 1):
         trainer.fit(source, until=epoch, progress=False)
-        strings, kept = judged(model)
+        strings, kept = evaluated(model)
         if strings == 1:
             break
     return epoch * EVERY, strings, kept
 
 
-for name, kind, seeds in (("LSTM", rnn.LSTM, SEEDS), ("RNN", rnn.RNN, min(SEEDS, 2))):
+for name, kind, seeds in (
+    ("LSTM", rnn.LSTM, SEEDS),
+    ("RNN", rnn.RNN, min(SEEDS, 2)),
+):
     needed = []
     for seed in range(seeds):
         start = time.perf_counter()
         read, strings, kept = trained(kind, seed)
         needed.append(read if strings == 1 else np.inf)
-        told = f"solved after {read} strings" if strings == 1 else f"not solved after {read} strings"
+        outcome = (
+            f"solved after {read} strings"
+            if strings == 1
+            else f"not solved after {read} strings"
+        )
         print(
-            f"{name:4} seed {seed}: {told}; strings right {strings:.3f}, second last letter {kept:.3f}"
+            f"{name:4} seed {seed}: {outcome}; strings right {strings:.3f}, second last letter {kept:.3f}"
             f"  ({time.perf_counter() - start:.1f} s)", flush=True,
         )  # fmt: skip
     solved = np.isfinite(needed).sum()
-    print(f"{name:4} solved on {solved} of {seeds} seeds, after {np.median(needed):.0f} strings in the median", flush=True)
-print("elsewhere: LSTM after 8440 strings (the paper), 4800 (a reproduction with 8 units and Adam 0.01)")
-
-# %% [markdown]
-# The full run gave: LSTM solved on 5 of 5 seeds, after 4000, 6200, 6400, 9200 and 12,600 strings; better than the paper's in
-# the median, not as good as the reproduction's, which may have counted in another way. How it begins matters: with PyTorch's
-# initial weights seed 1 took 17,400 strings, and not 4000. The RNN has learnt the grammar after 20,000 strings, but not the
-# second letter: 0.516 of the strings.
+    print(
+        f"{name:4} solved on {solved} of {seeds} seeds, after {np.median(needed):.0f} strings in the median",
+        flush=True,
+    )
+print(
+    "published: LSTM after 8440 strings (the paper), 4800 (a reproduction with 8 units and Adam 0.01)"
+)

@@ -1,9 +1,13 @@
 # %% [markdown]
 # # From digits to letters: an encoder and a decoder
 #
-# "3014159" is read, and then said in the letters a to j: "dabebfj". The rule is simple, a table of ten. But the answer begins
-# only when all seven digits are read, so they all have to be kept in between: sequence to sequence, Cho et al. (2014),
-# Sutskever, Vinyals and Le (2014). The last of the recurrent labs of DeepLearningZeroToAll.
+# The network reads "3014159" and writes "dabebfj", with the letters a to j for the digits. The rule is a table of ten. But
+# the answer begins only after all seven digits are read, so the network has to keep them: sequence to sequence, Cho et al.
+# (2014), Sutskever, Vinyals and Le (2014). It is the last of the recurrent labs of DeepLearningZeroToAll. Lesson 19 explains
+# the network.
+#
+# `--quick` runs the same steps with fewer seeds and updates. [RESULTS.md](RESULTS.md) has our results next to the published
+# ones.
 
 # %%
 import sys
@@ -13,38 +17,54 @@ import numpy as np
 
 import minigrad_rnn as rnn
 
-QUICK = "--quick" in sys.argv  # a few epochs: it runs, but learns little
+QUICK = "--quick" in sys.argv
 EPOCHS = 8 if QUICK else 1000
 
 task = rnn.tasks.digits_to_letters()
 pairs = task.sample(1000, np.random.default_rng(0))
 fresh = task.sample(1000, np.random.default_rng(1))
 strings = {tuple(column) for column in pairs.inputs.argmax(-1).T}
-print("read", task.source_alphabet.decode(pairs.inputs[:, 0].argmax(-1)), "say", task.alphabet.decode(pairs.targets[:, 0]))
-print("strings both to train and to test on:", sum(tuple(column) in strings for column in fresh.inputs.argmax(-1).T))
+print(
+    "read",
+    task.source_alphabet.decode(pairs.inputs[:, 0].argmax(-1)),
+    "say",
+    task.alphabet.decode(pairs.targets[:, 0]),
+)
+print(
+    "strings both to train and to test on:",
+    sum(tuple(column) in strings for column in fresh.inputs.argmax(-1).T),
+)
 
 # %% [markdown]
-# An LSTM with 32 units reads; its final state is what another LSTM with 32 units begins with, which is told at each step what
-# it said before (in training: what it should have said). Before the first letter it is told a space.
+# An LSTM with 32 units reads. Its final state is the initial state of another LSTM with 32 units, which reads at each step
+# the letter it wrote before (in training: the right one). Before the first letter it reads a space.
 
 
 # %%
 def made(seed):
     rng = np.random.default_rng(seed)
-    encoder, decoder, readout = rnn.LSTM(10, 32, rng=rng), rnn.LSTM(11, 32, rng=rng), rnn.Linear(32, 11, rng=rng)
+    encoder, decoder, readout = (
+        rnn.LSTM(10, 32, rng=rng),
+        rnn.LSTM(11, 32, rng=rng),
+        rnn.Linear(32, 11, rng=rng),
+    )
     for part in (encoder, decoder):
         rnn.init.keras(part.cell, rng=rng)
     return rnn.EncoderDecoder(encoder, decoder, readout, start=task.start)
 
 
 def exact(model, batch):
-    """The share of strings said without an error, each letter told the next time."""
-    return (model.generate(batch.inputs, steps=7) == batch.targets).all(axis=0).mean()
+    """The share of answers without an error, written on its own."""
+    return (
+        (model.generate(batch.inputs, steps=7) == batch.targets)
+        .all(axis=0)
+        .mean()
+    )
 
 
 # %% [markdown]
-# The lab trains on a thousand pairs, a thousand epochs long, and looks at these pairs only. Here they are compared with
-# strings that were not among them, and with a network that gets as many pairs, but new ones each time.
+# The lab trains on a thousand pairs for a thousand epochs, and tests on the same pairs. Here the test also has strings that
+# were not among them, and a second network gets as many pairs, but new ones each time.
 
 # %%
 for name, data in (
@@ -63,13 +83,12 @@ for name, data in (
 print(f"a guess, letter by letter: loss {np.log(10):.4f}, exact {0.1**7:.7f}")
 
 # %% [markdown]
-# What the last one says:
+# Some answers of the second network:
 
 # %%
-for read, said in zip(fresh.inputs[:, :5].argmax(-1).T, model.generate(fresh.inputs[:, :5], steps=7).T, strict=True):
+for read, said in zip(
+    fresh.inputs[:, :5].argmax(-1).T,
+    model.generate(fresh.inputs[:, :5], steps=7).T,
+    strict=True,
+):
     print(task.source_alphabet.decode(read), "->", task.alphabet.decode(said))
-
-# %% [markdown]
-# The full run gave: trained on the same 1000 pairs, all of these exact, and 0.886 of the fresh strings; on new pairs, 0.993
-# of the 1000 and 0.985 of the fresh ones. A tenth of what looked like success on the training pairs was knowing them by
-# heart.
