@@ -101,8 +101,8 @@ rnn.draw.unrolled(model, three.inputs, three.targets, level="cell")
 
 # %% [markdown]
 # The picture shows it for three digits. The left half reads, and has no loss. The blue arrows in the middle, `h` and `c`, are
-# the only connection between the two halves. Everything that the decoder ever learns about the digits passes through these 2
-# * 32 numbers.
+# the only connection between the two halves. Everything that the decoder ever learns about the digits passes through these 64
+# numbers.
 #
 # ## 3. Teacher forcing
 #
@@ -401,7 +401,8 @@ assert all(forwards[1] + 0.1 < back[1] for forwards, back in pairs)
 assert all(share > p**6 + 0.03 for p, share in results["copied"])
 
 # %% [markdown]
-# Backwards is better with both seeds. Once the first letters are right, the later ones have a good start.
+# Backwards is better with both seeds. The explanation of Sutskever, Vinyals and Le: the short ways are learned first, and
+# once the first letters are right, the later ones have a good start.
 #
 # And look at the errors of the first row: with `p` letters right, many more than `p**6` of the whole answers are right. Here
 # the errors are not independent. They gather in the same, difficult answers.

@@ -531,11 +531,12 @@ assert np.median(others) < 0.1
 
 # %% [markdown]
 # You switch on one unit, and the network closes a bracket that nobody has opened. This is what it means to say that the unit
-# *stands for* an open bracket.
+# *stands for* an open bracket. One other unit has a similar, smaller effect; most have none.
 #
 # ## 8. A warning: the same r, another answer
 #
-# Another seed, another network. Its best unit has an `r` that is just as large.
+# Here is another network, from another seed. Its best unit has almost the same `r`. (We chose these two seeds because they
+# show two cases clearly. With many seeds the best `r` is smaller: the fact is then spread over several units.)
 
 # %%
 second = trained(seed=6)
@@ -562,8 +563,8 @@ assert second_closing[i] > 4 * second_closing[u % UNITS]
 assert abs(r_i).max() < 0.3
 
 # %% [markdown]
-# Hold this unit, and little happens at `)`. The network has the information elsewhere as well. And a unit with an `r` near 0
-# matters most of all. Correlation finds *candidates*. Only the operation shows what the network uses.
+# Hold this unit, and hardly anything happens at `)`. The network must have the information elsewhere as well. And a unit with
+# an `r` near 0 matters most of all. Correlation finds *candidates*. Only the operation shows what the network uses.
 #
 # ## 9. Where the signal comes from
 #
