@@ -339,8 +339,8 @@ def check_3(f):
         "this is r without a shift: shift the feature before you correlate"
     )
     assert not np.isclose(found, np.quantile(every, 0.95)), (
-        "you searched 30 columns, so chance may search them too: take the largest "
-        "|r| of each shift first, then the quantile"
+        "you searched 30 columns, so chance may search them too: take the "
+        "largest |r| of each shift first, then the quantile"
     )
     assert not np.isclose(found, every.max(axis=1).mean()), (
         "this is the mean of the largest; take their 95 % quantile"
@@ -399,8 +399,8 @@ assert (by_chance < 0.25).all()
 # - **Brackets.** The `r` is as large on the test text, far above chance, and far above the twin. But look at the twin: with
 #   random weights it is above chance as well! A random LSTM is an echo of what it has read. The `(` rings on for a few
 #   characters, and that is enough for some correlation.
-# - **Position.** The twin comes close to the trained network. A large `r`, far above chance, and hardly any of it needed
-#   learning. **So "above chance" does not mean "learned".** Compare with the twin.
+# - **Position.** The `r` is large and far above chance, but the twin reaches most of it without any learning. **So "above
+#   chance" does not mean "learned".** Compare with the twin.
 # - **Stripes.** There is nothing to find. On the first text some unit had the largest `r`, as always, but on the second text
 #   it is below chance.
 #

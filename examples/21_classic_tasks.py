@@ -87,8 +87,7 @@ def check_1(f):
         measured = np.mean((targets - value) ** 2)
         assert np.isclose(f(value), measured, rtol=0.02), (
             f"always {value}: {f(value):.3f}, but 100,000 examples give "
-            f"{measured:.3f}: "
-            "add the square of the distance from the mean"
+            f"{measured:.3f}: add the square of the distance from the mean"
         )
 
 
@@ -186,7 +185,7 @@ assert max(errors["RNN"]) < 0.05
 #
 # - With the *mean*, the RNN is better. With the *median*, the LSTM is better, almost by a factor of three.
 # - Both are true, and both hide what happened. Two LSTMs are far below 1/12: they add both numbers. The third is at 1/6: it
-#   says 1. The three RNNs are near half of 1/12: they know both numbers a little.
+#   says 1. The three RNNs are near half of 1/12: they use both numbers, but roughly.
 # - With seed 1 alone you would have "shown" that an LSTM does not work. With seed 2 alone, that it is many times better than
 #   an RNN.
 #
