@@ -55,7 +55,9 @@ def windows(series, length):
 def check_1(f):
     series = np.array([3.0, 1.0, 4.0, 1.5, 9.0, 2.0])
     for length in (2, 4):
-        inputs, targets = map(np.asarray, f(series, length))
+        answer = f(series, length)
+        assert len(answer) == 2, "return two arrays: inputs, targets"
+        inputs, targets = map(np.asarray, answer)
         count = len(series) - length
         assert inputs.shape[1:] == (length,), (
             f"inputs have shape {inputs.shape}; each row needs {length} values"
@@ -186,7 +188,7 @@ def seasonal(inputs, period):
 
 def check_2(f):
     series = np.tile(np.arange(7.0), 5)  # 0 1 2 3 4 5 6 0 1 2 ..., period 7
-    for length in (7, 10):
+    for length in (10, 7):
         inputs = np.array([series[i : i + length] for i in range(10)])
         targets = series[length : length + 10]
         forecast = np.asarray(f(inputs, 7))

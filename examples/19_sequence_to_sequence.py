@@ -230,7 +230,9 @@ def share_and_letter(p, q, T):
 
 
 def check_3(f):
-    share, letter = f(0.9, 0.99, 5)
+    answer = f(0.9, 0.99, 5)
+    assert np.size(answer) == 2, "return two numbers: a share, and a p"
+    share, letter = answer
     assert np.isclose(share, 0.9**5), (
         f"all five must be right: 0.9 five times, {0.9**5:.3f}, not {share:.3f}"
     )
