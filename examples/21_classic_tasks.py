@@ -391,8 +391,8 @@ exercise(5, check_5, counts_to)
 # %% [markdown]
 # ## 5. Is it the same task?
 #
-# The scripts in `examples/tasks/` train the full forms, and `examples/tasks/RESULTS.md` has our results next to the published
-# ones. Most agree. Where they do not, this list has the reason more often than the network has:
+# The scripts in `examples/tasks/` train the full forms, and [RESULTS.md](tasks/RESULTS.md) has our results next to the
+# published ones. Most agree. Where they do not, this list has the reason more often than the network has:
 #
 # - **The data.** In temporal order the paper puts the second signal in the middle of the sequence. With signals *anywhere*,
 #   some are near the end, and from these the network learns to listen: a much easier task under the same name.
