@@ -14,7 +14,7 @@
 # **You will be able to** split and scale a series without looking into the future, set up the baselines that a forecast must
 # beat, and say with several seeds whether a network beats them.
 #
-# **Time:** about 50 minutes, 5 exercises.
+# **Time:** about 50 minutes, 4 exercises.
 
 # %%
 import numpy as np
@@ -177,41 +177,6 @@ assert all(1.4 * e[1] < e[2] for e in errors.values())
 #
 # ### Exercise 2
 #
-# Write the seasonal forecast for windows of any length and any period. `inputs` has shape `(windows, length)`, the last
-# column is the newest value. The target is one step after the window. Which column is `period` steps before the target?
-
-
-# %%
-def seasonal(inputs, period):
-    return ...
-
-
-def check_2(f):
-    series = np.tile(np.arange(7.0), 5)  # 0 1 2 3 4 5 6 0 1 2 ..., period 7
-    for length in (10, 7):
-        inputs = np.array([series[i : i + length] for i in range(10)])
-        targets = series[length : length + 10]
-        forecast = np.asarray(f(inputs, 7))
-        assert forecast.shape == (10,), (
-            f"return one value for each window, not shape {forecast.shape}"
-        )
-        assert not np.array_equal(
-            forecast, np.roll(series, 1)[length : length + 10]
-        ), "you are one step late: count back from the target, not the window"
-        assert np.array_equal(forecast, targets), (
-            f"for a series that repeats every 7 steps, and windows of {length}, "
-            "the forecast must be exact"
-        )
-    assert np.array_equal(f(np.array([[1.0, 2.0, 3.0]]), 1), [3.0]), (
-        "a period of 1 is persistence: the newest value"
-    )
-
-
-exercise(2, check_2, seasonal)
-
-# %% [markdown]
-# ### Exercise 3
-#
 # Errors of different series cannot be compared, because their units differ. The **skill** can:
 #
 # ```text
@@ -227,7 +192,7 @@ def skill(forecast, baseline, targets):
     return ...
 
 
-def check_3(f):
+def check_2(f):
     rng = np.random.default_rng(0)
     targets, noise = rng.normal(size=20), rng.normal(size=20)
     zeros = np.zeros(20)
@@ -248,7 +213,7 @@ def check_3(f):
     assert np.isclose(found, -3), f"a worse forecast: skill -3, not {found:.2f}"
 
 
-exercise(3, check_3, skill)
+exercise(2, check_2, skill)
 
 # %% [markdown]
 # ## 4. The network
@@ -433,7 +398,7 @@ assert 0.18 < test_error(centred) / linear[2] < 0.22
 # year *after* it, which is the target. The forecast reads its own answer. On the day when the forecast is needed, the year
 # after does not exist.
 #
-# ### Exercise 4
+# ### Exercise 3
 #
 # Repair it. Write `smoothed(series, width)`: each value is the mean of the `width` values up to and including its own year.
 # At the beginning, where there are fewer, take the mean of those that there are.
@@ -444,7 +409,7 @@ def smoothed(series, width):
     return ...
 
 
-def check_4(f):
+def check_3(f):
     series = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0])
     found = np.asarray(f(series, 3), dtype=float)
     assert found.shape == (6,), (
@@ -466,13 +431,13 @@ def check_4(f):
     )
 
 
-exercise(4, check_4, smoothed)
+exercise(3, check_3, smoothed)
 
 # %% [markdown]
 # The check changes the future and demands that the past stays. Keep this idea: it finds every leak of this kind, in any
 # program that prepares data.
 #
-# ### Exercise 5
+# ### Exercise 4
 #
 # One year ahead is easy. For twenty years, the network must read its own forecasts: drop the oldest value of the window,
 # append the forecast, and predict again. Write it for any function `forecast(window)` that returns one number.
@@ -483,7 +448,7 @@ def free_run(forecast, window, steps):
     return ...  # an array of `steps` forecasts
 
 
-def check_5(f):
+def check_4(f):
     start = np.array([1.0, 1.0])
     found = np.asarray(f(lambda w: w[-1] + w[-2], start, 5), dtype=float)
     assert found.shape == (5,), f"return 5 forecasts, not shape {found.shape}"
@@ -503,7 +468,7 @@ def check_5(f):
     )
 
 
-exercise(5, check_5, free_run)
+exercise(4, check_4, free_run)
 
 # %% [markdown]
 # The next cell, which is folded, has our version. With it the network predicts from 1932 on, and reads no true value after
@@ -563,10 +528,6 @@ def windows_solution(series, length):
     return inputs, series[length:]
 
 
-def seasonal_solution(inputs, period):
-    return inputs[:, -period]
-
-
 def skill_solution(forecast, baseline, targets):
     squared = np.mean((forecast - targets) ** 2)
     return 1 - squared / np.mean((baseline - targets) ** 2)
@@ -588,7 +549,6 @@ def free_run_solution(forecast, window, steps):
 
 
 exercise(1, check_1, windows_solution)
-exercise(2, check_2, seasonal_solution)
-exercise(3, check_3, skill_solution)
-exercise(4, check_4, smoothed_solution)
-exercise(5, check_5, free_run_solution)
+exercise(2, check_2, skill_solution)
+exercise(3, check_3, smoothed_solution)
+exercise(4, check_4, free_run_solution)

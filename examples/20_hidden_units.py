@@ -15,7 +15,7 @@
 # **You will be able to** read the states of a network, search for a unit that follows a feature, give the chance level of
 # your search, and test whether the network uses the unit.
 #
-# **Time:** about 60 minutes, 5 exercises.
+# **Time:** about 50 minutes, 4 exercises.
 
 # %%
 import html
@@ -594,42 +594,6 @@ assert kept[0] > 4 * kept[1]
 # Over 15 steps the trained network keeps several times as much of the gradient as its twin. Lesson 14 explains how: along `c`
 # the gradient is multiplied by the forget gates only, and training has opened the gates that the task needs.
 #
-# ### Exercise 5
-#
-# A colleague reports: "I searched 500 units for a feature. The best has r = 0.40 on my text." Which numbers do you ask for
-# before you believe that the network *learned* and *uses* the feature? Answer with the set of their letters.
-#
-# - `a`: `r` of that unit on another text
-# - `b`: the best `r` of 500 units when the feature is shifted
-# - `c`: the number of updates of the training
-# - `d`: the best `r` in an untrained network of the same size
-# - `e`: the loss with that unit held, where the feature matters and elsewhere
-# - `f`: the mean `r` of all 500 units
-
-# %%
-ask_for = ...  # for example {"c", "f"}
-
-
-def check_5(answer):
-    assert isinstance(answer, set), 'write a set, such as {"c", "f"}'
-    reasons = {
-        "a": "the best of 500 is too good on the text on which it was chosen",
-        "b": "is 0.40 more than the best of 500 reaches by chance?",
-        "d": "random weights may reach 0.40 as well: then nothing was learned",
-        "e": "a unit that follows a feature need not be used",
-    }
-    for letter, reason in reasons.items():
-        assert letter in answer, f"one is missing: {reason}"
-    assert "c" not in answer, "a long training is no evidence for one unit"
-    assert "f" not in answer, (
-        "the mean of all units says nothing about the best one"
-    )
-    assert answer == set("abde"), "there are only the letters a to f"
-
-
-exercise(5, check_5, ask_for)
-
-# %% [markdown]
 # ## What to remember
 #
 # - Choose a unit on one text, report its `r` on another one.
@@ -661,10 +625,7 @@ def held_solution(h, levels):
     return hold(h, levels)
 
 
-ask_for_solution = {"a", "b", "d", "e"}
-
 exercise(1, check_1, inside_solution)
 exercise(2, check_2, correlations_solution)
 exercise(3, check_3, chance_level_solution)
 exercise(4, check_4, held_solution)
-exercise(5, check_5, ask_for_solution)
