@@ -39,7 +39,7 @@ def test_every_op_says_where_it_may_be_tested(op):
 
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 READMES = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")]
 
 
@@ -66,6 +66,13 @@ def names(text):
 def test_every_link_leads_to_a_file(page):
     local = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
     assert [link for link in local if not (page.parent / link.partition("#")[0]).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w/.])((?:minigrad|minigrad_rnn|tests|benchmarks|examples|docs|\.ci)/[\w/.]*\w)", text)
+    assert [name for name in named if not (ROOT / name).exists() and "NAME" not in name] == []
 
 
 def test_both_readmes_have_the_same_code_links_numbers_and_names():
