@@ -6,7 +6,6 @@ have already are made from them here, as `myst_substitutions`: a page shows one 
 
 import inspect
 import re
-from math import ceil
 from pathlib import Path
 
 import minigrad_rnn
@@ -115,16 +114,19 @@ def row(*cells):
 
 def course():
     """Return the table of lessons, read from their first cells."""
-    return "\n".join([row("lesson", "you need", "minutes"), "|---|---|---|", *map(lesson, LESSONS)])
+    return "\n".join([row("lesson", "you need", "time"), "|---|---|---|", *map(lesson, LESSONS)])
 
 
 def lesson(path):
-    text = path.read_text("utf-8")
-    first = re.sub(r"^# ?", "", text.split("\n# %%")[0], flags=re.MULTILINE)
+    first = re.sub(r"^# ?", "", path.read_text("utf-8").split("\n# %%")[0], flags=re.MULTILINE)
     title = re.search(r"^# (.*)", first, re.MULTILINE)[1]
-    needs = re.search(r"\*\*You need:\*\*\s+(.+?)(?:\n\n|\*\*|\Z)", first, re.DOTALL)
-    minutes = 5 * ceil((len(re.findall(r"\w+", text)) / 100 + 4 * text.count("\n# ### Exercise")) / 5)
-    return row(f"[{title}](../examples/{path.name})", " ".join(needs[1].split()) if needs else "", str(minutes))
+    return row(f"[{title}](../examples/{path.name})", labelled(first, "You need"), labelled(first, "Time"))
+
+
+def labelled(text, label):
+    """Return the paragraph that begins with a label in bold, without the label."""
+    found = re.search(rf"^\*\*{label}:\*\* (.+?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""
 
 
 def coverage():
