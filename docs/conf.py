@@ -29,7 +29,7 @@ myst_enable_extensions = ["substitution"]
 myst_heading_anchors = 3
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "cache"
-nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 240
 nb_merge_streams = True
 # Scripts with a command line are shown without their results: they train for minutes. RESULTS.md has those.
