@@ -120,7 +120,7 @@ def course():
 def lesson(path):
     first = re.sub(r"^# ?", "", path.read_text("utf-8").split("\n# %%")[0], flags=re.MULTILINE)
     title = re.search(r"^# (.*)", first, re.MULTILINE)[1]
-    return row(f"[{title}](../examples/{path.name})", labelled(first, "You need"), labelled(first, "Time"))
+    return row(f"[{title}](../examples/{path.name})", labelled(first, "You need"), labelled(first, "Time").rstrip("."))
 
 
 def labelled(text, label):
