@@ -95,10 +95,14 @@ def test_the_captions_of_the_readme_are_true():
     assert [number < 1e-3 for number in first] == [True, True, False, False, False]
 
 
-def test_continuous_integration_runs_the_command_of_the_readme():
+def test_continuous_integration_runs_the_commands_of_the_pages():
     (command,) = (line for line in READMES[0].splitlines() if "-m pytest" in line)
     assert command.startswith("python3 -m venv .venv && ")
-    assert "command=$(grep -m1 -- '-m pytest' README.md)" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "command=$(grep -m1 -- '-m pytest' README.md)" in script
+    (site,) = (line for line in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines() if "-m sphinx" in line)
+    assert "tests/links.py build/site" in site
+    assert "$(grep -m1 -- '-m sphinx' CONTRIBUTING.md)" in script
 
 
 def test_the_map_of_files_is_complete_and_true():
