@@ -65,7 +65,9 @@ highlight_language = "none"
 
 # -- the reference ---------------------------------------------------------------------------------------------
 
-default_role = "py:obj"
+default_role = "py:obj"  # a link where there is such a thing
+nitpicky = True
+nitpick_ignore_regex = [("py:obj", ".*")]
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

@@ -302,7 +302,7 @@ class GradientFlow:
 
     def plot(self, path: Path_ | None = None, layer: int = -1) -> Any:
         """A figure of a layer, of norms, gains and matrix; saved if a path is given. A notebook shows it. Needs matplotlib (the
-        extra `plot`)."""
+        extra ``plot``)."""
         figure = blank(12 if self.matrix else 8, 3.6)
         axes = figure.subplots(1, 3 if self.matrix else 2)
         norms = {f"|dL/d{name}|": a[layer] for name, a in self.norms.items()}
@@ -441,7 +441,7 @@ class Comparison(dict[str, GradientFlow]):
 
     def plot(self, path: Path_ | None = None, title: str = "what is left of the gradient", axes: Any = None) -> Any:
         """A figure of all decays, saved if a path is given; or drawn into `axes`. A notebook shows it. Needs matplotlib (the
-        extra `plot`)."""
+        extra ``plot``)."""
         axes = blank(7, 4.5).subplots() if axes is None else axes
         draw(axes, {label: flow.decay() for label, flow in self.items()}, title, "steps back in time")
         if path is not None:
