@@ -19,7 +19,7 @@ LESSONS = [path for path in SCRIPTS if re.match(r"\d\d_", path.name)]
 
 project = "minigrad"
 root_doc = "docs/index"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
 include_patterns = ["*.md", "docs/**.md", "examples/*.md", "examples/*.py"]
 exclude_patterns = ["build", ".*"]
 
@@ -28,7 +28,7 @@ exclude_patterns = ["build", ".*"]
 myst_enable_extensions = ["substitution"]
 myst_heading_anchors = 3
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
-nb_execution_mode = "cache"
+nb_execution_mode = "force"
 nb_execution_show_tb = True
 nb_execution_timeout = 240
 nb_merge_streams = True
@@ -39,17 +39,27 @@ HEADER = """# ---
 #   kernelspec: {display_name: Python 3, language: python, name: python3}
 # ---
 """
-OFFER = """
-#
-# Run this page as it is, `.venv/bin/python examples/{name}.py`, or cell by cell: {{nb-download}}`{name}.ipynb`."""
 
 
-def as_notebook(app, docname, source):
-    """Give a script the header of a notebook, for the colours of cells that are not run, and under its title a link to one."""
-    path = Path(app.env.doc2path(docname))
+def name_the_language(app, docname, source):
+    """Give a script the header of a notebook, for the colours of cells that are not run."""
+    if Path(app.env.doc2path(docname)).suffix == ".py":
+        source[0] = HEADER + source[0]
+
+
+def offer_the_notebook(app, doctree):
+    """Say under the title of a script how to run it, with a link to it as a notebook."""
+    from docutils import nodes
+    from sphinx.addnodes import download_reference
+
+    path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".py":
-        title, rest = re.split(r"(?<=^# # )(.*)", source[0], maxsplit=1, flags=re.MULTILINE)[1:]
-        source[0] = f"{HEADER}# %% [markdown]\n# # {title}{OFFER.format(name=path.stem)}{rest}"
+        notebook = Path(app.env.mystnb_config.output_folder, app.env.docname).with_suffix(".ipynb")
+        target = "/" + notebook.relative_to(app.srcdir).as_posix()
+        download = download_reference("", "", nodes.literal(text=notebook.name), reftarget=target)
+        command = nodes.literal(text=f".venv/bin/python examples/{path.name}")
+        said = [nodes.Text("Run this page as it is, "), command, nodes.Text(", or cell by cell: "), download]
+        doctree.next_node(nodes.title).parent.insert(1, nodes.paragraph("", "", *said))
 
 
 # -- how it looks ----------------------------------------------------------------------------------------------
@@ -174,5 +184,6 @@ myst_substitutions = {
 
 
 def setup(app):
-    app.connect("source-read", as_notebook)
+    app.connect("source-read", name_the_language)
+    app.connect("doctree-read", offer_the_notebook, priority=400)  # before downloads are collected
     app.connect("autodoc-process-docstring", literal_formulas)
