@@ -14,13 +14,13 @@ from minigrad.ops.entry import numpy_name
 from minigrad_rnn.additions import classes, public_names
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = sorted(ROOT.glob("examples/*.py"))
-LESSONS = [path for path in SCRIPTS if re.match(r"\d\d_", path.name)]
+SCRIPTS = sorted(ROOT.glob("examples/**/*.py"))
+LESSONS = sorted(ROOT.glob("examples/[0-9][0-9]_*.py"))
 
 project = "minigrad"
 root_doc = "docs/index"
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
-include_patterns = ["*.md", "docs/**.md", "examples/*.md", "examples/*.py"]
+include_patterns = ["*.md", "docs/**.md", "examples/**.md", "examples/**.py"]
 exclude_patterns = ["build", ".*"]
 
 # -- pages and lessons -----------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def offer_the_notebook(app, doctree):
         notebook = Path(app.env.mystnb_config.output_folder, app.env.docname).with_suffix(".ipynb")
         target = "/" + notebook.relative_to(app.srcdir).as_posix()
         download = download_reference("", "", nodes.literal(text=notebook.name), reftarget=target)
-        command = nodes.literal(text=f".venv/bin/python examples/{path.name}")
+        command = nodes.literal(text=f".venv/bin/python {app.env.docname}.py")
         said = [nodes.Text("Run this page as it is, "), command, nodes.Text(", or cell by cell: "), download]
         doctree.next_node(nodes.title).parent.insert(1, nodes.paragraph("", "", *said))
 
