@@ -4,6 +4,7 @@ The source folder is the clone itself, so the same links work in the files and o
 have already are made from them here, as `myst_substitutions`: a page shows one with ``{{ course }}``.
 """
 
+import html
 import inspect
 import re
 from pathlib import Path
@@ -60,6 +61,17 @@ def offer_the_notebook(app, doctree):
         command = nodes.literal(text=f".venv/bin/python {app.env.docname}.py")
         said = [nodes.Text("Run this page as it is, "), command, nodes.Text(", or cell by cell: "), download]
         doctree.next_node(nodes.title).parent.insert(1, nodes.paragraph("", "", *said))
+
+
+def describe_the_pictures(app, doctree):
+    """Give a picture that a cell draws its own title as the text for those who cannot see it."""
+    from docutils import nodes
+
+    for image in doctree.findall(nodes.image):
+        drawn = Path(app.env.mystnb_config.output_folder, Path(image["uri"]).name)
+        if "alt" not in image and drawn.suffix == ".svg" and drawn.is_file():
+            titles = re.findall(r"<title[^>]*>(.*?)</title>", drawn.read_text("utf-8"), re.DOTALL)
+            image["alt"] = html.unescape(titles[0]) if titles else "The picture that the cell draws"
 
 
 # -- how it looks ----------------------------------------------------------------------------------------------
@@ -186,4 +198,5 @@ myst_substitutions = {
 def setup(app):
     app.connect("source-read", name_the_language)
     app.connect("doctree-read", offer_the_notebook, priority=400)  # before downloads are collected
+    app.connect("doctree-read", describe_the_pictures, priority=400)  # before images are renamed
     app.connect("autodoc-process-docstring", literal_formulas)
