@@ -22,20 +22,20 @@ from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, val
 if TYPE_CHECKING:
     from .compiling import CompileError, compile
     from .loop import Loop, loops
-    from .pictures import Drawing, draw
+    from .pictures import Drawing, draw, draw_graph
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CompileError", "Drawing", "GradientError", "Graph", "GraphFreedError", "LeavesGraphError", "Loop", "RenderError",
     "RenderTimeout", "RendererMissing", "Tensor", "check_grads", "checkpoint", "compile", "custom_op", "debug", "draw",
-    "elementwise_grad", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "linalg", "loops", "no_grad", "ops", "scope",
-    "tensor", "value_and_grad", "vjp",
+    "draw_graph", "elementwise_grad", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "linalg", "loops", "no_grad",
+    "ops", "scope", "tensor", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__
 
 # Imported when they are first used: half of the time that all rooms would take.
-_ROOMS = {"compiling": ("CompileError", "compile"), "loop": ("Loop", "loops"), "pictures": ("Drawing", "draw")}
+_ROOMS = {"compiling": ("CompileError", "compile"), "loop": ("Loop", "loops"), "pictures": ("Drawing", "draw", "draw_graph")}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .broadcasting import unbroadcast
+from .graph import Forgotten
 from .standin import Standin, known, primitive
 
 if TYPE_CHECKING:
@@ -183,13 +184,18 @@ def may_leave_out(node: Node) -> bool:
 
 
 def meets_zeros(node: Node) -> bool:
-    """Return True for a product of a computed value and a constant with zeros."""
+    """Return True for a product of a computed value and a constant with zeros, or one that a checkpoint discarded."""
     operands = node.operands
     if not any(getattr(operand, "op", None) for operand in operands):
         return False
-    factors = zip(map(values, node.recall()[1:]), operands, strict=True)
-    fixed = [x for x, operand in factors if x is not None and not getattr(operand, "requires_grad", False)]
-    return any(isinstance(x, Standin) or not np.all(x) for x in fixed)
+    fixed = [i for i, operand in enumerate(operands, 1) if not getattr(operand, "requires_grad", False)]
+    if not fixed:
+        return False
+    if isinstance(node.saved, Forgotten):  # which is not recomputed before the sweep needs it
+        return True
+    saved = node.recall()
+    factors = [x for i in fixed if (x := values(saved[i])) is not None]
+    return any(isinstance(x, Standin) or not np.all(x) for x in factors)
 
 
 def presence(node: Node, saved: Sequence[Any]) -> tuple[Any, ...]:

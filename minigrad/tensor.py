@@ -304,7 +304,8 @@ class Tensor(TensorMethods):
                 return self._leaf
             raise ValueError(
                 "this tensor does not depend on any tensor with requires_grad=True (or was computed under no_grad, "
-                "or detached), so there is nothing to differentiate"
+                "or detached), so there is nothing to differentiate. To differentiate a gradient, compute it with "
+                "create_graph=True"
             )
         return self._node
 

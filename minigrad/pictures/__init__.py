@@ -25,6 +25,7 @@ from .fold import fold as folded
 from .known_values import values_held, values_saved
 from .page import Playback, Shown, own_boxes
 from .picture import Picture
+from .plain import draw_graph
 from .render import render, renderers
 from .scopes import nested
 from .timeline import Timeline
@@ -40,6 +41,7 @@ __all__ = [
     "Shown",
     "Timeline",
     "draw",
+    "draw_graph",
     "drawn",
     "drawn_as",
     "fold",

@@ -350,7 +350,7 @@ def _replace(target: Path, data: bytes) -> None:
 
 def drawn(
     picture: Picture,
-    graph: Graph,
+    text: str | Graph,
     limit: int | None = _LIMIT,
     advice: str = "a smaller part of the graph",
     playback: Playback | None = None,
@@ -361,7 +361,7 @@ def drawn(
     if limit is not None and count > _MANY_BOXES:
         warnings.warn(f"this picture has {count:,} boxes and is hard to read: better draw {advice}", stacklevel=3)
     layout = laid_out(picture)
-    return Drawing(to_dot(picture, layout), text=graph, picture=picture, layout=layout, playback=playback)
+    return Drawing(to_dot(picture, layout), text=text, picture=picture, layout=layout, playback=playback)
 
 
 def laid_out(picture: Picture) -> Layout | None:

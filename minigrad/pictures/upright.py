@@ -28,6 +28,7 @@ HEAD = 19.0  # of a frame, for its title
 AHEAD = 16.0  # from the beginning of a line to the first frame
 LOOP_LANE, LOOP_DROP = 9.0, 16.0  # between lines that lead back around a frame, beside it and below it
 MARGIN = 5.0
+TWINS = 7.0  # between arrows that would lie on each other
 Net = tuple[Item, Item, bool]  # what runs sideways between two ranks as one: the source, where it begins, whether it rises
 Run = tuple[float, float, Item, Item]  # from where to where, and between which items
 LIKE = {"recurrent": "recurrent", "loop": "recurrent", "gathered": "gathered", "sum loop": "gathered"}
@@ -303,10 +304,23 @@ class Scene:
                 if arrow.role == "flow" and arrow.source in self.template.begins:
                     way.role = self.look(line)
         self.join()
+        self.part()
         for arrow in self.template.arrows:
             if arrow.label and arrow.role not in LOOPS and id(arrow) in self.layout.arrows:
                 self.label(arrow)
         self.frames()
+
+    def part(self) -> None:
+        """Move arrows that go straight the same way apart: those of an op that uses one value more than once."""
+        same: dict[tuple[object, ...], list[Way]] = defaultdict(list)
+        for arrow in self.template.arrows:
+            if (way := self.layout.arrows.get(id(arrow))) and len(way.points) == 2:
+                same[arrow.source, arrow.target, *way.points].append(way)
+        for ways in same.values():
+            (_, y), (_, v) = ways[0].points
+            for i, way in enumerate(ways):
+                shift = TWINS * (i - (len(ways) - 1) / 2)
+                way.points = [(a, b + shift) if y == v else (a + shift, b) for a, b in way.points]
 
     # -- boxes -----------------------------------------------------------------------------------------------------
 

@@ -72,6 +72,27 @@ def test_the_function_runs_once_forward_and_once_more_in_the_backward_pass():
     assert np.allclose(x.grad, 2 * np.exp(np.sin(x.data)) * np.cos(x.data), rtol=1e-14)
 
 
+@pytest.mark.parametrize("mask", [1.0, np.array([1.0, 1.0, 0.0])], ids=["all", "mask"])
+def test_a_piece_runs_again_when_the_sweep_comes_to_it(mask):
+    """Not before, although the loss has an op with infinite slopes, for which a sweep looks for factors of 0."""
+    events = []
+    W = parameters()[1]
+
+    @minigrad.checkpoint
+    def piece(h, k):
+        events.append(f"run {k}")
+        h = np.tanh(h @ W) * mask
+        h.register_hook(lambda g: events.append(f"back {k}"))
+        return h
+
+    h = minigrad.tensor(np.ones((2, 3)))
+    for k in range(3):
+        h = piece(h, k)
+    (h**2).sum().backward()
+    assert events[:3] == ["run 0", "run 1", "run 2"]
+    assert events[3:] == ["back 2", "run 2", "back 1", "run 1", "back 0", "run 0"]
+
+
 def test_containers_keywords_and_results_that_are_not_used():
     @minigrad.checkpoint
     def f(pair, *, options):

@@ -168,6 +168,8 @@ def test_of_what_it_cannot_be() -> None:
         minigrad.grad(x * x, x, seed=[1.0])
     with pytest.raises(ValueError, match="does not depend on any tensor"):
         minigrad.grad(minigrad.tensor(1.0), x)
+    with pytest.raises(ValueError, match=r"To differentiate a gradient, .*create_graph=True"):
+        minigrad.grad(minigrad.grad((x * x).sum(), x).sum(), x)
 
 
 def test_eight_threads_on_the_same_parameters() -> None:
