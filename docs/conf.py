@@ -48,6 +48,11 @@ def name_the_language(app, docname, source):
         source[0] = HEADER + source[0]
 
 
+def trim_the_examples(app, docname, source):
+    """Leave out the empty line at the end of a block: it ends an example for the tests that run it."""
+    source[0] = re.sub(r"\n\n```$", "\n```", source[0], flags=re.MULTILINE)
+
+
 def offer_the_notebook(app, doctree):
     """Say under the title of a script how to run it, with a link to it as a notebook."""
     from docutils import nodes
@@ -197,6 +202,7 @@ myst_substitutions = {
 
 def setup(app):
     app.connect("source-read", name_the_language)
+    app.connect("source-read", trim_the_examples)
     app.connect("doctree-read", offer_the_notebook, priority=400)  # before downloads are collected
     app.connect("doctree-read", describe_the_pictures, priority=400)  # before images are renamed
     app.connect("autodoc-process-docstring", literal_formulas)
