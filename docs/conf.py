@@ -48,9 +48,14 @@ def name_the_language(app, docname, source):
         source[0] = HEADER + source[0]
 
 
-def trim_the_examples(app, docname, source):
+def trim_the_examples(app, doctree):
     """Leave out the empty line at the end of a block: it ends an example for the tests that run it."""
-    source[0] = re.sub(r"\n\n```$", "\n```", source[0], flags=re.MULTILINE)
+    from docutils import nodes
+
+    for block in doctree.findall(nodes.literal_block):
+        if block.rawsource == block.astext():
+            block.rawsource = block.rawsource.rstrip()
+            block[:] = [nodes.Text(block.rawsource)]
 
 
 def offer_the_notebook(app, doctree):
@@ -202,7 +207,7 @@ myst_substitutions = {
 
 def setup(app):
     app.connect("source-read", name_the_language)
-    app.connect("source-read", trim_the_examples)
+    app.connect("doctree-read", trim_the_examples)
     app.connect("doctree-read", offer_the_notebook, priority=400)  # before downloads are collected
     app.connect("doctree-read", describe_the_pictures, priority=400)  # before images are renamed
     app.connect("autodoc-process-docstring", literal_formulas)
