@@ -55,7 +55,7 @@ class Builder:
         if self.is_named(node):  # the op and its result are one box
             box = self.value_box(node, "gradient" if node in self.annotations.backward else role)
             symbol, *more = self.op_lines(node, role)
-            if role == "loss" and len(box.lines) == 2:
+            if role == "loss" and len(box.lines) == 2 and node not in self.annotations.heat:  # the number is its value
                 box.lines[1] = f"{symbol} = {box.lines[1]}"
             else:
                 box.lines[1:1] = [symbol, *more]

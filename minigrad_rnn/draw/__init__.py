@@ -65,8 +65,9 @@ def unrolled(
     ``gradients=True`` colours each state by ``|dL/dh[t]|`` on a log scale, and makes a recurrent arrow wider if more of the
     gradient comes back along it; it needs targets. `overlay` colours by the "activation" (mean size), its "saturation", or each
     step's "share" of a parameter's gradient instead. ``scale=(low, high)`` fixes the colours, to compare pictures. `chunk`
-    detaches the states every so many steps, as truncated BPTT does; scissors mark the cuts. `symbols` names the one-hot inputs
-    and the targets of the first sequence. Raises ValueError for shapes that do not fit, and for more than `limit` boxes.
+    detaches the states every so many steps, as truncated BPTT does; scissors mark the cuts. `symbols` names the inputs
+    (one-hot, or class indices for an embedding) and the targets of the first sequence. Raises ValueError for shapes that do not
+    fit, and for more than `limit` boxes.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()

@@ -74,8 +74,9 @@ def names(made: Run, symbols: Alphabet | None) -> dict[Node, str]:
         found.setdefault(node_of(made.loss), "loss")
     if symbols is not None:
         for t, x in made.inputs.items():
-            if (made.source_steps == 0) and x.ndim == 2 and x.shape[1] == len(symbols):
-                found[node_of(x)] = f"x[{t}] = {symbols.decode([int(np.argmax(x.data[0]))])!r}"
+            if (made.source_steps == 0) and (t in made.numbers or x.shape[1:] == (len(symbols),)):
+                number = made.numbers[t][0] if t in made.numbers else np.argmax(x.data[0])
+                found[node_of(x)] = f"x[{t}] = {symbols.decode([int(number)])!r}"
         for t, y in made.targets.items():
             if y.ndim == 1 and y.data[0] >= 0:
                 found[node_of(y)] = f"y[{t - made.source_steps}] = {symbols.decode([int(y.data[0])])!r}"

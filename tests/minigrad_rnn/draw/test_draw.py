@@ -111,8 +111,13 @@ def test_the_recurrent_arrow_leads_from_each_state_to_the_next_step():
     assert sorted(sums) == sorted([("L", "+"), *[("+", "+")] * 4, ("+", "loss")])  # the sum of the losses
 
 
-def test_symbols_are_written_at_inputs_and_targets():
-    source = rnn.draw.unrolled(network(), TASK.inputs, TASK.targets, symbols=TASK.alphabet).source
+@pytest.mark.parametrize("level", ["op", "cell"])
+@pytest.mark.parametrize("embedded", [False, True])
+def test_symbols_are_written_at_inputs_and_targets(embedded, level):
+    model, inputs = network(), TASK.inputs
+    if embedded:
+        model.embedding, inputs = rnn.Embedding(5, 5, rng=0), inputs.argmax(-1)
+    source = rnn.draw.unrolled(model, inputs, TASK.targets, symbols=TASK.alphabet, level=level).source
     assert [re.search(rf"x\[{t}\] = '(.)'", source).group(1) for t in range(6)] == list("hihell")
     assert [re.search(rf"y\[{t}\] = '(.)'", source).group(1) for t in range(6)] == list("ihello")
 

@@ -43,6 +43,15 @@ def test_the_picture_shows_what_the_flow_measures(program):
     assert looped(rnn.draw.folded(loss, names=names)) == {f"{name}[t-1]" for name in states}
 
 
+def test_the_number_at_a_last_state_that_is_the_loss_is_its_gradient():
+    w, h = mg.tensor(1.0, requires_grad=True), mg.tensor(0.5)
+    for _ in range(5):
+        h = mg.sigmoid(w * h)
+    drawing = rnn.draw.unrolled(h, gradients=True, names={"w": w, "h": h})
+    assert boxes(drawing, "loss")["h[4]"].lines == ["h[4]", "sigmoid", "1.0e0"]
+    assert boxes(drawing, "state")["h[3]"].lines[-1] == two_digits(gradient_flow(h, names={"h": h}).norms["h"][0, 3])
+
+
 def test_shares_and_saturation_are_those_of_the_flow():
     loss, _, _, names = elman(6)
     flow = gradient_flow(loss, names=names)
