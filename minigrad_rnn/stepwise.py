@@ -381,8 +381,8 @@ class Observer:
             raise ValueError("every target is IGNORED: there is no loss, and no gradient")
         T, B = counted.shape
         answers = int(counted.sum()) if reduction == "mean" else B
-        many = f"the {NAMES[kind]} " + (f"of {answers} answers" if reduction == "mean" else "over the steps")
-        made.words = f"the {reduction} of {many}, L[t] the share of step t"
+        many = f"of {answers} answer{'s' * (answers != 1)}" if reduction == "mean" else "over the steps"
+        made.words = f"the {reduction} of the {NAMES[kind]} {many}, L[t] the share of step t"
         if not each or answers == 1 == T:
             made.words = f"the {NAMES[kind]}" + f", mean of {B} sequences" * (B > 1)
         for t, column in enumerate(made.outputs):

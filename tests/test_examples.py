@@ -1,7 +1,7 @@
 """Every example runs from beginning to end, on its own, without a warning and with nothing on stderr.
 
-Those that train for long know ``--quick``: the same steps with a smaller task, fewer seeds and fewer updates. What the full
-forms found stands in examples/RESULTS.md.
+A lesson is a script whose name begins with two digits. Scripts that train for long have an option ``--quick``: the same steps
+with a smaller task, fewer seeds and fewer updates. examples/tasks/RESULTS.md has the results of the full forms.
 """
 
 import os
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "examples"
-EXAMPLES = sorted(FOLDER.glob("*.py"))
+EXAMPLES = sorted(FOLDER.rglob("*.py"))
+LESSONS = [path for path in EXAMPLES if path.name[:2].isdigit()]
 QUICK = [path for path in EXAMPLES if "--quick" in path.read_text(encoding="utf-8")]
 
 
@@ -50,11 +51,16 @@ def test_char_rnn_reads_a_file(tmp_path):
 
 
 def test_the_results_are_of_examples_that_exist():
-    results = (FOLDER / "RESULTS.md").read_text(encoding="utf-8")
+    results = (FOLDER / "tasks" / "RESULTS.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(\w+\.py)`", results))
     assert named
     assert named <= {path.name for path in EXAMPLES}
 
 
-def test_there_are_examples():
-    assert len(EXAMPLES) >= 2
+def test_there_are_examples_in_every_folder():
+    assert {path.parent.name for path in EXAMPLES} == {"examples", "labs", "tasks"}
+
+
+def test_each_lesson_has_a_number_of_its_own():
+    numbers = [path.name[:2] for path in LESSONS]
+    assert sorted(set(numbers)) == numbers

@@ -17,6 +17,7 @@ from minigrad.pictures.grid import grid_layout
 from minigrad.pictures.picture import Box
 from minigrad.pictures.theme import shade
 from minigrad.pictures.upright import upright
+from minigrad_rnn.data import IGNORED
 from minigrad_rnn.draw.overlays import shares
 from minigrad_rnn.stepwise import run
 
@@ -132,6 +133,12 @@ def test_the_losses_are_written_at_their_steps(reduction):
         (box,) = [box for box in drawing.picture.all_boxes() if box.lines[:1] == [f"L[{t}]"]]
         assert re.fullmatch(rf"(\S+ )+= {steps[t]:.3g}", box.lines[1])
     assert [box.lines for box in drawing.picture.boxes] == [["loss", f"{total.item():.3g}"]]
+
+
+@pytest.mark.parametrize(("counted", "words"), [(1, "of 1 answer,"), (2, "of 2 answers,")])
+def test_the_title_counts_the_answers(counted, words):
+    targets = np.where(np.arange(6)[:, None] < counted, TASK.targets, IGNORED)
+    assert words in rnn.draw.unrolled(network(), TASK.inputs, targets).picture.title
 
 
 @pytest.mark.parametrize("T", [1, 6, 30])
