@@ -344,7 +344,7 @@ def jacobian(f: Callable[P, Any], argnums: int = 0, *, mode: str = "reverse") ->
     """Return a function that computes the Jacobian of f with respect to one argument.
 
     J[i, j] is the derivative of element i of f's value by element j of the argument; J has shape
-    (*shape of the value, *shape of the argument). ``mode="reverse"`` needs a sweep over the graph for each element of the
+    ``(*shape of the value, *shape of the argument)``. ``mode="reverse"`` needs a sweep over the graph for each element of the
     value, ``"forward"`` one for each element of the argument.
     Raises TypeError if value or argument is not one array, ValueError for another mode.
 
@@ -378,8 +378,8 @@ def jacobian(f: Callable[P, Any], argnums: int = 0, *, mode: str = "reverse") ->
 def hessian(f: Callable[P, Any], argnums: int = 0) -> Callable[P, Any]:
     """Return a function that computes the Hessian of f, all second derivatives with respect to one argument.
 
-    f returns a single number. For an argument of shape s the Hessian has shape (*s, *s). It is computed in forward mode over
-    reverse mode, one sweep for each element of the argument.
+    f returns a single number. For an argument of shape s the Hessian has shape ``(*s, *s)``. It is computed in forward mode
+    over reverse mode, one sweep for each element of the argument.
 
     >>> import numpy as np, minigrad
     >>> minigrad.hessian(lambda x: (x**3).sum())(np.array([1.0, 2.0]))

@@ -80,9 +80,9 @@ class GradientFlow:
     gradient arrived. Printed it is a short `table`.
 
     - `losses` (T,): the L_t. `norms`, by state ("h", of an LSTM also "c", of your own cell its `state_names`) (layers, T):
-      |dL/dh[t]|, of all that reaches h[t].
-    - `matrix`, by state (layers, T, T): ``matrix["h"][layer, t, k]`` is |dL_t/dh[k]|, what the loss of step t says to the state
-      of step k. It is 0 above the diagonal, for a later state has no part in L_t.
+      ``|dL/dh[t]|``, of all that reaches h[t].
+    - `matrix`, by state (layers, T, T): ``matrix["h"][layer, t, k]`` is ``|dL_t/dh[k]|``, what the loss of step t says to the
+      state of step k. It is 0 above the diagonal, for a later state has no part in L_t.
     - `gains`, by kind (layers, T): by which factor the norm changes in the hop from step t to t-1. With s = (h, c), or h alone,
       J = ds[t]/ds[t-1], and G the cotangent of s[t] from outside of the layer's step t, the "total" is ``|J^T G| / |G|``: what
       comes back along the recurrent path alone, relative to what arrived. Of RNN cells "activation" and "weight" are its
@@ -99,7 +99,7 @@ class GradientFlow:
       1/4 of sigmoid) and s the largest singular value. No gain is above it: below 1 the gradient vanishes, above it may explode
       (Pascanu, Mikolov & Bengio 2013).
     - `shares`, by parameter (T,): the norm of what its uses in step t add to its gradient. ``flow.shares["weight_hh"]`` finds a
-      parameter by the end of its name, ``flow.shares[p]`` finds p. `gradients`, if asked for, (T, *shape): these parts
+      parameter by the end of its name, ``flow.shares[p]`` finds p. `gradients`, if asked for, ``(T, *shape)``: these parts
       themselves, whose sum over t is the gradient.
     """
 
@@ -228,9 +228,9 @@ class GradientFlow:
 
     @np.errstate(all="ignore")
     def decay(self, state: str | None = None, layer: int = -1) -> np.ndarray:
-        """The part of the gradient that is left after d = 0, ..., T-1 hops, (T,): the sum over t >= d of |dL_t/ds[t-d]|,
-        relative to that of |dL_t/ds[t]|. s defaults to the layer's last state (c, or h). In a top layer of RNN cells it is at
-        most bound^d."""
+        """The part of the gradient that is left after d = 0, ..., T-1 hops, (T,): the sum over t >= d of ``|dL_t/ds[t-d]|``,
+        relative to that of ``|dL_t/ds[t]|``. s defaults to the layer's last state (c, or h). In a top layer of RNN cells it is
+        at most bound^d."""
         name = state or self.cells[layer].state_names[-1]
         if name not in self.matrix:
             raise ValueError(f"there is no matrix for {name!r}, only for {list(self.matrix)}; measure with matrix=True")
@@ -302,7 +302,7 @@ class GradientFlow:
 
     def plot(self, path: Path_ | None = None, layer: int = -1) -> Any:
         """A figure of a layer, of norms, gains and matrix; saved if a path is given. A notebook shows it. Needs matplotlib (the
-        extra `plot`)."""
+        extra ``plot``)."""
         figure = blank(12 if self.matrix else 8, 3.6)
         axes = figure.subplots(1, 3 if self.matrix else 2)
         norms = {f"|dL/d{name}|": a[layer] for name, a in self.norms.items()}
@@ -393,8 +393,8 @@ def flow_of(loss: Tensor, others: Sequence_[Any], names: Any, matrix: bool, grad
 
 
 class GradientRecorder:
-    """|dL/dh[t]| during training: ``trainer.fit(data, after_update=recorder)`` measures after every so many updates, and once
-    before, always on the same sequences, told as to `gradient_flow`. `updates` says when, `flows` has what was found.
+    """``|dL/dh[t]|`` during training: ``trainer.fit(data, after_update=recorder)`` measures after every so many updates, and
+    once before, always on the same sequences, given as to `gradient_flow`. `updates` says when, `flows` has what was found.
 
     >>> import minigrad_rnn as rnn
     >>> task = rnn.tasks.hello()
@@ -441,7 +441,7 @@ class Comparison(dict[str, GradientFlow]):
 
     def plot(self, path: Path_ | None = None, title: str = "what is left of the gradient", axes: Any = None) -> Any:
         """A figure of all decays, saved if a path is given; or drawn into `axes`. A notebook shows it. Needs matplotlib (the
-        extra `plot`)."""
+        extra ``plot``)."""
         axes = blank(7, 4.5).subplots() if axes is None else axes
         draw(axes, {label: flow.decay() for label, flow in self.items()}, title, "steps back in time")
         if path is not None:

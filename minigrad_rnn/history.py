@@ -75,7 +75,7 @@ class History:
 
     def plot(self, path: Path_ | None = None) -> Any:
         """Return a figure of loss and gradient norm by update, which a notebook shows; save it if a path is given. Needs
-        matplotlib (the extra `plot`)."""
+        matplotlib (the extra ``plot``)."""
         figure = blank(7, 5)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         updates = np.arange(1, len(self.loss) + 1)

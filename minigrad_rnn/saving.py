@@ -46,10 +46,8 @@ def save_weights(
     The arrays may have any shape, and bool, integer or float dtypes up to 64 bits. PyTorch reads the file with
     ``safetensors.torch.load_file``.
 
-    Raises:
-        TypeError: for another dtype, and for names or metadata that are not text.
-        ValueError: for a name or metadata that the format cannot hold.
-        OSError: if the file cannot be written; an existing file is untouched.
+    Raises TypeError for another dtype and for names or metadata that are not text, ValueError for a name or metadata that the
+    format cannot hold, and OSError if the file cannot be written; an existing file is untouched.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -71,9 +69,8 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
     ...     load_weights(f"{folder}/w.safetensors")
     ({'w': array([1., 1.])}, {'of': 'an example'})
 
-    Raises:
-        WeightsError: if the file is not safetensors, or damaged.
-        OSError: if it cannot be read; FileNotFoundError if it does not exist.
+    Raises WeightsError if the file is not safetensors, or damaged; OSError if it cannot be read, and FileNotFoundError if it
+    does not exist.
     """
     arrays, metadata, _ = _load(path)
     return arrays, metadata

@@ -68,6 +68,13 @@ def test_every_link_leads_to_a_file(page):
     assert [link for link in local if not (page.parent / link.partition("#")[0]).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w/.])((?:minigrad|minigrad_rnn|tests|benchmarks|examples|docs|\.ci)/[\w/.]*\w)", text)
+    assert [name for name in named if not (ROOT / name).exists() and "NAME" not in name] == []
+
+
 def test_both_readmes_have_the_same_code_links_numbers_and_names():
     (code, text), (code_zh, text_zh) = map(parted, READMES)
     assert code == code_zh
@@ -88,10 +95,14 @@ def test_the_captions_of_the_readme_are_true():
     assert [number < 1e-3 for number in first] == [True, True, False, False, False]
 
 
-def test_continuous_integration_runs_the_command_of_the_readme():
+def test_continuous_integration_runs_the_commands_of_the_pages():
     (command,) = (line for line in READMES[0].splitlines() if "-m pytest" in line)
     assert command.startswith("python3 -m venv .venv && ")
-    assert "command=$(grep -m1 -- '-m pytest' README.md)" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "command=$(grep -m1 -- '-m pytest' README.md)" in script
+    (site,) = (line for line in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines() if "-m sphinx" in line)
+    assert "tests/links.py build/site" in site
+    assert "$(grep -m1 -- '-m sphinx' CONTRIBUTING.md)" in script
 
 
 def test_the_map_of_files_is_complete_and_true():

@@ -80,11 +80,11 @@ def norm(x: Operand, ord: Any = None, axis: Axes = None, keepdims: bool = False)
     """Norm of vectors (along one axis) or of matrices (along two), as ``np.linalg.norm``.
 
     `ord` of vectors is None or 2 (the length), inf or -inf (the largest or smallest absolute value), 0 (how many are not 0:
-    an array, for its derivative is 0), or any other p, for sum(|x|^p)^(1/p); of matrices None or "fro" (the root of the sum
+    an array, for its derivative is 0), or any other p, for ``sum(|x|^p)^(1/p)``; of matrices None or "fro" (the root of the sum
     of squares), 1 or -1 (the largest or smallest sum of absolute values of a column), inf or -inf (of a row), 2 or -2 (the
     largest or smallest singular value), "nuc" (their sum).
     Without `axis` and `ord` it is the length of the flattened array.
-    The derivative of the length at 0 is taken as 0, and so is that of |x|^p by an element that is 0. Singular values that
+    The derivative of the length at 0 is taken as 0, and so is that of ``|x|^p`` by an element that is 0. Singular values that
     are the largest together share equally, as those of `max`; the rest on their derivatives is said in `svd`.
 
     Raises ValueError for another `ord`.

@@ -86,9 +86,8 @@ class Drawing:
 
         With ``encoding="utf-8"`` it is text. As nothing is ever printed, ``quiet`` changes nothing.
 
-        Raises:
-            ValueError: for another format, and for an encoding of "png" and "pdf" or one that reads the text wrongly.
-            RenderError: if it cannot be drawn; see :func:`minigrad.pictures.render.render`.
+        Raises ValueError for another format, and for an encoding of "png" and "pdf" or one that reads the text wrongly;
+        RenderError if it cannot be drawn: RendererMissing without Graphviz, RenderTimeout after `timeout` seconds.
 
         >>> Drawing("digraph {a -> b}").pipe("dot")
         b'digraph {a -> b}'
@@ -196,13 +195,9 @@ class Drawing:
 
         ``.html`` is the page of :meth:`html`. The file is replaced whole or not at all.
 
-        Raises:
-            ValueError: for another suffix.
-            FileNotFoundError: if the folder does not exist.
-            IsADirectoryError: if ``path`` is a folder.
-            RenderTimeout: if drawing takes longer than ``timeout`` seconds. The DOT text is then saved next
-                to ``path`` as ``.dot``, unless there is such a file already.
-            RenderError: if it cannot be drawn; see :func:`minigrad.pictures.render.render`.
+        Raises ValueError for another suffix, FileNotFoundError if the folder does not exist, IsADirectoryError if ``path`` is a
+        folder, RenderError if it cannot be drawn, and RenderTimeout if drawing takes longer than ``timeout`` seconds. The DOT
+        text is then saved next to ``path`` as ``.dot``, unless there is such a file already.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -48,11 +48,9 @@ class _Unusable(Exception):
 def render(source: str, format: str, *, timeout: float = 60.0) -> bytes:
     """Draw DOT text as ``"svg"``, ``"png"`` or ``"pdf"`` with the first of :func:`renderers` that works.
 
-    Raises:
-        ValueError: for another format.
-        RendererMissing: if no renderer is there, or none of them works.
-        RenderTimeout: if a renderer takes longer than ``timeout`` seconds; it is killed.
-        RenderError: if Graphviz refuses the source, or a PNG would be too large.
+    Raises ValueError for another format, RendererMissing if no renderer is there or none of them works, RenderTimeout if a
+    renderer takes longer than ``timeout`` seconds (it is killed), and RenderError if Graphviz refuses the source or a PNG
+    would be too large.
 
     >>> render("digraph {a -> b}", "gif")
     Traceback (most recent call last):

@@ -62,7 +62,7 @@ def unrolled(
     first and the last three are drawn, and a strip for the others, coloured by their gradients; ``steps="all"``,
     ``"0-3,48-49"`` or a list of numbers chooses others.
 
-    ``gradients=True`` colours each state by |dL/dh[t]| on a logarithmic scale, and makes a recurrent arrow wider if more of the
+    ``gradients=True`` colours each state by ``|dL/dh[t]|`` on a log scale, and makes a recurrent arrow wider if more of the
     gradient comes back along it; it needs targets. `overlay` colours by the "activation" (mean size), its "saturation", or each
     step's "share" of a parameter's gradient instead. ``scale=(low, high)`` fixes the colours, to compare pictures. `chunk`
     detaches the states every so many steps, as truncated BPTT does; scissors mark the cuts. `symbols` names the inputs
