@@ -23,7 +23,10 @@ T, hidden, lr = 6, 5, 0.1
 
 def training():
     """A network, and a function that trains it by one step. All of them begin with the same weights."""
-    model = rnn.Sequence(rnn.RNN(5, hidden, rng=0, dtype=np.float64), rnn.Linear(hidden, 5, rng=1, dtype=np.float64))
+    model = rnn.Sequence(
+        rnn.RNN(5, hidden, rng=0, dtype=np.float64),
+        rnn.Linear(hidden, 5, rng=1, dtype=np.float64),
+    )
     optimizer = rnn.SGD(model.parameters(), lr=lr)
 
     def step(x, y):
@@ -59,7 +62,9 @@ def show(stage, *words):
             print("   ", line.rpartition("  # ")[0] or line)
 
 
-print(f"recorded: {len(stages['recorded'])} calls, of them {sum('/t=' in line for line in stages['recorded'])} in time steps")
+print(
+    f"recorded: {len(stages['recorded'])} calls, of them {sum('/t=' in line for line in stages['recorded'])} in time steps"
+)
 show("recorded", "/t=4")
 
 # %% [markdown]
@@ -68,7 +73,11 @@ show("recorded", "/t=4")
 # %%
 before = None
 for name, lines in stages.items():
-    gone = "" if before is None else f"-{len(set(before) - set(lines)):<3} +{len(set(lines) - set(before)):<3}"
+    gone = (
+        ""
+        if before is None
+        else f"-{len(set(before) - set(lines)):<3} +{len(set(lines) - set(before)):<3}"
+    )
     print(f"{len(lines):4} lines  {gone:9} {name}")
     before = lines
 
@@ -80,7 +89,10 @@ for name, lines in stages.items():
 
 # %%
 for name in ("recorded", "without duplicates"):
-    counts = [f"{sum(f'= {word}(' in line for line in stages[name])} x {word}" for word in ("concatenate", "exp", "max")]
+    counts = [
+        f"{sum(f'= {word}(' in line for line in stages[name])} x {word}"
+        for word in ("concatenate", "exp", "max")
+    ]
     print(f"{name}:", *counts)
 
 # %% [markdown]
@@ -105,7 +117,11 @@ print("the loops:")
 show("folded into loops", "for t from")
 print("what leaves them, and the products with it:")
 show("folded into loops", "history_", "= collected(")
-print(len(stages["folded into loops"]), "lines; for a sequence of 60 letters", end=" ")
+print(
+    len(stages["folded into loops"]),
+    "lines; for a sequence of 60 letters",
+    end=" ",
+)
 many = np.arange(60) % T
 print(len(dict(compiled.stages(x[many], y[many]))["folded into loops"]))
 
@@ -117,7 +133,10 @@ print(len(dict(compiled.stages(x[many], y[many]))["folded into loops"]))
 # passes after it. Its results are those of the function, bit for bit; its program has all the steps one after the other.
 
 # %%
-for when, stage in (("before", "folded into loops"), ("after", "merged and reordered")):
+for when, stage in (
+    ("before", "folded into loops"),
+    ("after", "merged and reordered"),
+):
     print(f"{when}:")
     for line in stages[stage]:
         if " + " in line and ("t from 0" in line or " bias" in line):
@@ -140,7 +159,9 @@ print("with batch=False:", len(exact.source.splitlines()), "lines")
 # %%
 print("for all steps at once:")
 for line in stages["done for all steps at once"]:
-    if line.endswith("# rnn/layer=0") and not re.search(r"= (history|collected)\(", line):
+    if line.endswith("# rnn/layer=0") and not re.search(
+        r"= (history|collected)\(", line
+    ):
         print("   ", line.rpartition("  # ")[0])
 print("left in the loops:")
 show("done for all steps at once", "for t from")
@@ -171,7 +192,9 @@ first = compiled(x, y).item()
 source = compiled.source
 program = source[source.index("def run") :].splitlines()
 legend = source.splitlines()[: -len(program)]
-print(len(program), "lines, and", len(legend), "that say what the names stand for:")
+print(
+    len(program), "lines, and", len(legend), "that say what the names stand for:"
+)
 for line in legend:
     print("   ", line)
 print(compiled.report().splitlines()[-1])
@@ -203,7 +226,11 @@ def by_hand(model):
     rows = np.arange(T)
     h = np.zeros((T + 1, 1, hidden), x.dtype)
     da = np.empty((T, 1, hidden), x.dtype)
-    states, before, gradient = h[1:].reshape(T, hidden), h[:-1].reshape(T, hidden), da.reshape(T, hidden)
+    states, before, gradient = (
+        h[1:].reshape(T, hidden),
+        h[:-1].reshape(T, hidden),
+        da.reshape(T, hidden),
+    )
 
     def step(x, y):
         # Before the first loop
@@ -237,7 +264,9 @@ def by_hand(model):
         db = gradient.sum(axis=0)
         dU = gradient.T @ inputs
         dW = gradient.T @ before
-        for weight, change in zip((U, W, b, c, V, d), (dU, dW, db, db, dV, dd), strict=True):
+        for weight, change in zip(
+            (U, W, b, c, V, d), (dU, dW, db, db, dV, dd), strict=True
+        ):
             weight -= lr * change
         return loss
 
@@ -254,9 +283,14 @@ compiled = mg.compile(step)
 for _ in range(200):
     loss, other = compiled(x, y).item(), hand(x, y)
     assert abs(loss - other) < 1e-12
-furthest = max(np.abs(value - weights[name]).max() for name, value in model.state_dict().items())
+furthest = max(
+    np.abs(value - weights[name]).max()
+    for name, value in model.state_dict().items()
+)
 assert furthest < 1e-12
-print(f"loss {first:.4f} at first, {loss:.6f} after 200 steps: {rnn.predict(model, task)}; the weights are the same to 1e-12")
+print(
+    f"loss {first:.4f} at first, {loss:.6f} after 200 steps: {rnn.predict(model, task)}; the weights are the same to 1e-12"
+)
 
 # %% [markdown]
 # The times, measured in turns: medians of 21 rounds. (They differ from machine to machine, and a little from run to run.) The
@@ -264,7 +298,11 @@ print(f"loss {first:.4f} at first, {loss:.6f} after 200 steps: {rnn.predict(mode
 
 # %%
 eager = training()[1]
-steps = {"the engine, with a graph": (eager, 5), "by hand in NumPy": (hand, 50), "compiled": (compiled, 50)}
+steps = {
+    "the engine, with a graph": (eager, 5),
+    "by hand in NumPy": (hand, 50),
+    "compiled": (compiled, 50),
+}
 times = {name: [] for name in steps}
 for _ in range(21):
     for name, (run, n) in steps.items():
@@ -274,7 +312,9 @@ for _ in range(21):
         times[name].append((perf_counter() - begin) / n)
 middle = {name: median(found) for name, found in times.items()}
 for name, seconds in middle.items():
-    print(f"{name:25} {1e6 * seconds:8.1f} us  {seconds / middle['by hand in NumPy']:6.2f} times by hand")
+    print(
+        f"{name:25} {1e6 * seconds:8.1f} us  {seconds / middle['by hand in NumPy']:6.2f} times by hand"
+    )
 
 # %% [markdown]
 # ## Blocks
@@ -287,7 +327,9 @@ for name, seconds in middle.items():
 
 # %%
 longer, wide = rnn.RNN(5, 40, rng=0), np.ones((600, 32, 5), np.float32)
-larger = mg.compile(lambda x: mg.grad((longer(x)[0] ** 2).sum(), longer.parameters()))
+larger = mg.compile(
+    lambda x: mg.grad((longer(x)[0] ** 2).sum(), longer.parameters())
+)
 larger(wide)
 inside = False
 for line in larger.source[larger.source.index("def run") :].splitlines()[1:]:
@@ -308,12 +350,20 @@ for line in larger.source[larger.source.index("def run") :].splitlines()[1:]:
 
 # %%
 lstm = rnn.LSTM(5, 40, rng=0)
-gated = dict(mg.compile(lambda x: mg.grad((lstm(x)[0] ** 2).sum(), lstm.parameters())).stages(wide[:60]))
+gated = dict(
+    mg.compile(
+        lambda x: mg.grad((lstm(x)[0] ** 2).sum(), lstm.parameters())
+    ).stages(wide[:60])
+)
 
 
 def behind(stage, name):
     """The lines of the forward loop from which a value is computed."""
-    lines = [line.rpartition("  # ")[0] for line in gated[stage] if "for t from 0" in line]
+    lines = [
+        line.rpartition("  # ")[0]
+        for line in gated[stage]
+        if "for t from 0" in line
+    ]
     wanted, found = {name}, []
     for line in reversed(lines):
         made, _, expression = line.partition(" = ")
@@ -362,7 +412,9 @@ for function in (whole_sequence, two_steps, sum_of_all_before):
     made = mg.compile(function)
     made(sequence)
     lines = made.source.splitlines()
-    print(f"{function.__name__}: {len(lines)} lines, {sum(line.startswith('    for ') for line in lines)} loops")
+    print(
+        f"{function.__name__}: {len(lines)} lines, {sum(line.startswith('    for ') for line in lines)} loops"
+    )
 print(made.report().splitlines()[-2])
 
 # %% [markdown]
@@ -403,7 +455,14 @@ def keeps(x):
     return x
 
 
-for function in (depends_on_values, turns_into_a_number, writes_into_an_array, selects_by_mask, draws, keeps):
+for function in (
+    depends_on_values,
+    turns_into_a_number,
+    writes_into_an_array,
+    selects_by_mask,
+    draws,
+    keeps,
+):
     try:
         mg.compile(function)(np.ones(3))
     except mg.CompileError as error:
@@ -416,4 +475,8 @@ for function in (depends_on_values, turns_into_a_number, writes_into_an_array, s
 
 # %%
 compiled(x[:3], y[:3])
-print(len(compiled.programs), "programs; with three letters", " ".join(compiled.report().splitlines()[0].split()))
+print(
+    len(compiled.programs),
+    "programs; with three letters",
+    " ".join(compiled.report().splitlines()[0].split()),
+)

@@ -24,7 +24,9 @@ def network(layer):
     return rnn.Sequence(layer, rnn.Linear(layer.output_size, 5, rng=1))
 
 
-elman, lstm, gru = (network(layer(5, 5, rng=0)) for layer in (rnn.RNN, rnn.LSTM, rnn.GRU))
+elman, lstm, gru = (
+    network(layer(5, 5, rng=0)) for layer in (rnn.RNN, rnn.LSTM, rnn.GRU)
+)
 drawings = {}
 
 # %% [markdown]
@@ -36,9 +38,13 @@ drawings = {}
 drawings["both"] = rnn.draw.both(elman, x, y, steps="all")
 drawings["folded"] = rnn.draw.folded(elman, x, y)
 drawings["unrolled"] = rnn.draw.unrolled(elman, x[:3], y[:3], symbols=letters)
-drawings["lstm"] = rnn.draw.unrolled(lstm, x[:4], y[:4], symbols=letters, gradients=True)
+drawings["lstm"] = rnn.draw.unrolled(
+    lstm, x[:4], y[:4], symbols=letters, gradients=True
+)
 drawings["gru"] = rnn.draw.unrolled(gru, x[:3], y[:3], symbols=letters)
-drawings["lstm_gates"] = rnn.draw.unrolled(lstm, x[:3], y[:3], symbols=letters, level="gate")
+drawings["lstm_gates"] = rnn.draw.unrolled(
+    lstm, x[:3], y[:3], symbols=letters, level="gate"
+)
 drawings["cells"] = rnn.draw.unrolled(lstm, x, y, symbols=letters, level="cell")
 
 # %% [markdown]
@@ -50,10 +56,18 @@ drawings["cells"] = rnn.draw.unrolled(lstm, x, y, symbols=letters, level="cell")
 # %%
 rng = np.random.default_rng(0)
 trained = rnn.Sequence(rnn.RNN(5, 5, rng=rng), rnn.Linear(5, 5, rng=rng))
-rnn.Trainer(trained, rnn.Adam(trained.parameters(), lr=0.1)).fit(task, epochs=50, progress=False)
-drawings["gradient"] = rnn.draw.unrolled(trained, x, y, symbols=letters, gradients=True)
-drawings["share"] = rnn.draw.unrolled(elman, x, y, symbols=letters, level="cell", overlay="share")
-drawings["scissors"] = rnn.draw.unrolled(elman, x, y, symbols=letters, level="cell", gradients=True, chunk=2)
+rnn.Trainer(trained, rnn.Adam(trained.parameters(), lr=0.1)).fit(
+    task, epochs=50, progress=False
+)
+drawings["gradient"] = rnn.draw.unrolled(
+    trained, x, y, symbols=letters, gradients=True
+)
+drawings["share"] = rnn.draw.unrolled(
+    elman, x, y, symbols=letters, level="cell", overlay="share"
+)
+drawings["scissors"] = rnn.draw.unrolled(
+    elman, x, y, symbols=letters, level="cell", gradients=True, chunk=2
+)
 
 # %% [markdown]
 # ## Which networks forget
@@ -70,7 +84,9 @@ def begun(name):
     elif name.startswith("GRU"):
         layer = rnn.GRU(5, 16, **options)
         bias = layer.cell.bias_ih.data.copy()
-        bias[16:32] = 3.0  # of the update gate: sigmoid(3) = 0.95 of the state is kept
+        bias[16:32] = (
+            3.0  # of the update gate: sigmoid(3) = 0.95 of the state is kept
+        )
         layer.cell.bias_ih.data = bias
     else:
         layer = rnn.RNN(5, 16, nonlinearity=name.split()[0].lower(), **options)
@@ -85,30 +101,57 @@ def sequence(T):
     return np.eye(5)[np.random.default_rng(0).integers(5, size=(T, 1))]
 
 
-names = ("sigmoid", "tanh", "ReLU from W = 1", "LSTM, forget bias 3", "GRU, update bias 3")
+names = (
+    "sigmoid",
+    "tanh",
+    "ReLU from W = 1",
+    "LSTM, forget bias 3",
+    "GRU, update bias 3",
+)
 kinds = {name: begun(name) for name in names}
-drawings["compare"] = rnn.draw.compare(kinds, sequence(10 if QUICK else 50), np.array([2]), scale=(1e-8, 1.0))
+drawings["compare"] = rnn.draw.compare(
+    kinds, sequence(10 if QUICK else 50), np.array([2]), scale=(1e-8, 1.0)
+)
 
 # %% [markdown]
 # And a thousand steps: all are computed, four are drawn in full.
 
 # %%
-reader = rnn.ManyToOne(rnn.LSTM(5, 16, forget_bias=5.0, dtype=np.float64, rng=0), rnn.Linear(16, 5, dtype=np.float64, rng=1))
+reader = rnn.ManyToOne(
+    rnn.LSTM(5, 16, forget_bias=5.0, dtype=np.float64, rng=0),
+    rnn.Linear(16, 5, dtype=np.float64, rng=1),
+)
 T = 20 if QUICK else 1000
-drawings["thousand"] = rnn.draw.unrolled(reader, sequence(T), np.array([2]), gradients=True, steps=[0, 1, T - 2, T - 1])
+drawings["thousand"] = rnn.draw.unrolled(
+    reader, sequence(T), np.array([2]), gradients=True, steps=[0, 1, T - 2, T - 1]
+)
 
 # %% [markdown]
 # ## Other wirings
 
 # %%
-drawings["deep"] = rnn.draw.unrolled(network(rnn.LSTM(5, 5, 2, rng=0)), x[:3], y[:3], symbols=letters)
+drawings["deep"] = rnn.draw.unrolled(
+    network(rnn.LSTM(5, 5, 2, rng=0)), x[:3], y[:3], symbols=letters
+)
 both_ways = network(rnn.RNN(5, 5, bidirectional=True, rng=0))
-drawings["bidirectional"] = rnn.draw.unrolled(both_ways, x[:3], y[:3], symbols=letters)
+drawings["bidirectional"] = rnn.draw.unrolled(
+    both_ways, x[:3], y[:3], symbols=letters
+)
 digits = rnn.tasks.digits_to_letters(3)
-translator = rnn.EncoderDecoder(rnn.GRU(10, 8, rng=0), rnn.GRU(11, 8, rng=1), rnn.Linear(8, 11, rng=2), start=digits.start)
+translator = rnn.EncoderDecoder(
+    rnn.GRU(10, 8, rng=0),
+    rnn.GRU(11, 8, rng=1),
+    rnn.Linear(8, 11, rng=2),
+    start=digits.start,
+)
 question, answer, _ = digits.sample(1, np.random.default_rng(0))
 drawings["encoder_decoder"] = rnn.draw.unrolled(
-    translator, question, answer, symbols=digits.alphabet, level="cell", gradients=True
+    translator,
+    question,
+    answer,
+    symbols=digits.alphabet,
+    level="cell",
+    gradients=True,
 )
 
 # %% [markdown]
@@ -147,13 +190,21 @@ b = mg.tensor([0.1, 0.2], requires_grad=True, name="b")
 loss = (np.tanh(data @ W + b) ** 2).sum()
 loss.backward(retain_graph=True)
 drawings["highlight"] = mg.draw(
-    loss, show=("shape", "value", "grad"), order=True, highlight=(loss, W), names={"W": W, "b": b, "loss": loss}
+    loss,
+    show=("shape", "value", "grad"),
+    order=True,
+    highlight=(loss, W),
+    names={"W": W, "b": b, "loss": loss},
 )
 drawings["backward"] = mg.draw(np.tanh(data @ W).sum(), backward=True)
 
 # %%
 arguments = [argument for argument in sys.argv[1:] if argument != "--quick"]
-suffix = arguments.pop() if arguments and arguments[-1].startswith(".") and len(arguments[-1]) > 2 else ".svg"
+suffix = (
+    arguments.pop()
+    if arguments and arguments[-1].startswith(".") and len(arguments[-1]) > 2
+    else ".svg"
+)
 folder = Path(arguments[0]) if arguments else None if QUICK else Path()
 for name, drawing in drawings.items():
     told = f"{name:16} {len(drawing.picture.all_boxes()):4} boxes"

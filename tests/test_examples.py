@@ -34,20 +34,14 @@ def run(path, *arguments, cwd):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(path, tmp_path):
-    run(path, *(["--quick"] if path in QUICK else []), cwd=tmp_path)
+    said = run(path, *(["--quick"] if path in QUICK else []), cwd=tmp_path)
     assert not list(tmp_path.iterdir())  # pictures are only made when asked for
-
-
-def test_the_curves_of_the_activations_can_be_saved(tmp_path):
-    pytest.importorskip("matplotlib")
-    run(FOLDER / "activations.py", ".", cwd=tmp_path)
-    assert (tmp_path / "activations.svg").read_text(encoding="utf-8").count("<path") > 10
-
-
-def test_char_rnn_reads_a_file(tmp_path):
-    (tmp_path / "text.txt").write_text("hello hello hello hello hello\n" * 10, encoding="utf-8")
-    said = run(FOLDER / "char_rnn.py", "text.txt", "--quick", "--temperature", "0.5", cwd=tmp_path)
-    assert "300 symbols, 6 different ones" in said
+    if path in LESSONS:
+        told = re.findall(r"^exercise (\d+): (.*)$", said, re.MULTILINE)
+        empty, solved = told[: len(told) // 2], told[len(told) // 2 :]
+        assert empty == [(number, "not yet - replace the ... with your answer") for number, _ in empty]
+        assert solved == [(number, "right") for number, _ in empty]
+        assert [int(number) for number, _ in empty] == list(range(1, exercises_of(path) + 1))
 
 
 def test_the_results_are_of_examples_that_exist():
@@ -61,6 +55,25 @@ def test_there_are_examples_in_every_folder():
     assert {path.parent.name for path in EXAMPLES} == {"examples", "labs", "tasks"}
 
 
-def test_each_lesson_has_a_number_of_its_own():
-    numbers = [path.name[:2] for path in LESSONS]
-    assert sorted(set(numbers)) == numbers
+def exercises_of(path):
+    """The number of exercises that the first cell of a lesson announces."""
+    return int(re.search(r"\*\*Time:\*\* about \d+ minutes, (\d+) exercises\.", path.read_text(encoding="utf-8"))[1])
+
+
+def test_the_course_is_complete():
+    assert [path.name[:2] for path in LESSONS] == [f"{n:02}" for n in range(22)]
+    assert sum(map(exercises_of, LESSONS)) >= 60
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_says_what_it_needs_and_leads_to_the_next(path):
+    text = path.read_text(encoding="utf-8")
+    number = int(path.name[:2])
+    assert text.startswith(f"# %% [markdown]\n# # Lesson {number}: ")
+    first = text.split("\n# %%")[0]
+    for label in ("You need", "You will be able to"):
+        assert f"\n# **{label}" in first
+    for heading in ("## What to remember", "## Solutions"):
+        assert f"\n# {heading}\n" in text
+    assert f"### Exercise {exercises_of(path)}\n" in text
+    assert f"lesson {number + 1}" in text.partition("**Next:**")[2] or path == LESSONS[-1]
