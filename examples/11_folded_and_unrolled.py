@@ -266,12 +266,12 @@ def leaky_start():
 def check_3(answers):
     step, start = answers
     m = start()
-    assert m is not ..., "Replace the ... with your answer"
+    assert m is not ..., "replace the ... with your answer"
     assert np.shape(m) == (1, 4), f"the start has shape (1, 4), not {np.shape(m)}"
     expected = np.tanh(x[0] @ U.data)
     for t in range(5):
         m = step(m, x[t])
-        assert m is not ..., "Replace the ... with your answer"
+        assert m is not ..., "replace the ... with your answer"
         assert np.allclose(m, expected), f"m{t} is wrong"
         a = np.tanh(x[t + 1] @ U.data + expected @ W.data)
         expected = 0.9 * expected + a
