@@ -390,3 +390,13 @@ def test_a_constant_that_is_written_into_a_tensor_is_written_at_each_run():
         assert np.array_equal(before.numpy(), [value, value])
         assert np.array_equal(after.numpy(), [1.0, 1.0])
         assert np.array_equal(p.numpy(), start)
+
+
+def test_a_learning_rate_that_the_function_reads_itself_is_read_at_each_run():
+    optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=0.5)
+    compiled = mg.compile(lambda x: optimizer.lr * x)
+    for lr in (0.5, 0.25, 0.125):
+        optimizer.lr = lr
+        assert compiled(np.ones(2)).tolist() == [lr, lr]
+    assert optimizer.lr == 0.125
+    assert [len(known) for known in compiled.programs.values()] == [1]
