@@ -299,7 +299,7 @@ class Array(Standin, NDArrayOperatorsMixin):
         "a compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
     )
     __float__ = __int__ = __index__ = item = tolist = __complex__ = __round__ = __trunc__ = _control
-    _key = refused(
+    __hash__ = refused(
         "an array is used as a key (in a dict, a set, a cache) while a function is recorded; its values are others at each run"
     )
     __str__ = __repr__ = __format__ = refused(
@@ -322,9 +322,6 @@ class Array(Standin, NDArrayOperatorsMixin):
 
     def __bool__(self) -> bool:
         return self.recorder.guard(self.stands_for) if by_own_code() else self._control()
-
-    def __hash__(self) -> int:
-        return id(self) if by_own_code() else self._key()
 
     def setflags(self, write: bool | None = None, align: bool | None = None, uic: bool | None = None) -> None:
         if write:
@@ -631,7 +628,7 @@ class Number(Standin):
         "a number that may be another at each run is used as a size, an index or in a condition, or is turned into an array "
         f"or a plain number (math.sqrt does so; np.sqrt does not). {_static}"
     )
-    _key = refused(f"a number that may be another at each run is used as a key (in a dict, a set or a cache). {_static}")
+    __hash__ = refused(f"a number that may be another at each run is used as a key (in a dict, a set or a cache). {_static}")
     __str__ = __repr__ = __format__ = refused(
         f"the text of a number that may be another at each run is asked for (str, print, an f-string). {_static}"
     )
@@ -657,9 +654,6 @@ class Number(Standin):
 
     def __bool__(self) -> bool:
         return self.recorder.guard(self.stands_for) if by_own_code() else self._plain()
-
-    def __hash__(self) -> int:
-        return id(self) if by_own_code() else self._key()
 
     def __round__(self, digits: Any = None) -> Any:
         return self.recorder.record(round, (self,) if digits is None else (self, digits), {})
