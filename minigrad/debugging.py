@@ -54,7 +54,7 @@ class debug:
 
     def __exit__(self, *error: object) -> None:
         paused, place, watch = CURRENT.get()
-        assert watch is not None
+        assert isinstance(watch, Watcher)
         CURRENT.set((paused, place, watch.outer))
 
 

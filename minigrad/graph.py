@@ -139,8 +139,6 @@ class Scope:
 class Watch:
     """An observer of a computation: of the values it reads, of its ops and of its rules."""
 
-    outer: Watch | None = None  # the one that looked on before
-
     def read(self, x: Any) -> Any:
         """Return the array on which the computation goes on, of a tensor or array from outside that it reads."""
         return getattr(x, "_data", x)

@@ -26,15 +26,15 @@ class Counted:
 
 
 class Stateful:
-    """The base of objects with a state that they update themselves, such as optimizers, and that say what there is in it."""
+    """The base of objects that keep a state between calls, such as optimizers. They declare what it consists of."""
 
-    varying: tuple[str, ...] = ()  # attributes that may change from one call to the next: numbers, or tuples of them
-    updated: str = ""  # an attribute, the list of states, of which a call reads and replaces elements
+    varying: tuple[str, ...] = ()  # attributes that may differ from call to call: numbers, or tuples of numbers
+    updated: str = ""  # the attribute that is a list of states; a call reads its elements and replaces them
 
     def parts(self) -> Iterable[Stateful]:
-        """Return those of which it consists, each with a state of its own."""
+        """Return the objects of which it consists, each with its own state."""
         return (self,)
 
     def fixed(self) -> Iterable[tuple[Any, str]]:
-        """Return the attributes that are read and seldom changed, each with the object that has it."""
+        """Return the attributes that a call reads and that seldom change, each with the object that has it."""
         return ()

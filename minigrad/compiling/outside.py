@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from operator import is_, setitem
 from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -395,7 +395,11 @@ class Outside:
             if isinstance(module, ModuleType) and not trusted(module.__name__):
                 self._of_module(module, attributes)
         package = f"{space.get('__package__')}."
-        self._ahead += [(sys.modules.get(name), name) for top in imported for name in (top, package + top)]
+        for name in [name for top in imported for name in (top, package + top)]:
+            module = sys.modules.get(name)
+            if is_own_module(module):
+                self._of_module(module, attributes)
+            self._ahead.append((module, name))
 
     def _globals(self, space: dict[str, Any], names: list[str], prefix: str = "") -> None:
         self._watch(Places([prefix + n for n in names], [(space, n) for n in names], setitem, items=True))
@@ -416,6 +420,9 @@ class Outside:
         self._read.update((id(module), n) for n in names)
         if names:
             self._globals(vars(module), names, f"{module.__name__}.")
+        for inner in [vars(module)[name] for name in names]:  # of package.module.function
+            if is_own_module(inner):
+                self._of_module(inner, words)
 
     def _class(self, kind: type, path: str) -> None:
         metaclass: type = type(kind)
@@ -467,6 +474,11 @@ class Outside:
 def has_dict(x: Any) -> bool:
     """Whether an object has attributes of its own; its ``__getattr__`` is not asked."""
     return any("__dict__" in vars(base) for base in type(x).__mro__)
+
+
+def is_own_module(x: Any) -> TypeGuard[ModuleType]:
+    """True for a module that a user wrote."""
+    return isinstance(x, ModuleType) and not trusted(x.__name__) and not installed(x)
 
 
 def installed(x: Any) -> bool:

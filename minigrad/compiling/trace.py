@@ -299,7 +299,7 @@ class Array(Standin, NDArrayOperatorsMixin):
         "a compiled program takes the same way each time. Use np.where, or leave this function uncompiled"
     )
     __float__ = __int__ = __index__ = item = tolist = __complex__ = __round__ = __trunc__ = _control
-    _key = refused(
+    __hash__ = refused(
         "an array is used as a key (in a dict, a set, a cache) while a function is recorded; its values are others at each run"
     )
     __str__ = __repr__ = __format__ = refused(
@@ -322,9 +322,6 @@ class Array(Standin, NDArrayOperatorsMixin):
 
     def __bool__(self) -> bool:
         return self.recorder.guard(self.stands_for) if by_own_code() else self._control()
-
-    def __hash__(self) -> int:
-        return id(self) if by_own_code() else self._key()
 
     def setflags(self, write: bool | None = None, align: bool | None = None, uic: bool | None = None) -> None:
         if write:
@@ -475,26 +472,34 @@ def function_called(recorder: Recorder, fn: Callable[..., Any], types: Any, args
     if why:
         raise CompileError(f"{numpy_name(fn)} is not recorded: {why}")
     options = meaningful(fn, options)
-    usual = USUAL.get(fn)
-    if (
-        usual is not None
-        and type(args[0] if args else None) is Array
+    if fn in USUAL and has_usual_options(fn, args, options):
+        return USUAL[fn](*args, **options)
+    if fn in KNOWN:
+        return known_called(recorder, fn, args, options)
+    return recorder.record_call(fn, args, options)
+
+
+def has_usual_options(fn: Any, args: Any, options: Any) -> bool:
+    """True if a call has only such options as its function in `USUAL` has."""
+    return (
+        type(args[0] if args else None) is Array
         and not has_standin((args[1:], *options.values()))
         and (len(args) <= 2 or fn not in REDUCTIONS)
-        and options.keys() <= set(usual.__code__.co_varnames)
-    ):
-        return usual(*args, **options)
-    if fn in KNOWN:
-        if fn is np.dot and len(args) == 2 and not options:
-            return recorder.record(dot, args, {})
-        if fn is np.stack and len(args) <= 2 and options.keys() <= {"axis"} and any(type(x) is Array for x in args[0]):
-            axis = args[1] if len(args) > 1 else options.get("axis", 0)
-            if type(axis) is int:
-                return stacked(args[0], axis)
-        if is_usual(fn, args, options):
-            return recorder.record(fn, args, options)
-        fn = opaque(fn)
-    return recorder.record_call(fn, args, options)
+        and options.keys() <= set(USUAL[fn].__code__.co_varnames)
+    )
+
+
+def known_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
+    """Record a call of a function that the passes know: in its usual form as that, otherwise as one they do not know."""
+    if fn is np.dot and len(args) == 2 and not options:
+        return recorder.record(dot, args, {})
+    if fn is np.stack and len(args) <= 2 and options.keys() <= {"axis"} and any(type(x) is Array for x in args[0]):
+        axis = args[1] if len(args) > 1 else options.get("axis", 0)
+        if type(axis) is int:
+            return stacked(args[0], axis)
+    if is_usual(fn, args, options):
+        return recorder.record(fn, args, options)
+    return recorder.record_call(opaque(fn), args, options)
 
 
 def own_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
@@ -556,9 +561,14 @@ def ufunc_called(recorder: Recorder, ufunc: np.ufunc, method: str, inputs: Any, 
         if options or has_standin(options):
             return recorder.record_call(opaque(ufunc), inputs, options)
         return recorder.record(ufunc, inputs, {})
-    fn = getattr(ufunc, method)
-    if method != "reduce":
-        return recorder.record_call(opaque(fn), inputs, options)
+    if method == "reduce":
+        return reduced(recorder, ufunc, inputs, options)
+    return recorder.record_call(opaque(getattr(ufunc, method)), inputs, options)
+
+
+def reduced(recorder: Recorder, ufunc: np.ufunc, inputs: Any, options: Any) -> Any:
+    """Record a reduction, in the form that the passes know if it has one: without `keepdims`, which is a reshape."""
+    fn = ufunc.reduce
     axis, given = options.pop("axis", 0), meaningful(ufunc, options)
     exact = {"keepdims", "initial"} if ufunc in (np.maximum, np.minimum) else {"keepdims"}
     usual = given.keys() <= exact and type(inputs[0]) is Array and inputs[0].shape
@@ -618,7 +628,7 @@ class Number(Standin):
         "a number that may be another at each run is used as a size, an index or in a condition, or is turned into an array "
         f"or a plain number (math.sqrt does so; np.sqrt does not). {_static}"
     )
-    _key = refused(f"a number that may be another at each run is used as a key (in a dict, a set or a cache). {_static}")
+    __hash__ = refused(f"a number that may be another at each run is used as a key (in a dict, a set or a cache). {_static}")
     __str__ = __repr__ = __format__ = refused(
         f"the text of a number that may be another at each run is asked for (str, print, an f-string). {_static}"
     )
@@ -644,9 +654,6 @@ class Number(Standin):
 
     def __bool__(self) -> bool:
         return self.recorder.guard(self.stands_for) if by_own_code() else self._plain()
-
-    def __hash__(self) -> int:
-        return id(self) if by_own_code() else self._key()
 
     def __round__(self, digits: Any = None) -> Any:
         return self.recorder.record(round, (self,) if digits is None else (self, digits), {})

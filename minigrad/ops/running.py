@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import array_of
+from ..arrays import array_of, is_lazy
 from ..errors import add_note, not_real
 from ..graph import CURRENT, NO_OPTIONS, Leaf, Node, Scope, next_number
 from ..tensor import Tensor
@@ -80,7 +80,7 @@ def hold_constants(operands: Sequence[Any], nodes: list[Any], arrays: list[Any],
         if isinstance(x, Tensor):
             nodes[i] = x._leaf or x._constant()
         elif isinstance(arrays[i], NUMBERS):
-            nodes[i] = x
+            nodes[i] = None if is_lazy(x) else x
         else:
             if kept[i + 1]:
                 arrays[i] = arrays[i].copy("K")

@@ -18,6 +18,7 @@ from .entry import Operand, only_defaults, public
 from .op import apply, linear, shape_of
 
 Shape = int | Sequence[int]
+current = CURRENT.get
 
 
 def as_tuple(shape: Shape) -> tuple[int, ...]:
@@ -164,7 +165,7 @@ def getitem(x: Operand, index: Any) -> Operand:
     >>> x.grad
     array([2., 0., 1.])
     """
-    if type(index) is int and isinstance(x, Tensor) and x._node is None and CURRENT.get()[2] is None:
+    if type(index) is int and isinstance(x, Tensor) and x._node is None and current()[2] is None:
         return wrap(x._data[index])  # x[t] of an input, in a loop over time: no table needed, 1 µs less
     items = index if type(index) is tuple else (index,)
     for i in items:
@@ -178,9 +179,11 @@ def own_index(i: Any) -> Any:
     """Copy index arrays: what the backward pass will use must not change."""
     if i is None or i is Ellipsis or (isinstance(i, int | slice) and not is_lazy(i)):
         return i
-    array = array_of(plain(i)).copy("K")
-    if array.size == 0 and isinstance(i, list):
-        array = array.astype(np.intp)
+    if isinstance(i, list):
+        array = array_of(i)
+        array = array if array.size else array.astype(np.intp)
+    else:
+        array = array_of(plain(i)).copy("K")
     if array.dtype.kind not in "biu":
         raise IndexError(f"an index is an integer, a slice, ..., None or an array of integers or booleans, not {i!r}")
     return array

@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import enum
 import functools
+import importlib
 import math
 import pickle
 import sys
@@ -390,3 +391,46 @@ def test_a_constant_that_is_written_into_a_tensor_is_written_at_each_run():
         assert np.array_equal(before.numpy(), [value, value])
         assert np.array_equal(after.numpy(), [1.0, 1.0])
         assert np.array_equal(p.numpy(), start)
+
+
+def test_a_learning_rate_that_the_function_reads_itself_is_read_at_each_run():
+    optimizer = rnn.SGD([rnn.Parameter([1.0])], lr=0.5)
+    compiled = mg.compile(lambda x: optimizer.lr * x)
+    for lr in (0.5, 0.25, 0.125):
+        optimizer.lr = lr
+        assert compiled(np.ones(2)).tolist() == [lr, lr]
+    assert optimizer.lr == 0.125
+    assert [len(known) for known in compiled.programs.values()] == [1]
+
+
+IN_A_PACKAGE = """
+import numpy as np, minigrad_rnn as rnn
+drop, W, scale = rnn.Dropout(0.5, rng=0), rnn.Parameter([1.0, 2.0]), 2.0
+optimizer = rnn.SGD([W], lr=0.5)
+def step(x):
+    optimizer.zero_grad()
+    (W * drop(x) * scale).sum().backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize("imported", ["outside", "inside"])
+def test_functions_of_a_module_in_a_package(tmp_path, monkeypatch, imported):
+    name = f"package_{imported}"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    (tmp_path / name / "inner.py").write_text(IN_A_PACKAGE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    inner = importlib.import_module(f"{name}.inner")
+    space = {}
+    body = f"from {name}.inner import step; step(x)" if imported == "inside" else f"{name}.inner.step(x)"
+    exec(f"import {name}.inner\ndef f(x):\n    {body}", space)
+    compiled = mg.compile(space["f"])
+    for change in ("", "drop.eval()", "optimizer.lr = 0.25", "scale = 3.0", "drop.train()"):
+        exec(change, vars(inner))
+        results = []
+        for step in (compiled, inner.step):
+            inner.W.data, inner.drop.rng = [1.0, 2.0], np.random.default_rng(1)
+            step(np.ones(2))
+            results.append(inner.W.tolist())
+        assert results[0] == results[1], change
