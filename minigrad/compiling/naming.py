@@ -253,7 +253,8 @@ class Naming:
         call = v.call
         name = self.names.get(v, "")
         if stem(name) == "a" and not is_view(call) and call.fn not in LOOKS:
-            return name, 0, v.shape[-1], False
+            first = self.first_row(v)
+            return name, first, first + v.shape[-1], False
         if inside and name and stem(name) != "a":
             return None
         if call.fn is operator.getitem:
@@ -271,6 +272,18 @@ class Naming:
                 if found is not None:
                     return (*found[:3], True)
         return None
+
+    def first_row(self, v: Var) -> int:
+        """The row of a weight with which the part of it begins that a value is a product with."""
+        call = self.root(v).call
+        if call is None or call.fn is not dot:
+            sums = [x for x in call.args if isinstance(x, Var) and stem(self.name(x)) == "a"] if call is not None else []
+            return self.first_row(sums[0]) if sums else 0
+        by = call.args[1]
+        while by.call is not None and by.call.fn in (contiguous, transpose):
+            by = by.call.args[0]
+        index = by.call.args[1] if by.call is not None and by.call.fn is operator.getitem else ()
+        return int(index[0].start or 0) if isinstance(index, tuple) and index and isinstance(index[0], slice) else 0
 
     def find_gates(self) -> None:
         for v, name in list(self.names.items()):

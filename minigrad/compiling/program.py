@@ -316,7 +316,7 @@ class Program(LoopCode):
             codes += [x for x in code.co_consts if isinstance(x, CodeType)]
         for name in [name for name, x in self.space.items() if isinstance(x, np.ndarray) and name not in used]:
             del self.space[name]
-        del self.memory, self.chains, self.placed, self.in_place, self.made, self.copies
+        del self.memory, self.chains, self.placed, self.in_place, self.made, self.copies, self.stems, self.backward, self.handed
 
     # -- code ------------------------------------------------------------------------------------------------
 
@@ -470,6 +470,7 @@ class Program(LoopCode):
         return self.names_of[id(x)][0]
 
     def lines_of(self, call: Call) -> list[str]:
+        """The lines that compute what a call makes; none of a view, which is made before the program runs."""
         v, fn = call.out, call.fn
         if marker(call):
             return []
@@ -478,80 +479,102 @@ class Program(LoopCode):
             self.may_end(call)
             return [f"global {self.names[v]}; {self.names[v]} = several({len(v.value)}, {self.call_text(call)})"]
         if v.dtype is None:
-            args = [self.argument(a) for a in call.args]
-            self.label(v, "number")
-            symbol = SYMBOLS.get(fn)
-            expression = f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else self.call_text(call)
-            lines = [f"global {self.names[v]}; {self.names[v]} = {expression}"]
-            x, y = (*call.args, None, None)[:2]
-            settled = (type(x) is float and x > 0) or (type(y) is int and y >= 0)
-            if fn is operator.pow and not settled:  # of integers it may be a fraction, of fractions a complex number
-                self.may_end(call)
-                lines.append(f"if type({self.names[v]}) is not {v.kind.__name__}: raise OtherWay()")
-            return lines
+            return self.number_lines(call)
         self.array(v)
         if is_view(call) and v not in self.copies and v not in self.placed:
             return []
         out = self.argument(v)
-        quick = isinstance(fn, np.ufunc) and fn.nout == 1 and not self.exact and not call.options and fn.signature is None
-        args = [self.quick(a, call) if quick else self.argument(a) for a in call.args]
         if isinstance(fn, np.ufunc) and fn.nout == 1:
-            options = "".join(f", {k}={self.argument(x)}" for k, x in call.options.items())
-            place = f"out={out}" if fn in (np.maximum, np.minimum) else out  # of these NumPy wants it by name
-            return [f"{self.function(fn)}({', '.join(args)}, {place}{options})"]
+            return [self.ufunc_line(call, out)]
         if getattr(fn, "__name__", "") == "reduce":
-            rest = {**call.options}
-            axis, keepdims, dtype = rest.pop("axis", 0), rest.pop("keepdims", False), rest.pop("dtype", None)
-            ufunc = fn.__self__  # type: ignore[attr-defined]
-            self.space[f"{ufunc.__name__}_reduce"] = fn
-            options = "".join(f", {k}={self.argument(x)}" for k, x in rest.items())
-            keep = ", True" if keepdims else ""
-            return [f"{ufunc.__name__}_reduce({args[0]}, {self.argument(axis)}, {self.argument(dtype)}, {out}{keep}{options})"]
-        if fn is dot and not all(isinstance(a, Var) and a.shape for a in call.args):
-            return [f"copyto({out}, np.dot({args[0]}, {args[1]}))"]
+            return [self.reduce_line(call, out)]
         if fn is dot:
-            if self.array(v).flags.c_contiguous and v.shape:
-                return [f"{args[0]}.dot({args[1]}, {out})"]
-            self.space["matmul"] = np.matmul
-            return [f"matmul({args[0]}, {args[1]}, {out})"] if v.shape else [f"{out}[...] = {args[0]}.dot({args[1]})"]
-        if fn is contiguous:
-            return [f"copyto({out}, {args[0]})"]
-        if fn is cast or fn in (reshape, transpose, np.broadcast_to, np.expand_dims):
-            if self.turn == BLOCK and fn is not cast:
-                raise NotFolded("a copy of a part of all steps")
-            source = args[0] if fn is cast else self.view_text(call, args)
-            return [f"copyto({out}, {source}, casting='unsafe')"]
+            return [self.dot_line(call, out)]
+        if v in self.chains.wholes or fn in (flat, stack, np.concatenate):
+            return self.joined_lines(call, out)
+        args = [self.argument(a) for a in call.args]
+        if fn in COPIES:
+            return [self.copy_line(call, out, args)]
         if fn is np.where and len(args) == 3 and isinstance(call.args[0], Var) and call.args[0].dtype == bool:
             return [f"copyto({out}, {args[2]})", f"copyto({out}, {args[1]}, where={args[0]})"]
-        if v in self.chains.wholes:
-            return [
-                f"copyto({self.name_of_array(row, f'{out}_{i}')}, {self.argument(m)})" for i, m, row in self.rows_to_copy(v)
-            ]
-        if fn is flat:
-            return [
-                f"copyto({self.name_of_array(self.slot_of(v, i), f'{out}_{i}')}, {self.argument(m)})"
-                for i, m in enumerate(call.args)
-                if self.placed.get(m) != (v, i)
-            ]
-        if fn is np.concatenate or fn is stack:
-            members = call.args[0] if fn is np.concatenate else call.args
-            if all(self.placed.get(m, (None,))[0] is v for m in members):
-                return []
-            if fn is stack:
-                return [
-                    f"copyto({self.derived(v, part_at(i), f'{out}_{i}')}, {self.argument(m)})"
-                    for i, m in enumerate(members)
-                    if self.placed.get(m, (None,))[0] is not v
-                ]
-            others = "".join(f", {self.argument(a)}" for a in call.args[1:])
-            axis = call.options.get("axis", 0)
-            return [f"np.concatenate({args[0]}{others or f', axis={axis}'}, out={out})"]
         if fn is scattered.__wrapped__:  # type: ignore[attr-defined]
             return self.scatter_lines(call, out, args)
         if (fn is operator.getitem and not call.args[0].is_tuple) or not (call.pure or call.inputs()):
             return [f"copyto({out}, {self.call_text(call)})"]  # the shape is the same at each run
         self.may_end(call)
         return [f"store({out}, {self.call_text(call)})"]
+
+    def number_lines(self, call: Call) -> list[str]:
+        """The lines that compute a number of Python, which has no array."""
+        v, fn = call.out, call.fn
+        args = [self.argument(a) for a in call.args]
+        self.label(v, "number")
+        symbol = SYMBOLS.get(fn)
+        expression = f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else self.call_text(call)
+        lines = [f"global {self.names[v]}; {self.names[v]} = {expression}"]
+        x, y = (*call.args, None, None)[:2]
+        settled = (type(x) is float and x > 0) or (type(y) is int and y >= 0)
+        if fn is operator.pow and not settled:  # of integers it may be a fraction, of fractions a complex number
+            self.may_end(call)
+            lines.append(f"if type({self.names[v]}) is not {v.kind.__name__}: raise OtherWay()")
+        return lines
+
+    def ufunc_line(self, call: Call, out: str) -> str:
+        fn: Any = call.fn
+        quick = not self.exact and not call.options and fn.signature is None
+        args = [self.quick(a, call) if quick else self.argument(a) for a in call.args]
+        place = f"out={out}" if fn in (np.maximum, np.minimum) else out  # of these NumPy wants it by name
+        return f"{self.function(fn)}({', '.join(args)}, {place}{self.options_text(call.options)})"
+
+    def options_text(self, options: dict[str, Any]) -> str:
+        return "".join(f", {key}={self.argument(x)}" for key, x in options.items())
+
+    def reduce_line(self, call: Call, out: str) -> str:
+        rest = {**call.options}
+        axis, keepdims, dtype = rest.pop("axis", 0), rest.pop("keepdims", False), rest.pop("dtype", None)
+        name = f"{call.fn.__self__.__name__}_reduce"  # type: ignore[attr-defined]
+        self.space[name] = call.fn
+        args = ", ".join([*map(self.argument, (call.args[0], axis, dtype)), out])
+        return f"{name}({args}{', True' if keepdims else ''}{self.options_text(rest)})"
+
+    def dot_line(self, call: Call, out: str) -> str:
+        left, right = map(self.argument, call.args)
+        array = self.array(call.out)
+        if not all(isinstance(a, Var) and a.shape for a in call.args):
+            return f"copyto({out}, np.dot({left}, {right}))"
+        if not call.out.shape:
+            return f"{out}[...] = {left}.dot({right})"
+        if array.flags.c_contiguous:
+            return f"{left}.dot({right}, {out})"
+        self.space["matmul"] = np.matmul
+        return f"matmul({left}, {right}, {out})"
+
+    def copy_line(self, call: Call, out: str, args: list[str]) -> str:
+        """The line of a value in another dtype or layout, or of a view that has an array of its own."""
+        if call.fn in (contiguous, cast):
+            return f"copyto({out}, {args[0]}{', casting=' + repr('unsafe') if call.fn is cast else ''})"
+        if self.turn == BLOCK:
+            raise NotFolded("a copy of a part of all steps")
+        return f"copyto({out}, {self.view_text(call, args)}, casting='unsafe')"
+
+    def joined_lines(self, call: Call, out: str) -> list[str]:
+        """The lines that put arrays side by side: of each that is not made in its place, a copy."""
+        v, fn = call.out, call.fn
+        if v in self.chains.wholes:
+            rows = self.rows_to_copy(v)
+        elif fn is flat:
+            rows = [(i, m, self.slot_of(v, i)) for i, m in enumerate(call.args) if self.placed.get(m) != (v, i)]
+        else:
+            members = call.args[0] if fn is np.concatenate else call.args
+            missing = [(i, m) for i, m in enumerate(members) if self.placed.get(m, (None,))[0] is not v]
+            if fn is stack:
+                return [f"copyto({self.derived(v, part_at(i), f'{out}_{i}')}, {self.argument(m)})" for i, m in missing]
+            if not missing:
+                return []
+            args = [self.argument(a) for a in call.args]
+            others = "".join(f", {a}" for a in args[1:]) or f", axis={call.options.get('axis', 0)}"
+            return [f"np.concatenate({args[0]}{others}, out={out})"]
+        return [f"copyto({self.name_of_array(row, f'{out}_{i}')}, {self.argument(m)})" for i, m, row in rows]
 
     def call_text(self, call: Call) -> str:
         args = [self.argument(a) for a in call.args]
@@ -665,6 +688,7 @@ def several(n: int, results: Any) -> Any:
     return results
 
 
+COPIES = {contiguous, cast, reshape, transpose, np.broadcast_to, np.expand_dims}
 ARITHMETIC = {np.add, np.subtract, np.multiply, np.divide}
 COMPARISONS = {
     np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",

@@ -793,6 +793,7 @@ class Recorder:
         self.calls.clear()
         self.constants.clear()
         self.kept.clear()
+        self.of_leaves.clear()
 
     def name_values(self) -> None:
         gone = set()
