@@ -205,22 +205,17 @@ class Program(LoopCode):
         """List in comments the names of the source that are parts of other arrays, or constants."""
         used = dict.fromkeys(NAMES.findall(self.source))
         meant = {name: self.meaning(self.legend[name], used) for name in used if self.legend.get(name)}
+        plain = [re.sub("[0-9]d$", "2d", name) for name, text in meant.items() if explains_itself(name, text)]
+        rules = [rule for end, rule in RULES.items() if any(name.endswith(end) for name in plain)]
+        if self.bound:
+            rules.append("names in the head of a loop are others at each step")
         told = [f"{name} = {text}" for name, text in meant.items() if not explains_itself(name, text)]
         told += [f"{other} = {name}" for other, name in self.also if name in used]
         for call in self.calls:
             if call.fn is flat and self.names[call.out] in used:
                 members = [self.names[v] for v in call.args if v in self.names]
                 told.append(f"{self.names[call.out]}: {', '.join(members)}, side by side")
-        plain = [name for name, text in meant.items() if explains_itself(name, text)]
-        rules = [rule for end, rule in RULES.items() if any(re.sub("[0-9]d$", "2d", name).endswith(end) for name in plain)]
-        if self.bound:
-            rules.append("names in the head of a loop are others at each step")
-        lines = ["; ".join(rules)] if rules else []
-        for text in told:
-            if len(lines) > bool(rules) and len(lines[-1]) + len(text) < WIDTH:
-                lines[-1] += f"; {text}"
-            else:
-                lines.append(text)
+        lines = [*(["; ".join(rules)] if rules else []), *filled(told)]
         return "".join(f"# {line}\n" for line in lines)
 
     def meaning(self, text: str, used: Collection[str]) -> str:
@@ -290,17 +285,22 @@ class Program(LoopCode):
         if known and made is not None and (same := [name for name in self.family.get(stem, ()) if self.space[name] is made]):
             self.names[v] = same[0]
             return
-        reserved = stem in self.space or hasattr(np, stem) or hasattr(builtins, stem) or keyword.iskeyword(stem)
-        if known and not reserved and not OWN.match(stem):
-            self.names[v] = stem
-        else:
-            n = self.taken.get(stem, 2 if known and stem in self.space else 0)
-            while f"{stem}_{n}" in self.space:
-                n += 1
-            self.taken[stem] = n + 1
-            self.names[v] = f"{stem}_{n}"
+        self.names[v] = stem if known and self.is_free(stem) else self.numbered(stem, 2 if known and stem in self.space else 0)
         self.space[self.names[v]] = None  # taken
         self.family.setdefault(stem, []).append(self.names[v])
+
+    def is_free(self, name: str) -> bool:
+        """True if a name is nobody else's: not the program's own, nor NumPy's or Python's."""
+        reserved = name in self.space or hasattr(np, name) or hasattr(builtins, name) or keyword.iskeyword(name)
+        return not reserved and not OWN.match(name)
+
+    def numbered(self, stem: str, first: int = 0) -> str:
+        """The first name that is free with a number behind it."""
+        n = self.taken.get(stem, first)
+        while f"{stem}_{n}" in self.space:
+            n += 1
+        self.taken[stem] = n + 1
+        return f"{stem}_{n}"
 
     def forget(self) -> None:
         """Let go of what was needed only to write the program."""
@@ -652,6 +652,17 @@ def shaped(v: Var, keys: tuple[Any, ...]) -> str:
     """How the rows of a chain become a stack, or are put one below the other."""
     first = keys[0] if isinstance(keys[0], Var) else keys[0][0]
     return "" if v.shape == (len(keys), *first.shape) else f".reshape{v.shape}"
+
+
+def filled(texts: list[str]) -> list[str]:
+    """Lines of texts, as many in each as there is room for."""
+    lines: list[str] = []
+    for text in texts:
+        if lines and len(lines[-1]) + len(text) < WIDTH:
+            lines[-1] += f"; {text}"
+        else:
+            lines.append(text)
+    return lines
 
 
 def explains_itself(name: str, text: str) -> bool:
