@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,21 +16,18 @@ from .passes import (
     is_row,
     is_view,
     made_instead,
-    members_of,
     rows_in_order,
     settled,
     signature,
     sorted_by_need,
-    users_of,
 )
 from .trace import Call, Recorder, Var, cast, dot, reshape, stack, transpose, variables
 
-__all__ = ["batched_over_time", "grouped", "lifted", "recurrences", "steps_of_a_block", "sums_in_blocks"]
+__all__ = ["batched_over_time", "grouped", "lifted", "recurrences", "steps_of_a_block"]
 
 LOOKS = 8  # how many calls away two calls of different steps are compared
 BLOCK = 1 << 20  # bytes that the batched calls of all steps of a block make
 FEWEST = 8  # steps of a block
-RATIO = 4  # of what is summed to the sum, in bytes: adding the sums of blocks should cost little
 
 
 def recurrences(calls: Calls) -> dict[Var, int]:
@@ -275,84 +271,3 @@ def origin(x: Any) -> Any:
 def batched_over_time(calls: Calls, recorder: Recorder) -> Calls:
     """The same op of every step as one op on the stack, where it does not wait for the recurrence."""
     return Batching(calls, recorder).calls
-
-
-def sums_in_blocks(calls: Calls, recorder: Recorder) -> Calls:
-    """A sum over the rows that all steps have made, such as the gradient of a weight: the sum of those over blocks of steps.
-
-    Each is added as soon as its steps are done. What they have made is then not needed any more.
-    """
-    place = {call.out: i for i, call in enumerate(calls)}
-    users = users_of(calls)
-    items = [(i, 0, call) for i, call in enumerate(calls)]
-    gone: set[Var] = set()
-
-    def ready(v: Any, move: bool = False) -> int:
-        """After which call v can be made at the earliest, if what puts arrays side by side is moved there."""
-        i = place.get(v, -1)
-        if i < 0 or not (is_view(calls[i]) or members_of(calls[i])):
-            return i
-        after = max((ready(x, move) for x in calls[i].inputs()), default=-1)
-        if move and v not in gone:
-            gone.add(v)
-            items.append((after, len(items), calls[i]))
-        return after
-
-    for call in calls:
-        sums = sums_of(call, users)
-        if not sums or any(v not in place or calls[place[v]].step is None for v in call.args[0]):
-            continue
-        members, height = call.args[0], call.args[0][0].shape[0]
-        each = max(call.out.nbytes // len(members), 1) * recorder.block
-        length = recorder.block * -(-max(BLOCK, RATIO * max(s.out.nbytes for s in sums)) // each)
-        of = [(calls[place[v]].step or 0) // length for v in members]
-        blocks = [list(block) for _, block in groupby(range(len(members)), of.__getitem__)]
-        if len(blocks) < 2:
-            continue
-        gone.update(s.out for s in sums)
-        for s in sums:
-            if s.fn is dot:
-                ready(s.args[1], move=True)
-        ends = [max(ready(members[k]) for k in block) for block in blocks]
-        totals: list[Var] = []
-        for end, block in sorted(zip(ends, blocks, strict=True)):
-            new: Calls = []
-            part = added(new, recorder, np.concatenate, ([members[k] for k in block], *call.args[1:]), None, **call.options)
-            found = []
-            for s in sums:
-                if s.fn is dot:
-                    rows = (slice(block[0] * height, (block[-1] + 1) * height),)
-                    turned = added(new, recorder, transpose, (part, (1, 0)), s.scope)
-                    others = added(new, recorder, operator.getitem, (s.args[1], rows), s.scope)
-                    found.append(added(new, recorder, dot, (turned, others), s.scope))
-                    end = max(end, ready(s.args[1]))
-                else:
-                    found.append(added(new, recorder, s.fn, (part,), s.scope, **s.options))
-            if totals:
-                found = [added(new, recorder, np.add, (a, b), s.scope) for s, a, b in zip(sums, totals, found, strict=True)]
-            totals = found
-            items += [(end, len(items) + k, made) for k, made in enumerate(new)]
-        for s, total in zip(sums, totals, strict=True):  # the last total is what the sum was
-            made = total.call
-            assert made is not None
-            made.out, s.out.call = s.out, made
-    kept = (item for item in items if item[1] or item[2].out not in gone)
-    return [call for _, _, call in sorted(kept, key=lambda item: item[:2])]
-
-
-def sums_of(call: Call, users: dict[Var, Calls]) -> Calls:
-    """If all that is done with rows put below each other is to sum over them, by themselves or times others: those calls."""
-    if call.fn is not np.concatenate or not members_of(call) or len(call.out.shape) != 2:
-        return []
-    found: Calls = []
-    for user in users.get(call.out, ()):
-        if user.fn is transpose and user.args[1] == (1, 0):
-            products = users.get(user.out, [])
-            if any(p.fn is not dot or p.args[0] is not user.out or len(p.args[1].shape) != 2 for p in products):
-                return []
-            found += products
-        elif user.args == (call.out,) and user.fn == np.add.reduce and user.options == {"axis": 0}:
-            found.append(user)
-        else:
-            return []
-    return found

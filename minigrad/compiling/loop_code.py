@@ -42,6 +42,7 @@ class LoopCode:
     argument: Callable[[Any], str]
     label: Callable[..., None]
     hint: Callable[[Var], str]
+    numbered: Callable[[str], str]
     lines_of: Callable[[Call], list[str]]
     name_of_array: Callable[[np.ndarray, str], str]
 
@@ -301,7 +302,7 @@ class LoopCode:
         return rows
 
     def name_of_table(self, table: list[Any], stem: str) -> str:
-        name = self.fresh_name(stem)
+        name = self.numbered(stem)
         self.space[name] = table
         return name
 
@@ -356,13 +357,6 @@ class LoopCode:
         if key not in self.derivatives:
             self.derivatives[key] = [x.T for x in parts]
         return self.named(f"{name}_turned", self.derivatives[key])
-
-    def fresh_name(self, stem: str) -> str:
-        n = self.taken.get(stem, 0)
-        while f"{stem}_{n}" in self.space:
-            n += 1
-        self.taken[stem] = n + 1
-        return f"{stem}_{n}"
 
     def first_lines(self, call: Call, zero: set[Var]) -> list[str]:
         """The lines of a call in the first iteration, where nothing is carried yet."""

@@ -22,8 +22,11 @@ from .trace import Call, Var, cast, contiguous, dot, transpose
 
 __all__ = ["FLOWS_BACK", "identifier", "is_update", "names_of", "plural"]
 
+Columns = tuple[str, int, int, bool]  # of which sum, from where to where, and if the value is more than a view of them
+
 FLOWS_BACK = "∂"  # begins the label of a gradient that flows back
 LOOKS = (row, collected, history)  # at what a loop makes, or at an array in a loop
+DEEP = 10  # calls that are looked through
 SHORT = 16  # letters of a name from which others are made
 WORDS = {"maximum": "max", "minimum": "min", "add": "sum", "multiply": "product"}  # of reductions
 
@@ -35,7 +38,7 @@ def names_of(calls: Calls, labels: dict[Var, str], gradients: dict[Var, str]) ->
     """
     naming = Naming(calls, labels, gradients)
     naming.apply(naming.side_by_side)
-    naming.apply(naming.affine)
+    naming.apply(lambda call: naming.product(call) or naming.affine(call))
     naming.find_gates()
     naming.apply(naming.gate)
     naming.apply(naming.view, views=True)
@@ -112,15 +115,15 @@ class Naming:
 
     # -- what is read, and by whom -----------------------------------------------------------------------------------
 
-    def source(self, v: Var) -> Var:
+    def source(self, v: Any) -> Any:
         """The value that a view, a row or the value of the step before is another look at; otherwise the value itself."""
-        if v.call is None:
+        if not isinstance(v, Var) or v.call is None:
             return v
         if v.call.fn is carried:
             return self.next.get(v, v)
         return v.call.args[0] if v.call.fn in LOOKS or v.call.fn is contiguous or is_view(v.call) else v
 
-    def root(self, v: Var) -> Var:
+    def root(self, v: Any) -> Any:
         """The value that a view, a row or the value of the step before is in the end."""
         seen = {v}
         while (v := self.source(v)) not in seen:
@@ -153,7 +156,8 @@ class Naming:
 
     def letter(self, v: Var) -> str:
         """The name without the `d` of a gradient."""
-        while (made := self.root(v).call) is not None and made.fn is cast:
+        made = self.root(v).call
+        if made is not None and made.fn is cast:
             v = made.args[0]
         name = self.name(v).removesuffix("_prev").removesuffix("_next")
         return name[1:] if self.root(v) in self.backward else name
@@ -166,30 +170,33 @@ class Naming:
         outside = isinstance(v, Var) and root.call is None and root.source != "constant" and root.dtype is not None
         return self.names.get(root, "") if outside else ""
 
-    def affine(self, call: Call) -> str:
-        """A product with a weight, and sums of such products: `readout`, or `a_x`, `a_h` and their sum `a`."""
-        if call.out in self.backward or any(not isinstance(v, Var) for v in call.args):
+    def product(self, call: Call) -> str:
+        """A product with a weight: of inputs x `a_x`, of a state h `a_h`, and by its own name `readout_h`."""
+        if call.fn is not dot or call.out in self.backward or any(not isinstance(v, Var) for v in call.args):
             return ""
-        if call.fn is dot:
-            given, by = call.args
-            weight, name = self.weight(by), self.letter(given)
-            if by.call is not None and by.call.fn is contiguous:
-                by = by.call.args[0]
-            if not weight or by.call is None or by.call.fn is not transpose or not name:
-                return ""
-            new = self.becomes(call.out)
-            of = f"{weight.removesuffix('_weight')}_{name}" if weight.endswith("_weight") else f"a_{name}"
-            return f"{of}_in" if new is not None and new.call.fn is np.add and any(map(self.is_bias, new.call.args)) else of  # type: ignore[union-attr]
-        if call.fn is not np.add:
+        given, by = call.args
+        if by.call is not None and by.call.fn is contiguous:
+            by = by.call.args[0]
+        weight, name = self.weight(by), self.letter(given)
+        if not weight or by.call is None or by.call.fn is not transpose or not name:
+            return ""
+        new = self.made_by(self.becomes(call.out), np.add)
+        of = f"{weight.removesuffix('_weight')}_{name}" if weight.endswith("_weight") else f"a_{name}"
+        return f"{of}_in" if new is not None and any(map(self.is_bias, new.args)) else of
+
+    def affine(self, call: Call) -> str:
+        """A sum of products with weights and biases: `a_x` and `a_h`, their sum `a`, or `readout`."""
+        if call.fn is not np.add or call.out in self.backward or any(not isinstance(v, Var) for v in call.args):
             return ""
         biases = [self.weight(v) for v in call.args if self.weight(v)]
         found = [self.name(v).removesuffix("_in") for v in call.args if not self.weight(v)]
         if len(biases) == 2:
             return "bias"
-        sums = [name for name in found if name == "a" or name.startswith("a_")]
-        if len(biases) == len(found) == 1 and found[0].startswith(f"{(end := biases[0].removesuffix('_bias'))}_"):
+        end = biases[0].removesuffix("_bias") if biases else ""
+        if end and found[0].startswith(f"{end}_"):
             return end
-        if len(sums) == 1 and (len(biases) == 1 or any(map(self.is_bias, call.args))):
+        sums = [name for name in found if stem(name) == "a"]
+        if len(sums) == 1 and any(map(self.is_bias, call.args)):
             return sums[0]
         return "a" if len(sums) == 2 else ""
 
@@ -213,64 +220,99 @@ class Naming:
         for call in self.calls:
             if call.fn is dot and call.out not in self.backward and self.weight(call.args[1]) == weight:
                 v = call.out
-                while (new := self.becomes(v)) is not None and stem(self.name(new)) == stem(self.name(v)):
+                for _ in range(DEEP):
+                    new = self.becomes(v)
+                    if new is None or stem(self.name(new)) != stem(self.name(v)):
+                        break
                     v = new
                 return self.name(v).removesuffix("_in")
         return ""
 
     def pattern(self, call: Call) -> str:
-        """The slopes of tanh and of the logistic function, 1 - h h and f (1 - f), and their parts."""
-        if call.fn not in (np.multiply, np.subtract, np.divide):
-            return ""
-        one, other = call.args
-        if call.fn is np.divide:
-            made = self.root(other).call if isinstance(other, Var) else None
-            total = made is not None and made.fn == np.add.reduce and self.root(made.args[0]) is one
-            return "softmax" if total and one.call is not None and one.call.fn is np.exp else ""
-        if call.fn is np.subtract and isinstance(one, Var) and isinstance(other, Var):
-            return f"{self.name(one)}_shifted" if self.name(other) == f"{self.name(one)}_max" != "_max" else ""
-        if call.fn is np.multiply and one is other:
+        """Values that are known by their form: squares, 1 - f, slopes, the softmax."""
+        rule = {np.multiply: self.product_pattern, np.subtract: self.difference, np.divide: self.softmax}.get(call.fn)  # type: ignore[call-overload]
+        return rule(*call.args) if rule is not None else ""
+
+    def product_pattern(self, one: Any, other: Any) -> str:
+        """A square, or the slope f (1 - f) of the logistic function."""
+        if one is other:
             return f"{self.name(one)}_squared" if self.name(one) else ""
-        if call.fn is np.subtract and is_one(one) and isinstance(other, Var):
-            square = self.made(other, np.multiply)
-            if square is not None and square.args[0] is square.args[1]:
-                return f"slope_{self.name(square.args[0])}".rstrip("_")
-            return f"one_minus_{self.name(other)}" if self.name(other) else ""
         rest = self.made(other, np.subtract)
-        return (
-            f"slope_{self.name(one)}".rstrip("_") if rest is not None and is_one(rest.args[0]) and rest.args[1] is one else ""
-        )
+        slope = rest is not None and is_one(rest.args[0]) and rest.args[1] is one
+        return f"slope_{self.name(one)}".rstrip("_") if slope else ""
+
+    def difference(self, one: Any, other: Any) -> str:
+        """The slope 1 - h h of tanh, 1 - f, or a value less its largest element."""
+        if not isinstance(other, Var):
+            return ""
+        if isinstance(one, Var):
+            return f"{self.name(one)}_shifted" if self.name(other) == f"{self.name(one)}_max" != "_max" else ""
+        square = self.made(other, np.multiply)
+        if is_one(one) and square is not None and square.args[0] is square.args[1]:
+            return f"slope_{self.name(square.args[0])}".rstrip("_")
+        return f"one_minus_{self.name(other)}" if is_one(one) and self.name(other) else ""
+
+    def softmax(self, one: Any, other: Any) -> str:
+        """An exponential function over its sum."""
+        total = self.made(other, np.add.reduce)
+        of_exp = isinstance(one, Var) and self.made(one, np.exp) is not None
+        return "softmax" if of_exp and total is not None and self.root(total.args[0]) is one else ""
 
     def made(self, v: Any, fn: Any) -> Call | None:
-        """The call that made a value, if it is one of this function."""
-        call = self.root(v).call if isinstance(v, Var) else None
-        return call if call is not None and call.fn is fn else None
+        """The call that made a value, or what it is a view of, if it is one of this function."""
+        return self.made_by(self.root(v), fn) if isinstance(v, Var) else None
 
-    def columns(self, v: Any, inside: bool = False) -> tuple[str, int, int, bool] | None:
+    def made_by(self, v: Var | None, fn: Any) -> Call | None:
+        """The call that made a value itself, if it is one of this function."""
+        return v.call if v is not None and v.call is not None and v.call.fn == fn else None
+
+    def columns(self, v: Any, depth: int = 0) -> Columns | None:
         """The columns of a sum, such as `a`, that a value is computed from; and if it is more than a view of them."""
-        if not isinstance(v, Var) or v.call is None or not v.shape or (v in self.backward):
+        if not isinstance(v, Var) or v.call is None or not v.shape or v in self.backward or depth > DEEP:
             return None
         call = v.call
         name = self.names.get(v, "")
         if stem(name) == "a" and not is_view(call) and call.fn not in LOOKS:
-            return name, 0, v.shape[-1], False
-        if inside and name and stem(name) != "a":
+            first = self.first_row(v)
+            return name, first, first + v.shape[-1], False
+        if depth and name and stem(name) != "a":
             return None
         if call.fn is operator.getitem:
-            found, index = self.columns(call.args[0], inside), call.args[1]
-            last = index[-1] if isinstance(index, tuple) else index
-            if found is None or not isinstance(last, slice) or len(index) < call.args[0].shape.__len__():
-                return found if found is not None and v.shape[-1] == call.args[0].shape[-1] else None
-            start, stop, _ = last.indices(call.args[0].shape[-1])
-            return found[0], found[1] + start, found[1] + stop, found[3]
+            return self.columns_of_part(call, self.columns(call.args[0], depth + bool(depth)))
         if is_view(call) or call.fn in LOOKS:
-            return self.columns(call.args[0], inside)
+            return self.columns(call.args[0], depth + bool(depth))
         if isinstance(call.fn, np.ufunc):
             for x in reversed(call.args):
-                found = self.columns(x, True) if isinstance(x, Var) and x.shape[-1:] == v.shape[-1:] else None
+                found = self.columns(x, depth + 1) if isinstance(x, Var) and x.shape[-1:] == v.shape[-1:] else None
                 if found is not None:
                     return (*found[:3], True)
         return None
+
+    @staticmethod
+    def columns_of_part(call: Call, found: Columns | None) -> Columns | None:
+        """Those of a part of an array; the array's own, if the part has all."""
+        shape, index = call.args[0].shape, call.args[1]
+        if found is None:
+            return None
+        if isinstance(index, tuple) and len(index) == len(shape) and isinstance(index[-1], slice):
+            start, stop, _ = index[-1].indices(shape[-1])
+            return found[0], found[1] + start, found[1] + stop, found[3]
+        return found if call.out.shape[-1:] == shape[-1:] else None
+
+    def first_row(self, v: Var) -> int:
+        """The row of a weight with which the part of it begins that a value is a product with."""
+        for _ in range(DEEP):
+            call = self.root(v).call
+            if call is None or call.fn is dot:
+                break
+            v = next((x for x in call.args if isinstance(x, Var) and stem(self.name(x)) == "a"), v)
+        if call is None or call.fn is not dot:
+            return 0
+        by = call.args[1]
+        while by.call is not None and by.call.fn in (contiguous, transpose):
+            by = by.call.args[0]
+        index = by.call.args[1] if by.call is not None and by.call.fn is operator.getitem else ()
+        return int(index[0].start or 0) if isinstance(index, tuple) and index and isinstance(index[0], slice) else 0
 
     def find_gates(self) -> None:
         for v, name in list(self.names.items()):

@@ -205,22 +205,17 @@ class Program(LoopCode):
         """List in comments the names of the source that are parts of other arrays, or constants."""
         used = dict.fromkeys(NAMES.findall(self.source))
         meant = {name: self.meaning(self.legend[name], used) for name in used if self.legend.get(name)}
+        plain = [re.sub("[0-9]d$", "2d", name) for name, text in meant.items() if explains_itself(name, text)]
+        rules = [rule for end, rule in RULES.items() if any(name.endswith(end) for name in plain)]
+        if self.bound:
+            rules.append("names in the head of a loop are others at each step")
         told = [f"{name} = {text}" for name, text in meant.items() if not explains_itself(name, text)]
         told += [f"{other} = {name}" for other, name in self.also if name in used]
         for call in self.calls:
             if call.fn is flat and self.names[call.out] in used:
                 members = [self.names[v] for v in call.args if v in self.names]
                 told.append(f"{self.names[call.out]}: {', '.join(members)}, side by side")
-        plain = [name for name, text in meant.items() if explains_itself(name, text)]
-        rules = [rule for end, rule in RULES.items() if any(re.sub("[0-9]d$", "2d", name).endswith(end) for name in plain)]
-        if self.bound:
-            rules.append("names in the head of a loop are others at each step")
-        lines = ["; ".join(rules)] if rules else []
-        for text in told:
-            if len(lines) > bool(rules) and len(lines[-1]) + len(text) < WIDTH:
-                lines[-1] += f"; {text}"
-            else:
-                lines.append(text)
+        lines = [*(["; ".join(rules)] if rules else []), *filled(told)]
         return "".join(f"# {line}\n" for line in lines)
 
     def meaning(self, text: str, used: Collection[str]) -> str:
@@ -290,17 +285,22 @@ class Program(LoopCode):
         if known and made is not None and (same := [name for name in self.family.get(stem, ()) if self.space[name] is made]):
             self.names[v] = same[0]
             return
-        reserved = stem in self.space or hasattr(np, stem) or hasattr(builtins, stem) or keyword.iskeyword(stem)
-        if known and not reserved and not OWN.match(stem):
-            self.names[v] = stem
-        else:
-            n = self.taken.get(stem, 2 if known and stem in self.space else 0)
-            while f"{stem}_{n}" in self.space:
-                n += 1
-            self.taken[stem] = n + 1
-            self.names[v] = f"{stem}_{n}"
+        self.names[v] = stem if known and self.is_free(stem) else self.numbered(stem, 2 if known and stem in self.space else 0)
         self.space[self.names[v]] = None  # taken
         self.family.setdefault(stem, []).append(self.names[v])
+
+    def is_free(self, name: str) -> bool:
+        """True if a name is nobody else's: not the program's own, nor NumPy's or Python's."""
+        reserved = name in self.space or hasattr(np, name) or hasattr(builtins, name) or keyword.iskeyword(name)
+        return not reserved and not OWN.match(name)
+
+    def numbered(self, stem: str, first: int = 0) -> str:
+        """The first name that is free with a number behind it."""
+        n = self.taken.get(stem, first)
+        while f"{stem}_{n}" in self.space:
+            n += 1
+        self.taken[stem] = n + 1
+        return f"{stem}_{n}"
 
     def forget(self) -> None:
         """Let go of what was needed only to write the program."""
@@ -316,7 +316,7 @@ class Program(LoopCode):
             codes += [x for x in code.co_consts if isinstance(x, CodeType)]
         for name in [name for name, x in self.space.items() if isinstance(x, np.ndarray) and name not in used]:
             del self.space[name]
-        del self.memory, self.chains, self.placed, self.in_place, self.made, self.copies
+        del self.memory, self.chains, self.placed, self.in_place, self.made, self.copies, self.stems, self.backward, self.handed
 
     # -- code ------------------------------------------------------------------------------------------------
 
@@ -470,6 +470,7 @@ class Program(LoopCode):
         return self.names_of[id(x)][0]
 
     def lines_of(self, call: Call) -> list[str]:
+        """The lines that compute what a call makes; none of a view, which is made before the program runs."""
         v, fn = call.out, call.fn
         if marker(call):
             return []
@@ -478,80 +479,102 @@ class Program(LoopCode):
             self.may_end(call)
             return [f"global {self.names[v]}; {self.names[v]} = several({len(v.value)}, {self.call_text(call)})"]
         if v.dtype is None:
-            args = [self.argument(a) for a in call.args]
-            self.label(v, "number")
-            symbol = SYMBOLS.get(fn)
-            expression = f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else self.call_text(call)
-            lines = [f"global {self.names[v]}; {self.names[v]} = {expression}"]
-            x, y = (*call.args, None, None)[:2]
-            settled = (type(x) is float and x > 0) or (type(y) is int and y >= 0)
-            if fn is operator.pow and not settled:  # of integers it may be a fraction, of fractions a complex number
-                self.may_end(call)
-                lines.append(f"if type({self.names[v]}) is not {v.kind.__name__}: raise OtherWay()")
-            return lines
+            return self.number_lines(call)
         self.array(v)
         if is_view(call) and v not in self.copies and v not in self.placed:
             return []
         out = self.argument(v)
-        quick = isinstance(fn, np.ufunc) and fn.nout == 1 and not self.exact and not call.options and fn.signature is None
-        args = [self.quick(a, call) if quick else self.argument(a) for a in call.args]
         if isinstance(fn, np.ufunc) and fn.nout == 1:
-            options = "".join(f", {k}={self.argument(x)}" for k, x in call.options.items())
-            place = f"out={out}" if fn in (np.maximum, np.minimum) else out  # of these NumPy wants it by name
-            return [f"{self.function(fn)}({', '.join(args)}, {place}{options})"]
+            return [self.ufunc_line(call, out)]
         if getattr(fn, "__name__", "") == "reduce":
-            rest = {**call.options}
-            axis, keepdims, dtype = rest.pop("axis", 0), rest.pop("keepdims", False), rest.pop("dtype", None)
-            ufunc = fn.__self__  # type: ignore[attr-defined]
-            self.space[f"{ufunc.__name__}_reduce"] = fn
-            options = "".join(f", {k}={self.argument(x)}" for k, x in rest.items())
-            keep = ", True" if keepdims else ""
-            return [f"{ufunc.__name__}_reduce({args[0]}, {self.argument(axis)}, {self.argument(dtype)}, {out}{keep}{options})"]
-        if fn is dot and not all(isinstance(a, Var) and a.shape for a in call.args):
-            return [f"copyto({out}, np.dot({args[0]}, {args[1]}))"]
+            return [self.reduce_line(call, out)]
         if fn is dot:
-            if self.array(v).flags.c_contiguous and v.shape:
-                return [f"{args[0]}.dot({args[1]}, {out})"]
-            self.space["matmul"] = np.matmul
-            return [f"matmul({args[0]}, {args[1]}, {out})"] if v.shape else [f"{out}[...] = {args[0]}.dot({args[1]})"]
-        if fn is contiguous:
-            return [f"copyto({out}, {args[0]})"]
-        if fn is cast or fn in (reshape, transpose, np.broadcast_to, np.expand_dims):
-            if self.turn == BLOCK and fn is not cast:
-                raise NotFolded("a copy of a part of all steps")
-            source = args[0] if fn is cast else self.view_text(call, args)
-            return [f"copyto({out}, {source}, casting='unsafe')"]
+            return [self.dot_line(call, out)]
+        if v in self.chains.wholes or fn in (flat, stack, np.concatenate):
+            return self.joined_lines(call, out)
+        args = [self.argument(a) for a in call.args]
+        if fn in COPIES:
+            return [self.copy_line(call, out, args)]
         if fn is np.where and len(args) == 3 and isinstance(call.args[0], Var) and call.args[0].dtype == bool:
             return [f"copyto({out}, {args[2]})", f"copyto({out}, {args[1]}, where={args[0]})"]
-        if v in self.chains.wholes:
-            return [
-                f"copyto({self.name_of_array(row, f'{out}_{i}')}, {self.argument(m)})" for i, m, row in self.rows_to_copy(v)
-            ]
-        if fn is flat:
-            return [
-                f"copyto({self.name_of_array(self.slot_of(v, i), f'{out}_{i}')}, {self.argument(m)})"
-                for i, m in enumerate(call.args)
-                if self.placed.get(m) != (v, i)
-            ]
-        if fn is np.concatenate or fn is stack:
-            members = call.args[0] if fn is np.concatenate else call.args
-            if all(self.placed.get(m, (None,))[0] is v for m in members):
-                return []
-            if fn is stack:
-                return [
-                    f"copyto({self.derived(v, part_at(i), f'{out}_{i}')}, {self.argument(m)})"
-                    for i, m in enumerate(members)
-                    if self.placed.get(m, (None,))[0] is not v
-                ]
-            others = "".join(f", {self.argument(a)}" for a in call.args[1:])
-            axis = call.options.get("axis", 0)
-            return [f"np.concatenate({args[0]}{others or f', axis={axis}'}, out={out})"]
         if fn is scattered.__wrapped__:  # type: ignore[attr-defined]
             return self.scatter_lines(call, out, args)
         if (fn is operator.getitem and not call.args[0].is_tuple) or not (call.pure or call.inputs()):
             return [f"copyto({out}, {self.call_text(call)})"]  # the shape is the same at each run
         self.may_end(call)
         return [f"store({out}, {self.call_text(call)})"]
+
+    def number_lines(self, call: Call) -> list[str]:
+        """The lines that compute a number of Python, which has no array."""
+        v, fn = call.out, call.fn
+        args = [self.argument(a) for a in call.args]
+        self.label(v, "number")
+        symbol = SYMBOLS.get(fn)
+        expression = f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else self.call_text(call)
+        lines = [f"global {self.names[v]}; {self.names[v]} = {expression}"]
+        x, y = (*call.args, None, None)[:2]
+        settled = (type(x) is float and x > 0) or (type(y) is int and y >= 0)
+        if fn is operator.pow and not settled:  # of integers it may be a fraction, of fractions a complex number
+            self.may_end(call)
+            lines.append(f"if type({self.names[v]}) is not {v.kind.__name__}: raise OtherWay()")
+        return lines
+
+    def ufunc_line(self, call: Call, out: str) -> str:
+        fn: Any = call.fn
+        quick = not self.exact and not call.options and fn.signature is None
+        args = [self.quick(a, call) if quick else self.argument(a) for a in call.args]
+        place = f"out={out}" if fn in (np.maximum, np.minimum) else out  # of these NumPy wants it by name
+        return f"{self.function(fn)}({', '.join(args)}, {place}{self.options_text(call.options)})"
+
+    def options_text(self, options: dict[str, Any]) -> str:
+        return "".join(f", {key}={self.argument(x)}" for key, x in options.items())
+
+    def reduce_line(self, call: Call, out: str) -> str:
+        rest = {**call.options}
+        axis, keepdims, dtype = rest.pop("axis", 0), rest.pop("keepdims", False), rest.pop("dtype", None)
+        name = f"{call.fn.__self__.__name__}_reduce"  # type: ignore[attr-defined]
+        self.space[name] = call.fn
+        args = ", ".join([*map(self.argument, (call.args[0], axis, dtype)), out])
+        return f"{name}({args}{', True' if keepdims else ''}{self.options_text(rest)})"
+
+    def dot_line(self, call: Call, out: str) -> str:
+        left, right = map(self.argument, call.args)
+        array = self.array(call.out)
+        if not all(isinstance(a, Var) and a.shape for a in call.args):
+            return f"copyto({out}, np.dot({left}, {right}))"
+        if not call.out.shape:
+            return f"{out}[...] = {left}.dot({right})"
+        if array.flags.c_contiguous:
+            return f"{left}.dot({right}, {out})"
+        self.space["matmul"] = np.matmul
+        return f"matmul({left}, {right}, {out})"
+
+    def copy_line(self, call: Call, out: str, args: list[str]) -> str:
+        """The line of a value in another dtype or layout, or of a view that has an array of its own."""
+        if call.fn in (contiguous, cast):
+            return f"copyto({out}, {args[0]}{', casting=' + repr('unsafe') if call.fn is cast else ''})"
+        if self.turn == BLOCK:
+            raise NotFolded("a copy of a part of all steps")
+        return f"copyto({out}, {self.view_text(call, args)}, casting='unsafe')"
+
+    def joined_lines(self, call: Call, out: str) -> list[str]:
+        """The lines that put arrays side by side: of each that is not made in its place, a copy."""
+        v, fn = call.out, call.fn
+        if v in self.chains.wholes:
+            rows = self.rows_to_copy(v)
+        elif fn is flat:
+            rows = [(i, m, self.slot_of(v, i)) for i, m in enumerate(call.args) if self.placed.get(m) != (v, i)]
+        else:
+            members = call.args[0] if fn is np.concatenate else call.args
+            missing = [(i, m) for i, m in enumerate(members) if self.placed.get(m, (None,))[0] is not v]
+            if fn is stack:
+                return [f"copyto({self.derived(v, part_at(i), f'{out}_{i}')}, {self.argument(m)})" for i, m in missing]
+            if not missing:
+                return []
+            args = [self.argument(a) for a in call.args]
+            others = "".join(f", {a}" for a in args[1:]) or f", axis={call.options.get('axis', 0)}"
+            return [f"np.concatenate({args[0]}{others}, out={out})"]
+        return [f"copyto({self.name_of_array(row, f'{out}_{i}')}, {self.argument(m)})" for i, m, row in rows]
 
     def call_text(self, call: Call) -> str:
         args = [self.argument(a) for a in call.args]
@@ -631,6 +654,17 @@ def shaped(v: Var, keys: tuple[Any, ...]) -> str:
     return "" if v.shape == (len(keys), *first.shape) else f".reshape{v.shape}"
 
 
+def filled(texts: list[str]) -> list[str]:
+    """Lines of texts, as many in each as there is room for."""
+    lines: list[str] = []
+    for text in texts:
+        if lines and len(lines[-1]) + len(text) < WIDTH:
+            lines[-1] += f"; {text}"
+        else:
+            lines.append(text)
+    return lines
+
+
 def explains_itself(name: str, text: str) -> bool:
     """True for the names of transposes, of arrays in another shape, and of rows."""
     base = NAMES.match(text)
@@ -665,6 +699,7 @@ def several(n: int, results: Any) -> Any:
     return results
 
 
+COPIES = {contiguous, cast, reshape, transpose, np.broadcast_to, np.expand_dims}
 ARITHMETIC = {np.add, np.subtract, np.multiply, np.divide}
 COMPARISONS = {
     np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",

@@ -14,7 +14,7 @@ import numpy as np
 from ..graph import CURRENT
 from ..tensor import Tensor
 from ..trees import tree_leaves, tree_map
-from .batching import batched_over_time, recurrences, sums_in_blocks
+from .batching import batched_over_time, recurrences
 from .blocks import blocked
 from .calling import CallCode, Out
 from .clocks import unrepeatable_refused
@@ -134,55 +134,69 @@ class Recorded:
         loops: bool = True,
     ) -> None:  # fmt: skip
         self.recorder = recorder = Recorder()
-        self.watch = watch
+        self.watch, self.is_static = watch, is_static
         self.now: list[Any] = []
         self.argument_of: dict[Var, int] = {}
         self.draws: dict[int, Draws] = {}  # by argument
-
-        def stand_in(x: Any) -> Any:
-            if x is None or isinstance(x, bool | str):
-                return x
-            if not isinstance(x, CHANGING):
-                return x
-            n = len(self.now)
-            self.now.append(x)
-            if isinstance(x, np.random.Generator):
-                self.draws[n] = Draws(recorder, x)
-                return self.draws[n]
-            if isinstance(x, Tensor):
-                if x.requires_grad:
-                    raise CompileError(
-                        "a Tensor that requires grad is given to a compiled function; close over it, as over a model's "
-                        "parameters, or give its values, t.data, and use value_and_grad inside"
-                    )
-                standin = recorder.input(x._data, nothing)
-                self.argument_of[standin.stands_for] = n
-                made = Tensor(standin)
-                made.name = x.name
-                return made
-            standin = recorder.input(x, nothing)
-            self.argument_of[standin.stands_for] = n
-            return standin
-
-        given = [x if is_static(i, x) else tree_map(stand_in, x) for i, x in enumerate(args)]
-        named = {key: x if is_static(key, x) else tree_map(stand_in, x) for key, x in sorted(options.items())}
-        self.is_static = is_static
+        given = [x if is_static(i, x) else tree_map(self.stand_in, x) for i, x in enumerate(args)]
+        named = {key: x if is_static(key, x) else tree_map(self.stand_in, x) for key, x in sorted(options.items())}
         self.name_arguments(f, (*given, *named.values()), [*named])
         fixed = [x for place, x in (*enumerate(args), *options.items()) if is_static(place, x)]
         fixed += [x for tree in (*args, *options.values()) if isinstance(tree, list | tuple | dict) for x in tree_leaves(tree)]
         self.outside = Outside(f, (x for x in fixed if not isinstance(x, CHANGING)))
+        self.record(f, given, named)
+        recorder.name_values()
+        del given, named
+        recorder.close()
+        self.passes: list[tuple[str, int]] = []
+        self.keep: dict[Var, Var] = {}
+        self.not_folded = ""  # why there are no loops in the program, if it was tried
+        self.compile(batch, loops)
+        if watch is not None:  # it was only to be watched
+            recorder.forget([])
+            return
+        self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
+        self.expected = self.results()  # until the first run is compared with them
+        code = CallCode(self)
+        self.call, self.fits = code.function(), code.fitting()
+        self.forget()
+
+    def stand_in(self, x: Any) -> Any:
+        """Return what the function is given in the place of an argument that may be another one at each run."""
+        if isinstance(x, bool) or not isinstance(x, CHANGING):
+            return x
+        n = len(self.now)
+        self.now.append(x)
+        if isinstance(x, np.random.Generator):
+            self.draws[n] = Draws(self.recorder, x)
+            return self.draws[n]
+        if isinstance(x, Tensor) and x.requires_grad:
+            raise CompileError(
+                "a Tensor that requires grad is given to a compiled function; close over it, as over a model's "
+                "parameters, or give its values, t.data, and use value_and_grad inside"
+            )
+        standin = self.recorder.input(x._data if isinstance(x, Tensor) else x, nothing)
+        self.argument_of[standin.stands_for] = n
+        if not isinstance(x, Tensor):
+            return standin
+        made = Tensor(standin)
+        made.name = x.name
+        return made
+
+    def record(self, f: Callable[..., Any], given: list[Any], named: dict[str, Any]) -> None:
+        """Run the function once, and put back what it has changed outside."""
         silent = Silent()
         mark = CURRENT.get()
-        CURRENT.set((*mark[:2], recorder))
+        CURRENT.set((*mark[:2], self.recorder))
         try:
             for part in [part for owner in self.outside.stateful for part in owner.parts()]:
-                recorder.read_state(part)
+                self.recorder.read_state(part)
             with unrepeatable_refused(self.outside):
                 self.result = tree_map(self.as_var, f(*given, **named))
         finally:
             CURRENT.set(mark)
-            self.effects = [(kind, owner, tree_map(self.as_var, new)) for kind, owner, new in recorder.restored()]
-            drew = silent.drew() or self.outside.drew({id(rng) for rng, _ in recorder.drawn_from.values()})
+            self.effects = [(kind, owner, tree_map(self.as_var, new)) for kind, owner, new in self.recorder.restored()]
+            drew = silent.drew() or self.outside.drew({id(rng) for rng, _ in self.recorder.drawn_from.values()})
             changed = self.outside.undo()
         if drew:
             raise CompileError(
@@ -194,20 +208,12 @@ class Recorded:
                 f"the function gives {changed} another value, and a program does not do so again at its next run: return the "
                 "new value, and pass it in as an argument at the next call"
             )
-        recorder.name_values()
-        del given, named
-        recorder.close()
-        outs = [
-            x.var
-            for tree in (self.result, *(new for _, _, new in self.effects))
-            for x in tree_leaves(tree)
-            if isinstance(x, Out)
-        ]
-        self.passes: list[tuple[str, int]] = []
-        self.keep: dict[Var, Var] = {}
-        self.passed("recorded", recorder.calls)
-        self.not_folded = ""  # why there are no loops in the program, if it was tried
-        before = Snapshot(recorder.calls, recorder, self.keep)
+
+    def compile(self, batch: bool, loops: bool) -> None:
+        """Make the program of what was recorded: with loops, or without where that cannot be done."""
+        self.passed("recorded", self.recorder.calls)
+        outs = [x.var for x in self.outs()]
+        before = Snapshot(self.recorder.calls, self.recorder, self.keep)
         try:
             self.build(outs, batch, loops=batch and loops)
         except NotFolded as reason:
@@ -215,19 +221,20 @@ class Recorded:
             before.restore()
             del self.passes[1:]
             self.build(outs, batch, loops=False)
-        if watch is not None:  # it was only to be watched
-            recorder.forget([])
-            return
-        self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
-        self.expected = self.results()  # until the first run is compared with them
-        code = CallCode(self)
-        self.call, self.fits = code.function(), code.fitting()
+
+    def outs(self) -> list[Out]:
+        """List all values that go out: results, and what is written outside."""
+        trees = (self.result, *(new for _, _, new in self.effects))
+        return [x for tree in trees for x in tree_leaves(tree) if isinstance(x, Out)]
+
+    def forget(self) -> None:
+        """Let go of what only the recording needed."""
         self.program.forget()
         self.now = []
-        dtypes = {v.dtype for v in recorder.vars if v.dtype is not None and v.dtype.kind in "fc"}
+        dtypes = {v.dtype for v in self.recorder.vars if v.dtype is not None and v.dtype.kind in "fc"}
         self.epsilon = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)  # of the coarsest values
-        self.keep = {v: self.kept(v) for v in outs if v in self.keep}
-        recorder.forget(self.program.calls)
+        self.keep = {x.var: self.kept(x.var) for x in self.outs() if x.var in self.keep}
+        self.recorder.forget(self.program.calls)
 
     def name_arguments(self, f: Callable[..., Any], given: tuple[Any, ...], keywords: list[str]) -> None:
         """Name the values of arguments as the function does."""
@@ -281,7 +288,6 @@ class Recorded:
         self.passed("merged and reordered", calls)
         calls = batched_over_time(calls, recorder)
         calls = self.passed("batched over time", dead_code_removed(calls, self.needed(outs)))
-        calls = self.seen("sums in blocks", sums_in_blocks(calls, recorder))
         calls = self.seen("weights turned", weights_turned(calls, recorder))
         calls = updates_together(calls, recorder)
         return duplicates_removed(calls, keep)
@@ -343,10 +349,8 @@ class Recorded:
 
     def results(self) -> list[tuple[Out, Any]]:
         """All that goes out, with the array of the program that has it, or the name of a number."""
-        trees = (self.result, *(new for _, _, new in self.effects))
-        outs = [x for tree in trees for x in tree_leaves(tree) if isinstance(x, Out)]
-        program = self.program
-        return [(x, program.names[v] if v.dtype is None else program.arrays[v]) for x in outs for v in [self.kept(x.var)]]
+        program, places = self.program, [(x, self.kept(x.var)) for x in self.outs()]
+        return [(x, program.names[v] if v.dtype is None else program.arrays[v]) for x, v in places]
 
     @property
     def has_loops(self) -> bool:

@@ -885,6 +885,7 @@ class Recorder(Watch):
         self.calls.clear()
         self.constants.clear()
         self.kept.clear()
+        self.of_leaves.clear()
 
     def name_values(self) -> None:
         gone = set()

@@ -57,7 +57,7 @@ def test_the_loop_of_the_textbook_becomes_the_program_of_an_expert(order):
 @pytest.mark.parametrize("seed", range(30))
 def test_random_cells(seed, blocks, monkeypatch):
     if blocks:
-        for module, settings in {"rewrites": {"MOST": 0, "MANY": 2}, "batching": {"BLOCK": 1, "FEWEST": 3, "RATIO": 0}}.items():
+        for module, settings in {"rewrites": {"MOST": 0, "MANY": 2}, "batching": {"BLOCK": 1, "FEWEST": 3}}.items():
             for name, value in settings.items():
                 monkeypatch.setattr(importlib.import_module(f"minigrad.compiling.{module}"), name, value)
     random = np.random.default_rng(seed)

@@ -108,6 +108,7 @@ def test_the_source_of_a_program_that_is_gone_is_forgotten_when_the_next_is_made
 def test_of_a_recording_only_the_program_stays():
     def alive(T):
         step = mg.compile(training_step("LSTM", 4))
+        gc.collect()
         before = sum(type(x).__name__ in ("Var", "Call") for x in gc.get_objects())
         step(*batch(T, 2))
         gc.collect()

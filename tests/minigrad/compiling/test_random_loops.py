@@ -97,7 +97,7 @@ def test_loops_that_read_each_other(seed, monkeypatch):
     if seed % 2:  # what is done only where steps have many numbers is done with these few
         small = {
             "rewrites": {"MOST": 0, "MANY": 2},
-            "batching": {"BLOCK": chance.choice([1, 64, 200]), "FEWEST": 2, "RATIO": 0},
+            "batching": {"BLOCK": chance.choice([1, 64, 200]), "FEWEST": 2},
         }
         for module, settings in small.items():
             for name, number in settings.items():
