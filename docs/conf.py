@@ -6,6 +6,7 @@ have already are made from them here, as `myst_substitutions`: a page shows one 
 
 import html
 import inspect
+import os
 import re
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def offer_the_notebook(app, doctree):
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".py":
         notebook = Path(app.env.mystnb_config.output_folder, app.env.docname).with_suffix(".ipynb")
-        target = "/" + notebook.relative_to(app.srcdir).as_posix()
+        target = "/" + Path(os.path.relpath(notebook, app.srcdir)).as_posix()
         download = download_reference("", "", nodes.literal(text=notebook.name), reftarget=target)
         command = nodes.literal(text=f".venv/bin/python {app.env.docname}.py")
         said = [nodes.Text("Run this page as it is, "), command, nodes.Text(", or cell by cell: "), download]
