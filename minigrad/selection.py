@@ -72,7 +72,7 @@ def incomplete(nodes: list[Node], option: str) -> bool:
         seen.add(key)
         left = np.ones(operand.shape, bool)
         for index in indices:
-            if any(is_lazy(i) for i in index):  # another one at each run
+            if any(is_lazy(i) for i in index):  # its values are not there yet
                 return True
             left[index] = False
         if left.any():
@@ -226,7 +226,7 @@ def counted(node: Node, i: int, own: Any, saved: Sequence[Any]) -> Any:
     if op.selects:
         chosen = np.not_equal(rule(ones(node, None), node, presence(node, saved), i), 0)
         own = chosen if own is None else chosen & own
-    return read(np.ones(node.shape)) if own is None else own.astype(float)
+    return ones(node, own)
 
 
 def mixed(node: Node, i: int, own: Any) -> Any:

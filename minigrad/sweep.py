@@ -90,7 +90,7 @@ def pass_back(
     What a node saved is freed when it has been passed, unless `retain`.
     """
     sums, held, recorded = cotangents.sums, cotangents.held, cotangents.recorded
-    add, hold, read = cotangents.add, cotangents.hold, rules.read
+    add, hold, read_node = cotangents.add, cotangents.hold, rules.read
     found: dict[Node, Any] = {}
     for node in order:
         if node in held or recorded:
@@ -104,7 +104,7 @@ def pass_back(
             found[node] = g
             if live.isdisjoint(node.operands):
                 continue  # no gradient behind it is wanted; its own graph is left as it is
-        g, saved, pull, gathers = read(node, g)
+        g, saved, pull, gathers = read_node(node, g)
         try:
             for i, operand in enumerate(node.operands):
                 if operand not in live:

@@ -490,7 +490,7 @@ def has_usual_options(fn: Any, args: Any, options: Any) -> bool:
 
 
 def known_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
-    """Record a call of a function that the passes know: in its usual form as that, otherwise as one they do not know."""
+    """Record a call of a function that passes rewrite: in its usual form as it is, otherwise as an opaque one."""
     if fn is np.dot and len(args) == 2 and not options:
         return recorder.record(dot, args, {})
     if fn is np.stack and len(args) <= 2 and options.keys() <= {"axis"} and any(type(x) is Array for x in args[0]):
@@ -567,7 +567,7 @@ def ufunc_called(recorder: Recorder, ufunc: np.ufunc, method: str, inputs: Any, 
 
 
 def reduced(recorder: Recorder, ufunc: np.ufunc, inputs: Any, options: Any) -> Any:
-    """Record a reduction, in the form that the passes know if it has one: without `keepdims`, which is a reshape."""
+    """Record a reduction. The passes rewrite the form without `keepdims`, so those are a reshape."""
     fn = ufunc.reduce
     axis, given = options.pop("axis", 0), meaningful(ufunc, options)
     exact = {"keepdims", "initial"} if ufunc in (np.maximum, np.minimum) else {"keepdims"}

@@ -79,9 +79,9 @@ def hold_constants(operands: Sequence[Any], nodes: list[Any], arrays: list[Any],
             continue
         if isinstance(x, Tensor):
             nodes[i] = x._leaf or x._constant()
-        elif isinstance(arrays[i], NUMBERS):
-            nodes[i] = None if is_lazy(x) else x
-        else:
+        elif type(arrays[i]) in NUMBERS or (isinstance(arrays[i], NUMBERS) and not is_lazy(x)):
+            nodes[i] = x
+        elif hasattr(arrays[i], "shape"):  # which a number that is not there yet has not
             if kept[i + 1]:
                 arrays[i] = arrays[i].copy("K")
             nodes[i] = Leaf(arrays[i], requires_grad=False)
