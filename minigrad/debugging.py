@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .graph import CURRENT, WATCH, Node, Scope, Watch
+from .graph import CURRENT, Node, Scope
+from .watch import WATCH, Watch
 
 __all__ = ["debug"]
 

@@ -15,9 +15,10 @@ import numpy as np
 from .arrays import HALF, as_gradient, at_least_single
 from .broadcasting import unbroadcast
 from .errors import add_note
-from .graph import CURRENT, Node, Watch, ancestors, leading_to, move_to, read, same_place
+from .graph import CURRENT, Node, ancestors, leading_to, move_to, read, same_place
 from .hooks import hooked
 from .selection import Marks, all_finite, leaves_out, values
+from .watch import Watch
 
 __all__ = ["Gather", "Piece", "forward", "reverse"]
 

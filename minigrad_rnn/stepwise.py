@@ -15,11 +15,12 @@ import numpy as np
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.broadcasting import unbroadcast
-from minigrad.graph import CURRENT, Leaf, Node, Scope, Watch, ancestors
+from minigrad.graph import CURRENT, Leaf, Node, Scope, ancestors
 from minigrad.graph_view import Graph
 from minigrad.norms import norm
 from minigrad.sweep import reverse
 from minigrad.tensor import values
+from minigrad.watch import Watch
 
 from .by_step import in_steps, observed, steps_of
 from .cell import Cell, State

@@ -23,10 +23,11 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..graph import CURRENT, Leaf, Node, Scope, Watch, move_to
+from ..graph import CURRENT, Leaf, Node, Scope, move_to
 from ..state import Stateful
 from ..tensor import Tensor
 from ..trees import tree_map
+from ..watch import Watch
 from .functions import IN_PLACE, METADATA, meaningful, numpy_name, opaque, refusal
 
 __all__ = ["Array", "Call", "CompileError", "Number", "Recorder", "Var"]

@@ -22,10 +22,11 @@ import numpy as np
 from ..broadcasting import unbroadcast
 from ..errors import GraphFreedError, RendererMissing, RenderError
 from ..explaining import rule_text
-from ..graph import Leaf, Node, Watch, ancestors
+from ..graph import Leaf, Node, ancestors
 from ..graph_view import Graph
 from ..norms import norm
 from ..sweep import reverse
+from ..watch import Watch
 from .annotations import step_of
 from .dot import printable
 from .inline import compact

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.graph import WATCH, Watch
+from minigrad.watch import WATCH, Watch
 from minigrad_rnn.flow import GradientRecorder, compare, gradient_flow, norm
 
 TASK = rnn.tasks.hello()

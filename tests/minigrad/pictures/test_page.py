@@ -20,6 +20,7 @@ from minigrad.errors import RendererMissing
 from minigrad.pictures import page as page_module
 from minigrad.pictures.inline import compact
 from minigrad.pictures.page import digits, packed
+from minigrad.watch import WATCH
 
 STEPS = 4
 HOSTILE = [
@@ -84,13 +85,13 @@ def test_the_order_is_that_of_the_engine():
             order.append(node)
 
     watch = Watch()
-    mg.graph.WATCH.append(watch)
+    WATCH.append(watch)
     try:
         (*_, loss), drawing = picture_of_a_layer()
         with mg.debug():
             loss.backward(retain_graph=True)
     finally:
-        mg.graph.WATCH.remove(watch)
+        WATCH.remove(watch)
     graph = mg.Graph(loss)
     back = [step["node"] for step in data_of(drawing.html())["back"]]
     leaves = [i for i in back if graph.nodes[i].op is None]
