@@ -23,8 +23,9 @@ from .compare import compare
 from .figure import figure
 from .overlays import OVERLAYS, Measured, Scale, measure, number, put
 from .playing import playback
+from .reading_view import reading
 
-__all__ = ["both", "compare", "folded", "unrolled"]
+__all__ = ["both", "compare", "folded", "reading", "unrolled"]
 
 LEVELS = ("op", "gate", "cell")
 

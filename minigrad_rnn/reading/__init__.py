@@ -78,8 +78,9 @@ class Reading:
         return float(np.mean(self.guesses[:-1, 0] == self.alphabet.encode(self.text)[1:]))
 
     def best(self, feature: str) -> float:
-        """Return the |r| of the unit that follows a feature best; 0 if none has it as its label."""
-        return max((abs(unit.r) for unit in self.units if unit.feature == feature), default=0.0)
+        """Return the largest |r| of all units with a feature."""
+        k = [*self.features].index(feature)
+        return float(max(np.abs(r[:, k]).max() for r in self.correlations.values()))
 
     def __repr__(self) -> str:
         first = self.units[0]
