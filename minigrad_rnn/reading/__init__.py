@@ -39,6 +39,11 @@ class Reading:
       not used to choose labels. ``chance``, by state (features,): the |r| that the best of all units reaches by chance.
     - ``units``: every `Unit`, those that follow a feature best first. ``together``: a linear mixture of all units.
     - ``twin``: the reading of an untrained model, or None.
+
+    >>> import minigrad_rnn as rnn
+    >>> model = rnn.Sequence(rnn.GRU(2, 3, rng=0), rnn.Linear(3, 2, rng=1))
+    >>> rnn.read(model, "ab" * 20, rnn.Alphabet("ab"), twin=False)
+    Reading(40 symbols, 3 units, 0 needed)
     """
 
     text: tuple[str, ...]
