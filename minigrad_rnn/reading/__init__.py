@@ -35,8 +35,8 @@ class Reading:
     - ``surprise`` (T,): -log p of each symbol given all before it, in nats; NaN for the first.
     - ``guesses`` (T, top): the most likely next symbols after each, as class indices; ``probabilities`` (T, top).
     - ``saliency`` (T, window): |d logit of the first guess after t / d x[t - j]| in column j; NaN before the text begins.
-    - ``features``, by name (T,), and ``correlations``, by state (units, features): Pearson's r on the part of the text that is
-      not used to choose labels. ``chance``, by state (features,): the |r| that the best of all units reaches by chance.
+    - ``features``, by name (T,). ``correlations``, by state (units, features): Pearson's r where no label is chosen;
+      ``correlations_chosen`` where they are. ``chance``, by state (features,): the |r| that the best unit reaches by chance.
     - ``units``: every `Unit`, those that follow a feature best first. ``together``: a linear mixture of all units.
     - ``twin``: the reading of an untrained model, or None.
 
@@ -57,6 +57,7 @@ class Reading:
     saliency: np.ndarray
     features: Features
     correlations: dict[str, np.ndarray]
+    correlations_chosen: dict[str, np.ndarray]
     chance: dict[str, np.ndarray]
     units: list[Unit]
     together: Together
@@ -83,9 +84,12 @@ class Reading:
         return float(np.mean(self.guesses[:-1, 0] == self.alphabet.encode(self.text)[1:]))
 
     def best(self, feature: str) -> float:
-        """Return the largest |r| of all units with a feature."""
+        """Return the |r| of the unit that follows a feature best, chosen as labels are."""
         k = [*self.features].index(feature)
-        return float(max(np.abs(r[:, k]).max() for r in self.correlations.values()))
+        chosen, r = (
+            np.concatenate([a[:, k] for a in found.values()]) for found in (self.correlations_chosen, self.correlations)
+        )
+        return float(np.abs(r[np.abs(chosen).argmax()]))
 
     def __repr__(self) -> str:
         first = self.units[0]
@@ -161,6 +165,7 @@ def read(
         guesses=guesses, probabilities=np.exp(np.take_along_axis(shown.log_p, guesses, 1)), saliency=looked,
         features={name: every[name] for name in names},
         correlations={state: correlations(a, measured_on.features) for state, a in measured_on.states.items()},
+        correlations_chosen={state: correlations(a, chosen_on.features) for state, a in chosen_on.states.items()},
         chance=chance, units=ranked(chosen_on, measured_on, memory, chance, held),
         together=all_together(states, chosen_on, measured_on), probed=probe is not None,
         twin=None if other is False else read(

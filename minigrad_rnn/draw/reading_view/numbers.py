@@ -23,7 +23,7 @@ def levels_of(values: np.ndarray) -> tuple[np.ndarray, list[float]]:
     """Return the levels of columns of values, from 0 to 2 STEPS, one row for each, and the size of a step of each row."""
     most = np.maximum(np.quantile(np.abs(values), SCALE, axis=0), 1e-9)
     levels = np.round(np.clip(values / most, -1, 1) * STEPS).T + STEPS
-    return levels.astype(np.uint8), [float(f"{m / STEPS:.3g}") for m in most]
+    return levels.astype(np.uint8), [float(f"{m / STEPS:.4g}") for m in most]
 
 
 def page_data(reading: Reading) -> tuple[dict[str, Any], str]:
