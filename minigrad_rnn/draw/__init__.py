@@ -1,6 +1,7 @@
 """Pictures of recurrent networks: folded, unrolled, both side by side, and with what flows along the time axis.
 
 Saved as ``.html`` a picture becomes a page that plays the forward and the backward pass on it, with every value and cotangent.
+`reading` is a page of another kind: a text, coloured by what a trained network does at each symbol.
 """
 
 from __future__ import annotations

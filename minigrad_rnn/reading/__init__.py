@@ -15,11 +15,11 @@ from ..data.batch import whole
 from ..data.text import Alphabet
 from ..models import Sequence
 from ..module import mode
-from .features import Features, features_of, varied
+from .features import Features, features_of
 from .holding import Held, hold
 from .observing import Observed, Part, layer_name, observe, parts_of, saliency
 from .twin import untrained
-from .units import Sample, Together, Unit, all_together, chance_level, correlations, memory_needed, ranked
+from .units import Sample, Together, Unit, compare
 
 __all__ = ["Held", "Reading", "Together", "Unit", "read"]
 
@@ -151,11 +151,8 @@ def read(
     half = len(text) // 2 if probe is None else None
     chosen_on = sample(chosen, parts, every if probe is None else features_of(probe, features), slice(half))
     measured_on = sample(shown, parts, every, slice(half, None))
-    names = [name for name in every if varied(chosen_on.features[name]) and varied(measured_on.features[name])]
-    chosen_on, measured_on = chosen_on.of(names), measured_on.of(names)
-    chance = {state: chance_level(values, chosen_on.features) for state, values in chosen_on.states.items()}
-    memory = {name: memory_needed(values, chosen.numbers[:half]) for name, values in chosen_on.features.items()}
     states = named_states(shown, parts)
+    names, comparison = compare(states, chosen_on, measured_on, chosen.numbers[:half], held)
     other = untrained(model) if twin is True else twin
     return Reading(
         text=tuple(text), alphabet=alphabet, states=states,
@@ -163,11 +160,7 @@ def read(
         gate_names={layer_name(model, name, k): words for k in layers for name, words in gates_of(model, k).items()},
         surprise=np.append(np.nan, -shown.log_p[np.arange(len(text) - 1), shown.numbers[1:]]),
         guesses=guesses, probabilities=np.exp(np.take_along_axis(shown.log_p, guesses, 1)), saliency=looked,
-        features={name: every[name] for name in names},
-        correlations={state: correlations(a, measured_on.features) for state, a in measured_on.states.items()},
-        correlations_chosen={state: correlations(a, chosen_on.features) for state, a in chosen_on.states.items()},
-        chance=chance, units=ranked(chosen_on, measured_on, memory, chance, held),
-        together=all_together(states, chosen_on, measured_on), probed=probe is not None,
+        features={name: every[name] for name in names}, **comparison._asdict(), probed=probe is not None,
         twin=None if other is False else read(
             other, text, alphabet, probe=probe, layer=layer, features=features, window=0, top=top, twin=False
         ),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from .features import Features
+from .features import Features, varied
 from .holding import Held
 
-__all__ = ["Sample", "Together", "Unit", "all_together", "chance_level", "correlations", "memory_needed", "ranked"]
+__all__ = ["Comparison", "Sample", "Together", "Unit", "compare"]
 
 SHIFTS, QUANTILE = 60, 0.95
 LEAST_R, MARGIN = 0.4, 0.02  # a label needs so large an |r|, so far above chance
@@ -47,10 +47,6 @@ class Sample(NamedTuple):
     states: dict[str, np.ndarray]
     features: Features
 
-    def of(self, names: list[str]) -> Sample:
-        """Return the sample with these features only."""
-        return self._replace(features={name: self.features[name] for name in names})
-
 
 class Together(NamedTuple):
     """A linear mixture of all units for each feature, its values over the text (T, features), and its correlation."""
@@ -59,9 +55,48 @@ class Together(NamedTuple):
     r: np.ndarray
 
 
-def squashed(state: np.ndarray) -> np.ndarray:
-    """Return a state between -1 and 1: c of an LSTM has a long tail, so it is tanh(c), which the output gate reads."""
-    return np.tanh(state) if np.abs(state).max() > 1.0001 else state
+class Comparison(NamedTuple):
+    """The correlations of units with features, as in a `Reading`, with the units ranked."""
+
+    correlations: dict[str, np.ndarray]
+    correlations_chosen: dict[str, np.ndarray]
+    chance: dict[str, np.ndarray]
+    units: list[Unit]
+    together: Together
+
+
+def compare(
+    shown: dict[str, np.ndarray], chosen: Sample, measured: Sample, numbers: np.ndarray, held: dict[str, list[Held]]
+) -> tuple[list[str], Comparison]:
+    """Compare units with the features that vary in both samples; return the names of these features, and the comparison.
+
+    Labels are chosen on one sample and measured on the other. `shown` has the states of the whole text, `numbers` the symbols
+    of the chosen sample.
+    """
+    names = [name for name in chosen.features if varied(chosen.features[name]) and varied(measured.features[name])]
+    # c of an LSTM has a long tail: tanh(c), which the output gate reads, is compared
+    wide = {name for sample in (chosen, measured) for name, state in sample.states.items() if np.abs(state).max() > 1.0001}
+    P, M, S = (
+        {name: np.tanh(state) if name in wide else state for name, state in states.items()}
+        for states in (chosen.states, measured.states, shown)
+    )
+    F, G = (side_by_side(sample, names) for sample in (chosen, measured))
+    made = Comparison(
+        correlations={name: correlations(state, G) for name, state in M.items()},
+        correlations_chosen={name: correlations(state, F) for name, state in P.items()},
+        chance={name: chance_level(state, F) for name, state in P.items()},
+        units=[],
+        together=all_together(tuple(np.concatenate([*states.values()], 1) for states in (S, P, M)), F, G),
+    )
+    deviations = {name: state.std(0) for name, state in M.items()}
+    weights = [memory_needed(feature, numbers) for feature in F.T]
+    return names, made._replace(units=ranked(made, names, weights, deviations, held))
+
+
+def side_by_side(sample: Sample, names: list[str]) -> np.ndarray:
+    """Return features of a sample as columns, (T, features)."""
+    T = len(next(iter(sample.states.values())))
+    return np.array([sample.features[name] for name in names], float).reshape(len(names), T).T
 
 
 def standard(columns: np.ndarray) -> np.ndarray:
@@ -72,18 +107,13 @@ def standard(columns: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def matrix(features: Features, count: int) -> np.ndarray:
-    """Return the features side by side, (count, features)."""
-    return np.array([*features.values()], float).reshape(len(features), count).T
-
-
-def correlations(state: np.ndarray, features: Features) -> np.ndarray:
-    """Return Pearson's r of each unit of a state (T, units) with each feature, (units, features)."""
-    r: np.ndarray = standard(squashed(state)).T @ standard(matrix(features, len(state))) / len(state)
+def correlations(state: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Return Pearson's r of each unit of a state (T, units) with each feature (T, features): (units, features)."""
+    r: np.ndarray = standard(state).T @ standard(features) / len(state)
     return r
 
 
-def chance_level(state: np.ndarray, features: Features, seed: int = 0) -> np.ndarray:
+def chance_level(state: np.ndarray, features: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return the |r| that the best of all units reaches by chance with each feature, (features,).
 
     The features are shifted in a circle against the states, which keeps what both have of rhythm and slowness: the 95th
@@ -91,7 +121,7 @@ def chance_level(state: np.ndarray, features: Features, seed: int = 0) -> np.nda
     """
     rng = np.random.default_rng(seed)
     T = len(state)
-    U, F = standard(squashed(state)), standard(matrix(features, T))
+    U, F = standard(state), standard(features)
     best = [np.abs(U.T @ np.roll(F, shift, 0) / T).max(0) for shift in rng.integers(T // 10, T - T // 10, SHIFTS)]
     level: np.ndarray = np.quantile(best, QUANTILE, axis=0)
     return level
@@ -106,25 +136,23 @@ def memory_needed(feature: np.ndarray, numbers: np.ndarray) -> float:
 
 
 def ranked(
-    chosen: Sample, measured: Sample, memory: dict[str, float], chance: dict[str, np.ndarray], held: dict[str, list[Held]]
+    made: Comparison, names: list[str], weights: list[float], deviations: dict[str, np.ndarray], held: dict[str, list[Held]]
 ) -> list[Unit]:
     """Return all units, first those that follow a feature best.
 
-    A unit counts by the smaller of its two correlations, times `memory` of the feature, and less if other units follow the
+    A unit counts by the smaller of its two correlations, times the weight of the feature, and less if other units follow the
     same feature better.
     """
-    names = [*chosen.features]
     found = []
-    for state, values in chosen.states.items():
-        r_chosen, r = correlations(values, chosen.features), correlations(measured.states[state], measured.features)
-        deviations = squashed(measured.states[state]).std(0)
-        for k, deviation in enumerate(deviations.tolist()):
-            unit = Unit(state, k, None, 0.0, 0.0, 0.0, deviation, held[state][k])
-            if (f := best(r_chosen[k], r[k], chance[state])) is not None:
-                unit = replace(
-                    unit, feature=names[f], r=float(r[k, f]), r_chosen=float(r_chosen[k, f]), chance=float(chance[state][f])
-                )
-            found.append((min(abs(unit.r), abs(unit.r_chosen)) * memory.get(unit.feature or "", 0.0), unit))
+    for state, r in made.correlations.items():
+        r_chosen, chance = made.correlations_chosen[state], made.chance[state]
+        for k, deviation in enumerate(deviations[state].tolist()):
+            label: tuple[str | None, float, float, float] = (None, 0.0, 0.0, 0.0)
+            score = 0.0
+            if (f := best(r_chosen[k], r[k], chance)) is not None:
+                label = names[f], float(r[k, f]), float(r_chosen[k, f]), float(chance[f])
+                score = min(abs(r[k, f]), abs(r_chosen[k, f])) * weights[f]
+            found.append((score, Unit(state, k, *label, deviation, held[state][k])))
     found.sort(key=lambda pair: (-pair[0], -pair[1].deviation))
     before = Counter[str | None]()
     scores = []
@@ -143,26 +171,17 @@ def best(r_chosen: np.ndarray, r: np.ndarray, chance: np.ndarray) -> int | None:
     return feature if clear and r[feature] * np.sign(r_chosen[feature]) > chance[feature] else None
 
 
-def all_together(shown: dict[str, np.ndarray], chosen: Sample, measured: Sample) -> Together:
-    """Fit a linear mixture of all units to each feature by ridge regression on the chosen part, and return it over the shown
-    text, with its correlation on the measured part. A value is above 0 where the feature is present, or above its mean.
+def all_together(states: tuple[np.ndarray, ...], F: np.ndarray, G: np.ndarray) -> Together:
+    """Fit a linear mixture of all units (T, units) to each feature by ridge regression, on the chosen states and features F.
+    Return it over the shown text, with its correlation with the measured features G. A value is above 0 where the feature is
+    present, or above its mean. `states` are the shown, the chosen and the measured ones.
     """
-    P = side_by_side(chosen.states)
-    F = matrix(chosen.features, len(P))
-    mean, deviation, middle = P.mean(0), np.maximum(P.std(0), 1e-6), F.mean(0)
-    P = (P - mean) / deviation
-    W = np.linalg.solve(P.T @ P / len(P) + RIDGE * np.eye(P.shape[1]), P.T @ (F - middle) / len(P))
+    shown, chosen, measured = states
+    mean, deviation, middle = chosen.mean(0), np.maximum(chosen.std(0), 1e-6), F.mean(0)
+    U = (chosen - mean) / deviation
+    W = np.linalg.solve(U.T @ U / len(U) + RIDGE * np.eye(U.shape[1]), U.T @ (F - middle) / len(U))
     low, high = F.min(0), F.max(0)
     two = np.array([len(np.unique(column)) <= 2 for column in F.T], bool)
     offset, scale = np.where(two, middle - (low + high) / 2, 0.0), np.maximum(high - low, 1e-9)
-
-    def values(states: dict[str, np.ndarray]) -> np.ndarray:
-        mixed: np.ndarray = ((side_by_side(states) - mean) / deviation @ W + offset) / scale
-        return mixed
-
-    again = values(measured.states)
-    return Together(values(shown), (standard(again) * standard(matrix(measured.features, len(again)))).mean(0))
-
-
-def side_by_side(states: dict[str, np.ndarray]) -> np.ndarray:
-    return np.concatenate([squashed(state) for state in states.values()], axis=1)
+    mixed, again = (((part - mean) / deviation @ W + offset) / scale for part in (shown, measured))
+    return Together(mixed, (standard(again) * standard(G)).mean(0))

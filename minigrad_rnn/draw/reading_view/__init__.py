@@ -81,7 +81,8 @@ def written(made: Reading, title: str | None, note: str) -> str:
         "states": radios("state", [*made.states, "together"]), "gates": radios("gate", [*gates]),
         "no gates": "" if gates else " hidden", "no window": "" if made.saliency.shape[1] else " hidden",
         "features": "".join(f"<option value={k}>{html.escape(name)}</option>" for k, name in enumerate(made.features)),
-        "text": coloured(made, first), "plain": html.escape(joined(made.text)), "count": str(len(made.text)),
+        "kind": "words" if max(map(len, made.text)) > 1 else "characters", "count": str(len(made.text)),
+        "text": coloured(made, first), "plain": escaped("".join(made.text)),
         "rows": "".join(row(made, unit) for unit in made.units[:LISTED]),
         "data": text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"), "bytes": data,
     }  # fmt: skip
@@ -116,10 +117,6 @@ def row(made: Reading, unit: Unit) -> str:
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def escaped(symbol: str) -> str:
-    """Return a symbol for HTML, without control characters that a parser would change or refuse."""
-    return html.escape("".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in symbol), quote=False)
-
-
-def joined(symbols: tuple[str, ...]) -> str:
-    return "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in "".join(symbols))
+def escaped(text: str) -> str:
+    """Return a text for HTML, without control characters that a parser would change or refuse."""
+    return html.escape("".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in text), quote=False)

@@ -5,8 +5,8 @@ import pytest
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad_rnn.reading.features import features_of, varied
-from minigrad_rnn.reading.units import Sample, chance_level, memory_needed, ranked
+from minigrad_rnn.reading.features import features_of
+from minigrad_rnn.reading.units import Sample, compare
 
 ZEN = rnn.text.read("this")
 ALPHABET = rnn.Alphabet.of(ZEN)
@@ -165,17 +165,15 @@ def test_a_planted_unit_is_found_and_no_random_walk_is_labelled(seed):
     rng = np.random.default_rng(seed)
     samples = []
     for text in (bracketed(4000, seed), bracketed(1000, seed + 50)):
-        features = {name: values for name, values in features_of(text).items() if varied(values)}
+        features = features_of(text)
         walks = np.cumsum(rng.standard_normal((len(text), 128)), 0)
         states = walks / np.abs(walks).max(0)
         states[:, 77] = 0.5 * features["inside brackets"] - 0.2 + 0.2 * rng.standard_normal(len(text))
         samples.append(Sample({"h": states}, features))
-    both = [name for name in samples[0].features if name in samples[1].features]
-    chosen, measured = (sample.of(both) for sample in samples)
+    chosen, measured = samples
     numbers = np.unique([*bracketed(4000, seed)], return_inverse=True)[1]
-    memory = {name: memory_needed(values, numbers) for name, values in chosen.features.items()}
     held = {"h": [rnn.reading.Held(np.zeros(2), 0.0, None, 0.0, 0.0)] * 128}
-    units = ranked(chosen, measured, memory, {"h": chance_level(chosen.states["h"], chosen.features)}, held)
+    units = compare(measured.states, chosen, measured, numbers, held)[1].units
     assert (units[0].name, units[0].feature) == ("h[77]", "inside brackets")
     assert units[0].r > 0.6
     assert [unit.name for unit in units if unit.feature] == ["h[77]"]
