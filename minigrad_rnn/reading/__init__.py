@@ -144,9 +144,10 @@ def read(
     with mode(model, training=False):
         shown = read_pass(model, text, alphabet)
         chosen = shown if probe is None else read_pass(model, probe, alphabet, gates=False)
-        guesses = np.argsort(-shown.log_p, axis=1, kind="stable")[:, :top]
+        guesses = np.argsort(-shown.run.logits, axis=1, kind="stable")[:, :top]
         looked = saliency(model, shown.inputs, shown.run.states, guesses[:, 0], window)
         held = hold(model, chosen.inputs[:HELD], chosen.numbers[:HELD], chosen.run.states, parts)
+    log_p = np.asarray(mg.log_softmax(shown.run.logits.astype(float)))
     every = features_of(text, features)
     half = len(text) // 2 if probe is None else None
     chosen_on = sample(chosen, parts, every if probe is None else features_of(probe, features), slice(half))
@@ -158,8 +159,8 @@ def read(
         text=tuple(text), alphabet=alphabet, states=states,
         gates={layer_name(model, name, k): a for (k, name), a in shown.run.gates.items() if k in layers},
         gate_names={layer_name(model, name, k): words for k in layers for name, words in gates_of(model, k).items()},
-        surprise=np.append(np.nan, -shown.log_p[np.arange(len(text) - 1), shown.numbers[1:]]),
-        guesses=guesses, probabilities=np.exp(np.take_along_axis(shown.log_p, guesses, 1)), saliency=looked,
+        surprise=np.append(np.nan, -log_p[np.arange(len(text) - 1), shown.numbers[1:]]),
+        guesses=guesses, probabilities=np.exp(np.take_along_axis(log_p, guesses, 1)), saliency=looked,
         features={name: every[name] for name in names}, **comparison._asdict(), probed=probe is not None,
         twin=None if other is False else read(
             other, text, alphabet, probe=probe, layer=layer, features=features, window=0, top=top, twin=False
@@ -173,7 +174,6 @@ class Pass(NamedTuple):
     numbers: np.ndarray
     inputs: np.ndarray
     run: Observed
-    log_p: np.ndarray  # (T, V)
 
 
 def read_pass(model: Sequence, text: SequenceOf[str], alphabet: Alphabet, gates: bool = True) -> Pass:
@@ -194,7 +194,7 @@ def read_pass(model: Sequence, text: SequenceOf[str], alphabet: Alphabet, gates:
         )
     if not np.isfinite(run.logits).all():
         raise ValueError("the model's outputs are not finite; its weights are too large, or are not finite")
-    return Pass(numbers, inputs, run, np.asarray(mg.log_softmax(run.logits.astype(float))))
+    return Pass(numbers, inputs, run)
 
 
 def check(model: Sequence, layer: int | None, window: int, top: int) -> list[int]:

@@ -48,7 +48,7 @@ def hold(
                     new[part.place][rows[part], range(part.size)] = means[part]
                 state = tuple(map(mg.tensor, new))
             output, state = model.step(np.repeat(inputs[t : t + 1], count + 1, axis=0), state, t)
-            losses[t] = -mg.log_softmax(output.data.astype(float))[:, after]
+            losses[t] = mg.logsumexp(output.data, axis=-1) - output.data[:, after]
     rises = losses[:, :count] - losses[:, count:]
     found = [summed(rises[:, row], numbers[1:], output.shape[-1]) for row in range(count)]
     return {part.name: [found[row] for row in rows[part]] for part in parts}

@@ -353,6 +353,8 @@ function places() { // where the network was most wrong, or looks back farthest,
 
 function choose(change) { // a view, a state, a unit, a gate
   Object.assign(now, change);
+  const gate = now.gate?.replace(/\d*$/, /\d*$/.exec(now.state)[0]); // that of the same layer
+  if (!change.gate && parts["gate " + gate]) now.gate = gate;
   if (now.view === "gates" && together()) Object.assign(now, first);
   now.unit = clamp(Math.floor(now.unit), 0, parts["state " + now.state].rows - 1);
   show();

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import minigrad_rnn as rnn
 from minigrad_rnn.draw.reading_view.colours import DARK, LIGHT, contrast, ramp
+from minigrad_rnn.draw.reading_view.pack import packed
 
 PAGE = runpy.run_path(str(Path(__file__).parents[2] / "minigrad" / "pictures" / "test_page.py"))
 CHROMIUM, HOSTILE = PAGE["CHROMIUM"], PAGE["HOSTILE"]
@@ -83,6 +86,17 @@ def test_packed_is_unpacked_within_half_a_level(reading, page):
     )
     r = np.concatenate([*reading.correlations.values()])
     np.testing.assert_allclose((found["correlations"].astype(float) - 100) / 100, r, atol=0.00501)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 40), st.integers(0, 2**32)), max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_any_matrices_are_unpacked_as_they_were(shapes):
+    matrices = {f"m{k}": np.random.default_rng(seed).integers(0, 256, (n, m)) // 9 * 9 for k, (n, m, seed) in enumerate(shapes)}
+    places, data = packed(matrices)
+    found = unpacked(
+        f'<script type="application/json" id="data">{json.dumps({"places": places})}</script>id="bytes">{data}</script>'
+    )
+    assert all(np.array_equal(found[1][name], matrix) for name, matrix in matrices.items())
 
 
 def test_the_facts_are_those_of_the_reading(reading, page):
@@ -355,6 +369,21 @@ def test_a_text_without_features_and_a_cell_without_gates(browser, tmp_path):
     for key in "24":
         browser.press(key)
     assert browser.state()["view"] == "units"
+    assert browser.errors == []
+
+
+def test_words_and_two_layers(browser, tmp_path):
+    words = rnn.text.words(ZEN)[:120]
+    alphabet = rnn.Alphabet.of(words)
+    embedding = rnn.Embedding(len(alphabet), 4, rng=2)
+    model = rnn.Sequence(rnn.GRU(4, 5, 2, rng=0), rnn.Linear(5, len(alphabet), rng=1), embedding=embedding)
+    browser.open(rnn.draw.reading(model, words, alphabet, twin=False).save(tmp_path / "x.html"))
+    assert browser.js("[...document.querySelectorAll('#text > i')].map((x) => x.textContent)") == words
+    browser.js("minigrad.choose({state: 'h1', unit: 4, view: 'gates'})")
+    assert browser.state()["gate"] == "r1"  # of the same layer
+    assert text_of(browser, "title") == "How far the reset gate of unit 4 is open"
+    browser.js("minigrad.choose({gate: 'z0'})")
+    assert browser.state()["gate"] == "z0"
     assert browser.errors == []
 
 

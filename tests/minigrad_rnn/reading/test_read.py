@@ -202,6 +202,36 @@ def planted(alphabet, units=16):
     return rnn.Sequence(rnn.Recurrent(cell), readout)
 
 
+@pytest.mark.parametrize(("kind", "layer", "index"), [("deep", 1, 2), ("projected", 0, 3), ("embedding", 0, 5)])
+def test_holding_all_units_at_once_is_holding_one(kind, layer, index):
+    model, text = MODELS[kind](), ZEN[:80]
+    for p in model.parameters():
+        p.data = 3 * p.data
+    reading = rnn.read(model, text, ALPHABET, twin=False)
+    names = [name for name in reading.states if name.endswith(str(layer)) or len(model.recurrent.cells) == 1]
+    name = names[-1]  # c, or h of a GRU
+    size = reading.states[name].shape[1]
+    places = {k: reading.states[n][:, index].mean() for k, n in enumerate(reading.states) if n in names}
+    places = {k: mean for k, mean in places.items() if reading.states[[*reading.states][k]].shape[1] == size}
+    inputs, numbers = inputs_of(model, text), ALPHABET.encode(text)
+    losses = []
+    for held in (False, True):
+        state, found = model.recurrent.initial_state(1), []
+        model.eval()
+        for t in range(len(text) - 1):
+            parts = [part.data.copy() for part in state]
+            for k, mean in places.items():
+                parts[k][0, index] = mean if held and t else parts[k][0, index]
+            output, state = model.step(inputs[t], tuple(map(mg.tensor, parts)), t)
+            found.append(-mg.log_softmax(output).data[0, numbers[t + 1]])
+        losses.append(np.array(found))
+    rises = losses[1] - losses[0]
+    unit = next(unit for unit in reading.units if (unit.state, unit.index) == (name, index))
+    assert unit.held.mean == pytest.approx(rises.mean(), abs=1e-6)
+    for symbol in np.flatnonzero(np.bincount(numbers[1:]) >= 5):
+        assert unit.held.costs[symbol] == pytest.approx(rises[numbers[1:] == symbol].mean(), abs=1e-6)
+
+
 def test_a_planted_use_is_named_by_the_hold_test():
     text, probe = bracketed(600, 1), bracketed(1500, 2)
     alphabet = rnn.Alphabet.of(probe)
