@@ -69,7 +69,7 @@ def observe(model: Sequence, inputs: np.ndarray, gates: bool = True) -> Observed
         logits.append(output.data[0])
         for seen, part in zip(states, state, strict=True):
             seen.append(part.data[0])
-        if gates and len(outputs) == min(RECORDED, len(inputs) - t // RECORDED * RECORDED):
+        if gates and (len(outputs) == RECORDED or t == len(inputs) - 1):
             for place, value in gate_values(model, outputs, held):
                 opened.setdefault(place, []).append(value)
     every = {place: np.array(values) for place, values in opened.items() if len(values) == len(inputs)}
