@@ -99,6 +99,15 @@ def test_any_matrices_are_unpacked_as_they_were(shapes):
     assert all(np.array_equal(found[1][name], matrix) for name, matrix in matrices.items())
 
 
+def test_an_alphabet_may_have_more_symbols_than_a_byte():
+    alphabet = rnn.Alphabet([chr(0x4E00 + k) for k in range(600)])
+    model = rnn.Sequence(rnn.RNN(600, 4, rng=0), rnn.Linear(4, 600, rng=1))
+    made = rnn.read(model, alphabet.symbols[:30], alphabet, twin=False)
+    _, found = unpacked(rnn.draw.reading(made).html)
+    assert made.guesses.max() > 511
+    assert np.array_equal(found["guesses"] + 256 * found["guesses high"].astype(int), made.guesses)
+
+
 def test_the_facts_are_those_of_the_reading(reading, page):
     text = page.read_text(encoding="utf-8")
     facts = facts_of(text)
@@ -182,6 +191,7 @@ def test_no_symbol_or_name_is_taken_for_markup():
     symbols, made = hostile()
     facts, _ = unpacked(made.html)
     assert facts["text"] == symbols
+    assert not re.search("[<>&]", re.search(r'id="data">(.*?)</script>', made.html)[1])
     body = made.html[made.html.index("<body") : made.html.index('<script type="application/json"')]
     assert "<script" not in body
     assert "<img" not in body

@@ -179,6 +179,21 @@ def test_a_planted_unit_is_found_and_no_random_walk_is_labelled(seed):
     assert [unit.name for unit in units if unit.feature] == ["h[77]"]
 
 
+def test_memory_comes_before_echo_and_many_copies_after_it():
+    """A unit that needs memory comes before one that the symbol alone explains; its sixth copy does not."""
+    text = bracketed(3000, 4)
+    features = features_of(text)
+    columns = [features["inside brackets"]] * 6 + [features["a vowel"]]
+    states = 0.5 * np.stack(columns, 1) - 0.3 + 0.2 * np.random.default_rng(0).standard_normal((len(text), 7))
+    parts = slice(2000), slice(2000, None)
+    samples = [Sample({"h": states[rows]}, {name: f[rows] for name, f in features.items()}) for rows in parts]
+    numbers = np.unique([*text[:2000]], return_inverse=True)[1]
+    held = {"h": [rnn.reading.Held(np.zeros(2), 0.0, None, 0.0, 0.0)] * 7}
+    order = [unit.feature for unit in compare({"h": states}, *samples, numbers, held)[1].units]
+    assert 1 <= order.index("a vowel") < 6
+    assert order.count("inside brackets") == 6
+
+
 # -- the hold test -------------------------------------------------------------------------------------------------------
 
 
