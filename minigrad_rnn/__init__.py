@@ -24,6 +24,7 @@ _NAMES = {
     "models": ("EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"),
     "module": ("Module", "Parameter"),
     "optimizer": ("Optimizer",),
+    "reading": ("Reading", "read"),
     "recurrent": ("Recurrent", "last_output"),
     "saving": ("WeightsError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
     "train": ("Evaluation", "History", "Trainer", "evaluate"),

@@ -62,6 +62,8 @@ from minigrad_rnn.optim._rmsprop import RMSprop as RMSprop
 from minigrad_rnn.optim._rprop import Rprop as Rprop
 from minigrad_rnn.optim._sgd import SGD as SGD
 from minigrad_rnn.optimizer import Optimizer as Optimizer
+from minigrad_rnn.reading import Reading as Reading
+from minigrad_rnn.reading import read as read
 from minigrad_rnn.recurrent import Recurrent as Recurrent
 from minigrad_rnn.recurrent import last_output as last_output
 from minigrad_rnn.saving import WeightsError as WeightsError

@@ -24,7 +24,7 @@ from . import models
 from .cells import RNNCell
 from .figure import blank
 from .models import EncoderDecoder, ManyToOne, OneToMany, Sequence
-from .reading import Body, Reading, read
+from .recorded_run import Body, RecordedRun, as_run
 from .saturation import saturated, saturates
 from .stepwise import Backward, Run, run
 from .train import Path_, Trainer
@@ -371,7 +371,7 @@ def gradient_flow(
     if isinstance(model, Model):
         made, parameters = run(model, inputs, targets, loss=loss, reduction=reduction), dict(model.named_parameters())
     else:
-        made = own = read(model, inputs, targets, names, loss=loss, reduction=reduction)
+        made = own = as_run(model, inputs, targets, names, loss=loss, reduction=reduction)
         parameters = own.parameters
     if made.loss is None:
         raise ValueError("a gradient begins at a loss: give targets after the inputs, or a task or batch in their place")
@@ -387,7 +387,7 @@ def flow_of(loss: Tensor, others: Sequence_[Any], names: Any, matrix: bool, grad
     if loss.shape or not loss.requires_grad:
         what = f"has shape {loss.shape}" if loss.shape else "was not recorded: it depends on nothing that requires grad"
         raise ValueError(f"a gradient flows back from one number, a loss; this tensor {what}")
-    made = Reading(loss, names)
+    made = RecordedRun(loss, names)
     made.check()
     return GradientFlow(made.parameters, made, matrix, gradients)
 

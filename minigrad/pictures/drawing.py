@@ -256,17 +256,18 @@ class Drawing:
 
 
 class Page:
-    """A web page (``html``) that a notebook shows in a frame of its own. It cannot touch the notebook.
+    """A web page (``html``) that a notebook shows in a frame of its own, with that ``title``. It cannot touch the notebook.
 
     >>> Page("<!doctype html><p>hello</p>")
     Page(27 characters of HTML; .save("x.html") or .html)
     """
 
-    def __init__(self, html: str, height: int = 600) -> None:
+    def __init__(self, html: str, height: int = 600, title: str = "A recorded graph, step by step") -> None:
         if not isinstance(height, int) or height <= 0:
             raise ValueError(f"height must be a positive number of pixels, such as 600, not {height!r}")
         self.html = html
         self.height = height
+        self.title = title
 
     def save(self, path: Name) -> Path:
         """Write it as ``.html`` and return the path. The file is replaced whole or not at all."""
@@ -278,7 +279,7 @@ class Page:
         # In ASCII: read in another encoding the script would not have its hash, and not run.
         page = html.escape(self.html).encode("ascii", "xmlcharrefreplace").decode("ascii")
         frame = f'sandbox="allow-scripts" width="100%" height="{self.height}" style="border: 0"'
-        return f'<iframe srcdoc="{page}" title="A recorded graph, step by step" {frame}></iframe>'
+        return f'<iframe srcdoc="{page}" title="{html.escape(self.title)}" {frame}></iframe>'
 
     def __repr__(self) -> str:
         return f'Page({len(self.html):,} characters of HTML; .save("x.html") or .html)'

@@ -16,7 +16,9 @@ from ..limits import RANGES
 from . import UsageError
 from ._data import describe, model_line, new_config, own_text, streams, task_of
 
-__all__ = ["Network", "check_place", "network_of", "one_sequence", "sequences"]
+__all__ = ["Network", "check_place", "network_of", "one_sequence", "sequences", "text_and_probe"]
+
+READING, PROBE = 1000, 6000  # symbols of a reading, and of the other text
 
 SIGNATURES = {  # bytes near the beginning of each kind of picture
     ".svg": b"<svg", ".png": b"\x89png", ".pdf": b"%pdf", ".dot": b"digraph", ".gv": b"digraph", ".html": b"<!doctype html",
@@ -76,15 +78,30 @@ def one_sequence(network: Network, options: Namespace) -> rnn.Batch:
     alphabet = rnn.config.alphabet_of(config)
     if alphabet is None:
         raise UsageError(f"the task {config['task']} has no text to go on with; leave out --prompt")
-    if options.prompt is None:
-        symbols = sequence_of_text(network, options.model, seed)
-    else:
-        words = config["text"] is not None and config["text"]["words"]
-        symbols = rnn.text.words(options.prompt) if words else options.prompt
+    symbols = sequence_of_text(network, options.model, seed) if options.prompt is None else prompted(network, options.prompt)
     if len(symbols) < 2:
         raise UsageError("--prompt is too short; it needs at least two symbols, because the model predicts all but the first")
     numbers = alphabet.encode(symbols)[:, None]
     return rnn.Batch(numbers[:-1] if config["embedding"] else alphabet.one_hot(numbers[:-1]), numbers[1:])
+
+
+def prompted(network: Network, prompt: str) -> Sequence[str]:
+    """Return the symbols of a prompt: characters, or words for a model of words."""
+    text = network.config["text"]
+    return rnn.text.words(prompt) if text is not None and text["words"] else prompt
+
+
+def text_and_probe(network: Network, options: Namespace) -> tuple[Sequence[str], Sequence[str] | None]:
+    """Return a text for the reading view, and another one on which its labels are chosen: the prompt and none, or two pieces
+    of the text that the model was not trained on, with a random start for a seed."""
+    if options.prompt is not None:
+        return prompted(network, options.prompt), None
+    symbols = unseen_text(network, options.model)
+    length = min(options.length or READING, max(len(symbols) // 2, 1))
+    last = len(symbols) - length
+    start = 0 if options.seed is None else int(rnn.init.generator(options.seed).integers(last + 1))
+    others = max(symbols[:start], symbols[start + length :], key=len)
+    return symbols[start : start + length], others[:PROBE] if len(others) >= READING // 2 else None
 
 
 def sequence_of_task(task: rnn.tasks.Task, seed: int) -> rnn.Batch:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import minigrad_rnn as rnn
 
 from . import UsageError
-from ._data import loss_of
-from ._model import Network, check_place, network_of, one_sequence
+from ._data import describe, loss_of
+from ._model import Network, check_place, network_of, one_sequence, text_and_probe
 from ._options import add_cell, add_network, number_of, one_of
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_network(parser)
     parser.add_argument(
-        "--view", choices=("folded", "unrolled", "both"),
-        help="folded: one step that stands for all; unrolled: a frame for each step (default); both: side by side",
+        "--view", choices=("folded", "unrolled", "both", "reading"),
+        help="folded: one step that stands for all; unrolled: a frame for each step (default); both: side by side; reading: a "
+        "page on which each symbol of a text is coloured by what the network does there",
     )  # fmt: skip
     parser.add_argument(
         "--level", metavar="LEVEL", type=one_of(lambda: rnn.draw.LEVELS),
@@ -57,7 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="FILE", type=Path,
         help="a .svg, .html (a page that plays both passes) or .dot file, or, with Graphviz, a .png or .pdf "
-        "(default: NAME-VIEW.svg); an existing picture is replaced",
+        "(default: NAME-VIEW.svg, NAME-reading.html); an existing picture is replaced",
     )  # fmt: skip
 
 
@@ -83,10 +84,15 @@ def run(options: argparse.Namespace) -> int:
     network = network_of(options)
     view = options.view or "unrolled"
     check_view(network, view, options)
-    path = options.out or Path(f"{network.name}-{view}.svg")
-    if path.suffix[1:].lower() not in FORMATS:
-        raise UsageError(f"--out must be a file name that ends in one of .{', .'.join(FORMATS)}, not {path.name!r}")
+    formats = ("html",) if view == "reading" else FORMATS
+    path = options.out or Path(f"{network.name}-{view}.{'html' if view == 'reading' else 'svg'}")
+    if path.suffix[1:].lower() not in formats:
+        raise UsageError(
+            f"--out must be a file name that ends in {'one of ' * (len(formats) > 1)}.{', .'.join(formats)}, not {path.name!r}"
+        )
     check_place(path, "--out")
+    if view == "reading":
+        return save_reading(network, options, path)
     batch = one_sequence(network, options)
     count = len(batch.inputs) + (len(batch.targets) if isinstance(network.model, rnn.EncoderDecoder) else 0)
     if options.chunk is not None and options.chunk >= count:
@@ -103,13 +109,19 @@ def run(options: argparse.Namespace) -> int:
 def check_view(network: Network, view: str, options: argparse.Namespace) -> None:
     """Raise UsageError unless the view has these options, and the network has this view."""
     given = [name for name in ONLY_UNROLLED if getattr(options, name)]
-    if view == "folded" and options.steps is not None:
+    if view in ("folded", "reading") and options.steps is not None:
         given.append("steps")
     if view != "unrolled" and given:
         raise UsageError(f"--{given[0]} is for --view unrolled, not for --view {view}")
     if options.gradients and options.overlay not in (None, "gradient"):
         raise UsageError(f"a picture has one colouring: --gradients or --overlay {options.overlay}")
-    if isinstance(network.model, rnn.EncoderDecoder):
+    if view == "reading":
+        if network.config["task"] is not None:
+            raise UsageError(
+                f"--view reading needs a model of a text, and {network.name} is for the task {network.config['task']}; "
+                "train one with `minigrad-rnn train FILE`"
+            )
+    elif isinstance(network.model, rnn.EncoderDecoder):
         if view != "unrolled":
             raise UsageError(f"{network.name} has an encoder and a decoder, two networks; draw it with --view unrolled")
         if options.chunk is not None:
@@ -134,6 +146,25 @@ def picture_of(network: Network, batch: rnn.Batch, view: str, options: argparse.
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(in_words(error)) from None
+
+
+def save_reading(network: Network, options: argparse.Namespace, path: Path) -> int:
+    """Write the page of a text as the network reads it, and print what the first unit follows; return the exit status."""
+    alphabet = rnn.config.alphabet_of(network.config)
+    assert alphabet is not None and isinstance(network.model, rnn.Sequence)  # noqa: PT018
+    text, probe = text_and_probe(network, options)
+    try:
+        found = rnn.read(network.model, text, alphabet, probe=probe)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    print(f"{network}; {len(text):,} symbols")
+    unit = found.units[0]
+    if unit.feature is not None:
+        print(f"{unit.name} follows {unit.feature!r}: r = {unit.r:+.2f}, by chance up to {unit.chance:.2f}")
+    if unit.held.symbol is not None:
+        print(f"Held at its mean, {alphabet.symbols[unit.held.symbol]!r} costs {unit.held.cost:.2f} nats more")
+    print(f"Wrote {rnn.draw.reading(found, note=describe(network.config, None)).save(path)}")
+    return 0
 
 
 def in_words(message: object) -> str:

@@ -1,6 +1,7 @@
 """Pictures of recurrent networks: folded, unrolled, both side by side, and with what flows along the time axis.
 
 Saved as ``.html`` a picture becomes a page that plays the forward and the backward pass on it, with every value and cotangent.
+`reading` is a page of another kind: a text, coloured by what a trained network does at each symbol.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from minigrad.pictures.picture import Box, Group, Legend, Picture
 
 from ..data.text import Alphabet
 from ..module import Module
-from ..reading import Reading, read
+from ..recorded_run import RecordedRun, as_run
 from ..stepwise import Drawable, Run, run
 from .annotations import annotations_of, describe, gate_blocks, loss_words
 from .cells import cell_view
@@ -23,8 +24,9 @@ from .compare import compare
 from .figure import figure
 from .overlays import OVERLAYS, Measured, Scale, measure, number, put
 from .playing import playback
+from .reading_view import reading
 
-__all__ = ["both", "compare", "folded", "unrolled"]
+__all__ = ["both", "compare", "folded", "reading", "unrolled"]
 
 LEVELS = ("op", "gate", "cell")
 
@@ -92,17 +94,17 @@ def unrolled(
     return drawn(picture, graph, limit, advice, playback(model, made, graph, annotations, picture))
 
 
-def check_drawable(level: str, kind: str | None, made: Run | Reading) -> None:
+def check_drawable(level: str, kind: str | None, made: Run | RecordedRun) -> None:
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
-    if isinstance(made, Reading) and level != "op":
+    if isinstance(made, RecordedRun) and level != "op":
         raise ValueError(f"level={level!r} is for the models of this package; your own code is drawn op by op: leave out level")
     if kind in ("gradient", "share") and made.loss is None:
         raise ValueError("a gradient begins at a loss: give targets too")
 
 
 def picture_at(
-    level: str, made: Run | Reading, annotations: Annotations, title: str, measured: Measured | None, scale: Scale | None
+    level: str, made: Run | RecordedRun, annotations: Annotations, title: str, measured: Measured | None, scale: Scale | None
 ) -> Picture:
     """Make the picture of a run whose ops, gates or cells are its boxes."""
     if level == "cell":
@@ -114,7 +116,7 @@ def picture_at(
     return picture
 
 
-def title_unrolled(model: Any, made: Run | Reading, chunk: int | None) -> str:
+def title_unrolled(model: Any, made: Run | RecordedRun, chunk: int | None) -> str:
     title = f"{describe(model, made)} unrolled over {made.columns} step{'s' * (made.columns != 1)}{loss_words(made)}"
     return f"{title}  |  truncated: the states are cut every {chunk} step{'s' * (chunk != 1)}" if chunk is not None else title
 
@@ -148,7 +150,7 @@ def overlay_of(gradients: bool, overlay: str | None) -> str:
 def recorded(model: Any, inputs: Any, targets: Any, names: Any = None, **options: Any) -> Run:
     """The run that is drawn."""
     if isinstance(model, Tensor) or (isinstance(model, Module) and not isinstance(model, Drawable)):
-        return read(model, inputs, targets, names, **options)
+        return as_run(model, inputs, targets, names, **options)
     made = run(model, inputs, targets, **options)
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("nothing was recorded: no parameter of this model has requires_grad=True")
@@ -192,11 +194,11 @@ def folded(
         raise ValueError("an encoder and a decoder are two networks: draw model.encoder and model.decoder folded, or unrolled")
     if made.columns < 3:
         raise ValueError(f"a folded picture needs at least three steps, and this sequence has {made.columns}: draw it unrolled")
-    graph = Graph(made.loss) if made.loss is not None and not isinstance(made, Reading) else made.graph
+    graph = Graph(made.loss) if made.loss is not None and not isinstance(made, RecordedRun) else made.graph
     annotations = annotations_of(made, graph, None)
     annotations.notes = {}
     words = f"{describe(model, made)} folded: the same cell at each of {made.columns} steps{loss_words(made)}"
-    timeline = made.timeline if isinstance(made, Reading) else Timeline(graph)
+    timeline = made.timeline if isinstance(made, RecordedRun) else Timeline(graph)
     picture = fold(graph, annotations, words if title is None else title, timeline)
     return drawn(picture, graph, None, "", playback(model, made, graph, annotations, picture, timeline))
 

@@ -13,7 +13,7 @@ from minigrad.pictures.annotations import default_role
 
 from ..data.text import Alphabet
 from ..module import Module
-from ..reading import Reading
+from ..recorded_run import RecordedRun
 from ..recurrent import Recurrent
 from ..stepwise import Line, Run, node_of
 
@@ -70,7 +70,7 @@ def names(made: Run, symbols: Alphabet | None) -> dict[Node, str]:
     found |= {node: state_name(made, *place) for node, place in made.places.items()}
     for node, (line, name) in made.initial.items():
         found[node] = state_name(made, line.whole, name, made.columns if line.reverse else -1)
-    if made.loss is not None and (len(made.shares) > 1 or isinstance(made, Reading)):
+    if made.loss is not None and (len(made.shares) > 1 or isinstance(made, RecordedRun)):
         found.setdefault(node_of(made.loss), "loss")
     if symbols is not None:
         for t, x in made.inputs.items():
@@ -150,7 +150,7 @@ def loss_words(made: Run) -> str:
 
 def describe(model: Any, made: Run) -> str:
     """The part of a title that names the network."""
-    if isinstance(made, Reading):
+    if isinstance(made, RecordedRun):
         words = " and ".join(f"a loop of {len(loop.body)} ops" for loop in made.lines)
         return f"{type(model).__name__} ({words})" if isinstance(model, Module) else words
     layer = getattr(model, "recurrent", None) or getattr(model, "encoder", None) or model

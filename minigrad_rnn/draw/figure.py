@@ -10,7 +10,7 @@ from minigrad.pictures.builder import shortened
 from minigrad.pictures.picture import Picture, Place
 
 from ..module import Parameter
-from ..reading import Reading
+from ..recorded_run import RecordedRun
 from ..stepwise import Line, Run, node_of
 from .annotations import state_name, state_stem
 from .grid import Grid, kind_of, tooltip_of
@@ -167,7 +167,7 @@ class Figure(Grid):
 
 def letters_of(model: Any, made: Run, graph: Graph) -> tuple[Letters, str]:
     """The letters of the weights that were used, and the line that gives their names."""
-    if isinstance(made, Reading):
+    if isinstance(made, RecordedRun):
         return made.letters()
     letters: Letters = {}
     words = []

@@ -6,7 +6,7 @@ from typing import Any
 
 from minigrad.pictures.picture import Arrow, Box, Picture, Place
 
-from ..reading import Body
+from ..recorded_run import Body
 from ..stepwise import Line, Run
 
 __all__ = ["Grid", "kind_of", "tooltip_of"]

@@ -10,7 +10,7 @@ from minigrad.pictures import Annotations, Graph, Playback, Shown, Timeline, dra
 from minigrad.pictures.known_values import values_held
 from minigrad.pictures.picture import Box, Picture
 
-from ..reading import Reading
+from ..recorded_run import RecordedRun
 from ..stepwise import Line, Run
 from .annotations import gate_blocks, role
 
@@ -22,7 +22,7 @@ def playback(
 ) -> Playback:
     """The playback of a picture of this run, of a folded one with its loops; backward from the loss, if there is one."""
     run = (made.inputs, made.targets, made.outputs, made.shares)
-    tensors = [*(() if isinstance(made, Reading) else model.parameters()), *(t for part in run for t in part.values())]
+    tensors = [*(() if isinstance(made, RecordedRun) else model.parameters()), *(t for part in run for t in part.values())]
     known = values_held(graph, tensors)
     roots = [made.loss._node] if made.loss is not None and made.loss._node is not None else []
     notes = () if roots else ("Without targets there is no loss, and no backward pass: only the forward pass is played.",)

@@ -2,6 +2,7 @@
 
 import builtins
 import importlib.metadata
+import json
 import os
 import re
 import tempfile
@@ -125,6 +126,36 @@ def test_an_embedding_as_long_as_the_alphabet_is_no_one_hot_and_nothing_is_dropp
     source = drawn("draw deep.safetensors --length 4")
     assert "x[0] =" not in source
     assert "dropout" not in source
+
+
+def test_a_model_of_a_text_reads_as_a_page(here, capsys):
+    Path("long.txt").write_text(WORDS * 300, encoding="utf-8")
+    assert run(["train", "long.txt", "--epochs", "1", *SMALL]) == 0
+    for name, options, count, probed in (("long", "", 795, True), ("cats", "--length 60 --seed 3", 60, False)):
+        assert run(f"draw {name}.safetensors --view reading {options}") == 0
+        assert f"{count} symbols" in capsys.readouterr().out
+        page = Path(f"{name}-reading.html").read_text(encoding="utf-8")
+        facts = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+        assert "".join(facts["text"]) in WORDS * 300
+        assert len(facts["text"]) == count
+        assert facts["probed"] == probed
+    Path("long.txt").unlink()
+    assert run(["draw", "long.safetensors", "--view", "reading", "--prompt", WORDS, "--out", "x.html"]) == 0
+    assert "and the dog" in Path("x.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("draw hello.safetensors --view reading", "needs a model of a text, and hello is for the task hello"),
+        ("draw cats.safetensors --view reading --out x.svg", "--out must be a file name that ends in .html"),
+        ("draw cats.safetensors --view reading --steps 0-3", "--steps is for --view unrolled"),
+        ("draw cats.safetensors --view reading --prompt short", "the text has 5 symbols; a reading needs at least 20"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(line, message, here, capsys):
+    assert run(line) == 2
+    assert message in capsys.readouterr().err
 
 
 @needs_renderer

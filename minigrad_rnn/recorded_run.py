@@ -22,7 +22,7 @@ from .module import Module
 from .saturation import saturates
 from .stepwise import Backward, Line, Run, answered, as_batch
 
-__all__ = ["Body", "Reading", "read"]
+__all__ = ["Body", "RecordedRun", "as_run"]
 
 PRODUCTS = ("matmul", "linear")
 SUMS = ("add", "subtract")
@@ -48,7 +48,7 @@ class Body:
         return {j for ops in self.states.values() for j in ops}
 
 
-class Reading(Run):
+class RecordedRun(Run):
     """The run of a loss that somebody's own code recorded. `names` gives names to tensors that have none, as in `draw`."""
 
     def __init__(self, root: Tensor, names: Mapping[str, Any] | None = None) -> None:
@@ -239,9 +239,9 @@ class Reading(Run):
         return found
 
 
-def read(
+def as_run(
     model: Tensor | Module, inputs: Any, targets: Any, names: Any, *, loss: str | None, reduction: str, chunk: int | None = None
-) -> Reading:
+) -> RecordedRun:
     """The run of a loss, or of your own module on a batch: of its loss if there are targets."""
     if chunk is not None:
         raise ValueError("chunk is for the models of this package; in your own code, detach the states yourself")
@@ -253,7 +253,7 @@ def read(
         root = answered(model, *as_batch(inputs, targets, loss, reduction), reduction)
     if not root.requires_grad:
         raise ValueError("nothing was recorded: no parameter of this model has requires_grad=True")
-    found = Reading(root, names)
+    found = RecordedRun(root, names)
     found.check()
     return found
 
