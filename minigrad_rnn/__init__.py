@@ -18,6 +18,7 @@ _NAMES = {
     "flow": ("GradientFlow", "GradientRecorder", "gradient_flow"),
     "generate": ("greedy", "predict", "sample"),
     "layers": ("Dropout", "Embedding", "LayerNorm", "Linear", "Sequential"),
+    "loading": ("load",),
     "losses": (
         "SequenceLoss", "binary_cross_entropy_with_logits", "mse_loss", "sequence_cross_entropy", "sequence_loss",
     ),

@@ -41,6 +41,7 @@ from minigrad_rnn.layers import Embedding as Embedding
 from minigrad_rnn.layers import LayerNorm as LayerNorm
 from minigrad_rnn.layers import Linear as Linear
 from minigrad_rnn.layers import Sequential as Sequential
+from minigrad_rnn.loading import load as load
 from minigrad_rnn.losses import SequenceLoss as SequenceLoss
 from minigrad_rnn.losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from minigrad_rnn.losses import mse_loss as mse_loss
