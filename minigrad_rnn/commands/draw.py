@@ -7,20 +7,22 @@ import re
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import minigrad_rnn as rnn
 
 from . import UsageError
-from ._data import loss_of
-from ._model import Network, check_place, network_of, one_sequence
+from ._model import Network, check_place, measurable, network_of, one_sequence
 from ._options import add_cell, add_network, number_of, one_of
 
 if TYPE_CHECKING:
     import minigrad as mg
 
 HELP = "draw a network, folded or unrolled in time"
-DESCRIPTION = "Draw a trained model, or an untrained network for a task, while it reads one sequence."
+DESCRIPTION = (
+    "Draw a trained model, or an untrained network for a task, while it reads one sequence. A file of weights alone, such as "
+    "PyTorch's, reads random numbers."
+)
 ONLY_UNROLLED = ("level", "gradients", "overlay", "chunk")
 IN_WORDS = {  # from the arguments of the library to those of the command line
     'level="cell"': "--level cell", 'steps="0-2,-1"': "--steps=0-2,-1", ", or force it with limit=None": "",
@@ -87,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
     if path.suffix[1:].lower() not in FORMATS:
         raise UsageError(f"--out must be a file name that ends in one of .{', .'.join(FORMATS)}, not {path.name!r}")
     check_place(path, "--out")
+    if options.gradients or options.overlay:
+        network = network._replace(model=measurable(network.model))
     batch = one_sequence(network, options)
     count = len(batch.inputs) + (len(batch.targets) if isinstance(network.model, rnn.EncoderDecoder) else 0)
     if options.chunk is not None and options.chunk >= count:
@@ -118,11 +122,7 @@ def check_view(network: Network, view: str, options: argparse.Namespace) -> None
 
 def picture_of(network: Network, batch: rnn.Batch, view: str, options: argparse.Namespace) -> mg.Drawing:
     """Return the picture of this view."""
-    config, model, loss = network.config, network.model, loss_of(network.config)
-    task = rnn.config.task_of(config)
-    alphabet = rnn.config.alphabet_of(config) if task is None else task.answers
-    if alphabet is not None and config["embedding"] == len(alphabet):
-        alphabet = None  # a vector as long as the alphabet is not a one-hot vector
+    model, loss, alphabet = network.model, network.loss, alphabet_of(network.config)
     try:
         if view == "folded":
             return rnn.draw.folded(model, batch, loss=loss)
@@ -134,6 +134,16 @@ def picture_of(network: Network, batch: rnn.Batch, view: str, options: argparse.
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(in_words(error)) from None
+
+
+def alphabet_of(config: dict[str, Any]) -> rnn.Alphabet | None:
+    """Return the symbols that a picture names, or None."""
+    if not config:
+        return None
+    task = rnn.config.task_of(config)
+    alphabet = rnn.config.alphabet_of(config) if task is None else task.answers
+    # a vector as long as the alphabet is not a one-hot vector
+    return None if alphabet is not None and config["embedding"] == len(alphabet) else alphabet
 
 
 def in_words(message: object) -> str:

@@ -20,7 +20,7 @@ def advice(arrays: Mapping[str, np.ndarray]) -> str:
         path = next(iter(proposal.values())).partition(".")[0].rstrip("0123456789")
         gates = {"lstm": ", its gates in the order ifgo", "gru": ", its gates in the order rzn"}.get(path, "")
         return f"by their shapes the arrays may be of an {path.upper()}{gates}; if they are, pass rename={proposal}"
-    names = ", ".join(f"{name[:60]} {a.shape}" for name, a in list(arrays.items())[:8])
+    names = ", ".join(f"{name[:60]!r} {a.shape}" for name, a in list(arrays.items())[:8])
     more = f" and {len(arrays) - 8} more" if len(arrays) > 8 else ""
     return (
         "it needs a pair of matrices with names such as lstm.weight_ih_l0 and lstm.weight_hh_l0, of shapes (4 hidden, input) "

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..saving import WeightsError, load_weights
 
-__all__ = ["arrays_of", "renamed"]
+__all__ = ["arrays_of", "read_file", "renamed"]
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".tar")
 KERAS = (".keras", ".h5", ".hdf5")
@@ -27,22 +27,24 @@ def arrays_of(source: Any) -> tuple[dict[str, np.ndarray], dict[str, str], str]:
     if not isinstance(source, str | os.PathLike):
         more = "; pass its state_dict()" if hasattr(source, "state_dict") else ""
         raise TypeError(f"expected the path of a file, or a state dict, not {type(source).__name__}{more}")
-    path = Path(source)
+    arrays, ties = read_file(Path(source))
+    if "history.loss" in arrays:  # a checkpoint of a Trainer, with the state of its optimizer
+        arrays = {name.removeprefix("model."): a for name, a in arrays.items() if name.startswith("model.")}
+    return {name: as_array(name, a) for name, a in arrays.items()}, ties, os.fspath(source)
+
+
+def read_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the arrays in a safetensors or ``.npz`` file, and the metadata. WeightsError for a damaged file and a pickle."""
     start = first_bytes(path)
-    ties: dict[str, str] = {}
     if start.startswith(b"PK") and path.suffix != ".keras":
-        arrays = from_npz(path)
-    elif path.suffix in KERAS or start.startswith(b"\x89HDF"):
+        return from_npz(path), {}
+    if path.suffix in KERAS or start.startswith(b"\x89HDF"):
         raise WeightsError(
             f"{path} is a file of Keras, which is not read; save the arrays of a layer from Keras instead, in PyTorch's layout"
         )
-    elif is_pickle(path, start):
+    if is_pickle(path, start):
         raise WeightsError(pickled(path))
-    else:
-        arrays, ties = load_weights(path)
-    if "history.loss" in arrays:  # a checkpoint of a Trainer, with the state of its optimizer
-        arrays = {name.removeprefix("model."): a for name, a in arrays.items() if name.startswith("model.")}
-    return {name: as_array(name, a) for name, a in arrays.items()}, ties, str(path)
+    return load_weights(path)
 
 
 def first_bytes(path: Path) -> bytes:
@@ -78,7 +80,7 @@ def pickled(path: Path) -> str:
     """Return the error message for a pickle, with the lines that convert it."""
     return (
         f"{path} was written by torch.save or pickle. Such a file can run code, so it is not opened. If you trust it, "
-        f"convert it with PyTorch and load the new file:\n"
+        f"convert it with these two lines, and load the new file\n"
         f'    state = torch.load({path.name!r}, map_location="cpu", weights_only=True)\n'
         f"    safetensors.torch.save_file({{n: a.clone() for n, a in state.items()}}, {path.stem + '.safetensors'!r})"
     )

@@ -74,7 +74,7 @@ def wired(found: Found, options: Options, source: str) -> Wired:
         why = f"wiring={options.wiring!r} needs a linear layer that reads {stack.returns} features"
         raise unknown(found, source, why)
     if first:
-        return finished(Sequential(first.module, recurrent.module), [first, recurrent], assumed)
+        return finished(Sequence(recurrent.module, Sequential(), embedding=first.module), [first, recurrent], assumed)
     return finished(recurrent.module, [recurrent], assumed)
 
 

@@ -174,7 +174,7 @@ FILES = {
     "empty.safetensors": (b"", "it has only 0 bytes"),
     "text.txt": (b"hello, this is a text\n", "not a safetensors file"),
     "net.h5": (b"\x89HDF\r\n\x1a\n" + bytes(50), "a file of Keras"),
-    "none.npz": (saved(np.savez, w=np.ones((5, 3)), n=np.arange(3)), r"no recurrent layer was found in none.npz.*w \(5, 3\)"),
+    "none.npz": (saved(np.savez, w=np.ones((5, 3)), n=np.arange(3)), r"no recurrent layer was found in none.npz.*'w' \(5, 3\)"),
     "nothing.npz": (saved(np.savez), "The arrays are none"),
 }
 
