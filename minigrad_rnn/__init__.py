@@ -24,6 +24,7 @@ _NAMES = {
     ),
     "models": ("EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"),
     "module": ("Module", "Parameter"),
+    "onnx_export": ("save_onnx",),
     "optimizer": ("Optimizer",),
     "recurrent": ("Recurrent", "last_output"),
     "saving": ("WeightsError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),

@@ -54,6 +54,7 @@ from minigrad_rnn.models import OneToMany as OneToMany
 from minigrad_rnn.models import Sequence as Sequence
 from minigrad_rnn.module import Module as Module
 from minigrad_rnn.module import Parameter as Parameter
+from minigrad_rnn.onnx_export import save_onnx as save_onnx
 from minigrad_rnn.optim._adagrad import Adagrad as Adagrad
 from minigrad_rnn.optim._adam import Adam as Adam
 from minigrad_rnn.optim._adamw import AdamW as AdamW

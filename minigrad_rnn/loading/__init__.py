@@ -37,11 +37,11 @@ def load(
 ) -> Loaded:
     """Build a model from weights: find the recurrent layers, embeddings and linear layers by their names and shapes.
 
-    `source` is a safetensors file, a ``.npz`` file, or a state dict of arrays or PyTorch tensors. A pickle (``.pt``, ``.pth``)
-    is never opened, because it can run code; the error has the two lines that convert it. The names of recurrent layers are
-    those of PyTorch, ``weight_ih_l0_reverse`` or in a cell ``weight_ih``, with anything before them. Weights shared by
-    the embedding and the readout stay shared. Other names need `rename`, new names by the names in the file; the error
-    proposes one if the shapes allow it.
+    `source` is a safetensors file, a ``.npz`` file, an ONNX file (extra ``onnx``), or a state dict of arrays or PyTorch
+    tensors. A pickle (``.pt``, ``.pth``) is never opened, because it can run code; the error has the two lines that convert it.
+    The names of recurrent layers are those of PyTorch, ``weight_ih_l0_reverse`` or in a cell ``weight_ih``, with anything
+    before them. Weights shared by the embedding and the readout stay shared. Other names need `rename`, new names by the names
+    in the file; the error proposes one if the shapes allow it.
 
     The model is a `Sequence`; without a readout it is the recurrent layer, and for layers called encoder and decoder an
     `EncoderDecoder` that reads one-hot vectors. It reads inputs (T, batch, ...), time first. Weights do not contain
@@ -75,17 +75,18 @@ def load(
     """
     if wiring not in (None, *WIRINGS):
         raise ValueError(f"wiring must be one of {', '.join(WIRINGS)}, not {wiring!r}")
-    arrays, ties, name = arrays_of(source)
-    arrays, ties = renamed(arrays, ties, rename or {})
-    found: Found = find_layers(arrays, ties, name, gates)
-    options = Options(wiring, nonlinearity, reset_after, activation, start)
-    model, became, assumed = wired(found, options, name)
+    read = arrays_of(source)
+    arrays, ties = renamed(read.arrays, read.ties, rename or {})
+    found: Found = find_layers(arrays, ties, read.name, gates)
+    options = Options(wiring, nonlinearity, reset_after, activation, start)._replace(**read.options)
+    model, became, assumed = wired(found, options if wiring is None else options._replace(wiring=wiring), read.name)
     back = {new: old for old, new in (rename or {}).items()}
     rows = [(back.get(key, key), np.shape(a), became.get(key, "left")) for key, a in arrays.items()]
-    if ignored := [key for key, a in arrays.items() if key not in became and a.dtype.kind == "f"]:
+    ignored = read.ignored + [key for key, a in arrays.items() if key not in became and a.dtype.kind == "f"]
+    if ignored:
         names = ", ".join(ignored[:5]) + (f" and {len(ignored) - 5} more" if len(ignored) > 5 else "")
         warnings.warn(f"the model is without {names}, so its outputs may differ; see the report", stacklevel=2)
-    return Loaded(model, Report(tuple(rows), tuple(assumed)))
+    return Loaded(model, Report(tuple(rows), tuple(said for said in assumed if said.partition("=")[0] not in read.options)))
 
 
 def __dir__() -> list[str]:

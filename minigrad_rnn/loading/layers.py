@@ -14,7 +14,7 @@ from ..cells.lstm import LSTMCell
 from ..cells.rnn import RNNCell
 from .renames import advice
 
-__all__ = ["Found", "Matrix", "Stack", "find_layers", "natural"]
+__all__ = ["Found", "Matrix", "Stack", "find_layers", "natural", "reordered"]
 
 KINDS: dict[int, type[Cell]] = {cell.gates: cell for cell in (RNNCell, GRUCell, LSTMCell)}
 PART = re.compile(
@@ -153,8 +153,13 @@ def reorder(found: Found, gates: str) -> None:
     if not cells:
         raise ValueError(f"gates={gates!r} is for a {kinds[own].__name__}, and there is none")
     for name in [parts[part] for parts in cells for part in GATED & parts.keys()]:
-        blocks = np.split(found.arrays[name], len(own))
-        found.arrays[name] = np.concatenate([blocks[gates.index(letter)] for letter in own])
+        found.arrays[name] = reordered(found.arrays[name], own, gates)
+
+
+def reordered(array: np.ndarray, new: str, old: str) -> np.ndarray:
+    """Return the blocks of rows of an array, one for each gate in the order `old`, in the order `new`."""
+    blocks = np.split(array, len(old))
+    return np.concatenate([blocks[old.index(letter)] for letter in new])
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -8,29 +8,47 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..saving import WeightsError, load_weights
+from .onnx_import import read_onnx
 
-__all__ = ["arrays_of", "read_file", "renamed"]
+__all__ = ["Source", "arrays_of", "read_file", "renamed"]
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".tar")
 KERAS = (".keras", ".h5", ".hdf5")
 
 
-def arrays_of(source: Any) -> tuple[dict[str, np.ndarray], dict[str, str], str]:
-    """Return arrays by name, the names of tied arrays by the name under which the file has them, and a name of the source."""
+class Source(NamedTuple):
+    """Arrays by name, the names of tied arrays by the names under which they are in the file, and a name for messages.
+
+    An ONNX file has more: `options` of `load`, and the names of ops that were `ignored`.
+    """
+
+    arrays: dict[str, np.ndarray]
+    ties: dict[str, str]
+    name: str
+    options: dict[str, Any] = {}
+    ignored: list[str] = []
+
+
+def arrays_of(source: Any) -> Source:
+    """Return the arrays of a file or a state dict."""
     if isinstance(source, Mapping):
-        return {str(name): as_array(str(name), value) for name, value in source.items()}, {}, "the state dict"
+        return Source({str(name): as_array(str(name), value) for name, value in source.items()}, {}, "the state dict")
     if not isinstance(source, str | os.PathLike):
         more = "; pass its state_dict()" if hasattr(source, "state_dict") else ""
         raise TypeError(f"expected the path of a file, or a state dict, not {type(source).__name__}{more}")
-    arrays, ties = read_file(Path(source))
+    path = Path(source)
+    if path.suffix == ".onnx" and path.is_file():
+        found = read_onnx(path)
+        return Source({n: as_array(n, a) for n, a in found.arrays.items()}, {}, str(path), found.options, found.ignored)
+    arrays, ties = read_file(path)
     if "history.loss" in arrays:  # a checkpoint of a Trainer, with the state of its optimizer
         arrays = {name.removeprefix("model."): a for name, a in arrays.items() if name.startswith("model.")}
-    return {name: as_array(name, a) for name, a in arrays.items()}, ties, os.fspath(source)
+    return Source({name: as_array(name, a) for name, a in arrays.items()}, ties, str(path))
 
 
 def read_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -26,6 +26,7 @@ __all__ = ["WIRINGS", "Options", "Wired", "wired"]
 WIRINGS = ("steps", "last", "translate", "parts")
 ACTIVATIONS: dict[str, Callable[[Any], Any] | None] = {"relu": mg.relu, "tanh": mg.tanh, "sigmoid": mg.sigmoid, "none": None}
 TABLE = re.compile(r"emb|lookup|table|token|wte|vocab|(?:^|\.)encoder$", re.IGNORECASE)
+READOUT = re.compile(r"readout|linear|fc|out|head|dec|proj|classif|logit|predict", re.IGNORECASE)
 FRONT = re.compile(r"(?:^|[._])(?:in|input|pre|front|proj_in|emb\w*|encoder)(?:$|[._\d])", re.IGNORECASE)
 Wired = tuple[Any, dict[str, str], list[str]]  # a model, the parameters by the names of the arrays, and the assumptions
 
@@ -117,15 +118,18 @@ def joined(stacks: list[Stack]) -> Stack | None:
 def front_of(found: Found, stack: Stack) -> tuple[Matrix | None, list[Matrix]]:
     """Return the embedding or linear layer before the recurrent layer, or None, and the other matrices."""
     tables = [m for m in found.matrices if m.bias is None and m.columns == stack.reads]
-    tables.sort(key=lambda m: not TABLE.search(m.path))
-    if not tables:
-        fronts = [m for m in found.matrices if m.rows == stack.reads]
-        tables = [m for m in fronts if FRONT.search(m.path)]
-        after = [m for m in found.matrices if m.columns == stack.returns]
-        if not tables and len(fronts) == 1 and fronts[0] not in after and after:
-            tables = fronts
-    front = tables[0] if tables else None
+    fronts = named(TABLE, tables) or [m for m in tables if m not in named(READOUT, tables)]
+    if not fronts:
+        linear = [m for m in found.matrices if m.rows == stack.reads]
+        after = max(chains_from(found.matrices, stack.returns), key=len)
+        fronts = named(FRONT, linear) or [m for m in linear if after and m not in after]
+    front = fronts[0] if fronts else None
     return front, [m for m in found.matrices if m is not front]
+
+
+def named(pattern: re.Pattern[str], matrices: list[Matrix]) -> list[Matrix]:
+    """Return the matrices whose path has the pattern."""
+    return [m for m in matrices if pattern.search(m.path)]
 
 
 def chain_of(found: Found, matrices: list[Matrix], stack: Stack, source: str) -> list[Matrix]:

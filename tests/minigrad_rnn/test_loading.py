@@ -3,6 +3,7 @@
 import ast
 import io
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,7 @@ LSTM = {name: a.shape for name, a in rnn.LSTM(3, 4, rng=0).state_dict().items()}
         ({**LSTM, "bias_hh_l0": (15,)}, {}, r"bias_hh_l0 has shape \(15,\); it must have 16 rows"),
         ({**LSTM, "weight_ci_l0": (4,)}, {}, "do not fit together(?s:.*)missing: weight_cf"),
         ({**LSTM, "weight_ih_l2": (16, 4), "weight_hh_l2": (16, 4)}, {}, "has no weight_ih_l1"),
-        ({**LSTM, "a.weight": (2, 4), "b.weight": (3, 4)}, {}, "each of a, b could be the readout"),
+        ({**LSTM, "a.weight": (2, 4), "b.weight": (9, 4)}, {}, "each of a, b could be the readout"),
         ({**LSTM, "a.weight": (4, 4), "a.bias": (4,), "b.weight": (2, 4), "b.bias": (2,)}, {}, "pass activation= one of relu"),
         (LSTM, {"wiring": "last"}, "wiring='last' needs a linear layer that reads 4 features"),
         (LSTM, {"wiring": "many"}, "wiring must be one of steps, last, translate, parts, not 'many'"),
@@ -233,3 +234,13 @@ def test_sources_of_another_type() -> None:
         rnn.load(rnn.LSTM(3, 4, rng=0))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="'w' must be an array of numbers, not dict"):
         rnn.load({"w": {}})
+
+
+def test_onnx_files_need_the_package_onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(ImportError, match=r"pip install 'minigrad-rnn\[onnx\]'"):
+        rnn.load(tmp_path / "model.onnx")
+    with pytest.raises(ImportError, match=r"pip install 'minigrad-rnn\[onnx\]'"):
+        rnn.save_onnx(tmp_path / "other.onnx", rnn.LSTM(3, 4, rng=0))
+    assert not (tmp_path / "other.onnx").exists()
