@@ -1,5 +1,6 @@
 """ONNX files: what goes out gives the same outputs in onnxruntime, and comes in again."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,10 @@ def test_the_node_tests_of_onnx(tmp_path: Path) -> None:
     """All but those of a single reverse direction, which the cells do not have."""
     from onnx.backend.test.case.node import collect_testcases
 
-    cases = [case for op in ("RNN", "GRU", "LSTM") for case in collect_testcases(op)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the cases of other ops, which onnx computes on the way
+        every = collect_testcases(None)
+    cases = [case for case in every if case.model.graph.node[0].op_type in ("RNN", "GRU", "LSTM")]
     assert len(cases) >= 18
     for case in cases:
         graph, (inputs, outputs) = case.model.graph, case.data_sets[0]
