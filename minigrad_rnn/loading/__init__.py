@@ -25,7 +25,7 @@ class Loaded(NamedTuple):
 
 
 def load(
-    source: str | os.PathLike[str] | Mapping[str, Any],
+    source: str | os.PathLike[str] | Mapping[str, Any] | Any,
     *,
     rename: Mapping[str, str] | None = None,
     wiring: str | None = None,
@@ -37,11 +37,11 @@ def load(
 ) -> Loaded:
     """Build a model from weights: find the recurrent layers, embeddings and linear layers by their names and shapes.
 
-    `source` is a safetensors file, a ``.npz`` file, an ONNX file (extra ``onnx``), or a state dict of arrays or PyTorch
-    tensors. A pickle (``.pt``, ``.pth``) is never opened, because it can run code; the error has the two lines that convert it.
-    The names of recurrent layers are those of PyTorch, ``weight_ih_l0_reverse`` or in a cell ``weight_ih``, with anything
-    before them. Weights shared by the embedding and the readout stay shared. Other names need `rename`, new names by the names
-    in the file; the error proposes one if the shapes allow it.
+    `source` is a safetensors file, a ``.npz`` file, an ONNX file (extra ``onnx``), a state dict of arrays or PyTorch tensors,
+    or a layer or model of Keras. A pickle (``.pt``, ``.pth``) is never opened, because it can run code; the error has the two
+    lines that convert it. The names of recurrent layers are those of PyTorch, ``weight_ih_l0_reverse`` or in a cell
+    ``weight_ih``, with anything before them. Weights shared by the embedding and the readout stay shared. Other names need
+    `rename`, new names by the names in the file; the error proposes one if the shapes allow it.
 
     The model is a `Sequence`; without a readout it is the recurrent layer, and for layers called encoder and decoder an
     `EncoderDecoder` that reads one-hot vectors. It reads inputs (T, batch, ...), time first. Weights do not contain

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..saving import WeightsError, load_weights
+from .keras_layers import is_keras, read_keras
 from .onnx_import import read_onnx
 
 __all__ = ["Source", "arrays_of", "read_file", "renamed"]
@@ -38,9 +39,13 @@ def arrays_of(source: Any) -> Source:
     """Return the arrays of a file or a state dict."""
     if isinstance(source, Mapping):
         return Source({str(name): as_array(str(name), value) for name, value in source.items()}, {}, "the state dict")
+    if is_keras(source):
+        found = read_keras(source)
+        arrays = {name: as_array(name, a) for name, a in found.arrays.items()}
+        return Source(arrays, {}, f"the Keras {type(source).__name__}", found.options, found.ignored)
     if not isinstance(source, str | os.PathLike):
         more = "; pass its state_dict()" if hasattr(source, "state_dict") else ""
-        raise TypeError(f"expected the path of a file, or a state dict, not {type(source).__name__}{more}")
+        raise TypeError(f"expected the path of a file, a state dict, or a Keras layer, not {type(source).__name__}{more}")
     path = Path(source)
     if path.suffix == ".onnx" and path.is_file():
         found = read_onnx(path)
@@ -58,7 +63,8 @@ def read_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         return from_npz(path), {}
     if path.suffix in KERAS or start.startswith(b"\x89HDF"):
         raise WeightsError(
-            f"{path} is a file of Keras, which is not read; save the arrays of a layer from Keras instead, in PyTorch's layout"
+            f"{path} is a file of Keras. Load it with Keras, and pass the model or one of its layers: "
+            "rnn.load(keras.saving.load_model(...))"
         )
     if is_pickle(path, start):
         raise WeightsError(pickled(path))
