@@ -94,7 +94,7 @@ def loaded(path: str | Path) -> tuple[Any, Any]:
         warnings.simplefilter("always")
         try:
             model, report = rnn.load(path)
-        except ValueError as error:
+        except (ValueError, ImportError) as error:
             raise rnn.WeightsError(plain(str(error), None, keep="\n")) from None
     for warning in caught:
         print(f"minigrad-rnn: {plain(str(warning.message))}", file=sys.stderr)

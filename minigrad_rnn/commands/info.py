@@ -20,14 +20,19 @@ DESCRIPTION = "Show the contents of a file of weights: the model, how it was tra
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", type=Path, metavar="FILE", help="a trained model, or any other safetensors or .npz file")
+    parser.add_argument(
+        "model", type=Path, metavar="FILE", help="a trained model, or any other safetensors, .npz or .onnx file"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the file's checksum, its model if it has one, and a line for each array."""
     from ..loading.sources import read_file
 
-    arrays, _ = read_file(options.model)
+    try:
+        arrays, _ = read_file(options.model)
+    except ImportError as error:  # of the package that reads the file
+        raise rnn.WeightsError(str(error)) from None
     with open(options.model, "rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
     print(f"{options.model}: {os.path.getsize(options.model):,} bytes, sha256 {checksum}")

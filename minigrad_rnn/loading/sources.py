@@ -57,8 +57,10 @@ def arrays_of(source: Any) -> Source:
 
 
 def read_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the arrays in a safetensors or ``.npz`` file, and the metadata. WeightsError for a damaged file and a pickle."""
+    """Return the arrays in a file, and the metadata. WeightsError for a damaged file and a pickle."""
     start = first_bytes(path)
+    if path.suffix == ".onnx" and path.is_file():
+        return read_onnx(path).arrays, {}
     if start.startswith(b"PK") and path.suffix != ".keras":
         return from_npz(path), {}
     if path.suffix in KERAS or start.startswith(b"\x89HDF"):

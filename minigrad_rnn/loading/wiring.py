@@ -121,7 +121,7 @@ def front_of(found: Found, stack: Stack) -> tuple[Matrix | None, list[Matrix]]:
     fronts = named(TABLE, tables) or [m for m in tables if m not in named(READOUT, tables)]
     if not fronts:
         linear = [m for m in found.matrices if m.rows == stack.reads]
-        after = max(chains_from(found.matrices, stack.returns), key=len)
+        after = longest_chains(found.matrices, stack.returns)[0]
         fronts = named(FRONT, linear) or [m for m in linear if after and m not in after]
     front = fronts[0] if fronts else None
     return front, [m for m in found.matrices if m is not front]
@@ -134,13 +134,18 @@ def named(pattern: re.Pattern[str], matrices: list[Matrix]) -> list[Matrix]:
 
 def chain_of(found: Found, matrices: list[Matrix], stack: Stack, source: str) -> list[Matrix]:
     """Return the linear layers after the recurrent layer: the longest list in which each reads the outputs before it."""
-    chains = list(chains_from(matrices, stack.returns))
-    longest = max(map(len, chains))
-    best = [chain for chain in chains if len(chain) == longest]
-    if len(best) > 1 and longest == 1:
+    best = longest_chains(matrices, stack.returns)
+    if len(best) > 1 and len(best[0]) == 1:
         names = ", ".join(chain[0].path for chain in best)
         raise unknown(found, source, f"each of {names} could be the readout")
     return best[0]
+
+
+def longest_chains(matrices: list[Matrix], width: int) -> list[list[Matrix]]:
+    """Return the longest lists of linear layers that follow one another, of the first thousands of such lists."""
+    chains = list(islice(chains_from(matrices, width), 5000))
+    most = max(map(len, chains))
+    return [chain for chain in chains if len(chain) == most]
 
 
 def chains_from(matrices: list[Matrix], width: int, most: int = 6) -> Iterator[list[Matrix]]:

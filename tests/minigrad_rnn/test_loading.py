@@ -149,6 +149,40 @@ def test_the_rename_that_the_error_proposes(shapes: dict[str, tuple[int, ...]]) 
         assert model.readout.weight.data.tolist() == state["out_W"].tolist()
 
 
+NAMES = [
+    f"{path}{name}{end}"
+    for path in ("", "lstm.", "encoder.rnn.", "decoder.0.")
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_ci", "h0", "weight", "bias", "W", "U")
+    for end in ("", "_l0", "_l1", "_l0_reverse")
+]
+SHAPES = st.sampled_from([(), (4,), (12,), (16,), (4, 4), (16, 4), (12, 4), (16, 3), (0, 4), (4, 16), (2, 3, 4)])
+
+
+@pytest.mark.filterwarnings("ignore:the model is without")
+@given(
+    shapes=st.dictionaries(st.sampled_from(NAMES), SHAPES, max_size=12),
+    dtype=st.sampled_from([np.float32, np.float16, np.int64, bool]),
+    wiring=st.sampled_from([None, "steps", "last", "translate", "parts"]),
+)
+def test_any_arrays_are_a_model_or_an_error(shapes: Any, dtype: Any, wiring: Any) -> None:
+    state = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+    try:
+        model, report = rnn.load(state, wiring=wiring)
+    except ValueError:
+        return
+    assert report.taken.keys() | {*report.left} == shapes.keys()
+    assert [*model.parameters()]
+
+
+def test_many_layers_of_one_size_take_no_time() -> None:
+    state = rnn.LSTM(4, 4, rng=0).state_dict() | {f"fc{k}.weight": np.eye(4, dtype=np.float32) for k in range(60)}
+    with pytest.raises(ValueError, match="pass activation= one of"):
+        rnn.load(state)
+    stacks = {f"a{k}.{name}": a for k in range(9) for name, a in rnn.LSTM(4, 5 - k % 2, rng=0).state_dict().items()}
+    with pytest.raises(ValueError, match="do not follow one another"):
+        rnn.load(stacks)
+
+
 def damaged(data: bytes) -> bytes:
     return data[: len(data) // 2]
 

@@ -1,5 +1,6 @@
 """draw, info and gradflow of a file that has weights alone."""
 
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -83,3 +84,20 @@ def test_a_pickle_is_not_opened(command, here, capsys):
     Path("model.pt").write_bytes(b"\x80\x02cos\nsystem\nX\x05\x00\x00\x00false\x85R.")
     assert main([command, "model.pt"]) == 1
     assert "so it is not opened. If you trust it, convert it with these two lines" in capsys.readouterr().err
+
+
+def test_an_onnx_file(here, capsys):
+    pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
+    rnn.save_onnx("words.onnx", WORDS)
+    assert main(["info", "words.onnx"]) == 0
+    assert "recurrent: LSTM with" in capsys.readouterr().out
+    for command in (["draw", "--out", "net.svg"], ["gradflow"]):
+        assert main([*command, "words.onnx"]) == 0
+
+
+@pytest.mark.parametrize("command", ["draw", "gradflow", "info"])
+def test_an_onnx_file_without_the_package(command, here, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    Path("model.onnx").write_bytes(b"")
+    assert main([command, "model.onnx"]) == 1
+    assert "pip install 'minigrad-rnn[onnx]'" in capsys.readouterr().err
