@@ -32,10 +32,12 @@ def save_onnx(path: str | os.PathLike[str], model: Any, *, lengths: bool = False
 
     Raises ImportError without the package onnx, and ValueError for what ONNX cannot express, such as a projection.
 
-    A session of onnxruntime then gives the outputs of the model::
-
-        rnn.save_onnx("model.onnx", model)
-        onnxruntime.InferenceSession("model.onnx").run(["output"], {"input": x})
+    >>> import importlib.util, tempfile, minigrad_rnn as rnn
+    >>> model = rnn.Sequence(rnn.GRU(3, 4, rng=0), rnn.Linear(4, 2, rng=1))
+    >>> if importlib.util.find_spec("onnx"):  # the extra is installed
+    ...     with tempfile.TemporaryDirectory() as folder:
+    ...         rnn.save_onnx(f"{folder}/model.onnx", model)
+    ...         assert rnn.load(f"{folder}/model.onnx").model.readout.weight.shape == (2, 4)
     """
     replace_file(path, graph_of(model, lengths).SerializeToString())
 
