@@ -98,7 +98,7 @@ def from_npz(path: Path) -> dict[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     except WeightsError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError) as error:
         raise WeightsError(f"{path} is not a .npz file of numbers, or it is damaged: {error}") from error
 
 

@@ -56,11 +56,16 @@ def wired(found: Found, options: Options, source: str) -> Wired:
     decoder = [stack for stack in found.stacks if "dec" in stack.path.lower()]
     if options.wiring == "translate" or (options.wiring is None and encoder and decoder):
         return translating(found, encoder, decoder, options, source)
+    return sequential(found, options, source)
+
+
+def sequential(found: Found, options: Options, source: str) -> Wired:
+    """Build recurrent layers that follow one another, with the layers before and after them."""
     stack = joined(found.stacks)
     if stack is None:
         raise unknown(found, source, "the recurrent layers do not follow one another")
     front, rest = front_of(found, stack)
-    chain = chain_of(found, rest, stack, source)
+    chain, others = chain_of(found, rest, stack, source)
     recurrent = build_stack(found, stack, options)
     first = None if front is None else build_front(found, front, stack.reads)
     assumed = assumptions(found, [stack], options)
@@ -70,6 +75,7 @@ def wired(found: Found, options: Options, source: str) -> Wired:
         kind = ManyToOne if options.wiring == "last" else Sequence
         model: Any = kind(recurrent.module, readout.module, embedding=first and first.module)
         assumed += ['an output at each step (wiring="steps")'] * (options.wiring is None)
+        assumed += [f"the order {', '.join(m.path for m in chain)}"] * others
         return finished(model, [recurrent, readout, *([first] if first else [])], assumed)
     if options.wiring is not None:
         why = f"wiring={options.wiring!r} needs a linear layer that reads {stack.returns} features"
@@ -132,13 +138,14 @@ def named(pattern: re.Pattern[str], matrices: list[Matrix]) -> list[Matrix]:
     return [m for m in matrices if pattern.search(m.path)]
 
 
-def chain_of(found: Found, matrices: list[Matrix], stack: Stack, source: str) -> list[Matrix]:
-    """Return the linear layers after the recurrent layer: the longest list in which each reads the outputs before it."""
+def chain_of(found: Found, matrices: list[Matrix], stack: Stack, source: str) -> tuple[list[Matrix], bool]:
+    """Return the linear layers after the recurrent layer: the longest list in which each reads the outputs before it; and
+    True if they fit in other orders too. The first is that of their names."""
     best = longest_chains(matrices, stack.returns)
     if len(best) > 1 and len(best[0]) == 1:
         names = ", ".join(chain[0].path for chain in best)
         raise unknown(found, source, f"each of {names} could be the readout")
-    return best[0]
+    return best[0], len(best) > 1
 
 
 def longest_chains(matrices: list[Matrix], width: int) -> list[list[Matrix]]:

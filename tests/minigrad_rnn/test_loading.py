@@ -91,6 +91,13 @@ def test_cells_of_several_sizes_follow_one_another() -> None:
     assert [type(layer[0]) for layer in model.cells] == [rnn.GRUCell, rnn.LSTMCell]
 
 
+def test_an_order_that_is_not_certain_is_reported() -> None:
+    state = rnn.LSTM(3, 4, rng=0).state_dict() | {f"fc{k}.weight": np.eye(4) * k for k in (10, 9)}
+    model, report = rnn.load(state, activation="tanh")
+    assert report.assumed[-1] == "the order fc9, fc10"
+    assert model.readout[0].weight.data[0, 0] == 9
+
+
 def test_parts_have_the_names_of_the_file() -> None:
     parts = {"x.y": rnn.LSTM(3, 4, rng=0), "z": rnn.GRU(7, 2, rng=0), "x.table": rnn.Embedding(5, 3, rng=0)}
     state = {f"{path}.{name}": a for path, part in parts.items() for name, a in part.state_dict().items()}
@@ -200,7 +207,16 @@ def zip_with(name: str) -> bytes:
     return stream.getvalue()
 
 
+def zip_of_array(header: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("w.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    return stream.getvalue()
+
+
+HUGE = b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000000,), }"
 FILES = {
+    "huge.npz": (zip_of_array(HUGE), "not a .npz file of numbers, or it is damaged"),
     "model.pt": (zip_with("archive/data.pkl"), "can run code, so it is not opened(?s:.*)torch.load.*weights_only=True"),
     "old.pth": (pickle.dumps({"w": [1.0]}), "can run code"),
     "w.bin": (b"\x80\x02}q\x00.", "can run code"),
