@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..saving import WeightsError, load_weights
+from ..config import checked, task_of
+from ..saving import WeightsError, load_checkpoint, load_weights
 from .keras_layers import is_keras, read_keras
 from .onnx_import import read_onnx
 
@@ -25,7 +26,7 @@ KERAS = (".keras", ".h5", ".hdf5")
 class Source(NamedTuple):
     """Arrays by name, the names of tied arrays by the names under which they are in the file, and a name for messages.
 
-    An ONNX file has more: `options` of `load`, and the names of ops that were `ignored`.
+    Some sources have `options` of `load`, and names of ops and layers that were `ignored`.
     """
 
     arrays: dict[str, np.ndarray]
@@ -51,9 +52,20 @@ def arrays_of(source: Any) -> Source:
         found = read_onnx(path)
         return Source({n: as_array(n, a) for n, a in found.arrays.items()}, {}, str(path), found.options, found.ignored)
     arrays, ties = read_file(path)
+    options: dict[str, Any] = {}
     if "history.loss" in arrays:  # a checkpoint of a Trainer, with the state of its optimizer
         arrays = {name.removeprefix("model."): a for name, a in arrays.items() if name.startswith("model.")}
-    return Source({name: as_array(name, a) for name, a in arrays.items()}, ties, str(path))
+        options = options_of(load_checkpoint(path)[1].get("about"))
+    return Source({name: as_array(name, a) for name, a in arrays.items()}, ties, str(path), options)
+
+
+def options_of(about: Any) -> dict[str, Any]:
+    """Return the options of `load` that the configuration in a checkpoint contains; {} if there is none."""
+    try:
+        task = task_of(checked(about))
+    except ValueError:
+        return {}
+    return {"wiring": "steps"} if task is None else {"wiring": task.wiring, "start": task.start or 0}
 
 
 def read_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

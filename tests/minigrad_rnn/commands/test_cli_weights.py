@@ -101,3 +101,14 @@ def test_an_onnx_file_without_the_package(command, here, monkeypatch, capsys):
     Path("model.onnx").write_bytes(b"")
     assert main([command, "model.onnx"]) == 1
     assert "pip install 'minigrad-rnn[onnx]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["hello", "adding", "digits_to_letters"])
+def test_load_builds_the_model_of_a_checkpoint(task, here):
+    assert main(["train", task, "--epochs", "1", "--hidden", "4", "--quiet", "--no-compile"]) == 0
+    _, trained, _ = rnn.config.load(f"{task}.safetensors")
+    model, report = rnn.load(f"{task}.safetensors")
+    assert type(model) is type(trained)
+    assert not report.left
+    batch = rnn.tasks.TASKS[task]().data(2, 1).batch(0)
+    assert np.array_equal(model.predict_batch(batch)[0].data, trained.eval().predict_batch(batch)[0].data)
