@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ class Loaded(NamedTuple):
 
 
 def load(
-    source: str | os.PathLike[str] | Mapping[str, Any] | Any,
+    source: Any,
     *,
     rename: Mapping[str, str] | None = None,
     wiring: str | None = None,

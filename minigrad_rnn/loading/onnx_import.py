@@ -50,13 +50,15 @@ def read_onnx(path: Path) -> Contents:
     onnx = imported()
     try:
         model = onnx.load_model_from_string(path.read_bytes())
+        onnx.checker.check_model(model)
         constants = {a.name: onnx.numpy_helper.to_array(a) for a in model.graph.initializer}
         for node in model.graph.node:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 constants[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
     except Exception as error:  # protobuf's own errors, and those of arrays in other files
         raise WeightsError(f"{path} is not an ONNX file with its arrays in it, or it is damaged: {str(error)[:200]}") from None
-    reader = Reader(path, model.graph, constants, onnx)
+    numbers = {name: a for name, a in constants.items() if a.dtype.kind in "biuf"}
+    reader = Reader(path, model.graph, numbers, onnx)
     for node in reader.nodes:
         reader.read(node)
     return reader.contents()

@@ -281,7 +281,7 @@ def test_weights_that_do_not_fit(shapes: dict[str, Any], options: dict[str, Any]
 
 def test_sources_of_another_type() -> None:
     with pytest.raises(TypeError, match=r"not LSTM; pass its state_dict\(\)"):
-        rnn.load(rnn.LSTM(3, 4, rng=0))  # type: ignore[arg-type]
+        rnn.load(rnn.LSTM(3, 4, rng=0))
     with pytest.raises(TypeError, match="'w' must be an array of numbers, not dict"):
         rnn.load({"w": {}})
 

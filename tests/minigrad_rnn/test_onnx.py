@@ -200,3 +200,20 @@ def test_damaged_files_and_ops_that_are_left_out(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(ValueError, match=r"model.onnx"):
             rnn.load(path)
+
+
+@pytest.mark.filterwarnings("ignore:the model is without")
+def test_changed_bytes_give_a_model_or_a_value_error(tmp_path: Path) -> None:
+    rng, path = np.random.default_rng(0), tmp_path / "model.onnx"
+    rnn.save_onnx(path, rnn.Sequence(rnn.LSTM(3, 4, peepholes=True, learn_state=True, rng=0), rnn.Linear(4, 2, rng=1)))
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    refused = 0
+    for _ in range(300):
+        data = whole.copy()
+        data[rng.integers(len(data), size=5)] = rng.integers(256, size=5)
+        path.write_bytes(data.tobytes())
+        try:
+            rnn.load(path)
+        except ValueError:
+            refused += 1
+    assert refused > 50
