@@ -18,11 +18,13 @@ _NAMES = {
     "flow": ("GradientFlow", "GradientRecorder", "gradient_flow"),
     "generate": ("greedy", "predict", "sample"),
     "layers": ("Dropout", "Embedding", "LayerNorm", "Linear", "Sequential"),
+    "loading": ("load",),
     "losses": (
         "SequenceLoss", "binary_cross_entropy_with_logits", "mse_loss", "sequence_cross_entropy", "sequence_loss",
     ),
     "models": ("EncoderDecoder", "ManyToOne", "Model", "OneToMany", "Sequence"),
     "module": ("Module", "Parameter"),
+    "onnx_export": ("save_onnx",),
     "optimizer": ("Optimizer",),
     "reading": ("Reading", "read"),
     "recurrent": ("Recurrent", "last_output"),

@@ -41,6 +41,7 @@ from minigrad_rnn.layers import Embedding as Embedding
 from minigrad_rnn.layers import LayerNorm as LayerNorm
 from minigrad_rnn.layers import Linear as Linear
 from minigrad_rnn.layers import Sequential as Sequential
+from minigrad_rnn.loading import load as load
 from minigrad_rnn.losses import SequenceLoss as SequenceLoss
 from minigrad_rnn.losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from minigrad_rnn.losses import mse_loss as mse_loss
@@ -53,6 +54,7 @@ from minigrad_rnn.models import OneToMany as OneToMany
 from minigrad_rnn.models import Sequence as Sequence
 from minigrad_rnn.module import Module as Module
 from minigrad_rnn.module import Parameter as Parameter
+from minigrad_rnn.onnx_export import save_onnx as save_onnx
 from minigrad_rnn.optim._adagrad import Adagrad as Adagrad
 from minigrad_rnn.optim._adam import Adam as Adam
 from minigrad_rnn.optim._adamw import AdamW as AdamW

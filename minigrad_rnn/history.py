@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .figure import blank
-from .saving import _file, _replace
+from .saving import replace_file
 
 __all__ = ["History"]
 
@@ -71,7 +71,7 @@ class History:
             writer.writerows(self.rows())
         else:
             raise ValueError(f"the name of a history must end in .csv or .jsonl; it is {Path(path).name}")
-        _replace(_file(os.path.realpath(path)), text.getvalue().encode())
+        replace_file(path, text.getvalue().encode())
 
     def plot(self, path: Path_ | None = None) -> Any:
         """Return a figure of loss and gradient norm by update, which a notebook shows; save it if a path is given. Needs

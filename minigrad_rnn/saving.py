@@ -131,7 +131,7 @@ def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Map
     data = safetensors.numpy.save(plain, {**metadata, _KEY: note})
     if (length := int.from_bytes(data[:8], "little")) > _LONGEST_HEADER:
         raise ValueError(f"names, metadata and info take {length} bytes; the format holds {_LONGEST_HEADER}")
-    _replace(_file(os.path.realpath(path)), data)
+    replace_file(path, data)
 
 
 def _plain(name: str, value: Any) -> np.ndarray:
@@ -164,8 +164,9 @@ def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], recor
     return digest.hexdigest()
 
 
-def _replace(target: Path, data: bytes) -> None:
+def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
     """Replace a file so that at every moment, even after a crash, the old or the new one is there."""
+    target = _file(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
     beginning = f".minigrad-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"

@@ -365,7 +365,7 @@ class Observer:
                 f"({T}, batch, O), or (batch, O) for one a sequence. Draw the loss that it records, rnn.draw.unrolled(loss)"
             )
         for output in steps if name else ():
-            output.name = name
+            output.name = output.name or name  # a state that is an output keeps its name
         return dict(enumerate(steps, self.made.columns - len(steps)))
 
     def loss(self, kind: str, outputs: Tensor, targets: Any, lengths: Any, reduction: str) -> SequenceLoss:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import tempfile
+import warnings
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,28 +16,37 @@ import minigrad_rnn as rnn
 
 from ..limits import RANGES
 from . import UsageError
-from ._data import describe, model_line, new_config, own_text, streams, task_of
+from ._data import describe, loss_of, model_line, new_config, own_text, plain, streams, task_of
 
-__all__ = ["Network", "check_place", "network_of", "one_sequence", "sequences", "text_and_probe"]
+__all__ = [
+    "Network", "check_place", "is_checkpoint", "loaded", "measurable", "network_of", "one_sequence", "sequences",
+    "text_and_probe",
+]  # fmt: skip
 
 READING, PROBE = 1000, 6000  # symbols of a reading, and of the other text
 
+SHORT, LONG = 6, 50  # steps of random sequences to draw, and to measure
 SIGNATURES = {  # bytes near the beginning of each kind of picture
     ".svg": b"<svg", ".png": b"\x89png", ".pdf": b"%pdf", ".dot": b"digraph", ".gv": b"digraph", ".html": b"<!doctype html",
 }  # fmt: skip
 
 
 class Network(NamedTuple):
-    """A model with its configuration and a name."""
+    """A model with its configuration, {} for weights alone, and a name; and a line that describes it."""
 
     config: dict[str, Any]
-    model: rnn.Model
+    model: Any
     name: str
     trained: bool
+    line: str
 
     def __str__(self) -> str:
-        state = "trained" if self.trained else "untrained"
-        return f"{describe(self.config, None)}\n{model_line(self.config, self.model)}, {state}"
+        return f"{describe(self.config, None)}\n{self.line}" if self.config else self.line
+
+    @property
+    def loss(self) -> str | None:
+        """The kind of loss that the model is trained with; None for weights alone, where the targets decide."""
+        return loss_of(self.config) if self.config else None
 
 
 def network_of(options: Namespace) -> Network:
@@ -44,18 +55,80 @@ def network_of(options: Namespace) -> Network:
     if name in rnn.tasks.TASKS:
         given = {key: getattr(options, key, None) for key in (*RANGES, "cell", "optimizer")}
         config, _ = new_config(Namespace(data=name, words=None, **given))
-        return Network(config, rnn.config.build(config).eval(), name, trained=False)
+        model = rnn.config.build(config).eval()
+        return Network(config, model, name, trained=False, line=f"{model_line(config, model)}, untrained")
     if not os.path.lexists(name):
         near = difflib.get_close_matches(name, rnn.tasks.TASKS, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise FileNotFoundError(f"there is no model and no task {name!r}; {hint}`minigrad-rnn tasks` lists the tasks")
+    if not is_checkpoint(Path(name)):
+        return from_weights(options)
     config, model, _ = rnn.config.load(name)
     for key in ("cell", "hidden", "layers"):
         if getattr(options, key, None) not in (None, config[key]):
             raise UsageError(f"{name} was trained with --{key} {config[key]}; leave out --{key}, or give the name of a task")
     if options.length is not None:
         change_length(config, options.length)
-    return Network(config, model.eval(), Path(name).stem, trained=True)
+    return Network(config, model.eval(), Path(name).stem, trained=True, line=f"{model_line(config, model)}, trained")
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Return True for a checkpoint of `minigrad-rnn train`."""
+    try:
+        return "about" in rnn.load_checkpoint(path)[1]
+    except (OSError, ValueError):
+        return False
+
+
+def from_weights(options: Namespace) -> Network:
+    """Return the model of a file that has weights alone."""
+    for key in ("cell", "hidden", "layers"):
+        if getattr(options, key, None) is not None:
+            raise UsageError(f"--{key} is for a task, and {options.model} is a file of weights; leave out --{key}")
+    model, report = loaded(options.model)
+    count = sum(p.size for p in model.parameters())
+    line = f"{type(model).__name__}, {count:,} parameters, reads random numbers; assumed: {', '.join(report.assumed)}"
+    return Network({}, model, Path(options.model).stem, trained=True, line=line)
+
+
+def loaded(path: str | Path) -> tuple[Any, Any]:
+    """Return the model of a file that has weights alone, and the report; a warning is printed in a line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model, report = rnn.load(path)
+        except (ValueError, ImportError) as error:
+            raise rnn.WeightsError(plain(str(error), None, keep="\n")) from None
+    for warning in caught:
+        print(f"minigrad-rnn: {plain(str(warning.message))}", file=sys.stderr)
+    return model, report
+
+
+def measurable(model: Any) -> Any:
+    """Return a model that has a loss: a recurrent layer alone becomes a `Sequence` whose outputs are its own."""
+    return rnn.Sequence(model, rnn.Sequential()) if isinstance(model, rnn.Recurrent) else model
+
+
+def random_batch(model: Any, T: int, size: int, seed: int) -> rnn.Batch:
+    """Return random sequences for a model, and random targets if it is more than a recurrent layer."""
+    import numpy as np
+
+    rng = rnn.init.generator(seed)
+    if isinstance(model, rnn.EncoderDecoder):
+        symbols = rng.integers(model.encoder.input_size, size=(T, size))
+        return rnn.Batch(np.eye(model.encoder.input_size)[symbols], rng.integers(len(model.readout.weight), size=(T, size)))
+    first = model if isinstance(model, rnn.Recurrent) else model.embedding or model.recurrent
+    inputs: np.ndarray
+    if isinstance(first, rnn.Embedding):
+        inputs = rng.integers(len(first.weight), size=(T, size))
+    else:
+        width = first.input_size if isinstance(first, rnn.Recurrent) else first.weight.shape[1]
+        inputs = rng.standard_normal((T, size, width))
+    if isinstance(model, rnn.Recurrent):
+        return rnn.Batch(inputs, None)  # type: ignore[arg-type]  # there is no loss
+    shape = model(inputs).shape
+    classes = isinstance(model.readout, rnn.Linear) and shape[-1] > 1
+    return rnn.Batch(inputs, rng.integers(shape[-1], size=shape[:-1]) if classes else rng.standard_normal(shape))
 
 
 def change_length(config: dict[str, Any], length: int) -> None:
@@ -73,6 +146,10 @@ def change_length(config: dict[str, Any], length: int) -> None:
 def one_sequence(network: Network, options: Namespace) -> rnn.Batch:
     """Return a sequence for the model to read: the prompt, or else one of its task or of its text."""
     config, seed = network.config, options.seed or 0
+    if not config:
+        if options.prompt is not None:
+            raise UsageError(f"{options.model} has weights alone, and no alphabet; leave out --prompt")
+        return random_batch(network.model, options.length or SHORT, 1, seed)
     if options.prompt is None and config["task"] is not None:
         return sequence_of_task(task_of(config), seed)
     alphabet = rnn.config.alphabet_of(config)
@@ -136,6 +213,8 @@ def unseen_text(network: Network, path: str) -> Sequence[str]:
 
 def sequences(network: Network, options: Namespace) -> rnn.Batch:
     """Return a batch of up to 32 sequences."""
+    if not network.config:
+        return random_batch(measurable(network.model), options.length or LONG, 32, options.seed or 0)
     if network.config["task"] is not None:
         return task_of(network.config).data(32, 1, options.seed or 0).batch(0)
     return streams(network.config, unseen_text(network, options.model)).batch(0)

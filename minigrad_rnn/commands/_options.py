@@ -47,7 +47,7 @@ def one_of(names: Callable[[], Iterable[str]]) -> Callable[[str], str]:
 
 def add_network(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that choose a network and a sequence for it to read."""
-    parser.add_argument("model", metavar="MODEL|TASK", help=f"{TRAINED}, or a task of `minigrad-rnn tasks`")
+    parser.add_argument("model", metavar="MODEL|TASK", help=f"{TRAINED}, a file of weights, or a task of `minigrad-rnn tasks`")
     parser.add_argument(
         "--length", metavar="T", type=number_of("length"), help="number of time steps (for some tasks, their own length)"
     )

@@ -7,20 +7,23 @@ import re
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import minigrad_rnn as rnn
 
 from . import UsageError
-from ._data import describe, loss_of
-from ._model import Network, check_place, network_of, one_sequence, text_and_probe
+from ._data import describe
+from ._model import Network, check_place, measurable, network_of, one_sequence, text_and_probe
 from ._options import add_cell, add_network, number_of, one_of
 
 if TYPE_CHECKING:
     import minigrad as mg
 
 HELP = "draw a network, folded or unrolled in time"
-DESCRIPTION = "Draw a trained model, or an untrained network for a task, while it reads one sequence."
+DESCRIPTION = (
+    "Draw a trained model, or an untrained network for a task, while it reads one sequence. A file of weights alone, such as "
+    "PyTorch's, reads random numbers."
+)
 ONLY_UNROLLED = ("level", "gradients", "overlay", "chunk")
 IN_WORDS = {  # from the arguments of the library to those of the command line
     'level="cell"': "--level cell", 'steps="0-2,-1"': "--steps=0-2,-1", ", or force it with limit=None": "",
@@ -93,6 +96,8 @@ def run(options: argparse.Namespace) -> int:
     check_place(path, "--out")
     if view == "reading":
         return save_reading(network, options, path)
+    if options.gradients or options.overlay:
+        network = network._replace(model=measurable(network.model))
     batch = one_sequence(network, options)
     count = len(batch.inputs) + (len(batch.targets) if isinstance(network.model, rnn.EncoderDecoder) else 0)
     if options.chunk is not None and options.chunk >= count:
@@ -116,10 +121,10 @@ def check_view(network: Network, view: str, options: argparse.Namespace) -> None
     if options.gradients and options.overlay not in (None, "gradient"):
         raise UsageError(f"a picture has one colouring: --gradients or --overlay {options.overlay}")
     if view == "reading":
-        if network.config["task"] is not None:
+        if not network.config or network.config["task"] is not None:
+            task = f"is for the task {network.config['task']}" if network.config else "has weights alone, without an alphabet"
             raise UsageError(
-                f"--view reading needs a model of a text, and {network.name} is for the task {network.config['task']}; "
-                "train one with `minigrad-rnn train FILE`"
+                f"--view reading needs a model of a text, and {network.name} {task}; train one with `minigrad-rnn train FILE`"
             )
     elif isinstance(network.model, rnn.EncoderDecoder):
         if view != "unrolled":
@@ -130,11 +135,7 @@ def check_view(network: Network, view: str, options: argparse.Namespace) -> None
 
 def picture_of(network: Network, batch: rnn.Batch, view: str, options: argparse.Namespace) -> mg.Drawing:
     """Return the picture of this view."""
-    config, model, loss = network.config, network.model, loss_of(network.config)
-    task = rnn.config.task_of(config)
-    alphabet = rnn.config.alphabet_of(config) if task is None else task.answers
-    if alphabet is not None and config["embedding"] == len(alphabet):
-        alphabet = None  # a vector as long as the alphabet is not a one-hot vector
+    model, loss, alphabet = network.model, network.loss, alphabet_of(network.config)
     try:
         if view == "folded":
             return rnn.draw.folded(model, batch, loss=loss)
@@ -165,6 +166,16 @@ def save_reading(network: Network, options: argparse.Namespace, path: Path) -> i
         print(f"Held at its mean, {alphabet.symbols[unit.held.symbol]!r} costs {unit.held.cost:.2f} nats more")
     print(f"Wrote {rnn.draw.reading(found, note=describe(network.config, None)).save(path)}")
     return 0
+
+
+def alphabet_of(config: dict[str, Any]) -> rnn.Alphabet | None:
+    """Return the symbols that a picture names, or None."""
+    if not config:
+        return None
+    task = rnn.config.task_of(config)
+    alphabet = rnn.config.alphabet_of(config) if task is None else task.answers
+    # a vector as long as the alphabet is not a one-hot vector
+    return None if alphabet is not None and config["embedding"] == len(alphabet) else alphabet
 
 
 def in_words(message: object) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import minigrad_rnn as rnn
 
 from . import UsageError
-from ._data import describe, loss_of
-from ._model import Network, check_place, network_of, sequences
+from ._data import describe
+from ._model import Network, check_place, measurable, network_of, sequences
 from ._options import add_network
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     matrix = options.matrix or T <= MANY_STEPS or isinstance(network.model, rnn.ManyToOne)
     try:
         flows = {
-            name: rnn.gradient_flow(in_float64(model), batch, loss=loss_of(network.config), matrix=matrix)
+            name: rnn.gradient_flow(in_float64(model), batch, loss=network.loss, matrix=matrix)
             for name, model in models.items()
         }
     except ValueError as error:
@@ -85,6 +85,10 @@ def run(options: argparse.Namespace) -> int:
 
 def models_of(network: Network, cells: list[str]) -> dict[str, rnn.Model]:
     """Return the models to measure by name: a trained one, or untrained ones with these cells, or both."""
+    if not network.config:
+        if cells:
+            raise UsageError(f"--cells compares networks for a task, and {network.name} has weights alone; leave out --cells")
+        return {network.name: measurable(network.model)}
     models = {network.config["cell"]: network.model} if network.trained or not cells else {}
     if network.trained and cells:
         models = {network.name: network.model}
@@ -106,10 +110,11 @@ def untrained(config: dict[str, Any], cell: str) -> rnn.Model:
 
 def in_float64(model: Any) -> Any:
     """Return the model with its weights in float64, in which a gradient may be as small as 1e-300."""
+    new = {id(p): rnn.Parameter(p.data, dtype=float, name=p.name) for p in model.parameters()}
     for module in model.modules():
         for name, value in list(vars(module).items()):
             if isinstance(value, rnn.Parameter):
-                setattr(module, name, rnn.Parameter(value.data, dtype=float, name=value.name))
+                setattr(module, name, new[id(value)])
     return model
 
 

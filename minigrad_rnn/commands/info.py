@@ -12,31 +12,43 @@ import minigrad_rnn as rnn
 
 from ..limits import RANGES
 from ._data import describe, model_line, plain
+from ._model import is_checkpoint, loaded
 
 HELP = "show the contents of a file of weights"
-DESCRIPTION = "Show the contents of a safetensors file: the model, how it was trained, and the shape of each array."
+DESCRIPTION = "Show the contents of a file of weights: the model, how it was trained, and the shape of each array."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", type=Path, metavar="FILE", help="a trained model, or any other safetensors file")
+    parser.add_argument(
+        "model", type=Path, metavar="FILE", help="a trained model, or any other safetensors, .npz or .onnx file"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the file's checksum, its model if it has one, and a line for each array."""
-    arrays, _ = rnn.load_weights(options.model)
+    from ..loading.sources import read_file
+
+    try:
+        arrays, _ = read_file(options.model)
+    except ImportError as error:  # of the package that reads the file
+        raise rnn.WeightsError(str(error)) from None
     with open(options.model, "rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
     print(f"{options.model}: {os.path.getsize(options.model):,} bytes, sha256 {checksum}")
+    became: dict[str, str] = {}
     try:
-        config, model, info = rnn.config.load(options.model)
+        if is_checkpoint(options.model):
+            show_model(*rnn.config.load(options.model), arrays)
+            arrays = {name: array for name, array in arrays.items() if name.startswith("model.")}
+        else:
+            model, report = loaded(options.model)
+            became = {name: f"  {place}" for name, _, place in report.rows}
+            print(f"{model!r}\nassumed: {', '.join(report.assumed)}")
     except ValueError as error:
-        print(f"No model that this program can build: {str(error).removeprefix(f'{options.model}: ')}")
-    else:
-        show_model(config, model, info, arrays)
-        arrays = {name: array for name, array in arrays.items() if name.startswith("model.")}
+        print(f"No model that this program can build: {plain(str(error).removeprefix(f'{options.model}: '), None)}")
     for name, array in arrays.items():
-        print(f"  {plain(name):<30} {array.dtype!s:<8} {array.shape}")
+        print(f"  {plain(name):<30} {array.dtype!s:<8} {array.shape!s:<12}{became.get(name, '')}".rstrip())
     return 0
 
 

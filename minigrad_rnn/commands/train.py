@@ -33,6 +33,7 @@ from ._data import (
     training_data,
     validation_data,
 )  # fmt: skip
+from ._model import is_checkpoint
 from ._options import add_cell, number_of
 
 HELP = "train a model on a text or a task"
@@ -156,14 +157,6 @@ def check_place(path: Path, option: str, ours: bool, replace: bool) -> None:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise OSError(f"cannot write into the folder {path.parent}: {error.strerror}; choose another {option} PATH") from None
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Return True for a checkpoint of this command."""
-    try:
-        return "about" in rnn.load_checkpoint(path)[1]
-    except (OSError, ValueError):
-        return False
 
 
 def is_history(path: Path) -> bool:

@@ -332,7 +332,7 @@ WRONG = [
     (1, "there is no model and no task 'none'; `minigrad-rnn tasks`", "gradflow none"),
     (1, "it is not a safetensors file", "draw cats.txt"),
     (1, "folder is a folder", "draw folder"),
-    (1, "holds weights, but no checkpoint", "gradflow weights.safetensors"),
+    (1, "no recurrent layer was found in weights.safetensors", "gradflow weights.safetensors"),
     (1, "it is truncated", "draw cut.safetensors"),
     (2, "--view: invalid choice: 'sideways'", "draw hello --view sideways"),
     (2, "--level: invalid choice: 'atom'", "draw hello --level atom"),

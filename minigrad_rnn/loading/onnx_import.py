@@ -1,0 +1,208 @@
+"""The layers of an ONNX file, as a state dict with PyTorch's names (extra ``onnx``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..cell import Cell
+from ..cells.gru import GRUCell
+from ..cells.lstm import LSTMCell
+from ..cells.rnn import RNNCell
+from ..saving import WeightsError
+from .layers import reordered
+
+__all__ = ["OPS", "Contents", "imported", "live", "read_onnx"]
+
+OPS: dict[type[Cell], tuple[str, str]] = {  # the ONNX op of each cell, and the order of its gates there
+    RNNCell: ("RNN", "h"), GRUCell: ("GRU", "zrn"), LSTMCell: ("LSTM", "iofg"),
+}  # fmt: skip
+CELLS = {op: (cell, order) for cell, (op, order) in OPS.items()}
+USUAL = {"RNN": ["tanh"], "GRU": ["sigmoid", "tanh"], "LSTM": ["sigmoid", "tanh", "tanh"]}
+BETWEEN = {"Relu": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid"}
+PLUMBING = {  # ops that move values and compute none
+    "Cast", "Concat", "Constant", "ConstantOfShape", "Dropout", "Expand", "Flatten", "Gather", "Identity", "OneHot", "Reshape",
+    "Shape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
+}  # fmt: skip
+
+
+class Contents(NamedTuple):
+    """The arrays of an ONNX file by PyTorch's names, options of `load` that the file contains, and ops that were left out."""
+
+    arrays: dict[str, np.ndarray]
+    options: dict[str, Any]
+    ignored: list[str]
+
+
+def imported() -> Any:
+    """Return the package onnx. ImportError says how to install it."""
+    try:
+        import onnx
+    except ImportError:
+        raise ImportError("ONNX files need the package onnx: pip install 'minigrad-rnn[onnx]'") from None
+    return onnx
+
+
+def read_onnx(path: Path) -> Contents:
+    """Read the recurrent and linear layers and embeddings. WeightsError for a damaged file, and for what cells cannot do."""
+    onnx = imported()
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+        onnx.checker.check_model(model)
+        constants = {a.name: onnx.numpy_helper.to_array(a) for a in model.graph.initializer}
+        for node in model.graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                constants[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
+    except Exception as error:  # protobuf's own errors, and those of arrays in other files
+        raise WeightsError(f"{path} is not an ONNX file with its arrays in it, or it is damaged: {str(error)[:200]}") from None
+    numbers = {name: a for name, a in constants.items() if a.dtype.kind in "biuf"}
+    reader = Reader(path, model.graph, numbers, onnx)
+    for node in reader.nodes:
+        reader.read(node)
+    return reader.contents()
+
+
+def live(nodes: Any, outputs: list[str]) -> list[Any]:
+    """Return the nodes on which these outputs depend, in their order."""
+    needed, found = set(outputs), []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            found.append(node)
+    return found[::-1]
+
+
+class Reader:
+    """The layers that were read so far."""
+
+    def __init__(self, path: Path, graph: Any, constants: dict[str, np.ndarray], onnx: Any) -> None:
+        self.path, self.constants, self.onnx = path, constants, onnx
+        outputs = [value.name for value in graph.output]
+        self.nodes = live(graph.node, outputs)
+        self.used = {name for node in self.nodes for name in node.input} | {*outputs}
+        self.arrays: dict[str, np.ndarray] = {}
+        self.options: dict[str, Any] = {}
+        self.ignored: list[str] = []
+        self.linear: dict[str, str] = {}  # the path of the linear layer that computed a value
+        self.between: dict[str, str] = {}  # the op after a linear layer that computed a value
+        self.states: dict[str, str] = {}  # the path of the recurrent layer that a state is of
+        self.expanded: dict[str, np.ndarray] = {}
+        self.layers = 0
+        self.wiring = "steps"
+
+    def read(self, node: Any) -> None:
+        """Read a node."""
+        op, constant = node.op_type, [self.constants.get(name) for name in node.input]
+        if op in CELLS:
+            self.recurrent(node, constant)
+        elif op in ("MatMul", "Gemm") and constant[1] is not None:
+            self.linear_layer(node, constant)
+        elif op == "Add" and not self.linear.keys().isdisjoint(node.input):
+            self.bias(node, constant)
+        elif op in BETWEEN and node.input[0] in self.linear:
+            self.between[node.output[0]] = op
+        elif op in PLUMBING:
+            self.moved(op, node, constant)
+        else:
+            self.ignored.append(op)
+
+    def moved(self, op: str, node: Any, constant: list[np.ndarray | None]) -> None:
+        """Read an op that moves values, among them the rows of an embedding and a learned initial state."""
+        table = constant[0] if constant else None
+        if table is not None and op == "Gather" and table.ndim == 2 and constant[1] is None:
+            self.arrays[f"embedding{self.number('embedding')}.weight"] = table
+        elif table is not None and op == "Expand":
+            self.expanded[node.output[0]] = table
+
+    def bias(self, node: Any, constant: list[np.ndarray | None]) -> None:
+        """Read a sum with the bias of a linear layer."""
+        path = next(self.linear[name] for name in node.input if name in self.linear)
+        self.arrays |= {f"{path}.bias": a for a in constant if a is not None}
+        self.linear[node.output[0]] = path
+
+    def number(self, word: str) -> int:
+        """Return the number of layers whose path begins with the word."""
+        return len({name.partition(".")[0] for name in self.arrays if name.startswith(word)})
+
+    def linear_layer(self, node: Any, constant: list[np.ndarray | None]) -> None:
+        """Read a product with a matrix."""
+        assert constant[1] is not None
+        if node.input[0] in self.linear or node.input[0] in self.between:
+            self.note(node.op_type, "activation", BETWEEN.get(self.between.pop(node.input[0], ""), "none"))
+        word = "readout" if self.layers else "input"
+        path = f"{word}{self.number(word)}"
+        attributes = {a.name: self.onnx.helper.get_attribute_value(a) for a in node.attribute}
+        self.arrays[f"{path}.weight"] = constant[1] if attributes.get("transB") else constant[1].T
+        if len(constant) > 2 and constant[2] is not None:
+            self.arrays[f"{path}.bias"] = constant[2]
+        self.linear[node.output[0]] = path
+
+    def recurrent(self, node: Any, constant: list[np.ndarray | None]) -> None:
+        """Read a recurrent layer of one or two directions."""
+        op = node.op_type
+        attributes = {a.name: self.onnx.helper.get_attribute_value(a) for a in node.attribute}
+        cell, order = CELLS[op]
+        names = ["X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P"]
+        given = dict(zip(names, constant, strict=False))
+        W, R = given["W"], given["R"]
+        if W is None or R is None:
+            raise self.cannot(op, "weights that are computed, or inputs of the graph")
+        self.check(op, attributes, len(W))
+        own = "".join(cell.gate_names) or "h"
+        path = self.path_of(node)
+        for d in range(len(W)):
+            parts = {"weight_ih": reordered(W[d], own, order), "weight_hh": reordered(R[d], own, order)}
+            if (B := given.get("B")) is not None:
+                parts["bias_ih"], parts["bias_hh"] = (reordered(b, own, order) for b in np.split(B[d], 2))
+            if (P := given.get("P")) is not None and P.any():
+                parts |= {f"weight_c{gate}": p for gate, p in zip("iof", np.split(P[d], 3), strict=True)}
+            for name, initial in (("h0", 5), ("c0", 6)):
+                start = self.expanded.get(node.input[initial]) if len(node.input) > initial else None
+                if start is not None:
+                    parts[name] = start[d, 0]
+            self.arrays |= {f"{path}.{name}_l0{'_reverse' * d}": a for name, a in parts.items()}
+        self.states |= dict.fromkeys(node.output[1:], path)
+        self.wiring = "steps" if node.output[0] in self.used else "last"
+
+    def path_of(self, node: Any) -> str:
+        """Return a path for a recurrent layer. One that begins with the state of another is a decoder, the other an encoder."""
+        self.layers += 1
+        encoder = self.states.get(node.input[5]) if len(node.input) > 5 else None
+        if encoder is None:
+            return f"recurrent{self.layers}"
+        path = encoder.replace("recurrent", "encoder")
+        self.arrays = {name.replace(f"{encoder}.", f"{path}."): a for name, a in self.arrays.items()}
+        return f"decoder{self.layers}"
+
+    def contents(self) -> Contents:
+        """Return the layers. With a linear layer after them it is known which outputs it reads."""
+        translating = any(name.startswith("decoder") for name in self.arrays)
+        wiring = {"wiring": "translate" if translating else self.wiring} if self.number("readout") else {}
+        return Contents(self.arrays, self.options | wiring, list(dict.fromkeys([*self.ignored, *self.between.values()])))
+
+    def check(self, op: str, attributes: dict[str, Any], directions: int) -> None:
+        """Raise WeightsError for attributes that the cells do not have, and note the other ones."""
+        if attributes.get("direction", b"forward") == b"reverse":
+            raise self.cannot(op, "direction=reverse alone")
+        if attributes.get("clip") or attributes.get("input_forget"):
+            raise self.cannot(op, "clip" if attributes.get("clip") else "input_forget")
+        activations = [name.decode().lower() for name in attributes.get("activations", ())] or USUAL[op] * directions
+        of_one = activations[: len(USUAL[op])]
+        fits = of_one[0] in ("tanh", "relu", "sigmoid") if op == "RNN" else of_one == USUAL[op]
+        if activations != of_one * directions or not fits:
+            raise self.cannot(op, f"activations={activations}")
+        if op == "RNN":
+            self.note(op, "nonlinearity", of_one[0])
+        if op == "GRU":
+            self.note(op, "reset_after", bool(attributes.get("linear_before_reset", 0)))
+
+    def note(self, op: str, option: str, value: Any) -> None:
+        """Note an option of `load`. WeightsError if another layer has another value."""
+        if self.options.setdefault(option, value) != value:
+            raise self.cannot(op, f"{option}={value} in one layer, and {self.options[option]} in another")
+
+    def cannot(self, op: str, what: str) -> WeightsError:
+        """Return the error for a layer that the cells cannot express."""
+        return WeightsError(f"{self.path} has a layer {op} with {what}, which the cells of this package cannot express")
