@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from minigrad.pictures import page as page_module
 from minigrad.pictures.inline import compact
 from minigrad.pictures.page import digits, packed
 
+WRITTEN = runpy.run_path(str(Path(__file__).with_name("written.py")))
+array, data_of, sent = WRITTEN["array"], WRITTEN["data_of"], WRITTEN["sent"]
+
 STEPS = 4
 HOSTILE = [
     'say "hi"', "it's", "<b>bold</b>", "a & b &amp;", "two\nlines", "räksmörgås 🎉", "x" * 10_000, "{{script}}{{data}}",
@@ -29,10 +33,10 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def network(kind=rnn.LSTM, hidden=3):
+def network(kind=rnn.LSTM, hidden=3, length=STEPS):
     rng = np.random.default_rng(0)
     model = rnn.Sequence(kind(4, hidden, dtype=np.float64, rng=1), rnn.Linear(hidden, 4, dtype=np.float64, rng=2))
-    return model, np.eye(4)[rng.integers(0, 4, (STEPS, 1))], rng.integers(0, 4, (STEPS, 1))
+    return model, np.eye(4)[rng.integers(0, 4, (length, 1))], rng.integers(0, 4, (length, 1))
 
 
 def gradients(model, inputs, targets):
@@ -40,14 +44,6 @@ def gradients(model, inputs, targets):
     total, _ = rnn.sequence_cross_entropy(model(inputs), targets)
     parameters = list(model.parameters())
     return {p.name: g for p, g in zip(parameters, mg.grad(total, parameters), strict=True)}
-
-
-def data_of(text: str) -> dict:
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
-
-
-def array(said: dict) -> np.ndarray:
-    return np.array(said["values"], dtype=float).reshape(said["shape"])
 
 
 def picture_of_a_layer(**options):
@@ -66,12 +62,12 @@ def test_values_and_cotangents_are_those_of_the_engine():
     data = data_of(mg.draw(loss, names={"x": x, "W": W, "b": b, "out": out}).html())
     shown = {node["name"]: node for node in data["nodes"] if "name" in node}
     for t in (x, W, b):
-        assert np.allclose(array(shown[t.name]["value"]), t.data)
+        assert np.allclose(array(shown[t.name]["value"], t.shape), t.data)
     assert data["notes"] == []
     back = {step["node"]: step for step in data["back"]}
     graph = mg.Graph(loss)
     for t, g in zip((W, b, out), mg.grad(loss, [W, b, out], retain_graph=True), strict=True):
-        assert np.allclose(array(back[graph.index[t._node]]["g"]), g)
+        assert np.allclose(array(back[graph.index[t._node]]["g"], t.shape), g)
     assert all("value" in node for node in data["nodes"])
 
 
@@ -92,10 +88,24 @@ def test_the_order_is_that_of_the_engine():
     finally:
         mg.graph.WATCH.remove(watch)
     graph = mg.Graph(loss)
-    back = [step["node"] for step in data_of(drawing.html())["back"]]
+    data = data_of(drawing.html())
+    back = [step["node"] for step in data["back"]]
     leaves = [i for i in back if graph.nodes[i].op is None]
     assert [i for i in back if i not in leaves] == [graph.index[node] for node in order]
-    assert back == sorted(back, reverse=True)
+    assert back == [i for i in reversed(data["order"]) if i in back]
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.GRU])
+def test_the_order_is_one_of_time_and_each_node_comes_after_its_operands(kind):
+    drawing = rnn.draw.unrolled(*network(kind))
+    data, nodes = data_of(drawing.html()), drawing._playback.graph.nodes
+    assert sorted(data["order"]) == list(range(len(nodes)))
+    seen = set()
+    for i in data["order"]:
+        assert seen.issuperset(data["nodes"][i].get("from", []))
+        seen.add(i)
+    times = [data["nodes"][i]["t"] for i in data["order"] if "t" in data["nodes"][i]]
+    assert times == sorted(times)
 
 
 def test_what_is_not_known_is_said():
@@ -137,17 +147,17 @@ def test_the_shares_of_a_parameter_add_up_to_its_gradient(kind, how):
     outputs = model(inputs).numpy()
     shown = {node.get("label"): node for node in data["nodes"]}
     for t in range(STEPS):
-        assert np.allclose(array(shown[f"o[{t}]"]["value"]), outputs[t])
+        assert np.allclose(array(shown[f"o[{t}]"]["value"], outputs[t].shape), outputs[t])
     checked = 0
     for i, node in enumerate(data["nodes"]):
         if node.get("name") not in expected or node["expr"] != "requires grad":
             continue
-        parts = [part for step in data["back"] for part in step["parts"] if part["to"] == i]
+        parts = [(step, part) for step in data["back"] for part in step["parts"] if part["to"] == i]
         (cotangent,) = [step["g"] for step in data["back"] if step["node"] == i]
         assert len(parts) == STEPS
-        assert np.allclose(array(cotangent), expected[node["name"]])
-        assert np.allclose(sum(array(part["sent"]) for part in parts), expected[node["name"]], atol=1e-7)  # of 7 digits each
-        assert np.allclose(array(parts[-1]["sum"]), expected[node["name"]])
+        assert np.allclose(array(cotangent, node["shape"]), expected[node["name"]])
+        assert np.allclose(sum(sent(data, *pair) for pair in parts), expected[node["name"]], atol=1e-7)  # in float32 each
+        assert parts[-1][1]["sum"] == pytest.approx(np.linalg.norm(expected[node["name"]].numpy()))
         checked += 1
     assert checked == len(expected)
 
@@ -201,6 +211,7 @@ def test_several_results_are_gone_back_from_one_after_the_other():
     data = data_of(mg.draw([x * 3, x * x]).html())
     assert [array(step["g"]).item() for step in data["back"] if step["node"] == 0] == [3.0, 4.0]
     assert [step["node"] for step in data["back"] if step.get("root")] == [1, 2]
+    assert data["order"] == [0, 1, 2]
 
 
 def test_a_checkpoint_a_hook_and_infinity():
@@ -208,8 +219,8 @@ def test_a_checkpoint_a_hook_and_infinity():
     y = mg.checkpoint(lambda x: np.sqrt(x) * 2)(x)
     y.register_hook(lambda g: g * 10)
     data = data_of(mg.draw(y.sum(), names={"x": x}).html())
-    back = {step["node"]: step["g"]["values"] for step in data["back"]}
-    assert back[0] == ["inf", 10.0]
+    back = {step["node"]: array(step["g"]).tolist() for step in data["back"]}
+    assert back[0] == [np.inf, 10.0]
     assert [data["nodes"][step["node"]]["expr"] for step in data["back"] if step.get("hooked")] == ["multiply(%1, 2)"]
 
 
@@ -219,7 +230,16 @@ def test_numbers():
     assert "values" not in packed(np.zeros(65))
     assert packed(np.linspace(-1, 1, 101))["colours"][::50] == "AZy"
     assert "colours" not in packed(np.zeros(2000))
-    assert packed(np.zeros((0, 3))) == {"norm": 0.0, "shape": [0, 3], "values": []}
+    assert packed(np.zeros((0, 3))) == {"norm": 0.0, "values": ""}
+    for x in (
+        [1e-50, 1.0],
+        [1e300],
+        [np.nan, np.inf, -np.inf, 0.1],
+        [1 / 3, -2e-30],
+        [0, 0, 0],
+        [0, -0.5, 0, 2, 0, 0],
+    ):  # what float32 cannot hold, and can
+        assert np.allclose(array(packed(np.array(x))), x, rtol=1e-6, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
@@ -268,7 +288,7 @@ def test_without_a_renderer_only_nested_scopes_are_listed(monkeypatch):
         assert not [note for note in data_of(text)["notes"] if "listed instead" in note]
     text = nested_scopes().html()
     assert not re.search(r'data-box="', text)
-    assert "listed instead" in data_of(text)["notes"][0]
+    assert any("listed instead" in note for note in data_of(text)["notes"])
 
 
 def nested_scopes():
@@ -278,11 +298,10 @@ def nested_scopes():
     return mg.draw(y.sum(), depth=2)
 
 
-def test_a_long_lstm_is_less_than_two_megabytes():
-    rng = np.random.default_rng(0)
-    model = rnn.Sequence(rnn.LSTM(28, 32, rng=1), rnn.Linear(32, 28, rng=2))
-    inputs, targets = np.eye(28)[rng.integers(0, 28, (20, 4))], rng.integers(0, 28, (20, 4))
-    assert len(rnn.draw.unrolled(model, inputs, targets, steps="all").html().encode()) < 2_000_000
+@pytest.mark.parametrize("steps", [25, 50])
+def test_the_size_of_a_page_is_linear_in_time(steps):
+    model, inputs, targets = network(rnn.LSTM, 16, steps)
+    assert len(rnn.draw.unrolled(model, inputs, targets, steps="all").html().encode()) < 100_000 + 28_000 * steps
 
 
 # -- in a browser ----------------------------------------------------------------------------------------------
@@ -434,7 +453,8 @@ def test_all_steps_show_what_the_engine_computed(browser, lstm):
     root = graph.outputs[0] if graph.outputs[0].name == "loss" else next(n for n in graph.outputs if n.name == "loss")
     every = set(mg.graph.ancestors([root]))
     found = mg.sweep.reverse(root, np.ones(()), every, retain=True)
-    order = [*graph.nodes, *found]
+    order = [graph.nodes[i] for i in data_of(path.read_text(encoding="utf-8"))["order"]]
+    order += [node for node in reversed(order) if node in found]
     assert page.js("minigrad.length") == len(order)
     shown = page.js(
         "(() => { const all = []; const read = (id) => [...document.querySelectorAll(`#${id} .grid span, #${id} .number`)]"
@@ -520,7 +540,7 @@ def test_gates_fold(browser, lstm):
 
 def test_the_keyboard(browser, lstm):
     page = browser.open(lstm[0])
-    page.js("document.getElementById('stage').focus()")
+    page.js("minigrad.playBy('op'); document.getElementById('stage').focus()")
     turn, end = page.js("[minigrad.forward, minigrad.length - 1]")
     for key, position in [("n", 1), ("n", 2), ("p", 1), ("b", turn), ("End", end)]:
         page.press(key)
@@ -542,7 +562,7 @@ def test_the_keyboard(browser, lstm):
     assert page.state()["playing"]
     page.press(" ", code="Space")
     assert not page.state()["playing"]
-    page.js("minigrad.go(minigrad.data.nodes.findIndex((n) => n.label === 'c[1]'))")
+    page.js("minigrad.goTo(minigrad.data.nodes.findIndex((n) => n.label === 'c[1]'))")
     page.press("f")
     assert page.state()["folded"] == ["t1"]
     page.press("f")
@@ -580,6 +600,7 @@ def test_playing_scrubbing_dragging_and_clicking(browser, lstm):
         time.sleep(0.05)
     page.js("minigrad.pause()")
     assert page.state()["position"] > 8
+    page.js("minigrad.playBy('op')")
     page.js("(() => { const s = document.getElementById('scrub'); s.value = 70; s.dispatchEvent(new Event('input')); })()")
     assert page.state()["position"] == 70
     before = page.state()["eye"]
@@ -592,7 +613,7 @@ def test_playing_scrubbing_dragging_and_clicking(browser, lstm):
             break
         time.sleep(0.05)
     assert page.state()["eye"]["k"] > before["k"]
-    page.js("document.querySelector('[data-box=\"v3\"], [data-box^=\"n2\"]').dispatchEvent(new MouseEvent('click'))")
+    page.js("document.querySelector('[data-box^=\"n2\"]').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
     assert page.state()["position"] != 70
 
 
@@ -602,10 +623,10 @@ def test_the_picture_glides_only_where_motion_is_welcome(browser, lstm):
         before, after = page.js("[minigrad.state().eye.k, (minigrad.fit(), minigrad.state().eye.k)]")
         assert (before != after) == (wish == "reduce")
         for _ in range(100):
-            if page.state()["eye"]["k"] < before / 2:
+            if page.state()["eye"]["k"] < 0.6 * before:
                 break
             time.sleep(0.05)
-        assert page.state()["eye"]["k"] < before / 2
+        assert page.state()["eye"]["k"] < 0.6 * before
 
 
 def test_controls_have_names_and_the_current_node_is_announced(browser, lstm):
@@ -615,8 +636,8 @@ def test_controls_have_names_and_the_current_node_is_announced(browser, lstm):
         "x.textContent.trim() || (x.labels && x.labels.length))).length"
     )
     assert nameless == 0
-    assert page.js("document.getElementById('panel').getAttribute('aria-live')") == "polite"
     page.js("minigrad.go(minigrad.forward)")
+    assert page.js("document.getElementById('said').textContent") == "backward: loss, add, t = 3, shape (), loss gradient 1"
     assert page.js("document.getElementById('scrub').getAttribute('aria-valuetext')") == "backward, loss"
 
 
@@ -650,10 +671,13 @@ def test_a_notebook_shows_the_page_in_a_frame(browser, lstm, tmp_path, height, h
             if page.js("Boolean(window.minigrad)"):
                 break
             time.sleep(0.05)
-        stage, panel, foot = (page.js(rectangle(selector)) for selector in ("#stage", "#panel", "footer"))
-        assert stage["bottom"] == panel["bottom"] == foot["top"]
+        stage, left, panel, foot = (page.js(rectangle(each)) for each in ("#stage", "#left", "#panel", "footer"))
+        assert left["bottom"] == panel["bottom"] == foot["top"]
         assert foot["bottom"] == height
-        for position in ("", "minigrad.go(minigrad.forward, false)"):  # at first, and at the beginning of the backward pass
+        for position in (
+            "",
+            "minigrad.go(minigrad.forward, {smoothly: false})",
+        ):  # at first, and at the beginning of the backward pass
             page.js(position)
             ring = page.js(rectangle(".ring.now"))
             assert inside(ring, stage)
@@ -683,7 +707,7 @@ def test_no_name_runs_or_breaks_the_page(browser, tmp_path):
     page.js("minigrad.foldAll('steps'); for (let i = 0; i < minigrad.length; i++) minigrad.go(i)")
     leaves = page.js("minigrad.data.nodes.flatMap((n, i) => n.expr === 'requires grad' ? [i] : [])")
     for i, name in zip(leaves, HOSTILE, strict=True):
-        page.js(f"minigrad.go({i})")
+        page.js(f"minigrad.goTo({i})")
         assert page.js("document.getElementById('name').textContent") == name
         assert page.js("document.documentElement.scrollWidth <= innerWidth")
     assert page.js("document.title") == title != "owned"
