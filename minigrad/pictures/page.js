@@ -479,6 +479,7 @@ function neighbour(from, key) { // the box that is nearest in the direction of a
   return best;
 }
 function onBox(event, box) { // with a box in focus
+  if (event.key === "Escape") { stage.focus(); return true; }
   if (event.key === "Enter") { clicked(box.dataset.box); box.focus({ preventScroll: true }); return true; }
   const to = /^Arrow/.test(event.key) ? neighbour(box.dataset.box, event.key) : null;
   if (!to) return /^Arrow/.test(event.key);
@@ -497,6 +498,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === " " && tag === "BUTTON") return;
   if (tag === "INPUT" && /^(Arrow|Home|End|Page)/.test(event.key)) return;
   if (/^(Arrow|Home|End)/.test(event.key) && (panel.contains(at) || (!view && /^Arrow/.test(event.key)))) return;
+  if (at === stage && event.key === "Enter" && reachable) { follow(false); reachable.focus({ preventScroll: true }); return; }
   const box = at.closest && at.closest(".node");
   if (box && onBox(event, box)) { event.preventDefault(); return; }
   const action = actions[event.key];

@@ -63,7 +63,9 @@ function readPicture() {
     if (!of) return;
     el.setAttribute("role", "button");
     el.setAttribute("tabindex", -1);
-    el.setAttribute("aria-label", spoken(of[of.length - 1]));
+    const texts = [...el.querySelectorAll("text")], written = texts.map((text) => text.textContent).join(" ");
+    texts.slice(1).forEach((text) => text.before(" "));
+    el.setAttribute("aria-label", `${written}: ${spoken(of[of.length - 1])}`);
   });
   world.querySelectorAll(".edge").forEach((el) => {
     const edge = { el, from: el.dataset.from, to: el.dataset.to, shapes: null };
@@ -130,8 +132,17 @@ function cull() { // an arrow from one column to the next is in the second: thos
   const seen = columns.map(({ left, right }) => across(right) >= from && across(left) <= to);
   columns.forEach((column, k) => showColumn(column, seen[k] || Boolean(seen[k - 1] || seen[k + 1])));
 }
-addEventListener("beforeprint", () => columns.forEach((column) => showColumn(column, true)));
-addEventListener("afterprint", cull);
+addEventListener("beforeprint", () => { // the whole picture
+  if (!view) return;
+  columns.forEach((column) => showColumn(column, true));
+  const { x, y, width, height } = room().box;
+  picture.setAttribute("viewBox", `${x - 4} ${y - 4} ${width + 8} ${height + 8}`);
+  view.removeAttribute("transform");
+});
+addEventListener("afterprint", () => {
+  picture.removeAttribute("viewBox");
+  place();
+});
 
 function outlineOf(el) { // read from its attributes where they have it: a long picture is not measured box by box
   const first = [...el.children].find((child) => child.tagName !== "title"), at = (name) => Number(first.getAttribute(name));

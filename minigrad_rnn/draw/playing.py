@@ -106,6 +106,8 @@ class Finder:
         if line is not None and node.scope is not None:
             output = self.made.cells[line].state_names[0] if line in self.made.cells else ""
             found += [f"{output}[{step}]", f"{output}{line.layer}[{step}]"]
+        if node in self.made.sums:  # the running sum is not L[t]
+            return found
         return found + [f"{letter}[{step}]" for name, letter in (("readout", "o"), ("loss", "L")) if name in (node.scope or ())]
 
     def strips(self, node: Node, t: int) -> list[str]:
