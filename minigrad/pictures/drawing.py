@@ -282,7 +282,7 @@ class Page:
     def _repr_html_(self) -> str:
         # In ASCII: read in another encoding the script would not have its hash, and not run.
         page = html.escape(self.html).encode("ascii", "xmlcharrefreplace").decode("ascii")
-        frame = f'sandbox="allow-scripts" width="100%" height="{self.height}" style="border: 0"'
+        frame = f'sandbox="allow-scripts" allow="fullscreen" width="100%" height="{self.height}" style="border: 0"'
         return f'<iframe srcdoc="{page}" title="A recorded graph, step by step" {frame}></iframe>'
 
     def __repr__(self) -> str:

@@ -156,7 +156,14 @@ function open(hash) {
 const changes = new Map(); // by pass, everything that pales, in the order in which it gets its colours
 let shown = null, cursor = 0, active = [], reachable = null;
 function changesOf(which) {
-  const when = (id) => (boxNodes.get(id) ? Math.min(...boxNodes.get(id).map((i) => which.at.get(i) ?? Infinity)) : -1);
+  const users = new Map(); // of a box, the boxes that read it: a leaf gets its colour with the first of them
+  edges.forEach(({ from, to }) => users.has(from) ? users.get(from).push(to) : users.set(from, [to]));
+  const first = (all) => all.reduce((least, at) => Math.min(least, at), Infinity);
+  const own = (id) => (boxNodes.get(id) ? first(boxNodes.get(id).map((i) => which.at.get(i) ?? Infinity)) : -1);
+  const when = (id) => {
+    const leaf = own(id) >= 0 && boxNodes.get(id).every((i) => nodes[i].leaf && which.at.has(i));
+    return leaf && users.has(id) ? first(users.get(id).map(own)) : own(id);
+  };
   const all = view ? [...boxes].map(([id, { el }]) => ({ el, at: when(id) })).concat(edges.map(({ el, to }) => ({ el, at: when(to) })))
     : [...$("list").children].map((item, i) => ({ el: item.firstChild, at: which.at.get(i) ?? Infinity }));
   return all.sort((a, b) => a.at - b.at);
@@ -454,7 +461,7 @@ const actions = {
   n: () => step(1), ".": () => step(1), p: () => step(-1), ",": () => step(-1),
   Home: () => go(0), End: () => go(length - 1, { whole: true }), b: () => back.length && go(forward), " ": () => (timer ? pause() : play()),
   u: () => playBy(next($("by"))), "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: fit, s: fullScreen,
-  "/": () => $("query").focus(), "?": () => $("help").showModal(),
+  "/": () => $("query").focus(), "?": () => { $("help").showModal(); $("help-title").focus(); },
   ArrowLeft: () => pan(60, 0), ArrowRight: () => pan(-60, 0), ArrowUp: () => pan(0, 60), ArrowDown: () => pan(0, -60),
   f: () => foldCurrent(inFrame), F: () => foldAll("steps"), g: () => foldCurrent(inPart), G: () => foldAll("parts"),
 };

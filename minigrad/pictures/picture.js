@@ -351,7 +351,7 @@ function fit() {
 }
 function begin() { // as large as it can be read, from its left end
   if (!view) return;
-  const { width, height, box } = room(), k = Math.min(Math.max((height - 30) / box.height, width < 600 ? 0.9 : 1.15), 1.6);
+  const { width, height, box } = room(), k = Math.min(Math.max((height - 30) / box.height, 0.9), 1.6);
   const wide = box.width * k > width - 24, high = box.height * k > height - 24;
   const x = wide ? 12 : (width - box.width * k) / 2, y = high ? 12 : (height - box.height * k) / 2;
   look(x - box.x * k, y - box.y * k, k, false);
