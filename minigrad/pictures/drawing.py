@@ -173,7 +173,7 @@ class Drawing:
 
     def html(self, *, timeout: float = 60.0) -> str:
         """A web page that needs nothing else: the picture, to look around in, and the values and gradients that flow through
-        it, step by step, in the order of the forward and of the backward pass.
+        it, by time step, by named value or by op, forward and backward. ``page.html#t=3,backward`` is a link to a moment.
 
         The backward pass is run for it; `backward()` may not have freed the graph. A picture that Graphviz has to lay out
         is a list of its nodes where there is no renderer.

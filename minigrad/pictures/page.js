@@ -55,8 +55,8 @@ const units = { op: null, gate: new Int32Array(length), step: new Int32Array(len
 (() => {
   let t, gate = 0, step = 0;
   const places = order.map((i, k) => {
-    const next = order.slice(k, k + 50).find((j) => !nodes[j].leaf); // a leaf is a part of what reads it
-    const own = nodes[i].t ?? (nodes[i].leaf && next !== undefined ? nodes[next].t : undefined) ?? t;
+    const next = nodes[i].leaf ? order.slice(k, k + 50).find((j) => !nodes[j].leaf) : i; // a leaf is a part of what reads it
+    const own = nodes[i].t ?? (nodes[next] || {}).t ?? t;
     if (own !== t) { step++; gate++; }
     t = own;
     const named = !nodes[i].leaf && (nodes[i].label || nodes[i].name);
@@ -359,7 +359,7 @@ function cotangent(i, done, parts) {
     const block = element("div", { class: "sends small" }), sent = sentBy(pass().at.get(i), part), numbers = inNumbers(i, done, part, sent);
     block.append(element("div", {}, "to ", link(part.to), " ", short(title(part.to)), " ", dims(part.to)));
     block.append(element("code", {}, rules[part.rule]));
-    if (numbers) block.append(element("code", { class: "numbers" }, numbers));
+    if (numbers) block.append(element("code", { class: "numbers", title: "of the element where it sends most" }, numbers));
     block.append(array(sent, nodes[part.to].shape));
     if (part.sum !== undefined) {
       const all = pass().arrivals.get(part.to), nth = all.findIndex((other) => other.part === part) + 1;
@@ -381,7 +381,7 @@ function inNumbers(i, done, part, sent) {
   }
   const [, formula = rule] = /^g \* \(lambda [\w, ]+: (.*)\)$/.exec(rule) || [];
   const values = valuesOf(sent), g = valuesOf(done.g), count = g && g.length;
-  if (!values || values.length !== count || !count || /\b(lambda|where)\b/.test(formula)) return "";
+  if (rule === "g" || !values || values.length !== count || !count || /\b(lambda|where)\b/.test(formula)) return "";
   const top = values.reduce((best, x, k) => (Math.abs(x) > Math.abs(values[best]) ? k : best), 0);
   const element = (packed) => { const all = packed && valuesOf(packed); return all && (all[all.length === 1 ? 0 : top] ?? NaN); };
   const known = { g: g[top], out: element(nodes[i].value) };
@@ -582,6 +582,7 @@ legend();
 open(location.hash);
 begin();
 playing();
+document.addEventListener("fullscreenchange", begin);
 window.addEventListener("hashchange", () => open(location.hash));
 window.minigrad = Object.freeze({
   length, forward, data, go, goTo, step, play, pause, playBy, fold, foldAll, search, nextHit, fit, zoom, pan,

@@ -1,7 +1,7 @@
 """A drawing as one web page that needs nothing else: the picture, and the values that flow through it, forward and backward.
 
-Values, cotangents in the order of the reverse sweep, rules and the gradients that they sent are written into the page as
-JSON; ``page.js`` plays it on what ``picture.js`` shows. The page may run no script but its own, by its hash.
+Values, cotangents, rules and the gradients that they sent are written into the page as JSON, in order of time; ``page.js``
+plays it on what ``picture.js`` shows. The page may run no script but its own, by its hash.
 """
 
 from __future__ import annotations

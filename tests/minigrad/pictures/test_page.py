@@ -224,6 +224,15 @@ def test_a_checkpoint_a_hook_and_infinity():
     assert [data["nodes"][step["node"]]["expr"] for step in data["back"] if step.get("hooked")] == ["multiply(%1, 2)"]
 
 
+def test_the_line_of_code_is_known_where_debug_watched_it():
+    x = mg.tensor([0.5, 1.0], requires_grad=True, name="x")
+    with mg.debug():
+        y = np.tanh(x)
+    data = data_of(mg.draw(y.sum()).html())
+    lines = [node.get("line", "") for node in data["nodes"]]
+    assert [bool(re.search(r"\w+\.py, line \d+$", line)) for line in lines] == [False, True, False]
+
+
 def test_numbers():
     assert digits(np.float32(1 / 3)) == 0.3333333
     assert digits(np.nan) == "nan"
@@ -879,7 +888,7 @@ def test_controls_have_names_and_the_current_node_is_announced(browser, lstm):
     assert page.js("document.getElementById('scrub').getAttribute('aria-valuetext')") == "backward, loss"
 
 
-@pytest.mark.parametrize(("width", "height"), [(1400, 900), (420, 800)])
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (1280, 720), (390, 844)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_wide_narrow_light_and_dark(browser, lstm, width, height, scheme):
     page = browser.open(lstm[0], width, height, ("prefers-color-scheme", scheme))
