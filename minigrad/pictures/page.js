@@ -282,12 +282,13 @@ function array(packed, shape, id) {
     }
     holder.append(grid, element("p", { class: "summary" }, `norm ${number(norm)}`));
   } else if (packed.colours) {
-    const rows = packed.colours.length / columns, canvas = element("canvas", { width: columns, height: rows, role: "img" });
+    const colours = packed.colours.replace(/(.)(\d+)/g, (_, letter, count) => letter.repeat(Number(count))); // Z4 is ZZZZ
+    const rows = colours.length / columns, canvas = element("canvas", { width: columns, height: rows, role: "img" });
     canvas.setAttribute("aria-label", `${rows} by ${columns} elements as colours`);
     canvas.style.width = `${columns * Math.min(348 / columns, 22)}px`;
     canvas.style.height = `${rows * Math.min(150 / rows, 12)}px`;
     const context = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
-    [...packed.colours].forEach((letter, k) => {
+    [...colours].forEach((letter, k) => {
       const level = (letter.charCodeAt(0) - (letter < "a" ? 65 : 71) - 25) / 25;
       context.fillStyle = `rgba(${style.getPropertyValue(level < 0 ? "--minus" : "--plus")}, ${Math.abs(level)})`;
       context.fillRect(k % columns, Math.floor(k / columns), 1, 1);

@@ -281,7 +281,8 @@ def packed(array: Any) -> dict[str, Any]:
             top = np.abs(flat[np.isfinite(flat)]).max(initial=0.0) or 1.0
             middle = len(LEVELS) // 2
             levels = np.nan_to_num(np.clip(flat / top, -1, 1) * middle).round().astype(int) + middle
-            said["colours"] = "".join(LEVELS[v] for v in levels)
+            letters = "".join(LEVELS[v] for v in levels)
+            said["colours"] = re.sub(r"(.)\1{2,}", lambda run: f"{run[1]}{len(run[0])}", letters)  # ZZZZ is Z4
     return said
 
 

@@ -237,7 +237,8 @@ def test_numbers():
     assert digits(np.float32(1 / 3)) == 0.3333333
     assert digits(np.nan) == "nan"
     assert "values" not in packed(np.zeros(65))
-    assert packed(np.linspace(-1, 1, 101))["colours"][::50] == "AZy"
+    assert packed(np.linspace(-1, 1, 70))["colours"][::69] == "Ay"
+    assert packed(np.eye(9))["colours"] == "yZ9" * 8 + "y"
     assert "colours" not in packed(np.zeros(2000))
     assert packed(np.zeros((0, 3))) == {"norm": 0.0, "values": ""}
     for x in (
@@ -727,6 +728,18 @@ def test_a_step_of_a_long_sequence_changes_no_more_than_one_of_a_short_sequence(
         assert 0 < visible < 15
     for by in ("op", "step"):
         assert counts[100, by] < 1.5 * counts[20, by]
+
+
+def test_large_arrays_are_shown_as_colours(browser, tmp_path):
+    x = mg.tensor(np.concatenate([np.zeros((9, 20)), np.linspace(-1, 1, 20)[None]]), requires_grad=True, name="x")
+    page = browser.open(mg.draw((x * x).sum(), names={"x": x}).save(tmp_path / "x.html"))
+    row = "[...document.querySelector('canvas').getContext('2d').getImageData(0, {}, 20, 1).data]"
+    zeros, line = (np.reshape(page.js(row.format(y)), (20, 4)) for y in (0, 9))
+    assert not zeros.any()
+    assert (line[:10, 0] > line[:10, 2]).all()  # orange is negative, and blue positive
+    assert (line[10:, 0] < line[10:, 2]).all()
+    assert line[0, 3] == line[-1, 3] == 255
+    assert re.match(r"least -1, mean \S+, greatest 1, norm 2.714", page.js("document.getElementById('value').textContent"))
 
 
 def test_the_shares_add_up_before_ones_eyes(browser, lstm):
