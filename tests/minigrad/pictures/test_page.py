@@ -588,6 +588,40 @@ def test_playing_by_gate_and_by_op(browser, lstm):
     assert page.js("document.getElementById('name').textContent") == "t = 1"
 
 
+def two_results():
+    x = mg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    return mg.draw([(x * 3).sum(), np.tanh(x * x).sum()])
+
+
+def encoder_and_decoder():
+    model = rnn.EncoderDecoder(rnn.LSTM(4, 3, rng=1), rnn.LSTM(4, 3, rng=3), rnn.Linear(3, 4, rng=2), start=0)
+    return rnn.draw.unrolled(model, *network()[1:])
+
+
+def both_directions():
+    model = rnn.Sequence(rnn.GRU(4, 3, bidirectional=True, rng=1), rnn.Linear(6, 4, rng=2))
+    return rnn.draw.unrolled(model, *network()[1:], level="cell")
+
+
+@pytest.mark.parametrize("draw", [written_by_hand, two_results, encoder_and_decoder, both_directions])
+def test_playing_by_anything_plays_everything_once(browser, tmp_path, draw):
+    page = browser.open(draw().save(tmp_path / "x.html"))
+    for by in page.js("[...document.getElementById('by').options].filter((x) => !x.hidden).map((x) => x.value)")[:2]:
+        there, back, forward, length = page.js(
+            f"(() => {{ minigrad.go(0); minigrad.playBy('{by}'); const all = [[], []], end = minigrad.length - 1;"
+            "for (let last = 0; last < end; all[0].push(minigrad.state().unit), last = all[0].at(-1)[1]) minigrad.step();"
+            "all[1].push(all[0].at(-1));"
+            "while (all[1].at(-1)[0] > 0) { minigrad.step(-1); all[1].push(minigrad.state().unit); }"
+            "return [...all, minigrad.forward, minigrad.length]; })()"
+        )
+        assert [first for first, _ in there] == [there[0][0], *(last + 1 for _, last in there[:-1])]
+        assert there[0][0] in (0, 1)
+        assert there[-1][1] == length - 1
+        assert [last for _, last in back] == [last for _, last in reversed(there)] + [0] * (there[0][0] == 1)
+        assert all((first < forward) == (last < forward) for first, last in there)
+    assert page.errors == []
+
+
 @pytest.mark.parametrize("backward", [False, True])
 def test_pulses_run_in_the_direction_of_what_they_carry(browser, lstm, backward):
     page = browser.open(lstm[0], 1400, 900, ("prefers-reduced-motion", "no-preference"))
