@@ -226,7 +226,7 @@ function show() {
     active[0].classList.add("now");
     active[0].scrollIntoView({ block: "nearest" });
   }
-  gather(first, last);
+  gather(first);
   tell(i, first, last);
 }
 
@@ -397,43 +397,42 @@ function inNumbers(i, done, part, sent) {
 
 // The weights that several steps use: the share of each step, as they add up.
 let gathered = null;
-function gather(first, last) {
+function gather(first) {
   const { arrivals } = pass();
   if (!gathered || gathered.arrivals !== arrivals) {
     const every = arrivals || (passes[1] || {}).arrivals || new Map(); // in the forward pass the bars are still empty
     const all = [...every].filter(([i, list]) => nodes[i].leaf && list.length > 1).map(([i, list]) => chart(i, list));
     $("shares").replaceChildren(...all.map(({ line }) => line));
     $("shares").hidden = !all.length;
-    gathered = { arrivals, all, last: [] };
+    gathered = { arrivals, all };
   }
-  gathered.last.forEach((bar) => bar.classList.remove("last"));
-  gathered.last = [];
   for (const each of gathered.all) {
-    const { bars, list, line, said } = each, before = each.cursor;
-    for (; each.cursor < list.length && list[each.cursor].at <= position; each.cursor++) bars[each.cursor].classList.add("sent");
-    for (; each.cursor && list[each.cursor - 1].at > position; each.cursor--) bars[each.cursor - 1].classList.remove("sent");
-    for (let k = each.cursor - 1; k >= 0 && list[k].at >= first; k--) gathered.last.push(bars[k]);
-    if (each.cursor === before && said.textContent) continue;
+    const { list, line, said, drawn } = each, before = each.cursor;
+    while (each.cursor < list.length && list[each.cursor].at <= position) each.cursor++;
+    while (each.cursor && list[each.cursor - 1].at > position) each.cursor--;
+    let from = each.cursor;
+    while (from && list[from - 1].at >= first) from--;
+    if (from === each.from && each.cursor === before) continue;
+    each.from = from;
+    drawn.children[1].setAttribute("d", each.bars.slice(0, from).join(""));
+    drawn.children[2].setAttribute("d", each.bars.slice(from, each.cursor).join(""));
     const sum = each.cursor ? numeric(list[each.cursor - 1].part.sum) : 0;
     line.dataset.sum = sum;
     said.textContent = `${each.cursor} of ${list.length}, norm ${number(sum)}`;
   }
-  gathered.last.forEach((bar) => bar.classList.add("last"));
 }
-function chart(i, list) {
+function chart(i, list) { // with one path for all bars of a colour: an element for each would be laid out at every step
   const sorted = [...list].sort((a, b) => (nodes[a.by].t ?? -1) - (nodes[b.by].t ?? -1) || a.at - b.at), wide = 100 / list.length;
   const size = ({ at, part }) => finite(normOf(sentBy(at, part))), top = Math.max(...list.map(size)) || 1;
-  const drawn = shape("svg", { viewBox: "0 0 100 26", preserveAspectRatio: "none", "aria-hidden": true });
   const bars = new Map(sorted.map((each, k) => {
-    const high = Math.max((24 * size(each)) / top, 0.6);
-    const bar = shape("rect", { x: (k + 0.1) * wide, y: 26 - high, width: wide * 0.8, height: high });
-    bar.append(shape("title", {}, `${placeOf(each.by)}: ${number(size(each))}`));
-    return [each, bar];
+    const high = Math.max((24 * size(each)) / top, 0.6).toFixed(2);
+    return [each, `M${((k + 0.1) * wide).toFixed(3)} 26v-${high}h${(wide * 0.8).toFixed(3)}v${high}z`];
   }));
-  drawn.append(...bars.values());
+  const drawn = shape("svg", { viewBox: "0 0 100 26", preserveAspectRatio: "none", "aria-hidden": true },
+    shape("path", { d: [...bars.values()].join("") }), shape("path", { class: "sent" }), shape("path", { class: "last" }));
   const said = element("span"), line = element("div", { class: "shared", "data-node": i },
     element("div", {}, link(i, short(title(i)))), drawn, said);
-  return { list, bars: list.map((each) => bars.get(each)), line, said, cursor: 0 };
+  return { list, bars: list.map((each) => bars.get(each)), line, said, drawn, cursor: 0, from: -1 };
 }
 
 // -- finding ----------------------------------------------------------------------------------------------------------------
