@@ -172,7 +172,7 @@ class Drawing:
 
     def html(self, *, timeout: float = 60.0) -> str:
         """A web page that needs nothing else: the picture, to look around in, and the values and gradients that flow through
-        it, step by step, in the order of the forward and of the backward pass.
+        it, by time step, by named value or by op, forward and backward. ``page.html#t=3,backward`` is a link to a moment.
 
         The backward pass is run for it; `backward()` may not have freed the graph. A picture that Graphviz has to lay out
         is a list of its nodes where there is no renderer.
@@ -278,7 +278,7 @@ class Page:
     def _repr_html_(self) -> str:
         # In ASCII: read in another encoding the script would not have its hash, and not run.
         page = html.escape(self.html).encode("ascii", "xmlcharrefreplace").decode("ascii")
-        frame = f'sandbox="allow-scripts" width="100%" height="{self.height}" style="border: 0"'
+        frame = f'sandbox="allow-scripts" allow="fullscreen" width="100%" height="{self.height}" style="border: 0"'
         return f'<iframe srcdoc="{page}" title="{html.escape(self.title)}" {frame}></iframe>'
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """A drawing as one web page that needs nothing else: the picture, and the values that flow through it, forward and backward.
 
-Values, cotangents in the order of the reverse sweep, rules and the gradients that they sent are written into the page as
-JSON; ``page.js`` plays it on what ``picture.js`` shows. The page may run no script but its own, by its hash.
+Values, cotangents, rules and the gradients that they sent are written into the page as JSON, in order of time; ``page.js``
+plays it on what ``picture.js`` shows. The page may run no script but its own, by its hash.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..broadcasting import unbroadcast
+from ..debugging import ORIGINS
 from ..errors import GraphFreedError, RendererMissing, RenderError
 from ..explaining import rule_text
 from ..graph import Leaf, Node, ancestors
@@ -35,6 +36,7 @@ from .layout import Layout
 from .picture import Picture
 from .render import render
 from .svg import to_svg
+from .theme import HEATS, RAMPS, ink_on, shade
 
 __all__ = ["Playback", "Shown", "own_boxes", "page"]
 
@@ -42,6 +44,7 @@ PRINTED = 64  # elements that are written one by one
 COLOURED = 1024  # elements that are shown as a colour each
 LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy"  # of these colours, from -1 over 0, the middle, to 1
 MOST_ROOTS = 4
+ITSELF = 0  # in the place of what a rule sent: the gradient of its node; nothing is written where it is all of its operand's
 
 
 # A notebook shows the page in a frame, which may be hidden at first: then nothing in it has a size yet that can be measured.
@@ -82,16 +85,17 @@ def page(
     """
     nothing = "This page has a picture and nothing to play: it was not drawn from one recorded graph."
     notes = list(playback.notes) if playback else [nothing]
+    data: dict[str, Any] = recorded(playback, picture, notes) if playback else {"nodes": []}
     if picture is not None and layout is not None:
-        drawn = to_svg(picture, layout, in_page=True)
+        drawn = to_svg(picture, layout, {id for node in data["nodes"] for id in node.get("boxes", ())})
     else:
         try:
             drawn = compact(render(source, "svg", timeout=timeout).decode("utf-8"))
         except (RendererMissing, RenderError) as error:
             drawn = ""
             notes.append(f"There is no picture, the nodes are listed instead: {str(error).splitlines()[0]}")
-    data: dict[str, Any] = recorded(playback, picture, notes) if playback else {"nodes": []}
-    data |= {"title": picture.title if picture else "", "groups": groups(picture), "notes": notes}
+    title, _, more = (picture.title if picture else "").partition("\n")
+    data |= {"title": title, "groups": groups(picture), "notes": notes, "legend": picture and picture.legend}
     folder = files("minigrad.pictures")
     parts_of_it = ("picture.js", "page.js", "page.css", "page.html")
     moves, plays, style, frame = ((folder / name).read_text(encoding="utf-8") for name in parts_of_it)
@@ -99,11 +103,22 @@ def page(
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     parts = {
-        "title": html.escape(printable((picture.title if picture else "").split("\n")[0])[:200] or "A recorded graph"),
-        "hash": hashed, "style": style, "script": script, "picture": drawn,
+        "title": html.escape(printable(title)[:300] or "A recorded graph"),
+        "more": html.escape(printable(more.replace("\n", "  "))[:1000]),
+        "hash": hashed, "style": style + colours(), "script": script, "picture": drawn,
         "data": text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
     }  # fmt: skip
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], frame)
+
+
+def colours() -> str:
+    """The colours of sizes and of the letters on them, for the colour bar and for what is folded, in light and in dark."""
+
+    def those(dark: bool) -> str:
+        each = [f"--k{k}:{shade(k / (HEATS - 1), dark)};--i{k}:{ink_on(k, dark)}" for k in range(HEATS)]
+        return f":root{{--ramp:{','.join(RAMPS[dark])};{';'.join(each)}}}"
+
+    return f"{those(False)}@media (prefers-color-scheme:dark){{{those(True)}}}@media print{{{those(False)}}}"
 
 
 # -- what was computed -----------------------------------------------------------------------------------------
@@ -112,7 +127,9 @@ def page(
 def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> dict[str, Any]:
     """The nodes and the backward passes, as JSON takes them; what is missing is said in the notes."""
     graph, rules = playback.graph, dict[str, int]()
-    back = backward_passes(playback, rules, notes)
+    shown = playback.shown() if playback.shown else Shown(own_boxes(graph, picture), {})
+    order = in_time(graph, shown)
+    back = backward_passes(playback, order, rules, notes)
     values = values_of(playback)
     missing = sum(node not in values for node in graph)
     if missing and back:
@@ -120,32 +137,56 @@ def recorded(playback: Playback, picture: Picture | None, notes: list[str]) -> d
             f"{missing} of {len(graph)} values are not known: no rule needs them, so nothing kept them. "
             "Name the tensors, as in draw(..., names=locals()), and what follows from them is computed."
         )
-    shown = playback.shown() if playback.shown else Shown(own_boxes(graph, picture), {})
     nodes = [entry(graph, node, shown, values.get(node), not back) for node in graph]
-    return {"nodes": nodes, "back": back, "rules": list(rules)}
+    ops = {node.op.name: [*node.op.operands, node.op.kind == "elementwise"] for node in graph if node.op is not None}
+    places: dict[Any, int] = {}  # most nodes share theirs with others
+    for node in nodes:
+        node["place"] = places.setdefault(node["place"], len(places))
+    at = [graph.index[x] for x in order]
+    return {"nodes": nodes, "order": at, "back": back, "rules": list(rules), "ops": ops, "places": list(places)}
+
+
+def in_time(graph: Graph, shown: Shown) -> list[Node]:
+    """The nodes in the order in which they are played, step after step: each named result right after what led to it."""
+    steps: dict[Node, int] = {}
+    for node in graph:
+        own = shown.steps.get(node, step_of(node))
+        steps[node] = max((steps[x] for x in node.parents), default=-1) if own is None else own
+    results = [node for node in graph if node.op is not None]
+    named = [node for node in results if node in shown.names or node.name]
+    order: dict[Node, None] = {}
+    for goal in [*sorted(named, key=lambda node: (steps[node], node.number)), *results, *graph]:
+        waiting = [goal]
+        while waiting:
+            node = waiting[-1]
+            missing = [x for x in node.parents if x not in order]
+            waiting.extend(sorted(missing, key=lambda x: x.number, reverse=True))
+            if not missing:
+                order[waiting.pop()] = None
+    return list(order)
 
 
 def entry(graph: Graph, node: Node, shown: Shown, value: np.ndarray | None, left: bool) -> dict[str, Any]:
     """A node as JSON takes it; with the gradient that an earlier backward pass has `left` in a leaf."""
     said = {
         "name": node.name or "", "label": shown.names.get(node, ""), "expr": graph.expression(node),
-        "leaf": isinstance(node, Leaf), "grad": node.requires_grad, "shape": list(node.shape), "dtype": str(node.dtype),
-        "scope": str(node.scope or ""), "t": shown.steps.get(node, step_of(node)), "boxes": shown.where.get(node, []),
+        "shape": list(node.shape), "place": (str(node.dtype), str(node.scope or "")),
+        "t": shown.steps.get(node, step_of(node)), "boxes": shown.where.get(node, []),
         "from": [graph.index[x] for x in node.parents], "value": None if value is None else packed(value),
         "left": packed(node.grad) if left and isinstance(node, Leaf) and node.grad is not None else None,
-        "part": shown.parts.get(node),
+        "part": shown.parts.get(node), "line": ORIGINS[node].line if node in ORIGINS else "",
     }  # fmt: skip
     return {key: x for key, x in said.items() if key == "shape" or x not in ("", [], None)}
 
 
-def backward_passes(playback: Playback, rules: dict[str, int], notes: list[str]) -> list[dict[str, Any]]:
-    """The sweeps from the first results, one after the other; none if the graph was freed."""
+def backward_passes(playback: Playback, order: list[Node], rules: dict[str, int], notes: list[str]) -> list[dict[str, Any]]:
+    """The sweeps from the first results, one after the other, against the order; none if the graph was freed."""
     graph = playback.graph
     roots = [root for root in (graph.outputs if playback.roots is None else playback.roots) if root.requires_grad]
     if len(roots) > MOST_ROOTS:
         notes.append(f"Of {len(roots)} results the backward passes of the first {MOST_ROOTS} are played.")
     try:
-        return [step for root in roots[:MOST_ROOTS] for step in sweep(graph, root, rules)]
+        return [step for root in roots[:MOST_ROOTS] for step in sweep(graph, root, order[::-1], rules)]
     except GraphFreedError:
         notes.append(
             "There is no backward pass to play, and few values: backward() has freed what was saved. "
@@ -164,11 +205,11 @@ class Sent(Watch):
         self.parts[node, i] = part
 
 
-def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any]]:
-    """The reverse sweep from `root`, in the order in which the engine came to the nodes, with what each rule sent."""
+def sweep(graph: Graph, root: Node, order: list[Node], rules: dict[str, int]) -> list[dict[str, Any]]:
+    """The reverse sweep from `root`, node by node in this order, with what each rule sent."""
     every = set(ancestors([root]))
     sent = Sent()
-    found = reverse(root, np.ones(root.shape, root.dtype), every, retain=True, watch=[sent])  # in that order
+    found = reverse(root, np.ones(root.shape, root.dtype), every, retain=True, watch=[sent])
     uses: dict[Node, int] = {}
     for node in found:
         for operand in node.operands:
@@ -178,8 +219,8 @@ def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any
     texts: dict[tuple[Any, int], int] = {}
     steps = []
     with np.errstate(all="ignore"):
-        for node, g in found.items():
-            parts = []
+        for node in (node for node in order if node in found):
+            g, parts = found[node], []
             for i, operand in enumerate(node.operands):
                 if operand not in every:
                     continue
@@ -187,10 +228,12 @@ def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any
                 part = unbroadcast(np.asarray(sent.parts[node, i]), operand.shape).astype(operand.dtype)
                 if (node.op, which) not in texts:
                     texts[node.op, which] = rules.setdefault(rule_text(node, i), len(rules))
-                said = {"to": graph.index[operand], "rule": texts[node.op, which], "sent": packed(part)}
+                said: dict[str, Any] = {"to": graph.index[operand], "rule": texts[node.op, which]}
+                if not same(part, found[operand]):
+                    said["sent"] = ITSELF if same(part, g) else packed(part)
                 if uses[operand] > 1:
                     sums[operand] = sums[operand] + part if operand in sums else part
-                    said["sum"] = packed(sums[operand])
+                    said["sum"] = digits(norm(sums[operand]), 9)
                 parts.append(said)
             step: dict[str, Any] = {"node": graph.index[node], "g": packed(g), "parts": parts}
             if node is root:
@@ -201,6 +244,10 @@ def sweep(graph: Graph, root: Node, rules: dict[str, int]) -> list[dict[str, Any
     return steps
 
 
+def same(one: Any, other: Any) -> bool:
+    return np.array_equal(one, other, equal_nan=True)
+
+
 def values_of(playback: Playback) -> dict[Node, np.ndarray]:
     """Values that were saved for the rules or are held by somebody, and those that the ops compute from them."""
     return values_that_follow(playback.graph, {**playback.known, **values_saved(playback.graph)})
@@ -209,21 +256,34 @@ def values_of(playback: Playback) -> dict[Node, np.ndarray]:
 def packed(array: Any) -> dict[str, Any]:
     """An array for JSON: its norm, and its elements, or their least, mean and greatest, and colours.
 
-    >>> packed(np.array([[3.0, -4.0]]))
-    {'norm': 5.0, 'shape': [1, 2], 'values': [3.0, -4.0]}
+    Elements are written in base64, as little-endian float32, without the zeros at both ends; as decimals where float32 would
+    overflow or underflow.
+
+    >>> packed(np.array([[3.0, -4.0]])), packed(np.array([0, 1e-50]))
+    ({'norm': 5.0, 'values': 'AABAQAAAgMA='}, {'norm': 1e-50, 'values': [0.0, 1e-50]})
+    >>> packed(np.array([0.0, 0.0, 2.0, 0.0, 0.0]))
+    {'norm': 2.0, 'values': 'AAAAQA==', 'zeros': [2, 2]}
     """
     x = np.asarray(array)
     flat = x.ravel().astype(float)
     with np.errstate(all="ignore"):
-        said: dict[str, Any] = {"norm": digits(norm(flat), 17), "shape": list(x.shape)}
+        said: dict[str, Any] = {"norm": digits(norm(flat), 17)}
         if x.size <= PRINTED:
-            return {**said, "values": [digits(v) for v in flat]}
+            short = flat.astype("<f4")
+            if not np.isclose(flat, short, rtol=1e-7, atol=0, equal_nan=True).all():
+                return {**said, "values": [digits(v) for v in flat]}
+            there = np.flatnonzero(short)
+            first, last = (there[0], there[-1] + 1) if there.size else (0, 0)
+            zeros = [int(first), int(x.size - last)]
+            said["values"] = base64.b64encode(short[first:last].tobytes()).decode()
+            return said | ({"zeros": zeros} if any(zeros) else {})
         said |= {"min": digits(flat.min()), "mean": digits(flat.mean()), "max": digits(flat.max())}
         if x.size <= COLOURED:
             top = np.abs(flat[np.isfinite(flat)]).max(initial=0.0) or 1.0
             middle = len(LEVELS) // 2
             levels = np.nan_to_num(np.clip(flat / top, -1, 1) * middle).round().astype(int) + middle
-            said["colours"] = "".join(LEVELS[v] for v in levels)
+            letters = "".join(LEVELS[v] for v in levels)
+            said["colours"] = re.sub(r"(.)\1{2,}", lambda run: f"{run[1]}{len(run[0])}", letters)  # ZZZZ is Z4
     return said
 
 

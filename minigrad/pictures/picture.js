@@ -3,7 +3,11 @@
 
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
-const nodes = data.nodes, back = data.back || [], rules = data.rules || [];
+const nodes = data.nodes, order = data.order || [], back = data.back || [], rules = data.rules || [];
+nodes.forEach((node) => {
+  node.leaf = node.expr === "requires grad" || node.expr === "constant";
+  [node.dtype, node.scope] = data.places[node.place];
+});
 const forward = nodes.length, length = forward + back.length;
 const stage = $("stage"), panel = $("panel"), scrub = $("scrub");
 const SVG = "http://www.w3.org/2000/svg";
@@ -24,11 +28,13 @@ const shape = (tag, attributes, ...children) => element(tag, { svg: true, ...att
 
 const picture = $("picture"), view = $("view");
 const world = view && view.querySelector("g.graph");
-const boxes = new Map(), edges = [];
+const boxes = new Map(), edges = [], edgesTo = new Map(); // the arrows to a box
 const frames = new Map(), parts = new Map(); // what can be folded: steps, and gates
 const inFrame = new Map(), inPart = new Map(); // of a box
+const columns = []; // the parts of the picture from left to right, of which only those in sight are drawn
+let extent = null; // of the whole picture, unfolded
 const shift = { x: 0, y: 0 }; // of the whole picture, as Graphviz gives it
-const rings = shape("g", {}), cells = shape("g", {});
+const rings = shape("g", {}), cells = shape("g", {}), pulses = shape("g", {});
 const boxNodes = new Map(); // the nodes that a box stands for
 nodes.forEach((node, i) => {
   for (const id of node.boxes || []) {
@@ -38,7 +44,11 @@ nodes.forEach((node, i) => {
 });
 
 function readPicture() {
+  const [x0, y0, across0, down0] = (picture.getAttribute("viewBox") || "").split(/[ ,]+/).map(Number);
   picture.removeAttribute("viewBox");
+  world.querySelectorAll(":scope > .column").forEach((el) => columns.push({ el, shown: false, left: Infinity, right: -Infinity }));
+  const { x, y, width, height } = columns.length ? { x: x0, y: y0, width: across0, height: down0 } : view.getBBox();
+  extent = { x, y, width, height };
   picture.setAttribute("role", "group");
   picture.setAttribute("aria-label", short(data.title || "graph"));
   const moved = world.transform.baseVal.consolidate(); // once: it makes the browser lay out the picture again
@@ -46,25 +56,40 @@ function readPicture() {
   const paper = world.querySelector(":scope > polygon");
   if (paper) paper.remove();
   world.querySelectorAll(".node").forEach((el) => {
-    const { x, y, width, height } = el.getBBox();
-    boxes.set(el.dataset.box, { el, x, y, width, height });
-    el.addEventListener("click", () => dragged || clicked(el.dataset.box));
+    const id = el.dataset.box, of = boxNodes.get(id);
+    const box = { el, ...outlineOf(el) };
+    boxes.set(id, box);
+    widen(el, box);
+    if (!of) return;
+    el.setAttribute("role", "button");
+    el.setAttribute("tabindex", -1);
+    const texts = [...el.querySelectorAll("text")], written = texts.map((text) => text.textContent).join(" ");
+    texts.slice(1).forEach((text) => text.before(" "));
+    el.setAttribute("aria-label", `${written}: ${spoken(of[of.length - 1])}`);
   });
   world.querySelectorAll(".edge").forEach((el) => {
-    const edge = { el, from: el.dataset.from, to: el.dataset.to, shapes: [] };
-    el.querySelectorAll("path, polygon, text").forEach((s) => {
-      const name = s.tagName === "path" ? "d" : s.tagName === "polygon" ? "points" : null;
-      const pieces = name ? s.getAttribute(name).split(/(-?[\d.]+(?:e[-+]?\d+)?)/) : [s.getAttribute("x")];
-      edge.shapes.push({ s, name, pieces });
-    });
+    const edge = { el, from: el.dataset.from, to: el.dataset.to, shapes: null };
+    if (!edgesTo.has(edge.to)) edgesTo.set(edge.to, []);
+    edgesTo.get(edge.to).push(edge);
     edges.push(edge);
+  });
+  world.addEventListener("click", (event) => {
+    const box = event.target.closest(".node");
+    if (box && !dragged) clicked(box.dataset.box);
+  });
+  world.addEventListener("pointerover", (event) => { // a tooltip is made when it is needed
+    const box = event.target.closest(".node"), of = box && boxNodes.get(box.dataset.box);
+    if (!of || box.querySelector(":scope > title")) return;
+    const about = (i) => `%${i} ${nodes[i].name || ""} ${nodes[i].expr} ${dims(i)} ${nodes[i].scope || ""}`.replace(/ +/g, " ");
+    box.prepend(shape("title", {}, of.map(about).join("\n")));
   });
   const clusters = new Map([...world.querySelectorAll(".cluster")].map((cluster) => [cluster.dataset.group, cluster]));
   for (const group of data.groups) {
     const el = clusters.get(group.id);
     const outline = el && el.querySelector("path, rect, polygon");
     if (!outline || !group.boxes.length) continue;
-    const { x, y, width, height } = outline.getBBox();
+    const { x, y, width, height } = outlineOf(el);
+    widen(el, { x, width });
     const states = group.boxes.filter(([, state]) => state).map(([id]) => id);
     const frame = { ...group, el, x, y, width, height, states, folded: false, ids: group.boxes.map(([id]) => id) };
     frames.set(group.id, frame);
@@ -90,7 +115,54 @@ function readPicture() {
     part.height = Math.max(last.height, 20);
     part.y = last.y + (last.height - part.height) / 2;
   }
-  world.append(cells, rings);
+  world.append(cells, rings, pulses);
+}
+
+function showColumn(column, on) {
+  if (column.shown !== on) column.el.toggleAttribute("hidden", !on);
+  column.shown = on;
+}
+function widen(el, { x, width }) { // the column that it is in
+  const column = columns.length && columns.find((each) => each.el === el.parentNode);
+  if (column) Object.assign(column, { left: Math.min(column.left, x), right: Math.max(column.right, x + width) });
+}
+function cull() { // an arrow from one column to the next is in the second: those next to what is in sight are drawn, too
+  if (!columns.length) return;
+  const from = -eye.x / eye.k - shift.x, to = (stage.clientWidth - eye.x) / eye.k - shift.x;
+  const seen = columns.map(({ left, right }) => across(right) >= from && across(left) <= to);
+  columns.forEach((column, k) => showColumn(column, seen[k] || Boolean(seen[k - 1] || seen[k + 1])));
+}
+addEventListener("beforeprint", () => { // the whole picture
+  if (!view) return;
+  columns.forEach((column) => showColumn(column, true));
+  const { x, y, width, height } = room().box;
+  picture.setAttribute("viewBox", `${x - 4} ${y - 4} ${width + 8} ${height + 8}`);
+  view.removeAttribute("transform");
+});
+addEventListener("afterprint", () => {
+  picture.removeAttribute("viewBox");
+  place();
+});
+
+function outlineOf(el) { // read from its attributes where they have it: a long picture is not measured box by box
+  const first = [...el.children].find((child) => child.tagName !== "title"), at = (name) => Number(first.getAttribute(name));
+  if (first && first.tagName === "rect") return { x: at("x"), y: at("y"), width: at("width"), height: at("height") };
+  if (first && first.tagName === "ellipse") {
+    return { x: at("cx") - at("rx"), y: at("cy") - at("ry"), width: 2 * at("rx"), height: 2 * at("ry") };
+  }
+  if (first && first.tagName === "text" && columns.length) {
+    const high = at("font-size"), width = first.textContent.length * high * 0.6;
+    return { x: at("x") - width / 2, y: at("y") - high, width, height: high };
+  }
+  const { x, y, width, height } = el.getBBox();
+  return { x, y, width, height };
+}
+function shapesOf(edge) { // with their numbers, for bending
+  return edge.shapes ||= [...edge.el.querySelectorAll("path, polygon, text")].map((s) => {
+    const name = s.tagName === "path" ? "d" : s.tagName === "polygon" ? "points" : null;
+    const pieces = name ? s.getAttribute(name).split(/(-?[\d.]+(?:e[-+]?\d+)?)/) : [s.getAttribute("x")];
+    return { s, name, pieces };
+  });
 }
 
 function button(el, label, expanded, action) {
@@ -140,7 +212,8 @@ function layOut() {
   const steps = [...frames.values()].filter((f) => f.steps);
   $("steps").setAttribute("aria-pressed", steps.length > 0 && steps.every((f) => f.folded));
   $("parts").setAttribute("aria-pressed", parts.size > 0 && [...parts.values()].every((p) => p.folded));
-  if (position !== null) show();
+  measured = null;
+  show();
 }
 // How much higher or lower the end of an arrow is when its box is folded into a gate.
 const lift = (id, inside) => (inside && parts.has(inside.id) && boxes.has(id)
@@ -151,7 +224,7 @@ function bend(edge, up, down) {
   if (!a || !b) return;
   const left = a.x <= b.x ? a.x + a.width : a.x, right = a.x <= b.x ? b.x : b.x + b.width;
   const along = (x) => Math.min(Math.max((x - left) / (right - left || 1), 0), 1);
-  for (const { s, name, pieces } of edge.shapes) {
+  for (const { s, name, pieces } of shapesOf(edge)) {
     if (!name) { s.setAttribute("x", across(Number(pieces[0]))); continue; }
     let x = null;
     s.setAttribute(name, pieces.map((piece, k) => {
@@ -190,30 +263,46 @@ function patch(cell, x, y, width, height, of, fixed) {
   return { rect, words, of, fixed };
 }
 
-// The colour of folded things: light to dark blue, as in the pictures.
-const cotangents = new Map(); // of the pass that is played: node to norm
-function paint() {
+// The colour of folded things is that of the colour bar; in the backward pass its scale is logarithmic.
+let measured = null; // of the pass that is played: each patch with what it shows, in time, and the ends of the scale
+function measure() {
+  const backwards = position >= forward, { at } = pass();
+  const size = (i) => finite(normOf(backwards ? back[at.get(i) - forward].g : nodes[i].value));
   const all = [...frames.values(), ...parts.values()].filter((thing) => thing.folded).flatMap((thing) => thing.patches || []);
-  const backwards = position >= forward, from = backwards ? beginning[position - forward] : 0;
-  cotangents.clear();
-  for (let j = from; backwards && j < back.length && beginning[j] === from; j++) {
-    cotangents.set(back[j].node, { norm: finite(back[j].g.norm), at: j + forward });
+  for (const patch of all) {
+    const known = patch.of.filter((i) => at.has(i) && (backwards || nodes[i].value));
+    patch.sizes = known.map((i) => ({ at: at.get(i), size: size(i) })).sort((a, b) => a.at - b.at);
+    patch.total = Math.hypot(...patch.sizes.map((each) => each.size));
   }
-  const known = (i) => (backwards ? cotangents.get(i) : nodes[i].value) || { norm: 0 };
-  const size = (i) => finite(known(i).norm);
-  const when = (i) => backwards ? (cotangents.get(i) || { at: Infinity }).at : i;
-  const total = (of) => Math.hypot(...of.map(size));
-  const sizes = all.map((p) => total(p.of)), top = Math.max(...sizes, 1e-300);
-  const low = Math.max(Math.min(...sizes.filter((x) => x > 0), top / 10), top * 1e-8);
-  all.forEach((p, k) => {
-    const seen = p.of.filter((i) => when(i) <= position), now = total(seen);
-    const share = backwards ? Math.log(Math.max(now, low) / low) / Math.log(top / low || 2) : now / top;
-    const heat = seen.length ? Math.min(Math.max(share, 0), 1) || 0 : null;
-    const mix = (a, b) => Math.round(a + (b - a) * heat);
-    p.rect.setAttribute("fill", heat === null ? "none" : `rgb(${mix(247, 8)}, ${mix(251, 48)}, ${mix(255, 107)})`);
-    p.words.style.fill = heat > 0.5 ? "#ffffff" : "#212529";
-    if (!p.fixed) p.words.textContent = heat === null ? "" : number(Number(now.toPrecision(2)));
-  });
+  const sizes = all.map((patch) => patch.total), top = Math.max(...sizes, 1e-300);
+  const low = backwards ? Math.max(Math.min(...sizes.filter((x) => x > 0), top / 10), top * 1e-8) : 0;
+  const times = all.flatMap((patch) => patch.sizes.map((each) => ({ at: each.at, patch }))).sort((a, b) => a.at - b.at);
+  measured = { backwards, of: pass(), low, top, times, cursor: 0 };
+  all.forEach(paint);
+  legend();
+}
+function paintAll() { // only what has changed since the moment before
+  if (!measured || measured.of !== pass()) measure();
+  const { times } = measured, changed = new Set();
+  for (; measured.cursor < times.length && times[measured.cursor].at <= position; measured.cursor++) changed.add(times[measured.cursor].patch);
+  for (; measured.cursor && times[measured.cursor - 1].at > position; measured.cursor--) changed.add(times[measured.cursor - 1].patch);
+  changed.forEach(paint);
+}
+function paint(patch) {
+  const { low, top, backwards } = measured;
+  const seen = patch.sizes.filter(({ at }) => at <= position), now = Math.hypot(...seen.map(({ size }) => size));
+  const share = backwards ? Math.log(Math.max(now, low) / low) / Math.log(top / low || 2) : now / top;
+  const heat = Math.round(15 * (Math.min(Math.max(share, 0), 1) || 0));
+  patch.rect.style.fill = seen.length ? `var(--k${heat})` : "none";
+  patch.words.style.fill = seen.length ? `var(--i${heat})` : "var(--ink)";
+  if (!patch.fixed) patch.words.textContent = seen.length ? number(Number(now.toPrecision(2))) : "";
+}
+function legend() { // the colour bar: of the picture, or of what is folded
+  const folded = measured && measured.times.length, what = folded && measured.backwards;
+  const own = folded ? [what ? "norm of the gradients that are folded" : "norm of the values that are folded",
+    ...[measured.low, measured.top].map((x) => number(Number(x.toPrecision(2))))] : data.legend;
+  $("legend").hidden = !own;
+  if (own) $("legend").replaceChildren(...own.map((words) => element("span", {}, words)));
 }
 
 function fold(id, on) {
@@ -239,6 +328,7 @@ function foldAll(kind, on) {
 const eye = { x: 0, y: 0, k: 1 };
 let moving = 0, dragged = false;
 function place() {
+  cull();
   if (view) view.setAttribute("transform", `translate(${eye.x.toFixed(2)} ${eye.y.toFixed(2)}) scale(${eye.k.toFixed(4)})`);
 }
 function look(x, y, k, smoothly) {
@@ -253,7 +343,7 @@ function look(x, y, k, smoothly) {
   };
   moving = requestAnimationFrame(frame);
 }
-const room = () => ({ width: stage.clientWidth, height: stage.clientHeight, box: view.getBBox() });
+const room = () => ({ width: stage.clientWidth, height: stage.clientHeight, box: { ...extent, x: extent.x + shift.x, y: extent.y + shift.y, width: across(extent.x + extent.width) - extent.x } });
 function fit() {
   if (!view) return;
   const { width, height, box } = room(), k = Math.min((width - 24) / box.width, (height - 24) / box.height, 2.5);
@@ -261,7 +351,7 @@ function fit() {
 }
 function begin() { // as large as it can be read, from its left end
   if (!view) return;
-  const { width, height, box } = room(), k = Math.min(Math.max((height - 30) / box.height, width < 600 ? 0.9 : 1.15), 1.6);
+  const { width, height, box } = room(), k = Math.min(Math.max((height - 30) / box.height, 0.9), 1.6);
   const wide = box.width * k > width - 24, high = box.height * k > height - 24;
   const x = wide ? 12 : (width - box.width * k) / 2, y = high ? 12 : (height - box.height * k) / 2;
   look(x - box.x * k, y - box.y * k, k, false);
@@ -280,10 +370,14 @@ function rectOf(id) { // where a box is now, or what it is folded into
   if (folded) return { x: across(x), y, width: FOLDED, height };
   return { x: across(x + width / 2) - width / 2, y, width, height };
 }
-function follow(smoothly = true) { // keep the current node in sight
-  if (!view || position === null) return;
-  const rect = (nodes[current()].boxes || []).map(rectOf).find(Boolean);
-  if (!rect) return;
+function follow(smoothly = true, ids = length ? lit().flatMap((i) => nodes[i].boxes || []) : []) { // keep what lights up in sight
+  const rects = view ? ids.map(rectOf).filter(Boolean) : [];
+  if (!rects.length) return;
+  const left = Math.min(...rects.map((r) => r.x)), top = Math.min(...rects.map((r) => r.y));
+  const right = Math.max(...rects.map((r) => r.x + r.width)), bottom = Math.max(...rects.map((r) => r.y + r.height));
+  const whole = { x: left, y: top, width: right - left, height: bottom - top };
+  const fits = whole.width * eye.k < stage.clientWidth && whole.height * eye.k < stage.clientHeight;
+  const rect = fits ? whole : rects[0];
   const x = (rect.x + rect.width / 2 + shift.x) * eye.k + eye.x, y = (rect.y + rect.height / 2 + shift.y) * eye.k + eye.y;
   const { clientWidth: width, clientHeight: height } = stage;
   const dx = x < width * 0.12 || x > width * 0.88 ? width * (position < forward ? 0.4 : 0.6) - x : 0;

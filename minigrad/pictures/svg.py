@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from .layout import BAR, BESIDE_BAR, LEADING, TITLE, Layout, Point, Way, rounded
 from .picture import Arrow, Box, Group, Picture
@@ -18,25 +18,27 @@ FONT = "Helvetica,Arial,sans-serif"
 BARE = ("words", "sign")
 
 
-def to_svg(picture: Picture, layout: Layout, in_page: bool = False) -> str:
-    """The SVG text, as a file or as part of a page that plays it; the same picture always gives the same."""
-    return Writer(picture, layout, in_page).text()
+def to_svg(picture: Picture, layout: Layout, played: Collection[str] | None = None) -> str:
+    """The SVG text; the same picture always gives the same. With `played` it is part of a page that plays it, which has a title
+    and a legend of its own, and tooltips for these boxes."""
+    return Writer(picture, layout, played).text()
 
 
 class Writer:
     """An SVG being written."""
 
-    def __init__(self, picture: Picture, layout: Layout, in_page: bool) -> None:
-        self.picture, self.layout, self.in_page = picture, layout, in_page
+    def __init__(self, picture: Picture, layout: Layout, played: Collection[str] | None) -> None:
+        self.picture, self.layout, self.in_page, self.played = picture, layout, played is not None, played or ()
         self.used: set[str] = set()
         self.heats = picture.legend is not None
         said = repr((picture.title, sorted(layout.boxes.items()), [box.lines for box in picture.all_boxes()]))
-        self.prefix = (
-            f"m{hashlib.sha256(said.encode()).hexdigest()[:6]}-"  # the styles of several pictures in a page stay apart
-        )
+        # The styles of several pictures in a page stay apart; the page that plays one has no other.
+        self.prefix = "p-" if self.in_page else f"m{hashlib.sha256(said.encode()).hexdigest()[:6]}-"
 
     def text(self) -> str:
         left, bottom, right, top = self.layout.bounds
+        if self.in_page and self.layout.title:
+            top -= LEADING * len(self.layout.title) + 6
         inside = "\n".join(['<g class="graph">', *self.inside(), "</g>"])
         p, width, height = self.prefix, right - left, top - bottom
         more = (
@@ -70,21 +72,43 @@ class Writer:
         return " ".join(f"{self.prefix}{name}" for name in names)
 
     def inside(self) -> list[str]:
+        if self.in_page:  # which has a title and a legend of its own
+            return [*self.columns()]
         picture, layout = self.picture, self.layout
         said = []
-        for i, line in enumerate([] if self.in_page else layout.title):  # the page has its own
+        for i, line in enumerate(layout.title):
             x, y = layout.title_at
             said.append(self.word(x, y - LEADING * i, line, TITLE, "ink", "start"))
         if picture.legend:
             said += self.legend()
-        said += [self.frame(group) for group in picture.all_groups() if group.id in layout.frames]
-        boxes = picture.all_boxes()
-        said += [self.box(box) for box in boxes if box.role == "cell"]
-        arrows = [arrow for arrow in picture.all_arrows() if id(arrow) in layout.arrows]
-        for arrow in sorted(arrows, key=lambda arrow: arrow_width(arrow, layout.arrows[id(arrow)].role)):
-            said.append(self.arrow(arrow))
-        said += [self.box(box) for box in boxes if box.role != "cell"]
-        return said
+        groups, boxes, arrows = [*picture.all_groups()], picture.all_boxes(), picture.all_arrows()
+        return [*said, *self.drawn(groups, boxes, arrows)]
+
+    def drawn(self, groups: Iterable[Group], boxes: Sequence[Box], arrows: Iterable[Arrow]) -> Iterator[str]:
+        """Frames, cells, arrows and boxes, each above the ones before it."""
+        ways = self.layout.arrows
+        yield from (self.frame(group) for group in groups if group.id in self.layout.frames)
+        yield from (self.box(box) for box in boxes if box.role == "cell")
+        kept = [arrow for arrow in arrows if id(arrow) in ways]
+        yield from map(self.arrow, sorted(kept, key=lambda arrow: arrow_width(arrow, ways[id(arrow)].role)))
+        yield from (self.box(box) for box in boxes if box.role != "cell")
+
+    def columns(self) -> Iterator[str]:
+        """The picture in parts from left to right, for a page that shows only those in sight; and what belongs to none."""
+        picture = self.picture
+        home: dict[str, int] = {}
+        parts = []
+        for k, group in enumerate(picture.groups):
+            column = Picture(groups=[group])
+            home |= {box.id: k for box in column.all_boxes()}
+            parts.append(([*column.all_groups()], column.all_boxes(), column.all_arrows()))
+        rest: list[Arrow] = []
+        for arrow in picture.arrows:
+            ends = [home.get(arrow.source, -9), home.get(arrow.target, -9)]
+            (parts[max(ends)][2] if min(ends) >= 0 and max(ends) - min(ends) < 2 else rest).append(arrow)
+        for part in parts:
+            yield f'<g class="column" hidden>{"".join(self.drawn(*part))}</g>'
+        yield from self.drawn([], picture.boxes, rest)
 
     def frame(self, group: Group) -> str:
         x, y, w, h = self.layout.frames[group.id]
@@ -112,11 +136,12 @@ class Writer:
 
     def box(self, box: Box) -> str:
         heat = "" if box.heat is None or box.emphasis == "faint" else self.heat(box.heat)
-        title = f"<title>{clean(box.tooltip or ' '.join(box.lines))}</title>"
+        title = "" if box.id in self.played else f"<title>{clean(box.tooltip or ' '.join(box.lines))}</title>"
         inside = "".join([title, self.outline(box, heat), *self.pieces(box), *self.lines(box, heat)])
         if box.link and not self.in_page:
             inside = f'<a href="#{self.prefix}{clean(box.link)}">{inside}</a>'
-        return f'<g class="node" id="{self.prefix}{clean(box.id)}" data-box="{clean(box.id)}">{inside}</g>'
+        id = "" if self.in_page else f' id="{self.prefix}{clean(box.id)}"'
+        return f'<g class="node"{id} data-box="{clean(box.id)}">{inside}</g>'
 
     def heat(self, heat: float) -> str:
         self.heats = True
@@ -155,7 +180,8 @@ class Writer:
         points, head = with_head(way.points, 5.5 + 0.7 * width)
         dashed = f" {self.prefix}dashed" if arrow.role in ("first", "cut") else ""
         p = self.prefix
-        shapes = [f'<path class="{p}l-{name}{dashed}" stroke-width="{width:.1f}" d="{path(points)}"/>']
+        wide = "" if self.in_page and width == 1.1 else f' stroke-width="{width:.1f}"'  # of most
+        shapes = [f'<path class="{p}l-{name}{dashed}"{wide} d="{path(points)}"/>']
         shapes.append(f'<polygon class="{p}h-{name}" points="{" ".join(f"{x:.1f},{-y:.1f}" for x, y in head)}"/>')
         if arrow.label:
             x, y = way.label_at

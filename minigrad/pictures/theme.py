@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .picture import Arrow
 
-__all__ = ["HEATS", "arrow_width", "colour", "css", "heat_class", "shade"]
+__all__ = ["HEATS", "RAMPS", "arrow_width", "colour", "css", "heat_class", "ink_on", "shade"]
 
 # by role: fill and edge in light, fill and edge in dark
 BOXES: dict[str, tuple[str, str, str, str]] = {

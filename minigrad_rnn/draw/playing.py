@@ -85,7 +85,8 @@ class Finder:
             return own or self.written([named.get(node, "")])
         line = self.made.line(node)
         texts = [named.get(node, ""), *self.labels(node, line, t)]
-        cell = [f"{node.name}cell{line.id}_{t}", f"cell{line.id}_{t}"] if line else []
+        by_column = "equals" in self.ids  # the cells of the figure are numbered by columns
+        cell = [f"{node.name}cell{line.id}_{t}", f"cell{line.id}_{t}"] if line and not by_column else []
         near = [id for id in cell if id in self.ids] + self.written(texts)
         once = self.written([f"{text.rpartition('[')[0]}[t]" for text in texts])  # the figure shows the network folded, too
         return near[:1] + once[:1] or self.strips(node, t)
@@ -105,6 +106,8 @@ class Finder:
         if line is not None and node.scope is not None:
             output = self.made.cells[line].state_names[0] if line in self.made.cells else ""
             found += [f"{output}[{step}]", f"{output}{line.layer}[{step}]"]
+        if node in self.made.sums:  # the running sum is not L[t]
+            return found
         return found + [f"{letter}[{step}]" for name, letter in (("readout", "o"), ("loss", "L")) if name in (node.scope or ())]
 
     def strips(self, node: Node, t: int) -> list[str]:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from minigrad.pictures.inline import compact
 from minigrad.pictures.page import digits, packed
 from minigrad.watch import WATCH
 
+WRITTEN = runpy.run_path(str(Path(__file__).with_name("written.py")))
+array, data_of, sent = WRITTEN["array"], WRITTEN["data_of"], WRITTEN["sent"]
+
 STEPS = 4
 HOSTILE = [
     'say "hi"', "it's", "<b>bold</b>", "a & b &amp;", "two\nlines", "räksmörgås 🎉", "x" * 10_000, "{{script}}{{data}}",
@@ -30,10 +34,10 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def network(kind=rnn.LSTM, hidden=3):
+def network(kind=rnn.LSTM, hidden=3, length=STEPS):
     rng = np.random.default_rng(0)
     model = rnn.Sequence(kind(4, hidden, dtype=np.float64, rng=1), rnn.Linear(hidden, 4, dtype=np.float64, rng=2))
-    return model, np.eye(4)[rng.integers(0, 4, (STEPS, 1))], rng.integers(0, 4, (STEPS, 1))
+    return model, np.eye(4)[rng.integers(0, 4, (length, 1))], rng.integers(0, 4, (length, 1))
 
 
 def gradients(model, inputs, targets):
@@ -41,14 +45,6 @@ def gradients(model, inputs, targets):
     total, _ = rnn.sequence_cross_entropy(model(inputs), targets)
     parameters = list(model.parameters())
     return {p.name: g for p, g in zip(parameters, mg.grad(total, parameters), strict=True)}
-
-
-def data_of(text: str) -> dict:
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
-
-
-def array(said: dict) -> np.ndarray:
-    return np.array(said["values"], dtype=float).reshape(said["shape"])
 
 
 def picture_of_a_layer(**options):
@@ -67,12 +63,12 @@ def test_values_and_cotangents_are_those_of_the_engine():
     data = data_of(mg.draw(loss, names={"x": x, "W": W, "b": b, "out": out}).html())
     shown = {node["name"]: node for node in data["nodes"] if "name" in node}
     for t in (x, W, b):
-        assert np.allclose(array(shown[t.name]["value"]), t.data)
+        assert np.allclose(array(shown[t.name]["value"], t.shape), t.data)
     assert data["notes"] == []
     back = {step["node"]: step for step in data["back"]}
     graph = mg.Graph(loss)
     for t, g in zip((W, b, out), mg.grad(loss, [W, b, out], retain_graph=True), strict=True):
-        assert np.allclose(array(back[graph.index[t._node]]["g"]), g)
+        assert np.allclose(array(back[graph.index[t._node]]["g"], t.shape), g)
     assert all("value" in node for node in data["nodes"])
 
 
@@ -93,10 +89,24 @@ def test_the_order_is_that_of_the_engine():
     finally:
         WATCH.remove(watch)
     graph = mg.Graph(loss)
-    back = [step["node"] for step in data_of(drawing.html())["back"]]
+    data = data_of(drawing.html())
+    back = [step["node"] for step in data["back"]]
     leaves = [i for i in back if graph.nodes[i].op is None]
     assert [i for i in back if i not in leaves] == [graph.index[node] for node in order]
-    assert back == sorted(back, reverse=True)
+    assert back == [i for i in reversed(data["order"]) if i in back]
+
+
+@pytest.mark.parametrize("kind", [rnn.RNN, rnn.GRU])
+def test_the_order_is_one_of_time_and_each_node_comes_after_its_operands(kind):
+    drawing = rnn.draw.unrolled(*network(kind))
+    data, nodes = data_of(drawing.html()), drawing._playback.graph.nodes
+    assert sorted(data["order"]) == list(range(len(nodes)))
+    seen = set()
+    for i in data["order"]:
+        assert seen.issuperset(data["nodes"][i].get("from", []))
+        seen.add(i)
+    times = [data["nodes"][i]["t"] for i in data["order"] if "t" in data["nodes"][i]]
+    assert times == sorted(times)
 
 
 def test_what_is_not_known_is_said():
@@ -138,17 +148,17 @@ def test_the_shares_of_a_parameter_add_up_to_its_gradient(kind, how):
     outputs = model(inputs).numpy()
     shown = {node.get("label"): node for node in data["nodes"]}
     for t in range(STEPS):
-        assert np.allclose(array(shown[f"o[{t}]"]["value"]), outputs[t])
+        assert np.allclose(array(shown[f"o[{t}]"]["value"], outputs[t].shape), outputs[t])
     checked = 0
     for i, node in enumerate(data["nodes"]):
         if node.get("name") not in expected or node["expr"] != "requires grad":
             continue
-        parts = [part for step in data["back"] for part in step["parts"] if part["to"] == i]
+        parts = [(step, part) for step in data["back"] for part in step["parts"] if part["to"] == i]
         (cotangent,) = [step["g"] for step in data["back"] if step["node"] == i]
         assert len(parts) == STEPS
-        assert np.allclose(array(cotangent), expected[node["name"]])
-        assert np.allclose(sum(array(part["sent"]) for part in parts), expected[node["name"]], atol=1e-7)  # of 7 digits each
-        assert np.allclose(array(parts[-1]["sum"]), expected[node["name"]])
+        assert np.allclose(array(cotangent, node["shape"]), expected[node["name"]])
+        assert np.allclose(sum(sent(data, *pair) for pair in parts), expected[node["name"]], atol=1e-7)  # in float32 each
+        assert parts[-1][1]["sum"] == pytest.approx(np.linalg.norm(expected[node["name"]].numpy()))
         checked += 1
     assert checked == len(expected)
 
@@ -162,7 +172,7 @@ def test_every_node_but_parameters_has_a_box_that_is_there(level, steps):
     for node in data_of(drawing.html())["nodes"]:
         assert set(node.get("boxes", [])) <= ids
         if "t" in node and node["expr"] != "constant":
-            assert node.get("boxes"), node
+            assert node.get("boxes") or (level == "cell" and node["name"] == "sum"), node  # the running sum is not L[t]
 
 
 @pytest.mark.parametrize("level", ["op", "cell"])
@@ -202,6 +212,7 @@ def test_several_results_are_gone_back_from_one_after_the_other():
     data = data_of(mg.draw([x * 3, x * x]).html())
     assert [array(step["g"]).item() for step in data["back"] if step["node"] == 0] == [3.0, 4.0]
     assert [step["node"] for step in data["back"] if step.get("root")] == [1, 2]
+    assert data["order"] == [0, 1, 2]
 
 
 def test_a_checkpoint_a_hook_and_infinity():
@@ -209,18 +220,37 @@ def test_a_checkpoint_a_hook_and_infinity():
     y = mg.checkpoint(lambda x: np.sqrt(x) * 2)(x)
     y.register_hook(lambda g: g * 10)
     data = data_of(mg.draw(y.sum(), names={"x": x}).html())
-    back = {step["node"]: step["g"]["values"] for step in data["back"]}
-    assert back[0] == ["inf", 10.0]
+    back = {step["node"]: array(step["g"]).tolist() for step in data["back"]}
+    assert back[0] == [np.inf, 10.0]
     assert [data["nodes"][step["node"]]["expr"] for step in data["back"] if step.get("hooked")] == ["multiply(%1, 2)"]
+
+
+def test_the_line_of_code_is_known_where_debug_watched_it():
+    x = mg.tensor([0.5, 1.0], requires_grad=True, name="x")
+    with mg.debug():
+        y = np.tanh(x)
+    data = data_of(mg.draw(y.sum()).html())
+    lines = [node.get("line", "") for node in data["nodes"]]
+    assert [bool(re.search(r"\w+\.py, line \d+$", line)) for line in lines] == [False, True, False]
 
 
 def test_numbers():
     assert digits(np.float32(1 / 3)) == 0.3333333
     assert digits(np.nan) == "nan"
     assert "values" not in packed(np.zeros(65))
-    assert packed(np.linspace(-1, 1, 101))["colours"][::50] == "AZy"
+    assert packed(np.linspace(-1, 1, 70))["colours"][::69] == "Ay"
+    assert packed(np.eye(9))["colours"] == "yZ9" * 8 + "y"
     assert "colours" not in packed(np.zeros(2000))
-    assert packed(np.zeros((0, 3))) == {"norm": 0.0, "shape": [0, 3], "values": []}
+    assert packed(np.zeros((0, 3))) == {"norm": 0.0, "values": ""}
+    for x in (
+        [1e-50, 1.0],
+        [1e300],
+        [np.nan, np.inf, -np.inf, 0.1],
+        [1 / 3, -2e-30],
+        [0, 0, 0],
+        [0, -0.5, 0, 2, 0, 0],
+    ):  # what float32 cannot hold, and can
+        assert np.allclose(array(packed(np.array(x))), x, rtol=1e-6, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
@@ -269,7 +299,7 @@ def test_without_a_renderer_only_nested_scopes_are_listed(monkeypatch):
         assert not [note for note in data_of(text)["notes"] if "listed instead" in note]
     text = nested_scopes().html()
     assert not re.search(r'data-box="', text)
-    assert "listed instead" in data_of(text)["notes"][0]
+    assert any("listed instead" in note for note in data_of(text)["notes"])
 
 
 def nested_scopes():
@@ -279,11 +309,10 @@ def nested_scopes():
     return mg.draw(y.sum(), depth=2)
 
 
-def test_a_long_lstm_is_less_than_two_megabytes():
-    rng = np.random.default_rng(0)
-    model = rnn.Sequence(rnn.LSTM(28, 32, rng=1), rnn.Linear(32, 28, rng=2))
-    inputs, targets = np.eye(28)[rng.integers(0, 28, (20, 4))], rng.integers(0, 28, (20, 4))
-    assert len(rnn.draw.unrolled(model, inputs, targets, steps="all").html().encode()) < 2_000_000
+@pytest.mark.parametrize("steps", [25, 50])
+def test_the_size_of_a_page_is_linear_in_time(steps):
+    model, inputs, targets = network(rnn.LSTM, 16, steps)
+    assert len(rnn.draw.unrolled(model, inputs, targets, steps="all").html().encode()) < 100_000 + 28_000 * steps
 
 
 # -- in a browser ----------------------------------------------------------------------------------------------
@@ -428,14 +457,51 @@ def inside(one, other):
     )
 
 
-def test_all_steps_show_what_the_engine_computed(browser, lstm):
-    path, drawing, _ = lstm
+class Own(rnn.Cell):
+    state_names = ("s", "m")
+
+    def step(self, x, state):
+        s, m = state
+        k = mg.sigmoid(self.affine(x, s))
+        m = k * m + (1 - k) * mg.tanh(x @ self.weight_ih.T)
+        return mg.tanh(m), m
+
+
+def own_network():
+    return rnn.Sequence(rnn.Recurrent(Own(4, 4, dtype=np.float64, rng=0)), rnn.Linear(4, 4, dtype=np.float64, rng=1))
+
+
+def written_by_hand():
+    rng = np.random.default_rng(0)
+    W, U = (mg.tensor(rng.normal(size=(3, 3)), requires_grad=True, name=name) for name in "WU")
+    x, h, loss = rng.normal(size=(STEPS, 1, 3)), mg.tensor(np.zeros((1, 3))), 0.0
+    for t in range(STEPS):
+        h = np.tanh(x[t] @ U + h @ W)
+        loss = loss + (h * h).sum()
+    loss.name = "loss"
+    return mg.draw(loss, names={"W": W, "U": U, "h": h})
+
+
+PLAYED = {
+    "RNN": lambda: rnn.draw.unrolled(*network(rnn.RNN)),
+    "LSTM": lambda: rnn.draw.unrolled(*network(rnn.LSTM)),
+    "GRU": lambda: rnn.draw.unrolled(*network(rnn.GRU)),
+    "own cell": lambda: rnn.draw.unrolled(own_network(), *network()[1:]),
+    "by hand": written_by_hand,
+}
+
+
+@pytest.mark.parametrize("which", PLAYED)
+def test_all_steps_show_what_the_engine_computed(browser, tmp_path, which):
+    drawing = PLAYED[which]()
+    path = drawing.save(tmp_path / "x.html")
     page = browser.open(path)
-    graph = drawing._text
-    root = graph.outputs[0] if graph.outputs[0].name == "loss" else next(n for n in graph.outputs if n.name == "loss")
+    graph = drawing._playback.graph
+    root = next(node for node in graph.outputs if node.requires_grad)
     every = set(mg.graph.ancestors([root]))
     found = mg.sweep.reverse(root, np.ones(()), every, retain=True)
-    order = [*graph.nodes, *found]
+    order = [graph.nodes[i] for i in data_of(path.read_text(encoding="utf-8"))["order"]]
+    order += [node for node in reversed(order) if node in found]
     assert page.js("minigrad.length") == len(order)
     shown = page.js(
         "(() => { const all = []; const read = (id) => [...document.querySelectorAll(`#${id} .grid span, #${id} .number`)]"
@@ -461,6 +527,254 @@ def test_all_steps_show_what_the_engine_computed(browser, lstm):
         else:
             assert cotangent == []
     assert page.errors == []
+
+
+def test_a_rule_with_numbers_put_in_gives_what_it_sends(browser, tmp_path):
+    page = browser.open(PLAYED["by hand"]().save(tmp_path / "x.html"))
+    said = page.js(
+        "[...Array(minigrad.length).keys()].flatMap((i) => { minigrad.go(i);"
+        "return [...document.querySelectorAll('.sends .numbers')].map((x) => x.textContent); })"
+    )
+    sums = [line.split(" = ") for line in said if " = " in line and not re.search(r"[a-df-zA-Z]", line)]
+    assert any("(1 - " in left for left, _ in sums)  # of tanh
+    for left, right in sums:
+        assert eval(left) == pytest.approx(float(right), rel=3e-3, abs=1e-12)  # numbers of four digits
+    assert "g (1, 3), x (1, 3), y (3, 3) → (3, 3)" in said
+
+
+UNIT = (
+    "[document.getElementById('name').textContent, minigrad.state(), document.querySelectorAll('.ring.now').length,"
+    "[...document.querySelectorAll('#unit tr + tr')].map((row) => [...row.cells].map((cell) => cell.textContent))]"
+)
+
+
+def test_playing_by_time_step(browser, lstm):
+    page = browser.open(lstm[0])
+    assert page.js("document.getElementById('by').value") == "step"
+    graph, drawing = lstm[1]._playback.graph, data_of(lstm[0].read_text(encoding="utf-8"))
+    values = page_module.values_of(lstm[1]._playback)
+    (root,) = lstm[1]._playback.roots
+    gradients_of = mg.sweep.reverse(root, np.ones(()), set(mg.graph.ancestors([root])), retain=True)
+    seen = []
+    for _ in range(2 * STEPS):
+        page.press("n")
+        name, state, rings, rows = page.js(UNIT)
+        seen.append((state["phase"], name))
+        sizes = values if state["phase"] == "forward" else gradients_of
+        assert len(rows) == len(state["lit"]) > 5  # what lights up is what the panel says
+        assert rings == sum(len(drawing["nodes"][i].get("boxes", [])) for i in state["lit"])
+        for i, (_, _, size) in zip(state["lit"], rows, strict=True):
+            assert float(size) == pytest.approx(np.linalg.norm(sizes[graph.nodes[i]]), rel=1e-3, abs=1e-12)
+    times = [f"t = {t}" for t in range(STEPS)]
+    assert seen == [("forward", t) for t in times] + [("backward", t) for t in reversed(times)]
+    page.press("n")
+    assert page.state()["position"] == page.js("minigrad.length - 1")
+    page.press("p")
+    assert page.state()["t"] == 1
+
+
+def test_playing_by_gate_and_by_op(browser, lstm):
+    page = browser.open(lstm[0])
+    page.press("u")
+    names = []
+    for _ in range(8):
+        page.press("n")
+        names.append(page.js("document.getElementById('name').textContent"))
+    assert names == ["i", "f", "g", "c[0]", "o", "h[0]", "o[0]", "L[0]"]
+    page.press("u")
+    before = page.state()["position"]
+    page.press("n")
+    assert page.state()["position"] == before + 1
+    page.js("(() => { const by = document.getElementById('by'); by.value = 'step'; by.dispatchEvent(new Event('change')); })()")
+    assert page.js("document.getElementById('name').textContent") == "t = 1"
+
+
+def two_results():
+    x = mg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    return mg.draw([(x * 3).sum(), np.tanh(x * x).sum()])
+
+
+def encoder_and_decoder():
+    model = rnn.EncoderDecoder(rnn.LSTM(4, 3, rng=1), rnn.LSTM(4, 3, rng=3), rnn.Linear(3, 4, rng=2), start=0)
+    return rnn.draw.unrolled(model, *network()[1:])
+
+
+def both_directions():
+    model = rnn.Sequence(rnn.GRU(4, 3, bidirectional=True, rng=1), rnn.Linear(6, 4, rng=2))
+    return rnn.draw.unrolled(model, *network()[1:], level="cell")
+
+
+@pytest.mark.parametrize("draw", [written_by_hand, two_results, encoder_and_decoder, both_directions])
+def test_playing_by_anything_plays_everything_once(browser, tmp_path, draw):
+    page = browser.open(draw().save(tmp_path / "x.html"))
+    for by in page.js("[...document.getElementById('by').options].filter((x) => !x.hidden).map((x) => x.value)")[:2]:
+        there, back, forward, length = page.js(
+            f"(() => {{ minigrad.go(0); minigrad.playBy('{by}'); const all = [[], []], end = minigrad.length - 1;"
+            "for (let last = 0; last < end; all[0].push(minigrad.state().unit), last = all[0].at(-1)[1]) minigrad.step();"
+            "all[1].push(all[0].at(-1));"
+            "while (all[1].at(-1)[0] > 0) { minigrad.step(-1); all[1].push(minigrad.state().unit); }"
+            "return [...all, minigrad.forward, minigrad.length]; })()"
+        )
+        assert [first for first, _ in there] == [there[0][0], *(last + 1 for _, last in there[:-1])]
+        assert there[0][0] in (0, 1)
+        assert there[-1][1] == length - 1
+        assert [last for _, last in back] == [last for _, last in reversed(there)] + [0] * (there[0][0] == 1)
+        assert all((first < forward) == (last < forward) for first, last in there)
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_pulses_run_in_the_direction_of_what_they_carry(browser, lstm, backward):
+    page = browser.open(lstm[0], 1400, 900, ("prefers-reduced-motion", "no-preference"))
+    start = "minigrad.forward" if backward else "0"
+    page.js(f"document.getElementById('speed').value = 250; minigrad.playBy('op'); minigrad.go({start})")
+    for _ in range(6):  # to an op with arrows
+        page.press("n")
+    path = page.js(
+        "(async () => { minigrad.step(); const all = []; for (let k = 0; k < 400; k++) {"
+        "await new Promise(requestAnimationFrame); const dot = document.querySelector('.pulse:not([hidden])');"
+        "if (dot) all.push([Number(dot.getAttribute('cx')), Number(dot.getAttribute('cy'))]); else if (all.length) break; }"
+        "const way = document.querySelector('.edge.active path'), long = way.getTotalLength();"
+        "const ends = [0, long].map((u) => way.getPointAtLength(u)).map(({ x, y }) => [x, y]); return [all, ends]; })()"
+    )
+    dots, (tail, head) = path
+    source, target = (head, tail) if backward else (tail, head)
+    ways = [np.hypot(*np.subtract(dot, source)) - np.hypot(*np.subtract(dot, target)) for dot in dots]
+    assert len(dots) > 1
+    assert ways == sorted(ways)
+    assert ways[0] < ways[-1]
+    for _ in range(100):
+        if page.js("document.querySelectorAll('.pulse').length") == 0:
+            break
+        time.sleep(0.02)
+    assert page.js("document.querySelectorAll('.pulse').length") == 0
+    calm = browser.open(lstm[0])
+    calm.press("n")
+    assert calm.js("document.querySelectorAll('.pulse').length") == 0
+
+
+def test_links_to_a_moment(browser, lstm):
+    for place, phase, t in [("t=2", "forward", 2), ("t=1,backward", "backward", 1), ("backward", "backward", STEPS - 1)]:
+        page = browser.open(f"{lstm[0]}#{place}")
+        assert (page.state()["phase"], page.state()["t"]) == (phase, t)
+        assert page.js("document.getElementById('name').textContent") == (f"t = {t}" if "t=" in place else "loss")
+    page.js("location.hash = '#t=3'")
+    for _ in range(100):
+        if page.state()["phase"] == "forward":
+            break
+        time.sleep(0.02)
+    page.press("p")
+    for _ in range(100):
+        if page.js("location.hash") == "#t=2":
+            break
+        time.sleep(0.02)
+    assert page.js("location.hash") == "#t=2"
+    for nonsense in ("t=99", "step=x", "<img>"):
+        assert browser.open(f"{lstm[0]}#{nonsense}").state()["position"] == 0
+
+
+def test_the_page_opens_and_prints_in_full_colour(browser, lstm):
+    pale = "[...document.querySelectorAll('.node, .edge')].filter((x) => getComputedStyle(x).opacity < 1).length"
+    page = browser.open(lstm[0])
+    assert page.js(pale) == 0
+    page.press("n")
+    assert page.js(pale) > 50
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.js("dispatchEvent(new Event('beforeprint'))")
+    assert page.js(pale) == 0
+    shown = page.js("['#picture', 'h1', 'footer', '#panel'].map((x) => document.querySelector(x).getClientRects().length > 0)")
+    assert shown == [True, True, False, False]
+    whole, part = page.js(rectangle("#picture")), page.js(rectangle("#view"))
+    assert inside(part, whole)
+    page.call("Emulation.setEmulatedMedia", media="")
+    page.js("dispatchEvent(new Event('afterprint'))")
+    assert page.js(pale) > 50
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_title_and_colour_bar_are_whole_in_light_and_dark(browser, tmp_path, width):
+    path = rnn.draw.unrolled(*network(), gradients=True).save(tmp_path / "x.html")
+    bars = []
+    for scheme in ("light", "dark"):
+        page = browser.open(path, width, 844, ("prefers-color-scheme", scheme))
+        for part in ("h1", "#title", "#legend"):
+            whole = "x.scrollWidth <= x.clientWidth && x.scrollHeight <= x.clientHeight"
+            assert page.js(f"(() => {{ const x = document.querySelector('{part}'); return {whole}; }})()")
+        assert "size of dL/dh" in page.js("document.getElementById('legend').textContent")
+        bars.append(page.js("getComputedStyle(document.querySelector('#legend span:nth-child(2)'), '::after').backgroundImage"))
+        page.js("minigrad.foldAll('steps'); minigrad.go(minigrad.length - 1)")
+        assert "norm of the gradients" in page.js("document.getElementById('legend').textContent")
+    assert bars[0] != bars[1]
+
+
+def test_every_button_does_what_it_says(browser, lstm):
+    page = browser.open(lstm[0])
+    state = "JSON.stringify([minigrad.state(), document.getElementById('help').open, Boolean(document.fullscreenElement)])"
+    buttons = page.js("[...document.querySelectorAll('button[id]')].map((x) => x.id)")
+    clicked = ["after", "after", "before", "turn", "first", "after", "out", "in", "fit", "steps", "steps", "parts", "parts"]
+    clicked += ["keys", "close", "play", "play"]
+    assert set(buttons) == {*clicked, "screen"}
+    for id in clicked:
+        before = page.js(state)
+        page.js(f"document.getElementById('{id}').click()")
+        assert page.js(state) != before, id
+    page.press("s")
+    for _ in range(100):
+        if page.js("Boolean(document.fullscreenElement)"):
+            break
+        time.sleep(0.02)
+    assert page.js("Boolean(document.fullscreenElement)")
+    page.press("s")
+    assert page.errors == []
+
+
+def test_single_boxes_are_reached_with_the_keyboard(browser, lstm):
+    page = browser.open(lstm[0])
+    page.js("minigrad.goTo(minigrad.data.nodes.findIndex((n) => n.label === 'h[1]')); document.getElementById('stage').focus()")
+    page.press("Enter")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    assert page.js(focused).startswith("h[1]")
+    seen = set()
+    for key in ["ArrowRight"] * 12 + ["ArrowUp"] * 8 + ["ArrowLeft"] * 25 + ["ArrowDown"] * 8:
+        page.press(key)
+        seen.add(page.js(focused))
+        assert inside(page.js("document.activeElement.getBoundingClientRect().toJSON()"), page.js(rectangle("#stage")))
+    assert len(seen) > 15
+    label = page.js(focused)
+    page.press("Enter")
+    assert page.js("document.getElementById('name').textContent") in label
+    assert page.js("document.querySelectorAll('.node[tabindex=\"0\"]').length") == 1
+
+
+def test_a_step_of_a_long_sequence_changes_no_more_than_one_of_a_short_sequence(browser, tmp_path):
+    counts = {}
+    for steps in (20, 100):
+        path = rnn.draw.unrolled(*network(rnn.RNN, length=steps), steps="all").save(tmp_path / "x.html")
+        page = browser.open(path)
+        for by in ("op", "step"):
+            counts[steps, by] = page.js(
+                f"(async () => {{ minigrad.playBy('{by}'); minigrad.go(minigrad.forward); minigrad.step(9); let count = 0;"
+                "const all = (records) => { for (const one of records) count += 1 + one.addedNodes.length; };"
+                "const seen = new MutationObserver(all);"
+                "seen.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });"
+                "for (let k = 0; k < 8; k++) { minigrad.step(); await new Promise(setTimeout); } return count; })()"
+            )
+        visible = page.js("[...document.querySelectorAll('.column')].filter((x) => x.getClientRects().length).length")
+        assert 0 < visible < 15
+    for by in ("op", "step"):
+        assert counts[100, by] < 1.5 * counts[20, by]
+
+
+def test_large_arrays_are_shown_as_colours(browser, tmp_path):
+    x = mg.tensor(np.concatenate([np.zeros((9, 20)), np.linspace(-1, 1, 20)[None]]), requires_grad=True, name="x")
+    page = browser.open(mg.draw((x * x).sum(), names={"x": x}).save(tmp_path / "x.html"))
+    row = "[...document.querySelector('canvas').getContext('2d').getImageData(0, {}, 20, 1).data]"
+    zeros, line = (np.reshape(page.js(row.format(y)), (20, 4)) for y in (0, 9))
+    assert not zeros.any()
+    assert (line[:10, 0] > line[:10, 2]).all()  # orange is negative, and blue positive
+    assert (line[10:, 0] < line[10:, 2]).all()
+    assert line[0, 3] == line[-1, 3] == 255
+    assert re.match(r"least -1, mean \S+, greatest 1, norm 2.714", page.js("document.getElementById('value').textContent"))
 
 
 def test_the_shares_add_up_before_ones_eyes(browser, lstm):
@@ -521,7 +835,7 @@ def test_gates_fold(browser, lstm):
 
 def test_the_keyboard(browser, lstm):
     page = browser.open(lstm[0])
-    page.js("document.getElementById('stage').focus()")
+    page.js("minigrad.playBy('op'); document.getElementById('stage').focus()")
     turn, end = page.js("[minigrad.forward, minigrad.length - 1]")
     for key, position in [("n", 1), ("n", 2), ("p", 1), ("b", turn), ("End", end)]:
         page.press(key)
@@ -543,7 +857,7 @@ def test_the_keyboard(browser, lstm):
     assert page.state()["playing"]
     page.press(" ", code="Space")
     assert not page.state()["playing"]
-    page.js("minigrad.go(minigrad.data.nodes.findIndex((n) => n.label === 'c[1]'))")
+    page.js("minigrad.goTo(minigrad.data.nodes.findIndex((n) => n.label === 'c[1]'))")
     page.press("f")
     assert page.state()["folded"] == ["t1"]
     page.press("f")
@@ -581,6 +895,7 @@ def test_playing_scrubbing_dragging_and_clicking(browser, lstm):
         time.sleep(0.05)
     page.js("minigrad.pause()")
     assert page.state()["position"] > 8
+    page.js("minigrad.playBy('op')")
     page.js("(() => { const s = document.getElementById('scrub'); s.value = 70; s.dispatchEvent(new Event('input')); })()")
     assert page.state()["position"] == 70
     before = page.state()["eye"]
@@ -593,7 +908,7 @@ def test_playing_scrubbing_dragging_and_clicking(browser, lstm):
             break
         time.sleep(0.05)
     assert page.state()["eye"]["k"] > before["k"]
-    page.js("document.querySelector('[data-box=\"v3\"], [data-box^=\"n2\"]').dispatchEvent(new MouseEvent('click'))")
+    page.js("document.querySelector('[data-box^=\"n2\"]').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
     assert page.state()["position"] != 70
 
 
@@ -603,10 +918,10 @@ def test_the_picture_glides_only_where_motion_is_welcome(browser, lstm):
         before, after = page.js("[minigrad.state().eye.k, (minigrad.fit(), minigrad.state().eye.k)]")
         assert (before != after) == (wish == "reduce")
         for _ in range(100):
-            if page.state()["eye"]["k"] < before / 2:
+            if page.state()["eye"]["k"] < 0.6 * before:
                 break
             time.sleep(0.05)
-        assert page.state()["eye"]["k"] < before / 2
+        assert page.state()["eye"]["k"] < 0.6 * before
 
 
 def test_controls_have_names_and_the_current_node_is_announced(browser, lstm):
@@ -616,12 +931,12 @@ def test_controls_have_names_and_the_current_node_is_announced(browser, lstm):
         "x.textContent.trim() || (x.labels && x.labels.length))).length"
     )
     assert nameless == 0
-    assert page.js("document.getElementById('panel').getAttribute('aria-live')") == "polite"
     page.js("minigrad.go(minigrad.forward)")
+    assert page.js("document.getElementById('said').textContent") == "backward: loss, add, t = 3, shape (), loss gradient 1"
     assert page.js("document.getElementById('scrub').getAttribute('aria-valuetext')") == "backward, loss"
 
 
-@pytest.mark.parametrize(("width", "height"), [(1400, 900), (420, 800)])
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (1280, 720), (390, 844)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_wide_narrow_light_and_dark(browser, lstm, width, height, scheme):
     page = browser.open(lstm[0], width, height, ("prefers-color-scheme", scheme))
@@ -629,7 +944,7 @@ def test_wide_narrow_light_and_dark(browser, lstm, width, height, scheme):
     assert page.js("document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight")
     stage, panel = page.js(rectangle("#stage")), page.js(rectangle("#panel"))
     assert (panel["y"] > stage["y"]) == (width < 800)  # below, or beside
-    assert stage["height"] > 200
+    assert stage["height"] > (0.4 if width < 800 else 0.6) * height
     ink, paper = page.js("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
     light = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, paper)]
     assert (light[0] > light[1]) == (scheme == "dark")
@@ -651,10 +966,13 @@ def test_a_notebook_shows_the_page_in_a_frame(browser, lstm, tmp_path, height, h
             if page.js("Boolean(window.minigrad)"):
                 break
             time.sleep(0.05)
-        stage, panel, foot = (page.js(rectangle(selector)) for selector in ("#stage", "#panel", "footer"))
-        assert stage["bottom"] == panel["bottom"] == foot["top"]
+        stage, left, panel, foot = (page.js(rectangle(each)) for each in ("#stage", "#left", "#panel", "footer"))
+        assert left["bottom"] == panel["bottom"] == foot["top"]
         assert foot["bottom"] == height
-        for position in ("", "minigrad.go(minigrad.forward, false)"):  # at first, and at the beginning of the backward pass
+        for position in (
+            "",
+            "minigrad.go(minigrad.forward, {smoothly: false})",
+        ):  # at first, and at the beginning of the backward pass
             page.js(position)
             ring = page.js(rectangle(".ring.now"))
             assert inside(ring, stage)
@@ -684,7 +1002,7 @@ def test_no_name_runs_or_breaks_the_page(browser, tmp_path):
     page.js("minigrad.foldAll('steps'); for (let i = 0; i < minigrad.length; i++) minigrad.go(i)")
     leaves = page.js("minigrad.data.nodes.flatMap((n, i) => n.expr === 'requires grad' ? [i] : [])")
     for i, name in zip(leaves, HOSTILE, strict=True):
-        page.js(f"minigrad.go({i})")
+        page.js(f"minigrad.goTo({i})")
         assert page.js("document.getElementById('name').textContent") == name
         assert page.js("document.documentElement.scrollWidth <= innerWidth")
     assert page.js("document.title") == title != "owned"

@@ -1,7 +1,7 @@
 """What is shown of a gradient is the same in `.grad`, `explain`, a page and a picture, whatever its dtype and size."""
 
-import json
-import re
+import runpy
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -14,6 +14,7 @@ from minigrad.errors import RendererMissing
 from minigrad.norms import norm
 from minigrad.pictures import page as page_module
 
+WRITTEN = runpy.run_path(str(Path(__file__).with_name("written.py")))
 OPS = [
     lambda x, y: x + y, lambda x, y: x * y, lambda x, y: np.tanh(x) - y, lambda x, y: np.maximum(x, y),
     lambda x, y: x @ y.T @ x, lambda x, y: np.where(x > y, x, 2 * y), lambda x, y: x[::-1] + y[0],
@@ -40,7 +41,7 @@ def programs(draw):
 def data_of(drawing):
     with mock.patch.object(page_module, "render", side_effect=RendererMissing("which takes long")):
         text = drawing.html()
-    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    return WRITTEN["data_of"](text)
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
@@ -75,10 +76,10 @@ def test_the_parts_of_a_gradient_on_a_page_add_up_to_it_also_behind_a_selection(
     parts = {}
     for step in data["back"]:
         for part in step["parts"]:
-            parts.setdefault(part["to"], []).append(np.array(part["sent"]["values"]))
+            parts.setdefault(part["to"], []).append(WRITTEN["sent"](data, step, part))
     for step in data["back"]:
         if step["node"] in parts:
-            np.testing.assert_allclose(sum(parts[step["node"]]), step["g"]["values"], rtol=1e-6)
+            np.testing.assert_allclose(sum(parts[step["node"]]), WRITTEN["array"](step["g"]), rtol=1e-6)
 
 
 def test_the_gradient_of_eight_tiny_numbers_is_not_nothing():

@@ -1,0 +1,25 @@
+"""What is written into a page, read again."""
+
+import base64
+import json
+import re
+
+import numpy as np
+
+
+def data_of(text: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def array(said: dict, shape=-1) -> np.ndarray:
+    values = said["values"]
+    flat = np.frombuffer(base64.b64decode(values), "<f4").astype(float) if isinstance(values, str) else np.array(values, float)
+    flat = np.pad(flat, said.get("zeros", 0))
+    return flat.reshape(shape)
+
+
+def sent(data: dict, step: dict, part: dict) -> np.ndarray:
+    """The gradient that a rule sent: nothing is written where it is all of its operand's, 0 where it is the node's own."""
+    (all_of_it,) = [other["g"] for other in data["back"] if other["node"] == part["to"]]
+    said = part.get("sent", all_of_it)
+    return array(step["g"] if said == 0 else said, data["nodes"][part["to"]]["shape"])
