@@ -25,7 +25,7 @@ from itertools import count
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. The problem
@@ -570,7 +570,7 @@ for step in range(501):
         answers = answer.data[:, 0].round(2)
         print(f"step {step:3}  loss {loss.data:.4f}  answers {answers}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert loss.data < 1e-4
 assert (abs(answers - target.data[:, 0]) < 0.01).all()
 
@@ -654,7 +654,7 @@ print(f"largest difference of the gradients: {difference:.1e}")
 print(f"our engine takes {time_ratio:.1f} times as long,")
 print(f"and {memory_ratio:.1f} times as much memory at its peak")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert difference < 1e-12
 assert memory_ratio > 1.5
 
@@ -702,9 +702,9 @@ def mean_solution(x):
     return x.sum() * Tensor(1 / x.data.size)  # needs no new rule
 
 
-exercise(1, check_1, subtract_solution)
-exercise(2, check_2, exp_solution)
-exercise(3, check_3, prediction_solution)
-exercise(4, check_4, exposes_solution)
-exercise(5, check_5, relu_solution)
-exercise(6, check_6, mean_solution)
+solution(1, check_1, subtract_solution)
+solution(2, check_2, exp_solution)
+solution(3, check_3, prediction_solution)
+solution(4, check_4, exposes_solution)
+solution(5, check_5, relu_solution)
+solution(6, check_6, mean_solution)

@@ -19,7 +19,7 @@
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Going forward: the graph
@@ -428,8 +428,8 @@ def round_straight_through_solution(x):
     return x + np.round(x.data) - x.detach()
 
 
-exercise(1, check_1, program_solution)
-exercise(2, check_2, kept_by_solution)
-exercise(3, check_3, by_hand_solution)
-exercise(4, check_4, train_solution)
-exercise(5, check_5, round_straight_through_solution)
+solution(1, check_1, program_solution)
+solution(2, check_2, kept_by_solution)
+solution(3, check_3, by_hand_solution)
+solution(4, check_4, train_solution)
+solution(5, check_5, round_straight_through_solution)

@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Two gradients meet
@@ -200,7 +200,7 @@ for n in (2, 4, 8, 12):
 # The sweep does not list the paths. It adds what arrives at a node, and then treats the sum as one number. That is all:
 # **backpropagation is the chain rule, with each sum computed only once.**
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert 2**41 - 2 > 2e12
 
 # %%
@@ -338,7 +338,7 @@ print(
 )
 print("their sum is W.grad:", np.allclose(sum(parts), W.grad))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert np.allclose(sum(parts), W.grad)
 assert all(np.diff([np.linalg.norm(g) for g in parts]) > 0)
 
@@ -433,7 +433,7 @@ def truncated_gradient_solution(W, inputs, k):
     return mg.grad((h * h).sum(), W).data
 
 
-exercise(1, check_1, right_orders_solution)
-exercise(2, check_2, number_of_paths_solution)
-exercise(3, check_3, backward_order_solution)
-exercise(4, check_4, truncated_gradient_solution)
+solution(1, check_1, right_orders_solution)
+solution(2, check_2, number_of_paths_solution)
+solution(3, check_3, backward_order_solution)
+solution(4, check_4, truncated_gradient_solution)

@@ -19,7 +19,7 @@
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. A bias in a batch
@@ -285,7 +285,7 @@ for loss_of in (careless, with_shapes_that_fit):
     print(f"{loss_of.__name__:20}  loss {loss:.3f}  w {w:.3f}  b {b:.3f}")
 print(f"variance of the targets {target.var():.3f}, mean {target.mean():.3f}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert abs(train(careless)[1]) < 0.01
 assert np.allclose(train(careless)[::2], [target.var(), target.mean()], atol=0.01)
 assert np.allclose(train(with_shapes_that_fit), [0, 2, 1], atol=0.01)
@@ -384,7 +384,7 @@ def strict_mse_solution(answer, target):
     return ((answer - target) ** 2).mean()
 
 
-exercise(1, check_1, gradients_of_s_c_k_solution)
-exercise(2, check_2, gradient_of_factor_solution)
-exercise(3, check_3, embedding_transpose_solution)
-exercise(4, check_4, strict_mse_solution)
+solution(1, check_1, gradients_of_s_c_k_solution)
+solution(2, check_2, gradient_of_factor_solution)
+solution(3, check_3, embedding_transpose_solution)
+solution(4, check_4, strict_mse_solution)

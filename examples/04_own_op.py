@@ -20,7 +20,7 @@
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Do you need one?
@@ -95,7 +95,7 @@ for f in (swish, swish_op):
     arrays, numbers = kept(f(big, b))
     print(f"{f.__name__:9} keeps {arrays} arrays with {numbers:6,} numbers")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert kept(swish(big, b))[1] == 20_001
 assert kept(swish_op(big, b))[1] == 10_001
 
@@ -408,7 +408,7 @@ def limit_gradient_solution(x, *, limit=1.0):
     return +x
 
 
-exercise(1, check_1, softsign_solution)
-exercise(2, check_2, log_cosh_solution)
-exercise(3, check_3, unit_solution)
-exercise(4, check_4, limit_gradient_solution)
+solution(1, check_1, softsign_solution)
+solution(2, check_2, log_cosh_solution)
+solution(3, check_3, unit_solution)
+solution(4, check_4, limit_gradient_solution)

@@ -23,7 +23,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. One program, two pictures
@@ -425,7 +425,7 @@ def truncated_solution(T, k):
     return loss
 
 
-exercise(1, check_1, recorded_ops_solution)
-exercise(2, check_2, gradient_by_step_solution)
-exercise(3, check_3, (leaky_step_solution, leaky_start_solution))
-exercise(4, check_4, truncated_solution)
+solution(1, check_1, recorded_ops_solution)
+solution(2, check_2, gradient_by_step_solution)
+solution(3, check_3, (leaky_step_solution, leaky_start_solution))
+solution(4, check_4, truncated_solution)

@@ -25,7 +25,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Forward
@@ -564,8 +564,8 @@ def clipped_solution(g):
     return g / np.maximum(np.sqrt((g * g).sum()), 1.0)
 
 
-exercise(1, check_1, d_logits_solution)
-exercise(2, check_2, step_back_solution)
-exercise(3, check_3, backward_solution)
-exercise(4, check_4, d_recurrent_solution)
-exercise(5, check_5, clipped_solution)
+solution(1, check_1, d_logits_solution)
+solution(2, check_2, step_back_solution)
+solution(3, check_3, backward_solution)
+solution(4, check_4, d_recurrent_solution)
+solution(5, check_5, clipped_solution)

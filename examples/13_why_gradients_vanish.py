@@ -17,7 +17,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. One number
@@ -279,7 +279,7 @@ for kind in ("sigmoid", "tanh", "relu"):
     print(f" {norms[-1]:11.1e} {norms[0]:11.1e}")
     assert (gains <= flow.bound[0] + 1e-12).all()
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 _typical = {
     kind: float(np.exp(np.log(flows[kind].gain("total")).mean()))
     for kind in ("sigmoid", "tanh", "relu")
@@ -348,7 +348,7 @@ for scale in (0.5, 1.0, 1.5, 2.0, 3.0):
     )
     print(f"= {typical[scale]:12.2f} {flow.norms['h'][0, 0]:20.1e}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert [round(x, 2) for x in typical.values()] == [0.38, 0.70, 0.92, 1.03, 1.19]
 assert flow.norms["h"][0, 0] > 100 * flow.norms["h"][0, -1]
 
@@ -458,7 +458,7 @@ def gain_of_a_held_bit_solution(h):
     return np.arctanh(h) / h * (1 - h * h)
 
 
-exercise(1, check_1, sigmoid_leaves_at_most_solution)
-exercise(2, check_2, relu_jacobian_solution)
-exercise(3, check_3, scaled_for_sigmoid_solution)
-exercise(4, check_4, gain_of_a_held_bit_solution)
+solution(1, check_1, sigmoid_leaves_at_most_solution)
+solution(2, check_2, relu_jacobian_solution)
+solution(3, check_3, scaled_for_sigmoid_solution)
+solution(4, check_4, gain_of_a_held_bit_solution)

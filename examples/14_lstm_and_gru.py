@@ -18,7 +18,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. A task that needs nothing but memory
@@ -295,7 +295,7 @@ for name, make in {
 for name, right in results.items():
     report(name, right)
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert max(results["tanh"]) < 0.6
 assert np.mean(results["carousel"]) > np.mean(results["tanh"]) + 0.2
 assert max(results["LSTM, f 0"]) < 0.4
@@ -329,7 +329,7 @@ print(rnn.flow.compare(before).table(hops=(1, 10, 20, 31)))
 print("\nafter training")
 print(rnn.flow.compare(after).table(hops=(1, 10, 20, 31)))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 for _flows in (before, after):
     assert _flows["LSTM, f 5, i -3"].decay()[31] > 0.2
     assert _flows["LSTM, f 0"].decay()[31] < 1e-5
@@ -475,6 +475,6 @@ def own_step_solution(cell, x, h):
     return f * h + (1 - f) * mg.tanh(n)
 
 
-exercise(1, check_1, lstm_step_solution)
-exercise(2, check_2, forget_bias_solution)
-exercise(3, check_3, own_step_solution)
+solution(1, check_1, lstm_step_solution)
+solution(2, check_2, forget_bias_solution)
+solution(3, check_3, own_step_solution)
