@@ -589,10 +589,10 @@ assert (abs(answers - target.data[:, 0]) < 0.01).all()
 # %% [markdown]
 # ## 7. The real thing
 #
-# Open [`minigrad/sweep.py`](../minigrad/sweep.py) and find the function `reverse` and the loop that it calls. You
-# will recognise the loop: a dictionary of gradients, the newest node first, one rule for each operand, and addition
-# where two gradients meet. Most of the other lines solve problems that our engine ignores. (The function `forward` is
-# the subject of lesson 5.)
+# Open `minigrad/sweep.py`, in the folder of the project, and find the function `reverse` and the loop that it calls.
+# You will recognise the loop: a dictionary of gradients, the newest node first, one rule for each operand, and
+# addition where two gradients meet. Most of the other lines solve problems that our engine ignores. (The function
+# `forward` is the subject of lesson 5.)
 #
 # - **It frees memory.** Our rules are closures: functions that keep the variables they use. So every operand stays in
 #   memory as long as the result does. minigrad saves only the arrays that a rule needs, and frees them as soon as the

@@ -139,7 +139,7 @@ except mg.GradientError as error:
 # **Softsign** is `x / (1 + abs(x))`: like tanh, but it approaches 1 much more slowly. Make an op of it. Write the
 # function, and put `@mg.custom_op(..., kind="elementwise")` with the rule above it. (A wrong parameter name in a rule
 # is an error as soon as the op is defined. Read the last line of the message: it lists the names that a rule can
-# have.)
+# have. You do not need `mask`.)
 
 
 # %%
