@@ -79,13 +79,14 @@ def swish_op(x, b):
     return x * mg.sigmoid(b * x)
 
 
-mg.check_grads(swish_op, np.linspace(-2, 2, 5), 1.5, order=2)  # and twice
+mg.check_grads(swish_op, np.linspace(-2, 2, 5), 1.5, order=2)
 mg.draw(swish_op(x, b))
 
 # %% [markdown]
-# One node instead of three. The names of a rule's parameters say what it needs: operands by their names, `out` for the
-# result. The engine keeps exactly these. It also multiplies by the gradient that comes back, and sums where NumPy
-# broadcast (`b` is one number, `x` an array). How much is kept?
+# One node instead of three. (`order=2` checks the second derivative as well; section 4 says why it exists.) The names
+# of a rule's parameters say what it needs: operands by their names, `out` for the result. The engine keeps exactly
+# these. It also multiplies by the gradient that comes back, and sums where NumPy broadcast (`b` is one number, `x` an
+# array). How much is kept?
 
 
 # %%
