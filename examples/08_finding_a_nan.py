@@ -48,6 +48,7 @@ print("nan == nan", np.float64("nan") == np.float64("nan"))
 # even equal to itself.
 #
 # Here is a recurrent network of one unit whose step takes a logarithm. The picture shows its values over four steps.
+# It is wide: scroll it to the right.
 
 # %%
 w = mg.tensor(1.5, requires_grad=True, name="w")

@@ -133,10 +133,8 @@ def read(net, text):
 states = read(model, to_choose)
 print(states.shape)
 
-x = alphabet.one_hot(alphabet.encode("(sea"))[:, None]
-rnn.draw.unrolled(
-    model, x, level="gate", overlay="activation", symbols=alphabet, steps="0-2"
-)
+x = alphabet.one_hot(alphabet.encode("(s"))[:, None]
+rnn.draw.unrolled(model, x, level="gate", overlay="activation", symbols=alphabet)
 
 # %% [markdown]
 # In the picture the coloured boxes are the states, each with the mean size of its 24 numbers. Averages tell us little, so we
