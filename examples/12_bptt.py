@@ -215,12 +215,8 @@ exercise(2, check_2, step_back)
 # ```
 #
 # The picture shows three steps. The arrow from `h[0]` leads up to its output, and on to the next step. The number in
-# the box of a state is the size (norm) of `dh[t]`. The network is made of minigrad's layers, which have longer names:
-#
-# ```text
-# here         U       W       b       V         c
-# in layers    W_ih    W_hh    b_ih    weight    bias     (the last two of the readout)
-# ```
+# the box of a state is the size (norm) of `dh[t]`. The network is made of minigrad's layers, and three weights have
+# longer names there: `U` is `W_ih`, `W` is `W_hh`, and `b` is `b_ih`.
 #
 # PyTorch and minigrad give a step two biases, `b_ih` and `b_hh`. Only their sum matters. With `bias="single"` there
 # is one, as in our formulas.
