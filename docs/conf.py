@@ -34,6 +34,8 @@ nb_execution_mode = "force"
 nb_execution_show_tb = True
 nb_execution_timeout = 240
 nb_merge_streams = True
+nb_code_prompt_show = "Show the solutions"  # the only folded cells; those with asserts alone are removed from the page
+nb_code_prompt_hide = "Hide the solutions"
 # Scripts with a command line are shown without their results: they train for minutes. RESULTS.md has those.
 nb_execution_excludepatterns = [str(path) for path in SCRIPTS if re.search("sys.argv|argparse", path.read_text("utf-8"))]
 HEADER = """# ---
@@ -70,7 +72,12 @@ def offer_the_notebook(app, doctree):
         target = "/" + Path(os.path.relpath(notebook, app.srcdir)).as_posix()
         download = download_reference("", "", nodes.literal(text=notebook.name), reftarget=target)
         command = nodes.literal(text=f".venv/bin/python {app.env.docname}.py")
-        said = [nodes.Text("Run this page as it is, "), command, nodes.Text(", or cell by cell: "), download]
+        said = [
+            nodes.Text("Run this page as it is, "),
+            command,
+            nodes.Text(" (a script shows no pictures), or cell by cell, with pictures: "),
+            download,
+        ]
         doctree.next_node(nodes.title).parent.insert(1, nodes.paragraph("", "", *said))
 
 

@@ -19,7 +19,7 @@
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Going forward: the graph
@@ -55,8 +55,10 @@ print(mg.Graph(loss))
 mg.draw(loss)
 
 # %% [markdown]
-# Yellow boxes are leaves that require a gradient, green boxes are constants. Two arrows lead from `tanh` to the
-# product, because `h * h` uses `h` twice.
+# Yellow boxes are leaves that require a gradient, green boxes are constants. (Inside the frame of a time step, from
+# lesson 2 on, small boxes of constants are grey. In the pictures of `mg.draw_graph`, as in lesson 0, all leaves are
+# green.) A small 1 or 2 at an arrow says which operand it is: the first or the second. Two arrows lead from `tanh` to
+# the product, because `h * h` uses `h` twice.
 #
 # ### Exercise 1
 #
@@ -78,7 +80,8 @@ def program(x):
 def check_1(program):
     for array in (np.array([0.0, 1.0, -1.0]), np.array([2.0, 0.5])):
         x = mg.tensor(array, requires_grad=True)
-        y = program(x)
+        with np.errstate(all="ignore"):  # such as the logarithm of -1
+            y = program(x)
         assert isinstance(y, mg.Tensor), "return a Tensor: use np.exp and np.log"
         found = mg.Graph(y).ops
         assert found == ["exp", "sum", "log"], f"your graph has the ops {found}"
@@ -98,7 +101,9 @@ exercise(1, check_1, program)
 print(mg.explain(loss, a))
 
 # %% [markdown]
-# Read it from top to bottom; this is the direction of the backward pass.
+# Read it from top to bottom; this is the direction of the backward pass. `g` is the gradient of the result. A line
+# such as `g * (lambda y: y)` means: the engine multiplies `g` by what the rule in brackets returns. The **norm** is
+# the length of a gradient, the root of the sum of its squares.
 #
 # - **sum.** Each element of its operand receives the same gradient, so `spread` repeats `g` in the operand's shape.
 # - **multiply** has two rules, one for each operand. The derivative of `x * y` by `x` is `y`. The engine multiplies by
@@ -132,8 +137,9 @@ for node in mg.Graph(loss):
 #
 # ### Exercise 2
 #
-# Which arrays does each of these ops keep, if all operands require a gradient? Think of the derivative of each. Answer
-# with a dict that has a set of names for each op, for example `{"x", "out"}` or `set()`.
+# Which arrays does each of these ops keep, if all operands require a gradient? Think of the derivative of each.
+# Answer with a dict that has a set of names for each op, for example `{"x", "out"}` or `set()`. (A derivative can
+# often be written in several ways. minigrad writes that of `x / y` with respect to `y` as `-(x / y) / y`.)
 #
 # ```text
 # add        x + y
@@ -160,7 +166,7 @@ def check_2(kept_by):
         "multiply": "it has a rule for each of its two operands",
         "exp": "exp is its own derivative",
         "log": "the derivative of log(x) is 1 / x",
-        "divide": "d/dy (x / y) = -(x / y) / y",
+        "divide": "d/dy (x / y) = -(x / y) / y, and x / y is the result",
     }
     for name, f in programs.items():
         x, y = (mg.tensor(v, requires_grad=True) for v in (2.0, 3.0))
@@ -223,6 +229,7 @@ def check_3(by_hand):
     for n, k, m in ((1, 2, 2), (5, 3, 4)):
         x, W, b = rng.normal(size=(n, k)), rng.normal(size=(k, m)), np.ones(m)
         answer = by_hand(x, W, b)
+        assert isinstance(answer, tuple | list), "return two arrays: g_W, g_b"
         assert len(answer) == 2, "return two arrays: g_W, g_b"
         g_W, g_b = answer
         assert np.shape(g_W) == (k, m), (
@@ -233,9 +240,13 @@ def check_3(by_hand):
             "b is used in every row, so its gradients are added"
         )
 
-        right_W, right_b = mg.grad(loss_of_layer, (1, 2))(x, W, b)
+        right_W, right_b = mg.grad(loss_of_layer, (1, 2))(x, W, b)  # section 4
         assert not np.allclose(2 * np.asarray(g_W), right_W), (
             "half of it: h * h uses h twice"
+        )
+        flat = x.T @ (2 * np.tanh(x @ W + b))
+        assert not np.allclose(g_W, flat), (
+            "the slope of tanh is missing: multiply by 1 - h * h"
         )
         assert np.allclose(g_W, right_W), "minigrad finds another g_W"
         assert np.allclose(g_b, right_b), "minigrad finds another g_b"
@@ -264,6 +275,15 @@ for _ in range(2):
 # - `W = W - lr * W.grad` makes a *new* tensor, the result of an op. It is not the leaf, and has no `.grad`. Write
 #   `W.data -= lr * W.grad`: it changes the values of the leaf and records nothing.
 # - You look for `.grad` of a result in the middle. Only leaves have one. For the others there is `mg.grad(loss, h)`.
+#
+# `mg.grad` returns gradients and leaves `.grad` alone. You can call it in four ways:
+#
+# ```text
+# mg.grad(loss, h)            the gradient of a recorded loss with respect to h
+# mg.grad(loss, [W, h])       several: a list of gradients
+# mg.grad(f)(x)               of a function, with respect to its first argument
+# mg.grad(f, (1, 2))(x, W, b) with respect to the arguments 1 and 2, counted from 0
+# ```
 
 # %%
 loss = ((h := np.tanh(x @ W)) ** 2).sum()
@@ -285,28 +305,28 @@ def train(W, steps, lr):
     return ...  # return W
 
 
-def descent_by_hand(W, steps, lr, keep=0.0):
-    g = 0.0
-    for _ in range(steps):
-        g = keep * g + 2 * x.data.T @ (x.data @ W - 1)
-        W = W - lr * g
-    return W
-
-
 def check_4(train):
+    def descent(steps, lr, keep=0.0):
+        W, slope = start, mg.grad(lambda W: ((x.data @ W - 1) ** 2).sum())
+        g = 0.0
+        for _ in range(steps):
+            g = keep * g + slope(W)
+            W = W - lr * g
+        return W
+
     start = np.array([[0.5, -1.0], [0.25, 0.75]])
     for steps, lr in ((1, 0.05), (5, 0.02)):
         W = mg.tensor(start, requires_grad=True)
         result = train(W, steps, lr)
         assert result is W, "change the values of W in place, and return W"
         assert not np.allclose(W.data, start), "the values of W did not change"
-        added = descent_by_hand(start, steps, lr, keep=1.0)
-        right = descent_by_hand(start, steps, lr)
+        added = descent(steps, lr, keep=1.0)
+        right = descent(steps, lr)
         if steps > 1:
             assert not np.allclose(W.data, added), (
                 "the gradients add up: clear W.grad before each backward()"
             )
-        uphill = descent_by_hand(start, steps, -lr)
+        uphill = descent(steps, -lr)
         assert not np.allclose(W.data, uphill), "the loss grows: wrong sign"
         assert np.allclose(W.data, right), "these are not the expected values"
 
@@ -345,8 +365,9 @@ mg.draw(v * v.detach(), show=("value",), names={"v": v})
 # %% [markdown]
 # The second factor is a green box of its own, a constant, and no arrow leads to it. For the engine it is the number 3.
 #
-# A tensor never leaves the graph without your knowledge. If you call a function that cannot be recorded, you get an
-# error that says what to do:
+# If you call a function that cannot be recorded, you get an error that says what to do. The exceptions are functions
+# whose slope is 0 wherever they have one, such as `np.round`, `np.sign` and comparisons. They have no gradient to
+# pass back, so they return plain arrays.
 
 # %%
 try:
@@ -357,10 +378,9 @@ except mg.LeavesGraphError as error:
 # %% [markdown]
 # ### Exercise 5
 #
-# A **straight-through estimator** (Bengio, Léonard and Courville, 2013) uses a step in the forward pass, whose slope is
-# 0 almost everywhere, and pretends in the backward pass that it was not there. Write one for rounding: the *value* is
-# `np.round` of `x`, the *gradient* is that of `x` itself. One line is enough; you need `+`, `-` and `detach()`.
-# (`np.round(x.data)` is a plain array.)
+# Rounding has slope 0, so nothing before it can learn. A **straight-through estimator** (Bengio, Léonard and
+# Courville, 2013) helps with two different passes. Forward: `np.round(x)`. Backward: as if the result were `x`. Write
+# it. One line is enough; you need `+`, `-` and `detach()`.
 
 
 # %%
@@ -372,7 +392,9 @@ def check_5(f):
     for values in ([0.4, 0.6, -1.7], [2.2]):
         x = mg.tensor(values, requires_grad=True)
         y = f(x)
-        assert isinstance(y, mg.Tensor), "return a Tensor"
+        assert isinstance(y, mg.Tensor), (
+            "return a Tensor; np.round(x) alone is a plain array"
+        )
         assert np.allclose(y.data, np.round(values)), f"the value is {y.data}"
         assert y.requires_grad, "no gradient flows: the result is a constant"
         g = mg.grad(y.sum(), x).data
@@ -428,8 +450,8 @@ def round_straight_through_solution(x):
     return x + np.round(x.data) - x.detach()
 
 
-exercise(1, check_1, program_solution)
-exercise(2, check_2, kept_by_solution)
-exercise(3, check_3, by_hand_solution)
-exercise(4, check_4, train_solution)
-exercise(5, check_5, round_straight_through_solution)
+solution(1, check_1, program_solution)
+solution(2, check_2, kept_by_solution)
+solution(3, check_3, by_hand_solution)
+solution(4, check_4, train_solution)
+solution(5, check_5, round_straight_through_solution)

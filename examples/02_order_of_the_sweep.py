@@ -6,7 +6,7 @@
 # neither happens.
 #
 # A recurrent network is the extreme case: one weight is used at every time step, and every state is used by the next
-# step and by the output. Backpropagation through time is nothing else than the right order on such a graph.
+# step and by the output. Backpropagation through time is simply the right order on such a graph.
 #
 # **You need:** lessons 0 and 1, and Python's dicts.
 #
@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Two gradients meet
@@ -130,12 +130,13 @@ def every_path(graph, node, g, grads, steps):
 
 grads, steps = {}, []
 every_path(graph, "p", 1.0, grads, steps)
-print("every path:", grads["x"], "in", len(steps), "steps")
+print("every path:", grads["x"], "in", len(steps), "steps:", *steps)
 print("minigrad:  ", mg.grad(lambda x: np.tanh(x) * np.exp(np.tanh(x)))(0.5))
 
 # %% [markdown]
-# Right. But look at the steps: `h` was passed on to `x` twice, once for each path. An obvious saving is to pass on each
-# node only once, at the first visit. Predict whether the result is too small or too large.
+# Right. But look at the steps, written as the node that each one reached: `x` comes twice, because `h` was passed on
+# to it twice, once for each path. An obvious saving is to pass on each node only once, at the first visit. Predict
+# whether the result is too small or too large.
 
 
 # %%
@@ -200,7 +201,7 @@ for n in (2, 4, 8, 12):
 # The sweep does not list the paths. It adds what arrives at a node, and then treats the sum as one number. That is all:
 # **backpropagation is the chain rule, with each sum computed only once.**
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert 2**41 - 2 > 2e12
 
 # %%
@@ -255,7 +256,7 @@ exercise(2, check_2, number_of_paths)
 # ## 4. When nobody numbered the nodes
 #
 # minigrad numbers each node when it is created, so the right order costs nothing. A graph that comes from a file, or
-# from another program, may have no such numbers. Then you find an order by counting: for each node, the number of uses
+# from another program, may have no such numbers. Then you find an order by counting. For each node, count the uses
 # whose part has not yet arrived. When the count falls to 0, the node is ready (Kahn, 1962).
 #
 # ### Exercise 3
@@ -305,8 +306,9 @@ exercise(3, check_3, backward_order)
 # %% [markdown]
 # ## 5. One weight, many time steps
 #
-# A recurrent network uses the same weight `W` at each step: `h = tanh(W @ h + x)`. Here are four steps. `+W` is a copy
-# of `W` that is recorded as a node of its own, so that we can see what each step contributes.
+# A recurrent network uses the same weight `W` at each step: `h = tanh(W @ h + x)`. Here are four steps, and a picture
+# of three. `+W` is a copy of `W` that is recorded as a node of its own, so that we can see what each step
+# contributes.
 
 # %%
 rng = np.random.default_rng(0)
@@ -315,7 +317,7 @@ inputs = rng.normal(size=(4, 3))
 
 
 def run(W, inputs):
-    h, copies = np.ones(3), []
+    h, copies = mg.tensor(np.ones(3)), []
     for x in inputs:
         copies.append(+W)
         h = np.tanh(copies[-1] @ h + x)
@@ -323,12 +325,14 @@ def run(W, inputs):
 
 
 loss, copies = run(W, inputs)
-mg.draw(loss, order=True)
+three, _ = run(W, inputs[:3])
+mg.draw(three, order=True, names={"loss": three})
 
 # %% [markdown]
-# Follow the numbers: the sweep starts at the loss on the right, and goes back in time, one step after the other. `pos`
-# is the op of `+W`. The small boxes `W` all are the same leaf. Its gradient is complete only when the sweep has come to
-# the first step.
+# Follow the numbers: the sweep starts at the loss on the right, and goes back in time, one step after the other.
+# `pos` is the op of `+W`. The small boxes `W` all are the same leaf. Its gradient is complete only when the sweep has
+# come to the first step. The **norm** of an array, below, is the root of the sum of its squares: one number for its
+# size.
 
 # %%
 parts = [part.data for part in mg.grad(loss, copies, retain_graph=True)]
@@ -338,7 +342,7 @@ print(
 )
 print("their sum is W.grad:", np.allclose(sum(parts), W.grad))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert np.allclose(sum(parts), W.grad)
 assert all(np.diff([np.linalg.norm(g) for g in parts]) > 0)
 
@@ -360,12 +364,17 @@ def truncated_gradient(W, inputs, k):
 
 def check_4(truncated_gradient):
     for k in (1, 2, 4):
+        W.grad = sum(parts)  # as section 5 left it
         answer = truncated_gradient(W, inputs, k)
         assert not getattr(answer, "requires_grad", False), (
             "return the gradient, not the loss"
         )
         answer = np.asarray(answer)
         assert answer.shape == (3, 3), f"shape {answer.shape}, not (3, 3)"
+        assert not np.allclose(answer, sum(parts) + sum(parts[-k:])), (
+            "W.grad had a gradient from before, and yours was added to it: use "
+            "mg.grad, or W.grad = None first"
+        )
         right = sum(parts[-k:])
         if k < 4:
             assert not np.allclose(answer, sum(parts)), (
@@ -425,15 +434,15 @@ def backward_order_solution(graph, root):
 
 
 def truncated_gradient_solution(W, inputs, k):
-    h = np.ones(3)
+    h = mg.tensor(np.ones(3))
     for t, x in enumerate(inputs):
-        if t == len(inputs) - k and t > 0:
+        if t == len(inputs) - k:
             h = h.detach()
         h = np.tanh(W @ h + x)
     return mg.grad((h * h).sum(), W).data
 
 
-exercise(1, check_1, right_orders_solution)
-exercise(2, check_2, number_of_paths_solution)
-exercise(3, check_3, backward_order_solution)
-exercise(4, check_4, truncated_gradient_solution)
+solution(1, check_1, right_orders_solution)
+solution(2, check_2, number_of_paths_solution)
+solution(3, check_3, backward_order_solution)
+solution(4, check_4, truncated_gradient_solution)

@@ -19,7 +19,7 @@
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. A bias in a batch
@@ -33,8 +33,9 @@ y = x + b
 print(y.data)
 
 # %% [markdown]
-# Each element of `b` went into three places. As a graph of single numbers (without `x`) it looks like this. At each `y`
-# you see a gradient that we chose: the numbers 1 to 6. Predict the two gradients of `b` before you look at them.
+# Each element of `b` went into three places. As a graph of single numbers (without `x`) it looks like this. At each
+# `y` you see a gradient that we chose: the numbers 1 to 6. (`seed=g` starts the backward pass with `g` instead of 1.
+# A tensor that is not a single number needs one.) Predict the two gradients of `b` before you look at them.
 
 # %%
 g = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -48,8 +49,7 @@ mg.draw_graph(labels, {(i, j): [("b", j)] for i, j in np.ndindex(3, 2)})
 
 # %% [markdown]
 # A value that is used three times receives three gradients, and they are added: 1 + 3 + 5 = 9, and 2 + 4 + 6 = 12. So
-# the gradient of a repeated array is the **sum over the repetitions**. (`seed=g` starts the backward pass with `g`
-# instead of 1. A tensor that is not a single number needs one.)
+# the gradient of a repeated array is the **sum over the repetitions**.
 #
 # Which axes are summed? NumPy's rule says which axes were repeated:
 #
@@ -62,15 +62,19 @@ mg.draw_graph(labels, {(i, j): [("b", j)] for i, j in np.ndindex(3, 2)})
 # axis 0 is summed  axis 1 is summed  both are summed
 # ```
 #
-# In minigrad the two rules of `+` do not sum. They are only the number 1, the derivative of a sum by each operand. The
-# sweep compares the shape of what comes back with the shape of the operand, and sums where they differ. It does so in
-# one place, for all operations.
+# In minigrad the two rules of `+` do not sum. They are only the number 1, the derivative of a sum by each operand. (A
+# rule is a function, as in lesson 1; where it is a constant, the number alone is enough.) The sweep compares the
+# shape of what comes back with the shape of the operand, and sums where they differ. It does so in one place, for all
+# operations.
 
 # %%
 print("rules of +:", mg.ops.TABLE["add"].rules)
 print("gradient of b through x * b:", mg.grad((x * b).sum(), b).data)
+print("sums of the columns of x:   ", x.data.sum(axis=0))
 
 # %% [markdown]
+# In `x * b` the derivative with respect to `b` is `x`. Summed over the rows, it gives the sums of the columns of `x`.
+#
 # ### Exercise 1
 #
 # `x` has the shape (4, 3), and `s`, `c` and `k` have the shapes above. The loss is `(x + s + c + k).sum()`. How large
@@ -117,6 +121,7 @@ def check_2(gradient_of_factor):
         assert np.shape(answer) == shape, (
             f"for b of shape {shape} you return shape {np.shape(answer)}"
         )
+        # vjp returns the value and a function that sends g back to the operand
         right = mg.vjp(lambda b, x=x: x * b, b)[1](g)[0]
         if g.size > b.size:
             mean = right * b.size / g.size
@@ -139,9 +144,10 @@ print("R @ b   ", R @ b.data)
 print("R.T @ g ", R.T @ g.reshape(6))
 
 # %% [markdown]
-# Each row of `R` has a single 1: it takes one number of `b`. Each *column* has three: this number goes to three places.
-# The forward pass multiplies by `R`, the backward pass by its **transpose** `R.T`, and that is the sum. The same holds
-# for everything that only moves numbers. Nobody stores such a matrix, but it tells you what the rule must be:
+# Each row of `R` has a single 1: it takes one number of `b`. Each *column* has three: this number goes to three
+# places. The forward pass multiplies by `R`, the backward pass by its **transpose** `R.T`, and that is the sum. The
+# same holds for everything that only moves, repeats or adds numbers. Nobody stores such a matrix, but it tells you
+# what the rule must be:
 #
 # ```text
 # forward                     backward (the transpose)
@@ -198,7 +204,12 @@ def embedding_transpose(g, indices, shape):
 def check_3(embedding_transpose):
     sentence = np.array([2, 0, 2, 1])  # "to be to do"
     g = np.arange(1.0, 9.0).reshape(4, 2)
-    answer = np.asarray(embedding_transpose(g, sentence, (5, 2)))
+    answer = embedding_transpose(g, sentence, (5, 2))
+    assert answer is not None, (
+        "you returned None: np.add.at changes its first argument and returns "
+        "nothing"
+    )
+    answer = np.asarray(answer)
     assert answer.shape == (5, 2), f"shape {answer.shape}, not (5, 2)"
     assert not np.allclose(answer[2], g[2]), (
         "word 2 occurs twice, and only its last row arrived. With indices that "
@@ -234,6 +245,11 @@ for x in inputs:
     h = np.tanh(sums[-1])
 loss = (h * h).sum()
 mg.draw(loss)
+
+# %% [markdown]
+# The small yellow box `bias` is drawn in each frame, but it is one array. Look at the shapes: `bias` is (4,), and the
+# sum that it is added to is (2, 4). So each step uses it for two sequences, and there are three steps. Now the
+# gradients:
 
 # %%
 parts = mg.grad(loss, sums, retain_graph=True)
@@ -285,7 +301,7 @@ for loss_of in (careless, with_shapes_that_fit):
     print(f"{loss_of.__name__:20}  loss {loss:.3f}  w {w:.3f}  b {b:.3f}")
 print(f"variance of the targets {target.var():.3f}, mean {target.mean():.3f}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert abs(train(careless)[1]) < 0.01
 assert np.allclose(train(careless)[::2], [target.var(), target.mean()], atol=0.01)
 assert np.allclose(train(with_shapes_that_fit), [0, 2, 1], atol=0.01)
@@ -346,7 +362,8 @@ exercise(4, check_4, strict_mse)
 # - NumPy repeats axes of length 1, and axes that are missing on the left. The gradient is summed over exactly these
 #   axes.
 # - Repeating is a matrix of zeros and ones. The backward pass multiplies by its transpose: that is the sum.
-# - Everything that only moves numbers has such a transpose. The dot product test checks it with random numbers.
+# - Everything that only moves, repeats or adds numbers has such a transpose. The dot product test checks it with
+#   random numbers.
 # - The gradient of a bias is a sum over the batch and over time.
 # - A column and a row give a square. Check the shapes of answers and targets before you subtract.
 #
@@ -384,7 +401,7 @@ def strict_mse_solution(answer, target):
     return ((answer - target) ** 2).mean()
 
 
-exercise(1, check_1, gradients_of_s_c_k_solution)
-exercise(2, check_2, gradient_of_factor_solution)
-exercise(3, check_3, embedding_transpose_solution)
-exercise(4, check_4, strict_mse_solution)
+solution(1, check_1, gradients_of_s_c_k_solution)
+solution(2, check_2, gradient_of_factor_solution)
+solution(3, check_3, embedding_transpose_solution)
+solution(4, check_4, strict_mse_solution)

@@ -20,7 +20,7 @@
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Do you need one?
@@ -59,14 +59,22 @@ mg.draw(swish(x, b))
 # d/dx  x * s  =  s + b * x * s * (1 - s)
 # d/db  x * s  =  x * x * s * (1 - s)
 # ```
+#
+# A rule may be a lambda or a function with a name.
 
 
 # %%
-@mg.custom_op(
-    lambda x, b: (s := mg.sigmoid(b * x)) + b * x * s * (1 - s),
-    lambda x, b: x * x * (s := mg.sigmoid(b * x)) * (1 - s),
-    kind="elementwise",
-)
+def swish_by_x(x, b):
+    s = mg.sigmoid(b * x)
+    return s + b * x * s * (1 - s)
+
+
+def swish_by_b(x, b):
+    s = mg.sigmoid(b * x)
+    return x * x * s * (1 - s)
+
+
+@mg.custom_op(swish_by_x, swish_by_b, kind="elementwise")
 def swish_op(x, b):
     return x * mg.sigmoid(b * x)
 
@@ -75,9 +83,10 @@ mg.check_grads(swish_op, np.linspace(-2, 2, 5), 1.5, order=2)
 mg.draw(swish_op(x, b))
 
 # %% [markdown]
-# One node instead of three. The names of a rule's parameters say what it needs: operands by their names, `out` for the
-# result. The engine keeps exactly these. It also multiplies by the gradient that comes back, and sums where NumPy
-# broadcast (`b` is one number, `x` an array). How much is kept?
+# One node instead of three. (`order=2` checks the second derivative as well; section 4 says why it exists.) The names
+# of a rule's parameters say what it needs: operands by their names, `out` for the result. The engine keeps exactly
+# these. It also multiplies by the gradient that comes back, and sums where NumPy broadcast (`b` is one number, `x` an
+# array). How much is kept?
 
 
 # %%
@@ -95,7 +104,7 @@ for f in (swish, swish_op):
     arrays, numbers = kept(f(big, b))
     print(f"{f.__name__:9} keeps {arrays} arrays with {numbers:6,} numbers")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert kept(swish(big, b))[1] == 20_001
 assert kept(swish_op(big, b))[1] == 10_001
 
@@ -104,15 +113,18 @@ assert kept(swish_op(big, b))[1] == 10_001
 # and be fast, is a choice that you make with the parameter names of a rule.
 #
 # And if a rule is wrong? Here the factor `b` is missing. Nothing happens when the op is defined or used; the gradient
-# is only wrong. `mg.check_grads` compares with finite differences, which do not use the rule (lesson 7).
+# is only wrong. `mg.check_grads` compares with finite differences, which do not use the rule (lesson 7). It
+# multiplies the result by random weights and adds it up, to have one number, and compares the derivative of that
+# number. So the two numbers in its message are not derivatives of `swish` itself. Look at *which* operand is wrong.
 
 
 # %%
-@mg.custom_op(
-    lambda x, b: (s := mg.sigmoid(b * x)) + x * s * (1 - s),
-    lambda x, b: x * x * (s := mg.sigmoid(b * x)) * (1 - s),
-    kind="elementwise",
-)
+def without_the_factor(x, b):
+    s = mg.sigmoid(b * x)
+    return s + x * s * (1 - s)
+
+
+@mg.custom_op(without_the_factor, swish_by_b, kind="elementwise")
 def wrong(x, b):
     return x * mg.sigmoid(b * x)
 
@@ -126,7 +138,9 @@ except mg.GradientError as error:
 # ### Exercise 1
 #
 # **Softsign** is `x / (1 + abs(x))`: like tanh, but it approaches 1 much more slowly. Make an op of it. Write the
-# function, and put `@mg.custom_op(..., kind="elementwise")` with the rule above it.
+# function, and put `@mg.custom_op(..., kind="elementwise")` with the rule above it. (A wrong parameter name in a rule
+# is an error as soon as the op is defined. Read the last line of the message: it lists the names that a rule can
+# have. You do not need `mask`.)
 
 
 # %%
@@ -139,6 +153,9 @@ def check_1(softsign):
     value = softsign(points)
     assert np.allclose(value, points / (1 + abs(points))), f"the value is {value}"
     assert hasattr(softsign, "op"), "put @mg.custom_op(...) above the function"
+    assert softsign.op.kind == "elementwise", (
+        'without kind="elementwise" the rule receives g and must multiply by it'
+    )
     mg.check_grads(softsign, points, order=2)
 
 
@@ -261,6 +278,10 @@ def unit(x):
     return ...
 
 
+def divided(x):
+    return x / np.sqrt((x * x).sum(axis=-1, keepdims=True))
+
+
 def check_3(unit):
     rng = np.random.default_rng(0)
     for shape in ((3,), (2, 3), (3, 3), (2, 2, 4)):
@@ -273,7 +294,12 @@ def check_3(unit):
         )
         assert np.allclose(np.sign(value), np.sign(x)), "the direction changed"
         assert hasattr(unit, "op"), "put @mg.custom_op(...) above the function"
-        mg.check_grads(unit, x)
+        w = rng.normal(size=shape)
+        g = mg.grad(lambda x, w=w: (unit(x) * w).sum())(x)
+        right = mg.grad(lambda x, w=w: (divided(x) * w).sum())(x)
+        n = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+        assert not np.allclose(g, right * n), "divide by n, the length of the row"
+        assert np.allclose(g, right), f"the gradient is {g}, not {right}"
 
 
 exercise(3, check_3, unit)
@@ -283,7 +309,7 @@ exercise(3, check_3, unit)
 #
 # Sometimes you want another backward pass than the derivative. In **gradient reversal** (Ganin and others, 2016) the
 # value passes unchanged and the gradient changes its sign: what lies before the op learns to make the loss *larger*.
-# Here is a general op that does it.
+# Here is a general op that does it. (`+x` is a copy of `x`. So a change of the result in place does not change `x`.)
 
 
 # %%
@@ -340,8 +366,8 @@ def check_4(limit_gradient):
 exercise(4, check_4, limit_gradient)
 
 # %% [markdown]
-# This is where it goes in a recurrent network: between one step and the next. With the weight 3, the gradient would
-# grow by a factor of 3 at each step back.
+# Such an op goes between one step of a recurrent network and the next. With the weight 3, the gradient would grow by
+# a factor of 3 at each step back. The folded cell has our version of `limit_gradient`, called `limited`.
 
 
 # %% tags=["hide-cell"]
@@ -364,8 +390,10 @@ print("with limit:   ", mg.grad(run(start, limited), start).item())
 mg.draw(run(start, limited), show=("grad",), names={"start": start})
 
 # %% [markdown]
-# Without the op, the gradient is 3 * 3 * 3 * 3 = 81. In the picture, read the lines `grad` from the right to the left:
-# each factor 3 makes a gradient of 3, and the op cuts it to 1 before it goes back to the step before.
+# Without the op, the gradient is 3 * 3 * 3 * 3 = 81. In the picture, read the lines `grad` from the right to the
+# left: each factor 3 makes a gradient of 3, and the op cuts it to 1 before it goes back to the step before. (A node
+# shows the gradient of its *result*. So the 3 is at `limited`, and the 1 that it makes of it is at the node to its
+# left.)
 #
 # ## What to remember
 #
@@ -408,7 +436,7 @@ def limit_gradient_solution(x, *, limit=1.0):
     return +x
 
 
-exercise(1, check_1, softsign_solution)
-exercise(2, check_2, log_cosh_solution)
-exercise(3, check_3, unit_solution)
-exercise(4, check_4, limit_gradient_solution)
+solution(1, check_1, softsign_solution)
+solution(2, check_2, log_cosh_solution)
+solution(3, check_3, unit_solution)
+solution(4, check_4, limit_gradient_solution)

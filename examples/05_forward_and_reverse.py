@@ -22,7 +22,7 @@ import time
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Carry the derivative along
@@ -403,7 +403,7 @@ def rtrl_solution(w, xs):
     return total, gradient
 
 
-exercise(1, check_1, divide_solution)
-exercise(2, check_2, jacobian_by_columns_solution)
-exercise(3, check_3, slope_along_solution)
-exercise(4, check_4, rtrl_solution)
+solution(1, check_1, divide_solution)
+solution(2, check_2, jacobian_by_columns_solution)
+solution(3, check_3, slope_along_solution)
+solution(4, check_4, rtrl_solution)

@@ -22,7 +22,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. The backward pass is a program
@@ -450,7 +450,7 @@ def swing_solution(y, t):
     return mg.elementwise_grad(mg.elementwise_grad(y))(t) + y(t)
 
 
-exercise(1, check_1, hessian_by_rows_solution)
-exercise(2, check_2, hessian_times_solution)
-exercise(3, check_3, newton_step_solution)
-exercise(4, check_4, swing_solution)
+solution(1, check_1, hessian_by_rows_solution)
+solution(2, check_2, hessian_times_solution)
+solution(3, check_3, newton_step_solution)
+solution(4, check_4, swing_solution)

@@ -21,7 +21,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. A mistake without an error
@@ -478,8 +478,8 @@ def diff_transposed_solution(u):
     return received
 
 
-exercise(1, check_1, central_difference_solution)
-exercise(2, check_2, best_step_solution)
-exercise(3, check_3, root_unit_rule_solution)
-exercise(4, check_4, standardised_solution)
-exercise(5, check_5, diff_transposed_solution)
+solution(1, check_1, central_difference_solution)
+solution(2, check_2, best_step_solution)
+solution(3, check_3, root_unit_rule_solution)
+solution(4, check_4, standardised_solution)
+solution(5, check_5, diff_transposed_solution)

@@ -23,7 +23,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 _ = np.seterr(all="ignore")  # this lesson makes NaNs on purpose
 
@@ -48,6 +48,7 @@ print("nan == nan", np.float64("nan") == np.float64("nan"))
 # even equal to itself.
 #
 # Here is a recurrent network of one unit whose step takes a logarithm. The picture shows its values over four steps.
+# It is wide: scroll it to the right.
 
 # %%
 w = mg.tensor(1.5, requires_grad=True, name="w")
@@ -450,8 +451,8 @@ def yes_or_no_loss_solution(a, y):
     return y * mg.softplus(-a) + (1 - y) * mg.softplus(a)
 
 
-exercise(1, check_1, first_bad_step_solution)
-exercise(2, check_2, safe_length_solution)
-exercise(3, check_3, log_or_zero_solution)
-exercise(4, check_4, log_sum_exp_solution)
-exercise(5, check_5, yes_or_no_loss_solution)
+solution(1, check_1, first_bad_step_solution)
+solution(2, check_2, safe_length_solution)
+solution(3, check_3, log_or_zero_solution)
+solution(4, check_4, log_sum_exp_solution)
+solution(5, check_5, yes_or_no_loss_solution)

@@ -23,7 +23,7 @@ import tracemalloc
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. What a rule needs
@@ -460,7 +460,7 @@ def noisy_step_solution(h, rng):
     return mg.checkpoint(lambda h, mask: np.tanh(h @ W) * mask)(h, mask)
 
 
-exercise(1, check_1, root_rule_solution)
-exercise(2, check_2, best_piece_solution)
-exercise(3, check_3, backward_by_hand_solution)
-exercise(4, check_4, noisy_step_solution)
+solution(1, check_1, root_rule_solution)
+solution(2, check_2, best_piece_solution)
+solution(3, check_3, backward_by_hand_solution)
+solution(4, check_4, noisy_step_solution)

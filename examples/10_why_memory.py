@@ -24,7 +24,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Without memory
@@ -433,7 +433,7 @@ def parity_weights_solution():
     return W_ih, W_hh, b, V
 
 
-exercise(1, check_1, best_without_memory_solution)
-exercise(2, check_2, smallest_window_solution)
-exercise(3, check_3, states_of_solution)
-exercise(4, check_4, parity_weights_solution)
+solution(1, check_1, best_without_memory_solution)
+solution(2, check_2, smallest_window_solution)
+solution(3, check_3, states_of_solution)
+solution(4, check_4, parity_weights_solution)

@@ -23,7 +23,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. One program, two pictures
@@ -50,37 +50,15 @@ def network(T):
     return loss, h
 
 
-loss, h = network(4)
-names = {"x": x, "h": h, "loss": loss}
+loss, h = network(3)
+names = {"x": x, "h": h, "loss": loss}  # for the boxes: h[0], h[1], ...
 mg.draw(loss, names=names)
 
 # %% [markdown]
-# This is the network **unrolled** over four steps. Time runs to the right; each step has a frame with its ops in it.
+# This is the network **unrolled** over three steps. Time runs to the right; each step has a frame with its ops in it.
 # Follow the blue line: the state, handed from step to step. The red line adds up the loss. The small yellow boxes are
 # the weights. They are drawn in every step, but there is only *one* `U`, one `W` and one `V`.
 #
-# Python's `for` left no trace in the graph. The engine recorded ops, one after the other. But the same ops come again
-# and again, and minigrad finds what repeats:
-
-# %%
-print(mg.loops(loss))
-mg.draw(loss, names=names, fold=True)
-
-# %% [markdown]
-# This is the same graph **folded**. The step is drawn once. An arrow leads back for each value that a step hands to
-# the next: the state (blue) and the sum of the losses (red). "used x4" says how often a weight is used. Read the
-# printed line next to it:
-#
-# - **carried**: `tanh` and `add`, values of the step before;
-# - **enters**: another input at each step, `x[t]`;
-# - **shared**: the same in all steps, the weights.
-#
-# Textbooks leave out the ops and draw both pictures side by side:
-
-# %%
-rnn.draw.both(loss, names=names)
-
-# %% [markdown]
 # ### Exercise 1
 #
 # How many ops does the engine record for `T` steps? Count them in a picture, predict, and return the number. (Every
@@ -108,7 +86,29 @@ def check_1(recorded_ops):
 exercise(1, check_1, recorded_ops)
 
 # %% [markdown]
-# The graph grows with the sequence; the folded picture does not. And of a long unrolled one minigrad draws only the
+# Python's `for` left no trace in the graph. The engine recorded ops, one after the other. But the same ops come again
+# and again, and minigrad finds what repeats:
+
+# %%
+print(mg.loops(loss))
+mg.draw(loss, names=names, fold=True)
+
+# %% [markdown]
+# This is the same graph **folded**. The step is drawn once. An arrow leads back for each value that a step hands to
+# the next: the state (blue) and the sum of the losses (red). "used x3" says how often a weight is used. Read the
+# printed line above the picture:
+#
+# - **carried**: `tanh` and `add`, values of the step before;
+# - **enters**: another input at each step, `x[t]`. It is called a *constant* because it needs no gradient;
+# - **shared**: the same in all steps, the weights.
+#
+# Textbooks leave out the ops and draw both pictures side by side:
+
+# %%
+rnn.draw.both(loss, names=names)
+
+# %% [markdown]
+# The graph grows with the sequence; the folded picture does not. Of a long unrolled graph minigrad draws only both
 # ends.
 
 # %%
@@ -178,11 +178,12 @@ assert flow.shares["W"][0] == 0
 # through time** (BPTT; Werbos, 1990). It is no other algorithm than the reverse sweep of lesson 2. It only has a name
 # of its own.
 #
-# The picture shows the gradient at the states. The darker the box, the more the loss would change if that state
-# changed. A blue arrow is wide where much of the gradient comes back along it.
+# The picture shows the gradient at the states, for three steps. The number in the box of a state is the size (norm)
+# of the gradient there. The darker the box, the more the loss would change if that state changed. A blue arrow is
+# wide where much of the gradient comes back along it.
 
 # %%
-rnn.draw.unrolled(loss6, names={"x": x, "h": h6}, gradients=True)
+rnn.draw.unrolled(loss, names=names, gradients=True)
 
 # %% [markdown]
 # ## 3. What can be folded
@@ -233,9 +234,11 @@ for program in (six_layers, two_states, sometimes, all_before):
 # - The **layers** are not a loop: nothing is shared, each has a weight of its own. All ops are outside of loops.
 # - **Two states** are carried, `add` (that is `c`) and `tanh` (`h`). The LSTM of lesson 14 is of this kind. (In its
 #   first step `0.9 * c` is plain NumPy and leaves no op: "multiply only in 5 of 6".)
-# - **Sometimes** is a loop whose body has an op that only 3 of 12 steps use.
+# - **Sometimes** is a loop whose body has an op that only 3 of 12 steps use, `0.5 * h`. That `multiply` is the last
+#   op that can write `h`, so the state is named after it; in the other steps it is the result of `tanh`.
 # - **All before** does not carry a state of a fixed size: what a step reads *grows*. No arrow from one step to the
-#   next can replace it. (This is how attention works, and why its cost grows with the square of the length.)
+#   next can replace it. (Its first step reads only zeros. That is plain NumPy, so 5 of 6 steps are alike.) (This is
+#   how attention works, and why its cost grows with the square of the length.)
 #
 # Often you have the chain and need the loop: a paper writes down the first steps, and you have to find the function
 # that is applied each time. Ask again what is carried, what enters, and what is shared.
@@ -268,6 +271,9 @@ def check_3(answers):
     m = start()
     assert m is not ..., "replace the ... with your answer"
     assert np.shape(m) == (1, 4), f"the start has shape (1, 4), not {np.shape(m)}"
+    assert np.allclose(m, 0), (
+        "with this start, the first step is not tanh(x0 @ U) alone"
+    )
     expected = np.tanh(x[0] @ U.data)
     for t in range(5):
         m = step(m, x[t])
@@ -358,10 +364,19 @@ def truncated(T, k):
 def check_4(truncated):
     whole, _ = network(6)
     cut = truncated(6, 2)
+    assert isinstance(cut, mg.Tensor), "return the loss as a Tensor"
+    assert np.shape(cut) == (), (
+        f"return the loss, one number, not an array of shape {np.shape(cut)}"
+    )
     assert np.isclose(cut.item(), whole.item()), (
         f"the loss must stay {whole.item():.4f}; yours is {cut.item():.4f}"
     )
-    found, everything = mg.grad(cut, W).data, mg.grad(whole, W).data
+    assert getattr(cut, "requires_grad", False), "detach h only, not the loss"
+    found, of_V = (g.data for g in mg.grad(cut, [W, V]))
+    everything, all_of_V = (g.data for g in mg.grad(whole, [W, V]))
+    assert np.allclose(of_V, all_of_V), (
+        "the gradient of V lost terms: detach h only, not the loss"
+    )
     assert not np.allclose(found, everything), (
         "the gradient is that of the whole sequence: nothing was cut"
     )
@@ -425,7 +440,7 @@ def truncated_solution(T, k):
     return loss
 
 
-exercise(1, check_1, recorded_ops_solution)
-exercise(2, check_2, gradient_by_step_solution)
-exercise(3, check_3, (leaky_step_solution, leaky_start_solution))
-exercise(4, check_4, truncated_solution)
+solution(1, check_1, recorded_ops_solution)
+solution(2, check_2, gradient_by_step_solution)
+solution(3, check_3, (leaky_step_solution, leaky_start_solution))
+solution(4, check_4, truncated_solution)

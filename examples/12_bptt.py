@@ -25,7 +25,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Forward
@@ -138,7 +138,14 @@ def check_1(d_logits):
         assert T == 1 or not np.allclose(found, T * right), (
             "the loss is the mean over the steps: divide by their number"
         )
-        assert np.allclose(found, right), "minigrad finds other numbers"
+        assert not np.allclose(found, -right), "the sign is turned round"
+        assert np.allclose(np.sum(found, axis=1), 0), (
+            "each row must have the sum 0: probabilities have the sum 1 in each "
+            "row (axis=1), and 1 is subtracted once"
+        )
+        assert np.allclose(found, right), (
+            "the 1 is not subtracted at the right answer, y[t] in row t"
+        )
 
 
 exercise(1, check_1, d_logits)
@@ -158,8 +165,11 @@ mg.draw(after.sum(), backward=True, names={"h[t]": after, "a[t]": a})
 
 # %% [markdown]
 # Read the orange part from the seed upwards. `dL/dh[t]` is multiplied by the slope of tanh, `1 - h[t] * h[t]`. The
-# result is `dL/da[t]`, and from there one product (`@`) leads to each operand. (`T` transposes a matrix.) In
-# formulas:
+# result is `dL/da[t]`, and from there one product (`@`) leads to each operand. The `T` in the picture transposes a
+# matrix. (In the formulas, `T` without a dot is the number of steps.)
+#
+# In the picture a state is a *row*, so the gradient to `h[t-1]` is `da @ W`, without a transpose. Our arrays `h[t]`
+# are vectors, written as columns in the formulas. There the same numbers are `W.T da`:
 #
 # ```text
 # da     = dh * (1 - h[t]**2)
@@ -204,8 +214,12 @@ exercise(2, check_2, step_back)
 # dh[t] = V.T ds[t]  +  W.T da[t+1]         (the last step has no next step)
 # ```
 #
-# In the picture of three steps the arrow from `h[0]` leads up to its output, and on to the next step. The number in
-# the box of a state is the size (norm) of `dh[t]`.
+# The picture shows three steps. The arrow from `h[0]` leads up to its output, and on to the next step. The number in
+# the box of a state is the size (norm) of `dh[t]`. The network is made of minigrad's layers, and three weights have
+# longer names there: `U` is `W_ih`, `W` is `W_hh`, and `b` is `b_ih`.
+#
+# PyTorch and minigrad give a step two biases, `b_ih` and `b_hh`. Only their sum matters. With `bias="single"` there
+# is one, as in our formulas.
 
 # %%
 small = rnn.Sequence(
@@ -233,6 +247,16 @@ def backward(w, x, h, ds):
     return ...
 
 
+HINTS_3 = {
+    "c": "It is the sum of ds[t] over all steps: use +=, not =",
+    "V": "Each step adds outer(ds[t], h[t])",
+    "b": "Do you go from the last step to the first? Does dh[t] get both parts, "
+    "and is da = dh * (1 - h[t]**2)?",
+    "U": "db is right, so da is. Each step adds outer(da, x[t])",
+    "W": "db and dU are right, so da is. The operand of W was h[t-1], not h[t]",
+}
+
+
 def check_3(backward):
     rng = np.random.default_rng(3)
     other = np.eye(SYMBOLS)[rng.integers(SYMBOLS, size=9)]
@@ -251,8 +275,7 @@ def check_3(backward):
                 f"{np.shape(found[name])}"
             )
             assert np.allclose(found[name], right[name]), (
-                f"the gradient d{name} is wrong"
-                + ("" if name in "cV" else ". Does dh[t] get both of its parts?")
+                f"the gradient d{name} is wrong. {HINTS_3[name]}"
             )
 
 
@@ -302,7 +325,8 @@ def check_4(d_recurrent):
 exercise(4, check_4, d_recurrent)
 
 # %% [markdown]
-# Here is the training step of an expert: three lines in each loop at most, everything else for all steps at once.
+# Here is the training step of an expert: one line in the first loop, two in the second. Everything else is done for
+# all steps at once.
 
 
 # %%
@@ -399,38 +423,49 @@ assert difference < 1e-12
 
 # %% [markdown]
 # The losses agree to the last digits, over 200 updates. `print(compiled.source)` shows the program; do it. It is
-# plain NumPy, a call in each line, with a comment that says from which layer it comes. The next cell prints only an
-# outline: the *names* of the functions that are called, part by part.
+# plain NumPy with a call in each line. A comment above each part says what the part does, and which layer and which
+# steps a loop is for. The next cell prints only an outline: the *names* of the functions that are called, part by
+# part.
 
 
 # %%
 def outline(source):
-    """Print the functions called in the program: before, in and after loops."""
-    parts = [("first", [])]
+    """Print the functions called in the program, and return them by part."""
+    parts, name = [], ""
     for line in source[source.index("def run") :].splitlines()[1:]:
-        if line.strip().startswith("for "):
-            steps = re.search(r"t from \d+ to \d+", line)
-            parts.append((f"loop, {steps.group() if steps else ''}", []))
-        elif not line.startswith("        ") and "loop" in parts[-1][0]:
-            parts.append(("then", []))
+        if line.strip().startswith("#"):
+            name = line.strip(" #")
+            parts.append((name, []))
         called = re.match(r"\s+(?:\w+\.)?(\w+)\(", line)
         if called:
-            parts[-1][1].append(called.group(1))
+            inside = line.startswith("        ")
+            parts[-1][1].append("*" * inside + called.group(1))
     for name, calls in parts:
-        print(f"{name + ':':20}", " ".join(calls[:8]), "..." * (len(calls) > 8))
+        text = " ".join(calls[:8]) + " ..." * (len(calls) > 8)
+        print(textwrap.fill(f"{name}: {text}", 82, subsequent_indent="    "))
     return parts
 
 
 parts = outline(compiled.source)
-loops = [calls for name, calls in parts if "loop" in name]
-assert [len(calls) for calls in loops] == [3, 3]
-assert "tanh" in loops[0]
+
+# %% tags=["remove-cell"]
+_loops = {name: calls for name, calls in parts if " t from " in name}
+_back, _forth = sorted(_loops)
+assert "t from 0 to 5" in _forth
+assert "t from 5 to 0" in _back
+assert [c for c in _loops[_forth] if "*" in c] == ["*dot", "*add", "*tanh"]
+assert [c for c in _loops[_back] if "*" in c] == ["*dot", "*add", "*multiply"]
 
 # %% [markdown]
-# Compare it with `by_hand`. Two loops, one forward and one with `t` falling. In the first a product (`dot`), a sum
-# and a tanh. In the second a product, a sum and the multiplication with the slope. All the rest, the products with
-# the inputs, the softmax, the slopes and the gradients of the weights, is outside, for all steps at once. The
-# compiler found for itself what you found in exercise 4.
+# A star marks a call inside a loop. Compare the parts with `by_hand`. There are two loops, one forward and one with
+# `t` falling from 5 to 0. In the first a product (`dot`), a sum and a tanh. In the second a product, a sum and the
+# multiplication with the slope. (The last step has no next step, so only the slope is multiplied: the call without a
+# star.) All the rest, the products with the inputs, the softmax, the slopes and the gradients of the weights, is
+# outside, for all steps at once. The compiler found for itself what you found in exercise 4.
+#
+# Two calls at the beginning belong to the targets. `maximum_reduce` finds the largest target. If it is no class
+# index, the program stops with `raise OtherWay()`, and the step runs uncompiled, with its usual error. `equal` makes
+# the one-hot vectors.
 #
 # Predict: how many lines has the program for a sequence of 600 letters?
 
@@ -470,8 +505,8 @@ assert measured["compiled"] < 0.7 * measured["autodiff"]
 
 # %% [markdown]
 # For such small arrays most of the time goes into calling functions, not into arithmetic. Autodiff makes a node for
-# each op and walks through them. The compiled program makes no arrays and no nodes; it is about as fast as what we
-# wrote by hand.
+# each op and walks through them. The compiled program makes no nodes, and unlike `by_hand` no new arrays: it writes
+# its results into arrays that it keeps. So it is no slower than what we wrote by hand, and often faster.
 #
 # One thing you must know. A program that was recorded once does the same calls each time. So a compiled function must
 # not decide by the *values* of its arrays. `mg.compile` refuses if it does:
@@ -564,8 +599,8 @@ def clipped_solution(g):
     return g / np.maximum(np.sqrt((g * g).sum()), 1.0)
 
 
-exercise(1, check_1, d_logits_solution)
-exercise(2, check_2, step_back_solution)
-exercise(3, check_3, backward_solution)
-exercise(4, check_4, d_recurrent_solution)
-exercise(5, check_5, clipped_solution)
+solution(1, check_1, d_logits_solution)
+solution(2, check_2, step_back_solution)
+solution(3, check_3, backward_solution)
+solution(4, check_4, d_recurrent_solution)
+solution(5, check_5, clipped_solution)

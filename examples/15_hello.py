@@ -23,7 +23,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Letters become arrays
@@ -219,7 +219,7 @@ for k in (0, 2, 4, 6, 8, 10, 15, 20, 30, 50):
 first = said.index("ihello")
 print(f"all right for the first time after {first} updates")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert said[4] == "elello"
 assert said[6] == "ilello"
 assert said[8] == "ihello"
@@ -381,7 +381,7 @@ for seed in range(10):
     needed.append(updates)
 print("updates needed:", *sorted(needed))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert max(needed) < 100
 
 # %% [markdown]
@@ -446,8 +446,8 @@ def write_solution(model, alphabet, first, length):
     return text
 
 
-exercise(1, check_1, one_hot_solution)
-exercise(2, check_2, loss_without_memory_solution)
-exercise(3, check_3, run_by_hand_solution)
-exercise(4, check_4, clipped_step_solution)
-exercise(5, check_5, write_solution)
+solution(1, check_1, one_hot_solution)
+solution(2, check_2, loss_without_memory_solution)
+solution(3, check_3, run_by_hand_solution)
+solution(4, check_4, clipped_step_solution)
+solution(5, check_5, write_solution)

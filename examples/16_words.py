@@ -22,7 +22,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. Words become vectors
@@ -245,7 +245,7 @@ print("updates   a noun   a noun that fits")
 for updates, (noun, fits) in log.items():
     print(f"{updates:7} {noun:8.2f} {fits:10.2f}  {'#' * round(20 * fits)}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert log[50][0] > 0.95
 assert 0.4 < log[50][1] < 0.6
 assert log[100][1] < 0.6 < 0.9 < log[125][1]
@@ -436,6 +436,6 @@ def fooling_text_solution():
     return best
 
 
-exercise(1, check_1, table_gradient_solution)
-exercise(2, check_2, noun_losses_solution)
-exercise(3, check_3, fooling_text_solution)
+solution(1, check_1, table_gradient_solution)
+solution(2, check_2, noun_losses_solution)
+solution(3, check_3, fooling_text_solution)

@@ -20,7 +20,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. The text
@@ -202,7 +202,7 @@ for epoch in range(1, 5):
     print(f"epoch {epoch}     test {result:.3f}   training {recent:.3f}")
 print(f"perfect          {perfect:.3f}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert perfect < result < rnn.text.entropy(test_text, 3)
 assert abs(result - recent) < 0.03
 
@@ -334,7 +334,7 @@ for temperature in (0.0, 0.1, 0.3, 1.0, 1.5, 2.0):
     )
     print("#" * len(set(correct)))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert len(said) == 40
 assert quality[0.0][1] <= 3
 assert quality[0.1][0] >= 38
@@ -375,7 +375,7 @@ for epoch in (5, 10, 20, 40, 60):
     )
 print(repr(rnn.sample(poet, own, "Beautiful", 60, 0.5, rng=0)))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert curve[60][0] < 0.3
 assert curve[60][1] > np.log(len(own))
 assert min(test for _, test in curve.values()) < 3.3
@@ -425,7 +425,7 @@ def draw_solution(p, u):
     return int(np.searchsorted(np.cumsum(p), u, side="right"))
 
 
-exercise(1, check_1, pair_loss_solution)
-exercise(2, check_2, pieces_solution)
-exercise(3, check_3, softmax_with_temperature_solution)
-exercise(4, check_4, draw_solution)
+solution(1, check_1, pair_loss_solution)
+solution(2, check_2, pieces_solution)
+solution(3, check_3, softmax_with_temperature_solution)
+solution(4, check_4, draw_solution)

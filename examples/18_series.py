@@ -21,7 +21,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. The series
@@ -161,7 +161,7 @@ for name, forecast in baselines.items():
     errors[name] = [rmse(forecast(part), part.targets) for part in parts.values()]
     print("{:12} {:9.3f} {:11.3f} {:8.3f}".format(name, *errors[name]))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert np.isclose(errors["persistence"][2], rnn.series.persistence(final))
 assert errors["weighted sum"][2] < 0.6 * errors["persistence"][2]
 assert min(errors["mean"][2], errors["seasonal"][2]) > errors["persistence"][2]
@@ -251,7 +251,7 @@ for kind in (rnn.RNN, rnn.LSTM):
         print(row.format(name, *errors[name]))
 print(row.format("weighted sum", *errors["weighted sum"]))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 table = np.array([errors[name] for name in models])
 linear = np.array(errors["weighted sum"])
 assert (table[:, 0] < linear[0]).all()
@@ -309,7 +309,7 @@ print("years before the target: weight of the sum, mean slope of the network")
 for t in range(LENGTH):
     print(f"{LENGTH - t:3} {weights[t, 0]:+7.2f} {slopes[t]:+7.2f}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert min(weights[10, 0], slopes[10]) > 1
 assert max(weights[9, 0], slopes[9]) < -0.3
 assert max(abs(slopes[:9]).max(), abs(weights[:9]).max()) < 0.2
@@ -354,7 +354,7 @@ print(f"correlation of forecast and truth: {correlation:.3f}")
 print(f"RMSE {rmse(forecast, walk_test.targets):.3f}, ", end="")
 print(f"persistence {rnn.series.persistence(walk_test):.3f}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert correlation > 0.9
 assert rmse(forecast, walk_test.targets) > 3 * rnn.series.persistence(walk_test)
 assert walk_test.targets.max() > 1.5
@@ -389,7 +389,7 @@ def test_error(smooth):
 
 print(f"raw {test_error(np.asarray):.3f}, smoothed {test_error(centred):.3f}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert np.isclose(test_error(lambda series: series), linear[2], atol=1e-3)
 assert 0.18 < test_error(centred) / linear[2] < 0.22
 
@@ -498,7 +498,7 @@ always_mean = rmse(learn.targets.mean(), truth)
 print(f"RMSE {rmse(said, truth):.2f}, always the mean {always_mean:.2f}")
 
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert 0.4 < rmse(said, truth) / always_mean < 0.6
 assert abs(int(said[:11].argmax()) - int(truth[:11].argmax())) <= 1
 assert abs(int(said[11:].argmax()) - int(truth[11:].argmax())) <= 1
@@ -548,7 +548,7 @@ def free_run_solution(forecast, window, steps):
     return np.array(said)
 
 
-exercise(1, check_1, windows_solution)
-exercise(2, check_2, skill_solution)
-exercise(3, check_3, smoothed_solution)
-exercise(4, check_4, free_run_solution)
+solution(1, check_1, windows_solution)
+solution(2, check_2, skill_solution)
+solution(3, check_3, smoothed_solution)
+solution(4, check_4, free_run_solution)

@@ -22,7 +22,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. An answer that cannot begin
@@ -63,7 +63,7 @@ right = rnn.predict(at_once, fresh.inputs).argmax(axis=-1) == fresh.targets
 print("right at each step:", *(f"{share:.0%}" for share in right.mean(axis=1)))
 print(f"all five right: {right.all(axis=0).mean():.0%}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert right.mean(axis=1).max() == right.mean(axis=1)[-1] > 0.9
 assert right.mean(axis=1)[0] < 0.5
 assert right.all(axis=0).mean() < 0.1
@@ -204,7 +204,7 @@ for epoch in range(1, 6):
     history.append((forced, own.mean(), own.all(axis=0).mean()))
     print("{:7} {:15.3f} {:18.3f} {:14.3f}".format(40 * epoch, *history[-1]))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert history[0][0] > history[0][1] + 0.02
 assert history[0][2] < 0.2
 assert history[-1][2] > 0.99
@@ -276,7 +276,7 @@ for name, net in (("100 questions", learner), ("new questions", model)):
         f"trained on {name} {exact(net, known):14.3f} {exact(net, fresh):17.3f}"
     )
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert exact(learner, known) > 0.99
 assert 0.5 < exact(learner, fresh) < 0.85
 assert min(exact(model, known), exact(model, fresh)) > 0.99
@@ -300,7 +300,7 @@ for length in range(2, 10):
         f"{length:6} {shares[length]:10.2f}  " + "#" * round(40 * shares[length])
     )
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert min(shares[3], shares[4], shares[5], shares[6]) > 0.95
 assert max(shares[8], shares[9]) < 0.4
 
@@ -318,7 +318,7 @@ rnn.draw.unrolled(
     model, three.inputs, three.targets, level="cell", gradients=True
 )
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 flows = [
     rnn.gradient_flow(net, three.inputs, three.targets).norms["c"][0]
     for net in (model, encoder_decoder(seed=0))
@@ -397,7 +397,7 @@ for name, task in (("copied", copied), ("backwards", backwards)):
         f"{name:12}", *("   " + " ".join(f"{v:.2f}" for v in c) for c in columns)
     )
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 pairs = zip(results["copied"], results["backwards"], strict=True)
 assert all(forwards[1] + 0.1 < back[1] for forwards, back in pairs)
 assert all(share > p**6 + 0.03 for p, share in results["copied"])
@@ -497,8 +497,8 @@ def targets_of_solution(words, alphabet, end):
     return targets
 
 
-exercise(1, check_1, decoder_inputs_solution)
-exercise(2, check_2, write_solution)
-exercise(3, check_3, share_and_letter_solution)
-exercise(4, check_4, distance_solution)
-exercise(5, check_5, targets_of_solution)
+solution(1, check_1, decoder_inputs_solution)
+solution(2, check_2, write_solution)
+solution(3, check_3, share_and_letter_solution)
+solution(4, check_4, distance_solution)
+solution(5, check_5, targets_of_solution)

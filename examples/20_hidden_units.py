@@ -24,7 +24,7 @@ import numpy as np
 
 import minigrad as mg
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. A text that needs a memory
@@ -99,7 +99,7 @@ for known in (0, 1, 2, 3):
     entropy = rnn.text.entropy(to_learn, known)
     print(f"  {entropy:.3f} is the least loss with {known} characters in mind")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 loss = rnn.evaluate(model, streams(to_test, 1)).loss
 assert loss < 0.69 < rnn.text.entropy(to_learn, 3)
 assert rnn.evaluate(twin, streams(to_test, 1)).loss > 2.7
@@ -133,10 +133,8 @@ def read(net, text):
 states = read(model, to_choose)
 print(states.shape)
 
-x = alphabet.one_hot(alphabet.encode("(sea"))[:, None]
-rnn.draw.unrolled(
-    model, x, level="gate", overlay="activation", symbols=alphabet, steps="0-2"
-)
+x = alphabet.one_hot(alphabet.encode("(s"))[:, None]
+rnn.draw.unrolled(model, x, level="gate", overlay="activation", symbols=alphabet)
 
 # %% [markdown]
 # In the picture the coloured boxes are the states, each with the mean size of its 24 numbers. Averages tell us little, so we
@@ -384,7 +382,7 @@ for feature, f in FEATURES.items():
         )
     )
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 chosen_r, tested_r, by_chance, of_twin = abs(np.array(list(table.values()))).T
 assert tested_r[0] > 0.85
 assert 0.15 < of_twin[0] < 0.45
@@ -495,7 +493,7 @@ print(
     f"{twin_elsewhere.max():+11.2f}"
 )
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert 1.4 < at_closing[k] < 2
 assert at_closing[k] > 8 * abs(elsewhere[k])
 assert k in order[:4]
@@ -524,7 +522,7 @@ print(
     f"{others.max():.2f} (largest)"
 )
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert p[-1] < 0.1
 assert p[k] > 0.6
 assert np.median(others) < 0.1
@@ -556,7 +554,7 @@ print(
     f"its r: h {r_i[0]:+.2f}, c {r_i[1]:+.2f}"
 )
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert abs(r_second) > 0.85
 assert second_closing[u % UNITS] < 1
 assert second_closing[i] > 4 * second_closing[u % UNITS]
@@ -587,7 +585,7 @@ for label, net in (("trained", model), ("twin", twin)):
     kept.append(norms[0] / norms[-1])
     print(f"{label:8} |dL/dc| at the ( is {kept[-1]:.2f} times that at the end")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert kept[0] > 4 * kept[1]
 
 # %% [markdown]
@@ -625,7 +623,7 @@ def held_solution(h, levels):
     return hold(h, levels)
 
 
-exercise(1, check_1, inside_solution)
-exercise(2, check_2, correlations_solution)
-exercise(3, check_3, chance_level_solution)
-exercise(4, check_4, held_solution)
+solution(1, check_1, inside_solution)
+solution(2, check_2, correlations_solution)
+solution(3, check_3, chance_level_solution)
+solution(4, check_4, held_solution)

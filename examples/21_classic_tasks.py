@@ -19,7 +19,7 @@
 import numpy as np
 
 import minigrad_rnn as rnn
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 # %% [markdown]
 # ## 1. The tasks
@@ -172,7 +172,7 @@ for kind in (rnn.RNN, rnn.LSTM):
     print(f"   median {np.median(errors[name]):.4f}")
 print(f"always 1: {1 / 6:.4f}, one number known: {1 / 12:.4f}")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert np.mean(errors["LSTM"]) > np.mean(errors["RNN"])
 assert np.median(errors["LSTM"]) < np.median(errors["RNN"]) / 2
 assert max(errors["LSTM"]) > 0.15
@@ -206,7 +206,7 @@ compared = {
 print("marks at steps", np.flatnonzero(one.inputs[:, 0, 1]))
 rnn.draw.compare(compared, one.inputs, one.targets, loss="mse")
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 flows = [
     rnn.gradient_flow(model, one.inputs, one.targets, loss="mse").norms
     for model in compared.values()
@@ -291,7 +291,7 @@ for kind in (rnn.RNN, rnn.LSTM):
     )
     print("{:8} {:11.3f} {:15.3f} {:15.3f}".format(name, *measured[name]))
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 assert measured["LSTM"][1:] == (1, 1)
 assert 0.7 < measured["RNN"][0] < measured["LSTM"][0] < 0.8
 assert max(measured["RNN"][1:]) < 0.6
@@ -318,7 +318,7 @@ rnn.draw.unrolled(
     symbols=reber.alphabet, steps="0-2,-3--1",
 )  # fmt: skip
 
-# %% tags=["hide-cell"]
+# %% tags=["remove-cell"]
 norms = rnn.gradient_flow(readers["LSTM"], batch.inputs, targets).norms["c"][0]
 assert 0.5 < norms[1] / norms[6] < 1.2
 
@@ -437,8 +437,8 @@ def counts_to_solution(right):
     return len(right) if right.all() else int(right.argmin())
 
 
-exercise(1, check_1, error_of_always_solution)
-exercise(2, check_2, loss_without_memory_solution)
-exercise(3, check_3, least_rate_solution)
-exercise(4, check_4, loss_if_forgotten_solution)
-exercise(5, check_5, counts_to_solution)
+solution(1, check_1, error_of_always_solution)
+solution(2, check_2, loss_without_memory_solution)
+solution(3, check_3, least_rate_solution)
+solution(4, check_4, loss_if_forgotten_solution)
+solution(5, check_5, counts_to_solution)

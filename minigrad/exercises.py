@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-__all__ = ["exercise"]
+__all__ = ["exercise", "solution"]
 
 
 def exercise(number: int, check: Callable[[Any], object], answer: Any) -> None:
@@ -31,6 +31,18 @@ def exercise(number: int, check: Callable[[Any], object], answer: Any) -> None:
         print(f"exercise {number}: not yet - {kind}{error or 'the answer does not pass the check'}")
     else:
         print(f"exercise {number}: right")
+
+
+def solution(number: int, check: Callable[[Any], object], answer: Any) -> None:
+    """Print that `answer` of the lesson itself passes `check`. An error of the check is raised.
+
+    >>> def check(answer):
+    ...     assert answer == 13, f"the derivative is not {answer}"
+    >>> solution(1, check, 13)
+    solution 1: right
+    """
+    check(answer)
+    print(f"solution {number}: right")
 
 
 class Empty(Exception):

@@ -192,14 +192,16 @@ class RecordedRun(Run):
                     yield letter, line, i, weight
 
     def letters(self) -> tuple[dict[tuple[str, Line | None], str], str]:
-        """The letters at the arrows of the figure, and the line that explains them."""
+        """The letters at the arrows of the figure, and the line that explains those that are not names."""
         found: dict[tuple[str, Line | None], list[str]] = {}
         names = {node: name for name, node in self.parameters.items()}
         for letter, line, _, weight in self.products():
             found.setdefault((letter, None if letter == "V" else line), []).append(names[weight])
         several = len(self.cells) > 1
         number = {(letter, line): f"{letter}{line.layer if several and line else ''}" for letter, line in found}
-        words = [f"{number[key]} = {', '.join(dict.fromkeys(each))}" for key, each in found.items()]
+        words = [
+            f"{number[key]} = {', '.join(dict.fromkeys(each))}" for key, each in found.items() if set(each) != {number[key]}
+        ]
         return number, ";  ".join(words)
 
     def read_out(self) -> set[int]:

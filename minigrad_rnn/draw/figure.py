@@ -30,7 +30,7 @@ class Figure(Grid):
 
     def __init__(self, model: Any, made: Run, graph: Graph, shown: set[int], title: str) -> None:
         self.letters, legend = letters_of(model, made, graph)
-        super().__init__(made, f"{title}\n{legend}")
+        super().__init__(made, f"{title}\n{legend}".rstrip())
         self.losses = made.step_losses()
         self.rows: dict[tuple[Line, str], int] = {}  # from the bottom: the input, the states of each layer, o, L and y
         row = 2 if made.numbers else 1

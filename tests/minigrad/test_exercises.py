@@ -3,7 +3,7 @@
 import pytest
 
 import minigrad as mg
-from minigrad.exercises import exercise
+from minigrad.exercises import exercise, solution
 
 
 def check(f):
@@ -43,3 +43,10 @@ def test_an_interrupt_is_not_an_answer():
 
     with pytest.raises(KeyboardInterrupt):
         exercise(1, lambda f: f(), stopped)
+
+
+def test_a_solution_is_named_as_such_and_must_be_right(capsys):
+    solution(4, check, lambda x: x * x)
+    assert capsys.readouterr().out == "solution 4: right\n"
+    with pytest.raises(AssertionError, match="3 squared is 9, not 6"):
+        solution(4, check, lambda x: 2 * x)
