@@ -75,7 +75,7 @@ MADE: dict[str, Any] = {
     "Evaluation": lambda: rnn.Evaluation(1.0, 0.5, 0.25),
     "WeightsError": lambda: rnn.WeightsError("a file"),
 }
-ELSEWHERE = {"GradientFlow", "GradientRecorder", "SequenceLoss"}
+ELSEWHERE = {"GradientFlow", "GradientRecorder", "Reading", "SequenceLoss"}
 SCHEDULES: dict[str, Any] = {
     "LambdaLR": lambda: rnn.schedule.LambdaLR(optimizer(), lambda t: 1.0),
     "StepLR": lambda: rnn.schedule.StepLR(optimizer(), 3),
