@@ -89,6 +89,7 @@ class Reader:
         self.between: dict[str, str] = {}  # the op after a linear layer that computed a value
         self.states: dict[str, str] = {}  # the path of the recurrent layer that a state is of
         self.expanded: dict[str, np.ndarray] = {}
+        self.starts: dict[str, int] = {}  # the class index with which these symbols begin
         self.layers = 0
         self.wiring = "steps"
 
@@ -109,12 +110,19 @@ class Reader:
             self.ignored.append(op)
 
     def moved(self, op: str, node: Any, constant: list[np.ndarray | None]) -> None:
-        """Read an op that moves values, among them the rows of an embedding and a learned initial state."""
+        """Read an op that moves values: the rows of an embedding, a learned initial state, the start of a decoder."""
         table = constant[0] if constant else None
         if table is not None and op == "Gather" and table.ndim == 2 and constant[1] is None:
             self.arrays[f"embedding{self.number('embedding')}.weight"] = table
         elif table is not None and op == "Expand":
             self.expanded[node.output[0]] = table
+        elif op == "ConstantOfShape" and node.attribute:
+            value = self.onnx.numpy_helper.to_array(node.attribute[0].t)
+            self.starts |= {node.output[0]: int(value.item())} if value.dtype.kind == "i" else {}
+        elif op == "Concat" and node.input[0] in self.starts:
+            self.starts[node.output[0]] = self.starts[node.input[0]]
+        elif op == "OneHot" and node.input[0] in self.starts:
+            self.options["start"] = self.starts[node.input[0]]
 
     def bias(self, node: Any, constant: list[np.ndarray | None]) -> None:
         """Read a sum with the bias of a linear layer."""
