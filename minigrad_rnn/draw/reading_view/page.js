@@ -427,6 +427,11 @@ function listen() {
     hold(Math.floor((event.clientX - box.left) / box.width * T));
   });
   document.addEventListener("keydown", pressed);
+  window.addEventListener("hashchange", () => {
+    follow(location.hash);
+    choose({});
+    spans[now.at].scrollIntoView({ block: "nearest" });
+  });
 }
 function follow(address) { // #view/state/unit/gate/symbol
   const decoded = (part) => { try { return decodeURIComponent(part); } catch { return ""; } };
