@@ -31,7 +31,7 @@ SIDES = {
     "encoder": re.compile(r"enc|src|source", re.IGNORECASE),
     "decoder": re.compile(r"dec|tgt|trg|target", re.IGNORECASE),
 }
-FRONT = re.compile(r"(?:^|[._])(?:in|input|pre|front|proj_in|emb\w*|encoder)(?:$|[._\d])", re.IGNORECASE)
+FRONT = re.compile(r"(?:^|[._])(?:in|inp|input|pre|front|proj_in|emb\w*|encoder)(?:$|[._\d])", re.IGNORECASE)
 Wired = tuple[Any, dict[str, str], list[str]]  # a model, the parameters by the names of the arrays, and the assumptions
 
 
@@ -75,11 +75,12 @@ def sequential(found: Found, options: Options, source: str) -> Wired:
     assumed = assumptions(found, [stack], options) + order
     assumed.append("inputs (T, batch)" if first and isinstance(first.module, Embedding) else "inputs (T, batch, ...)")
     if chain:
-        readout = build_readout(found, chain, options, first)
+        first_or_last = [m for m in chain if m.rows == stack.reads and len(chain) > 1]  # fits before the recurrent layer, too
+        readout = build_readout(found, chain, options, first, first_or_last)
         kind = ManyToOne if options.wiring == "last" else Sequence
         model: Any = kind(recurrent.module, readout.module, embedding=first and first.module)
         assumed += ['an output at each step (wiring="steps")'] * (options.wiring is None)
-        assumed += in_order(chain) if others else []
+        assumed += in_order(chain) if others or first_or_last else []
         return finished(model, [recurrent, readout, *([first] if first else [])], assumed)
     if options.wiring is not None:
         why = f"wiring={options.wiring!r} needs a linear layer that reads {stack.returns} features"
@@ -238,14 +239,19 @@ def build_linear(found: Found, matrix: Matrix) -> Built:
     return Built(linear, taken)
 
 
-def build_readout(found: Found, chain: list[Matrix], options: Options, front: Built | None) -> Built:
+def build_readout(
+    found: Found, chain: list[Matrix], options: Options, front: Built | None, first_or_last: list[Matrix]
+) -> Built:
     """Build the linear layers after the recurrent layer. A weight that equals the embedding's is shared with it."""
     if len(chain) > 1 and options.activation not in ACTIVATIONS:
         names = ", ".join(m.path for m in chain)
         given = "" if options.activation is None else f", not {options.activation!r}"
+        pairs = ((m, key) for m in first_or_last[:1] for key in (m.weight, m.bias) if key is not None)
+        rename = {key: f"input.{'weight' if key == m.weight else 'bias'}" for m, key in pairs}
+        hint = f". If {first_or_last[0].path} is before the recurrent layer, pass rename={rename}" if rename else ""
         raise ValueError(
             f"{names} follow one another, and weights do not contain the function between them: "
-            f"pass activation= one of {', '.join(ACTIVATIONS)}{given}"
+            f"pass activation= one of {', '.join(ACTIVATIONS)}{given}{hint}"
         )
     linears = [build_linear(found, m) for m in chain]
     last = linears[-1]

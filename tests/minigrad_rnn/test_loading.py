@@ -100,6 +100,19 @@ def test_an_order_that_is_not_certain_is_reported() -> None:
     assert "the order lower, upper" in rnn.load(cells).report.assumed
 
 
+def test_a_linear_layer_that_may_be_before_the_recurrent_layer() -> None:
+    l1, l2, lstm = rnn.Linear(5, 8, rng=0), rnn.Linear(8, 5, rng=1), rnn.LSTM(8, 8, rng=2)
+    layers = {"l1": l1, "rnn": lstm, "l2": l2}
+    state = {f"{path}.{name}": a for path, layer in layers.items() for name, a in layer.state_dict().items()}
+    with pytest.raises(ValueError, match="If l1 is before the recurrent layer, pass rename=") as error:
+        rnn.load(state)
+    x = np.ones((T, B, 5))
+    model, report = rnn.load(state, rename=ast.literal_eval(str(error.value).partition("rename=")[2]))
+    np.testing.assert_array_equal(model(x).data, l2(lstm(l1(x))[0]).data)
+    assert "order" not in str(report)
+    assert "the order l2, l1" in rnn.load(state, activation="relu").report.assumed
+
+
 def test_parts_have_the_names_of_the_file() -> None:
     parts = {"x.y": rnn.LSTM(3, 4, rng=0), "z": rnn.GRU(7, 2, rng=0), "x.table": rnn.Embedding(5, 3, rng=0)}
     state = {f"{path}.{name}": a for path, part in parts.items() for name, a in part.state_dict().items()}
