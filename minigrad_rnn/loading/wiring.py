@@ -76,7 +76,9 @@ def sequential(found: Found, options: Options, source: str) -> Wired:
     assumed.append("inputs (T, batch)" if first and isinstance(first.module, Embedding) else "inputs (T, batch, ...)")
     if chain:
         first_or_last = [m for m in chain if m.rows == stack.reads and len(chain) > 1]  # fits before the recurrent layer, too
-        readout = build_readout(found, chain, options, first, first_or_last)
+        if len(chain) > 1 and options.activation not in ACTIVATIONS:
+            raise without_activation(chain, first_or_last, options.activation)
+        readout = build_readout(found, chain, options, first)
         kind = ManyToOne if options.wiring == "last" else Sequence
         model: Any = kind(recurrent.module, readout.module, embedding=first and first.module)
         assumed += ['an output at each step (wiring="steps")'] * (options.wiring is None)
@@ -239,20 +241,21 @@ def build_linear(found: Found, matrix: Matrix) -> Built:
     return Built(linear, taken)
 
 
-def build_readout(
-    found: Found, chain: list[Matrix], options: Options, front: Built | None, first_or_last: list[Matrix]
-) -> Built:
+def without_activation(chain: list[Matrix], first_or_last: list[Matrix], activation: str | None) -> ValueError:
+    """Return the error for several linear layers without the function between them. One of them may be a layer before."""
+    given = "" if activation is None else f", not {activation!r}"
+    hint = ""
+    for m in first_or_last[:1]:
+        rename = {key: f"input.{part}" for key, part in ((m.weight, "weight"), (m.bias, "bias")) if key}
+        hint = f". If {m.path} is before the recurrent layer, pass rename={rename}"
+    return ValueError(
+        f"{', '.join(m.path for m in chain)} follow one another, and weights do not contain the function between them: "
+        f"pass activation= one of {', '.join(ACTIVATIONS)}{given}{hint}"
+    )
+
+
+def build_readout(found: Found, chain: list[Matrix], options: Options, front: Built | None) -> Built:
     """Build the linear layers after the recurrent layer. A weight that equals the embedding's is shared with it."""
-    if len(chain) > 1 and options.activation not in ACTIVATIONS:
-        names = ", ".join(m.path for m in chain)
-        given = "" if options.activation is None else f", not {options.activation!r}"
-        pairs = ((m, key) for m in first_or_last[:1] for key in (m.weight, m.bias) if key is not None)
-        rename = {key: f"input.{'weight' if key == m.weight else 'bias'}" for m, key in pairs}
-        hint = f". If {first_or_last[0].path} is before the recurrent layer, pass rename={rename}" if rename else ""
-        raise ValueError(
-            f"{names} follow one another, and weights do not contain the function between them: "
-            f"pass activation= one of {', '.join(ACTIVATIONS)}{given}{hint}"
-        )
     linears = [build_linear(found, m) for m in chain]
     last = linears[-1]
     if front is not None and isinstance(front.module, Embedding):
