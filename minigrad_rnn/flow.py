@@ -164,6 +164,10 @@ class GradientFlow:
     def _measure_weights(self, stack: list[list[Any]]) -> None:
         """The singular values and spectral radii of W_hh, and the bound that follows, for the cells of each layer."""
         blocks = [[W for cell in cells for W in blocks_of(cell)] for cells in stack]
+        if wrong := [k for k, Ws in enumerate(blocks) if not all(np.isfinite(W).all() for W in Ws)]:
+            raise ValueError(
+                f"weight_hh of layer {wrong[0]} has infinite or NaN elements; give weights from before they appeared"
+            )
         self.singular_values = [np.array([np.linalg.svd(W, compute_uv=False) for W in Ws]) for Ws in blocks]
         self.spectral_radius = [
             np.array([abs(np.linalg.eigvals(W)).max() if W.shape[0] == W.shape[1] else math.nan for W in Ws]) for Ws in blocks

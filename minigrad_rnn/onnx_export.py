@@ -92,10 +92,12 @@ class Writer:
         self.outputs: list[Any] = []
 
     def model(self) -> Any:
-        """Return the checked model, without the nodes on which no output depends."""
+        """Return the checked model, without the nodes and arrays on which no output depends."""
         helper = self.onnx.helper
         nodes = live(self.nodes, [output.name for output in self.outputs])
-        graph = helper.make_graph(nodes, "minigrad_rnn", self.inputs, self.outputs, self.arrays)
+        used = {name for node in nodes for name in node.input}
+        arrays = [a for a in self.arrays if a.name in used]
+        graph = helper.make_graph(nodes, "minigrad_rnn", self.inputs, self.outputs, arrays)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="minigrad"
         )

@@ -370,6 +370,10 @@ function rectOf(id) { // where a box is now, or what it is folded into
   if (folded) return { x: across(x), y, width: FOLDED, height };
   return { x: across(x + width / 2) - width / 2, y, width, height };
 }
+function within(to, size, start, length) { // the nearest place at which no edge of the picture is farther in than need be
+  const ends = [12 - start * eye.k, size - 12 - (start + length) * eye.k];
+  return Math.min(Math.max(to, Math.min(...ends)), Math.max(...ends));
+}
 function follow(smoothly = true, ids = length ? lit().flatMap((i) => nodes[i].boxes || []) : []) { // keep what lights up in sight
   const rects = view ? ids.map(rectOf).filter(Boolean) : [];
   if (!rects.length) return;
@@ -379,8 +383,10 @@ function follow(smoothly = true, ids = length ? lit().flatMap((i) => nodes[i].bo
   const fits = whole.width * eye.k < stage.clientWidth && whole.height * eye.k < stage.clientHeight;
   const rect = fits ? whole : rects[0];
   const x = (rect.x + rect.width / 2 + shift.x) * eye.k + eye.x, y = (rect.y + rect.height / 2 + shift.y) * eye.k + eye.y;
-  const { clientWidth: width, clientHeight: height } = stage;
+  const { width, height, box } = room();
   const dx = x < width * 0.12 || x > width * 0.88 ? width * (position < forward ? 0.4 : 0.6) - x : 0;
   const dy = y < height * 0.08 || y > height * 0.92 ? height / 2 - y : 0;
-  if (dx || dy) look(eye.x + dx, eye.y + dy, eye.k, smoothly);
+  if (!dx && !dy) return;
+  const seen = { x: within(eye.x + dx, width, box.x, box.width), y: within(eye.y + dy, height, box.y, box.height) };
+  if (seen.x !== eye.x || seen.y !== eye.y) look(seen.x, seen.y, eye.k, smoothly);
 }

@@ -173,7 +173,7 @@ def text_and_probe(network: Network, options: Namespace) -> tuple[Sequence[str],
     of the text that the model was not trained on, with a random start for a seed."""
     if options.prompt is not None:
         return prompted(network, options.prompt), None
-    symbols = unseen_text(network, options.model)
+    symbols = text_to_read(network, options.model)
     length = min(options.length or READING, max(len(symbols) // 2, 1))
     last = len(symbols) - length
     start = 0 if options.seed is None else int(rnn.init.generator(options.seed).integers(last + 1))
@@ -192,18 +192,26 @@ def sequence_of_task(task: rnn.tasks.Task, seed: int) -> rnn.Batch:
 
 def sequence_of_text(network: Network, path: str, seed: int) -> Sequence[str]:
     """Return symbols from a random place in the text of a model."""
-    try:
-        symbols = unseen_text(network, path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{str(error).rpartition(':')[0]}, or give symbols to read with --prompt") from None
+    symbols = text_to_read(network, path)
     length = network.config["length"]
     start = int(rnn.init.generator(seed).integers(len(symbols) - length))
     return symbols[start : start + length + 1]
 
 
+def text_to_read(network: Network, path: str) -> Sequence[str]:
+    """Return the text for a picture. If its file is not there, the error mentions --prompt."""
+    try:
+        return unseen_text(network, path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}, or give symbols to read with --prompt") from None
+
+
 def unseen_text(network: Network, path: str) -> Sequence[str]:
     """Return the part of a model's text that it was not trained on, or all of the text if that part is too short."""
-    text, length = own_text(network.config, Path(path)), network.config["length"]
+    try:
+        text, length = own_text(network.config, Path(path)), network.config["length"]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{str(error).rpartition(':')[0]}: put it back there") from None
     unseen = text.symbols[text.seen :]
     found = unseen if len(unseen) > length else text.symbols
     if len(found) <= length:

@@ -161,7 +161,8 @@ def save_reading(network: Network, options: argparse.Namespace, path: Path) -> i
     print(f"{network}; {len(text):,} symbols")
     unit = found.units[0]
     if unit.feature is not None:
-        print(f"{unit.name} follows {unit.feature!r}: r = {unit.r:+.2f}, by chance up to {unit.chance:.2f}")
+        twin = "" if found.twin is None else f", in an untrained twin up to {found.twin.best(unit.feature):.2f}"
+        print(f"{unit.name} follows {unit.feature!r}: r = {unit.r:+.2f}, by chance up to {unit.chance:.2f}{twin}")
     if unit.held.symbol is not None:
         print(f"Held at its mean, {alphabet.symbols[unit.held.symbol]!r} costs {unit.held.cost:.2f} nats more")
     print(f"Wrote {rnn.draw.reading(found, note=describe(network.config, None)).save(path)}")

@@ -37,7 +37,7 @@ def load(
     """Build a model from weights: find the recurrent layers, embeddings and linear layers by their names and shapes.
 
     `source` is a safetensors file, a ``.npz`` file, an ONNX file (extra ``onnx``), a state dict of arrays or PyTorch tensors,
-    or a layer or model of Keras. A pickle (``.pt``, ``.pth``) is never opened, because it can run code; the error has the two
+    or a layer or model of Keras. A pickle (``.pt``, ``.pth``) is never opened, because it can run code; the error has the
     lines that convert it. The names of recurrent layers are those of PyTorch, ``weight_ih_l0_reverse`` or in a cell
     ``weight_ih``, with anything before them. Weights shared by the embedding and the readout stay shared. Other names need
     `rename`, new names by the names in the file; the error proposes one if the shapes allow it.

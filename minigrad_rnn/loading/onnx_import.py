@@ -89,6 +89,9 @@ class Reader:
         self.between: dict[str, str] = {}  # the op after a linear layer that computed a value
         self.states: dict[str, str] = {}  # the path of the recurrent layer that a state is of
         self.expanded: dict[str, np.ndarray] = {}
+        self.starts: dict[str, int] = {}  # the class index with which these symbols begin
+        self.time: dict[str, int] = {}  # the axis of time in the outputs of a recurrent layer
+        self.both_ways = False
         self.layers = 0
         self.wiring = "steps"
 
@@ -103,18 +106,42 @@ class Reader:
             self.bias(node, constant)
         elif op in BETWEEN and node.input[0] in self.linear:
             self.between[node.output[0]] = op
+        elif op in PLUMBING and node.input and node.input[0] in self.time:
+            self.along_time(op, node, constant)
         elif op in PLUMBING:
             self.moved(op, node, constant)
         else:
             self.ignored.append(op)
 
     def moved(self, op: str, node: Any, constant: list[np.ndarray | None]) -> None:
-        """Read an op that moves values, among them the rows of an embedding and a learned initial state."""
+        """Read an op that moves values: the rows of an embedding, a learned initial state, the start of a decoder."""
         table = constant[0] if constant else None
         if table is not None and op == "Gather" and table.ndim == 2 and constant[1] is None:
             self.arrays[f"embedding{self.number('embedding')}.weight"] = table
         elif table is not None and op == "Expand":
             self.expanded[node.output[0]] = table
+        elif op == "ConstantOfShape" and node.attribute:
+            value = self.onnx.numpy_helper.to_array(node.attribute[0].t)
+            self.starts |= {node.output[0]: int(value.item())} if value.dtype.kind == "i" else {}
+        elif op == "Concat" and node.input[0] in self.starts:
+            self.starts[node.output[0]] = self.starts[node.input[0]]
+        elif op == "OneHot" and node.input[0] in self.starts:
+            self.options["start"] = self.starts[node.input[0]]
+
+    def along_time(self, op: str, node: Any, constant: list[np.ndarray | None]) -> None:
+        """Follow the outputs of a recurrent layer to an op that selects the last step. Note one that selects another part."""
+        axis = self.time[node.input[0]]
+        attributes = {a.name: self.onnx.helper.get_attribute_value(a) for a in node.attribute}
+        if op in ("Gather", "Slice"):
+            index = constant[1] if op == "Gather" and attributes.get("axis", 0) == axis else None
+            if index is not None and index.shape == () and index == -1 and not self.both_ways:
+                self.wiring = "last"
+            else:
+                self.ignored.append(op)
+        elif op == "Transpose" and "perm" in attributes:
+            self.time[node.output[0]] = list(attributes["perm"]).index(axis)
+        elif op in ("Cast", "Dropout", "Identity", "Reshape", "Squeeze"):
+            self.time[node.output[0]] = axis
 
     def bias(self, node: Any, constant: list[np.ndarray | None]) -> None:
         """Read a sum with the bias of a linear layer."""
@@ -164,6 +191,7 @@ class Reader:
                     parts[name] = start[d, 0]
             self.arrays |= {f"{path}.{name}_l0{'_reverse' * d}": a for name, a in parts.items()}
         self.states |= dict.fromkeys(node.output[1:], path)
+        self.time[node.output[0]], self.both_ways = 0, len(W) == 2
         self.wiring = "steps" if node.output[0] in self.used else "last"
 
     def path_of(self, node: Any) -> str:

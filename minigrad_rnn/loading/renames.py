@@ -54,7 +54,8 @@ def cell_around(state: str, free: Mapping[str, np.ndarray], needs_hint: bool) ->
         return {}
     matrices = [name for name, a in free.items() if name != state and a.ndim == 2 and len(a) == rows]
     plain = [name for name in matrices if not STATE.search(name)]
-    inputs = nearest(state, plain if hint else [name for name in matrices if name in plain or not square(free[name])])
+    wide = [name for name in matrices if name not in plain and not square(free[name])]
+    inputs = nearest(state, (plain or wide) if hint else plain + wide)
     if not inputs:
         return {}
     biases = nearest(state, [name for name, a in free.items() if a.shape == (rows,)])[:2]

@@ -116,11 +116,13 @@ def from_npz(path: Path) -> dict[str, np.ndarray]:
 
 def pickled(path: Path) -> str:
     """Return the error message for a pickle, with the lines that convert it."""
+    new = str(path.with_suffix(".safetensors"))
     return (
         f"{path} was written by torch.save or pickle. Such a file can run code, so it is not opened. If you trust it, "
-        f"convert it with these two lines, and load the new file\n"
-        f'    state = torch.load({path.name!r}, map_location="cpu", weights_only=True)\n'
-        f"    safetensors.torch.save_file({{n: a.clone() for n, a in state.items()}}, {path.stem + '.safetensors'!r})"
+        f"convert it with these lines, and load the new file\n"
+        f"    import torch, safetensors.torch\n"
+        f'    state = torch.load({str(path)!r}, map_location="cpu", weights_only=True)\n'
+        f"    safetensors.torch.save_file({{n: a.clone() for n, a in state.items()}}, {new!r})"
     )
 
 
@@ -132,7 +134,8 @@ def as_array(name: str, value: Any) -> np.ndarray:
         value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name!r} must be an array of numbers, not {type(value).__name__} of dtype {array.dtype}")
+        hint = f"; if it contains the weights, pass state[{name!r}]" if isinstance(value, Mapping) else ""
+        raise TypeError(f"{name!r} must be an array of numbers, not {type(value).__name__} of dtype {array.dtype}{hint}")
     return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype != np.float64 else array
 
 

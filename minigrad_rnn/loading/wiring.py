@@ -27,7 +27,11 @@ WIRINGS = ("steps", "last", "translate", "parts")
 ACTIVATIONS: dict[str, Callable[[Any], Any] | None] = {"relu": mg.relu, "tanh": mg.tanh, "sigmoid": mg.sigmoid, "none": None}
 TABLE = re.compile(r"emb|lookup|table|token|wte|vocab|(?:^|\.)encoder$", re.IGNORECASE)
 READOUT = re.compile(r"readout|linear|fc|out|head|dec|proj|classif|logit|predict", re.IGNORECASE)
-FRONT = re.compile(r"(?:^|[._])(?:in|input|pre|front|proj_in|emb\w*|encoder)(?:$|[._\d])", re.IGNORECASE)
+SIDES = {
+    "encoder": re.compile(r"enc|src|source", re.IGNORECASE),
+    "decoder": re.compile(r"dec|tgt|trg|target", re.IGNORECASE),
+}
+FRONT = re.compile(r"(?:^|[._])(?:in|inp|input|pre|front|proj_in|emb\w*|encoder)(?:$|[._\d])", re.IGNORECASE)
 Wired = tuple[Any, dict[str, str], list[str]]  # a model, the parameters by the names of the arrays, and the assumptions
 
 
@@ -61,21 +65,24 @@ def wired(found: Found, options: Options, source: str) -> Wired:
 
 def sequential(found: Found, options: Options, source: str) -> Wired:
     """Build recurrent layers that follow one another, with the layers before and after them."""
-    stack = joined(found.stacks)
+    stack, order = joined(found.stacks)
     if stack is None:
         raise unknown(found, source, "the recurrent layers do not follow one another")
     front, rest = front_of(found, stack)
     chain, others = chain_of(found, rest, stack, source)
     recurrent = build_stack(found, stack, options)
     first = None if front is None else build_front(found, front, stack.reads)
-    assumed = assumptions(found, [stack], options)
+    assumed = assumptions(found, [stack], options) + order
     assumed.append("inputs (T, batch)" if first and isinstance(first.module, Embedding) else "inputs (T, batch, ...)")
     if chain:
+        first_or_last = [m for m in chain if m.rows == stack.reads and len(chain) > 1]  # fits before the recurrent layer, too
+        if len(chain) > 1 and options.activation not in ACTIVATIONS:
+            raise without_activation(chain, first_or_last, options.activation)
         readout = build_readout(found, chain, options, first)
         kind = ManyToOne if options.wiring == "last" else Sequence
         model: Any = kind(recurrent.module, readout.module, embedding=first and first.module)
         assumed += ['an output at each step (wiring="steps")'] * (options.wiring is None)
-        assumed += [f"the order {', '.join(m.path for m in chain)}"] * others
+        assumed += in_order(chain) if others or first_or_last else []
         return finished(model, [recurrent, readout, *([first] if first else [])], assumed)
     if options.wiring is not None:
         why = f"wiring={options.wiring!r} needs a linear layer that reads {stack.returns} features"
@@ -110,15 +117,21 @@ def assumptions(found: Found, stacks: list[Stack], options: Options) -> list[str
 # -- which layer reads which -------------------------------------------------------------------------------------------
 
 
-def joined(stacks: list[Stack]) -> Stack | None:
-    """Return stacks that follow one another as one; None if they do not."""
+def joined(stacks: list[Stack]) -> tuple[Stack | None, list[str]]:
+    """Return stacks that follow one another as one, None if they do not; and their order, if they fit in others too."""
     if len({len(layer) for stack in stacks for layer in stack.layers}) > 1:
-        return None
-    for order in islice(permutations(stacks), 5040):
-        if all(a.returns == b.reads for a, b in pairwise(order)):
-            layers = [layer for stack in order for layer in stack.layers]
-            return Stack(order[0].path, layers, order[0].reads, order[-1].returns)
-    return None
+        return None, []
+    orders = (o for o in islice(permutations(stacks), 5040) if all(a.returns == b.reads for a, b in pairwise(o)))
+    found = list(islice(orders, 2))
+    if not found:
+        return None, []
+    first, layers = found[0], [layer for stack in found[0] for layer in stack.layers]
+    return Stack(first[0].path, layers, first[0].reads, first[-1].returns), in_order(first) if len(found) > 1 else []
+
+
+def in_order(layers: Iterable[Stack | Matrix]) -> list[str]:
+    """Return the assumption that layers follow one another in this order."""
+    return [f"the order {', '.join(layer.path for layer in layers)}"]
 
 
 def front_of(found: Found, stack: Stack) -> tuple[Matrix | None, list[Matrix]]:
@@ -228,15 +241,21 @@ def build_linear(found: Found, matrix: Matrix) -> Built:
     return Built(linear, taken)
 
 
+def without_activation(chain: list[Matrix], first_or_last: list[Matrix], activation: str | None) -> ValueError:
+    """Return the error for several linear layers without the function between them. One of them may be a layer before."""
+    given = "" if activation is None else f", not {activation!r}"
+    hint = ""
+    for m in first_or_last[:1]:
+        rename = {key: f"input.{part}" for key, part in ((m.weight, "weight"), (m.bias, "bias")) if key}
+        hint = f". If {m.path} is before the recurrent layer, pass rename={rename}"
+    return ValueError(
+        f"{', '.join(m.path for m in chain)} follow one another, and weights do not contain the function between them: "
+        f"pass activation= one of {', '.join(ACTIVATIONS)}{given}{hint}"
+    )
+
+
 def build_readout(found: Found, chain: list[Matrix], options: Options, front: Built | None) -> Built:
     """Build the linear layers after the recurrent layer. A weight that equals the embedding's is shared with it."""
-    if len(chain) > 1 and options.activation not in ACTIVATIONS:
-        names = ", ".join(m.path for m in chain)
-        given = "" if options.activation is None else f", not {options.activation!r}"
-        raise ValueError(
-            f"{names} follow one another, and weights do not contain the function between them: "
-            f"pass activation= one of {', '.join(ACTIVATIONS)}{given}"
-        )
     linears = [build_linear(found, m) for m in chain]
     last = linears[-1]
     if front is not None and isinstance(front.module, Embedding):
@@ -254,10 +273,10 @@ def build_readout(found: Found, chain: list[Matrix], options: Options, front: Bu
 
 def translating(found: Found, encoder: list[Stack], decoder: list[Stack], options: Options, source: str) -> Wired:
     """Build an encoder and a decoder. Embeddings are multiplied into the first weights, which then read one-hot vectors."""
-    one, other = (joined(stacks) if stacks else None for stacks in (encoder, decoder))
+    (one, order), (other, order_of_other) = (joined(stacks) if stacks else (None, []) for stacks in (encoder, decoder))
     if one is None or other is None:
         raise unknown(found, source, 'the recurrent layers must be called "encoder" and "decoder"; use rename')
-    tables = {word: table_of(found, stack, word) for word, stack in (("encoder", one), ("decoder", other))}
+    tables = {word: table_of(found, stack, word, source) for word, stack in (("encoder", one), ("decoder", other))}
     readouts = [m for m in found.matrices if m.columns == other.returns and m not in tables.values()]
     if len(readouts) != 1:
         raise unknown(found, source, f"there must be one linear layer that reads {other.returns} features")
@@ -267,16 +286,23 @@ def translating(found: Found, encoder: list[Stack], decoder: list[Stack], option
             found.arrays[name] = found.arrays[name] @ found.arrays[table.weight].T
     built = [build_stack(found, one, options), build_stack(found, other, options), build_linear(found, readouts[0])]
     model = EncoderDecoder(*(part.module for part in built), start=options.start)
-    assumed = [*assumptions(found, [one, other], options), f"start={options.start}", "inputs (T, batch, ...)"]
+    assumed = assumptions(found, [one, other], options) + order + order_of_other
+    assumed += [f"start={options.start}", "inputs (T, batch, ...)"]
     model, became, assumed = finished(model, built, assumed)
     folded = {table.weight: f"{word}.weight_ih_l0, multiplied into it" for word, table in tables.items() if table}
     return model, became | folded, assumed
 
 
-def table_of(found: Found, stack: Stack, word: str) -> Matrix | None:
-    """Return the embedding that an encoder or a decoder reads, or None."""
-    tables = [m for m in found.matrices if m.bias is None and m.columns == stack.reads]
-    return min(tables, key=lambda m: (not TABLE.search(m.path), word[:3] not in m.path.lower()), default=None)
+def table_of(found: Found, stack: Stack, word: str, source: str) -> Matrix | None:
+    """Return the embedding that an encoder or a decoder reads, or None. ValueError if the names do not say which it is."""
+    fitting = [m for m in found.matrices if m.bias is None and m.columns == stack.reads]
+    tables = named(TABLE, fitting)
+    others = [m for side in SIDES if side != word for m in named(SIDES[side], tables)]
+    tables = named(SIDES[word], tables) or [m for m in tables if m not in others] or tables
+    if len({m.weight for m in tables}) > 1:
+        names = " and ".join(m.path for m in tables)
+        raise unknown(found, source, f'{names} could be the embedding of the {word}; rename one to "{word}.embedding.weight"')
+    return next(iter(tables or fitting), None)
 
 
 class PartsTree(Module):

@@ -84,7 +84,9 @@ class Reading:
         return float(np.mean(self.guesses[:-1, 0] == self.alphabet.encode(self.text)[1:]))
 
     def best(self, feature: str) -> float:
-        """Return the |r| of the unit that follows a feature best, chosen as labels are."""
+        """Return the |r| of the unit that follows a feature best, chosen as labels are. KeyError for another feature."""
+        if feature not in self.features:
+            raise KeyError(f"this text has no feature {feature!r}; it has {', '.join(self.features)}")
         k = [*self.features].index(feature)
         chosen, r = (
             np.concatenate([a[:, k] for a in found.values()]) for found in (self.correlations_chosen, self.correlations)
@@ -143,7 +145,7 @@ def read(
     parts = [part for part in parts_of(model) if part.layer in layers]
     with mode(model, training=False):
         shown = read_pass(model, text, alphabet)
-        chosen = shown if probe is None else read_pass(model, probe, alphabet, gates=False)
+        chosen = shown if probe is None else read_pass(model, probe, alphabet, gates=False, name="probe")
         guesses = np.argsort(-shown.run.logits, axis=1, kind="stable")[:, :top]
         looked = saliency(model, shown.inputs, shown.run.states, guesses[:, 0], window)
         held = hold(model, chosen.inputs[:HELD], chosen.numbers[:HELD], chosen.run.states, parts)
@@ -176,14 +178,18 @@ class Pass(NamedTuple):
     run: Observed
 
 
-def read_pass(model: Sequence, text: SequenceOf[str], alphabet: Alphabet, gates: bool = True) -> Pass:
-    """Run a model over a text; ValueError if they do not fit together."""
+def read_pass(model: Sequence, text: SequenceOf[str], alphabet: Alphabet, gates: bool = True, name: str = "text") -> Pass:
+    """Run a model over a text; TypeError or ValueError if they do not fit together."""
+    if not isinstance(alphabet, Alphabet):
+        raise TypeError(f"alphabet must be an Alphabet, such as rnn.Alphabet.of(text), not {type(alphabet).__name__}")
+    if isinstance(text, bytes) or not hasattr(text, "__len__"):
+        raise TypeError(f"{name} must be a string or a list of symbols, not {type(text).__name__}")
     if isinstance(text, str) and any(len(s) > 1 for s in alphabet.symbols if s != alphabet.unknown):
         raise ValueError(
             "the alphabet has symbols of several characters; give the text as a list of them, as in rnn.text.words(text)"
         )
     if len(text) < LEAST:
-        raise ValueError(f"the text has {len(text)} symbols; a reading needs at least {LEAST}")
+        raise ValueError(f"the {name} has {len(text)} symbols; a reading needs at least {LEAST}")
     numbers = alphabet.encode(text)
     dtype = model.recurrent.cell.weight_ih.dtype
     inputs = numbers if model.embedding else alphabet.one_hot(numbers, dtype)
@@ -210,7 +216,7 @@ def check(model: Sequence, layer: int | None, window: int, top: int) -> list[int
     layers = range(len(model.recurrent.cells))
     if layer is None:
         return list(layers)
-    if not -len(layers) <= layer < len(layers):
+    if not -len(layers) <= whole("layer", layer, least=-len(layers)) < len(layers):
         raise ValueError(f"layer is {layer}; this model has layers 0 to {len(layers) - 1}")
     return [layers[layer]]
 

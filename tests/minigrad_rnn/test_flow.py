@@ -563,6 +563,11 @@ def test_the_recorder_measures_every_so_many_updates():
 # -- what is refused -------------------------------------------------------------------------------------------
 
 
+def diverged(model):
+    model.recurrent.cell.weight_hh.data = np.full_like(model.recurrent.cell.weight_hh.data, np.inf)
+    return model
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
@@ -587,6 +592,7 @@ def test_the_recorder_measures_every_so_many_updates():
         (lambda m, x, y: gradient_flow(m, rnn.Batch(x, y), y), ValueError, "leave out the other targets"),
         (lambda m, x, y: gradient_flow(m, x, y).gain("h"), ValueError, "one of total, activation, weight, carry, not 'h'"),
         (lambda m, x, y: GradientRecorder(m, x, y, every=0), ValueError, "at least 1"),
+        (lambda m, x, y: gradient_flow(diverged(m), x, y), ValueError, "weight_hh of layer 0 has infinite or NaN elements"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_with_words(call, error, words):

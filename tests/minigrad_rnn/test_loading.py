@@ -96,6 +96,21 @@ def test_an_order_that_is_not_certain_is_reported() -> None:
     model, report = rnn.load(state, activation="tanh")
     assert report.assumed[-1] == "the order fc9, fc10"
     assert model.readout[0].weight.data[0, 0] == 9
+    cells = {f"{path}.{name}": a for path in ("upper", "lower") for name, a in rnn.GRUCell(3, 3, rng=0).state_dict().items()}
+    assert "the order lower, upper" in rnn.load(cells).report.assumed
+
+
+def test_a_linear_layer_that_may_be_before_the_recurrent_layer() -> None:
+    l1, l2, lstm = rnn.Linear(5, 8, rng=0), rnn.Linear(8, 5, rng=1), rnn.LSTM(8, 8, rng=2)
+    layers = {"l1": l1, "rnn": lstm, "l2": l2}
+    state = {f"{path}.{name}": a for path, layer in layers.items() for name, a in layer.state_dict().items()}
+    with pytest.raises(ValueError, match="If l1 is before the recurrent layer, pass rename=") as error:
+        rnn.load(state)
+    x = np.ones((T, B, 5))
+    model, report = rnn.load(state, rename=ast.literal_eval(str(error.value).partition("rename=")[2]))
+    np.testing.assert_array_equal(model(x).data, l2(lstm(l1(x))[0]).data)
+    assert "order" not in str(report)
+    assert "the order l2, l1" in rnn.load(state, activation="relu").report.assumed
 
 
 def test_parts_have_the_names_of_the_file() -> None:
@@ -137,6 +152,7 @@ OWN = {"lstm_W": (16, 3), "lstm_U": (16, 4), "lstm_b": (16,), "out_W": (2, 4), "
     [
         OWN,
         {"i2h": (12, 5), "h2h": (12, 4)},
+        {"U": (16, 3), "Wrec": (16, 4), "Wy": (2, 4)},
         {"input_W": (4, 4), "state_W": (4, 4), "state_b": (4,)},
         {"a_Wx": (16, 4), "a_Wh": (16, 4), "b_Wx": (12, 4), "b_Wh": (12, 4)},
     ],
@@ -284,6 +300,8 @@ def test_sources_of_another_type() -> None:
         rnn.load(rnn.LSTM(3, 4, rng=0))
     with pytest.raises(TypeError, match="'w' must be an array of numbers, not dict"):
         rnn.load({"w": {}})
+    with pytest.raises(TypeError, match=r"if it contains the weights, pass state\['model'\]"):
+        rnn.load({"model": rnn.LSTM(3, 4, rng=0).state_dict(), "epoch": 3})
 
 
 def test_onnx_files_need_the_package_onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

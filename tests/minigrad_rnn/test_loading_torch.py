@@ -197,6 +197,25 @@ def test_an_encoder_and_a_decoder_with_embeddings() -> None:
     )
 
 
+def test_the_embedding_of_an_encoder_and_that_of_a_decoder() -> None:
+    layers = {"encoder": nn.GRU(E, H), "decoder": nn.GRU(E, H), "out": nn.Linear(H, V)}
+    theirs = nn.ModuleDict(layers | {"src_embed": nn.Embedding(V, E), "tgt_embed": nn.Embedding(V, E)})
+    targets = np.random.default_rng(2).integers(V, size=(4, B))
+    with torch.no_grad():
+        _, h = theirs.encoder(theirs.src_embed(torch.from_numpy(SYMBOLS)))
+        inputs = theirs.tgt_embed(torch.cat([torch.full((1, B), 1), torch.from_numpy(targets[:-1])]))
+        expected = theirs.out(theirs.decoder(inputs, h)[0]).numpy()
+    model, report = rnn.load(theirs.state_dict(), start=1)
+    outputs = model(np.eye(V, dtype=np.float32)[SYMBOLS], targets)
+    np.testing.assert_allclose(outputs.data, expected, rtol=1e-6, atol=1e-6)
+    assert not report.left
+    unclear = {n.replace("src_embed", "embed1").replace("tgt_embed", "embed2"): a for n, a in theirs.state_dict().items()}
+    with pytest.raises(ValueError, match="embed1 and embed2 could be the embedding of the encoder; rename one"):
+        rnn.load(unclear)
+    told = rnn.load(unclear, rename={"embed2.weight": "decoder.embedding.weight"}, start=1).model
+    np.testing.assert_array_equal(told(np.eye(V, dtype=np.float32)[SYMBOLS], targets).data, outputs.data)
+
+
 def test_files_that_pytorch_saves(tmp_path: Any) -> None:
     from safetensors.torch import save_file, save_model
 

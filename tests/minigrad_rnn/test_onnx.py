@@ -68,7 +68,7 @@ def test_a_model_goes_out_and_comes_in_again(seed: int, tmp_path: Path) -> None:
     fed = {"input": x, "targets": targets[0] if targets else None, "lengths": lengths}
     found = session.run(["output"], {name: a for name, a in fed.items() if a is not None})[0]
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    loaded, report = rnn.load(tmp_path / "model.onnx", start=2)
+    loaded, report = rnn.load(tmp_path / "model.onnx")
     np.testing.assert_allclose(outputs_of(loaded, x, *targets, lengths=lengths), expected, atol=1e-6)
     assert not report.left
 
@@ -188,6 +188,29 @@ def test_nodes_that_the_cells_cannot_express(op: str, attributes: dict[str, Any]
     path.write_bytes(node_model(op, {"hidden_size": 2, **attributes}, arrays).SerializeToString())
     with pytest.raises(rnn.WeightsError, match=message):
         rnn.load(path)
+
+
+@pytest.mark.parametrize(("index", "both_ways"), [(-1, False), (-1, True), (0, False)])
+def test_a_file_that_selects_a_step(index: int, both_ways: bool, tmp_path: Path) -> None:
+    """The last step is that of a `ManyToOne`; there is a warning for others, and where a direction ends at the first."""
+    layer = rnn.GRU(3, 4, bidirectional=both_ways, rng=0)
+    model = rnn.Sequence(layer, rnn.Linear(layer.output_size, 2, rng=1))
+    rnn.save_onnx(tmp_path / "model.onnx", model)
+    made = onnx.load(tmp_path / "model.onnx")
+    place = next(k for k, node in enumerate(made.graph.node) if node.op_type in ("MatMul", "Gemm"))
+    read = made.graph.node[place].input[0]
+    made.graph.initializer.append(onnx.numpy_helper.from_array(np.array(index), "index"))
+    made.graph.node[place].input[0] = "selected"
+    made.graph.node.insert(place, onnx.helper.make_node("Gather", [read, "index"], ["selected"], axis=0))
+    onnx.save(made, tmp_path / "model.onnx")
+    x: np.ndarray = np.random.default_rng(0).standard_normal((T, B, 3)).astype(np.float32)
+    if index == -1 and not both_ways:
+        loaded = rnn.load(tmp_path / "model.onnx").model
+        assert isinstance(loaded, rnn.ManyToOne)
+        np.testing.assert_allclose(loaded(x).data, model(x).data[-1], atol=1e-6)
+    else:
+        with pytest.warns(UserWarning, match="the model is without Gather"):
+            rnn.load(tmp_path / "model.onnx")
 
 
 def test_damaged_files_and_ops_that_are_left_out(tmp_path: Path) -> None:

@@ -427,6 +427,7 @@ function listen() {
     hold(Math.floor((event.clientX - box.left) / box.width * T));
   });
   document.addEventListener("keydown", pressed);
+  window.addEventListener("hashchange", open);
 }
 function follow(address) { // #view/state/unit/gate/symbol
   const decoded = (part) => { try { return decodeURIComponent(part); } catch { return ""; } };
@@ -436,6 +437,11 @@ function follow(address) { // #view/state/unit/gate/symbol
   if (parts["state " + state]?.rows) Object.assign(now, { state, unit: Number(unit) || 0 });
   if (parts["gate " + gate]) now.gate = gate;
   now.at = clamp(Math.floor(Number(at)) || 0, 0, T - 1);
+}
+function open() {
+  follow(location.hash);
+  choose({});
+  if (location.hash) spans[now.at].scrollIntoView({ block: "nearest" });
 }
 function about() {
   const chosen = facts.probed ? "on another text, and r is measured on this one"
@@ -448,11 +454,10 @@ function about() {
 
 unpack().then(() => {
   for (const radio of radios("state")) radio.parentElement.hidden = !parts["state " + radio.value].rows; // there may be no features
-  follow(location.hash);
   about();
   listen();
   list();
-  choose({});
+  open();
   window.minigrad = { choose, go, next, state: () => ({ ...now }), facts, parts };
 }, () => { $("about").textContent = "This browser cannot unpack the numbers (DecompressionStream); the first unit is shown."; });
 }

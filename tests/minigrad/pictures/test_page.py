@@ -951,6 +951,19 @@ def test_wide_narrow_light_and_dark(browser, lstm, width, height, scheme):
     assert page.js("getComputedStyle(document.getElementById('picture')).filter") == "none"  # it has its own colours for both
 
 
+def test_a_picture_as_high_as_the_window_is_never_cut(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    model = rnn.Sequence(rnn.LSTM(6, 4, rng=1), rnn.Linear(4, 11, rng=2), embedding=rnn.Embedding(11, 6, rng=3))
+    symbols = rng.integers(11, size=(STEPS + 1, 1))
+    page = browser.open(rnn.draw.unrolled(model, symbols[:-1], symbols[1:]).save(tmp_path / "x.html"))
+    stage = page.js(rectangle("#stage"))
+    for where in (0, "minigrad.forward - 1", "minigrad.forward", "minigrad.length - 1"):
+        page.js(f"minigrad.go({where})")
+        boxes = page.js("[...document.querySelectorAll('#picture .node')].map((x) => x.getBoundingClientRect().toJSON())")
+        ends = min(box["top"] for box in boxes), max(box["bottom"] for box in boxes)
+        assert stage["top"] <= ends[0] <= ends[1] <= stage["bottom"]
+
+
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("height", [400, 600])
 def test_a_notebook_shows_the_page_in_a_frame(browser, lstm, tmp_path, height, hidden):

@@ -83,7 +83,7 @@ def test_options_that_do_not_fit(line, message, here, capsys):
 def test_a_pickle_is_not_opened(command, here, capsys):
     Path("model.pt").write_bytes(b"\x80\x02cos\nsystem\nX\x05\x00\x00\x00false\x85R.")
     assert main([command, "model.pt"]) == 1
-    assert "so it is not opened. If you trust it, convert it with these two lines" in capsys.readouterr().err
+    assert "so it is not opened. If you trust it, convert it with these lines" in capsys.readouterr().err
 
 
 def test_an_onnx_file(here, capsys):

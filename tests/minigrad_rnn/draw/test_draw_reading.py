@@ -262,6 +262,24 @@ def test_every_view_shows_the_numbers_of_the_reading(browser, reading, page):
     assert browser.errors == []
 
 
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_moment_of_a_link_is_in_sight(browser, tmp_path, width):
+    path = rnn.draw.reading(lstm(), ZEN, ALPHABET, twin=False).save(tmp_path / "x.html")
+    browser.open(f"{path}#units/c/2/o/{len(ZEN) - 30}", width, 800)
+    moment, card = (browser.js(PAGE["rectangle"](selector)) for selector in ("#text > .now", "#chosen"))
+    assert moment["top"] >= 0
+    assert moment["bottom"] <= (card["top"] if width < 640 else 800)
+
+
+def test_a_link_to_another_moment_is_followed_on_the_open_page(browser, page):
+    browser.open(f"{page}#units/c/2/o/100")
+    browser.js("location.hash = '#back/h/3/f/40'")
+    browser.js("new Promise(requestAnimationFrame)")
+    assert browser.state() | {"view": "back", "state": "h", "unit": 3, "gate": "f", "at": 40} == browser.state()
+    assert browser.js("[...document.querySelectorAll('#text > i')].findIndex((x) => x.classList.contains('now'))") == 40
+    assert browser.errors == []
+
+
 def test_the_keyboard_reaches_everything(browser, reading, page):
     browser.open(page)
     text = ZEN[:240]
