@@ -254,7 +254,7 @@ class Outside:
         self.watches = Watches()
         self.counted = Watches()  # attributes, that are looked at only if one has been set
         self.generators: list[tuple[str, Any]] = []
-        self.hooks: list[tuple[Any, tuple[Any, ...]]] = []
+        self.tensors: list[tuple[Tensor, Any]] = []  # with their nodes and hooks
         self.stateful: list[Stateful] = []
         self.seen: dict[int, Any] = {}  # by id, all that was looked at
         self._modules: list[ModuleType] = []
@@ -283,8 +283,8 @@ class Outside:
         count = Counted.changes[0]
         if changed := self.counted.changed() or self.watches.changed():
             return changed
-        if any(hooks_of(tensor) != hooks for tensor, hooks in self.hooks):
-            return "a hook"
+        if any(place_of(tensor) != before for tensor, before in self.tensors):
+            return "requires_grad or a hook of a tensor"
         self._count = count
         return ""
 
@@ -315,7 +315,7 @@ class Outside:
             return
         self.seen[id(x)] = x
         if isinstance(x, Tensor):
-            self.hooks.append((x, hooks_of(x)))
+            self.tensors.append((x, place_of(x)))
             self._all(hooks_of(x), f"a hook of {path}")
         elif isinstance(x, np.ndarray):
             if writeable(x):
@@ -541,6 +541,11 @@ def writeable(array: Any) -> bool:
             return True
         array = array.base
     return array is not None
+
+
+def place_of(x: Tensor) -> Any:
+    """Return the node of a tensor, None if it does not require grad, and its hooks."""
+    return x._node, hooks_of(x)
 
 
 def hooks_of(x: Tensor) -> tuple[Any, ...]:

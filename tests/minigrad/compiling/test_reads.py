@@ -434,3 +434,26 @@ def test_functions_of_a_module_in_a_package(tmp_path, monkeypatch, imported):
             step(np.ones(2))
             results.append(inner.W.tolist())
         assert results[0] == results[1], change
+
+
+def test_a_tensor_is_frozen_or_thawed_whose_values_the_program_does_not_need():
+    w, b = mg.tensor(np.ones(3), requires_grad=True), mg.tensor(np.zeros(3))
+
+    def gradients(x):
+        w.grad = b.grad = None
+        ((x + b) * w).sum().backward()
+
+    compiled = mg.compile(gradients)
+    for i, wanted in enumerate([False, False, True, True, False, True]):
+        b.requires_grad = wanted
+        compiled(X + i)
+        np.testing.assert_array_equal(w.grad, X + i)
+        assert np.array_equal(b.grad, np.ones(3)) if wanted else b.grad is None
+
+
+def test_a_condition_on_requires_grad_is_looked_at_again():
+    w = mg.tensor(2.0)
+    compiled = mg.compile(lambda x: x * 2 if w.requires_grad else x)
+    for wanted in (False, True, True, False):
+        w.requires_grad = wanted
+        np.testing.assert_array_equal(compiled(X), 2 * X if wanted else X)
