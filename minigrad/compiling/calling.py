@@ -86,16 +86,12 @@ class CallCode:
         return [f"{self.named(draws, 'draws')}.rng = a{n}" for n, draws in self.recorded.draws.items()]
 
     def guard_lines(self) -> list[str]:
-        """Lines that raise OtherWay where there is a gradient that was not there, or where a setting is another one."""
+        """Lines that raise OtherWay where there is a gradient that was not there, or the other way round."""
         lines = []
         for there, before, read in self.recorder.grads.values():
             if read is not WRITTEN and (leaf := there()) is not None:
                 lines.append(f"if {self.named(leaf, 'leaf')}.grad is {'not ' if before is None else ''}None: raise OtherWay")
-        settings = [
-            f"{self.named(owner, 'owner')}.{name} != {self.named(value, 'value')}"
-            for owner, name, value in self.recorder.settings.values()
-        ]
-        return [*lines, f"if {' or '.join(settings)}: raise OtherWay"] if settings else lines
+        return lines
 
     def input_lines(self) -> list[str]:
         program, arguments = self.program, self.recorded.argument_of

@@ -251,6 +251,9 @@ class Compiled(Stateful, Generic[P, R]):
             "not_compiled": self.not_compiled, "programs": dict(sorted(programs.items())),
         }  # fmt: skip
 
+    def read(self) -> tuple[str, ...]:
+        return ("f",)
+
     def state(self) -> dict[str, Any]:
         """All that a call changes, as `restore` takes it; 3 µs, where `history` takes 50."""
         copies = {"_seen": dict(self._seen), "_expected": dict(self._expected)}

@@ -351,9 +351,7 @@ class Outside:
         elif isinstance(x, type):
             self._class(x, path)
         elif isinstance(x, Stateful):
-            self.stateful.append(x)
-            self._class(type(x), path)
-            self._ahead.append((getattr(x, "__wrapped__", None), path))  # of a compiled function, the function
+            self._stateful(x, path)
         elif isinstance(x, CONTAINERS):
             self._container(x, path)
         elif hasattr(type(x), "__next__"):
@@ -442,6 +440,13 @@ class Outside:
     def _attributes(self, x: Any, path: str, counted: bool = False) -> None:
         names = [f"{path}.{name}" for name in vars(x)]
         self._watch(Elements([*names, *names] or [path], x, attributes=True), counted)
+
+    def _stateful(self, x: Stateful, path: str) -> None:
+        self.stateful.append(x)
+        self._class(type(x), path)
+        of_class = {name for base in type(x).__mro__ if not trusted(base.__module__) for name in vars(base)}
+        names = sorted({*x.read(), *of_class} - {*x.varying, x.updated, "__module__", "__doc__"})
+        self._watch(Places([f"{path}.{name}" for name in names], [(vars(x), name) for name in names], setitem, items=True))
 
     def _container(self, x: Any, path: str) -> None:
         if isinstance(x, tuple | frozenset):

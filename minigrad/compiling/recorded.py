@@ -189,7 +189,7 @@ class Recorded:
         mark = CURRENT.get()
         CURRENT.set((*mark[:2], self.recorder))
         try:
-            for part in [part for owner in self.outside.stateful for part in owner.parts()]:
+            for part in {id(part): part for owner in self.outside.stateful for part in owner.parts()}.values():
                 self.recorder.read_state(part)
             with unrepeatable_refused(self.outside):
                 self.result = tree_map(self.as_var, f(*given, **named))

@@ -750,7 +750,6 @@ class Recorder(Watch):
         self.grads: dict[
             int, tuple[Callable[[], Leaf | None], Any, Any]
         ] = {}  # by id of the leaf: it, its gradient, and the stand-in if it was read
-        self.settings: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self.states: list[tuple[Stateful, dict[str, Any], States | None]] = []  # with what their attributes were
         self.notes: list[tuple[Any, Var]] = []
         self.gradients: list[tuple[Any, Var]] = []  # of nodes
@@ -914,8 +913,6 @@ class Recorder(Watch):
 
     def read_state(self, owner: Stateful) -> None:
         """Replace by placeholders what an object may have another of at each run."""
-        for holder, name in owner.fixed():
-            self.settings[id(holder), name] = (holder, name, getattr(holder, name))
         own = vars(owner)
         before = {name: own[name] for name in (*owner.varying, *([owner.updated] if owner.updated else []))}
         states = States(self, owner, sum(len(states or ()) for _, _, states in self.states)) if owner.updated else None

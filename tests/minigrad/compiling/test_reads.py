@@ -457,3 +457,58 @@ def test_a_condition_on_requires_grad_is_looked_at_again():
     for wanted in (False, True, True, False):
         w.requires_grad = wanted
         np.testing.assert_array_equal(compiled(X), 2 * X if wanted else X)
+
+
+class Scaled(rnn.Optimizer):
+    """A user's optimizer with attributes of its own."""
+
+    factor = 2.0
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, lr)
+        self.scales = {"all": 1.0}
+        self.on = True
+
+    def update(self, p, g, state):
+        return (p - self.lr * self.factor * self.scales["all"] * g if self.on else p), state
+
+
+@pytest.mark.parametrize("change", [
+    lambda opt, u, w: setattr(opt, "factor", 0.5), lambda opt, u, w: opt.scales.update(all=3.0),
+    lambda opt, u, w: setattr(opt, "on", False), lambda opt, u, w: opt.parameters.__setitem__(0, w),
+    lambda opt, u, w: opt.parameters.append(w) or opt.states.append(None),
+    lambda opt, u, w: setattr(u, "requires_grad", False), lambda opt, u, w: setattr(opt, "maximize", True),
+])  # fmt: skip
+def test_every_attribute_of_an_optimizer_may_change(change):
+    def run(wrapper):
+        u, w = rnn.Parameter(np.ones(3), name="u"), rnn.Parameter(np.ones(3), name="w")
+        optimizer = Scaled([u], lr=0.1)
+
+        def step(x):
+            u.grad = w.grad = None
+            (u * w * x).sum().backward()
+            optimizer.step()
+
+        step = wrapper(step)
+        for i in range(6):
+            if i == 3:
+                change(optimizer, u, w)
+            step(X + i)
+        return u.numpy(), w.numpy()
+
+    np.testing.assert_allclose(run(mg.compile), run(lambda f: f), rtol=1e-12)
+
+
+def test_an_attribute_that_an_optimizer_changes_in_a_step_is_refused():
+    class Counting(Scaled):
+        def update(self, p, g, state):
+            self.factor = self.factor + 1
+            return super().update(p, g, state)
+
+    w = rnn.Parameter(np.ones(3))
+    optimizer = Counting([w], lr=0.1)
+    w.grad = np.ones(3)
+    with pytest.raises(mg.CompileError, match="factor"):
+        mg.compile(optimizer.step)()
+    assert optimizer.factor == 2.0
+    assert w.tolist() == [1.0, 1.0, 1.0]
