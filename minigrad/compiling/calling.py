@@ -213,7 +213,7 @@ class CallCode:
     def running(self, then: list[str]) -> list[str]:
         """The line that runs the program, those that come then, and what to do if one of them is not reached: the program may
         have written the new values of a parameter over the old ones, and drawn numbers that another recording is to draw."""
-        states = [self.source_of(rng) for rng, _ in (self.recorder.drawn_from.values() if self.program.conditional else ())]
+        states = [self.source_of(rng) for rng, *_ in (self.recorder.drawn_from.values() if self.program.conditional else ())]
         self.space["fresh"], self.space["check"] = self.recorded.expected, self.recorded.check
         running = ["run()", "if fresh: check()", *then]
         if not (states or self.last or self.later):

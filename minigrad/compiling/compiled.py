@@ -202,7 +202,7 @@ class Compiled(Stateful, Generic[P, R]):
     def _without_loops(self, made: Recorded, error: Exception, args: Any, options: Any) -> Recorded:
         """Record once more, for a program that failed at its first run, or gave something else than the function; its report
         says so."""
-        for rng, state in made.recorder.drawn_from.values():
+        for rng, state, _ in made.recorder.drawn_from.values():
             rng.bit_generator.state = state
         again = Recorded(self.f, args, options, self.is_static, self.batch, loops=False)
         again.not_folded = f"a program with loops failed, please report it: {type(error).__name__}: {error}"

@@ -29,7 +29,7 @@ import numpy as np
 from ..ops.op import Op
 from ..state import Counted, Stateful
 from ..tensor import Tensor
-from .trace import CompileError
+from .trace import CompileError, contents
 
 __all__ = ["Outside"]
 
@@ -297,11 +297,11 @@ class Outside:
                 watch.restore()
         return found
 
-    def drew(self, openly: set[int]) -> str:
+    def drew(self) -> str:
         """A generator that drew numbers that were not recorded, in words; all are put back."""
         found = ""
         for name, rng, before in self.states:
-            if id(rng) not in openly and contents(state_of(rng)) != contents(before):
+            if contents(state_of(rng)) != contents(before):
                 put_state(rng, before)
                 found = f"a generator that it closes over or finds in an object, {name}"
         return found
@@ -561,13 +561,6 @@ def state_of(rng: Any) -> Any:
     if isinstance(rng, np.random.Generator):
         return rng.bit_generator.state
     return rng.getstate() if isinstance(rng, random.Random) else rng.get_state(legacy=False)
-
-
-def contents(state: Any) -> Any:
-    """The state of a generator as something to compare; the text of its arrays takes 5 ms."""
-    if isinstance(state, dict):
-        return {key: contents(x) for key, x in state.items()}
-    return state.tobytes() if isinstance(state, np.ndarray) else state
 
 
 def put_state(rng: Any, state: Any) -> None:

@@ -30,7 +30,7 @@ from ..trees import tree_map
 from ..watch import Watch
 from .functions import IN_PLACE, METADATA, meaningful, numpy_name, opaque, refusal
 
-__all__ = ["Array", "Call", "CompileError", "Number", "Recorder", "Var"]
+__all__ = ["Array", "Call", "CompileError", "Number", "Recorder", "Var", "contents"]
 
 
 class CompileError(RuntimeError):
@@ -509,13 +509,12 @@ def own_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
     generator = next((x for x in args if type(x) is np.random.Generator), None)
     if generator is None:
         return recorder.record(function, args, options)
-    recorder.will_draw(generator)
 
     def draw() -> Any:
         return function(*args, **options)
 
     draw.__name__ = function.__name__
-    return recorder.record(draw, (), {}, pure=False)
+    return recorder.record_draw(generator, draw, (), {})
 
 
 def made_array(recorder: Recorder, x: Any, dtype: Any) -> Any:
@@ -750,7 +749,9 @@ class Recorder(Watch):
         self.grads: dict[
             int, tuple[Callable[[], Leaf | None], Any, Any]
         ] = {}  # by id of the leaf: it, its gradient, and the stand-in if it was read
-        self.states: list[tuple[Stateful, dict[str, Any], States | None]] = []  # with what their attributes were
+        # Objects with a state, with what their attributes were, and the placeholders in their place.
+        self.states: list[tuple[Stateful, dict[str, Any], dict[str, Any]]] = []
+        self.replaced = ""  # an attribute of them that the function has set, in words
         self.notes: list[tuple[Any, Var]] = []
         self.gradients: list[tuple[Any, Var]] = []  # of nodes
         self.of_leaves: list[tuple[Var, str]] = []  # gradients of leaves, and whose they are
@@ -758,7 +759,8 @@ class Recorder(Watch):
         self.live: WeakValueDictionary[int, Array] = WeakValueDictionary()
         self.closed = False
         self.block = 1  # steps that are batched at a time
-        self.drawn_from: dict[int, tuple[np.random.Generator, Any]] = {}
+        # By id of a generator: it, and its states before the first recorded draw and after the last one.
+        self.drawn_from: dict[int, tuple[np.random.Generator, Any, Any]] = {}
 
     # -- values ----------------------------------------------------------------------------------------------
 
@@ -822,9 +824,14 @@ class Recorder(Watch):
             self.grads[id(leaf)] = (there, before, read)
             self.kept.append(leaf)
 
-    def will_draw(self, rng: np.random.Generator) -> None:
-        """Remember where a generator was, so that the program draws at its first run what the function drew."""
-        self.drawn_from.setdefault(id(rng), (rng, rng.bit_generator.state))
+    def record_draw(self, rng: np.random.Generator, draw: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
+        """Record a call that draws from a generator, which `restored` puts back unless others drew from it, too."""
+        now = contents(rng.bit_generator.state)
+        _, first, last = self.drawn_from.get(id(rng), (rng, rng.bit_generator.state, now))
+        try:
+            return self.record_call(draw, args, options, pure=False)
+        finally:
+            self.drawn_from[id(rng)] = rng, first, contents(rng.bit_generator.state) if last == now else None
 
     def restored(self) -> list[tuple[str, Any, Any]]:
         """What the function has written outside; all is put back as it was before."""
@@ -842,13 +849,17 @@ class Recorder(Watch):
                 if leaf.grad is not read:
                     effects.append(("grad", leaf, leaf.grad))
                 leaf.grad = before
-        for owner, before, states in self.states:
-            vars(owner).update(before)
-            if states is not None:
-                effects += [("slot", (owner, owner.updated, i), new) for i, new in states.replaced()]
+        for owner, before, made in self.states:
+            own = vars(owner)
+            for name in [name for name, x in made.items() if own.get(name) is not x]:
+                self.replaced = f"{name} of {type(owner).__name__}"
+            own.update(before)
+            if owner.updated:
+                effects += [("slot", (owner, owner.updated, i), new) for i, new in made[owner.updated].replaced()]
         self.states.clear()
-        for rng, state in self.drawn_from.values():
-            rng.bit_generator.state = state
+        for rng, first, last in self.drawn_from.values():
+            if contents(rng.bit_generator.state) == last:
+                rng.bit_generator.state = first
         return effects
 
     def made(self, name: str, arrays: list[Any], out: Any, node: Node | None, place: Scope | None) -> None:
@@ -914,12 +925,11 @@ class Recorder(Watch):
     def read_state(self, owner: Stateful) -> None:
         """Replace by placeholders what an object may have another of at each run."""
         own = vars(owner)
-        before = {name: own[name] for name in (*owner.varying, *([owner.updated] if owner.updated else []))}
-        states = States(self, owner, sum(len(states or ()) for _, _, states in self.states)) if owner.updated else None
-        self.states.append((owner, before, states))
-        own.update({name: self.option(own, name) for name in owner.varying})
-        if states is not None:
-            own[owner.updated] = states
+        made = {name: self.option(own, name) for name in owner.varying}
+        if owner.updated:
+            made[owner.updated] = States(self, owner, sum(len(before.get(o.updated, ())) for o, before, _ in self.states))
+        self.states.append((owner, {name: own[name] for name in made}, made))
+        own.update(made)
 
     def option(self, options: dict[str, Any], name: str) -> Any:
         """Return placeholders for a number, or for several, that are read at each run."""
@@ -1020,6 +1030,13 @@ class Recorder(Watch):
 def same_bits(x: np.ndarray, y: np.ndarray) -> bool:
     """True if two arrays have one shape, one dtype and the same bits."""
     return x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
+
+
+def contents(state: Any) -> Any:
+    """The state of a generator as something to compare; the text of its arrays takes 5 ms."""
+    if isinstance(state, dict):
+        return {key: contents(x) for key, x in state.items()}
+    return state.tobytes() if isinstance(state, np.ndarray) else state
 
 
 def plain_array(x: Any) -> Any:

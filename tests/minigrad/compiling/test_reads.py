@@ -512,3 +512,17 @@ def test_an_attribute_that_an_optimizer_changes_in_a_step_is_refused():
         mg.compile(optimizer.step)()
     assert optimizer.factor == 2.0
     assert w.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_learning_rate_that_the_function_sets_is_refused():
+    w = rnn.Parameter(np.ones(3))
+    optimizer = rnn.SGD([w], lr=0.1)
+    w.grad = np.ones(3)
+
+    def step():
+        optimizer.lr = 0.5
+        optimizer.step()
+
+    with pytest.raises(mg.CompileError, match="gives lr of SGD another value"):
+        mg.compile(step)()
+    assert optimizer.lr == 0.1
