@@ -40,8 +40,7 @@ def clip_grad_norm(
     if error_if_nonfinite and not np.isfinite(norm):
         bad = [p.name or f"number {i}" for i, (p, g) in enumerate(found) if not np.all(np.isfinite(g))]
         raise ValueError(
-            f"the norm of the gradients is {'not finite' if is_lazy(norm) else norm}, so they cannot be clipped; "
-            "these have gradients that are not finite: "
+            f"the norm of the gradients is {norm}, so they cannot be clipped; these have gradients that are not finite: "
             f"{', '.join(bad)}. minigrad.debug() shows where it began; leave out error_if_nonfinite to clip anyway"
         )
     factor = at_most_one(max_norm / (norm + 1e-6))

@@ -207,6 +207,15 @@ class Standin:
 
         def __getattr__(self, name: str) -> Any: ...
 
+    def __format__(self, spec: str) -> str:
+        return format(self.stands_for.value, spec) if by_own_code() else self._text()
+
+    def __str__(self) -> str:
+        return str(self.stands_for.value) if by_own_code() else self._text()
+
+    def __repr__(self) -> str:
+        return repr(self.stands_for.value) if by_own_code() else self._text()
+
 
 METHODS = {  # of arrays that are functions of NumPy with the same arguments
     "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum",
@@ -237,8 +246,8 @@ HANDED_ON = ("minigrad.tensor", "minigrad.methods")  # where a Tensor asks what 
 
 
 def by_own_code() -> bool:
-    """True if a function of these packages asks for the truth of a value, and not one of a user. A program may depend on that:
-    it asks again at each run."""
+    """True if a function of these packages reads the truth or the text of a value, and not one of a user. A program may depend
+    on the truth, which it reads again at each run; texts are for errors, which end the recording."""
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__") in HANDED_ON:
         frame = frame.f_back
@@ -303,7 +312,7 @@ class Array(Standin, NDArrayOperatorsMixin):
     __hash__ = refused(
         "an array is used as a key (in a dict, a set, a cache) while a function is recorded; its values are others at each run"
     )
-    __str__ = __repr__ = __format__ = refused(
+    _text = refused(
         "the text of an array is asked for (str, print, an f-string) while a function is recorded; its values are others at "
         "each run. Return the array and print it outside, or leave this function uncompiled"
     )
@@ -629,9 +638,7 @@ class Number(Standin):
         f"or a plain number (math.sqrt does so; np.sqrt does not). {_static}"
     )
     __hash__ = refused(f"a number that may be another at each run is used as a key (in a dict, a set or a cache). {_static}")
-    __str__ = __repr__ = __format__ = refused(
-        f"the text of a number that may be another at each run is asked for (str, print, an f-string). {_static}"
-    )
+    _text = refused(f"the text of a number that may be another at each run is asked for (str, print, an f-string). {_static}")
     __reduce_ex__ = refused(f"a number that may be another at each run is pickled. {_static}")
     real = property(lambda self: self)
 

@@ -526,3 +526,12 @@ def test_a_learning_rate_that_the_function_sets_is_refused():
     with pytest.raises(mg.CompileError, match="gives lr of SGD another value"):
         mg.compile(step)()
     assert optimizer.lr == 0.1
+
+
+def test_errors_of_a_layer_in_a_later_run_show_the_values():
+    embedding = rnn.Embedding(3, 2, rng=0)
+    compiled = mg.compile(lambda symbols: embedding(symbols).detach())
+    compiled(np.array([0, 2]))
+    with pytest.raises(ValueError, match="indices must be from 0 to 2; these are from -1 to 7"):
+        compiled(np.array([-1, 7]))
+    np.testing.assert_array_equal(compiled(np.array([1, 1])), embedding(np.array([1, 1])).data)
