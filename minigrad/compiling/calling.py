@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class CallCode:
     def __init__(self, recorded: Recorded) -> None:
         self.recorded, self.recorder, self.program = recorded, recorded.recorder, recorded.program
         self.space: dict[str, Any] = {
-            "np": np, "OtherWay": OtherWay, "wrap": wrap, "cut": cut, "space": self.program.space,
+            "np": np, "OtherWay": OtherWay, "wrap": wrap, "cut": cut, "space": self.program.space, "lock": RLock(),
             "run": silent(self.program.run) if self.program.only_numpy else np.errstate(all="ignore")(self.program.run),
         }  # fmt: skip
         self.given = [f"a{i}" for i in range(len(recorded.now))]
@@ -147,8 +148,8 @@ class CallCode:
             value = f"v{i}"
             if kind == "grad" and isinstance(new, Out) and self.stays(new):
                 self.later.append(owner)
-                copy = self.program.arrays[self.recorded.kept(new.var)].copy
-                writes.append(f"{self.named(owner, 'leaf')}.gathered = {self.named(copy, 'copy')}")
+                late = gathering(self.program.arrays[self.recorded.kept(new.var)], self.space["lock"])
+                writes.append(f"{self.named(owner, 'leaf')}.gathered = {self.named(late, 'late')}")
             elif kind == "grad":
                 values.append(f"{value} = {self.fresh(new)}")
                 writes.append(f"{self.named(owner, 'leaf')}.gathered = {value}")
@@ -218,7 +219,7 @@ class CallCode:
         running = ["run()", "if fresh: check()", *then]
         if not (states or self.last or self.later):
             return running
-        return [
+        lines = [
             *(f"state{i} = {rng}.bit_generator.state" for i, rng in enumerate(states)),
             "try:",
             *(f"    {line}" for line in running),
@@ -227,6 +228,7 @@ class CallCode:
             *(f"    {rng}.bit_generator.state = state{i}" for i, rng in enumerate(states)),
             "    raise",
         ]
+        return ["with lock:", *(f"    {line}" for line in lines)] if self.later else lines
 
     def source_of(self, rng: np.random.Generator) -> str:
         n = next((n for n, draws in self.recorded.draws.items() if draws.rng is rng), None)
@@ -255,6 +257,18 @@ def refreshing(space: dict[str, Any], watched: list[tuple[str, Tensor, Any, np.n
                 space[last] = value
 
     return refresh
+
+
+def gathering(array: np.ndarray, lock: Any) -> Callable[[Leaf], None]:
+    """A function that copies a gradient out of a program. Meanwhile no thread may run the program."""
+
+    def gather(leaf: Leaf) -> None:
+        with lock:
+            new = array.copy()
+            if leaf.gathered is gather:
+                leaf.gathered = new
+
+    return gather
 
 
 def forgetting(space: dict[str, Any], names: list[str], later: list[Leaf]) -> Callable[[BaseException], None]:
