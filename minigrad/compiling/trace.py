@@ -515,9 +515,11 @@ def known_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
 def own_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
     """A function of these packages, or of a user's op, has met a stand-in: its call is recorded as one."""
     function = fn.__wrapped__
-    generator = next((x for x in args if type(x) is np.random.Generator), None)
+    generator = next((x for x in args if isinstance(x, np.random.Generator)), None)
     if generator is None:
         return recorder.record(function, args, options)
+    if type(generator) is not np.random.Generator:  # an argument of the recorded function, which records what it draws
+        return function(*args, **options)
 
     def draw() -> Any:
         return function(*args, **options)

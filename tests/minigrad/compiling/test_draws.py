@@ -176,3 +176,14 @@ def test_a_draw_that_is_not_recorded_is_refused_also_from_a_generator_of_dropout
     with pytest.raises(mg.CompileError, match="a generator that it closes over or finds in an object, rng"):
         mg.compile(f)(np.ones(3))
     assert rng.bit_generator.state == before
+
+
+def test_a_dropout_layer_draws_from_a_generator_given_as_an_argument():
+    def f(x, rng):
+        return rnn.Dropout(0.5, rng=rng)(x + rng.normal(size=3)).detach()
+
+    compiled, one, other = mg.compile(f), np.random.default_rng(0), np.random.default_rng(0)
+    for i in range(4):
+        x = np.arange(3.0) + i
+        np.testing.assert_array_equal(compiled(x, one).data, f(x, other).data)
+    assert one.bit_generator.state == other.bit_generator.state
