@@ -110,9 +110,6 @@ class Optimizer(Configured, Stateful):
     varying: tuple[str, ...] = ("lr",)
     updated = "states"
 
-    def parts(self) -> tuple[Optimizer, ...]:
-        return self.param_groups
-
     def __repr__(self) -> str:
         if self._groups:
             return f"{type(self).__name__} of {len(self._groups)} groups:" + "".join(f"\n  {group!r}" for group in self._groups)

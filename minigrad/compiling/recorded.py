@@ -188,8 +188,8 @@ class Recorded:
         mark = CURRENT.get()
         CURRENT.set((*mark[:2], self.recorder))
         try:
-            for part in {id(part): part for owner in self.outside.stateful for part in owner.parts()}.values():
-                self.recorder.read_state(part)
+            for owner in reversed(self.outside.stateful):  # they were found from the last to the first
+                self.recorder.read_state(owner)
             with unrepeatable_refused(self.outside):
                 self.result = tree_map(self.as_var, f(*given, **named))
         finally:

@@ -863,7 +863,7 @@ class Recorder(Watch):
             for name in [name for name, x in made.items() if own.get(name) is not x]:
                 self.replaced = f"{name} of {type(owner).__name__}"
             own.update(before)
-            if owner.updated:
+            if owner.updated in made:
                 effects += [("slot", (owner, owner.updated, i), new) for i, new in made[owner.updated].replaced()]
         self.states.clear()
         for rng, first, last in self.drawn_from.values():
@@ -934,8 +934,8 @@ class Recorder(Watch):
     def read_state(self, owner: Stateful) -> None:
         """Replace by placeholders what an object may have another of at each run."""
         own = vars(owner)
-        made = {name: self.option(own, name) for name in owner.varying}
-        if owner.updated:
+        made = {name: self.option(own, name) for name in owner.varying if name in own}  # the groups of an optimizer have them
+        if owner.updated in own:
             made[owner.updated] = States(self, owner, sum(len(before.get(o.updated, ())) for o, before, _ in self.states))
         self.states.append((owner, {name: own[name] for name in made}, made))
         own.update(made)
