@@ -83,7 +83,7 @@ class Leaf(Node):
         self.operands, self.options, self.number = (), NO_OPTIONS, next_number()
         self.shape, self.dtype, self.scope = array.shape, array.dtype, CURRENT.get()[1]
         self.requires_grad = requires_grad
-        self.gathered: Any = None  # its gradient, or a function that makes it when it is read
+        self.gathered: Any = None  # its gradient, or a function that puts it here when it is read
         self.thawed = thawed  # of a frozen tensor: the leaf it has when it requires grad
         self.name = name
 
@@ -91,7 +91,7 @@ class Leaf(Node):
     def grad(self) -> np.ndarray | None:
         """The gradient that has been gathered, or None."""
         if callable(self.gathered):
-            self.gathered = self.gathered()
+            self.gathered(self)
         return self.gathered  # type: ignore[no-any-return]
 
     @grad.setter

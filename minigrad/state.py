@@ -31,10 +31,6 @@ class Stateful:
     varying: tuple[str, ...] = ()  # attributes that may differ from call to call: numbers, or tuples of numbers
     updated: str = ""  # the attribute that is a list of states; a call reads its elements and replaces them
 
-    def parts(self) -> Iterable[Stateful]:
-        """Return the objects of which it consists, each with its own state."""
-        return (self,)
-
-    def fixed(self) -> Iterable[tuple[Any, str]]:
-        """Return the attributes that a call reads and that seldom change, each with the object that has it."""
-        return ()
+    def read(self) -> Iterable[str]:
+        """Return the names of the attributes that a call reads, also those that vary."""
+        return vars(self)

@@ -81,7 +81,7 @@ class Tensor(TensorMethods):
         self._data = owned_array(data, dtype)
         self._node = self._leaf = None
         if requires_grad:
-            self.requires_grad = True
+            self._thaw()
         if name is not None:
             self.name = name
 
@@ -112,18 +112,22 @@ class Tensor(TensorMethods):
     def requires_grad(self, wanted: bool) -> None:
         if not self.is_leaf:
             raise ValueError("requires_grad can be set on leaves only; use .detach() for a tensor outside the graph")
+        Counted.changes[0] += 1
         if wanted and self._node is None:
-            if self.dtype.kind != "f":
-                raise TypeError(
-                    f"only floating-point tensors can require grad, this one is {self.dtype}; "
-                    "make it with dtype=float, or leave requires_grad out"
-                )
-            thawed = self._leaf.thawed if self._leaf is not None else None
-            self._node = thawed or Leaf(self._data, requires_grad=True, name=self.name)
-            self._leaf = None
+            self._thaw()
         elif not wanted and isinstance(self._node, Leaf):
             self._leaf = Leaf(self._data, requires_grad=False, name=self.name, thawed=self._node)
             self._node = None
+
+    def _thaw(self) -> None:
+        if self.dtype.kind != "f":
+            raise TypeError(
+                f"only floating-point tensors can require grad, this one is {self.dtype}; "
+                "make it with dtype=float, or leave requires_grad out"
+            )
+        thawed = self._leaf.thawed if self._leaf is not None else None
+        self._node = thawed or Leaf(self._data, requires_grad=True, name=self.name)
+        self._leaf = None
 
     @property
     def is_leaf(self) -> bool:

@@ -28,7 +28,7 @@ Seed = int | np.random.Generator | None
 def generator(rng: Seed) -> np.random.Generator:
     """Return a random generator: from a seed, a generator unchanged, or a new unpredictable one for None."""
     try:
-        return np.random.default_rng(rng)
+        return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
     except TypeError:
         raise TypeError(
             f"rng must be a seed (a whole number from 0 on), a numpy.random.Generator or None, not {rng!r}"

@@ -110,13 +110,6 @@ class Optimizer(Configured, Stateful):
     varying: tuple[str, ...] = ("lr",)
     updated = "states"
 
-    def parts(self) -> tuple[Optimizer, ...]:
-        return self.param_groups
-
-    def fixed(self) -> Iterable[tuple[Any, str]]:
-        yield from ((self, name) for name in self.settings if name not in self.varying)
-        yield from ((p, "requires_grad") for p in self.parameters if not p.requires_grad)
-
     def __repr__(self) -> str:
         if self._groups:
             return f"{type(self).__name__} of {len(self._groups)} groups:" + "".join(f"\n  {group!r}" for group in self._groups)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class CallCode:
     def __init__(self, recorded: Recorded) -> None:
         self.recorded, self.recorder, self.program = recorded, recorded.recorder, recorded.program
         self.space: dict[str, Any] = {
-            "np": np, "OtherWay": OtherWay, "wrap": wrap, "cut": cut, "space": self.program.space,
+            "np": np, "OtherWay": OtherWay, "wrap": wrap, "cut": cut, "space": self.program.space, "lock": RLock(),
             "run": silent(self.program.run) if self.program.only_numpy else np.errstate(all="ignore")(self.program.run),
         }  # fmt: skip
         self.given = [f"a{i}" for i in range(len(recorded.now))]
@@ -86,16 +87,12 @@ class CallCode:
         return [f"{self.named(draws, 'draws')}.rng = a{n}" for n, draws in self.recorded.draws.items()]
 
     def guard_lines(self) -> list[str]:
-        """Lines that raise OtherWay where there is a gradient that was not there, or where a setting is another one."""
+        """Lines that raise OtherWay where there is a gradient that was not there, or the other way round."""
         lines = []
         for there, before, read in self.recorder.grads.values():
             if read is not WRITTEN and (leaf := there()) is not None:
                 lines.append(f"if {self.named(leaf, 'leaf')}.grad is {'not ' if before is None else ''}None: raise OtherWay")
-        settings = [
-            f"{self.named(owner, 'owner')}.{name} != {self.named(value, 'value')}"
-            for owner, name, value in self.recorder.settings.values()
-        ]
-        return [*lines, f"if {' or '.join(settings)}: raise OtherWay"] if settings else lines
+        return lines
 
     def input_lines(self) -> list[str]:
         program, arguments = self.program, self.recorded.argument_of
@@ -151,8 +148,8 @@ class CallCode:
             value = f"v{i}"
             if kind == "grad" and isinstance(new, Out) and self.stays(new):
                 self.later.append(owner)
-                copy = self.program.arrays[self.recorded.kept(new.var)].copy
-                writes.append(f"{self.named(owner, 'leaf')}.gathered = {self.named(copy, 'copy')}")
+                late = gathering(self.program.arrays[self.recorded.kept(new.var)], self.space["lock"])
+                writes.append(f"{self.named(owner, 'leaf')}.gathered = {self.named(late, 'late')}")
             elif kind == "grad":
                 values.append(f"{value} = {self.fresh(new)}")
                 writes.append(f"{self.named(owner, 'leaf')}.gathered = {value}")
@@ -217,12 +214,12 @@ class CallCode:
     def running(self, then: list[str]) -> list[str]:
         """The line that runs the program, those that come then, and what to do if one of them is not reached: the program may
         have written the new values of a parameter over the old ones, and drawn numbers that another recording is to draw."""
-        states = [self.source_of(rng) for rng, _ in (self.recorder.drawn_from.values() if self.program.conditional else ())]
+        states = [self.source_of(rng) for rng, *_ in (self.recorder.drawn_from.values() if self.program.conditional else ())]
         self.space["fresh"], self.space["check"] = self.recorded.expected, self.recorded.check
         running = ["run()", "if fresh: check()", *then]
         if not (states or self.last or self.later):
             return running
-        return [
+        lines = [
             *(f"state{i} = {rng}.bit_generator.state" for i, rng in enumerate(states)),
             "try:",
             *(f"    {line}" for line in running),
@@ -231,6 +228,7 @@ class CallCode:
             *(f"    {rng}.bit_generator.state = state{i}" for i, rng in enumerate(states)),
             "    raise",
         ]
+        return ["with lock:", *(f"    {line}" for line in lines)] if self.later else lines
 
     def source_of(self, rng: np.random.Generator) -> str:
         n = next((n for n, draws in self.recorded.draws.items() if draws.rng is rng), None)
@@ -259,6 +257,18 @@ def refreshing(space: dict[str, Any], watched: list[tuple[str, Tensor, Any, np.n
                 space[last] = value
 
     return refresh
+
+
+def gathering(array: np.ndarray, lock: Any) -> Callable[[Leaf], None]:
+    """A function that copies a gradient out of a program. Meanwhile no thread may run the program."""
+
+    def gather(leaf: Leaf) -> None:
+        with lock:
+            new = array.copy()
+            if leaf.gathered is gather:
+                leaf.gathered = new
+
+    return gather
 
 
 def forgetting(space: dict[str, Any], names: list[str], later: list[Leaf]) -> Callable[[BaseException], None]:

@@ -202,7 +202,7 @@ class Compiled(Stateful, Generic[P, R]):
     def _without_loops(self, made: Recorded, error: Exception, args: Any, options: Any) -> Recorded:
         """Record once more, for a program that failed at its first run, or gave something else than the function; its report
         says so."""
-        for rng, state in made.recorder.drawn_from.values():
+        for rng, state, _ in made.recorder.drawn_from.values():
             rng.bit_generator.state = state
         again = Recorded(self.f, args, options, self.is_static, self.batch, loops=False)
         again.not_folded = f"a program with loops failed, please report it: {type(error).__name__}: {error}"
@@ -250,6 +250,9 @@ class Compiled(Stateful, Generic[P, R]):
             "credit": self.credit, "seen": dict(self._seen), "gave_up": self.gave_up,
             "not_compiled": self.not_compiled, "programs": dict(sorted(programs.items())),
         }  # fmt: skip
+
+    def read(self) -> tuple[str, ...]:
+        return ("f",)
 
     def state(self) -> dict[str, Any]:
         """All that a call changes, as `restore` takes it; 3 µs, where `history` takes 50."""

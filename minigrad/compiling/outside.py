@@ -29,7 +29,7 @@ import numpy as np
 from ..ops.op import Op
 from ..state import Counted, Stateful
 from ..tensor import Tensor
-from .trace import CompileError
+from .trace import CompileError, contents
 
 __all__ = ["Outside"]
 
@@ -254,7 +254,7 @@ class Outside:
         self.watches = Watches()
         self.counted = Watches()  # attributes, that are looked at only if one has been set
         self.generators: list[tuple[str, Any]] = []
-        self.hooks: list[tuple[Any, tuple[Any, ...]]] = []
+        self.tensors: list[tuple[Tensor, Any]] = []  # with their nodes and hooks
         self.stateful: list[Stateful] = []
         self.seen: dict[int, Any] = {}  # by id, all that was looked at
         self._modules: list[ModuleType] = []
@@ -283,8 +283,8 @@ class Outside:
         count = Counted.changes[0]
         if changed := self.counted.changed() or self.watches.changed():
             return changed
-        if any(hooks_of(tensor) != hooks for tensor, hooks in self.hooks):
-            return "a hook"
+        if any(place_of(tensor) != before for tensor, before in self.tensors):
+            return "requires_grad or a hook of a tensor"
         self._count = count
         return ""
 
@@ -297,11 +297,11 @@ class Outside:
                 watch.restore()
         return found
 
-    def drew(self, openly: set[int]) -> str:
+    def drew(self) -> str:
         """A generator that drew numbers that were not recorded, in words; all are put back."""
         found = ""
         for name, rng, before in self.states:
-            if id(rng) not in openly and contents(state_of(rng)) != contents(before):
+            if contents(state_of(rng)) != contents(before):
                 put_state(rng, before)
                 found = f"a generator that it closes over or finds in an object, {name}"
         return found
@@ -315,7 +315,7 @@ class Outside:
             return
         self.seen[id(x)] = x
         if isinstance(x, Tensor):
-            self.hooks.append((x, hooks_of(x)))
+            self.tensors.append((x, place_of(x)))
             self._all(hooks_of(x), f"a hook of {path}")
         elif isinstance(x, np.ndarray):
             if writeable(x):
@@ -351,9 +351,7 @@ class Outside:
         elif isinstance(x, type):
             self._class(x, path)
         elif isinstance(x, Stateful):
-            self.stateful.append(x)
-            self._class(type(x), path)
-            self._ahead.append((getattr(x, "__wrapped__", None), path))  # of a compiled function, the function
+            self._stateful(x, path)
         elif isinstance(x, CONTAINERS):
             self._container(x, path)
         elif hasattr(type(x), "__next__"):
@@ -442,6 +440,13 @@ class Outside:
     def _attributes(self, x: Any, path: str, counted: bool = False) -> None:
         names = [f"{path}.{name}" for name in vars(x)]
         self._watch(Elements([*names, *names] or [path], x, attributes=True), counted)
+
+    def _stateful(self, x: Stateful, path: str) -> None:
+        self.stateful.append(x)
+        self._class(type(x), path)
+        of_class = {name for base in type(x).__mro__ if not trusted(base.__module__) for name in vars(base)}
+        names = sorted({*x.read(), *of_class} - {*x.varying, x.updated, "__module__", "__doc__"})
+        self._watch(Places([f"{path}.{name}" for name in names], [(vars(x), name) for name in names], setitem, items=True))
 
     def _container(self, x: Any, path: str) -> None:
         if isinstance(x, tuple | frozenset):
@@ -543,6 +548,11 @@ def writeable(array: Any) -> bool:
     return array is not None
 
 
+def place_of(x: Tensor) -> Any:
+    """Return the node of a tensor, None if it does not require grad, and its hooks."""
+    return x._node, hooks_of(x)
+
+
 def hooks_of(x: Tensor) -> tuple[Any, ...]:
     return tuple(getattr(x._node, "hooks", None) or ())
 
@@ -551,13 +561,6 @@ def state_of(rng: Any) -> Any:
     if isinstance(rng, np.random.Generator):
         return rng.bit_generator.state
     return rng.getstate() if isinstance(rng, random.Random) else rng.get_state(legacy=False)
-
-
-def contents(state: Any) -> Any:
-    """The state of a generator as something to compare; the text of its arrays takes 5 ms."""
-    if isinstance(state, dict):
-        return {key: contents(x) for key, x in state.items()}
-    return state.tobytes() if isinstance(state, np.ndarray) else state
 
 
 def put_state(rng: Any, state: Any) -> None:

@@ -21,7 +21,7 @@ from .clocks import unrepeatable_refused
 from .distribution import distributed, recurrences_of
 from .folding import NotFolded, adopted, folded, in_units, marker
 from .naming import identifier
-from .outside import Outside, contents
+from .outside import Outside
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, latest, rows_restacked, updates_together
 from .program import Program
 from .rewrites import (
@@ -35,7 +35,7 @@ from .rewrites import (
     weights_turned,
     zeros_left_out,
 )  # fmt: skip
-from .trace import Array, CompileError, Number, Recorder, Standin, Var
+from .trace import Array, CompileError, Number, Recorder, Standin, Var, contents
 
 __all__ = ["CHANGING", "Recorded"]
 
@@ -86,8 +86,7 @@ class Draws:
         def recorded(*args: Any, **options: Any) -> Any:
             if options.get("out") is not None:
                 raise CompileError(f"Generator.{name}(out=) writes into an array; use the result: a = rng.{name}(...)")
-            self._recorder.will_draw(self.rng)
-            return self._recorder.record_call(draw, args, {k: x for k, x in options.items() if k != "out"}, pure=False)
+            return self._recorder.record_draw(self.rng, draw, args, {k: x for k, x in options.items() if k != "out"})
 
         draw.__name__ = name
         return recorded
@@ -189,15 +188,15 @@ class Recorded:
         mark = CURRENT.get()
         CURRENT.set((*mark[:2], self.recorder))
         try:
-            for part in [part for owner in self.outside.stateful for part in owner.parts()]:
-                self.recorder.read_state(part)
+            for owner in reversed(self.outside.stateful):  # they were found from the last to the first
+                self.recorder.read_state(owner)
             with unrepeatable_refused(self.outside):
                 self.result = tree_map(self.as_var, f(*given, **named))
         finally:
             CURRENT.set(mark)
             self.effects = [(kind, owner, tree_map(self.as_var, new)) for kind, owner, new in self.recorder.restored()]
-            drew = silent.drew() or self.outside.drew({id(rng) for rng, _ in self.recorder.drawn_from.values()})
-            changed = self.outside.undo()
+            drew = silent.drew() or self.outside.drew()
+            changed = self.outside.undo() or self.recorder.replaced
         if drew:
             raise CompileError(
                 f"the function draws from {drew}, and a program would have the same numbers at each run: "

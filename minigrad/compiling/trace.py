@@ -30,7 +30,7 @@ from ..trees import tree_map
 from ..watch import Watch
 from .functions import IN_PLACE, METADATA, meaningful, numpy_name, opaque, refusal
 
-__all__ = ["Array", "Call", "CompileError", "Number", "Recorder", "Var"]
+__all__ = ["Array", "Call", "CompileError", "Number", "Recorder", "Var", "contents"]
 
 
 class CompileError(RuntimeError):
@@ -207,6 +207,15 @@ class Standin:
 
         def __getattr__(self, name: str) -> Any: ...
 
+    def __format__(self, spec: str) -> str:
+        return format(self.stands_for.value, spec) if by_own_code() else self._text()
+
+    def __str__(self) -> str:
+        return str(self.stands_for.value) if by_own_code() else self._text()
+
+    def __repr__(self) -> str:
+        return repr(self.stands_for.value) if by_own_code() else self._text()
+
 
 METHODS = {  # of arrays that are functions of NumPy with the same arguments
     "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum",
@@ -237,8 +246,8 @@ HANDED_ON = ("minigrad.tensor", "minigrad.methods")  # where a Tensor asks what 
 
 
 def by_own_code() -> bool:
-    """True if a function of these packages asks for the truth of a value, and not one of a user. A program may depend on that:
-    it asks again at each run."""
+    """True if a function of these packages reads the truth or the text of a value, and not one of a user. A program may depend
+    on the truth, which it reads again at each run; texts are for errors, which end the recording."""
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__") in HANDED_ON:
         frame = frame.f_back
@@ -303,7 +312,7 @@ class Array(Standin, NDArrayOperatorsMixin):
     __hash__ = refused(
         "an array is used as a key (in a dict, a set, a cache) while a function is recorded; its values are others at each run"
     )
-    __str__ = __repr__ = __format__ = refused(
+    _text = refused(
         "the text of an array is asked for (str, print, an f-string) while a function is recorded; its values are others at "
         "each run. Return the array and print it outside, or leave this function uncompiled"
     )
@@ -506,16 +515,17 @@ def known_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
 def own_called(recorder: Recorder, fn: Any, args: Any, options: Any) -> Any:
     """A function of these packages, or of a user's op, has met a stand-in: its call is recorded as one."""
     function = fn.__wrapped__
-    generator = next((x for x in args if type(x) is np.random.Generator), None)
+    generator = next((x for x in args if isinstance(x, np.random.Generator)), None)
     if generator is None:
         return recorder.record(function, args, options)
-    recorder.will_draw(generator)
+    if type(generator) is not np.random.Generator:  # an argument of the recorded function, which records what it draws
+        return function(*args, **options)
 
     def draw() -> Any:
         return function(*args, **options)
 
     draw.__name__ = function.__name__
-    return recorder.record(draw, (), {}, pure=False)
+    return recorder.record_draw(generator, draw, (), {})
 
 
 def made_array(recorder: Recorder, x: Any, dtype: Any) -> Any:
@@ -630,9 +640,7 @@ class Number(Standin):
         f"or a plain number (math.sqrt does so; np.sqrt does not). {_static}"
     )
     __hash__ = refused(f"a number that may be another at each run is used as a key (in a dict, a set or a cache). {_static}")
-    __str__ = __repr__ = __format__ = refused(
-        f"the text of a number that may be another at each run is asked for (str, print, an f-string). {_static}"
-    )
+    _text = refused(f"the text of a number that may be another at each run is asked for (str, print, an f-string). {_static}")
     __reduce_ex__ = refused(f"a number that may be another at each run is pickled. {_static}")
     real = property(lambda self: self)
 
@@ -750,8 +758,9 @@ class Recorder(Watch):
         self.grads: dict[
             int, tuple[Callable[[], Leaf | None], Any, Any]
         ] = {}  # by id of the leaf: it, its gradient, and the stand-in if it was read
-        self.settings: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self.states: list[tuple[Stateful, dict[str, Any], States | None]] = []  # with what their attributes were
+        # Objects with a state, with what their attributes were, and the placeholders in their place.
+        self.states: list[tuple[Stateful, dict[str, Any], dict[str, Any]]] = []
+        self.replaced = ""  # an attribute of them that the function has set, in words
         self.notes: list[tuple[Any, Var]] = []
         self.gradients: list[tuple[Any, Var]] = []  # of nodes
         self.of_leaves: list[tuple[Var, str]] = []  # gradients of leaves, and whose they are
@@ -759,7 +768,8 @@ class Recorder(Watch):
         self.live: WeakValueDictionary[int, Array] = WeakValueDictionary()
         self.closed = False
         self.block = 1  # steps that are batched at a time
-        self.drawn_from: dict[int, tuple[np.random.Generator, Any]] = {}
+        # By id of a generator: it, and its states before the first recorded draw and after the last one.
+        self.drawn_from: dict[int, tuple[np.random.Generator, Any, Any]] = {}
 
     # -- values ----------------------------------------------------------------------------------------------
 
@@ -823,9 +833,14 @@ class Recorder(Watch):
             self.grads[id(leaf)] = (there, before, read)
             self.kept.append(leaf)
 
-    def will_draw(self, rng: np.random.Generator) -> None:
-        """Remember where a generator was, so that the program draws at its first run what the function drew."""
-        self.drawn_from.setdefault(id(rng), (rng, rng.bit_generator.state))
+    def record_draw(self, rng: np.random.Generator, draw: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
+        """Record a call that draws from a generator, which `restored` puts back unless others drew from it, too."""
+        now = contents(rng.bit_generator.state)
+        _, first, last = self.drawn_from.get(id(rng), (rng, rng.bit_generator.state, now))
+        try:
+            return self.record_call(draw, args, options, pure=False)
+        finally:
+            self.drawn_from[id(rng)] = rng, first, contents(rng.bit_generator.state) if last == now else None
 
     def restored(self) -> list[tuple[str, Any, Any]]:
         """What the function has written outside; all is put back as it was before."""
@@ -843,13 +858,17 @@ class Recorder(Watch):
                 if leaf.grad is not read:
                     effects.append(("grad", leaf, leaf.grad))
                 leaf.grad = before
-        for owner, before, states in self.states:
-            vars(owner).update(before)
-            if states is not None:
-                effects += [("slot", (owner, owner.updated, i), new) for i, new in states.replaced()]
+        for owner, before, made in self.states:
+            own = vars(owner)
+            for name in [name for name, x in made.items() if own.get(name) is not x]:
+                self.replaced = f"{name} of {type(owner).__name__}"
+            own.update(before)
+            if owner.updated in made:
+                effects += [("slot", (owner, owner.updated, i), new) for i, new in made[owner.updated].replaced()]
         self.states.clear()
-        for rng, state in self.drawn_from.values():
-            rng.bit_generator.state = state
+        for rng, first, last in self.drawn_from.values():
+            if contents(rng.bit_generator.state) == last:
+                rng.bit_generator.state = first
         return effects
 
     def made(self, name: str, arrays: list[Any], out: Any, node: Node | None, place: Scope | None) -> None:
@@ -914,15 +933,12 @@ class Recorder(Watch):
 
     def read_state(self, owner: Stateful) -> None:
         """Replace by placeholders what an object may have another of at each run."""
-        for holder, name in owner.fixed():
-            self.settings[id(holder), name] = (holder, name, getattr(holder, name))
         own = vars(owner)
-        before = {name: own[name] for name in (*owner.varying, *([owner.updated] if owner.updated else []))}
-        states = States(self, owner, sum(len(states or ()) for _, _, states in self.states)) if owner.updated else None
-        self.states.append((owner, before, states))
-        own.update({name: self.option(own, name) for name in owner.varying})
-        if states is not None:
-            own[owner.updated] = states
+        made = {name: self.option(own, name) for name in owner.varying if name in own}  # the groups of an optimizer have them
+        if owner.updated in own:
+            made[owner.updated] = States(self, owner, sum(len(before.get(o.updated, ())) for o, before, _ in self.states))
+        self.states.append((owner, {name: own[name] for name in made}, made))
+        own.update(made)
 
     def option(self, options: dict[str, Any], name: str) -> Any:
         """Return placeholders for a number, or for several, that are read at each run."""
@@ -1023,6 +1039,13 @@ class Recorder(Watch):
 def same_bits(x: np.ndarray, y: np.ndarray) -> bool:
     """True if two arrays have one shape, one dtype and the same bits."""
     return x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
+
+
+def contents(state: Any) -> Any:
+    """The state of a generator as something to compare; the text of its arrays takes 5 ms."""
+    if isinstance(state, dict):
+        return {key: contents(x) for key, x in state.items()}
+    return state.tobytes() if isinstance(state, np.ndarray) else state
 
 
 def plain_array(x: Any) -> Any:

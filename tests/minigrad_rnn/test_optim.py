@@ -1017,6 +1017,21 @@ def test_a_norm_that_is_not_finite(wrong: float) -> None:
     np.testing.assert_array_equal(parameters[1].grad, [np.nan if math.isnan(wrong) else 0.0, np.nan])
 
 
+def test_a_norm_that_is_not_finite_in_a_later_run_of_a_compiled_function() -> None:
+    w = rnn.Parameter([1.0], name="weight")
+
+    def clipped(x: np.ndarray) -> float:
+        w.grad = None
+        (w * x).sum().backward()
+        return clip_grad_norm(w, 1.0, error_if_nonfinite=True)
+
+    compiled = mg.compile(clipped)
+    assert compiled(np.array([3.0])) == 3.0
+    with pytest.raises(ValueError, match=r"the norm of the gradients is nan, .* weight\. "):
+        compiled(np.array([np.nan]))
+    assert compiled(np.array([2.0])) == 2.0
+
+
 def test_bad_limits_and_bad_parameters_are_refused() -> None:
     parameters = with_gradients([1.0])
     for bad in (-1.0, math.nan, "1"):

@@ -1,5 +1,7 @@
 """What a call writes outside: gradients that are copied when they are read are those of the last run, and nobody else's."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,29 @@ def test_gradients_gather_over_calls_and_two_programs(w: mg.Tensor) -> None:
     step(np.ones((3, 2)))
     assert w.grad is not None
     assert w.grad.tolist() == [8.0, 8.0]
+
+
+def test_a_gradient_read_in_another_thread_is_of_one_run():
+    w = mg.tensor(np.ones(300_000), requires_grad=True)
+
+    @mg.compile
+    def step(x):
+        w.grad = None
+        (w * x).sum().backward()
+
+    arrays = [np.full(w.shape, float(i)) for i in range(3)]
+    step(arrays[0])
+    spreads, done = [], threading.Event()
+
+    def look():
+        while not done.is_set():
+            spreads.append(np.ptp(w.grad))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for i in range(300):
+        step(arrays[i % 3])
+    done.set()
+    thread.join()
+    assert not any(spreads)
+    assert w.grad[0] == 2.0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+import minigrad_rnn as rnn
 
 SHAPE = (3, 4)
 P = [0.2, 0.3, 0.5]
@@ -156,3 +157,33 @@ def test_a_generator_is_one_to_isinstance_and_has_no_other_names():
         return x + rng.normal(scale=0.1, size=x.shape)
 
     assert len(set(mg.compile(f)(np.zeros(5), np.random.default_rng(0)).tolist())) == 5
+
+
+@pytest.mark.parametrize("order", ["before", "between", "after"])
+def test_a_draw_that_is_not_recorded_is_refused_also_from_a_generator_of_dropout(order):
+    rng = np.random.default_rng(0)
+    dropout = rnn.Dropout(0.5, rng=rng)
+
+    def f(x):
+        hidden = rng.normal(size=3) if order == "before" else 0.0
+        y = dropout(x)
+        hidden = rng.normal(size=3) if order == "between" else hidden
+        y = dropout(y)
+        hidden = rng.normal(size=3) if order == "after" else hidden
+        return (y + hidden).detach()
+
+    before = rng.bit_generator.state
+    with pytest.raises(mg.CompileError, match="a generator that it closes over or finds in an object, rng"):
+        mg.compile(f)(np.ones(3))
+    assert rng.bit_generator.state == before
+
+
+def test_a_dropout_layer_draws_from_a_generator_given_as_an_argument():
+    def f(x, rng):
+        return rnn.Dropout(0.5, rng=rng)(x + rng.normal(size=3)).detach()
+
+    compiled, one, other = mg.compile(f), np.random.default_rng(0), np.random.default_rng(0)
+    for i in range(4):
+        x = np.arange(3.0) + i
+        np.testing.assert_array_equal(compiled(x, one).data, f(x, other).data)
+    assert one.bit_generator.state == other.bit_generator.state

@@ -434,3 +434,104 @@ def test_functions_of_a_module_in_a_package(tmp_path, monkeypatch, imported):
             step(np.ones(2))
             results.append(inner.W.tolist())
         assert results[0] == results[1], change
+
+
+def test_a_tensor_is_frozen_or_thawed_whose_values_the_program_does_not_need():
+    w, b = mg.tensor(np.ones(3), requires_grad=True), mg.tensor(np.zeros(3))
+
+    def gradients(x):
+        w.grad = b.grad = None
+        ((x + b) * w).sum().backward()
+
+    compiled = mg.compile(gradients)
+    for i, wanted in enumerate([False, False, True, True, False, True]):
+        b.requires_grad = wanted
+        compiled(X + i)
+        np.testing.assert_array_equal(w.grad, X + i)
+        assert np.array_equal(b.grad, np.ones(3)) if wanted else b.grad is None
+
+
+def test_a_condition_on_requires_grad_is_looked_at_again():
+    w = mg.tensor(2.0)
+    compiled = mg.compile(lambda x: x * 2 if w.requires_grad else x)
+    for wanted in (False, True, True, False):
+        w.requires_grad = wanted
+        np.testing.assert_array_equal(compiled(X), 2 * X if wanted else X)
+
+
+class Scaled(rnn.Optimizer):
+    """A user's optimizer with attributes of its own."""
+
+    factor = 2.0
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, lr)
+        self.scales = {"all": 1.0}
+        self.on = True
+
+    def update(self, p, g, state):
+        return (p - self.lr * self.factor * self.scales["all"] * g if self.on else p), state
+
+
+@pytest.mark.parametrize("change", [
+    lambda opt, u, w: setattr(opt, "factor", 0.5), lambda opt, u, w: opt.scales.update(all=3.0),
+    lambda opt, u, w: setattr(opt, "on", False), lambda opt, u, w: opt.parameters.__setitem__(0, w),
+    lambda opt, u, w: opt.parameters.append(w) or opt.states.append(None),
+    lambda opt, u, w: setattr(u, "requires_grad", False), lambda opt, u, w: setattr(opt, "maximize", True),
+])  # fmt: skip
+def test_every_attribute_of_an_optimizer_may_change(change):
+    def run(wrapper):
+        u, w = rnn.Parameter(np.ones(3), name="u"), rnn.Parameter(np.ones(3), name="w")
+        optimizer = Scaled([u], lr=0.1)
+
+        def step(x):
+            u.grad = w.grad = None
+            (u * w * x).sum().backward()
+            optimizer.step()
+
+        step = wrapper(step)
+        for i in range(6):
+            if i == 3:
+                change(optimizer, u, w)
+            step(X + i)
+        return u.numpy(), w.numpy()
+
+    np.testing.assert_allclose(run(mg.compile), run(lambda f: f), rtol=1e-12)
+
+
+def test_an_attribute_that_an_optimizer_changes_in_a_step_is_refused():
+    class Counting(Scaled):
+        def update(self, p, g, state):
+            self.factor = self.factor + 1
+            return super().update(p, g, state)
+
+    w = rnn.Parameter(np.ones(3))
+    optimizer = Counting([w], lr=0.1)
+    w.grad = np.ones(3)
+    with pytest.raises(mg.CompileError, match="factor"):
+        mg.compile(optimizer.step)()
+    assert optimizer.factor == 2.0
+    assert w.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_learning_rate_that_the_function_sets_is_refused():
+    w = rnn.Parameter(np.ones(3))
+    optimizer = rnn.SGD([w], lr=0.1)
+    w.grad = np.ones(3)
+
+    def step():
+        optimizer.lr = 0.5
+        optimizer.step()
+
+    with pytest.raises(mg.CompileError, match="gives lr of SGD another value"):
+        mg.compile(step)()
+    assert optimizer.lr == 0.1
+
+
+def test_errors_of_a_layer_in_a_later_run_show_the_values():
+    embedding = rnn.Embedding(3, 2, rng=0)
+    compiled = mg.compile(lambda symbols: embedding(symbols).detach())
+    compiled(np.array([0, 2]))
+    with pytest.raises(ValueError, match="indices must be from 0 to 2; these are from -1 to 7"):
+        compiled(np.array([-1, 7]))
+    np.testing.assert_array_equal(compiled(np.array([1, 1])), embedding(np.array([1, 1])).data)
