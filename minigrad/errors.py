@@ -55,6 +55,11 @@ def freed_message(node: Any) -> str:
     )
 
 
+def not_floating(dtype: Any) -> str:
+    """The message where a tensor of this dtype is to require grad."""
+    return f"only floating-point tensors can require grad, this one is {dtype}; make it with dtype=float, or leave requires_grad out"
+
+
 def not_real(name: str, dtype: Any) -> str:
     if dtype.kind in "biu":
         return (

@@ -14,7 +14,7 @@ import numpy as np
 
 from .arrays import array_of, as_dtype, frozen, read_only
 from .data import Data
-from .errors import LeavesGraphError
+from .errors import LeavesGraphError, not_floating
 from .graph import CURRENT, Leaf, Node, Scope
 from .hints import Size
 from .hooks import Hook
@@ -121,10 +121,7 @@ class Tensor(TensorMethods):
 
     def _thaw(self) -> None:
         if self.dtype.kind != "f":
-            raise TypeError(
-                f"only floating-point tensors can require grad, this one is {self.dtype}; "
-                "make it with dtype=float, or leave requires_grad out"
-            )
+            raise TypeError(not_floating(self.dtype))
         thawed = self._leaf.thawed if self._leaf is not None else None
         self._node = thawed or Leaf(self._data, requires_grad=True, name=self.name)
         self._leaf = None
