@@ -57,7 +57,8 @@ def freed_message(node: Any) -> str:
 
 def not_floating(dtype: Any) -> str:
     """The message where a tensor of this dtype is to require grad."""
-    return f"only floating-point tensors can require grad, this one is {dtype}; make it with dtype=float, or leave requires_grad out"
+    what = f"only floating-point tensors can require grad, this one is {dtype}"
+    return f"{what}; make it with dtype=float, or leave requires_grad out"
 
 
 def not_real(name: str, dtype: Any) -> str:
