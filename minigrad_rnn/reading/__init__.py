@@ -34,9 +34,9 @@ class Reading:
     - ``states``, by name (T, units): h, c; with several layers h0, c0, h1, c1. ``gates`` likewise, as the cell names them.
     - ``surprise`` (T,): -log p of each symbol given all before it, in nats; NaN for the first.
     - ``guesses`` (T, top): the most likely next symbols after each, as class indices; ``probabilities`` (T, top).
-    - ``saliency`` (T, window): |d logit of the first guess after t / d x[t - j]| in column j; NaN before the text begins.
+    - ``saliency`` (T, window): ``|d logit of the first guess after t / d x[t - j]|`` in column j; NaN before the text begins.
     - ``features``, by name (T,). ``correlations``, by state (units, features): Pearson's r where no label is chosen;
-      ``correlations_chosen`` where they are. ``chance``, by state (features,): the |r| that the best unit reaches by chance.
+      ``correlations_chosen`` where they are. ``chance``, by state (features,): the ``|r|`` that the best unit has by chance.
     - ``units``: every `Unit`, those that follow a feature best first. ``together``: a linear mixture of all units.
     - ``twin``: the reading of an untrained model, or None.
 
@@ -84,7 +84,7 @@ class Reading:
         return float(np.mean(self.guesses[:-1, 0] == self.alphabet.encode(self.text)[1:]))
 
     def best(self, feature: str) -> float:
-        """Return the |r| of the unit that follows a feature best, chosen as labels are. KeyError for another feature."""
+        """Return the ``|r|`` of the unit that follows a feature best, chosen as labels are. KeyError for another feature."""
         if feature not in self.features:
             raise KeyError(f"this text has no feature {feature!r}; it has {', '.join(self.features)}")
         k = [*self.features].index(feature)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import minigrad as mg
 import minigrad_rnn as rnn
@@ -46,15 +47,18 @@ def trainer(model: rnn.Sequence, lr: float = 0.1, compile: bool = True) -> rnn.T
 # -- learning ----------------------------------------------------------------------------------------------------------
 
 
+thorough = settings().max_examples > 100
+
+
 @pytest.mark.parametrize("kind", [rnn.LSTM, rnn.RNN])
 def test_fifty_epochs_teach_hello_whatever_the_seed(kind: Any) -> None:
-    task = rnn.tasks.hello()
+    task, seeds = rnn.tasks.hello(), range(30 if thorough else 10)
     said = []
-    for seed in range(30):
+    for seed in seeds:
         model = lab(kind, seed)
         trainer(model).fit(task, epochs=50, progress=False)
         said.append(rnn.predict(model, task))
-    assert said.count("ihello") >= 29, said
+    assert said.count("ihello") >= len(seeds) - 1, said
 
 
 def test_loss_falls_below_every_bound_of_the_task() -> None:

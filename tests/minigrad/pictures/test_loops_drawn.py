@@ -402,7 +402,7 @@ def calls(work):
 )
 @pytest.mark.parametrize("named", [False, True])
 def test_the_work_is_in_proportion_to_the_steps(options, named):
-    counts, lengths = [], (60, 120, 240) if thorough or not options else (40, 80)
+    counts, lengths = [], (60, 120, 240) if thorough else (40, 80)
     for T in lengths:
         loss, names = hand(T)
         draw = functools.partial(mg.draw, loss, names=names if named else None, limit=None, **options)
@@ -415,7 +415,9 @@ def test_the_work_is_in_proportion_to_the_steps(options, named):
     "name", ["rnn_with_append_and_stack", "three_layers_outside_time", "both_directions", "two_steps_back"]
 )
 def test_the_work_is_in_proportion_for_other_wirings(name, fold):
-    once, twice = (calls(functools.partial(mg.draw, program(name, T)[0], fold=fold)) for T in (100, 200))
+    once, twice = (
+        calls(functools.partial(mg.draw, program(name, T)[0], fold=fold)) for T in ((100, 200) if thorough else (50, 100))
+    )
     assert twice < 2.3 * once
 
 
