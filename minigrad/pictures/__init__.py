@@ -4,7 +4,7 @@ Content: `builder` and the views `unroll`, `fold` and `scopes` make a `picture` 
 the nodes. `timeline` finds the time step of each node, `matching` its counterparts in other steps. Layout: `upright`, with
 `template`, `ranks` and `section` for one step, or `grid`. Look: `theme` has the colours; `svg` draws without a renderer; `dot`
 writes for Graphviz, which `render` runs for PNG and PDF. `drawing` saves a picture and shows it in a notebook; `page` plays the
-forward and the backward pass on it.
+forward and the backward pass on it; `web` puts the parts of such a page together.
 """
 
 from __future__ import annotations

@@ -7,9 +7,7 @@ plays it on what ``picture.js`` shows. The page may run no script but its own, b
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +35,7 @@ from .picture import Picture
 from .render import render
 from .svg import to_svg
 from .theme import HEATS, RAMPS, ink_on, shade
+from .web import as_json, filled, source_hash
 
 __all__ = ["Playback", "Shown", "own_boxes", "page"]
 
@@ -100,15 +99,12 @@ def page(
     parts_of_it = ("picture.js", "page.js", "page.css", "page.html")
     moves, plays, style, frame = ((folder / name).read_text(encoding="utf-8") for name in parts_of_it)
     script = f'"use strict";\n{{\nconst start = () => {{\n{moves}\n{plays}}};\n{_STARTS}}}\n'
-    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     parts = {
         "title": html.escape(printable(title)[:300] or "A recorded graph"),
         "more": html.escape(printable(more.replace("\n", "  "))[:1000]),
-        "hash": hashed, "style": style + colours(), "script": script, "picture": drawn,
-        "data": text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+        "hash": source_hash(script), "style": style + colours(), "script": script, "picture": drawn, "data": as_json(data),
     }  # fmt: skip
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], frame)
+    return filled(frame, parts)
 
 
 def colours() -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
-import re
 from importlib.resources import files
 from typing import Any
 
 from minigrad.pictures.dot import printable
 from minigrad.pictures.drawing import Page
+from minigrad.pictures.web import as_json, filled, source_hash
 
 from ...data.text import Alphabet
 from ...models import Sequence
@@ -72,25 +69,20 @@ def written(made: Reading, title: str | None, note: str) -> str:
     script, style, frame = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css", "html"))
     style += css()
     facts, data = page_data(made)
-    text = json.dumps(facts, separators=(",", ":"), allow_nan=False)
     gates, first = facts["gates"], made.units[0]
     parts = {
         "title": html.escape(printable(title or "What a network does as it reads")), "note": html.escape(printable(note)),
         "heading": html.escape(heading_of(first.feature) if first.feature else NOTHING),
-        "style": style, "style hash": hashed(style), "script": script, "script hash": hashed(script),
+        "style": style, "style hash": source_hash(style), "script": script, "script hash": source_hash(script),
         "states": radios("state", [*made.states, "together"]), "gates": radios("gate", [*gates]),
         "no gates": "" if gates else " hidden", "no window": "" if made.saliency.shape[1] else " hidden",
         "features": "".join(f"<option value={k}>{html.escape(name)}</option>" for k, name in enumerate(made.features)),
         "kind": "words" if max(map(len, made.text)) > 1 else "characters", "count": str(len(made.text)),
         "text": coloured(made, first), "plain": escaped("".join(made.text)),
         "rows": "".join(row(made, unit) for unit in made.units[:LISTED]),
-        "data": text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"), "bytes": data,
+        "data": as_json(facts), "bytes": data,
     }  # fmt: skip
-    return re.sub(r"\{\{([\w ]+)\}\}", lambda found: parts[found[1]], frame)  # once: a text may have braces
-
-
-def hashed(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return filled(frame, parts)
 
 
 def radios(name: str, values: list[str]) -> str:

@@ -1,0 +1,36 @@
+"""Parts of a web page that runs no script but its own, each written so that nothing in it is taken for markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["as_json", "filled", "source_hash"]
+
+
+def as_json(data: Any) -> str:
+    """Return data as JSON for a script element, which no text in it can end.
+
+    >>> as_json({"x": "</script>"})
+    '{"x":"\\\\u003c/script\\\\u003e"}'
+    """
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def source_hash(text: str) -> str:
+    """Return the hash by which a content security policy lets a script or a style through."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def filled(frame: str, parts: Mapping[str, str]) -> str:
+    """Return a frame with its parts in place of ``{{name}}``. It is done once, so a part may have braces itself.
+
+    >>> filled("<p>{{x}}</p>", {"x": "{{y}}"})
+    '<p>{{y}}</p>'
+    """
+    return re.sub(r"\{\{([\w ]+)\}\}", lambda found: parts[found[1]], frame)
