@@ -20,8 +20,8 @@ import minigrad_rnn as rnn
 from minigrad_rnn.draw.reading_view.colours import DARK, LIGHT, contrast, ramp
 from minigrad_rnn.draw.reading_view.pack import packed
 
-PAGE = runpy.run_path(str(Path(__file__).parents[2] / "minigrad" / "pictures" / "test_page.py"))
-CHROMIUM, HOSTILE = PAGE["CHROMIUM"], PAGE["HOSTILE"]
+DRIVEN = runpy.run_path(str(Path(__file__).parents[2] / "minigrad" / "pictures" / "browser.py"))
+CHROMIUM, HOSTILE = DRIVEN["CHROMIUM"], DRIVEN["HOSTILE"]
 ZEN = rnn.text.read("this")
 ALPHABET = rnn.Alphabet.of(ZEN)
 V = len(ALPHABET)
@@ -208,7 +208,7 @@ def test_no_symbol_or_name_is_taken_for_markup():
 def browser(tmp_path_factory):
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here to try the page in")
-    opened = PAGE["Browser"](tmp_path_factory.mktemp("profile"))
+    opened = DRIVEN["Browser"](tmp_path_factory.mktemp("profile"))
     yield opened
     opened.close()
 
@@ -266,7 +266,7 @@ def test_every_view_shows_the_numbers_of_the_reading(browser, reading, page):
 def test_the_moment_of_a_link_is_in_sight(browser, tmp_path, width):
     path = rnn.draw.reading(lstm(), ZEN, ALPHABET, twin=False).save(tmp_path / "x.html")
     browser.open(f"{path}#units/c/2/o/{len(ZEN) - 30}", width, 800)
-    moment, card = (browser.js(PAGE["rectangle"](selector)) for selector in ("#text > .now", "#chosen"))
+    moment, card = (browser.js(DRIVEN["rectangle"](selector)) for selector in ("#text > .now", "#chosen"))
     assert moment["top"] >= 0
     assert moment["bottom"] <= (card["top"] if width < 640 else 800)
 
@@ -356,7 +356,7 @@ def test_the_mouse_points_holds_and_jumps(browser, page):
     browser.open(page)
 
     def mouse(kind, selector):
-        box = browser.js(PAGE["rectangle"](selector))
+        box = browser.js(DRIVEN["rectangle"](selector))
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         buttons = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
         browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **buttons)
