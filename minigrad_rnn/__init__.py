@@ -29,6 +29,7 @@ _NAMES = {
     "reading": ("Reading", "read"),
     "recurrent": ("Recurrent", "last_output"),
     "saving": ("WeightsError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
+    "summaries": ("Summary", "summary"),
     "train": ("Evaluation", "History", "Trainer", "evaluate"),
 }  # fmt: skip
 

@@ -73,6 +73,8 @@ from minigrad_rnn.saving import load_checkpoint as load_checkpoint
 from minigrad_rnn.saving import load_weights as load_weights
 from minigrad_rnn.saving import save_checkpoint as save_checkpoint
 from minigrad_rnn.saving import save_weights as save_weights
+from minigrad_rnn.summaries import Summary as Summary
+from minigrad_rnn.summaries import summary as summary
 from minigrad_rnn.train import Evaluation as Evaluation
 from minigrad_rnn.train import Trainer as Trainer
 from minigrad_rnn.train import evaluate as evaluate

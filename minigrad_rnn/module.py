@@ -152,7 +152,7 @@ SHOWN = 12  # lines of a long `repr`, at the beginning and at the end
 
 
 def tree(name: str, part: Any, indent: str, seen: set[int]) -> Iterator[str]:
-    """Yield a line for each module: its name, settings, number of parameters, and the shapes of its own parameters."""
+    """Yield a line for each module: its name, settings, number of parameters, and the shapes of its parameters and state."""
     heading = f"{indent}{name}: " if name else indent
     if not isinstance(part, Module):
         yield heading + getattr(part, "__name__", type(part).__name__)
@@ -174,7 +174,11 @@ def tree(name: str, part: Any, indent: str, seen: set[int]) -> Iterator[str]:
     own = found_in(vars(part), "", modules=False)
     shapes = [f"{key} {p.shape}{'' if p.requires_grad else ' frozen'}" for key, p in own]
     shapes[8:] = [f"{len(shapes) - 8} more"] * (len(shapes) > 8)
-    yield line + (f": {', '.join(shapes)}" if shapes else "")
+    states = [
+        f"{key} ({size},)"
+        for key, size in zip(getattr(part, "state_names", ()), getattr(part, "state_sizes", ()), strict=False)
+    ]
+    yield line + (f": {', '.join(shapes)}" if shapes else "") + (f"; state {', '.join(states)}" if states else "")
     for key, child in inside:
         yield from tree(key, child, f"{indent}  ", seen)
 

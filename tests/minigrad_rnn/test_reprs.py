@@ -73,6 +73,7 @@ MADE: dict[str, Any] = {
     "Streams": lambda: rnn.Streams(np.arange(500), 3, 4),
     "Alphabet": lambda: rnn.Alphabet("abc", unknown="?"),
     "Evaluation": lambda: rnn.Evaluation(1.0, 0.5, 0.25),
+    "Summary": lambda: rnn.summary(rnn.RNN(2, 3), np.ones((4, 1, 2))),
     "WeightsError": lambda: rnn.WeightsError("a file"),
 }
 ELSEWHERE = {"GradientFlow", "GradientRecorder", "Reading", "SequenceLoss"}
@@ -157,9 +158,9 @@ def test_the_tree_of_a_model() -> None:
         "Sequence with 314 parameters\n"
         "  recurrent: LSTM(dropout=0.5) with 304 parameters\n"
         "    l0: LSTMCell(input_size=3, hidden_size=4) with 144 parameters: "
-        "weight_ih (16, 3), weight_hh (16, 4), bias_ih (16,), bias_hh (16,)\n"
+        "weight_ih (16, 3), weight_hh (16, 4), bias_ih (16,), bias_hh (16,); state h (4,), c (4,)\n"
         "    l1: LSTMCell(input_size=4, hidden_size=4) with 160 parameters: "
-        "weight_ih (16, 4), weight_hh (16, 4), bias_ih (16,), bias_hh (16,)\n"
+        "weight_ih (16, 4), weight_hh (16, 4), bias_ih (16,), bias_hh (16,); state h (4,), c (4,)\n"
         "  readout: Sequential with 10 parameters\n"
         "    0: tanh\n"
         "    1: Linear with 10 parameters: weight (2, 4), bias (2,)"
