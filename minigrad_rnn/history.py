@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.files import replace_file
+
 from .figure import blank
-from .saving import replace_file
 
 __all__ = ["History"]
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.files import replace_file
+
 from .cells.gru import GRUCell
 from .cells.lstm import LSTMCell
 from .cells.rnn import RNNCell
@@ -15,7 +17,6 @@ from .loading.layers import reordered
 from .loading.onnx_import import OPS, imported, live
 from .models import EncoderDecoder, ManyToOne, Sequence
 from .recurrent import Recurrent
-from .saving import replace_file
 
 __all__ = ["save_onnx"]
 

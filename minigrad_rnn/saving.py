@@ -5,21 +5,19 @@ Each is a single file that is replaced whole or not at all, and has a checksum o
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import reprlib
-import time
-import uuid
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from minigrad.files import regular_file, replace_file
 
 __all__ = ["WeightsError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"]
 
@@ -31,7 +29,6 @@ _WRITABLE = {np.dtype(code) for code in _DTYPES.values()}
 _KEY = "minigrad"  # our entry in the metadata: a version, the checksum, and a checkpoint's info
 _VERSION = 1
 _LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
-_STALE = 600.0  # seconds after which the process of an unfinished file is assumed dead
 
 
 class WeightsError(ValueError):
@@ -164,55 +161,12 @@ def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], recor
     return digest.hexdigest()
 
 
-def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replace a file so that at every moment, even after a crash, the old or the new one is there."""
-    target = _file(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
-    beginning = f".minigrad-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
-    temporary = target.with_name(f"{beginning}{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        for unfinished in target.parent.glob(f"{beginning}*.tmp"):
-            with contextlib.suppress(OSError):
-                if time.time() - unfinished.stat().st_mtime > _STALE:
-                    unfinished.unlink()
-        with open(temporary, "xb") as stream:
-            if target.exists():
-                temporary.chmod(target.stat().st_mode & 0o777)
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            why = f"{error.strerror or error}; what was there before is untouched. Make room, or choose another folder"
-            raise OSError(error.errno, f"cannot save {target}: {why}") from error
-        raise
-    with contextlib.suppress(OSError):  # Windows, and some file systems, cannot sync a folder
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _file(path: str | os.PathLike[str]) -> Path:
-    file = Path(path)
-    if file.is_dir():
-        raise IsADirectoryError(f"{file} is a folder; give the name of a file in it")
-    if file.exists() and not file.is_file():
-        raise OSError(f"{file} is not a regular file, but a device or a pipe; give the name of a file")
-    return file
-
-
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
 def _load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, Any]]:
     """Return arrays, metadata, and our own entry in the metadata ({} if minigrad did not write the file)."""
-    file = _file(path)
+    file = regular_file(path)
     if not file.exists():
         meant = file.with_name(f"{file.name}.safetensors")
         advice = f"did you mean {meant}?" if meant.is_file() else "check the name and the folder, or save one first"

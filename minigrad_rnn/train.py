@@ -19,6 +19,7 @@ from tqdm import tqdm
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.compiling import Compiled
+from minigrad.files import regular_file
 from minigrad.graph import CURRENT
 
 from .clip import clip_grad_norm, clip_grad_value
@@ -29,7 +30,7 @@ from .losses import LOSSES, sequence_loss
 from .module import Module, mode
 from .optimizer import Optimizer
 from .recurrent import Recurrent
-from .saving import _file, load_checkpoint, save_checkpoint
+from .saving import load_checkpoint, save_checkpoint
 from .schedule import LRScheduler, ReduceLROnPlateau
 
 __all__ = ["Evaluation", "History", "Trainer", "evaluate"]
@@ -468,7 +469,7 @@ def check_options(validation: Data | None, patience: int | None, save: Path_ | N
             whole(name, value)
     if validation is not None:
         source_of(validation)
-    if save is not None and not _file(os.path.realpath(save)).parent.is_dir():
+    if save is not None and not regular_file(os.path.realpath(save)).parent.is_dir():
         raise FileNotFoundError(f"there is no folder {Path(os.path.realpath(save)).parent}; create it first")
 
 

@@ -1,16 +1,15 @@
 """A graph as DOT text, which can be saved, or shown in a notebook; its names are those of the package graphviz."""
 
-import contextlib
 import html
 import os
 import tempfile
-import uuid
 import warnings
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from minigrad.errors import RenderTimeout
+from minigrad.files import regular_file, replace_file
 from minigrad.graph_view import Graph
 from minigrad.pictures.dot import to_dot
 from minigrad.pictures.grid import grid_layout
@@ -139,11 +138,11 @@ class Drawing:
         """
         source, target, format = _places(filename, directory, outfile, format)
         for place in (source, target):
-            _refuse_folder(place)
+            regular_file(place)
             place.parent.mkdir(parents=True, exist_ok=True)
         if not cleanup:
-            _replace(source, self.pipe("dot"))
-        _replace(target, self.pipe(format, timeout=timeout))
+            replace_file(source, self.pipe("dot"))
+        replace_file(target, self.pipe(format, timeout=timeout))
         if view or quiet_view:
             webbrowser.open(target.resolve().as_uri())
         return target
@@ -209,7 +208,7 @@ class Drawing:
             data = self.pipe(target.suffix[1:].lower(), timeout=timeout)
         except RenderTimeout as error:
             raise RenderTimeout(f"{error} {self._save_beside(target)}") from error
-        _replace(target, data)
+        replace_file(target, data)
         return target
 
     def _save_beside(self, target: Path) -> str:
@@ -218,7 +217,7 @@ class Drawing:
         if beside.exists():
             return f"The DOT text was not saved: {beside} exists already."
         try:
-            _replace(beside, self._source.encode("utf-8"))
+            replace_file(beside, self._source.encode("utf-8"))
         except OSError as error:
             return f"The DOT text was not saved: {error}."
         return f"The DOT text was saved as {beside}."
@@ -272,7 +271,7 @@ class Page:
     def save(self, path: Name) -> Path:
         """Write it as ``.html`` and return the path. The file is replaced whole or not at all."""
         target = _checked(path, ("html",))
-        _replace(target, self.html.encode("utf-8", "replace"))
+        replace_file(target, self.html.encode("utf-8", "replace"))
         return target
 
     def _repr_html_(self) -> str:
@@ -294,17 +293,12 @@ def _known(format: str) -> str:
 def _checked(path: Name, formats: tuple[str, ...]) -> Path:
     """The path of a file to write in a folder that is there, whose suffix is one of the formats."""
     target = Path(path)
-    _refuse_folder(target)
+    regular_file(target)
     if target.suffix[1:].lower() not in formats:
         raise ValueError(f"cannot save as {target.name!r}; its suffix must be one of .{', .'.join(formats)}")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {target.parent}; create it first")
     return target
-
-
-def _refuse_folder(target: Path) -> None:
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder; give the name of a file in it")
 
 
 def _places(filename: Name | None, directory: Name | None, outfile: Name | None, format: str | None) -> tuple[Path, Path, str]:
@@ -334,19 +328,6 @@ def _places(filename: Name | None, directory: Name | None, outfile: Name | None,
             f"for both leave out {source.suffix}"
         )
     return folder / source, target, format
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Write a file whole or not at all; a link keeps pointing to where it points."""
-    target = Path(os.path.realpath(target))
-    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def drawn(

@@ -199,12 +199,12 @@ def check_plot(path: Path) -> None:
 
 def plot(flows: dict[str, rnn.GradientFlow], path: Path, matrix: bool) -> None:
     """Write a figure of one network, or of the decay in several; the file is written whole or not at all."""
-    from minigrad.pictures.drawing import _replace as replace
+    from minigrad.files import replace_file
 
     if len(flows) > 1 and not matrix:
         raise UsageError("--plot of several networks shows their decay; add --matrix to measure it")
     figure = rnn.flow.Comparison(flows).plot() if len(flows) > 1 else next(iter(flows.values())).plot()
     written = io.BytesIO()
     figure.savefig(written, dpi=150, format=path.suffix[1:].lower())
-    replace(path, written.getvalue())
+    replace_file(path, written.getvalue())
     print(f"Wrote {path}")

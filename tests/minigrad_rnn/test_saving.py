@@ -26,6 +26,7 @@ import pytest
 import safetensors.numpy
 from hypothesis import given
 
+from minigrad import files
 from minigrad_rnn import saving
 from minigrad_rnn.saving import WeightsError, load_checkpoint, load_weights, save_checkpoint, save_weights
 
@@ -483,10 +484,10 @@ def test_a_failed_save_leaves_the_old_file(
     save_weights(tmp_path / "w", {"a": np.ones(3)})
     with monkeypatch.context() as patch:
         if where == "open":
-            patch.setattr(saving, "open", failing(error), raising=False)
+            patch.setattr(files, "open", failing(error), raising=False)
         elif where == "write":
             patch.setattr(HalfWritten, "error", error)
-            patch.setattr(saving, "open", HalfWritten, raising=False)
+            patch.setattr(files, "open", HalfWritten, raising=False)
         elif where == "chmod":
             patch.setattr(Path, "chmod", failing(error))
         else:
@@ -526,14 +527,16 @@ def test_the_folder_is_synced_after_the_file(tmp_path: Path, monkeypatch: pytest
 
 
 def run(code: str, path: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", START + code, str(path), str(saving.__file__)]
+    command = [sys.executable, "-c", START + code, str(path), str(saving.__file__), str(Path(files.__file__).parent)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-# The module alone: the packages take half a second to import.
+# The two modules alone: the packages take half a second to import.
 START = """
-import importlib.util, sys, time
+import importlib.util, sys, time, types
 import numpy as np
+sys.modules["minigrad"] = core = types.ModuleType("minigrad")
+core.__path__ = [sys.argv[3]]
 spec = importlib.util.spec_from_file_location("saving", sys.argv[2])
 saving = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(saving)
