@@ -31,6 +31,7 @@ _NAMES = {
     "saving": ("WeightsError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"),
     "summaries": ("Summary", "summary"),
     "train": ("Evaluation", "History", "Trainer", "evaluate"),
+    "watching": ("Snapshot", "Watch"),
 }  # fmt: skip
 
 

@@ -78,3 +78,5 @@ from minigrad_rnn.summaries import summary as summary
 from minigrad_rnn.train import Evaluation as Evaluation
 from minigrad_rnn.train import Trainer as Trainer
 from minigrad_rnn.train import evaluate as evaluate
+from minigrad_rnn.watching import Snapshot as Snapshot
+from minigrad_rnn.watching import Watch as Watch

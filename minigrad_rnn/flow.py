@@ -79,8 +79,8 @@ class GradientFlow:
     of the decoder; NaN stands where there is nothing to measure: no such state in that layer, no step before the first, no
     gradient arrived. Printed it is a short `table`.
 
-    - `losses` (T,): the L_t. `norms`, by state ("h", of an LSTM also "c", of your own cell its `state_names`) (layers, T):
-      ``|dL/dh[t]|``, of all that reaches h[t].
+    - `loss`: L. `losses` (T,): the L_t. `norms`, by state ("h", of an LSTM also "c", of your own cell its `state_names`)
+      (layers, T): ``|dL/dh[t]|``, of all that reaches h[t].
     - `matrix`, by state (layers, T, T): ``matrix["h"][layer, t, k]`` is ``|dL_t/dh[k]|``, what the loss of step t says to the
       state of step k. It is 0 above the diagonal, for a later state has no part in L_t.
     - `gains`, by kind (layers, T): by which factor the norm changes in the hop from step t to t-1. With s = (h, c), or h alone,
@@ -114,7 +114,7 @@ class GradientFlow:
         self._dtype = made.roots[0].dtype
         back = Backward(made, keep=gradients)
         order = ancestors([tensor._differentiable() for tensor in made.roots])
-        self.losses = made.losses(back)
+        self.loss, self.losses = float(made.roots[0].item()), made.losses(back)
         self._measure_states(made, back, order)
         self._measure_activations(made, order)
         self.shares, self.gradients = ByParameter(parameters), ByParameter(parameters)
@@ -364,13 +364,7 @@ def gradient_flow(
     """
     if isinstance(model, Tensor):
         return flow_of(model, (inputs, targets, loss), names, matrix, gradients)
-    if not isinstance(model, models.Model):
-        raise TypeError(
-            "give a loss that your own code recorded, or a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of "
-            f"this package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not {type(model).__name__}"
-        )
-    if any(getattr(model, part).bidirectional for part in ("recurrent", "encoder") if hasattr(model, part)):
-        raise ValueError("gradient_flow does not support bidirectional layers; use bidirectional=False")
+    check_model(model)
     made: Run
     if isinstance(model, Model):
         made, parameters = run(model, inputs, targets, loss=loss, reduction=reduction), dict(model.named_parameters())
@@ -382,6 +376,17 @@ def gradient_flow(
     if not made.places or not made.loss.requires_grad:
         raise ValueError("no state was recorded: measure outside of no_grad(), a model whose parameters require grad")
     return GradientFlow(parameters, made, matrix, gradients)
+
+
+def check_model(model: Any) -> None:
+    """Raise an error for a model whose gradient through time cannot be measured."""
+    if not isinstance(model, models.Model):
+        raise TypeError(
+            "give a loss that your own code recorded, or a Sequence, ManyToOne, OneToMany or EncoderDecoder, with cells of "
+            f"this package or your own, as rnn.Sequence(layer, rnn.Linear(...)), not {type(model).__name__}"
+        )
+    if any(getattr(model, part).bidirectional for part in ("recurrent", "encoder") if hasattr(model, part)):
+        raise ValueError("gradient_flow does not support bidirectional layers; use bidirectional=False")
 
 
 def flow_of(loss: Tensor, others: Sequence_[Any], names: Any, matrix: bool, gradients: bool) -> GradientFlow:

@@ -32,6 +32,7 @@ from .optimizer import Optimizer
 from .recurrent import Recurrent
 from .saving import load_checkpoint, save_checkpoint
 from .schedule import LRScheduler, ReduceLROnPlateau
+from .watching import Watch, followed
 
 __all__ = ["Evaluation", "History", "Trainer", "evaluate"]
 
@@ -190,6 +191,7 @@ class Trainer:
         after_update: Callable[[Trainer], bool | None] | None = None,
         save: Path_ | None = None,
         save_every: int | None = None,
+        watch: Watch | None = None,
     ) -> History:
         """Train for `epochs` more epochs, or `until` that number of epochs in all, and return the history of this call.
 
@@ -200,6 +202,8 @@ class Trainer:
         ``after_epoch(epoch, loss)`` is called after each epoch with the loss of its last update. ``after_update(trainer)``
         is called after each update, and ends the training if it returns True. After each epoch the model is evaluated on the
         `validation` data. After `patience` epochs without a lower loss, training ends with the weights of the lowest loss.
+
+        `watch` keeps snapshots of the weights, from which it measures the gradient through time and what the model writes.
 
         With `save` a checkpoint is written there every `save_every` updates and at the end (by default after each epoch).
         Ctrl-C lets the update finish, saves, and raises KeyboardInterrupt; a second one does not wait. Raises
@@ -216,19 +220,20 @@ class Trainer:
             patient_interrupt(save) as interrupted,
             mode(self.model, training=True),
             progress_bar(data, length, goal, self.batches, progress) as bar,
+            followed(watch, self, data, source, kind, bar) as watched,
         ):
             began, steps = time.perf_counter(), 0
             while not over:
                 epoch, place = divmod(self.batches, length)
                 count = min(self.accumulate, length - place, goal - self.batches)
                 loss, norm, read = self._update(source, kind, count)
-                steps += read
+                steps, line = steps + read, watched()
                 ended = self.batches % length == 0
                 if ended and validation is not None:
                     self._validate(validation, kind, epoch)
                     over = self._gives_up(length, patience)
                 self._schedule(ended)
-                show(bar, count, loss, norm, steps / (time.perf_counter() - began))
+                show(bar, count, loss, norm, steps / (time.perf_counter() - began), line)
                 over = bool(after_update and after_update(self)) or over
                 if ended and after_epoch:
                     after_epoch(epoch, loss)
@@ -479,9 +484,9 @@ def progress_bar(data: Data, length: int, goal: int, done: int, shown: bool) -> 
     return tqdm(total=goal, initial=done, desc=name, unit=unit, disable=not shown)
 
 
-def show(bar: Any, count: int, loss: float, norm: float, speed: float) -> None:
-    """Move the bar by `count` batches and show the loss, the norm of the gradient and the steps per second."""
-    bar.set_postfix_str(f"loss {loss:.4f}, |g| {norm:.2e}, {speed:,.0f} steps/s", refresh=False)
+def show(bar: Any, count: int, loss: float, norm: float, speed: float, line: str) -> None:
+    """Move the bar by `count` batches and show the loss, the norm of the gradient, the steps per second, and the line."""
+    bar.set_postfix_str(f"loss {loss:.4f}, |g| {norm:.2e}, {speed:,.0f} steps/s{line}", refresh=False)
     bar.update(count)
 
 

@@ -1,7 +1,8 @@
 """Pictures of recurrent networks: folded, unrolled, both side by side, and with what flows along the time axis.
 
 Saved as ``.html`` a picture becomes a page that plays the forward and the backward pass on it, with every value and cotangent.
-`reading` is a page of another kind: a text, coloured by what a trained network does at each symbol.
+Two more pages are of another kind: `reading` is a text, coloured by what a trained network does at each symbol; `training` is a
+training, with a slider over its updates.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from .figure import figure
 from .overlays import OVERLAYS, Measured, Scale, measure, number, put
 from .playing import playback
 from .reading_view import reading
+from .training_view import training
 
-__all__ = ["both", "compare", "folded", "reading", "unrolled"]
+__all__ = ["both", "compare", "folded", "reading", "training", "unrolled"]
 
 LEVELS = ("op", "gate", "cell")
 

@@ -64,6 +64,7 @@ MADE: dict[str, Any] = {
     **{kind.__name__: lambda kind=kind: optimizer(kind) for kind in rnn.config.OPTIMIZERS.values()},
     "History": lambda: trained().history,
     "Trainer": trained,
+    "Watch": rnn.Watch,
     "Batch": lambda: rnn.Batch(np.ones((50, 9, 3)), np.ones((50, 9, 3)), np.ones(9)),
     "Fixed": lambda: rnn.tasks.hello().data(),
     "Generated": lambda: rnn.tasks.adding(9).data(),
@@ -76,7 +77,7 @@ MADE: dict[str, Any] = {
     "Summary": lambda: rnn.summary(rnn.RNN(2, 3), np.ones((4, 1, 2))),
     "WeightsError": lambda: rnn.WeightsError("a file"),
 }
-ELSEWHERE = {"GradientFlow", "GradientRecorder", "Reading", "SequenceLoss"}
+ELSEWHERE = {"GradientFlow", "GradientRecorder", "Reading", "SequenceLoss", "Snapshot"}
 SCHEDULES: dict[str, Any] = {
     "LambdaLR": lambda: rnn.schedule.LambdaLR(optimizer(), lambda t: 1.0),
     "StepLR": lambda: rnn.schedule.StepLR(optimizer(), 3),
