@@ -33,11 +33,13 @@ from ._data import (
     training_data,
     validation_data,
 )  # fmt: skip
+from ._model import check_place as check_picture
 from ._model import is_checkpoint
 from ._options import add_cell, number_of
 
 HELP = "train a model on a text or a task"
 DESCRIPTION = "Train a model and save it, with everything that is needed to continue the training. Ctrl-C saves it too."
+WRITTEN = 120  # symbols that a model of a text writes for each snapshot
 SAVE_EVERY = 1.0  # seconds; a save may take a twentieth of the time
 NUMBERS = {
     "hidden": "size of the hidden state (default: 128 for a text, 64 for a task)",
@@ -70,6 +72,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace an existing checkpoint or history")
     parser.add_argument("--resume", metavar="PATH", type=Path, help="continue with this checkpoint, up to --epochs in all")
     parser.add_argument("--history", metavar="PATH", type=Path, help="write the losses to this .csv or .jsonl file")
+    parser.add_argument(
+        "--watch", metavar="FILE", type=Path,
+        help="write a page (.html) with a slider over the training: the gradient through time, what the model says, the loss",
+    )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="show no progress bar and no line for each epoch")
 
 
@@ -136,14 +142,18 @@ def resumed(options: argparse.Namespace) -> tuple[dict[str, Any], Text | None]:
 
 
 def check_places(options: argparse.Namespace, path: Path) -> None:
-    """Raise an error unless the checkpoint and the history can be written without replacing the files of others."""
-    history = options.history
+    """Raise an error unless the checkpoint, history and page can be written without replacing the files of others."""
+    history, page = options.history, options.watch
     if history is not None and (history.suffix not in (".csv", ".jsonl") or history == path):
         raise UsageError(f"--history must be a .csv or .jsonl file of its own, not {history}")
     resuming = options.resume is not None
     check_place(path, "--save", is_checkpoint(path), options.force or path == options.resume)
     if history is not None:
         check_place(history, "--history", is_history(history), options.force or resuming)
+    if page is not None:
+        if page.suffix != ".html":
+            raise UsageError(f"--watch must be a .html file, not {page}")
+        check_picture(page, "--watch")
 
 
 def check_place(path: Path, option: str, ours: bool, replace: bool) -> None:
@@ -180,12 +190,13 @@ def fit(
 
     validation = None if isinstance(source, rnn.Fixed) else validation_data(config, text)
     before = None if options.resume is not None else stamp(path)
+    watch = None if options.watch is None else watch_of(config, text, source)
     try:
         with np.errstate(all="ignore"):
             trainer.fit(
                 source, until=config["epochs"], validation=validation, save=path, save_every=sys.maxsize,
                 progress=not options.quiet and sys.stderr is not None, after_update=saver(path),
-                after_epoch=reporter(trainer, source, config["epochs"], options.quiet),
+                after_epoch=reporter(trainer, source, config["epochs"], options.quiet), watch=watch,
             )  # fmt: skip
     except FloatingPointError as error:
         raise FloatingPointError(f"{in_words(error)}\n{path} {'is unchanged' if path.exists() else 'is not saved'}") from None
@@ -202,7 +213,29 @@ def fit(
     finally:
         if options.history is not None:
             trainer.history.save(options.history)
+        if watch is not None and watch.updates:
+            with np.errstate(all="ignore"):
+                page = rnn.draw.training(watch, symbols=symbols_of(config, text), note=describe(config, None))
+            print(f"Wrote {page.save(options.watch)}: {len(watch.updates)} snapshots of the training", flush=True)
     return True
+
+
+def watch_of(config: dict[str, Any], text: Text | None, source: rnn.Source) -> rnn.Watch:
+    """Return a Watch of the first sequence of a text, whose model writes, or of the first batch of a task."""
+    alphabet, batch = rnn.config.alphabet_of(config), source.batch(0)
+    if text is not None and alphabet is not None:
+        begin, known = text.symbols[:1], alphabet
+        return rnn.Watch(batch.take([0], axis=1), says=lambda model: rnn.sample(model, known, begin, WRITTEN, 0.7, rng=0))
+    task = task_of(config)
+    return rnn.Watch(batch, loss=task.loss, says=None if task.fixed is None else lambda model: rnn.predict(model, task))
+
+
+def symbols_of(config: dict[str, Any], text: Text | None) -> rnn.Alphabet | None:
+    """Return the symbols of the inputs; None for inputs that are numbers."""
+    if text is not None:
+        return rnn.config.alphabet_of(config)
+    task = task_of(config)
+    return task.reads or task.answers
 
 
 def stamp(path: Path) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from minigrad.pictures.dot import printable
 from minigrad.pictures.drawing import Page
 from minigrad.pictures.web import as_json, filled, source_hash
 
-from ...data.text import Alphabet
+from ...data.text import Alphabet, checked
 from ...history import History
 from ...watching import Snapshot, Watch
 from ..reading_view import escaped
@@ -42,11 +42,11 @@ def training(
 
     For each snapshot it shows the gradient along the sequence, ``|dL/dh[t]|`` on a logarithmic scale, the text that the model
     says, and its place on the curve of the loss. Below are all snapshots at once, a row for each, in which you see a gradient
-    vanish or explode. `symbols` is the alphabet of the inputs, whose symbols then name the time steps. `title` is the title of
-    the page, `note` a line at its end. A notebook shows the page in a frame of `height` pixels;
+    vanish or explode. If the Watch has one sequence, `symbols`, the alphabet of its inputs, names the time steps. `title` is
+    the title of the page, `note` a line at its end. A notebook shows the page in a frame of `height` pixels;
     ``.save("training.html")`` writes it. It is one file, which loads nothing.
 
-    Raises TypeError unless it gets a Watch, and ValueError if the Watch has followed no training.
+    Raises TypeError unless it gets a Watch, and ValueError if the Watch has followed no training, or for another alphabet.
 
     >>> import minigrad_rnn as rnn
     >>> task, watch = rnn.tasks.hello(), rnn.Watch()
@@ -65,12 +65,13 @@ def training(
 
 
 def labels_of(watch: Watch, symbols: Alphabet | None) -> list[str]:
-    """Return the symbol that the first sequence has at each time step; nothing without an alphabet, or with other inputs."""
-    if symbols is None or watch.batch is None:
+    """Return the symbols that one sequence has at its time steps; nothing without an alphabet, or for several sequences."""
+    if symbols is None or watch.batch is None or watch.batch.size > 1:
         return []
-    inputs = np.asarray(watch.batch.inputs)
-    numbers = inputs[:, 0].argmax(-1) if inputs.ndim == 3 else inputs[:, 0]
-    return [symbols.symbols[k] for k in numbers.tolist()]
+    inputs = np.asarray(watch.batch.inputs)[:, 0]
+    if inputs.ndim == 2 and inputs.shape[1] != len(symbols):
+        raise ValueError(f"the inputs have {inputs.shape[1]} features, and symbols has {len(symbols)}; give their own alphabet")
+    return [symbols.symbols[k] for k in (inputs.argmax(-1) if inputs.ndim == 2 else checked(inputs, len(symbols))).tolist()]
 
 
 def written(shots: list[Snapshot], history: History, labels: list[str], title: str, note: str) -> str:
@@ -86,6 +87,7 @@ def written(shots: list[Snapshot], history: History, labels: list[str], title: s
         "heading": heading_of(last), "sub": f"Loss {number(last.loss)}.",
         "style": style, "style hash": source_hash(style), "script": script, "script hash": source_hash(script),
         "last": str(len(shots) - 1), "no text": " hidden" if last.says is None else "", "says": escaped(last.says or ""),
+        "column": "" if last.says is None else "it says",
         "lines": "".join(radio(k, line.name) for k, line in enumerate(lines)), "one line": " hidden" if len(lines) == 1 else "",
         "heats": "".join(figure(k, line) for k, line in enumerate(lines)), "ramp": ramp(),
         "low": number(lines[0].low), "high": number(lines[0].high),

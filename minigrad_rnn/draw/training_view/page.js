@@ -42,7 +42,7 @@ function changed(text, before) { // the text in parts, those that are new marked
 function gradient() { // a sentence about the gradient
   const { name, norms } = lines[now.line], row = norms[now.at];
   const most = row.reduce((k, x, t) => ((x ?? -1) > (row[k] ?? -1) ? t : k), 0);
-  if (row[most] === null) return "";
+  if (!row[most]) return ` No gradient reaches ${name}.`;
   const other = most ? 0 : T - 1;
   return ` |dL/d${name}[t]| is largest at t = ${most}, ${number(row[most])}; at t = ${other} it is ${number(row[other])}.`;
 }
@@ -100,7 +100,7 @@ function choose(k) {
 function play() { // from the beginning, if it is at its end
   if (timer) return pause();
   if (now.at === S - 1) go(0);
-  timer = setInterval(() => { if (now.at < S - 1) go(now.at + 1); else pause(); }, Math.max(60, Math.min(300, 6000 / S)));
+  timer = setInterval(() => { go(now.at + 1); if (now.at === S - 1) pause(); }, clamp(6000 / S, 60, 300));
   label("\u275A\u275A", "Pause");
 }
 function pause() {

@@ -90,6 +90,19 @@ def test_training_tells_what_it_does_and_how_it_goes_on(here, capsys):
     assert len(Path("h.csv").read_text().splitlines()) == 1 + info["batches"]
 
 
+@pytest.mark.parametrize("data", ["hello", "cats.txt --length 40 --batch 4", "adding --length 3"])
+def test_a_watched_training_is_the_same_and_has_a_page(data, here, capsys):
+    options = [*data.split(), "--epochs", "1", "--hidden", "4", "--no-compile", "--quiet"]
+    assert run("train", *options, "--save", "plain") == 0
+    capsys.readouterr()
+    assert run("train", *options, "--save", "watched", "--watch", "w.html") == 0
+    page = Path("w.html").read_text(encoding="utf-8")
+    found = re.search(r"Wrote w.html: (\d+) snapshots", capsys.readouterr().out)
+    assert page.count("<tr><td>") == int(found[1])
+    assert (">it says<" in page) == ("steps named" in page) == ("adding" not in data)  # which has 32 sequences of numbers
+    assert parts("watched") == parts("plain")
+
+
 def test_quiet_is_quiet(here, capsys):
     assert run("train", "hello", "--epochs", "5", "--save", "new.safetensors", "--history", "h.jsonl", *SMALL) == 0
     out, err = capsys.readouterr()
@@ -269,6 +282,8 @@ WRONG = [
     (1, "cannot write into the folder no/such: No such file", "train hello --save no/such/file"),
     (2, "--history must be a .csv or .jsonl file", "train hello --save new --history h.txt"),
     (1, "mine.csv exists and was not written by this command", "train hello --save new --history mine.csv --force"),
+    (2, "--watch must be a .html file, not x.svg", "train hello --save new --watch x.svg"),
+    (1, "page.html exists and is not a picture of this kind", "train hello --save new --watch page.html --force"),
     (2, "was begun with --hidden 24; leave out --hidden", f"train --resume {CATS} --hidden 25"),
     (2, "was begun with --words False", f"train --resume {CATS} --words"),
     (2, "was begun with --seed 0", f"train --resume {CATS} --seed 1"),
@@ -311,6 +326,7 @@ WRONG = [
 def traps(here):
     Path("folder").mkdir()
     Path("mine.csv").write_text("my,own,data\n")
+    Path("page.html").write_text("my own page")
     Path("empty.txt").touch()
     Path("binary.txt").write_bytes(b"ab\0cd")
     Path("latin.txt").write_bytes(b"caf\xe9 au lait, caf\xe9 noir, th\xe9")
