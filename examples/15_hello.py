@@ -310,6 +310,19 @@ rnn.draw.unrolled(
 # The gradients are small now, because the loss is small. Look at the red row: the two largest losses are at `t = 0` and
 # `t = 4`. There the network reads `h` and `l`, the letters that alone are not enough.
 #
+# A `Trainer` has these four lines too. With a `Watch` it keeps the weights of every update, so you can go back to any of them:
+# move the slider from the first update to the last. The text changes letter by letter. The gradient is largest where the
+# loss is large, and fades when the loss does.
+
+# %%
+again = rnn.Sequence(rnn.RNN(5, 4, rng=0), rnn.Linear(4, 5, rng=1))
+trainer = rnn.Trainer(again, rnn.Adam(again.parameters(), lr=0.1))
+watch = rnn.Watch()
+trainer.fit(task, epochs=50, progress=False, watch=watch)
+assert [snapshot.says for snapshot in watch.snapshots] == said
+rnn.draw.training(watch, symbols=task.alphabet, title="hello, as it learns")
+
+# %% [markdown]
 # ## 6. Let it write
 #
 # A network that names the next letter can write: give it `h`, take its answer, and feed that in as the next input. This is

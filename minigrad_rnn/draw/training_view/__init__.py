@@ -16,7 +16,7 @@ from minigrad.pictures.web import as_json, filled, source_hash
 from ...data.text import Alphabet, checked
 from ...history import History
 from ...watching import Snapshot, Watch
-from ..reading_view import escaped
+from ..reading_view import VISIBLE, escaped
 from .stills import curve, heat, ramp, range_of
 
 __all__ = ["Live", "training"]
@@ -92,8 +92,7 @@ def written(shots: list[Snapshot], history: History, labels: list[str], title: s
         "heats": "".join(figure(k, line) for k, line in enumerate(lines)), "ramp": ramp(),
         "low": number(lines[0].low), "high": number(lines[0].high),
         "first update": f"{shots[0].update:,}", "last update": f"{last.update:,}",
-        "steps": "".join(f"<i>{escaped(s)}</i>" for s in named) or f"<span>t = 0</span><span>t = {T - 1}</span>",
-        "named": "named" if named else "plain",
+        "steps": steps_of(named) or f"<span>t = 0</span><span>t = {T - 1}</span>", "named": "named" if named else "plain",
         "curve": picture, "top": number(top), "updates": f"{len(history.loss):,}",
         "name": html.escape(lines[0].name), "rows": "".join(row(k, shot, lines[0]) for k, shot in enumerate(shots)),
         "data": as_json(facts_of(shots, lines, len(history.loss))),
@@ -153,10 +152,14 @@ def figure(k: int, line: Line) -> str:
     return f'<div class="heat"{" hidden" if k else ""}>{heat(line.norms, line.low, line.high)}</div>'
 
 
+def steps_of(labels: list[str]) -> str:
+    return "".join(f"<i>{escaped(VISIBLE.get(label, label))}</i>" for label in labels)
+
+
 def row(k: int, shot: Snapshot, line: Line) -> str:
     """Return the row of a snapshot in the table."""
     says = shot.says or ""
-    text = escaped(says[:LONGEST].replace("\n", "\u21b5")) + "\u2026" * (len(says) > LONGEST)
+    text = escaped(says[:LONGEST].replace("\n", VISIBLE["\n"])) + "\u2026" * (len(says) > LONGEST)
     cells = [f"{shot.update:,}", number(shot.loss), number(float(line.norms[k, 0]))]
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}<td><code>{text}</code></td></tr>"
 

@@ -52,7 +52,6 @@ function words() {
   $("title").textContent = `After ${many(updates[now.at])}${text === null ? "" : " it says"}`;
   $("sub").textContent = `Loss ${number(losses[now.at])}${since}.${gradient()}`;
   if (text !== null) {
-    $("says").classList.toggle("long", text.length > 120);
     $("says").replaceChildren(...changed(text, now.at ? says[now.at - 1] : null));
   }
   $("update").textContent = `update ${updates[now.at].toLocaleString("en")}`;
@@ -146,6 +145,9 @@ function follow() { // #update=12,h
 }
 
 document.body.classList.remove("still");
+const longest = Math.max(...says.map((text) => (text === null ? 0 : text.length))); // the page has the same height all along
+$("says").classList.toggle("long", longest > 120);
+$("says").classList.toggle("several", longest > 60 || says.some((text) => text !== null && text.includes("\n")));
 $("at").addEventListener("input", () => go(Number($("at").value)));
 $("play").addEventListener("click", play);
 $("all").addEventListener("click", (event) => go(Math.floor(share(event, $("all"), "y") * S)));

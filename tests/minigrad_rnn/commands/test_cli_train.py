@@ -90,7 +90,7 @@ def test_training_tells_what_it_does_and_how_it_goes_on(here, capsys):
     assert len(Path("h.csv").read_text().splitlines()) == 1 + info["batches"]
 
 
-@pytest.mark.parametrize("data", ["hello", "cats.txt --length 40 --batch 4", "adding --length 3"])
+@pytest.mark.parametrize("data", ["hello", "cats.txt --length 20 --batch 8"])
 def test_a_watched_training_is_the_same_and_has_a_page(data, here, capsys):
     options = [*data.split(), "--epochs", "1", "--hidden", "4", "--no-compile", "--quiet"]
     assert run("train", *options, "--save", "plain") == 0
@@ -99,7 +99,8 @@ def test_a_watched_training_is_the_same_and_has_a_page(data, here, capsys):
     page = Path("w.html").read_text(encoding="utf-8")
     found = re.search(r"Wrote w.html: (\d+) snapshots", capsys.readouterr().out)
     assert page.count("<tr><td>") == int(found[1])
-    assert (">it says<" in page) == ("steps named" in page) == ("adding" not in data)  # which has 32 sequences of numbers
+    assert ">it says<" in page
+    assert "steps named" in page
     assert parts("watched") == parts("plain")
 
 
