@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,7 @@ class Watch:
         self._model: Any = None  # a copy, into which weights of the past are loaded
         self.batch: Batch | None = None  # the watched sequences
         self._parameters: dict[str, Tensor] = {}
+        self._latest: tuple[int, dict[str, np.ndarray]] = 0, {}
         self._weights: dict[int, dict[str, np.ndarray]] = {}  # by the number of updates
         self._measured: dict[int, Snapshot] = {}
 
@@ -166,22 +167,27 @@ class Watch:
         now = len(trainer.history.loss)
         self._keep_only(lambda update: update < now)  # an older checkpoint may have been loaded
         self._keep_grid()
+        self._look()
         if not self._weights or now % self.every == 0:
             self._take()
         if own:  # your own model, sequences or function: an error comes now, and not after the training
             self._snapshot(max(self._weights))
 
-    def _take(self) -> None:
-        """Keep the present weights. Nobody writes to these arrays: an update makes new ones. ``p.data`` would take ten times as
-        long, 3 % of the first updates of a small model."""
+    def _look(self) -> None:
+        """Hold the present weights. Nobody writes to these arrays: an update makes new ones. ``p.data`` would take ten times as
+        long, 3 % of an update of a small model."""
         assert self._trainer is not None
-        weights = {name: p._data for name, p in self._parameters.items()}
-        self._weights[len(self._trainer.history.loss)] = weights
+        self._latest = len(self._trainer.history.loss), {name: p._data for name, p in self._parameters.items()}
+
+    def _take(self) -> None:
+        """Keep the weights of the latest update."""
+        update, weights = self._latest
+        self._weights[update] = weights
 
     def _updated(self) -> None:
         """Take a snapshot, if it is time for that. There is room for one more at the end of the training."""
-        assert self._trainer is not None
-        if len(self._trainer.history.loss) % self.every == 0:
+        self._look()
+        if self._latest[0] % self.every == 0:
             self._take()
             while len(self._weights) >= self.keep:
                 self.every *= 2
@@ -203,8 +209,9 @@ class Watch:
             from .flow import gradient_flow
 
             self._model.load_state_dict(self._weights[update])
-            flow = gradient_flow(self._model, self.batch, loss=self._loss, matrix=False)
-            says = None if self._says is None else str(self._says(self._model))
+            with np.errstate(all="ignore"):  # of a training that diverges, the numbers show it
+                flow = gradient_flow(self._model, self.batch, loss=self._loss, matrix=False)
+                says = None if self._says is None else str(self._says(self._model))
             self._measured[update] = Snapshot(update, self._weights[update], flow.loss, flow.norms, says)
         return self._measured[update]
 
@@ -238,24 +245,21 @@ def followed(
         yield after_update
     finally:
         watch._take()
-    if view is not None:
+    if view is not None and view.display is not None:
         view.show()
 
 
-@dataclass
 class View:
     """The live view of a training: a picture in a notebook, a line in a terminal, nothing elsewhere."""
 
-    watch: Watch
-    bar: Any
-    due: float = field(default_factory=lambda: time.thread_time() + PAUSE)
-    text: str = ""
-    picture: Any = None  # the handle of the picture in a notebook
-
-    def __post_init__(self) -> None:
+    def __init__(self, watch: Watch, bar: Any) -> None:
+        self.watch, self.bar = watch, bar
         self.display = notebook_display()
-        stream = getattr(self.bar, "fp", None)
+        self.picture: Any = None  # its handle in a notebook
+        stream = getattr(bar, "fp", None)
         self.terminal = bool(stream is not None and stream.isatty())
+        self.text = ""
+        self.due = time.thread_time() + PAUSE
 
     def line(self) -> str:
         """Return the line, and measure again if it is time for that."""

@@ -214,8 +214,7 @@ def fit(
         if options.history is not None:
             trainer.history.save(options.history)
         if watch is not None and watch.updates:
-            with np.errstate(all="ignore"):
-                page = rnn.draw.training(watch, symbols=symbols_of(config, text), note=describe(config, None))
+            page = rnn.draw.training(watch, symbols=symbols_of(config, text), note=describe(config, None))
             print(f"Wrote {page.save(options.watch)}: {len(watch.updates)} snapshots of the training", flush=True)
     return True
 
