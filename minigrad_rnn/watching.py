@@ -211,7 +211,9 @@ class Watch:
             self._model.load_state_dict(self._weights[update])
             with np.errstate(all="ignore"):  # of a training that diverges, the numbers show it
                 flow = gradient_flow(self._model, self.batch, loss=self._loss, matrix=False)
-                says = None if self._says is None else str(self._says(self._model))
+                says = None if self._says is None else self._says(self._model)
+            if self._says is not None and not isinstance(says, str):
+                raise TypeError(f"says must return a text, not {says!r}")
             self._measured[update] = Snapshot(update, self._weights[update], flow.loss, flow.norms, says)
         return self._measured[update]
 

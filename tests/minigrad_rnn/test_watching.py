@@ -200,6 +200,8 @@ def test_wrong_arguments() -> None:
         (lambda: plain.fit(HELLO, 1, watch=rnn.Watch()), TypeError, "not Linear"),
         (lambda: hello().fit(HELLO, 1, watch=rnn.Watch(HELLO.inputs[..., :3], HELLO.targets)), ValueError, "3"),
         (lambda: hello().fit(HELLO, 1, watch=rnn.Watch(says=lambda m: rnn.greedy(m, LETTERS, "§", 3))), ValueError, "§"),
+        (lambda: hello().fit(HELLO, 1, watch=rnn.Watch(says=lambda m: None)), TypeError, "must return a text, not None"),
+        (lambda: rnn.draw.training(used, symbols="hielo"), TypeError, "symbols must be the Alphabet .* not str"),
         (lambda: rnn.draw.training(rnn.Watch()), ValueError, "no training"),
         (lambda: rnn.draw.training([]), TypeError, "not list"),
     ):

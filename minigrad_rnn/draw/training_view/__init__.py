@@ -58,6 +58,8 @@ def training(
     """
     if not isinstance(watch, Watch):
         raise TypeError(f"training needs a Watch, such as fit(..., watch=watch) has filled, not {type(watch).__name__}")
+    if not isinstance(symbols, Alphabet | None):
+        raise TypeError(f"symbols must be the Alphabet of the inputs, such as task.alphabet, not {type(symbols).__name__}")
     if not watch.updates:
         raise ValueError("this Watch has followed no training; give it to Trainer.fit(..., watch=watch) first")
     labels = labels_of(watch, symbols)
