@@ -1,4 +1,5 @@
-"""What compiling costs a `Trainer`: beside the same training with ``compile=False``, and of fits in pieces beside one.
+"""What compiling costs a `Trainer`: beside the same training with ``compile=False``, and of fits in pieces beside one; and what
+a `Watch` costs.
 
     python benchmarks/trainer.py
 
@@ -75,6 +76,10 @@ def fits(cell: str, count: int, epochs: int) -> None:
         made.fit(task, epochs, progress=False)
 
 
+def watched(cell: str, watch: bool) -> None:
+    trainer(cell).fit(rnn.tasks.hello(), UPDATES, progress=False, watch=rnn.Watch() if watch else None)
+
+
 def ratio(one: Callable[[], None], other: Callable[[], None], rounds: int = ROUNDS) -> tuple[float, float, float]:
     """The median over rounds of what `one` takes, in times of `other`; the least and the most."""
     found = []
@@ -96,6 +101,7 @@ def main() -> None:
             f"{LENGTHS} lengths in turn, {UPDATES} updates, compiled / compile=False": (
                 partial(many_lengths, cell, True), partial(many_lengths, cell, False), ROUNDS,
             ),
+            "with a Watch / without": (partial(watched, cell, True), partial(watched, cell, False), 4 * ROUNDS),
             "ten fit(1) / one fit(10)": (partial(fits, cell, 10, 1), partial(fits, cell, 1, 10), 4 * ROUNDS),
         }  # fmt: skip
         for what, (one, other, rounds) in ways.items():
