@@ -8,10 +8,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-_MODULES = {name: name for name in ("clip", "config", "draw", "flow", "init", "optim", "schedule")} | {
+_MODULES = {name: name for name in ("clip", "config", "draw", "flow", "forcing", "init", "optim", "schedule")} | {
     name: f"data.{name}" for name in ("grammars", "series", "tasks", "text")
 }
 _NAMES = {
+    "attention": ("Attention", "AttentionCell"),
     "cell": ("Cell",),
     "clip": ("clip_grad_norm", "clip_grad_value"),
     "data": ("IGNORED", "Alphabet", "Batch", "Examples", "Fixed", "Generated", "Source", "Streams", "Windows"),

@@ -4,9 +4,12 @@ from minigrad_rnn import clip as clip
 from minigrad_rnn import config as config
 from minigrad_rnn import draw as draw
 from minigrad_rnn import flow as flow
+from minigrad_rnn import forcing as forcing
 from minigrad_rnn import init as init
 from minigrad_rnn import optim as optim
 from minigrad_rnn import schedule as schedule
+from minigrad_rnn.attention import Attention as Attention
+from minigrad_rnn.attention import AttentionCell as AttentionCell
 from minigrad_rnn.cell import Cell as Cell
 from minigrad_rnn.cells.gru import GRU as GRU
 from minigrad_rnn.cells.gru import GRUCell as GRUCell

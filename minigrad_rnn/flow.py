@@ -235,7 +235,7 @@ class GradientFlow:
         """The part of the gradient that is left after d = 0, ..., T-1 hops, (T,): the sum over t >= d of ``|dL_t/ds[t-d]|``,
         relative to that of ``|dL_t/ds[t]|``. s defaults to the layer's last state (c, or h). In a top layer of RNN cells it is
         at most bound^d."""
-        name = state or self.cells[layer].state_names[-1]
+        name = state or last_state(self.cells[layer])
         if name not in self.matrix:
             raise ValueError(f"there is no matrix for {name!r}, only for {list(self.matrix)}; measure with matrix=True")
         M = self.matrix[name][layer]
@@ -314,7 +314,8 @@ class GradientFlow:
         gains = {name: a[layer] for name, a in self.gains.items()} | {"bound": self.bound[layer] + 0 * self.losses}
         draw(axes[1], gains, "gain of the hop from t to t-1", "time step t")
         if self.matrix:
-            name, M = self.cells[layer].state_names[-1], self.matrix[self.cells[layer].state_names[-1]][layer]
+            name = last_state(self.cells[layer])
+            M = self.matrix[name][layer]
             image = axes[2].imshow(np.log10(np.where(M > 0, M, math.nan)), cmap="Blues", interpolation="nearest")
             axes[2].set(xlabel=f"state {name}[k]", ylabel="loss of step t", title=f"log10 |dL_t/d{name}[k]|")
             figure.colorbar(image, ax=axes[2], shrink=0.9)
@@ -459,6 +460,12 @@ class Comparison(dict[str, GradientFlow]):
 
 
 compare = Comparison
+
+
+def last_state(cell: Any) -> str:
+    """The last state of a cell, c or h; of one inside another cell, without what the outer one adds."""
+    name: str = getattr(cell, "cell", cell).state_names[-1]
+    return name
 
 
 def kind_of(cell: Any) -> str:

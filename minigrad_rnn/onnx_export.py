@@ -66,6 +66,8 @@ def graph_of(model: Any, lengths: bool) -> Any:
         else:
             writer.output("output", writer.apply(model.readout, output), "T", "batch", "features")
     elif isinstance(model, EncoderDecoder):
+        if model.attention is not None:
+            raise ValueError("attention cannot be exported; export model.encoder and model.decoder, each to a file")
         _, states, _ = writer.recurrent(model.encoder, writer.numbers(model.encoder.input_size), lens)
         targets = writer.input("targets", np.int64, "T_targets", "batch")
         value = writer.onnx.numpy_helper.from_array(np.array([model.start]))

@@ -259,6 +259,8 @@ class Trainer:
     def _update(self, source: Source, kind: str, count: int) -> tuple[float, float, int]:
         """Update on the next `count` batches; return the mean loss, the norm of the gradient, and the number of time steps."""
         lr = self.optimizer.param_groups[0].lr
+        if hasattr(self.model, "before_update"):
+            self.model.before_update(len(self.history.loss))
         try:
             with self._all_or_nothing() as learnt:
                 with np.errstate(all="ignore"):  # the error has the place instead

@@ -47,6 +47,8 @@ MADE: dict[str, Any] = {
     "Embedding": lambda: rnn.Embedding(9, 3),
     "Dropout": lambda: rnn.Dropout(0.25),
     "LayerNorm": lambda: rnn.LayerNorm(3),
+    "Attention": lambda: rnn.Attention(3, 2, "additive"),
+    "AttentionCell": lambda: rnn.AttentionCell(rnn.GRUCell(5, 3), 4),
     "Sequential": lambda: rnn.Sequential(rnn.RNN(2, 3), np.tanh, lambda x: x),
     **{kind.__name__: lambda kind=kind: kind(2, 3) for kind in (*rnn.config.CELLS.values(), *rnn.config.LAYERS.values())},
     "LSTMCell": lambda: rnn.LSTMCell(2, 3, peepholes=True),

@@ -480,3 +480,20 @@ def test_binary_cross_entropy_agrees(scale: float, soft: bool, pos_weight: Any, 
     loss.sum().backward()
     loss_torch.sum().backward()
     close(logits.grad, logits_torch.grad)
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 7, 1]])
+def test_attention(lengths: Any) -> None:
+    rng = np.random.default_rng(0)
+    query, keys = rng.normal(size=(2, BATCH, HIDDEN)), rng.normal(size=(T, BATCH, HIDDEN))
+    q, k = mg.tensor(query, requires_grad=True), mg.tensor(keys, requires_grad=True)
+    ours, _ = rnn.Attention(HIDDEN, HIDDEN)(q, k, lengths)
+    (ours**2).sum().backward()
+    tq, tk = (torch.from_numpy(a.copy()).requires_grad_() for a in (query, keys))
+    mask = None if lengths is None else torch.from_numpy((np.arange(T) < np.array(lengths)[:, None])[:, None])
+    first = [t.swapaxes(0, 1) for t in (tq, tk, tk)]
+    theirs = torch.nn.functional.scaled_dot_product_attention(*first, attn_mask=mask).swapaxes(0, 1)
+    (theirs**2).sum().backward()
+    close(ours.data, theirs)
+    close(q.grad, tq.grad)
+    close(k.grad, tk.grad)
