@@ -114,6 +114,7 @@ class Attention(Module):
         if self.weight_key is not None:
             weight = self.weight_key
             compared = each_step(lambda k: mg.linear(k, weight), states, "attention")
+            compared.name = "keys"
         return Keys(states, compared, None if mask is None else mask.T[:, None])
 
     def read(self, query: Tensor, keys: Keys) -> tuple[Tensor, Tensor]:

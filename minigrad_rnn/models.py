@@ -329,6 +329,7 @@ class EncoderDecoder(Forced):
         """Return what attention reads, None without attention, and the final state of the encoder."""
         with mg.scope("encoder"):
             states, state = self.encoder.run(source, None, lengths)
+            states.name = "states"
             return None if self.attention is None else self.attention.keys(states, lengths), state
 
     def answer(self, h: Tensor, keys: Keys | None) -> Tensor:

@@ -15,6 +15,7 @@ __all__ = ["grid_layout"]
 
 COLUMN_GAP, ROW_GAP = 24.0, 20.0
 INSIDE_GAP = 4.0  # between rows of one frame
+DENSE_GAP = 2.0  # of a table
 PADDING, TITLE = 6.0, 13.0  # of a frame; the title is at its foot, where no arrow runs
 
 
@@ -22,8 +23,9 @@ def grid_layout(picture: Picture) -> Layout:
     """The layout of a picture whose boxes have a column and a row."""
     every = [(box, box.at) for box in picture.boxes if box.at]
     widths, heights = sizes(every)
-    across = along(widths, dict.fromkeys(widths, COLUMN_GAP))
-    upward = along(heights, gaps(sorted(heights), [at for box, at in every if box.role == "cell"]))
+    frames = [at for box, at in every if box.role == "cell"]
+    across = along(widths, dict.fromkeys(widths, DENSE_GAP if picture.dense else COLUMN_GAP))
+    upward = along(heights, dict.fromkeys(heights, DENSE_GAP) if picture.dense else gaps(sorted(heights), frames))
     boxes = {box.id: rectangle(box, reach(across, at.column, at.columns), reach(upward, at.row, at.rows)) for box, at in every}
     pieces = {box.id: pieces_of(box, boxes[box.id]) for box, _ in every if box.pieces}
     arrows = {id(arrow): route(arrow, boxes[arrow.source], boxes[arrow.target]) for arrow in picture.arrows}

@@ -104,6 +104,7 @@ class Picture:
     arrows: list[Arrow] = field(default_factory=list)
     in_row: bool = False  # the groups are steps of time, one after the other
     nested: bool = False  # the groups are frames in one another, which Graphviz lays out
+    dense: bool = False  # the boxes on the grid stand close together: a table
 
     def all_groups(self) -> Iterator[Group]:
         """Every group, outer ones first."""
@@ -122,7 +123,7 @@ class Picture:
     def as_dict(self) -> dict[str, Any]:
         """The picture as dicts, lists, texts and numbers, ready for JSON.
 
-        >>> Picture("empty").as_dict()
-        {'title': 'empty', 'legend': None, 'boxes': [], 'groups': [], 'arrows': [], 'in_row': False, 'nested': False}
+        >>> list(Picture("empty").as_dict())
+        ['title', 'legend', 'boxes', 'groups', 'arrows', 'in_row', 'nested', 'dense']
         """
         return asdict(self)

@@ -27,8 +27,9 @@ from .overlays import OVERLAYS, Measured, Scale, measure, number, put
 from .playing import playback
 from .reading_view import reading
 from .training_view import training
+from .weights import attention
 
-__all__ = ["both", "compare", "folded", "reading", "training", "unrolled"]
+__all__ = ["attention", "both", "compare", "folded", "reading", "training", "unrolled"]
 
 LEVELS = ("op", "gate", "cell")
 

@@ -134,13 +134,19 @@ def gates_fed(made: Run, graph: Graph, inside: list[Node], words: dict[Node, str
 def short_name(node: Node, made: Run) -> str:
     """A parameter as formulas call it: weight_hh_l0 as W_hh, with the number of its layer if there are several; V and c."""
     name = node.name or ""
-    parts = re.fullmatch(r"(weight|bias)_(\w+?)_l(\d+)(_reverse)?", name)
+    parts = re.fullmatch(r"(?:cell\.)?(weight|bias)_(\w+?)_l(\d+)(_reverse)?", name)
     if parts is None:
-        return {"readout.weight": "V", "readout.bias": "c"}.get(name, "")
+        return {"readout.weight": "V", "readout.bias": "c"}.get(name, "") or short_name_of_attention(name)
     number = parts[3] if made.layers > 1 else ""
     if made.source_steps:  # an encoder's and a decoder's
         number += "_dec" if node in made.decoding else "_enc"
     return f"{'W' if parts[1] == 'weight' else 'b'}_{parts[2]}{number}{'_rev' * bool(parts[4])}"
+
+
+def short_name_of_attention(name: str) -> str:
+    """A parameter of attention as its formula calls it: W_q, W_k, v."""
+    part = re.fullmatch(r"attention\.(weight_query|weight_key|vector)(_l\d+)?", name)
+    return "" if part is None else {"weight_query": "W_q", "weight_key": "W_k"}.get(part[1], "v")
 
 
 def loss_words(made: Run) -> str:

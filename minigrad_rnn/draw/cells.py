@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minigrad import Tensor
 from minigrad.graph import Node
 from minigrad.pictures.annotations import Annotations
@@ -22,6 +24,15 @@ def cell_view(made: Run, annotations: Annotations, title: str, found: Measured |
     return CellView(made, annotations, title, found, scale).picture
 
 
+def weights_of_decoder(made: Run) -> dict[int | None, np.ndarray]:
+    """The weights of attention in each step of a decoder that attends, of the first sequence."""
+    return {
+        made.column(node): node.recall()[0][0, 0]
+        for node in made.graph
+        if node.name == "a" and node.scope is not None and "attention" in node.scope and "decoder" in node.scope
+    }
+
+
 class CellView(Grid):
     """The grid being filled."""
 
@@ -36,6 +47,7 @@ class CellView(Grid):
         places = sorted([*((t, t) for t in shown), *self.folded])
         self.columns = {t: 1 + i * wide for i, (first, last) in enumerate(places) for t in range(first, last + 1)}
         self.end = 1 + len(places) * wide
+        self.attended = weights_of_decoder(made)
         self.rows_of_lines()
         for t in self.shown:
             self.step(t)
@@ -43,6 +55,8 @@ class CellView(Grid):
             self.fold(first, last)
         for line in made.states:
             self.lead(line)
+        if self.attended:
+            self.states()
         self.losses()
         if found is not None:
             self.totals(found)
@@ -64,6 +78,8 @@ class CellView(Grid):
             if self.both and line.reverse:
                 self.joins[line.layer] = row
                 row += 1
+        self.reading = row
+        row += bool(self.attended)
         totals = self.found.totals if self.found else ()
         readout = {leaf.name: leaf for leaf in totals if (leaf.name or "").startswith("readout.")}
         self.readout = {leaf: row + i for i, leaf in enumerate(readout.values())}
@@ -85,7 +101,9 @@ class CellView(Grid):
                 self.connect(tops, id)
                 tops = [id]
             below = tops
-        if t in self.made.outputs and self.made.outputs[t].name == "o":
+        if t in self.attended:
+            self.output(t, [self.attention(t, below)])
+        elif t in self.made.outputs and self.made.outputs[t].name == "o":
             self.output(t, below if self.only is None else self.last_read(t))
         self.add(f"t{t}", "words", [self.annotations.step_name(t)], Place(self.at(t), self.above + 3))
 
@@ -114,6 +132,33 @@ class CellView(Grid):
                 self.share(p._node, t, Place(column, self.row[line.whole, name]))
         self.connect(below, frame)
         return frame
+
+    def encoder(self) -> tuple[Line, str]:
+        """The last layer of the encoder, and the name of its output."""
+        line = max(line for line in self.made.states if line.part == "encoder")
+        return line, self.made.cells[line].state_names[0]
+
+    def states(self) -> None:
+        """The frame of what attention reads, above the encoder."""
+        line, name = self.encoder()
+        columns = {self.columns[t]: t for t in range(self.made.source_steps)}
+        at = Place(min(columns), self.reading, len(columns))
+        ends = [state_name(self.made, line, name, t) for t in (0, self.made.source_steps - 1)]
+        words = f"states {' ... '.join(dict.fromkeys(ends))}"
+        self.add("states", "cell", [words], at, "the outputs of the encoder, which attention reads at each step")
+        self.connect([self.output_box(line, name, t) for t in columns.values()], "states")
+
+    def attention(self, t: int, below: list[str]) -> str:
+        """The box of attention in a step of the decoder, with the state that has the largest weight."""
+        weights, (line, name) = self.attended[t], self.encoder()
+        names = [state_name(self.made, line, name, s) for s in range(len(weights))]
+        most = int(weights.argmax())
+        said = ", ".join(f"{name} {weight:.2g}" for name, weight in zip(names, weights, strict=True))
+        tooltip = f"the readout reads the state and a mean of the encoder's; weights of the first sequence: {said}"
+        words = ["attention", f"{names[most]} {weights[most]:.2f}"]
+        box = self.add(f"attention{t}", "block", words, Place(self.at(t), self.reading), tooltip)
+        self.connect([*below, "states"], box)
+        return box
 
     def note(self, node: Node | None) -> list[str]:
         if self.found is None or self.found.kind == "share":
