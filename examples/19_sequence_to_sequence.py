@@ -13,9 +13,9 @@
 # output).
 #
 # **You will be able to** build an encoder and a decoder, train them with teacher forcing, let them write on their own, and
-# measure whether they have learned the rule or the examples.
+# measure whether they have learned the rule or the examples. You will see where a decoder with attention looks.
 #
-# **Time:** about 50 minutes, 5 exercises.
+# **Time:** about 55 minutes, 5 exercises.
 
 # %%
 import numpy as np
@@ -409,9 +409,6 @@ assert all(share > p**6 + 0.03 for p, share in results["copied"])
 # And look at the errors of the first row: with `p` letters right, many more than `p**6` of the whole answers are right. Here
 # the errors are not independent. They gather in the same, difficult answers.
 #
-# Later networks go further: with **attention** (Bahdanau, Cho and Bengio, 2015) the decoder looks at all states of the
-# encoder, not only at the last one. Then each letter has a short way to each digit.
-#
 # ### Exercise 5
 #
 # Real answers differ in length. So the alphabet gets a symbol for "end", and the decoder stops when it writes it. In a batch,
@@ -450,12 +447,74 @@ def check_5(f):
 exercise(5, check_5, targets_of)
 
 # %% [markdown]
+# ## 8. Attention
+#
+# With **attention** (Bahdanau, Cho and Bengio, 2014) the decoder looks at all states of the encoder, not only at the last
+# one. At each step it compares its own state `q` with each state `k` of the encoder. The comparison gives a score, here `q @
+# (W @ k)`, softmax makes weights of the scores, and the weighted mean of the states is the **context**. The readout reads the
+# state of the decoder and the context. So each letter has a short way to each digit.
+#
+# We try it on *ten* digits that have to be written backwards: the same updates, with and without.
+
+
+# %%
+def reversed_digits(n, rng):
+    numbers = rng.integers(10, size=(10, n))
+    return rnn.Batch(digits.one_hot(numbers), numbers[::-1].copy())
+
+
+def with_attention(seed, units=24):
+    rng = np.random.default_rng(seed)
+    return rnn.EncoderDecoder(
+        rnn.LSTM(10, units, rng=rng),
+        rnn.LSTM(11, units, rng=rng),
+        rnn.Linear(2 * units, 11, rng=rng),  # reads the state and the context
+        start=letters.number[" "],
+        attention=rnn.Attention(units, units, "general", rng=rng),
+    )
+
+
+test = reversed_digits(500, np.random.default_rng(99))
+nets = {
+    "one state": encoder_decoder(0, units=24),
+    "attention": with_attention(0),
+}
+for name, net in nets.items():
+    trainer = rnn.Trainer(net, rnn.Adam(net.parameters(), lr=0.02), clip_norm=1.0)
+    source = rnn.Generated(reversed_digits, 32, batches=200)
+    trainer.fit(source, epochs=1, progress=False)
+    print(f"{name}: whole answers right {exact(net, test):.2f}")
+
+# %% tags=["remove-cell"]
+assert exact(nets["one state"], test) < 0.2
+assert exact(nets["attention"], test) > 0.95
+
+# %% [markdown]
+# Where does it look? A row for each letter that it writes, a column for each digit that it read; a row of weights adds up to
+# 1. Nobody told the network that the first letter belongs to the last digit.
+
+# %%
+one = test.inputs[:, :1]
+said = nets["attention"].generate(one, steps=10)
+weights = nets["attention"].attention_weights(one, said)[0]
+rnn.draw.attention(
+    weights, digits.decode(one[:, 0].argmax(-1)), letters.decode(said[:, 0])
+)
+
+# %% tags=["remove-cell"]
+assert weights.argmax(axis=-1).tolist() == list(range(9, -1, -1))
+
+# %% [markdown]
+# [tasks/reversal.py](tasks/reversal.py) does the same with letters, compares three kinds of scores, and tries other lengths:
+# there it fails. The decoder has learned to count ten steps, and nothing else tells it where to look.
+#
 # ## What to remember
 #
 # - An encoder reads everything first, a decoder writes afterwards. Between them is one state.
 # - In training the decoder reads the right symbol of the step before; in use, its own.
 # - Measure on its own, count whole answers, and take questions that were not in the training data.
 # - A network that is perfect at one length may fail at the next one. Test what you claim.
+# - With attention the decoder reads all states of the encoder, and you can see which.
 #
 # **Next:** lesson 20 looks into the states of a trained network.
 #
