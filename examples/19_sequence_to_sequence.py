@@ -491,7 +491,7 @@ assert exact(nets["attention"], test) > 0.95
 
 # %% [markdown]
 # Where does it look? A row for each letter that it writes, a column for each digit that it read; a row of weights adds up to
-# 1. Nobody told the network that the first letter belongs to the last digit.
+# 1. Nothing in the training data says which digit belongs to which letter.
 
 # %%
 one = test.inputs[:, :1]
@@ -506,7 +506,7 @@ assert weights.argmax(axis=-1).tolist() == list(range(9, -1, -1))
 
 # %% [markdown]
 # [tasks/reversal.py](tasks/reversal.py) does the same with letters, compares three kinds of scores, and tries other lengths:
-# there it fails. The decoder has learned to count ten steps, and nothing else tells it where to look.
+# there it fails. The decoder has learned to count ten steps, and where it looks depends on nothing else.
 #
 # ## What to remember
 #

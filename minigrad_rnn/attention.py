@@ -165,6 +165,8 @@ class AttentionCell(Cell):
     """
 
     def __init__(self, cell: Cell, window: int, attention: Attention | None = None) -> None:
+        if not isinstance(cell, Cell):
+            raise TypeError(f"AttentionCell needs a cell, such as GRUCell, not {type(cell).__name__}; put it in a Recurrent")
         size = cell.state_sizes[0]
         if cell.input_size <= size:
             raise ValueError(

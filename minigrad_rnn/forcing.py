@@ -28,7 +28,7 @@ def linear(slope: float, *, start: float = 1.0, least: float = 0.0) -> Schedule:
     >>> [rnn.forcing.linear(0.25, least=0.1)(i) for i in range(6)]
     [1.0, 0.75, 0.5, 0.25, 0.1, 0.1]
     """
-    return partial(_linear, positive("slope", slope), probability(start), probability(least))
+    return partial(_linear, in_range("slope", slope, 0, math.inf), probability(start), probability(least))
 
 
 def exponential(base: float) -> Schedule:
@@ -48,9 +48,7 @@ def inverse_sigmoid(k: float) -> Schedule:
     >>> [round(rnn.forcing.inverse_sigmoid(10)(i), 3) for i in (0, 10 * math.log(10), 60)]
     [0.909, 0.5, 0.024]
     """
-    if not k >= 1:
-        raise ValueError(f"k is {k}; it must be a number from 1 on")
-    return partial(_inverse_sigmoid, k)
+    return partial(_inverse_sigmoid, in_range("k", k, 1, math.inf))
 
 
 def _linear(slope: float, start: float, least: float, update: int) -> float:
@@ -61,16 +59,17 @@ def _inverse_sigmoid(k: float, update: int) -> float:
     return k / (k + math.exp(min(update / k, 700.0)))
 
 
-def positive(name: str, value: float) -> float:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value}; it must be a number above 0")
-    return value
-
-
 def probability(value: Any) -> float:
-    """Return a number from 0 to 1; another one is a ValueError."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{value} is not a probability; give a number from 0 to 1")
+    return in_range("a probability", value, 0, 1)
+
+
+def in_range(name: str, value: Any, least: float, most: float) -> float:
+    """Return a number as a float. TypeError for what is not a number, ValueError outside of this range."""
+    expected = f"a number from {least:g} " + ("on" if most == math.inf else f"to {most:g}")
+    if not isinstance(value, int | float | np.number):
+        raise TypeError(f"{name} must be {expected}, not {type(value).__name__}")
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be {expected}, not {value}")
     return float(value)
 
 

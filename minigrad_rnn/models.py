@@ -145,14 +145,14 @@ class Forced(Model):
 
     @teacher_forcing.setter
     def teacher_forcing(self, share: float | Schedule) -> None:
-        self._teacher_forcing = share if callable(share) else probability(share)
+        self._share.data = probability(share(0) if callable(share) else share)
+        self._teacher_forcing = share
         if share != 1.0 and self.rng is None:
             self.rng = generator(None)
-        self.before_update(0)
 
     def before_update(self, update: int) -> None:
-        share = self._teacher_forcing
-        self._share.data = probability(share(update) if callable(share) else share)
+        if callable(self._teacher_forcing):
+            self._share.data = probability(self._teacher_forcing(update))
 
     def forced(self, T: int, batch: int, like: Any) -> Any:
         """Draw which inputs after the first are targets: (T-1, batch) booleans, or None for all of them."""
@@ -393,6 +393,8 @@ def fitting(readout: Any, features: int, context: int = 0) -> Any:
 
 def attending(attention: Attention, encoder: Recurrent, decoder: Recurrent) -> Attention:
     """Return the attention with names for its parameters. ValueError if its sizes do not fit."""
+    if not isinstance(attention, Attention):
+        raise TypeError(f"attention must be an Attention(query_size, key_size, kind), not {type(attention).__name__}")
     sizes = decoder.output_size, encoder.output_size
     if (attention.query_size, attention.key_size) != sizes:
         raise ValueError(

@@ -98,7 +98,7 @@ print(
 
 # %% [markdown]
 # Other lengths than the one it was trained with? It has learned to count the steps: where to look follows from the state of
-# the decoder, which knows only this length.
+# the decoder, and in training that always counted to the same number.
 
 # %%
 for length in range(LENGTH - 2, LENGTH + 3):

@@ -173,11 +173,8 @@ def test_a_model_that_attends_is_checked_saved_and_loaded(tmp_path: Path) -> Non
         rnn.EncoderDecoder(*parts, rnn.Linear(3, 5), start=0, attention=rnn.Attention(3, 3))
     with pytest.raises(ValueError, match="the attention has query_size=4 and key_size=3"):
         rnn.EncoderDecoder(*parts, rnn.Linear(6, 5), start=0, attention=rnn.Attention(4, 3, "general"))
-    pytest.importorskip("onnx")
-    with pytest.raises(ValueError, match="attention cannot be exported"):
-        rnn.save_onnx(tmp_path / "model.onnx", model)
-    with pytest.raises(ValueError, match="AttentionCell"):
-        rnn.save_onnx(tmp_path / "model.onnx", attentive("dot"))
+    with pytest.raises(TypeError, match="must be an Attention\\(query_size, key_size, kind\\), not str"):
+        rnn.EncoderDecoder(*parts, rnn.Linear(6, 5), start=0, attention="additive")  # type: ignore[arg-type]
 
 
 # -- over earlier states -----------------------------------------------------------------------------------------------
@@ -211,6 +208,8 @@ def test_the_first_memory_is_the_learned_state_and_wrong_sizes_are_errors() -> N
     assert m.tolist() == [[1.0, 2.0, 3.0] * 2] * 4
     with pytest.raises(ValueError, match="more than the 3 of the context: input_size=3 \\+ the features of x"):
         rnn.AttentionCell(rnn.GRUCell(3, 3), 2)
+    with pytest.raises(TypeError, match="needs a cell, such as GRUCell, not GRU"):
+        rnn.AttentionCell(rnn.GRU(5, 3), 2)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the attention has query_size=4 and key_size=4"):
         rnn.AttentionCell(inner, 2, rnn.Attention(4, 4))
     with pytest.raises(ValueError, match="window is 0"):

@@ -112,14 +112,16 @@ def test_a_trainer_follows_the_schedule_compiled_or_not_also_when_it_is_resumed(
 
 def test_wrong_shares() -> None:
     for share in (-0.1, 1.5, math.nan):
-        with pytest.raises(ValueError, match="is not a probability; give a number from 0 to 1"):
+        with pytest.raises(ValueError, match=f"a probability must be a number from 0 to 1, not {share}"):
             translator(share)
+    with pytest.raises(TypeError, match="a probability must be a number from 0 to 1, not str"):
+        translator("often")
     model = translator()
     assert model.rng is not None
     assert writer(1.0, None).rng is None
     model.teacher_forcing = rnn.forcing.linear(0.5)
-    with pytest.raises(ValueError, match=r"3\.0 is not a probability"):
+    with pytest.raises(ValueError, match=r"a number from 0 to 1, not 3\.0"):
         writer(lambda update: 3.0)
-    for make, value in ((rnn.forcing.linear, 0.0), (rnn.forcing.inverse_sigmoid, 0.5), (rnn.forcing.exponential, 1.5)):
+    for make, value in ((rnn.forcing.linear, -0.1), (rnn.forcing.inverse_sigmoid, 0.5), (rnn.forcing.exponential, 1.5)):
         with pytest.raises(ValueError, match="number"):
             make(value)

@@ -89,6 +89,11 @@ def test_a_layer_has_its_last_states(tmp_path: Path) -> None:
         (rnn.LSTM(3, 4, proj_size=2, rng=0), "ONNX cannot express LSTMCell.*no proj_size"),
         (rnn.LSTM(3, 4, batch_first=True, rng=0), "batch_first=True cannot be exported"),
         (rnn.Linear(3, 4, rng=0), "can be exported, not Linear"),
+        (rnn.Recurrent(rnn.AttentionCell(rnn.GRUCell(7, 4, rng=0), 2)), "ONNX cannot express AttentionCell"),
+        (
+            rnn.EncoderDecoder(rnn.GRU(3, 4), rnn.GRU(3, 4), rnn.Linear(8, 3), start=0, attention=rnn.Attention(4, 4)),
+            "attention cannot be exported",
+        ),
         (rnn.Sequence(rnn.RNN(3, 4, rng=0), rnn.Sequential(np.exp)), "cannot export exp"),
     ],
 )
