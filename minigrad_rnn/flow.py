@@ -348,9 +348,9 @@ def gradient_flow(
     ((1, 6), (6,), True)
 
     The model is a `Sequence`, a `ManyToOne` (whose only L_t is that of the last step), a `OneToMany` (given the targets) or an
-    `EncoderDecoder`, with any cells in one direction, yours too, run in evaluation mode. Then come inputs (T, batch, I) and
-    targets as its loss takes them; or a `Batch`, whose padding does not count; or a source or `Task`, of whose data the first
-    batch is taken. `loss` is "cross_entropy", "mse" or "binary", by default the
+    `EncoderDecoder`, with any cells in one direction, yours too, run in evaluation mode. What comes back along attention counts
+    as well. Then come inputs (T, batch, I) and targets as its loss takes them; or a `Batch`, whose padding does not count; or a
+    source or `Task`, of whose data the first batch is taken. `loss` is "cross_entropy", "mse" or "binary", by default the
     task's. With ``reduction="mean"`` L is what a `Trainer` minimises, the mean over steps and sequences, with ``"sum"`` the sum
     over the steps of the mean over sequences. It takes a backward sweep for L and, unless ``matrix=False``, over the same graph
     one for each L_t, linear in t. ``gradients=True`` keeps the parts of the gradients, T times the size of the parameters.

@@ -167,4 +167,5 @@ def describe(model: Any, made: Run) -> str:
         words += f", {len(layer.cells)} layers"
     if layer.bidirectional:
         words += ", bidirectional"
-    return words
+    attention = getattr(model, "attention", None)
+    return words if attention is None else f"{words} with {attention.kind} attention"

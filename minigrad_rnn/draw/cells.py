@@ -26,11 +26,12 @@ def cell_view(made: Run, annotations: Annotations, title: str, found: Measured |
 
 def weights_of_decoder(made: Run) -> dict[int | None, np.ndarray]:
     """The weights of attention in each step of a decoder that attends, of the first sequence."""
-    return {
-        made.column(node): node.recall()[0][0, 0]
-        for node in made.graph
-        if node.name == "a" and node.scope is not None and "attention" in node.scope and "decoder" in node.scope
-    }
+    found = {}
+    for node in made.graph:
+        place = node.scope or ()
+        if node.name == "a" and "attention" in place and "decoder" in place and "layer" not in place:
+            found[made.column(node)] = node.recall()[0][0, 0]
+    return found
 
 
 class CellView(Grid):

@@ -111,6 +111,10 @@ CASES: dict[str, Case] = {
     "last_output, bidirectional": (
         lambda o, n: rnn.last_output(o, n, bidirectional=True), {"o": normal(3, 2, 4), "n": LENGTHS},
     ),
+    "Attention": (
+        lambda q, k, n: rnn.Attention(3, 4, "additive", rng=0, **DOUBLE)(q, k, n)[0],
+        {"q": normal(2, 2, 3), "k": normal(3, 2, 4), "n": LENGTHS},
+    ),
     # layers
     "Linear": (rnn.Linear(3, 2, rng=0, **DOUBLE), {"x": normal(2, 3)}),
     "Linear in float32": (rnn.Linear(3, 2, rng=0), {"x": np.round(4 * normal(2, 3)) / 4}),
