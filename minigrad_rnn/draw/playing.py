@@ -87,6 +87,8 @@ class Finder:
         texts = [named.get(node, ""), *self.labels(node, line, t)]
         by_column = "equals" in self.ids  # the cells of the figure are numbered by columns
         cell = [f"{node.name}cell{line.id}_{t}", f"cell{line.id}_{t}"] if line and not by_column else []
+        if line is None and node.scope is not None and "attention" in node.scope:
+            cell = [f"attention{t}", "states"]  # of the view of cells, in a decoder and in an encoder
         near = [id for id in cell if id in self.ids] + self.written(texts)
         once = self.written([f"{text.rpartition('[')[0]}[t]" for text in texts])  # the figure shows the network folded, too
         return near[:1] + once[:1] or self.strips(node, t)

@@ -10,6 +10,7 @@ import pytest
 import minigrad_rnn as rnn
 
 MEASURES = runpy.run_path(str(Path(__file__).parents[2] / "minigrad/pictures/measures.py"))
+data_of = runpy.run_path(str(Path(__file__).parents[2] / "minigrad/pictures/written.py"))["data_of"]
 scene, defects, loose = MEASURES["scene"], MEASURES["defects"], MEASURES["loose"]
 SOURCE = np.random.default_rng(0).normal(size=(6, 2, 3))
 TARGETS = np.random.default_rng(1).integers(4, size=(5, 2))
@@ -66,6 +67,9 @@ def test_each_step_of_the_decoder_reads_the_states_of_the_encoder() -> None:
         most = int(weights[t - 6].argmax())
         assert boxes[f"attention{t}"].lines == ["attention", f"h[{most}] {weights[t - 6, most]:.2f}"]
     assert {(f"cell0_{t}", "states") for t in range(6) if f"cell0_{t}" in boxes} <= arrows
+    data = data_of(drawing.html())
+    where = {(node.get("name"), box) for node in data["nodes"] for box in node.get("boxes", [])}
+    assert {(name, f"attention{t}") for name in ("a", "context") for t in shown} <= where
     assert boxes["states"].lines == ["states h[0] ... h[5]"]
     assert loose(scene(drawing.svg())) == []
     drawing = rnn.draw.unrolled(model, SOURCE, TARGETS)
