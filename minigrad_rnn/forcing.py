@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.arrays import array_function
 
-__all__ = ["Schedule", "exponential", "inverse_sigmoid", "linear"]
+__all__ = ["exponential", "inverse_sigmoid", "linear"]
 
 Schedule = Callable[[int], float]
 
