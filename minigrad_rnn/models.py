@@ -49,7 +49,8 @@ class Model(Module):
         return batch.lengths
 
     def before_update(self, update: int) -> None:
-        """Called by a `Trainer` before each update, with the number of updates so far. By default it does nothing."""
+        """Prepare the model for an update, given the number of updates so far. A `Trainer` calls it; by default it does
+        nothing."""
 
 
 class Sequence(Model):
@@ -267,22 +268,22 @@ class EncoderDecoder(Forced):
 
     def forward(self, source: Any, targets: Any, lengths: ArrayLike | None = None) -> Tensor:
         numbers = class_indices(targets)
-        keys, state = self.encoded(source, lengths)
+        keys, state = self._encoded(source, lengths)
         forced = self.forced(len(numbers), numbers.shape[1], numbers)
         with mg.scope("decoder"):
             if forced is None:
-                output, _ = self.decoder.run(self.one_hot(self.shifted(numbers)), state)
-                return each_step(lambda h: self.answer(h, keys), output, "readout")
-            return self.decoded(numbers, forced, keys, state)
+                output, _ = self.decoder.run(self.one_hot(self._shifted(numbers)), state)
+                return each_step(lambda h: self._answer(h, keys), output, "readout")
+            return self._decoded(numbers, forced, keys, state)
 
-    def decoded(self, numbers: Any, forced: Any, keys: Keys | None, state: State) -> Tensor:
+    def _decoded(self, numbers: Any, forced: Any, keys: Keys | None, state: State) -> Tensor:
         """Return the logits (T, batch, O) of a decoder that reads the targets where they are `forced`, otherwise its own
         predictions."""
         symbols, outputs = np.full(numbers.shape[1], self.start), []
         for t in range(len(numbers)):
             state = self.decoder.step(self.one_hot(symbols), state, t)
             with mg.scope("readout"), mg.scope("t", t):
-                outputs.append(self.answer(self.decoder.output_of(state), keys))
+                outputs.append(self._answer(self.decoder.output_of(state), keys))
             if t < len(forced):
                 symbols = np.where(forced[t], numbers[t], values(outputs[-1]).argmax(axis=-1))
         logits: Tensor = mg.stack(outputs)
@@ -295,11 +296,11 @@ class EncoderDecoder(Forced):
             raise ValueError(f"steps is {steps}; it cannot be negative")
         predicted = []
         with mg.no_grad(), mode(self, training=False):
-            keys, state = self.encoded(source, lengths)
+            keys, state = self._encoded(source, lengths)
             symbols = np.full(state[0].shape[0], self.start)
             for t in range(steps):
                 state = self.decoder.step(self.one_hot(symbols), state, t)
-                symbols = self.answer(self.decoder.output_of(state), keys).data.argmax(axis=-1)
+                symbols = self._answer(self.decoder.output_of(state), keys).data.argmax(axis=-1)
                 predicted.append(symbols)
         return np.array(predicted, dtype=np.intp).reshape(steps, state[0].shape[0])
 
@@ -319,27 +320,29 @@ class EncoderDecoder(Forced):
         if self.attention is None:
             raise ValueError("this model has no attention; make it with EncoderDecoder(..., attention=rnn.Attention(...))")
         with mg.no_grad(), mode(self, training=False):
-            keys, state = self.encoded(source, lengths)
-            output, _ = self.decoder.run(self.one_hot(self.shifted(class_indices(targets))), state)
+            keys, state = self._encoded(source, lengths)
+            output, _ = self.decoder.run(self.one_hot(self._shifted(class_indices(targets))), state)
             assert keys is not None
             weights: np.ndarray = self.attention.read(output, keys)[1].numpy()
             return weights
 
-    def encoded(self, source: Any, lengths: ArrayLike | None) -> tuple[Keys | None, State]:
+    def _encoded(self, source: Any, lengths: ArrayLike | None) -> tuple[Keys | None, State]:
         """Return what attention reads, None without attention, and the final state of the encoder."""
         with mg.scope("encoder"):
             states, state = self.encoder.run(source, None, lengths)
+            if self.attention is None:
+                return None, state
             states.name = "states"
-            return None if self.attention is None else self.attention.keys(states, lengths), state
+            return self.attention.keys(states, lengths), state
 
-    def answer(self, h: Tensor, keys: Keys | None) -> Tensor:
+    def _answer(self, h: Tensor, keys: Keys | None) -> Tensor:
         """Return the logits for the decoder's outputs, of one step or of all."""
         if self.attention is not None and keys is not None:
             h = mg.concatenate([h, self.attention.read(h, keys)[0]], -1)
         logits: Tensor = self.readout(h)
         return logits
 
-    def shifted(self, numbers: np.ndarray) -> np.ndarray:
+    def _shifted(self, numbers: np.ndarray) -> np.ndarray:
         """Return the symbols that the decoder reads before these."""
         return np.concatenate([np.full((1, numbers.shape[1]), self.start), numbers[:-1]])
 
