@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.arrays import item
 from minigrad.ops.nn import class_losses, mean_scale, of_probabilities, scaled_mean
 from minigrad.ops.precision import at_least_single
 from minigrad.tensor import values
@@ -84,7 +85,7 @@ def sequence_loss(
         return sequence_cross_entropy(outputs, targets, reduction=reduction, lengths=lengths, label_smoothing=label_smoothing)
     losses = LOSSES[kind](outputs, targets, reduction="none", lengths=lengths)
     mask = step_mask(lengths, *losses.shape[:2])
-    return accumulated(losses, reduction, None if mask is None else float(mask.size / np.count_nonzero(mask)))
+    return accumulated(losses, reduction, None if mask is None else item(mask.size / mask.sum()))
 
 
 def accumulated(losses: Tensor, reduction: str, scale: Any) -> SequenceLoss:
@@ -221,7 +222,7 @@ def reduced(losses: Tensor, reduction: str, mask: np.ndarray | None) -> Tensor:
     if mask is not None:
         losses = mg.where(mask, losses, 0.0)
     if reduction == "mean":
-        return losses.mean() if mask is None else scaled_mean(losses, float(mask.size / np.count_nonzero(mask)))
+        return losses.mean() if mask is None else scaled_mean(losses, item(mask.size / mask.sum()))
     return losses if reduction == "none" else losses.sum()
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.arrays import array_of, is_lazy
 
 from .by_step import halves, in_steps, observer, steps_of
 from .cell import Cell, State, as_input, as_state, checked_step, describe
@@ -340,7 +341,9 @@ def run_cell(
 def masks_of(lengths: ArrayLike | None, T: int, batch: int) -> list[np.ndarray | None]:
     """Return for each step a mask (batch, 1) of the sequences that have it, or None if all have it."""
     mask = step_mask(lengths, T, batch)
-    return [None] * T if mask is None else [None if row.all() else row[:, None] for row in mask]
+    if mask is None:
+        return [None] * T
+    return [None if not is_lazy(row) and row.all() else row[:, None] for row in mask]
 
 
 def last_output(
@@ -370,7 +373,7 @@ def last_output(
     if lengths is None and observer() is not None:
         ahead, back = steps_of(y)[-1], steps_of(y)[0]
         return mg.concatenate([halves(ahead)[0], halves(back)[1]], -1) if bidirectional else ahead
-    last = y[-1] if lengths is None else y[np.asarray(lengths) - 1, np.arange(batch)]
+    last = y[-1] if lengths is None else y[array_of(lengths) - 1, np.arange(batch)]
     if not bidirectional:
         return last
     return mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)

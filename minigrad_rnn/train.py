@@ -106,7 +106,7 @@ class Trainer:
     - `clip_norm`, `clip_value`: largest norm of the whole gradient, and largest absolute value of its elements;
     - `accumulate`: number of batches for an update, which uses the mean of their gradients;
     - `compile`: run the loss and its gradient as a NumPy program (`minigrad.compile`), recorded for each shape of batch. A
-      model that cannot be recorded, and batches with lengths, run directly, and `not_compiled` has the reason;
+      model that cannot be recorded runs directly, and `not_compiled` has the reason;
     - `config`: a description of the model (JSON values) that its checkpoints contain, under the name "about".
 
     If sequences continue in the next batch (`Streams`), the state is carried over, detached: truncated backpropagation
@@ -330,19 +330,17 @@ class Trainer:
     ) -> tuple[float, np.ndarray, tuple[Tensor, ...] | None]:
         """Add the gradient of loss / count to each ``.grad``; return the loss, the share of each time step, and the final
         state, detached. No graph is left."""
-        if batch.lengths is not None:  # for each batch, so that a resumed run does the same
-            self.not_compiled = self.not_compiled or "the batches have lengths"
-        elif self._compiles and CURRENT.get()[2] is None:
+        if self._compiles and CURRENT.get()[2] is None:
             learner: Any = self._program.f
             if learner.args[0] is not self.model:  # another model was assigned
                 self._program = program_of(self.model)
             try:
-                loss, share, after = self._program(batch.inputs, batch.targets, state, kind, count, learnt)
+                loss, share, after = self._program(batch.inputs, batch.targets, state, kind, count, learnt, batch.lengths)
                 self.not_compiled = self._program.not_compiled
                 return float(loss.item()), share, after
             except mg.CompileError as error:
                 self._compiles, self.not_compiled = False, str(error)
-        loss, share, after = learn(self.model, batch.inputs, batch.targets, state, kind, count, lengths=batch.lengths)
+        loss, share, after = learn(self.model, batch.inputs, batch.targets, state, kind, count, learnt, batch.lengths)
         return float(loss.item()), share, after
 
     def _explain(self, error: FloatingPointError, source: Source, kind: str, count: int) -> NoReturn:

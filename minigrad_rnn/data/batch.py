@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minigrad.arrays import array_of, is_lazy
+
 __all__ = ["IGNORED", "Batch", "Examples", "Fixed", "Generated", "Shuffled", "Source"]
 
 IGNORED = -100  # the target of a step that does not count, PyTorch's ignore_index
@@ -227,12 +229,15 @@ def step_mask(lengths: ArrayLike | None, T: int, batch: int) -> np.ndarray | Non
     numbers = checked_lengths(lengths, batch)
     if numbers.size and (numbers.min() < 1 or numbers.max() > T):
         raise ValueError(f"lengths must be from 1 to T={T}, the steps of the input, not {numbers.min()} to {numbers.max()}")
-    return None if (numbers == T).all() else np.less.outer(np.arange(T), numbers)
+    if not is_lazy(numbers) and (numbers == T).all():
+        return None
+    mask: np.ndarray = np.arange(T)[:, None] < numbers
+    return mask
 
 
 def checked_lengths(lengths: ArrayLike, batch: int) -> np.ndarray:
     """Return the lengths as an array; ValueError unless there is an integer for each sequence."""
-    numbers = np.asarray(lengths)
+    numbers = array_of(lengths)
     if numbers.shape != (batch,) or numbers.dtype.kind not in "iu":
         raise ValueError(f"lengths must be {batch} integers, one a sequence, not {numbers.dtype} of shape {numbers.shape}")
     return numbers
