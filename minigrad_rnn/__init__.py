@@ -15,7 +15,7 @@ _NAMES = {
     "attention": ("Attention", "AttentionCell"),
     "cell": ("Cell",),
     "clip": ("clip_grad_norm", "clip_grad_value"),
-    "data": ("IGNORED", "Alphabet", "Batch", "Examples", "Fixed", "Generated", "Source", "Streams", "Windows"),
+    "data": ("IGNORED", "Alphabet", "Batch", "Examples", "Fixed", "Generated", "Source", "Streams", "Windows", "pad_sequences"),
     "flow": ("GradientFlow", "GradientRecorder", "gradient_flow"),
     "generate": ("greedy", "predict", "sample"),
     "layers": ("Dropout", "Embedding", "LayerNorm", "Linear", "Sequential"),

@@ -29,6 +29,7 @@ from minigrad_rnn.data.batch import Examples as Examples
 from minigrad_rnn.data.batch import Fixed as Fixed
 from minigrad_rnn.data.batch import Generated as Generated
 from minigrad_rnn.data.batch import Source as Source
+from minigrad_rnn.data.sequences import pad_sequences as pad_sequences
 from minigrad_rnn.data.text import Alphabet as Alphabet
 from minigrad_rnn.data.text import Streams as Streams
 from minigrad_rnn.data.text import Windows as Windows

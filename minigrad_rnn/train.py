@@ -37,7 +37,7 @@ from .watching import Watch, followed
 __all__ = ["Evaluation", "History", "Trainer", "evaluate"]
 
 Path_ = str | os.PathLike[str]
-Data = Task | Source | tuple[Any, ...]  # what source_of takes
+Data = Task | Source | tuple[Any, ...] | list[Any]  # what source_of takes
 
 
 class Evaluation(NamedTuple):
@@ -195,8 +195,8 @@ class Trainer:
     ) -> History:
         """Train for `epochs` more epochs, or `until` that number of epochs in all, and return the history of this call.
 
-        The data are a task, a source of batches such as ``task.data(batch_size)``, or one batch: a `Batch`, or a pair of arrays
-        ``(inputs, targets)`` with the shapes described there. Targets that are not integers need a `loss`.
+        The data are a task, a source of batches such as ``task.data(batch_size)`` or `Examples`, or one batch: a `Batch`, or a
+        pair ``(inputs, targets)`` or a list of sequences, as in `Batch.of`. Targets that are not integers need a `loss`.
 
         `progress` shows a bar with the loss, the norm of the gradient, and the mean number of time steps per second.
         ``after_epoch(epoch, loss)`` is called after each epoch with the loss of its last update. ``after_update(trainer)``
@@ -491,7 +491,7 @@ def show(bar: Any, count: int, loss: float, norm: float, speed: float, line: str
 
 
 def source_of(data: Data) -> Source:
-    if isinstance(data, tuple):
+    if isinstance(data, tuple | list):
         return Fixed(Batch.of(data))
     if not isinstance(data, Task | Source):
         raise TypeError(

@@ -1,7 +1,8 @@
 """Toy tasks, text, series of numbers, and batches of them."""
 
-from . import batch, grammars, series, tasks, text
+from . import batch, grammars, sequences, series, tasks, text
 from .batch import IGNORED, Batch, Examples, Fixed, Generated, Source
+from .sequences import pad_sequences
 from .text import Alphabet, Streams, Windows
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Windows",
     "batch",
     "grammars",
+    "pad_sequences",
+    "sequences",
     "series",
     "tasks",
     "text",

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 
 from minigrad.arrays import array_of, is_lazy
 
-__all__ = ["IGNORED", "Batch", "Examples", "Fixed", "Generated", "Shuffled", "Source"]
+from .sequences import IGNORED, is_list, padded_pair
 
-IGNORED = -100  # the target of a step that does not count, PyTorch's ignore_index
+__all__ = ["IGNORED", "Batch", "Examples", "Fixed", "Generated", "Shuffled", "Source"]
 
 
 class Batch(NamedTuple):
@@ -73,17 +73,40 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, data: Any) -> Batch:
-        """Make a batch from (inputs, targets) or (inputs, targets, lengths). Lists and Tensors become arrays.
+        """Make a batch from arrays, or from a list of sequences, which may have different lengths.
 
-        Raises ValueError if the shapes do not fit together.
+        Arrays are (inputs, targets) or (inputs, targets, lengths), with the shapes described above; Tensors become arrays.
+
+        The inputs can also be a list with a sequence for each example: integers (T,), or numbers (T,) or (T, I). Its targets
+        are labels, a class or numbers for each sequence, or tags, a list as long as the sequence. A list of sequences
+        alone is to be continued: the target at each step is the next element.
+
+        Raises ValueError if the shapes do not fit together, with the index of the sequence.
 
         >>> import numpy as np, minigrad_rnn as rnn
         >>> rnn.Batch.of((np.zeros((5, 3, 2)), [0, 1, 2])).size
         3
+        >>> rnn.Batch.of(([[4, 5, 6], [7]], [0, 1]))                               # labelled
+        Batch(inputs (3, 2) int64, targets (2,) int64, lengths (2,) int64)
+        >>> rnn.Batch.of(([[4, 5, 6], [7]], [[0, 0, 1], [1]])).targets.T.tolist()  # tagged
+        [[0, 0, 1], [1, -100, -100]]
+        >>> rnn.Batch.of([[4, 5, 6], [7, 8]]).targets.T.tolist()                   # continued
+        [[5, 6], [8, -100]]
         """
+        if is_list(data) and not isinstance(data, tuple):
+            data = (data, None)
         if not isinstance(data, tuple) or len(data) not in (2, 3):
-            raise TypeError(f"a batch must be (inputs, targets) or (inputs, targets, lengths), not {type(data).__name__}")
+            raise TypeError(
+                "a batch must be (inputs, targets) or (inputs, targets, lengths), or a list of sequences, "
+                f"not {type(data).__name__}"
+            )
         inputs, targets, lengths = (*data, None)[:3]
+        if is_list(inputs):
+            if lengths is not None:
+                raise ValueError(
+                    "a list of sequences has its own lengths; leave them out, or give an array with the time first"
+                )
+            inputs, targets, lengths = padded_pair(inputs, targets)
         batch = cls(np.asarray(inputs), np.asarray(targets), None if lengths is None else np.asarray(lengths))
         shape, kind = batch.inputs.shape, batch.inputs.dtype.kind
         if len(shape) != 3 and not (len(shape) == 2 and kind in "iu"):
@@ -197,28 +220,66 @@ class Shuffled(Source):
         if self.seed is None:
             return self.take(chosen)
         if self._order is None or self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.count)
+            self._order = epoch, self.shuffled(np.random.default_rng([self.seed, epoch]))
         return self.take(self._order[1][chosen])
+
+    def shuffled(self, rng: np.random.Generator) -> np.ndarray:
+        """Return the examples in the order of an epoch."""
+        return rng.permutation(self.count)
 
 
 class Examples(Shuffled):
-    """A source of small batches from one big batch, shuffled for each epoch (``seed=None``: in their order). `axis` is the axis
-    of the sequences in the targets, if their shape is ambiguous; see `Batch.take`.
+    """A source of small batches from one big batch, or from what `Batch.of` makes one of, shuffled for each epoch
+    (``seed=None``: in their order). `axis` is the axis of the sequences in the targets, if their shape is ambiguous; see
+    `Batch.take`.
+
+    Sequences of different lengths are batched by length: a batch has sequences of about the same length, and little padding.
+    Its number of steps is one of few, so that a `Trainer` compiles few programs: up to 8 it is the longest length, above that
+    at most a quarter more.
 
     >>> import minigrad_rnn as rnn
     >>> years = rnn.series.windows(rnn.series.sunspots().values[:, 1], length=10)
     >>> source = rnn.Examples(years, batch_size=32)
     >>> years.inputs.shape, len(source), source.batch(0).inputs.shape, source.batch(9).inputs.shape
     ((10, 299, 1), 10, (10, 32, 1), (10, 11, 1))
+    >>> names = rnn.Examples(([[1, 2, 3], [4], [5], [6, 7, 8]], [0, 1, 1, 0]), batch_size=2)
+    >>> sorted(names.batch(i).inputs.shape for i in range(2))
+    [(1, 2), (3, 2)]
     """
 
-    def __init__(self, examples: Batch, batch_size: int, seed: int | None = 0, *, axis: int | None = None) -> None:
-        super().__init__(examples.size, batch_size, seed)
-        self.examples, self.axis = examples, axis
+    def __init__(self, examples: Any, batch_size: int, seed: int | None = 0, *, axis: int | None = None) -> None:
+        self.examples = examples if isinstance(examples, Batch) else Batch.of(examples)
+        super().__init__(self.examples.size, batch_size, seed)
+        self.axis = axis
         self.take(np.arange(0))  # raises an error for ambiguous targets
 
     def take(self, numbers: np.ndarray) -> Batch:
-        return self.examples.take(numbers, axis=self.axis)
+        return cropped(self.examples.take(numbers, axis=self.axis))
+
+    def shuffled(self, rng: np.random.Generator) -> np.ndarray:
+        order = super().shuffled(rng)
+        if self.examples.lengths is None:
+            return order
+        order = order[np.argsort(self.examples.lengths[order], kind="stable")]
+        batches = [rng.permutation(order[i : i + self.batch_size]) for i in range(0, self.count, self.batch_size)]
+        full = self.count // self.batch_size  # a smaller batch is the last
+        return np.concatenate([*(batches[i] for i in rng.permutation(full)), *batches[full:]])
+
+
+def cropped(batch: Batch) -> Batch:
+    """Return a batch without the steps that are padding in all of its sequences, except for a few; see `Examples`."""
+    if batch.lengths is None or not batch.size:
+        return batch
+    longest, T = int(batch.lengths.max()), len(batch.inputs)
+    coarse = 2 ** max(longest.bit_length() - 3, 0)
+    steps = -(-longest // coarse) * coarse
+    targets = batch.targets
+    if targets.shape[:2] == batch.inputs.shape[:2] and T > 1:  # at each step, unless they are another sequence, as long
+        padding = IGNORED if targets.dtype.kind in "iu" else 0
+        if (targets[steps:] != padding).any():
+            return batch
+        targets = targets[:steps]
+    return Batch(batch.inputs[:steps], targets, batch.lengths)
 
 
 def step_mask(lengths: ArrayLike | None, T: int, batch: int) -> np.ndarray | None:

@@ -185,7 +185,7 @@ def test_batches_of_every_task_can_be_taken_apart(name: str) -> None:
 
 
 def test_a_pair_of_arrays_is_a_batch() -> None:
-    batch = Batch.of(([[[1.0]], [[2.0]]], [3], [2]))
+    batch = Batch.of((np.array([[[1.0]], [[2.0]]]), [3], [2]))
     assert (batch.inputs.shape, batch.targets.tolist(), batch.lengths.tolist()) == ((2, 1, 1), [3], [2])
     assert Batch.of((np.zeros((2, 1), int), [3])).lengths is None
     with pytest.raises(ValueError, match=r"with the batch first, give np.swapaxes\(inputs, 0, 1\)"):
