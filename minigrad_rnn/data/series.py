@@ -34,6 +34,35 @@ class Series(NamedTuple):
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "?")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)  # float() also reads 1_000
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:([,.' _\u00a0\u202f])\d{3})(?:\1\d{3})*(?:[,.]\d+)?")
+MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\\.?"
+DAY = rf"\d{{4}}[-/]\d\d?|\d{{1,4}}([-/.])\d\d?\1\d{{1,4}}|\d\d?[- ]{MONTH}[- ]\d{{2,4}}|{MONTH}[- ](?:\d\d?,? )?\d{{2,4}}"
+TIME = r"\d\d?:\d\d(?::\d\d(?:\.\d+)?)? ?(?:z|utc|[ap]m|[+-]\d\d:?\d\d)?"
+DATE = re.compile(rf"(?:{DAY})(?:[t ]+{TIME})?|{TIME}", re.ASCII | re.IGNORECASE)
+
+
+class Cells(NamedTuple):
+    """How the cells of a file are read: the decimal mark, and what a missing value can be besides an empty cell."""
+
+    decimal: str = "."
+    na_values: tuple[str | float, ...] = ()
+
+    def number(self, cell: str) -> float:
+        """Return the number in a cell, NaN if there is no finite one."""
+        text = cell.strip()
+        if self.decimal != ".":
+            text = text.translate({ord("."): self.decimal, ord(self.decimal): "."})
+        value = float(text) if NUMBER.fullmatch(text) else math.nan
+        return value if math.isfinite(value) else math.nan
+
+    def is_number(self, cell: str) -> bool:
+        """Return True for a cell with a finite number."""
+        return not math.isnan(self.number(cell))
+
+    def is_missing(self, cell: str) -> bool:
+        """Return True for a cell that has no value."""
+        text = cell.strip()
+        return text.lower() in MISSING or text in self.na_values or self.number(text) in self.na_values
 
 
 def read_csv(
@@ -42,25 +71,29 @@ def read_csv(
     *,
     header: bool = True,
     delimiter: str | None = None,
+    decimal: str = ".",
     comment: str = "#",
     missing: str | None = None,
+    na_values: Any = (),
+    encoding: str = "utf-8",
 ) -> Series:
-    """Read the numbers in a CSV file: all columns, or those with these names, in the given order.
+    """Read the numbers in a CSV file: all columns but those of dates, or the columns with these names, in the given order.
 
     The first line has the names. With ``header=False`` there are no names, and the columns are called "0", "1" and so on.
     Lines that begin with `comment` are skipped (none if it is ""). If the first other line has numbers, the names can be in
     the last comment before it. The default `delimiter` is the one of ";", tab and "," that cuts all lines into the same
-    number of cells, or any number of blanks, " ", if none cuts a line.
+    number of cells, or any number of blanks, " ", if none cuts a line. With ``decimal=","`` 1,5 is one and a half.
 
-    A missing value (an empty cell, NA, NaN, null, ?) is an error. With ``missing="drop"`` its line is skipped, with
-    ``missing="previous"`` the value of the line before is repeated.
+    A missing value is an empty cell, NA, NaN, null, ?, or one of `na_values`, such as ``[-99.99, "***"]``. It is an error. With
+    ``missing="drop"`` its line is skipped, with ``missing="previous"`` the value of the line before is repeated.
 
-    Raises FileNotFoundError, IsADirectoryError, and ValueError, with the number of the line, for rows of unequal length and
-    for cells without a finite number.
+    Raises FileNotFoundError, IsADirectoryError, and ValueError, with the number of the line and the column, for rows of unequal
+    length and for cells without a finite number. See `text.read` for the `encoding`.
     """
     return parse(
-        read(Path(path)), columns, header=header, delimiter=delimiter, comment=comment, missing=missing, source=str(path)
-    )
+        read(Path(path), encoding), columns, header=header, delimiter=delimiter, decimal=decimal, comment=comment,
+        missing=missing, na_values=na_values, source=str(path),
+    )  # fmt: skip
 
 
 def parse(
@@ -69,8 +102,10 @@ def parse(
     *,
     header: bool = True,
     delimiter: str | None = None,
+    decimal: str = ".",
     comment: str = "#",
     missing: str | None = None,
+    na_values: Any = (),
     source: str = "the text",
 ) -> Series:
     """Read the numbers in a CSV text, as `read_csv` does. `source` is its name in errors.
@@ -84,26 +119,56 @@ def parse(
         raise TypeError(f"columns is {columns!r}; give a list of names, as in columns=[{columns!r}]")
     if missing not in (None, "drop", "previous"):
         raise ValueError(f"missing must be None (an error), 'drop' or 'previous', not {missing!r}")
-    lines, comments = rows_of(text, delimiter or found_delimiter(text, comment), comment, source)
-    names, rows = (numbered(lines[0].cells), lines) if not header else named(lines, comments, source)
+    if decimal not in (".", ",") or decimal == delimiter:
+        raise ValueError(f"decimal must be '.' or ',', and not the delimiter; it is {decimal!r}")
+    reading = Cells(decimal, (na_values,) if np.ndim(na_values) == 0 else tuple(na_values))
+    lines, comments = rows_of(text, delimiter or found_delimiter(text, comment, reading), comment, source)
+    names, rows = (numbered(lines[0].cells), lines) if not header else named(lines, comments, source, reading)
+    check_widths(names, rows, lines[0], source)
+    wanted = wanted_columns(names, rows, columns, source, reading)
+    places = [names.index(name) for name in wanted]
+    values: list[list[float]] = []
+    for row in rows:
+        chosen = [(names[i], row.cells[i].strip()) for i in places]
+        if missing != "drop" or not any(reading.is_missing(cell) for _, cell in chosen):
+            before = values[-1] if values and missing == "previous" else None
+            values.append(numbers_of(chosen, before, f"{source}, line {row.line}", missing, columns is None, reading))
+    if not values:
+        raise ValueError(f"{source} has a missing value in every line, so missing='drop' leaves none")
+    return Series(tuple(wanted), np.array(values))
+
+
+def check_widths(names: list[str], rows: list[Row], first: Row, source: str) -> None:
+    """Raise a ValueError unless there are rows, and each has a cell for each name."""
     if not rows:
         raise ValueError(f"{source} has the column names {names}, but no numbers")
-    wanted = list(names if columns is None else columns)
+    for row in rows:
+        if len(row.cells) != len(names):
+            title = names[0].split(maxsplit=1)[0] if len(names) == 1 and names[0] else None
+            raise ValueError(
+                f"{source}, line {row.line}: {len(row.cells)} cells, but there are {len(names)} columns, {names}"
+                + ("" if title is None else f"; if line {first.line} is a title, skip it with comment={title!r}")
+            )
+
+
+def wanted_columns(names: list[str], rows: list[Row], columns: Sequence[str] | None, source: str, reading: Cells) -> list[str]:
+    """Return the names of the columns to read: these, or all that do not consist of dates."""
+    wanted = list(columns) if columns is not None else [
+        name for i, name in enumerate(names) if not is_dates([row.cells[i].strip() for row in rows], reading)
+    ]  # fmt: skip
     for name in wanted:
         if names.count(name) != 1:
             problem = "there is no column" if name not in names else "there is more than one column"
             raise ValueError(f"{source}: {problem} {name!r}; there are {names}")
-    values: list[list[float]] = []
-    for row in rows:
-        if len(row.cells) != len(names):
-            raise ValueError(f"{source}, line {row.line}: {len(row.cells)} cells, but there are {len(names)} columns, {names}")
-        chosen = [(name, row.cells[names.index(name)].strip()) for name in wanted]
-        if missing != "drop" or not any(is_missing(cell) for _, cell in chosen):
-            before = values[-1] if values and missing == "previous" else None
-            values.append(numbers_of(chosen, before, f"{source}, line {row.line}", missing, columns is None))
-    if not values:
-        raise ValueError(f"{source} has a missing value in every line, so missing='drop' leaves none")
-    return Series(tuple(wanted), np.array(values))
+    if not wanted:
+        raise ValueError(f"{source} has no column of numbers, only dates: {names}")
+    return wanted
+
+
+def is_dates(cells: list[str], reading: Cells) -> bool:
+    """Return True for the cells of a column of dates or times."""
+    there = [cell for cell in cells if not reading.is_missing(cell)]
+    return bool(there) and all(DATE.fullmatch(cell) for cell in there) and not all(map(reading.is_number, there))
 
 
 class Row(NamedTuple):
@@ -134,13 +199,13 @@ def numbered(cells: list[str]) -> list[str]:
     return [str(i) for i in range(len(cells))]
 
 
-def named(rows: list[Row], comments: list[list[str]], source: str) -> tuple[list[str], list[Row]]:
+def named(rows: list[Row], comments: list[list[str]], source: str, reading: Cells) -> tuple[list[str], list[Row]]:
     """Return the names of the columns and the rows of numbers. The names are in the first row or in the last comment."""
     first = [name.strip() for name in rows[0].cells]
-    if not all(is_number(name) for name in first):
+    if not all(map(reading.is_number, first)):
         return first, rows[1:]
     names = [name.strip() for name in comments[-1]] if comments else []
-    if len(names) != len(first) or all(is_number(name) for name in names):
+    if len(names) != len(first) or all(map(reading.is_number, names)):
         raise ValueError(
             f"{source}, line {rows[0].line}: {first} are numbers, but the names of the columns are expected; "
             "if there are no names, give header=False"
@@ -149,19 +214,25 @@ def named(rows: list[Row], comments: list[list[str]], source: str) -> tuple[list
 
 
 def numbers_of(
-    cells: list[tuple[str, str]], before: list[float] | None, where: str, missing: str | None, all_columns: bool
+    cells: list[tuple[str, str]],
+    before: list[float] | None,
+    where: str,
+    missing: str | None,
+    all_columns: bool,
+    reading: Cells,
 ) -> list[float]:
     """Return the numbers in the cells of a row, given by name; in place of a missing one that of the row `before`."""
     numbers = []
     for i, (name, cell) in enumerate(cells):
-        if is_number(cell):
-            numbers.append(float(cell))
-        elif before is not None and is_missing(cell):
+        absent = reading.is_missing(cell)
+        if not absent and reading.is_number(cell):
+            numbers.append(reading.number(cell))
+        elif before is not None and absent:
             numbers.append(before[i])
-        elif missing == "previous" and is_missing(cell):
+        elif missing == "previous" and absent:
             raise ValueError(f"{where}, column {name!r}: a value is missing, and there is none before it")
         else:
-            raise ValueError(f"{where}, column {name!r}: {wrong(cell, all_columns)}")
+            raise ValueError(f"{where}, column {name!r}: {wrong(cell, all_columns, reading)}")
     return numbers
 
 
@@ -179,45 +250,39 @@ def cut(text: str, delimiter: str, source: str) -> Iterator[Row]:
         raise ValueError(f"{source}, line {reader.line_num}: {error}") from None
 
 
-def found_delimiter(text: str, comment: str) -> str:
+def found_delimiter(text: str, comment: str, reading: Cells) -> str:
     """Return the first of ";", tab and "," that cuts each line into as many cells; blanks, " ", if none of them cuts a line."""
     lines = [line for line in text.splitlines() if line.strip() and not (comment and line.lstrip().startswith(comment))][:100]
-    counts = {d: {len(row) for row in csv.reader(lines, delimiter=d)} for d in ";\t,"}
+    counts = {d: {len(row) for row in csv.reader(lines, delimiter=d)} for d in (";\t," if reading.decimal == "." else ";\t")}
     for delimiter, widths in counts.items():
         if len(widths) == 1 and widths != {1}:
             return delimiter
-    if all(widths == {1} for widths in counts.values()) and cut_by_blanks(lines):
+    if all(widths == {1} for widths in counts.values()) and cut_by_blanks(lines, reading):
         return " "
-    return next((d for d in ";\t," if lines and d in lines[0]), ",")
+    return next((d for d in counts if lines and d in lines[0]), ",")
 
 
-def cut_by_blanks(lines: list[str]) -> bool:
+def cut_by_blanks(lines: list[str], reading: Cells) -> bool:
     """Return True if the first two lines have blanks between cells; a single line must be of numbers."""
     first = [line.split() for line in lines[:2]]
     if not all(len(cells) > 1 for cells in first):
         return False
-    return len(first) != 1 or all(map(is_number, first[0]))
+    return len(first) != 1 or all(map(reading.is_number, first[0]))
 
 
-def is_missing(cell: str) -> bool:
-    """Return True for a cell that has no value."""
-    return cell.strip().lower() in MISSING
-
-
-def is_number(cell: str) -> bool:
-    """Return True for a cell with a finite number."""
-    return NUMBER.fullmatch(cell.strip()) is not None and math.isfinite(float(cell))
-
-
-def wrong(cell: str, all_columns: bool) -> str:
+def wrong(cell: str, all_columns: bool, reading: Cells) -> str:
     """Return an error message for a cell without a number."""
     problem = f"{cell!r} is not a finite number"
     choose = "; choose the columns to read with columns=[...]" if all_columns else ""
-    if is_missing(cell):
+    if reading.is_missing(cell):
         return f"{problem}; it is missing: missing='drop' leaves out such lines, 'previous' repeats the value before{choose}"
-    if re.fullmatch(r"[+-]?[\d.,_' ]+", cell.strip()):
-        return f"{problem}; write 1.5 for 1,5 and 1000 for 1,000 or 1_000"
-    return problem + choose
+    other = "," if reading.decimal == "." else "."
+    advice = [f"if its decimal mark is {other!r}, give decimal={other!r}"] if Cells(other).is_number(cell) else []
+    if THOUSANDS.fullmatch(cell):
+        advice.append("write thousands without a mark, 1000 for 1,000")
+    if re.fullmatch(r"[$€£¥] ?[\d.,]+|[\d.,]+ ?[%$€£¥]", cell):
+        advice.append("write it without the sign")
+    return "; ".join([problem, *advice]) + ("" if advice else choose)
 
 
 def sunspots() -> Series:

@@ -138,11 +138,12 @@ def words(text: str) -> list[str]:
     return TOKEN.findall(text)
 
 
-def read(path: str | os.PathLike[str]) -> str:
-    """Read a UTF-8 text file, with "\\n" at the end of each line. With the name "this", return the text that comes with Python,
+def read(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
+    """Read a text file, with "\\n" at the end of each line. With the name "this", return the text that comes with Python,
     the Zen of Python: 856 characters, 45 symbols. (For a file of that name write "./this".)
 
-    Raises FileNotFoundError, IsADirectoryError, and ValueError for a file that is empty, binary or not UTF-8.
+    `encoding` is one of Python's, such as "utf-8", "utf-16", "gb18030" (Chinese) or "cp1252" (Western Europe). Raises
+    FileNotFoundError, IsADirectoryError, and ValueError for a file that is empty, binary or in another encoding.
 
     >>> import minigrad_rnn as rnn
     >>> rnn.text.read("this").splitlines()[0]
@@ -159,17 +160,48 @@ def read(path: str | os.PathLike[str]) -> str:
         raise FileNotFoundError(f"there is no file {place} (looked for in {Path.cwd()})") from None
     if not data:
         raise ValueError(f"{place} is empty; a text needs at least one character")
-    if b"\0" in data:
-        where = data.index(b"\0")
-        raise ValueError(f"{place} looks binary, byte {where} is NUL; give a text file, saved as UTF-8")
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        bad = data[error.start]
-        raise ValueError(f"{place} is not UTF-8: byte {error.start} is 0x{bad:02x}, {error.reason}; save it as UTF-8") from None
+    text = decoded(data, encoding, str(place)).removeprefix("\ufeff")
     if not text:
         raise ValueError(f"{place} has only a byte order mark; a text needs at least one character")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decoded(data: bytes, encoding: str, source: str) -> str:
+    """Return the text of these bytes. ValueError for other bytes than text in this encoding, with advice."""
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError:
+        raise ValueError(
+            f"there is no encoding {encoding!r}; write 'utf-8', 'utf-16', 'gb18030' or 'cp1252', for example"
+        ) from None
+    wide = name.startswith(("utf-16", "utf-32"))
+    if not wide and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{source} is UTF-16, as its first two bytes say; give encoding='utf-16'")
+    if not wide and b"\0" in data:
+        raise ValueError(
+            f"{source} looks binary, byte {data.index(0)} is NUL; give a text file. To train on bytes, read them as numbers "
+            "with np.fromfile(path, np.uint8)"
+        )
+    if not name.startswith("utf") and not data.isascii() and is_utf8(data):
+        raise ValueError(f"{source} is UTF-8, not {encoding}; leave out encoding={encoding!r}")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        bad = f"byte {error.start} is 0x{data[error.start]:02x}, {error.reason}"
+        told = "UTF-8" if name == "utf-8" else encoding
+        raise ValueError(
+            f"{source} is not {told}: {bad}; save it as UTF-8, or give its encoding, as in encoding='gb18030' (Chinese) or "
+            "'cp1252' (Western Europe)"
+        ) from None
+
+
+def is_utf8(data: bytes) -> bool:
+    """Return True for bytes that are text in UTF-8."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def zen() -> str:

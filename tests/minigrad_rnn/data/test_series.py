@@ -40,7 +40,13 @@ def test_numbers_written_are_read(values: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (STOCK, r"stock, line 2, column 'date': '2024-01-02' is not a finite number; choose the columns to read with columns="),
+        ("n,b\nIBM,1\n", r"stock, line 2, column 'n': 'IBM' is not a finite number; choose the columns to read with columns="),
+        ("a;b\n1;2,5", "column 'b': '2,5' is not a finite number; if its decimal mark is ',', give decimal=','$"),
+        ('a,b\n1,"1,234,567.8"', "column 'b': '1,234,567.8' is not .*; write thousands without a mark, 1000 for 1,000$"),
+        ("a,b\n1,12 345", "write thousands without a mark"),
+        ("a,b\n1,$2.50", "write it without the sign"),
+        ("Global: Means\nyear,mean\n1880,.3", "line 2: 2 cells, .* if line 1 is a title, skip it with comment='Global:'"),
+        ("day\n2024-01-02", r"stock has no column of numbers, only dates: \['day'\]"),
         ("a,b\n1,2\n3,x", "stock, line 3, column 'b': 'x' is not a finite number"),
         ("a,b\n1,2\n\n3,", "stock, line 4, column 'b': '' is not a finite number"),
         ("a,b\n1,nan", "'nan' is not a finite number"),
@@ -81,6 +87,41 @@ def test_the_sunspots() -> None:
     assert (values[:, 1] >= 0).all()
     spectrum = np.abs(np.fft.rfft(values[:, 1] - values[:, 1].mean()))
     assert 10 < 309 / spectrum.argmax() < 12  # years
+
+
+@pytest.mark.parametrize(
+    ("date", "later"),
+    [
+        ("2024-01-02", ""), ("2024-01", "NA"), ("1/2/24", "12/31/99"), ("02.01.2024", "3.1.2024"), ("10:30", "10:30:05.5"),
+        ("2024-01-02T10:30:00Z", "2024-01-02 10:30:00+02:00"), ("2 Jan 2024", "31-Dec-99"), ("Jan 2, 2024", "January 2024"),
+        ("9:30 PM", "12:00 am"), ("1/2/24 9:30 pm", "2024/1/2"),
+    ],
+)  # fmt: skip
+def test_dates_are_left_aside(date: str, later: str) -> None:
+    text = f't;x\n"{date}";1.5\n"{later or date}";2'
+    assert (series := parse(text)).names == ("x",)
+    assert series.values.tolist() == [[1.5], [2]]
+    with pytest.raises(ValueError, match=r"column 't': .* is not a finite number"):
+        parse(text, ["t"])
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5))
+def test_a_decimal_comma_is_read(values: list[float]) -> None:
+    text = "".join(f"{i};{value!r}\n" for i, value in enumerate(values)).replace(".", ",")
+    assert parse("i;x\n" + text, decimal=",").values[:, 1].tolist() == values
+    for wrong in (";", "x"):
+        with pytest.raises(ValueError, match=r"decimal must be '.' or ','"):
+            parse("a\n1", decimal=wrong)
+
+
+def test_other_marks_of_missing_values_are_read() -> None:
+    text = "year,co2\n1958.2,315.71\n1958.3,-99.99\n1958.4,***\n1958.5,314.7"
+    for na_values, wrong in ((-99.99, r"line 4, column 'co2': '\*\*\*' is not a finite number"), ([-99.99, "***"], "line 3")):
+        with pytest.raises(ValueError, match=wrong):
+            parse(text, na_values=na_values, missing=None if na_values != -99.99 else "drop")
+    assert parse(text, ["co2"], na_values=["-99.99", "***"], missing="previous").values.ravel().tolist() == [
+        315.71, 315.71, 315.71, 314.7,
+    ]  # fmt: skip
 
 
 tables = arrays(np.float64, st.tuples(st.integers(1, 8), st.integers(1, 3)), elements=st.floats(-1e6, 1e6, width=32))
