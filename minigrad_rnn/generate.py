@@ -13,7 +13,7 @@ import minigrad as mg
 from minigrad import Tensor
 
 from .data.tasks import Task
-from .data.text import Alphabet
+from .data.text import Alphabet, joined
 from .init import Seed, generator
 from .models import Sequence
 from .module import Module, mode
@@ -74,12 +74,14 @@ def sample(
     rng: Seed = None,
     *,
     top_k: int | None = None,
+    condition: ArrayLike | None = None,
 ) -> str:
     """Read the prompt, then return `length` symbols drawn from the probabilities of the model, each fed back as the next input.
 
     The logits are divided by the `temperature`: at 1 the probabilities are the model's own, below 1 likely symbols become
     more likely, at 0 there is only the most likely one (`greedy`). With `top_k` only the `top_k` most likely symbols are
     drawn. The prompt is a text, or a list of symbols. The model keeps its state, so memory does not grow with the length.
+    A model that was trained on batches of `text.conditioned` reads the vector `condition` (C,), such as a class, at each step.
 
     Raises ValueError if the prompt is empty or has a symbol that is not in the alphabet, and for numbers out of range.
 
@@ -99,11 +101,15 @@ def sample(
         raise ValueError(f"top_k is {top_k}; it must be at least 1, the number of symbols to draw among")
     rng, temperature = generator(rng), float(temperature)
     numbers = alphabet.encode(prompt).tolist()
+    if condition is not None and model.embedding is not None:
+        raise ValueError("a condition is joined to the one-hot vector of a symbol, and this model has an embedding instead")
     state = None
     with mg.no_grad(), mode(model, training=False):
         for t in range(len(prompt) + length - 1):
-            x = np.array([numbers[t]])
-            output, state = model.step(x if model.embedding is not None else alphabet.one_hot(x), state, t)
+            x = np.array([[numbers[t]]])
+            x = x if model.embedding is not None else alphabet.one_hot(x)
+            x = x if condition is None else joined(x, np.asarray(condition)[None])
+            output, state = model.step(x[0], state, t)
             if t >= len(prompt) - 1:
                 numbers.append(draw_symbol(output.data[0], temperature, top_k, rng))
     return alphabet.decode(numbers[len(prompt) :])

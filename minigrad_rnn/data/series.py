@@ -42,7 +42,7 @@ DATE = re.compile(rf"(?:{DAY})(?:[t ]+{TIME})?|{TIME}", re.ASCII | re.IGNORECASE
 
 
 class Cells(NamedTuple):
-    """How the cells of a file are read: the decimal mark, and what a missing value can be besides an empty cell."""
+    """The format of the cells of a file: the decimal mark, and what a missing value can be besides an empty cell."""
 
     decimal: str = "."
     na_values: tuple[str | float, ...] = ()

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .batch import IGNORED, Batch, Shuffled, Source, whole
 
-__all__ = ["Alphabet", "Streams", "Windows", "entropy", "one_hot", "read", "window_entropy", "words"]
+__all__ = ["Alphabet", "Streams", "Windows", "conditioned", "entropy", "one_hot", "read", "window_entropy", "words"]
 
 TOKEN = re.compile(r" ?\w+(?:['’]\w+)*| ?[^\w\s]|\s")
 
@@ -125,6 +125,35 @@ def one_hot(numbers: ArrayLike, size: int, dtype: DTypeLike = np.float32) -> np.
     vectors: np.ndarray = np.zeros((*ones.shape[:-1], size), dtype)
     np.put_along_axis(vectors, ones, 1, axis=-1)
     return vectors
+
+
+def conditioned(batch: Batch, condition: ArrayLike, *, symbols: int | None = None) -> Batch:
+    """Return a batch with a vector for each sequence, `condition` (B, C), as further inputs at each step, such as the class of
+    the text to write. Inputs that are integers become one-hot vectors of `symbols` symbols. `sample` takes the same vector.
+
+    >>> import minigrad_rnn as rnn
+    >>> names = rnn.Batch.of([[0, 1, 2], [3, 2]])
+    >>> rnn.text.conditioned(names, rnn.text.one_hot([1, 0], 2), symbols=4).inputs[0]
+    array([[1., 0., 0., 0., 0., 1.],
+           [0., 0., 0., 1., 1., 0.]], dtype=float32)
+    """
+    if (batch.inputs.ndim == 2) != (symbols is not None):
+        wrong = "integers: give their number, symbols=len(alphabet)" if symbols is None else "vectors: leave out symbols"
+        raise ValueError(f"the inputs of this batch are {wrong}")
+    inputs = batch.inputs if symbols is None else one_hot(batch.inputs, symbols)
+    return batch._replace(inputs=joined(inputs, condition))
+
+
+def joined(inputs: np.ndarray, condition: ArrayLike) -> np.ndarray:
+    """Return inputs (T, B, I) with a vector (B, C) for each sequence joined to each of its steps: (T, B, I + C)."""
+    vectors = np.asarray(condition)
+    if vectors.ndim != 2 or len(vectors) != inputs.shape[1] or vectors.dtype.kind not in "iufb":
+        raise ValueError(
+            f"the condition is {vectors.dtype} of shape {vectors.shape}; expected numbers of shape ({inputs.shape[1]}, C), a "
+            "vector for each sequence. For classes give one-hot vectors, rnn.text.one_hot(classes, number_of_classes)"
+        )
+    repeated = np.broadcast_to(vectors.astype(inputs.dtype), (len(inputs), *vectors.shape))
+    return np.concatenate([inputs, repeated], axis=-1)
 
 
 def words(text: str) -> list[str]:

@@ -276,3 +276,36 @@ def test_predictions_of_arrays_are_the_outputs_in_evaluation() -> None:
     np.testing.assert_array_equal(rnn.predict(model, padded, lengths=[2, 5])[:, 1], found[:, 1])
     with pytest.raises(TypeError, match="the model must return one Tensor of outputs, not tuple"):
         rnn.predict(model.recurrent, x)
+
+
+def test_a_condition_is_an_input_at_each_step() -> None:
+    names, classes = ["rossi", "ivanov", "ferrari", "petrov"], rnn.text.one_hot([0, 1, 0, 1], 2)
+    letters = rnn.Alphabet.of("\n" + "".join(names))
+    size = len(letters)
+    plain = rnn.Batch.of([letters.encode(f"\n{name}\n") for name in names])
+    batch = rnn.text.conditioned(plain, classes, symbols=size)
+    assert (batch.inputs[..., :size] == letters.one_hot(plain.inputs)).all()
+    assert (batch.inputs[..., size:] == classes).all()
+    model = rnn.Sequence(rnn.GRU(size + 2, 24, rng=0), rnn.Linear(24, size, rng=1))
+    rnn.Trainer(model, rnn.Adam(model.parameters(), lr=0.03)).fit(batch, 150, progress=False)
+    for which, expected in enumerate((names[::2], names[1::2])):
+        vector = rnn.text.one_hot(which, 2)
+        written = {rnn.sample(model, letters, "\n", 9, rng=seed, condition=vector).split("\n")[0] for seed in range(8)}
+        assert written == set(expected)
+    said = rnn.text.conditioned(batch._replace(inputs=batch.inputs[..., :size]), classes)
+    np.testing.assert_array_equal(said.inputs, batch.inputs)
+    for wrong, words in {
+        "alone": (
+            lambda: rnn.sample(model, letters, "\n", 9),
+            rf"shape \(1, {size}\); expected \(batch, input_size={size + 2}\)",
+        ),
+        "class": (lambda: rnn.sample(model, letters, "\n", 9, condition=1), r"expected numbers of shape \(1, C\)"),
+        "classes": (lambda: rnn.text.conditioned(plain, [0, 1, 0, 1], symbols=size), "For classes give one-hot vectors"),
+        "integers": (lambda: rnn.text.conditioned(plain, classes), "give their number, symbols="),
+        "vectors": (lambda: rnn.text.conditioned(batch, classes, symbols=size), "leave out symbols"),
+    }.values():
+        with pytest.raises(ValueError, match=words):
+            wrong()
+    embedded = rnn.Sequence(rnn.GRU(3, 4, rng=0), rnn.Linear(4, size, rng=1), embedding=rnn.Embedding(size, 3, rng=2))
+    with pytest.raises(ValueError, match="this model has an embedding instead"):
+        rnn.sample(embedded, letters, "\n", 9, condition=classes[0])
