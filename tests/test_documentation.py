@@ -118,6 +118,18 @@ def test_the_map_of_files_is_complete_and_true():
         assert sorted(path.name for path in rooms if not any(path.name in name.split("/") for name in mapped)) == []
 
 
+DATA = sorted(path.name for path in (ROOT / "examples" / "data").iterdir())
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_a_model_learns_from_each_file_in_at_most_eight_lines(name):
+    page = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
+    blocks = [
+        block for block in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) if f"data/{name}" in block
+    ]
+    assert any(".fit(" in block and len(re.findall(r"^(?:>>>|\.\.\.) ", block, re.MULTILINE)) <= 8 for block in blocks)
+
+
 def test_the_citation_has_the_version():
     text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.findall(r"^version: (.+)$", text, re.MULTILINE) == [minigrad.__version__]
