@@ -67,7 +67,8 @@ def check_text(config: Mapping[str, Any]) -> None:
     """Raise ValueError unless the configuration describes a text and its alphabet."""
     text = config["text"]
     kinds = {"path": str, "sha256": str, "words": bool, "symbols": list, "unknown": str | None}
-    if not isinstance(text, dict) or not all(isinstance(text.get(name, 0), kind) for name, kind in kinds.items()):
+    optional = isinstance(text, dict) and isinstance(text.get("encoding", "utf-8"), str)
+    if not optional or not all(isinstance(text.get(name, 0), kind) for name, kind in kinds.items()):
         raise ValueError("it describes neither a task nor a text")
     symbols = text["symbols"]
     alphabet = all(isinstance(x, str) and x for x in symbols) and 0 < len(set(symbols)) == len(symbols)

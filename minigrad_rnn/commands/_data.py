@@ -50,14 +50,14 @@ class Text(NamedTuple):
         }
 
 
-def read_text(path: str, words: bool) -> Text:
+def read_text(path: str, words: bool, encoding: str) -> Text:
     """Read a text file, or with "this" the text that comes with Python. ValueError if it cannot be trained on."""
     if path != "this":
         if Path(path).exists() and not Path(path).is_dir() and not Path(path).is_file():
             raise ValueError(f"{path} is not a regular file, but a device or a pipe; give the path of a text file")
         if Path(path).is_file() and (size := Path(path).stat().st_size) > LONGEST:
             raise ValueError(f"{path} has {size:,} bytes; a text must have at most {LONGEST:,}. Give a part of it")
-    text = rnn.text.read(path)
+    text = rnn.text.read(path, encoding)
     symbols = rnn.text.words(text) if words else text
     if len(symbols) < 20:
         raise ValueError(f"{path} has {len(symbols)} {'words' if words else 'characters'}; training needs at least 20")
@@ -121,7 +121,7 @@ def new_config(options: Namespace) -> tuple[dict[str, Any], Text | None]:
     if options.data in rnn.tasks.TASKS:
         config |= config_of_task(options)
     else:
-        text = read_text(options.data, bool(options.words))
+        text = read_text(options.data, bool(options.words), options.encoding or "utf-8")
         config |= config_of_text(options, text)
     config |= {name: value for name, value in given.items() if value is not None}
     if config["dropout"] and config["layers"] == 1:
@@ -137,8 +137,10 @@ def new_config(options: Namespace) -> tuple[dict[str, Any], Text | None]:
 
 def config_of_task(options: Namespace) -> dict[str, Any]:
     """Return the settings of a model for a task."""
-    if options.words or options.embedding is not None:
-        raise UsageError(f"--words and --embedding are for texts; {options.data} is a task (for a file write ./{options.data})")
+    if options.words or options.encoding or options.embedding is not None:
+        raise UsageError(
+            f"--words, --encoding and --embedding are for texts; {options.data} is a task (for a file write ./{options.data})"
+        )
     if options.length is not None and not rnn.config.has_length(options.data):
         raise UsageError(f"the task {options.data} has no length to choose; leave out --length")
     return {"task": options.data, "text": None, "hidden": 64, "batch": 32, "length": None}
@@ -153,7 +155,7 @@ def config_of_text(options: Namespace, text: Text) -> dict[str, Any]:
         "batch": min(32, max(1, text.seen // 500)), "length": min(50, text.seen - 1),
         "text": {
             "path": options.data, "sha256": text.sha256, "words": bool(options.words),
-            "symbols": list(alphabet.symbols), "unknown": alphabet.unknown,
+            "encoding": options.encoding or "utf-8", "symbols": list(alphabet.symbols), "unknown": alphabet.unknown,
         },
     }  # fmt: skip
 
@@ -164,7 +166,7 @@ def own_text(config: dict[str, Any], model: Path, path: str | None = None) -> Te
     if path in rnn.tasks.TASKS:
         raise ValueError(f"{model} is a model of the text {entry['path']}, not of the task {path}")
     try:
-        text = read_text(path or entry["path"], entry["words"])
+        text = read_text(path or entry["path"], entry["words"], entry.get("encoding", "utf-8"))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; it is the text of {model}: give its present path as FILE") from None
     if text.sha256 != entry["sha256"]:

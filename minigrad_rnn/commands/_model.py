@@ -54,7 +54,7 @@ def network_of(options: Namespace) -> Network:
     name = options.model
     if name in rnn.tasks.TASKS:
         given = {key: getattr(options, key, None) for key in (*RANGES, "cell", "optimizer")}
-        config, _ = new_config(Namespace(data=name, words=None, **given))
+        config, _ = new_config(Namespace(data=name, words=None, encoding=None, **given))
         model = rnn.config.build(config).eval()
         return Network(config, model, name, trained=False, line=f"{model_line(config, model)}, untrained")
     if not os.path.lexists(name):

@@ -75,7 +75,8 @@ def evaluation_data(
         return source, f"{model} on the task {task.name}: {part}", task.bounds
     if data in rnn.tasks.TASKS:
         raise ValueError(f"{model} is a model of the text {config['text']['path']}, not of the task {data}")
-    text = own_text(config, model) if data is None else read_text(data, config["text"]["words"])
+    entry = config["text"]
+    text = own_text(config, model) if data is None else read_text(data, entry["words"], entry.get("encoding", "utf-8"))
     part = "all of it"
     if text.sha256 == config["text"]["sha256"]:
         text, part = Text(text.symbols[text.seen :], ""), "the last tenth, not trained on"

@@ -59,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "data", nargs="?", metavar="FILE|TASK|this",
-        help="a UTF-8 text file: the model learns to predict its next character; or a task of `minigrad-rnn tasks`; or `this`, "
+        help="a text file: the model learns to predict its next character; or a task of `minigrad-rnn tasks`; or `this`, "
         "a short text that comes with Python. (Write ./NAME for a file that has the name of a task.)",
     )  # fmt: skip
     add_cell(parser)
@@ -67,6 +67,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="N", type=number_of(name), help=text)
     parser.add_argument("--optimizer", choices=names_in("optim"), help="(default: adam)")
     parser.add_argument("--words", action="store_true", default=None, help="predict words instead of characters")
+    parser.add_argument("--encoding", metavar="NAME", help="encoding of the text, such as gb18030 (default: utf-8)")
     parser.add_argument("--save", metavar="PATH", type=Path, help="file of the checkpoint (default: NAME.safetensors)")
     parser.add_argument("--no-compile", action="store_true", help="run each step directly, not as a compiled program")
     parser.add_argument("--force", action="store_true", help="replace an existing checkpoint or history")
@@ -123,8 +124,8 @@ def resumed(options: argparse.Namespace) -> tuple[dict[str, Any], Text | None]:
     """Return the configuration in a checkpoint, and its text. UsageError if an argument differs from it."""
     config, _, _ = rnn.config.load(options.resume)
     entry = config["text"] or {"path": config["task"], "words": None}
-    for name in ("cell", "optimizer", "words", *RANGES):
-        value = entry["words"] if name == "words" else config[name]
+    for name in ("cell", "optimizer", "words", "encoding", *RANGES):
+        value = entry.get(name) if name in ("words", "encoding") else config[name]
         if name != "epochs" and getattr(options, name) not in (None, value):
             raise UsageError(f"{options.resume} was begun with --{name} {value}; leave out --{name}, or start without --resume")
     if options.no_compile and config["compile"]:

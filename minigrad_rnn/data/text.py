@@ -200,27 +200,25 @@ def decoded(data: bytes, encoding: str, source: str) -> str:
     try:
         name = codecs.lookup(encoding).name
     except LookupError:
-        raise ValueError(
-            f"there is no encoding {encoding!r}; write 'utf-8', 'utf-16', 'gb18030' or 'cp1252', for example"
-        ) from None
+        raise ValueError(f"there is no encoding {encoding!r}; there are utf-8, utf-16, gb18030, cp1252 and others") from None
     wide = name.startswith(("utf-16", "utf-32"))
     if not wide and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError(f"{source} is UTF-16, as its first two bytes say; give encoding='utf-16'")
+        raise ValueError(f"{source} is UTF-16, as its first two bytes say; give its encoding, utf-16")
     if not wide and b"\0" in data:
         raise ValueError(
             f"{source} looks binary, byte {data.index(0)} is NUL; give a text file. To train on bytes, read them as numbers "
             "with np.fromfile(path, np.uint8)"
         )
     if not name.startswith("utf") and not data.isascii() and is_utf8(data):
-        raise ValueError(f"{source} is UTF-8, not {encoding}; leave out encoding={encoding!r}")
+        raise ValueError(f"{source} is UTF-8, not {encoding}; leave out the encoding")
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         bad = f"byte {error.start} is 0x{data[error.start]:02x}, {error.reason}"
         told = "UTF-8" if name == "utf-8" else encoding
         raise ValueError(
-            f"{source} is not {told}: {bad}; save it as UTF-8, or give its encoding, as in encoding='gb18030' (Chinese) or "
-            "'cp1252' (Western Europe)"
+            f"{source} is not {told}: {bad}; save it as UTF-8, or give its encoding, such as gb18030 (Chinese) or "
+            "cp1252 (Western Europe)"
         ) from None
 
 

@@ -236,6 +236,16 @@ def test_a_run_that_blows_up_leaves_the_last_good_checkpoint(here, capsys):
     assert Path("adding.safetensors").read_bytes() == before
 
 
+def test_a_text_in_another_encoding(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("latin.txt").write_bytes(b"caf\xe9 au lait, caf\xe9 noir, th\xe9\n" * 3)
+    assert main(["train", "latin.txt", "--encoding", "latin-1", "--epochs", "1", "--hidden", "2", "--quiet"]) == 0
+    assert main(["train", "--resume", "latin.safetensors", "--epochs", "2", "--quiet"]) == 0
+    assert main(["eval", "latin.safetensors"]) == 0
+    assert main(["sample", "latin.safetensors", "--prompt", "thé", "--length", "3"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("thé")
+
+
 # -- what is typed wrong -----------------------------------------------------------------------------------------------
 
 
@@ -273,6 +283,8 @@ WRONG = [
     (2, "length is 1; expected a whole number from 2 on", "train adding --length 1"),
     (2, "the task anbn has no length to choose", "train anbn --length 5"),
     (2, "are for texts; adding is a task", "train adding --words"),
+    (2, "are for texts; adding is a task", "train adding --encoding gb18030"),
+    (1, "there is no encoding 'latin-99'", "train latin.txt --encoding latin-99"),
     (2, "choose a smaller length", "train cats.txt --length 9000 --save new"),
     (2, "too few for 2000 streams", "train cats.txt --length 2 --batch 2000 --save new"),
     (2, "invalid choice: 'elman'", "train adding --cell elman"),
@@ -287,6 +299,7 @@ WRONG = [
     (1, "page.html exists and is not a picture of this kind", "train hello --save new --watch page.html --force"),
     (2, "was begun with --hidden 24; leave out --hidden", f"train --resume {CATS} --hidden 25"),
     (2, "was begun with --words False", f"train --resume {CATS} --words"),
+    (2, "was begun with --encoding utf-8", f"train --resume {CATS} --encoding latin-1"),
     (2, "was begun with --seed 0", f"train --resume {CATS} --seed 1"),
     (2, "has 12 epochs of training already", f"train --resume {CATS}"),
     (1, "is not the text that cats.safetensors was trained on", f"train this --resume {CATS} --epochs 20"),

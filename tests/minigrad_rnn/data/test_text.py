@@ -186,7 +186,7 @@ def test_a_file_is_read_as_python_reads_text(tmp_path: Path) -> None:
         (b"caf\xe9 noir", "text is not UTF-8: byte 3 is 0xe9"),
         (b"\xef\xbb\xbfab\xff", "byte 5 is 0xff"),
         (b"PK\x03\x04\x00", "looks binary, byte 4 is NUL"),
-        ("text".encode("utf-16"), "is UTF-16, as its first two bytes say; give encoding='utf-16'"),
+        ("text".encode("utf-16"), "is UTF-16, as its first two bytes say; give its encoding, utf-16"),
     ],
 )
 def test_what_is_not_a_text_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
@@ -202,9 +202,9 @@ def test_a_text_in_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     place.write_bytes(text.encode(encoding))
     assert read(place, encoding) == text
     for other, message in {
-        "utf-8": "is not UTF-8: .* give its encoding, as in encoding='gb18030'|is UTF-16",
-        "latin-1": "is UTF-8, not latin-1; leave out encoding='latin-1'|looks binary|is UTF-16",
-        "chinese-9": "there is no encoding 'chinese-9'; write 'utf-8'",
+        "utf-8": "is not UTF-8: .* give its encoding, such as gb18030|is UTF-16",
+        "latin-1": "is UTF-8, not latin-1; leave out the encoding|looks binary|is UTF-16",
+        "chinese-9": "there is no encoding 'chinese-9'; there are utf-8",
     }.items():
         if other != encoding and (other != "latin-1" or encoding in ("utf-8", "utf-16")):
             with pytest.raises(ValueError, match=message):
