@@ -173,7 +173,8 @@ class Fixed(Source):
 
 
 class Generated(Source):
-    """A source of generated batches, all different: batch i is ``sample(batch_size, rng)``, with rng seeded by (seed, i).
+    """A source of generated batches, all different: batch i is ``sample(batch_size, rng)``, with rng seeded by (seed, i). If it
+    has lengths, it is padded to one of few numbers of steps, as those of `Examples` are.
 
     Raises ValueError if `batch_size` or `batches` is less than 1, or the seed is negative.
 
@@ -195,7 +196,7 @@ class Generated(Source):
 
     def batch(self, i: int) -> Batch:
         self._place(i)
-        return self.sample(self.batch_size, np.random.default_rng([self.seed, i]))
+        return of_few_lengths(self.sample(self.batch_size, np.random.default_rng([self.seed, i])))
 
 
 class Shuffled(Source):
@@ -254,7 +255,7 @@ class Examples(Shuffled):
         self.take(np.arange(0))  # raises an error for ambiguous targets
 
     def take(self, numbers: np.ndarray) -> Batch:
-        return cropped(self.examples.take(numbers, axis=self.axis))
+        return of_few_lengths(self.examples.take(numbers, axis=self.axis))
 
     def shuffled(self, rng: np.random.Generator) -> np.ndarray:
         order = super().shuffled(rng)
@@ -266,20 +267,31 @@ class Examples(Shuffled):
         return np.concatenate([*(batches[i] for i in rng.permutation(full)), *batches[full:]])
 
 
-def cropped(batch: Batch) -> Batch:
-    """Return a batch without the steps that are padding in all of its sequences, except for a few; see `Examples`."""
-    if batch.lengths is None or not batch.size:
+def of_few_lengths(batch: Batch) -> Batch:
+    """Return a batch with less or more padding: its number of steps is at least its longest length, and one of few."""
+    T, B = batch.inputs.shape[:2]
+    if batch.lengths is None or not B or T == 1:
         return batch
-    longest, T = int(batch.lengths.max()), len(batch.inputs)
-    coarse = 2 ** max(longest.bit_length() - 3, 0)
-    steps = -(-longest // coarse) * coarse
-    targets = batch.targets
-    if targets.shape[:2] == batch.inputs.shape[:2] and T > 1:  # at each step, unless they are another sequence, as long
-        padding = IGNORED if targets.dtype.kind in "iu" else 0
-        if (targets[steps:] != padding).any():
+    steps, targets = rounded_up(min(int(batch.lengths.max()), T)), batch.targets
+    if targets.shape[:2] == (T, B):  # at each step, or another sequence, as long
+        ignored = IGNORED if targets.dtype.kind in "iu" else 0
+        if (targets[steps:] != ignored).any():
             return batch
-        targets = targets[:steps]
-    return Batch(batch.inputs[:steps], targets, batch.lengths)
+        targets = resized(targets, steps, ignored)
+    return Batch(resized(batch.inputs, steps, 0), targets, batch.lengths)
+
+
+def resized(array: np.ndarray, steps: int, value: int) -> np.ndarray:
+    """Return this many steps of an array, the last of them filled with the value if it has fewer."""
+    more = [(0, max(steps - len(array), 0))] + [(0, 0)] * (array.ndim - 1)
+    return np.pad(array[:steps], more, constant_values=value) if more[0][1] else array[:steps]
+
+
+def rounded_up(longest: int) -> int:
+    """Return a number of steps for sequences up to this length: the length itself up to 8, then one of few, a quarter more at
+    most."""
+    coarse: int = 2 ** max(longest.bit_length() - 3, 0)
+    return -(-longest // coarse) * coarse
 
 
 def step_mask(lengths: ArrayLike | None, T: int, batch: int) -> np.ndarray | None:
