@@ -47,7 +47,10 @@ def pad_sequences(sequences: Sequence[Any], padding_value: float = 0) -> tuple[n
 
 def steps_of(sequence: Any, i: int) -> np.ndarray:
     """Return sequence number i as an array (T,) or (T, I) of integers or floating-point numbers."""
-    array: np.ndarray = values(sequence)
+    try:
+        array: np.ndarray = values(sequence)
+    except ValueError as error:
+        raise ValueError(f"sequence {i}, a {type(sequence).__name__}, is not an array: {error}") from None
     if array.dtype.kind not in "iufb" or array.ndim not in (1, 2):
         raise ValueError(
             f"sequence {i} is {array.dtype} of shape {array.shape}; expected integers (T,), or numbers (T,) or (T, I). "
@@ -79,6 +82,10 @@ def padded_pair(sequences: Sequence[Any], targets: Any = None) -> tuple[np.ndarr
 
 def padded_targets(targets: Any, lengths: np.ndarray) -> np.ndarray:
     """Return the targets of sequences with these lengths as an array: one for each sequence, or one for each step."""
+    if not is_list(targets) and np.ndim(targets) == 0:
+        raise ValueError(
+            f"the targets are {targets!r}; expected a list or an array, with one for each of {len(lengths)} sequences"
+        )
     refuse_text("the targets are", targets, of="targets", code="alphabet.encode(targets)")
     each: np.ndarray = listed_targets(list(targets), lengths) if is_list(targets) else values(targets)
     return each[:, None] if each.ndim == 1 and each.dtype.kind == "f" else each
