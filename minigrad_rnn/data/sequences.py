@@ -49,8 +49,11 @@ def steps_of(sequence: Any, i: int) -> np.ndarray:
     """Return sequence number i as an array (T,) or (T, I) of integers or floating-point numbers."""
     try:
         array: np.ndarray = values(sequence)
-    except ValueError as error:
-        raise ValueError(f"sequence {i}, a {type(sequence).__name__}, is not an array: {error}") from None
+    except ValueError:
+        raise ValueError(
+            f"sequence {i}, a {type(sequence).__name__}, is no array, because its elements have different shapes; for inputs "
+            "with targets give a tuple of both, (inputs, targets)"
+        ) from None
     if array.dtype.kind not in "iufb" or array.ndim not in (1, 2):
         raise ValueError(
             f"sequence {i} is {array.dtype} of shape {array.shape}; expected integers (T,), or numbers (T,) or (T, I). "

@@ -121,6 +121,8 @@ def parse(
         raise ValueError(f"missing must be None (an error), 'drop' or 'previous', not {missing!r}")
     if decimal not in (".", ",") or decimal == delimiter:
         raise ValueError(f"decimal must be '.' or ',', and not the delimiter; it is {decimal!r}")
+    if told := re.match(r"sep=(.)\n", text):  # Excel's first line
+        text, delimiter = text[told.end() - 1 :], delimiter or told[1]
     reading = Cells(decimal, (na_values,) if np.ndim(na_values) == 0 else tuple(na_values))
     lines, comments = rows_of(text, delimiter or found_delimiter(text, comment, reading), comment, source)
     names, rows = (numbered(lines[0].cells), lines) if not header else named(lines, comments, source, reading)
@@ -152,9 +154,10 @@ def check_widths(names: list[str], rows: list[Row], first: Row, source: str) -> 
 
 
 def wanted_columns(names: list[str], rows: list[Row], columns: Sequence[str] | None, source: str, reading: Cells) -> list[str]:
-    """Return the names of the columns to read: these, or all that do not consist of dates."""
+    """Return the names of the columns to read: these, or all that do not consist of dates, and are not an empty last one."""
     wanted = list(columns) if columns is not None else [
-        name for i, name in enumerate(names) if not is_dates([row.cells[i].strip() for row in rows], reading)
+        name for i, name in enumerate(names)
+        if not is_dates(cells := [row.cells[i].strip() for row in rows], reading) and (name or any(cells))
     ]  # fmt: skip
     for name in wanted:
         if names.count(name) != 1:

@@ -121,7 +121,7 @@ def test_lists_are_trained_on() -> None:
         (([[1], []], [0, 1]), "sequence 1 is empty; leave it out"),
         ([[1, 2], [3]], "sequence 1 has one element, and no next one to predict"),
         (([[1], [2]], 3), "the targets are 3; expected a list or an array, with one for each of 2 sequences"),
-        ([Batch(np.zeros((2, 3, 1)), np.zeros(3))], "sequence 0, a Batch, is not an array"),
+        ([Batch(np.zeros((2, 3, 1)), np.zeros(3))], r"sequence 0, a Batch, is no array, .* give a tuple of both"),
         ([1, 2], r"sequence 0 is int64 of shape \(\); expected integers"),
         ([np.zeros((3, 4, 2))], r"sequence 0 is float64 of shape \(3, 4, 2\); .* for a list of time steps, give np.stack"),
         (([[[1.0]], [[1.0, 2.0]]], [0, 1]), r"sequence 1 has steps of shape \(2,\), sequence 0 of shape \(1,\)"),

@@ -27,6 +27,10 @@ def test_columns_are_read_by_their_names(tmp_path: Path) -> None:
 def test_names_delimiters_and_quotes() -> None:
     assert parse("1;2\n3;4", header=False, delimiter=";") == (("0", "1"), pytest.approx(np.array([[1, 2], [3, 4]])))
     assert parse('"a,b","c"\n"1","2"').names == ("a,b", "c")
+    assert parse("a,b,\n1,2,\n3,4,").names == ("a", "b")
+    assert parse("sep=|\na,5|b\n1|2").names == ("a,5", "b")
+    with pytest.raises(ValueError, match="line 3, column 'a': 'x' is not"):
+        parse("sep=;\na;b\nx;2")
     assert parse("a,b\n1,2\n\n  ,\n3,4").values.tolist() == [[1, 2], [3, 4]]
 
 
