@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 import minigrad as mg
 from minigrad import Tensor
 
+from .data.sequences import is_list, pad_sequences
 from .data.tasks import Task
 from .data.text import Alphabet, joined
 from .init import Seed, generator
@@ -29,7 +30,7 @@ def predict(model: Module, data: Any, lengths: ArrayLike | None = None) -> str |
     """Return the predictions of a model in evaluation mode.
 
     For a task, they are the most likely next symbols at each step of its first sequence, as text. For inputs (T, batch, I),
-    which may be padded beyond `lengths`, they are the outputs as an array.
+    which may be padded beyond `lengths`, or for a list of sequences, they are the outputs as an array.
 
     >>> import minigrad_rnn as rnn
     >>> model = rnn.Sequence(rnn.RNN(5, 5, rng=0), rnn.Linear(5, 5, rng=0))
@@ -43,7 +44,7 @@ def predict(model: Module, data: Any, lengths: ArrayLike | None = None) -> str |
             batch = data._one()
             steps = None if batch.lengths is None else int(batch.lengths[0])
             return data.alphabet.decode(model(batch.inputs[:steps, :1]).data[:, 0].argmax(axis=-1))
-        inputs = np.asarray(data)
+        inputs, lengths = pad_sequences(data) if is_list(data) else (np.asarray(data), lengths)
         outputs = model(inputs) if lengths is None else model(inputs, lengths=lengths)
     if not isinstance(outputs, Tensor):
         raise TypeError(

@@ -26,9 +26,7 @@ def pad_sequences(sequences: Sequence[Any], padding_value: float = 0) -> tuple[n
     >>> array.T.tolist(), lengths.tolist()
     ([[1, 2, 3], [4, 0, 0]], [3, 1])
     """
-    if not len(sequences):
-        raise ValueError("there are no sequences; expected a list of at least one")
-    arrays = [steps_of(sequence, i) for i, sequence in enumerate(sequences)]
+    arrays = arrays_of(sequences)
     if any(array.dtype.kind == "f" for array in arrays):
         arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
     for i, array in enumerate(arrays):
@@ -43,6 +41,14 @@ def pad_sequences(sequences: Sequence[Any], padding_value: float = 0) -> tuple[n
     for i, array in enumerate(arrays):
         padded[: len(array), i] = array
     return padded, lengths
+
+
+def arrays_of(sequences: Sequence[Any]) -> list[np.ndarray]:
+    """Return each sequence as an array (T,) or (T, I); ValueError if there are none, or if they are text."""
+    if not len(sequences):
+        raise ValueError("there are no sequences; expected a list of at least one")
+    refuse_text("the sequences are", sequences, of="''.join(texts)", code="[alphabet.encode(text) for text in texts]")
+    return [steps_of(sequence, i) for i, sequence in enumerate(sequences)]
 
 
 def steps_of(sequence: Any, i: int) -> np.ndarray:
@@ -73,9 +79,8 @@ def is_list(x: Any) -> bool:
 
 def padded_pair(sequences: Sequence[Any], targets: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the inputs, targets and lengths of a batch of sequences; see `Batch.of`."""
-    refuse_text("the inputs are", sequences, of="''.join(inputs)", code="[alphabet.encode(text) for text in inputs]")
     if targets is None:
-        sequences = [steps_of(sequence, i) for i, sequence in enumerate(sequences)]
+        sequences = arrays_of(sequences)
         if short := [i for i, sequence in enumerate(sequences) if len(sequence) < 2]:
             raise ValueError(f"sequence {short[0]} has one element, and no next one to predict; leave it out")
         targets, sequences = [sequence[1:] for sequence in sequences], [sequence[:-1] for sequence in sequences]

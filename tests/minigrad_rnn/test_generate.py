@@ -274,6 +274,7 @@ def test_predictions_of_arrays_are_the_outputs_in_evaluation() -> None:
     padded = x.copy()
     padded[2:, 0] = np.nan
     np.testing.assert_array_equal(rnn.predict(model, padded, lengths=[2, 5])[:, 1], found[:, 1])
+    np.testing.assert_array_equal(rnn.predict(model, [x[:2, 0], x[:, 1]]), rnn.predict(model, padded, lengths=[2, 5]))
     with pytest.raises(TypeError, match="the model must return one Tensor of outputs, not tuple"):
         rnn.predict(model.recurrent, x)
 
