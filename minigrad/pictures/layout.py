@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .picture import Box, Picture
+from .picture import Arrow, Box, Group, Picture
 from .sizes import text_width
 
 __all__ = ["BAR", "BESIDE_BAR", "LEADING", "Layout", "Point", "Rectangle", "Way", "cubics", "pieces_of", "rounded", "title_of"]
@@ -40,6 +41,22 @@ class Layout:
     title: list[str] = field(default_factory=list)  # in lines as wide as the picture
     title_at: Point = (0.0, 0.0)  # the left end of the first base line
     bounds: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # left, bottom, right, top
+
+    def moved(self, by: float, groups: Iterable[Group], boxes: Iterable[Box], arrows: Iterable[Arrow]) -> Layout:
+        """The places of some of it, moved to the right."""
+
+        def right(rectangle: Rectangle) -> Rectangle:
+            return (rectangle[0] + by, *rectangle[1:])
+
+        def way(old: Way) -> Way:
+            return Way([(x + by, y) for x, y in old.points], (old.label_at[0] + by, old.label_at[1]), old.role)
+
+        return Layout(
+            {box.id: right(self.boxes[box.id]) for box in boxes},
+            {box.id: [*map(right, self.pieces[box.id])] for box in boxes if box.id in self.pieces},
+            {id(arrow): way(self.arrows[id(arrow)]) for arrow in arrows if id(arrow) in self.arrows},
+            {group.id: right(self.frames[group.id]) for group in groups if group.id in self.frames},
+        )
 
     def add_title(self, picture: Picture, left: float, bottom: float, right: float, top: float) -> None:
         """Put the title above the picture, next to the colour bar, and set the bounds of the whole."""

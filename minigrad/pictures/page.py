@@ -1,7 +1,9 @@
 """A drawing as one web page that needs nothing else: the picture, and the values that flow through it, forward and backward.
 
-Values, cotangents, rules and the gradients that they sent are written into the page as JSON, in order of time; ``page.js``
-plays it on what ``picture.js`` shows. The page may run no script but its own, by its hash.
+Values, cotangents, rules and the gradients that they sent are written into the page as JSON, deflated, in order of time;
+``page.js`` plays it on what ``picture.js`` shows. The picture is in a ``noscript`` element, which a browser without scripts
+shows; the script copies it into the page, column by column, as far as it is in sight. The page may run no script but its own,
+by its hash.
 """
 
 from __future__ import annotations
@@ -33,9 +35,9 @@ from .known_values import values_saved, values_that_follow
 from .layout import Layout
 from .picture import Picture
 from .render import render
-from .svg import to_svg
+from .svg import in_columns
 from .theme import HEATS, RAMPS, ink_on, shade
-from .web import as_json, filled, source_hash
+from .web import INFLATE, as_json, deflated, filled, source_hash
 
 __all__ = ["Playback", "Shown", "own_boxes", "page"]
 
@@ -86,7 +88,7 @@ def page(
     notes = list(playback.notes) if playback else [nothing]
     data: dict[str, Any] = recorded(playback, picture, notes) if playback else {"nodes": []}
     if picture is not None and layout is not None:
-        drawn = to_svg(picture, layout, {id for node in data["nodes"] for id in node.get("boxes", ())})
+        drawn, data["columns"] = in_columns(picture, layout, {id for node in data["nodes"] for id in node.get("boxes", ())})
     else:
         try:
             drawn = compact(render(source, "svg", timeout=timeout).decode("utf-8"))
@@ -98,11 +100,12 @@ def page(
     folder = files("minigrad.pictures")
     parts_of_it = ("picture.js", "page.js", "page.css", "page.html")
     moves, plays, style, frame = ((folder / name).read_text(encoding="utf-8") for name in parts_of_it)
-    script = f'"use strict";\n{{\nconst start = () => {{\n{moves}\n{plays}}};\n{_STARTS}}}\n'
+    script = f'"use strict";\n{{\n{INFLATE}const start = async () => {{\n{moves}\n{plays}}};\n{_STARTS}}}\n'
     parts = {
         "title": html.escape(printable(title)[:300] or "A recorded graph"),
         "more": html.escape(printable(more.replace("\n", "  "))[:1000]),
-        "hash": source_hash(script), "style": style + colours(), "script": script, "picture": drawn, "data": as_json(data),
+        "hash": source_hash(script), "style": style + colours(), "script": script, "picture": drawn,
+        "data": deflated(as_json(data).encode()),
     }  # fmt: skip
     return filled(frame, parts)
 

@@ -1,15 +1,22 @@
 // The picture: its boxes, frames and arrows, folding them, and moving about. Together with what stands in page.js this is the
-// body of one function; everything it knows is in the JSON of the page. It fetches nothing, and writes text as text only.
+// body of one function; everything it knows is in the page. It fetches nothing, and writes text as text only.
 
 const $ = (id) => document.getElementById(id);
-const data = JSON.parse($("data").textContent);
+const stage = $("stage"), panel = $("panel"), scrub = $("scrub");
+const drawn = document.createElement("div"); // apart from the page, so that nothing is laid out which is not in sight
+drawn.innerHTML = $("drawn").textContent;
+let data;
+try { data = await (await inflated("data")).json(); } catch {
+  stage.replaceChildren(drawn);
+  $("notes").append("This browser cannot unpack the numbers (DecompressionStream); the picture is shown.");
+  return;
+}
 const nodes = data.nodes, order = data.order || [], back = data.back || [], rules = data.rules || [];
 nodes.forEach((node) => {
   node.leaf = node.expr === "requires grad" || node.expr === "constant";
   [node.dtype, node.scope] = data.places[node.place];
 });
 const forward = nodes.length, length = forward + back.length;
-const stage = $("stage"), panel = $("panel"), scrub = $("scrub");
 const SVG = "http://www.w3.org/2000/svg";
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -26,12 +33,40 @@ const shape = (tag, attributes, ...children) => element(tag, { svg: true, ...att
 
 // -- the picture: boxes, frames and arrows ----------------------------------------------------------------------------------
 
+// The parts of the picture from left to right, of which only those in sight are in the page. Each is the copy of a pattern.
+const ground = shape("g", {}), patterns = [...drawn.querySelectorAll("defs > g")].map((el) => ({ el, holes: holesOf(el) }));
+function holesOf(pattern) { // what differs in a copy: ids, words, and everything that is moved, in pieces around the numbers
+  const holes = [];
+  pattern.querySelectorAll("*").forEach((each, k) => {
+    for (const { name, value } of each.attributes) {
+      if (name.startsWith("data-")) holes.push({ k, name });
+      else if (name === "x" || name === "cx") holes.push({ k, name, pieces: ["", value, ""] });
+      else if (name === "d" || name === "points") holes.push({ k, name, pieces: value.split(/(-?[\d.]+)(?=,)/) });
+    }
+    if (each.tagName === "text" && !each.textContent) holes.push({ k });
+  });
+  return holes;
+}
+const columns = [...drawn.querySelectorAll(".column")].map((el, n) => {
+  const use = el.querySelector("use"), by = Number(use.getAttribute("x")), ids = data.columns[n].values();
+  const words = el.querySelectorAll("text").values(), pattern = patterns[use.getAttribute("href").slice(5)]; // #like3
+  el.replaceChildren(...pattern.el.cloneNode(true).children);
+  const all = el.querySelectorAll("*");
+  for (const { k, name, pieces } of pattern.holes) {
+    if (pieces) all[k].setAttribute(name, pieces.map((piece, i) => (i % 2 ? (Number(piece) + by).toFixed(1) : piece)).join(""));
+    else if (name) all[k].setAttribute(name, ids.next().value);
+    else all[k].textContent = words.next().value.textContent;
+  }
+  return { el, left: Infinity, right: -Infinity };
+});
+drawn.querySelector("defs")?.replaceWith(ground);
+columns.forEach(({ el }) => el.remove());
+stage.replaceChildren(...drawn.childNodes);
 const picture = $("picture"), view = $("view");
 const world = view && view.querySelector("g.graph");
 const boxes = new Map(), edges = [], edgesTo = new Map(); // the arrows to a box
 const frames = new Map(), parts = new Map(); // what can be folded: steps, and gates
 const inFrame = new Map(), inPart = new Map(); // of a box
-const columns = []; // the parts of the picture from left to right, of which only those in sight are drawn
 let extent = null; // of the whole picture, unfolded
 const shift = { x: 0, y: 0 }; // of the whole picture, as Graphviz gives it
 const rings = shape("g", {}), cells = shape("g", {}), pulses = shape("g", {});
@@ -43,10 +78,11 @@ nodes.forEach((node, i) => {
   }
 });
 
+const all = (selector) => [...columns.map(({ el }) => el), world].flatMap((part) => [...part.querySelectorAll(selector)]);
+
 function readPicture() {
   const [x0, y0, across0, down0] = (picture.getAttribute("viewBox") || "").split(/[ ,]+/).map(Number);
   picture.removeAttribute("viewBox");
-  world.querySelectorAll(":scope > .column").forEach((el) => columns.push({ el, shown: false, left: Infinity, right: -Infinity }));
   const { x, y, width, height } = columns.length ? { x: x0, y: y0, width: across0, height: down0 } : view.getBBox();
   extent = { x, y, width, height };
   picture.setAttribute("role", "group");
@@ -55,7 +91,7 @@ function readPicture() {
   if (moved) Object.assign(shift, { x: moved.matrix.e, y: moved.matrix.f });
   const paper = world.querySelector(":scope > polygon");
   if (paper) paper.remove();
-  world.querySelectorAll(".node").forEach((el) => {
+  all(".node").forEach((el) => {
     const id = el.dataset.box, of = boxNodes.get(id);
     const box = { el, ...outlineOf(el) };
     boxes.set(id, box);
@@ -67,7 +103,7 @@ function readPicture() {
     texts.slice(1).forEach((text) => text.before(" "));
     el.setAttribute("aria-label", `${written}: ${spoken(of[of.length - 1])}`);
   });
-  world.querySelectorAll(".edge").forEach((el) => {
+  all(".edge").forEach((el) => {
     const edge = { el, from: el.dataset.from, to: el.dataset.to, shapes: null };
     if (!edgesTo.has(edge.to)) edgesTo.set(edge.to, []);
     edgesTo.get(edge.to).push(edge);
@@ -83,7 +119,7 @@ function readPicture() {
     const about = (i) => `%${i} ${nodes[i].name || ""} ${nodes[i].expr} ${dims(i)} ${nodes[i].scope || ""}`.replace(/ +/g, " ");
     box.prepend(shape("title", {}, of.map(about).join("\n")));
   });
-  const clusters = new Map([...world.querySelectorAll(".cluster")].map((cluster) => [cluster.dataset.group, cluster]));
+  const clusters = new Map(all(".cluster").map((cluster) => [cluster.dataset.group, cluster]));
   for (const group of data.groups) {
     const el = clusters.get(group.id);
     const outline = el && el.querySelector("path, rect, polygon");
@@ -118,9 +154,14 @@ function readPicture() {
   world.append(cells, rings, pulses);
 }
 
-function showColumn(column, on) {
-  if (column.shown !== on) column.el.toggleAttribute("hidden", !on);
-  column.shown = on;
+function showColumns(which) {
+  columns.forEach((column, k) => { if (!which(k)) column.el.remove(); });
+  let next = null; // each comes before the next one that is shown
+  for (let k = columns.length - 1; k >= 0; k--) {
+    if (!which(k)) continue;
+    if (columns[k].el.parentNode !== ground) ground.insertBefore(columns[k].el, next);
+    next = columns[k].el;
+  }
 }
 function widen(el, { x, width }) { // the column that it is in
   const column = columns.length && columns.find((each) => each.el === el.parentNode);
@@ -130,11 +171,11 @@ function cull() { // an arrow from one column to the next is in the second: thos
   if (!columns.length) return;
   const from = -eye.x / eye.k - shift.x, to = (stage.clientWidth - eye.x) / eye.k - shift.x;
   const seen = columns.map(({ left, right }) => across(right) >= from && across(left) <= to);
-  columns.forEach((column, k) => showColumn(column, seen[k] || Boolean(seen[k - 1] || seen[k + 1])));
+  showColumns((k) => seen[k] || seen[k - 1] || seen[k + 1]);
 }
 addEventListener("beforeprint", () => { // the whole picture
   if (!view) return;
-  columns.forEach((column) => showColumn(column, true));
+  showColumns(() => true);
   const { x, y, width, height } = room().box;
   picture.setAttribute("viewBox", `${x - 4} ${y - 4} ${width + 8} ${height + 8}`);
   view.removeAttribute("transform");

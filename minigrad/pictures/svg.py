@@ -7,21 +7,28 @@ import html
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from .copies import copied
 from .layout import BAR, BESIDE_BAR, LEADING, TITLE, Layout, Point, Way, rounded
 from .picture import Arrow, Box, Group, Picture
 from .sizes import ROUND, font, lines_at
 from .theme import HEATS, arrow_width, css, heat_class
 
-__all__ = ["to_svg"]
+__all__ = ["in_columns", "to_svg"]
 
 FONT = "Helvetica,Arial,sans-serif"
 BARE = ("words", "sign")
 
 
-def to_svg(picture: Picture, layout: Layout, played: Collection[str] | None = None) -> str:
-    """The SVG text; the same picture always gives the same. With `played` it is part of a page that plays it, which has a title
-    and a legend of its own, and tooltips for these boxes."""
-    return Writer(picture, layout, played).text()
+def to_svg(picture: Picture, layout: Layout) -> str:
+    """The SVG text; the same picture always gives the same."""
+    return Writer(picture, layout, None).text()
+
+
+def in_columns(picture: Picture, layout: Layout, played: Collection[str]) -> tuple[str, list[list[str]]]:
+    """The SVG for a page that plays it, which has a title and a legend of its own, and tooltips for these boxes; and of each
+    column the ids in it, which the SVG leaves out."""
+    writer = Writer(picture, layout, played)
+    return writer.text(), writer.ids
 
 
 class Writer:
@@ -30,6 +37,7 @@ class Writer:
     def __init__(self, picture: Picture, layout: Layout, played: Collection[str] | None) -> None:
         self.picture, self.layout, self.in_page, self.played = picture, layout, played is not None, played or ()
         self.used: set[str] = set()
+        self.ids: list[list[str]] = []
         self.heats = picture.legend is not None
         said = repr((picture.title, sorted(layout.boxes.items()), [box.lines for box in picture.all_boxes()]))
         # The styles of several pictures in a page stay apart; the page that plays one has no other.
@@ -95,6 +103,20 @@ class Writer:
 
     def columns(self) -> Iterator[str]:
         """The picture in parts from left to right, for a page that shows only those in sight; and what belongs to none."""
+        whole, (parts, rest) = self.layout, self.parts()
+        written = []
+        for part in parts:
+            left = min(x - w / 2 for x, _, w, _ in (whole.boxes[box.id] for box in part[1]))
+            self.layout = whole.moved(-left, *part)
+            written.append((left, "".join(self.drawn(*part))))
+        self.layout = whole
+        patterns, columns, self.ids = copied(written)
+        yield f"<defs>{''.join(patterns)}</defs>"
+        yield from columns
+        yield from self.drawn([], self.picture.boxes, rest)
+
+    def parts(self) -> tuple[list[tuple[list[Group], list[Box], list[Arrow]]], list[Arrow]]:
+        """What is in each group, with the arrows to it from the one before; and the arrows that are longer."""
         picture = self.picture
         home: dict[str, int] = {}
         parts = []
@@ -106,9 +128,7 @@ class Writer:
         for arrow in picture.arrows:
             ends = [home.get(arrow.source, -9), home.get(arrow.target, -9)]
             (parts[max(ends)][2] if min(ends) >= 0 and max(ends) - min(ends) < 2 else rest).append(arrow)
-        for part in parts:
-            yield f'<g class="column" hidden>{"".join(self.drawn(*part))}</g>'
-        yield from self.drawn([], picture.boxes, rest)
+        return parts, rest
 
     def frame(self, group: Group) -> str:
         x, y, w, h = self.layout.frames[group.id]

@@ -6,10 +6,20 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["as_json", "filled", "source_hash"]
+__all__ = ["INFLATE", "as_json", "deflated", "filled", "source_hash"]
+
+# The script of both pages that undoes `deflated`: inflated("data") promises what the element of this id holds.
+INFLATE = """\
+async function inflated(id) {
+  const text = atob(document.getElementById(id).textContent.trim()), packed = new Uint8Array(text.length);
+  for (let k = 0; k < text.length; k++) packed[k] = text.charCodeAt(k); // 10 times as fast as Uint8Array.from
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw")));
+}
+"""
 
 
 def as_json(data: Any) -> str:
@@ -20,6 +30,16 @@ def as_json(data: Any) -> str:
     """
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def deflated(data: bytes) -> str:
+    """Return bytes as base64 of raw deflate, for a script element that a page reads with `INFLATE`.
+
+    >>> len(deflated(b"0.25, " * 1000))
+    48
+    """
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
+    return base64.b64encode(deflate.compress(data) + deflate.flush()).decode()
 
 
 def source_hash(text: str) -> str:

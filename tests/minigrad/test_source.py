@@ -4,11 +4,11 @@ import __future__
 
 import functools
 import importlib.util
-import json
 import linecache
 import random
-import re
+import runpy
 import textwrap
+from pathlib import Path
 from types import CodeType, ModuleType
 from xml.etree import ElementTree
 
@@ -21,6 +21,7 @@ from minigrad.ops.running import record
 from minigrad.pictures import renderers
 from minigrad.source import source_of
 
+data_of = runpy.run_path(str(Path(__file__).parent / "pictures" / "written.py"))["data_of"]
 ANNOTATIONS = __future__.annotations.compiler_flag
 PLACES_OF_CODE = 0x10 | ANNOTATIONS  # of its flags: that it is nested, and how annotations are read
 
@@ -335,7 +336,7 @@ def test_the_tooltip_in_the_svg_and_the_page_say_what_explain_says():
     drawing = mg.draw(y)
     root = ElementTree.fromstring(drawing.svg())
     tips = [e.text or "" for e in root.iter("{http://www.w3.org/2000/svg}title")]
-    data = json.loads(re.search(r'id="data">(.*?)</script>', drawing.html(), re.DOTALL)[1])
+    data = data_of(drawing.html())
     texts = [rule.text for step in mg.explain(y, x).steps for rule in step.rules]
     assert data["rules"] == texts
     for text in texts:

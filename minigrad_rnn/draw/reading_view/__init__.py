@@ -8,7 +8,7 @@ from typing import Any
 
 from minigrad.pictures.dot import printable
 from minigrad.pictures.drawing import Page
-from minigrad.pictures.web import as_json, filled, source_hash
+from minigrad.pictures.web import INFLATE, as_json, filled, source_hash
 
 from ...data.text import Alphabet
 from ...models import Sequence
@@ -68,6 +68,7 @@ def written(made: Reading, title: str | None, note: str) -> str:
     folder = files(__package__)
     script, style, frame = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css", "html"))
     style += css()
+    script = f'"use strict";\n{{\n{INFLATE}{script}}}\n'
     facts, data = page_data(made)
     gates, first = facts["gates"], made.units[0]
     parts = {

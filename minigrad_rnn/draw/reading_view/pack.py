@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from minigrad.pictures.web import deflated
 
 __all__ = ["packed"]
 
@@ -28,5 +29,4 @@ def packed(matrices: Mapping[str, np.ndarray]) -> tuple[dict[str, dict[str, Any]
         places[name] = {"at": at, "rows": rows, "columns": columns, "difference": shorter is difference}
         parts.append(shorter.tobytes())
         at += plain.size
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
-    return places, base64.b64encode(deflate.compress(b"".join(parts)) + deflate.flush()).decode()
+    return places, deflated(b"".join(parts))

@@ -1,5 +1,3 @@
-"use strict";
-{
 // A reading: the text coloured by what the network does. The numbers come deflated; the page is a still picture without them.
 // `window.minigrad` is for other scripts: it can do what the controls can, and returns what is shown.
 
@@ -29,9 +27,7 @@ const T = text.length;
 const spans = [...$("text").children];
 const parts = {}; // by name: row(k), the bytes of a row
 async function unpack() {
-  const packed = Uint8Array.from(atob($("bytes").textContent.trim()), (c) => c.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const bytes = new Uint8Array(await (await inflated("bytes")).arrayBuffer());
   for (const [name, { at, rows, columns, difference }] of Object.entries(facts.places)) {
     const row = (k) => bytes.subarray(at + k * columns, at + (k + 1) * columns);
     for (let k = 0; difference && k < rows; k++) row(k).forEach((_, t, r) => { if (t) r[t] += r[t - 1]; });
@@ -460,4 +456,3 @@ unpack().then(() => {
   open();
   window.minigrad = { choose, go, next, state: () => ({ ...now }), facts, parts };
 }, () => { $("about").textContent = "This browser cannot unpack the numbers (DecompressionStream); the first unit is shown."; });
-}

@@ -2,8 +2,6 @@
 
 import functools
 import itertools
-import json
-import re
 import runpy
 import sys
 from pathlib import Path
@@ -16,6 +14,7 @@ import minigrad as mg
 from minigrad.graph import Leaf
 from minigrad.pictures.upright import upright
 
+data_of = runpy.run_path(str(Path(__file__).with_name("written.py")))["data_of"]
 ZOO = runpy.run_path(str(Path(__file__).parents[1] / "zoo.py"))["ZOO"]
 thorough = settings().max_examples > 100
 LENGTHS = (6, 50) if thorough else (6,)
@@ -353,10 +352,6 @@ def test_the_steps_of_the_two_passes_are_folded_apart(steps):
 
 
 # -- the page ----------------------------------------------------------------------------------------------------
-
-
-def data_of(page):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
 
 
 @pytest.mark.parametrize("name", ["rnn_with_the_loss_inside", "lstm_with_four_matrices", "weights_in_turns", "RNN"])

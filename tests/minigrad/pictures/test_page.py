@@ -5,6 +5,7 @@ import re
 import runpy
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from minigrad.pictures.page import digits, packed
 from minigrad.watch import WATCH
 
 WRITTEN = runpy.run_path(str(Path(__file__).with_name("written.py")))
-array, data_of, sent = WRITTEN["array"], WRITTEN["data_of"], WRITTEN["sent"]
+array, boxes_of, data_of, sent = (WRITTEN[name] for name in ("array", "boxes_of", "data_of", "sent"))
 DRIVEN = runpy.run_path(str(Path(__file__).with_name("browser.py")))
 Browser, CHROMIUM, HOSTILE, rectangle = (DRIVEN[name] for name in ("Browser", "CHROMIUM", "HOSTILE", "rectangle"))
 
@@ -286,10 +287,10 @@ def test_without_a_renderer_only_nested_scopes_are_listed(monkeypatch):
         picture_of_a_layer()[1],
     ):
         text = drawing.html()
-        assert set(re.findall(r'data-box="([^"]*)"', text)) == {box.id for box in drawing.picture.all_boxes()}
+        assert boxes_of(text) == {box.id for box in drawing.picture.all_boxes()}
         assert not [note for note in data_of(text)["notes"] if "listed instead" in note]
     text = nested_scopes().html()
-    assert not re.search(r'data-box="', text)
+    assert not boxes_of(text)
     assert any("listed instead" in note for note in data_of(text)["notes"])
 
 
@@ -369,6 +370,35 @@ PLAYED = {
 }
 
 
+PLACES = ("x", "y", "cx", "cy", "width", "height", "rx", "ry", "d", "points")
+SHAPES = (
+    "dispatchEvent(new Event('beforeprint')), [...document.querySelectorAll('#picture :is(.node, .edge, .cluster)')].map((g) =>"
+    "[[g.dataset.box, g.dataset.group, g.dataset.from, g.dataset.to].join(' ').trim(),"
+    "[...g.children].filter((x) => x.tagName !== 'title').map((x) => [x.tagName, x.textContent.replace('▾ ', ''),"
+    f"{list(PLACES)}.map((name) => x.getAttribute(name) || '').join(' ')])])"
+)
+
+
+def shapes_of(svg):
+    """The boxes, arrows and frames of a picture: each with its ids, and its shapes with their words and places."""
+    for g in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}g"):
+        if g.get("class") in ("node", "edge", "cluster"):
+            inside = [(x.tag.rpartition("}")[2], x.text or "", " ".join(x.get(name, "") for name in PLACES)) for x in g]
+            ids = " ".join(g.get(f"data-{kind}", "") for kind in ("box", "group", "from", "to")).strip()
+            yield ids, [shape for shape in inside if shape[0] != "title"]
+
+
+def looks_like(shown, svg):
+    """The page has the picture's shapes, in which each step is the copy of a pattern."""
+    expected = sorted(shapes_of(svg))
+    assert [ids for ids, _ in sorted(shown)] == [ids for ids, _ in expected]
+    for (ids, shapes), (_, others) in zip(sorted(shown), expected, strict=True):
+        assert [shape[:2] for shape in shapes] == [[*shape[:2]] for shape in others], ids
+        for here, there in zip(shapes, others, strict=True):
+            numbers = [[float(x) for x in re.findall(r"-?[\d.]+", places)] for places in (here[2], there[2])]
+            assert np.allclose(*numbers, atol=0.11), ids
+
+
 @pytest.mark.parametrize("which", PLAYED)
 def test_all_steps_show_what_the_engine_computed(browser, tmp_path, which):
     drawing = PLAYED[which]()
@@ -404,6 +434,7 @@ def test_all_steps_show_what_the_engine_computed(browser, tmp_path, which):
             assert np.allclose(np.array(cotangent, float), found[node].ravel(), **close)
         else:
             assert cotangent == []
+    looks_like(page.js(SHAPES), drawing.svg())
     assert page.errors == []
 
 

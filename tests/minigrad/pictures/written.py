@@ -3,12 +3,21 @@
 import base64
 import json
 import re
+import zlib
 
 import numpy as np
 
 
 def data_of(text: str) -> dict:
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+    packed = re.search(r'<script type="application/octet-stream" id="data">(.*?)</script>', text, re.DOTALL)[1]
+    return json.loads(zlib.decompress(base64.b64decode(packed), -zlib.MAX_WBITS))
+
+
+def boxes_of(text: str) -> set[str]:
+    """The ids of the boxes in the picture of a page: in columns they are apart from the shapes."""
+    data = data_of(text)
+    ends = {group["id"] for group in data["groups"]}
+    return set(re.findall(r'data-box="([^"]*)"', text)) | {id for ids in data.get("columns", ()) for id in ids} - ends
 
 
 def array(said: dict, shape=-1) -> np.ndarray:
