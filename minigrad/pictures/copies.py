@@ -29,13 +29,13 @@ def copied(parts: Sequence[tuple[float, str]]) -> Copies:
     >>> one, two = (f'<g data-box="n{t}"><text x="1">h[{t}]</text><text x="2">tanh</text></g>' for t in (0, 1))
     >>> made = copied([(10, one), (20, two)])
     >>> made.patterns
-    ['<g id="like0"><g data-box><text x="1"></text><text x="2">tanh</text></g></g>']
+    ['<g id="like0"><g data-box=""><text x="1"></text><text x="2">tanh</text></g></g>']
     >>> made.columns[1], made.ids
     ('<g class="column"><use href="#like0" x="20.0"/><text x="21.0">h[1]</text></g>', [['n0'], ['n1']])
     """
     alike: dict[str, list[int]] = {}
     for k, (_, text) in enumerate(parts):
-        alike.setdefault(WORDS.sub(r"\1", ID.sub(r"\1", text)), []).append(k)
+        alike.setdefault(WORDS.sub(r"\1", ID.sub(r'\1=""', text)), []).append(k)
     words = [[found[2] for found in WORDS.finditer(text)] for _, text in parts]
     patterns, columns = [], [""] * len(parts)
     for n, (shape, which) in enumerate(alike.items()):

@@ -49,8 +49,12 @@ class Writer:
             top -= LEADING * len(self.layout.title) + 6
         inside = "\n".join(['<g class="graph">', *self.inside(), "</g>"])
         p, width, height = self.prefix, right - left, top - bottom
-        more = (
-            f".{p}svg text{{text-anchor:middle;stroke:none}}.{p}svg path{{fill:none;stroke-linejoin:round}}"
+        more = (  # in a page the rules have no ancestors, which the copies of a pattern do not have either
+            f".{p}svg{{text-anchor:middle;stroke-linejoin:round}}[class^={p}l-]{{fill:none}}"
+            f".{p}start{{text-anchor:start}}.{p}end{{text-anchor:end}}"
+            f".{p}alias{{stroke-dasharray:3 2}}.{p}dashed{{stroke-dasharray:4 3}}"
+            if self.in_page
+            else f".{p}svg text{{text-anchor:middle;stroke:none}}.{p}svg path{{fill:none;stroke-linejoin:round}}"
             f".{p}svg .{p}start{{text-anchor:start}}.{p}svg .{p}end{{text-anchor:end}}"
             f".{p}svg .{p}alias{{stroke-dasharray:3 2}}.{p}svg .{p}dashed{{stroke-dasharray:4 3}}"
         )

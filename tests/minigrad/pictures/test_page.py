@@ -1,5 +1,6 @@
 """The web page of a drawing: what is written into it, and, in a real browser where there is one, what it does."""
 
+import json
 import os
 import re
 import runpy
@@ -598,6 +599,39 @@ def test_the_page_opens_and_prints_in_full_colour(browser, lstm):
     page.call("Emulation.setEmulatedMedia", media="")
     page.js("dispatchEvent(new Event('afterprint'))")
     assert page.js(pale) > 50
+
+
+def test_without_a_script_the_picture_is_that_of_the_svg(browser, lstm, tmp_path):
+    still = re.search(r'<noscript id="drawn">(.*?)</noscript>', lstm[0].read_text(encoding="utf-8"), re.DOTALL)[1]
+    still = still.replace("<style>", "<style>.edge { stroke-width: 1.1 }")  # of the page
+    view = re.search(r'viewBox="[^"]*"', still)[0]
+    (tmp_path / "x.html").write_text("<!doctype html><script>minigrad = {}</script>", encoding="utf-8")
+    page = browser.open(tmp_path / "x.html")
+    page.js(
+        "window.pixels = async (text) => { const image = new Image(); image.src = 'data:image/svg+xml,' + encodeURIComponent(text);"
+        "await image.decode(); const context = new OffscreenCanvas(1000, 340).getContext('2d'); context.fillStyle = 'white';"
+        "context.fillRect(0, 0, 1000, 340); context.drawImage(image, 0, 0);"
+        "return context.getImageData(0, 0, 1000, 340).data; }"
+    )
+    for name, text in [("one", still), ("other", lstm[1].svg())]:
+        head, rest = text.split(">", 1)
+        head = re.sub(r' (width|height|viewBox)="[^"]*"', "", head) + f' width="1000" height="340" {view}>'
+        page.js(f"pixels({json.dumps(head + rest)}).then((found) => {{ window.{name} = found; }})")
+    differ = "one.filter((x, k) => Math.abs(x - other[k]) > 100).length / one.length"
+    assert page.js("other.filter((x) => x < 100).length / other.length") > 0.001  # there is a picture
+    assert page.js(differ) < 1e-4
+
+
+def test_where_the_numbers_cannot_be_unpacked_the_picture_is_shown(browser, lstm):
+    without = browser.call("Page.addScriptToEvaluateOnNewDocument", source="delete window.DecompressionStream")
+    browser.call("Page.navigate", url=lstm[0].as_uri())
+    for _ in range(100):
+        if browser.js("Boolean(document.querySelector('#stage .column'))"):
+            break
+        time.sleep(0.02)
+    browser.call("Page.removeScriptToEvaluateOnNewDocument", **without)
+    assert browser.js("document.querySelectorAll('#stage .column').length") == STEPS
+    assert "cannot unpack the numbers" in browser.js("document.getElementById('notes').textContent")
 
 
 @pytest.mark.parametrize("width", [1400, 390])
