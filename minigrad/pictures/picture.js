@@ -282,7 +282,7 @@ function addCell(thing) {
   const step = frames.has(thing.id), left = across(thing.x), width = step && thing.steps ? FOLDED : thing.width;
   const cell = shape("g", { class: step ? "cell" : "cell part" });
   cell.append(shape("rect", { class: "frame", x: left, y: thing.y, width, height: thing.height, rx: step ? 6 : 4 }));
-  thing.patches = [];
+  Object.assign(thing, { cell, patches: [] });
   if (step) {
     const middle = left + width / 2, top = thing.y + 14;
     const words = shape("text", { "font-size": 10, x: middle, y: top }, short(thing.title));
@@ -292,16 +292,16 @@ function addCell(thing) {
     cell.append(words);
     const rows = thing.states.map((id) => [boxes.get(id).y + boxes.get(id).height / 2, boxNodes.get(id) || []]);
     if (!rows.length) rows.push([thing.y + thing.height / 2, thing.ids.flatMap((id) => boxNodes.get(id) || [])]);
-    for (const [y, of] of rows) thing.patches.push(patch(cell, left + 4, y - 9, width - 8, 18, of, ""));
-  } else thing.patches.push(patch(cell, left, thing.y, width, thing.height, [thing.last], thing.title));
+    for (const [y, of] of rows) patch(thing, left + 4, y - 9, width - 8, 18, of, "");
+  } else patch(thing, left, thing.y, width, thing.height, [thing.last], thing.title);
   button(cell, "Unfold " + thing.title, false, () => fold(thing.id));
   cells.append(cell);
 }
-function patch(cell, x, y, width, height, of, fixed) {
+function patch(thing, x, y, width, height, of, fixed) {
   const rect = shape("rect", { x, y, width, height, rx: 4, "stroke-width": 0.6 });
   const words = shape("text", { x: x + width / 2, y: y + height / 2 + 3, "font-size": 8.5 }, fixed);
-  cell.append(rect, words);
-  return { rect, words, of, fixed };
+  thing.cell.append(rect, " ", words);
+  thing.patches.push({ thing, rect, words, of, fixed });
 }
 
 // The colour of folded things is that of the colour bar; in the backward pass its scale is logarithmic.
@@ -336,7 +336,10 @@ function paint(patch) {
   const heat = Math.round(15 * (Math.min(Math.max(share, 0), 1) || 0));
   patch.rect.style.fill = seen.length ? `var(--k${heat})` : "none";
   patch.words.style.fill = seen.length ? `var(--i${heat})` : "var(--ink)";
-  if (!patch.fixed) patch.words.textContent = seen.length ? number(Number(now.toPrecision(2))) : "";
+  if (patch.fixed) return;
+  patch.words.textContent = seen.length ? number(Number(now.toPrecision(2))) : "";
+  const { cell, patches, title } = patch.thing; // its name has all that is written on it
+  cell.setAttribute("aria-label", ["Unfold", title, ...patches.map(({ words }) => words.textContent)].filter(Boolean).join(" "));
 }
 function legend() { // the colour bar: of the picture, or of what is folded
   const folded = measured && measured.times.length, what = folded && measured.backwards;
@@ -352,8 +355,7 @@ function fold(id, on) {
   const held = cells.contains(document.activeElement) || (thing.el && thing.el.contains(document.activeElement));
   thing.folded = on === undefined ? !thing.folded : on;
   layOut();
-  const cell = [...cells.children].find((child) => child.getAttribute("aria-label") === "Unfold " + thing.title);
-  const next = thing.folded ? cell : thing.el && thing.el.querySelector("text");
+  const next = thing.folded ? thing.cell : thing.el && thing.el.querySelector("text");
   if (held && next) next.focus({ preventScroll: true });
 }
 function foldAll(kind, on) {

@@ -608,7 +608,8 @@ def test_without_a_script_the_picture_is_that_of_the_svg(browser, lstm, tmp_path
     (tmp_path / "x.html").write_text("<!doctype html><script>minigrad = {}</script>", encoding="utf-8")
     page = browser.open(tmp_path / "x.html")
     page.js(
-        "window.pixels = async (text) => { const image = new Image(); image.src = 'data:image/svg+xml,' + encodeURIComponent(text);"
+        "window.pixels = async (text) => { const image = new Image();"
+        "image.src = `data:image/svg+xml,${encodeURIComponent(text)}`;"
         "await image.decode(); const context = new OffscreenCanvas(1000, 340).getContext('2d'); context.fillStyle = 'white';"
         "context.fillRect(0, 0, 1000, 340); context.drawImage(image, 0, 0);"
         "return context.getImageData(0, 0, 1000, 340).data; }"
@@ -874,6 +875,14 @@ def test_controls_have_names_and_the_current_node_is_announced(browser, lstm):
         "x.textContent.trim() || (x.labels && x.labels.length))).length"
     )
     assert nameless == 0
+    page.js("minigrad.foldAll('steps'); minigrad.go(minigrad.forward - 1)")
+    names = page.js(
+        "[...document.querySelectorAll('.cell, .node[role=button]')].map((x) =>"
+        "[x.getAttribute('aria-label'), x.textContent].map((text) => text.replace(/\\s+/g, ' ').trim()))"
+    )
+    assert any(re.fullmatch(r"Unfold t = 1 [\d.]+ [\d.]+", name) for name, _ in names)
+    assert [text for name, text in names if text not in name] == []  # what is seen is a part of what is heard
+    page.js("minigrad.foldAll('steps')")
     page.js("minigrad.go(minigrad.forward)")
     assert page.js("document.getElementById('said').textContent") == "backward: loss, add, t = 3, shape (), loss gradient 1"
     assert page.js("document.getElementById('scrub').getAttribute('aria-valuetext')") == "backward, loss"
