@@ -72,10 +72,10 @@ class Browser:
         self.errors.clear()
         address, _, place = str(path).partition("#")
         self.call("Page.navigate", url=Path(address).as_uri() + (f"#{place}" if place else ""))
-        for _ in range(200):
+        for _ in range(1000):
             if self.js("document.readyState === 'complete' && Boolean(window.minigrad)"):
                 return self
-            time.sleep(0.05)
+            time.sleep(0.01)
         raise AssertionError(f"the page did not start: {self.errors}")
 
     def js(self, expression):

@@ -302,10 +302,10 @@ def nested_scopes():
     return mg.draw(y.sum(), depth=2)
 
 
-@pytest.mark.parametrize("steps", [25, 50])
-def test_the_size_of_a_page_is_linear_in_time(steps):
-    model, inputs, targets = network(rnn.LSTM, 16, steps)
-    assert len(rnn.draw.unrolled(model, inputs, targets, steps="all").html().encode()) < 100_000 + 28_000 * steps
+@pytest.mark.parametrize(("steps", "hidden"), [(25, 16), (50, 128)])
+def test_the_size_of_a_page_is_linear_in_time(steps, hidden):
+    model, inputs, targets = network(rnn.LSTM, hidden, steps)
+    assert len(rnn.draw.unrolled(model, inputs, targets, steps="all").html().encode()) < 130_000 + 8_000 * steps
 
 
 # -- in a browser ----------------------------------------------------------------------------------------------
@@ -703,8 +703,7 @@ def test_a_step_of_a_long_sequence_changes_no_more_than_one_of_a_short_sequence(
                 "seen.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });"
                 "for (let k = 0; k < 8; k++) { minigrad.step(); await new Promise(setTimeout); } return count; })()"
             )
-        visible = page.js("[...document.querySelectorAll('.column')].filter((x) => x.getClientRects().length).length")
-        assert 0 < visible < 15
+        assert 0 < page.js("document.querySelectorAll('.column').length") < 15  # those in sight, and next to them
     for by in ("op", "step"):
         assert counts[100, by] < 1.5 * counts[20, by]
 

@@ -17,7 +17,7 @@ def boxes_of(text: str) -> set[str]:
     """The ids of the boxes in the picture of a page: in columns they are apart from the shapes."""
     data = data_of(text)
     ends = {group["id"] for group in data["groups"]}
-    return set(re.findall(r'data-box="([^"]*)"', text)) | {id for ids in data.get("columns", ()) for id in ids} - ends
+    return set(re.findall(r'data-box="([^"]+)"', text)) | {id for ids in data.get("columns", ()) for id in ids} - ends
 
 
 def array(said: dict, shape=-1) -> np.ndarray:
