@@ -13,7 +13,6 @@ import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -37,7 +36,7 @@ from .picture import Picture
 from .render import render
 from .svg import in_columns
 from .theme import HEATS, RAMPS, ink_on, shade
-from .web import INFLATE, as_json, deflated, filled, source_hash
+from .web import as_json, deflated, filled, source_hash, sources
 
 __all__ = ["Playback", "Shown", "own_boxes", "page"]
 
@@ -97,14 +96,13 @@ def page(
             notes.append(f"There is no picture, the nodes are listed instead: {str(error).splitlines()[0]}")
     title, _, more = (picture.title if picture else "").partition("\n")
     data |= {"title": title, "groups": groups(picture), "notes": notes, "legend": picture and picture.legend}
-    folder = files("minigrad.pictures")
-    parts_of_it = ("picture.js", "page.js", "page.css", "page.html")
-    moves, plays, style, frame = ((folder / name).read_text(encoding="utf-8") for name in parts_of_it)
-    script = f'"use strict";\n{{\n{INFLATE}const start = async () => {{\n{moves}\n{plays}}};\n{_STARTS}}}\n'
+    names = ("inflate.js", "picture.js", "page.js", "colours.css", "page.css", "page.html")
+    inflate, moves, plays, shared, style, frame = sources("minigrad.pictures", *names)
+    script = f'"use strict";\n{{\n{inflate}const start = async () => {{\n{moves}\n{plays}}};\n{_STARTS}}}\n'
     parts = {
         "title": html.escape(printable(title)[:300] or "A recorded graph"),
         "more": html.escape(printable(more.replace("\n", "  "))[:1000]),
-        "hash": source_hash(script), "style": style + colours(), "script": script, "picture": drawn,
+        "hash": source_hash(script), "style": shared + style + colours(), "script": script, "picture": drawn,
         "data": deflated(as_json(data).encode()),
     }  # fmt: skip
     return filled(frame, parts)

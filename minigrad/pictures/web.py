@@ -8,18 +8,15 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
 
-__all__ = ["INFLATE", "as_json", "deflated", "filled", "source_hash"]
+__all__ = ["as_json", "deflated", "filled", "source_hash", "sources"]
 
-# The script of both pages that undoes `deflated`: inflated("data") promises what the element of this id holds.
-INFLATE = """\
-async function inflated(id) {
-  const text = atob(document.getElementById(id).textContent.trim()), packed = new Uint8Array(text.length);
-  for (let k = 0; k < text.length; k++) packed[k] = text.charCodeAt(k); // 10 times as fast as Uint8Array.from
-  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw")));
-}
-"""
+
+def sources(package: str, *names: str) -> list[str]:
+    """Return the text of these files of a package. Those that the pages share are in `minigrad.pictures`."""
+    return [(files(package) / name).read_text(encoding="utf-8") for name in names]
 
 
 def as_json(data: Any) -> str:
@@ -33,7 +30,7 @@ def as_json(data: Any) -> str:
 
 
 def deflated(data: bytes) -> str:
-    """Return bytes as base64 of raw deflate, for a script element that a page reads with `INFLATE`.
+    """Return bytes as base64 of raw deflate, for a script element that a page reads with inflate.js.
 
     >>> len(deflated(b"0.25, " * 1000))
     48

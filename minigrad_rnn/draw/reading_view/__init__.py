@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import html
-from importlib.resources import files
 from typing import Any
 
 from minigrad.pictures.dot import printable
 from minigrad.pictures.drawing import Page
-from minigrad.pictures.web import INFLATE, as_json, filled, source_hash
+from minigrad.pictures.web import as_json, filled, source_hash, sources
 
 from ...data.text import Alphabet
 from ...models import Sequence
@@ -65,15 +64,15 @@ def reading(
 
 def written(made: Reading, title: str | None, note: str) -> str:
     """Return the page as HTML."""
-    folder = files(__package__)
-    script, style, frame = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css", "html"))
-    style += css()
-    script = f'"use strict";\n{{\n{INFLATE}{script}}}\n'
+    script, style, frame = sources(__package__, "page.js", "page.css", "page.html")
+    inflate, shared = sources("minigrad.pictures", "inflate.js", "colours.css")
+    script = f'"use strict";\n{{\n{inflate}{script}}}\n'
+    style = shared + style + css()
     facts, data = page_data(made)
     gates, first = facts["gates"], made.units[0]
     parts = {
         "title": html.escape(printable(title or "What a network does as it reads")), "note": html.escape(printable(note)),
-        "heading": html.escape(heading_of(first.feature) if first.feature else NOTHING),
+        "heading": html.escape(heading_of(made, first) or NOTHING),
         "style": style, "style hash": source_hash(style), "script": script, "script hash": source_hash(script),
         "states": radios("state", [*made.states, "together"]), "gates": radios("gate", [*gates]),
         "no gates": "" if gates else " hidden", "no window": "" if made.saliency.shape[1] else " hidden",

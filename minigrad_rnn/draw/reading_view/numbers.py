@@ -45,12 +45,13 @@ def page_data(reading: Reading) -> tuple[dict[str, Any], str]:
     }
     places, data = packed(matrices)
     lags = mean_lags(saliency)
+    headings = [heading_of(reading, unit) for unit in reading.units]
     names = [*reading.features]
     return {
         "text": reading.text, "symbols": reading.alphabet.symbols, "places": places,
         "states": [*reading.states], "steps": steps, "scale": {"state": STEPS, "gate": GATE, "nat": NAT, "pull": PULL},
         "gates": {name: reading.gate_names[name] for name in gates},
-        "units": [unit_facts(unit, names) for unit in reading.units],
+        "units": [unit_facts(unit, names) for unit in reading.units], "headings": headings,
         "features": [feature_facts(reading, k, name) for k, name in enumerate(names)],
         "twin": None if reading.twin is None else {"labelled": labelled(reading.twin), "needed": len(reading.twin.needed)},
         "labelled": labelled(reading), "needed": len(reading.needed), "probed": reading.probed,
@@ -70,7 +71,7 @@ def unit_facts(unit: Unit, names: list[str]) -> list[Any]:
 
 def feature_facts(reading: Reading, k: int, name: str) -> dict[str, Any]:
     """Return what the page writes about a feature."""
-    found = {"name": name, "heading": heading_of(name), "together": round(float(reading.together.r[k]), 2)}
+    found = {"name": name, "together": round(float(reading.together.r[k]), 2)}
     return found if reading.twin is None else found | {"twin": round(reading.twin.best(name), 2)}
 
 

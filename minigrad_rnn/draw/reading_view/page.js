@@ -35,8 +35,8 @@ async function unpack() {
   }
 }
 
-const units = facts.units.map(([state, index, f, symbol, r, chosen, chance, deviation, cost, others, mean]) =>
-  ({ state, index, f, symbol, r, chosen, chance, deviation, cost, others, mean, key: `${state}[${index}]` }));
+const units = facts.units.map(([state, index, f, symbol, r, chosen, chance, deviation, cost, others, mean], k) =>
+  ({ heading: facts.headings[k], state, index, f, symbol, r, chosen, chance, deviation, cost, others, mean, key: `${state}[${index}]` }));
 const byKey = new Map(units.map((unit) => [unit.key, unit]));
 const begins = {}; // by state its first row in the correlations
 let width = 0;
@@ -68,7 +68,7 @@ function unitHeading() {
     const feature = features[unit.f], r = signed(unit.r);
     const twin = facts.twin ? `; an untrained twin up to ${feature.twin.toFixed(2)}` : "";
     const others = `by chance up to ${unit.chance.toFixed(2)}${twin}; all units together ${signed(feature.together)}`;
-    return [feature.heading, name, ` follows \u201C${feature.name}\u201D with r = ${r}${where} (${others}). ${suffering(unit)}`];
+    return [unit.heading, name, ` follows \u201C${feature.name}\u201D with r = ${r}${where} (${others}). ${suffering(unit)}`];
   }
   const nearest = features.map((_, f) => f).sort((a, b) => absolute(b)(unit) - absolute(a)(unit))[0];
   const most = nearest === undefined ? " follows nothing"

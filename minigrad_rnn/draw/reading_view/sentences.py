@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ...reading import Reading, Unit
+
 __all__ = ["NOTHING", "heading_of"]
 
 NOTHING = "The network as it reads"
@@ -22,10 +24,15 @@ HEADINGS = {
 }
 
 
-def heading_of(feature: str) -> str:
-    """Return a sentence about a unit that follows a feature.
-
-    >>> heading_of("bracket depth"), heading_of("a vowel")
-    ('A unit that counts open brackets', 'A unit that follows “a vowel”')
-    """
-    return HEADINGS.get(feature, f"A unit that follows “{feature}”")
+def heading_of(reading: Reading, unit: Unit) -> str:
+    """Return a sentence about a unit, empty if it follows no feature. That a unit marks or counts something is said only where
+    the model needs it: units of an untrained network follow a text too."""
+    feature, twin = unit.feature, reading.twin
+    if feature is None:
+        return ""
+    follows = f"A unit that follows “{feature}”"
+    if unit.held.symbol is not None:
+        return HEADINGS.get(feature, follows)
+    if twin is not None and twin.best(feature) >= abs(unit.r):
+        return f"{follows} even without training"
+    return f"{follows}, but that the model does not need"

@@ -1,6 +1,7 @@
 """The page of a reading: what is written into it, and, in a real browser where there is one, what it does."""
 
 import base64
+import dataclasses
 import hashlib
 import html
 import json
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 import minigrad_rnn as rnn
 from minigrad_rnn.draw.reading_view.colours import DARK, LIGHT, contrast, ramp
 from minigrad_rnn.draw.reading_view.pack import packed
+from minigrad_rnn.draw.reading_view.sentences import heading_of
 
 DRIVEN = runpy.run_path(str(Path(__file__).parents[2] / "minigrad" / "pictures" / "browser.py"))
 CHROMIUM, HOSTILE = DRIVEN["CHROMIUM"], DRIVEN["HOSTILE"]
@@ -119,10 +121,24 @@ def test_the_facts_are_those_of_the_reading(reading, page):
         assert (unit.state, unit.index, unit.feature) == (state, index, names[feature] if feature >= 0 else None)
         assert r == pytest.approx(unit.r, abs=6e-4)
         assert unit.held.symbol == (None if symbol < 0 else symbol)
+    assert facts["headings"] == [heading_of(reading, unit) for unit in reading.units]
     assert facts["needed"] == len(reading.needed)
     assert facts["twin"]["needed"] == len(reading.twin.needed)
     assert "<title>A title</title>" in text
     assert "A note &amp; more" in text
+
+
+def test_the_heading_claims_no_more_than_is_proved(reading):
+    unit, twin = reading.units[0], reading.twin.best("a space")
+    needed, idle = (unit.held._replace(symbol=symbol) for symbol in (1, None))
+    for feature, held, r, expected in (
+        ("inside brackets", needed, twin / 2, "A unit that marks what is inside brackets"),
+        ("a space", needed, twin / 2, "A unit that follows “a space”"),
+        ("a space", idle, -twin, "A unit that follows “a space” even without training"),
+        ("a space", idle, -twin - 0.01, "A unit that follows “a space”, but that the model does not need"),
+        (None, needed, 0.0, ""),
+    ):
+        assert heading_of(reading, dataclasses.replace(unit, feature=feature, held=held, r=r)) == expected
 
 
 def test_a_long_text_and_many_units_make_a_small_page(monkeypatch):
