@@ -25,14 +25,12 @@ HEADINGS = {
 
 
 def heading_of(reading: Reading, unit: Unit) -> str:
-    """Return a sentence about a unit, empty if it follows no feature. That a unit marks or counts something is said only where
-    the model needs it: units of an untrained network follow a text too."""
-    feature, twin = unit.feature, reading.twin
+    """Return a sentence about a unit, empty if it follows no feature. That a unit marks or counts something is said only if the
+    model needs it and it follows the feature better than the units of the untrained twin, some of which follow a text too."""
+    feature, twin, needed = unit.feature, reading.twin, unit.held.symbol is not None
     if feature is None:
         return ""
-    follows = f"A unit that follows “{feature}”"
-    if unit.held.symbol is not None:
-        return HEADINGS.get(feature, follows)
     if twin is not None and twin.best(feature) >= abs(unit.r):
-        return f"{follows} even without training"
-    return f"{follows}, but that the model does not need"
+        return f"A unit that {'the model needs and that ' if needed else ''}follows “{feature}” as untrained units do"
+    follows = f"A unit that follows “{feature}”"
+    return HEADINGS.get(feature, follows) if needed else f"{follows}, but that the model does not need"

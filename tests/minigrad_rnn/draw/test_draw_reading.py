@@ -129,13 +129,20 @@ def test_the_facts_are_those_of_the_reading(reading, page):
 
 
 def test_the_heading_claims_no_more_than_is_proved(reading):
-    unit, twin = reading.units[0], reading.twin.best("a space")
+    unit, twin = reading.units[0], reading.twin.best("position in word")
     needed, idle = (unit.held._replace(symbol=symbol) for symbol in (1, None))
+    untrained = "follows “position in word” as untrained units do"
     for feature, held, r, expected in (
-        ("inside brackets", needed, twin / 2, "A unit that marks what is inside brackets"),
-        ("a space", needed, twin / 2, "A unit that follows “a space”"),
-        ("a space", idle, -twin, "A unit that follows “a space” even without training"),
-        ("a space", idle, -twin - 0.01, "A unit that follows “a space”, but that the model does not need"),
+        ("position in word", needed, -twin - 0.01, "A unit that counts along the word"),
+        ("position in word", idle, -twin - 0.01, "A unit that follows “position in word”, but that the model does not need"),
+        (
+            "position in word",
+            needed,
+            -twin,
+            "A unit that the model needs and that follows “position in word” as untrained units do",
+        ),
+        ("position in word", idle, twin, "A unit that follows “position in word” as untrained units do"),
+        ("a space", needed, 1.0, "A unit that follows “a space”"),
         (None, needed, 0.0, ""),
     ):
         assert heading_of(reading, dataclasses.replace(unit, feature=feature, held=held, r=r)) == expected
