@@ -115,7 +115,7 @@ def colours() -> str:
         each = [f"--k{k}:{shade(k / (HEATS - 1), dark)};--i{k}:{ink_on(k, dark)}" for k in range(HEATS)]
         return f":root{{--ramp:{','.join(RAMPS[dark])};{';'.join(each)}}}"
 
-    return f"{those(False)}@media (prefers-color-scheme:dark){{{those(True)}}}@media print{{{those(False)}}}"
+    return f"{those(False)}@media screen and (prefers-color-scheme:dark){{{those(True)}}}"
 
 
 # -- what was computed -----------------------------------------------------------------------------------------

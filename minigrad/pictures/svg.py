@@ -58,7 +58,7 @@ class Writer:
             f".{p}svg .{p}start{{text-anchor:start}}.{p}svg .{p}end{{text-anchor:end}}"
             f".{p}svg .{p}alias{{stroke-dasharray:3 2}}.{p}svg .{p}dashed{{stroke-dasharray:4 3}}"
         )
-        style = f"<style>{css(p, self.used, self.heats)}{more}</style>"
+        style = f"<style>{css(p, self.used, self.heats, 'screen and ' if self.in_page else '')}{more}</style>"
         view = f'class="{p}svg" viewBox="{left:.1f} {-top:.1f} {width:.1f} {height:.1f}" font-family="{FONT}"'
         xmlns = 'xmlns="http://www.w3.org/2000/svg"'
         if self.in_page:

@@ -84,10 +84,11 @@ def arrow_width(arrow: Arrow, role: str = "") -> float:
     return LINES[role or arrow.role][2] if arrow.heat is None else 1.0 + 3.4 * arrow.heat
 
 
-def css(prefix: str, boxes: set[str], heats: bool) -> str:
-    """The style of an SVG that serves light and dark: a class for each role that occurs."""
+def css(prefix: str, boxes: set[str], heats: bool, screen: str = "") -> str:
+    """The style of an SVG that serves light and dark: a class for each role that occurs. With ``screen="screen and "`` it is
+    printed as in light."""
     both = [rules(prefix, boxes, heats, dark) for dark in (False, True)]
-    return f"{both[0]}@media (prefers-color-scheme:dark){{{both[1]}}}"
+    return f"{both[0]}@media {screen}(prefers-color-scheme:dark){{{both[1]}}}"
 
 
 def rules(prefix: str, used: set[str], heats: bool, dark: bool) -> str:

@@ -597,6 +597,16 @@ def test_the_page_opens_and_prints_in_full_colour(browser, lstm):
     assert shown == [True, True, False, False]
     whole, part = page.js(rectangle("#picture")), page.js(rectangle("#view"))
     assert inside(part, whole)
+    colours = (
+        "['h1', '.p-state', '.p-op'].map((x) => getComputedStyle(document.querySelector(x))[x[0] === 'h' ? 'color' : 'fill'])"
+    )
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    page.call("Emulation.setEmulatedMedia", media="print", features=dark)
+    printed = page.js(colours)  # as in light
+    page.call("Emulation.setEmulatedMedia", media="screen", features=[])
+    assert printed == page.js(colours)
+    page.call("Emulation.setEmulatedMedia", media="screen", features=dark)
+    assert not set(printed) & set(page.js(colours))
     page.call("Emulation.setEmulatedMedia", media="")
     page.js("dispatchEvent(new Event('afterprint'))")
     assert page.js(pale) > 50

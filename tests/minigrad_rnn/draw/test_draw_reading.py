@@ -135,13 +135,8 @@ def test_the_heading_claims_no_more_than_is_proved(reading):
     for feature, held, r, expected in (
         ("position in word", needed, -twin - 0.01, "A unit that counts along the word"),
         ("position in word", idle, -twin - 0.01, "A unit that follows “position in word”, but that the model does not need"),
-        (
-            "position in word",
-            needed,
-            -twin,
-            "A unit that the model needs and that follows “position in word” as untrained units do",
-        ),
-        ("position in word", idle, twin, "A unit that follows “position in word” as untrained units do"),
+        ("position in word", needed, -twin, f"A unit that the model needs and that {untrained}"),
+        ("position in word", idle, twin, f"A unit that {untrained}"),
         ("a space", needed, 1.0, "A unit that follows “a space”"),
         (None, needed, 0.0, ""),
     ):
