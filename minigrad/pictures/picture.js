@@ -78,7 +78,7 @@ nodes.forEach((node, i) => {
   }
 });
 
-const all = (selector) => [...columns.map(({ el }) => el), world].flatMap((part) => [...part.querySelectorAll(selector)]);
+const allOf = (selector) => [...columns.map(({ el }) => el), world].flatMap((part) => [...part.querySelectorAll(selector)]);
 
 function readPicture() {
   const [x0, y0, across0, down0] = (picture.getAttribute("viewBox") || "").split(/[ ,]+/).map(Number);
@@ -91,7 +91,7 @@ function readPicture() {
   if (moved) Object.assign(shift, { x: moved.matrix.e, y: moved.matrix.f });
   const paper = world.querySelector(":scope > polygon");
   if (paper) paper.remove();
-  all(".node").forEach((el) => {
+  allOf(".node").forEach((el) => {
     const id = el.dataset.box, of = boxNodes.get(id);
     const box = { el, ...outlineOf(el) };
     boxes.set(id, box);
@@ -103,7 +103,7 @@ function readPicture() {
     texts.slice(1).forEach((text) => text.before(" "));
     el.setAttribute("aria-label", `${written}: ${spoken(of[of.length - 1])}`);
   });
-  all(".edge").forEach((el) => {
+  allOf(".edge").forEach((el) => {
     const edge = { el, from: el.dataset.from, to: el.dataset.to, shapes: null };
     if (!edgesTo.has(edge.to)) edgesTo.set(edge.to, []);
     edgesTo.get(edge.to).push(edge);
@@ -119,7 +119,7 @@ function readPicture() {
     const about = (i) => `%${i} ${nodes[i].name || ""} ${nodes[i].expr} ${dims(i)} ${nodes[i].scope || ""}`.replace(/ +/g, " ");
     box.prepend(shape("title", {}, of.map(about).join("\n")));
   });
-  const clusters = new Map(all(".cluster").map((cluster) => [cluster.dataset.group, cluster]));
+  const clusters = new Map(allOf(".cluster").map((cluster) => [cluster.dataset.group, cluster]));
   for (const group of data.groups) {
     const el = clusters.get(group.id);
     const outline = el && el.querySelector("path, rect, polygon");

@@ -110,7 +110,7 @@ class Writer:
         whole, (parts, rest) = self.layout, self.parts()
         written = []
         for part in parts:
-            left = min(x - w / 2 for x, _, w, _ in (whole.boxes[box.id] for box in part[1]))
+            left = min((x - w / 2 for x, _, w, _ in (whole.boxes[box.id] for box in part[1])), default=0.0)
             self.layout = whole.moved(-left, *part)
             written.append((left, "".join(self.drawn(*part))))
         self.layout = whole
