@@ -87,6 +87,8 @@ class Browser:
         event = {"key": key, "code": code or key, "text": text if text is not None else key if len(key) == 1 else ""}
         if key == "Enter":
             event |= {"text": "\r", "windowsVirtualKeyCode": 13}
+        if key == "Tab":
+            event |= {"windowsVirtualKeyCode": 9}
         self.call("Input.dispatchKeyEvent", type="keyDown" if event["text"] else "rawKeyDown", **event)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 

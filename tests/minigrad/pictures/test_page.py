@@ -724,6 +724,17 @@ def test_the_picture_fills_the_screen(browser, lstm):
         assert page.js("Boolean(document.fullscreenElement)") == expected
 
 
+def test_the_tabulator_reaches_every_control(browser, lstm):
+    page = browser.open(lstm[0])
+    page.js("minigrad.fold('t1'); addEventListener('focusin', (event) => event.target.setAttribute('data-reached', ''))")
+    there = "[...document.querySelectorAll('button, input, select, [tabindex=\"0\"]')].filter((x) => x.getClientRects().length)"
+    count = page.js(f"{there}.length")
+    for _ in range(count + 2):
+        page.press("Tab")
+    assert count > 25  # among them a box, and the titles of the steps
+    assert page.js(f"{there}.filter((x) => !x.hasAttribute('data-reached') && !x.disabled).map((x) => x.outerHTML)") == []
+
+
 def test_single_boxes_are_reached_with_the_keyboard(browser, lstm):
     page = browser.open(lstm[0])
     page.js("minigrad.goTo(minigrad.data.nodes.findIndex((n) => n.label === 'h[1]')); document.getElementById('stage').focus()")
