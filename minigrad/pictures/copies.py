@@ -45,7 +45,7 @@ def copied(parts: Sequence[tuple[float, str]]) -> Copies:
         for k in which:
             x = parts[k][0]
             each = zip(places, words[k], shared, strict=True)
-            own = "".join(f"{moved(place, x)}{text}</text>" for place, text, all in each if not all)
+            own = "".join(f"{moved(place, x)}{text}</text>" for place, text, common in each if not common)
             columns[k] = f'<g class="column"><use href="#like{n}" x="{x:.1f}"/>{own}</g>'
     return Copies(patterns, columns, [[html.unescape(found[2]) for found in ID.finditer(text)] for _, text in parts])
 

@@ -174,7 +174,8 @@ class Drawing:
         it, by time step, by named value or by op, forward and backward. ``page.html#t=3,backward`` is a link to a moment.
 
         The backward pass is run for it; `backward()` may not have freed the graph. A picture that Graphviz has to lay out
-        is a list of its nodes where there is no renderer.
+        is a list of its nodes where there is no renderer. Without scripts, or in a browser that cannot unpack the numbers
+        (from before 2023), the page shows the picture alone.
 
         >>> Drawing("digraph {a -> b}").html()[:15]
         '<!doctype html>'

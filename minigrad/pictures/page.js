@@ -238,7 +238,7 @@ function pulse() {
   if (calm.matches || !active.length || !view) return;
   const backwards = position >= forward, [first, last] = unit(), started = performance.now();
   const whole = Number($("speed").value) * (alone || $("by").value === "op" ? 0.8 : 1.6), each = alone ? whole : whole / 3;
-  const all = active.filter(({ edge }) => !edge.el.hasAttribute("hidden")).map(({ edge, place }) => {
+  const all = active.filter(({ edge }) => edge.el.isConnected && !edge.el.hasAttribute("hidden")).map(({ edge, place }) => {
     const path = edge.el.querySelector("path"), dot = shape("circle", { class: "pulse", r: 5 });
     return { path, dot, long: path.getTotalLength(), after: ((place - first) / (last - first || 1)) * (whole - each) };
   });
