@@ -484,7 +484,7 @@ def blocks_of(cell: Any) -> list[np.ndarray]:
 def activation_of(cell: Any) -> str:
     """f, of a cell that is h' = f(W h + ...) and no more: other ones have more ways than one."""
     plain = isinstance(cell, Body) or type(cell).step is RNNCell.step
-    return cell.nonlinearity if plain else ""
+    return cell.nonlinearity if plain and getattr(cell, "clip", None) is None else ""
 
 
 def leading_within(order: list[Node], states: Container[Node], at: Mapping[Node, Any]) -> dict[Any, set[Node]]:

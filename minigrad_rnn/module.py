@@ -162,7 +162,7 @@ def tree(name: str, part: Any, indent: str, seen: set[int]) -> Iterator[str]:
     settings = ", ".join(
         f"{key}={reprlib.repr(value)}"
         for key, value in vars(part).items()
-        if isinstance(value, int | float | str) and value and not key.startswith("_") and key != "training"
+        if is_setting(value) and value != getattr(type(part), key, None) and not key.startswith("_") and key != "training"
     )
     line = heading + type(part).__name__ + (f"({settings})" if settings else "")
     if count := sum(p.size for p in part.parameters()):
@@ -181,6 +181,12 @@ def tree(name: str, part: Any, indent: str, seen: set[int]) -> Iterator[str]:
     yield line + (f": {', '.join(shapes)}" if shapes else "") + (f"; state {', '.join(states)}" if states else "")
     for key, child in inside:
         yield from tree(key, child, f"{indent}  ", seen)
+
+
+def is_setting(value: Any) -> bool:
+    """Return True for a number, a text or a tuple of them that is not 0 or empty."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(x, int | float | str) for x in parts) and any(parts)
 
 
 def parts_in(items: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 import minigrad as mg
 from minigrad import Tensor
 
+from ..activations import activation, check_activations
 from ..cell import Cell, State
 from ..init import Seed, generator, uniform
 from ..recurrent import Recurrent, stacked
@@ -36,6 +37,11 @@ class LSTMCell(Cell):
     ``weight_cf * c`` in f, ``weight_co * c'`` in o, each of shape (hidden,). With a `proj_size`, h' = W_hr (o * tanh(c')) has
     `proj_size` features (Sak, Senior & Beaufays 2014). ``weight_hr`` has shape (proj_size, hidden).
 
+    With ``input_forget=True`` the gates are coupled, f = 1 - i (Greff et al. 2017); the blocks of f are there, as in ONNX, and
+    have no effect. `activation` takes the place of tanh, `recurrent_activation` that of the sigmoids, as in Keras, and
+    `output_activation`, by default the same as `activation`, that of tanh(c'); see `activation` for their names. With a `clip`
+    the arguments of all of them are cut off at -clip and clip, as in ONNX.
+
     >>> import numpy as np, minigrad_rnn as rnn
     >>> h, c = rnn.LSTMCell(3, 4, rng=0)(np.ones((2, 3)))
     >>> h.shape, c.shape
@@ -45,6 +51,7 @@ class LSTMCell(Cell):
     state_names = ("h", "c")
     gate_names: ClassVar = {"i": "input gate", "f": "forget gate", "g": "candidate", "o": "output gate"}
     gates = 4
+    activation, recurrent_activation, output_activation = "tanh", "sigmoid", "tanh"
 
     def __init__(
         self,
@@ -55,6 +62,11 @@ class LSTMCell(Cell):
         forget_bias: float | None = None,
         peepholes: bool = False,
         proj_size: int = 0,
+        input_forget: bool = False,
+        activation: str = "tanh",
+        recurrent_activation: str = "sigmoid",
+        output_activation: str | None = None,
+        clip: float | None = None,
         learn_state: bool = False,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
@@ -65,6 +77,12 @@ class LSTMCell(Cell):
         rng = generator(rng)
         super().__init__(input_size, hidden_size, bias, learn_state=learn_state, dtype=dtype, rng=rng)
         bound = hidden_size**-0.5
+        output_activation = activation if output_activation is None else output_activation
+        check_activations(
+            clip, activation=activation, recurrent_activation=recurrent_activation, output_activation=output_activation
+        )
+        self.activation, self.recurrent_activation, self.output_activation = activation, recurrent_activation, output_activation
+        self.input_forget, self.clip = input_forget, clip
         self.weight_hr = uniform((proj_size, hidden_size), bound, rng, dtype, "weight_hr") if proj_size else None
         self.peepholes = peepholes
         if peepholes:
@@ -72,6 +90,8 @@ class LSTMCell(Cell):
                 uniform((hidden_size,), bound, rng, dtype, f"weight_c{gate}") for gate in "ifo"
             )
         if forget_bias is not None:
+            if input_forget:
+                raise ValueError(f"forget_bias is {forget_bias}, and with input_forget=True f = 1 - i, so there is no bias to set")
             if self.bias_ih is None and forget_bias:
                 raise ValueError(f"forget_bias is {forget_bias}, and this cell has bias=False, so there is no bias to set")
             for part, value in ((self.bias_ih, forget_bias), (self.bias_hh, 0.0)):
@@ -90,21 +110,24 @@ class LSTMCell(Cell):
 
     def step(self, x: Tensor, state: State) -> State:
         h, c = state
+        gate, candidate = activation(self.recurrent_activation, self.clip), activation(self.activation, self.clip)
         i, f, g, o = mg.split(self.affine(x, h), 4, axis=-1)
         if self.peepholes:
             i, f = i + self.weight_ci * c, f + self.weight_cf * c
-        i, f, g = mg.sigmoid(i), mg.sigmoid(f), mg.tanh(g)
+        i = gate(i)
+        f, g = 1 - i if self.input_forget else gate(f), candidate(g)
         c = f * c + i * g
         if self.peepholes:
             o = o + self.weight_co * c
-        o = mg.sigmoid(o)
+        o = gate(o)
         i.name, f.name, g.name, o.name = "i", "f", "g", "o"
-        h = o * mg.tanh(c)
+        h = o * activation(self.output_activation, self.clip)(c)
         return (h if self.weight_hr is None else mg.linear(h, self.weight_hr)), c
 
 
 class LSTM(Recurrent):
-    """A long short-term memory over a sequence. See `LSTMCell` for the equations, `forget_bias`, `peepholes` and `proj_size`.
+    """A long short-term memory over a sequence. See `LSTMCell` for the equations, `forget_bias`, `peepholes`, `proj_size`,
+    `input_forget`, the activations and `clip`.
 
     The input has shape (T, batch, input_size). Returns the outputs, all h[t], of shape (T, batch, hidden_size), and the
     last (h, c), each of shape (num_layers, batch, hidden_size), which are also the shapes of an initial state (h0, c0). See
@@ -126,6 +149,11 @@ class LSTM(Recurrent):
         forget_bias: float | None = None,
         peepholes: bool = False,
         proj_size: int = 0,
+        input_forget: bool = False,
+        activation: str = "tanh",
+        recurrent_activation: str = "sigmoid",
+        output_activation: str | None = None,
+        clip: float | None = None,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
@@ -136,6 +164,8 @@ class LSTM(Recurrent):
         def make(width: int, rng: Seed) -> Cell:
             return LSTMCell(
                 width, hidden_size, bias, forget_bias=forget_bias, peepholes=peepholes, proj_size=proj_size,
+                input_forget=input_forget, activation=activation, recurrent_activation=recurrent_activation,
+                output_activation=output_activation, clip=clip,
                 learn_state=learn_state, dtype=dtype, rng=rng,
             )  # fmt: skip
 

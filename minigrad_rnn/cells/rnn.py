@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-import minigrad as mg
 from minigrad import Tensor
 
+from ..activations import activation, check_activations
 from ..cell import Cell, State
 from ..init import Seed
 from ..recurrent import Recurrent, stacked
 
 __all__ = ["RNN", "RNNCell"]
-
-NONLINEARITIES: dict[str, Callable[[Any], Any]] = {"tanh": mg.tanh, "relu": mg.relu, "sigmoid": mg.sigmoid}
 
 
 class RNNCell(Cell):
@@ -25,7 +22,8 @@ class RNNCell(Cell):
 
         h' = tanh(W_ih x + b_ih + W_hh h + b_hh)
 
-    with tanh, relu or sigmoid as `nonlinearity`. x has shape (batch, input_size), h and h' (batch, hidden_size); without an h
+    with another activation as `nonlinearity`, such as "relu" or "leaky_relu(0.2)" (see `activation`). With a `clip` the argument
+    of the activation is cut off at -clip and clip, as in ONNX. x has shape (batch, input_size), h and h' (batch, hidden_size); without an h
     it is zeros. The weights are ``weight_ih`` (hidden, input), ``weight_hh`` (hidden, hidden), ``bias_ih`` and ``bias_hh``
     (hidden,), of `dtype`, drawn with `rng` (a seed or a NumPy generator).
 
@@ -42,15 +40,14 @@ class RNNCell(Cell):
         bias: bool | str = True,
         nonlinearity: str = "tanh",
         *,
+        clip: float | None = None,
         learn_state: bool = False,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, learn_state=learn_state, dtype=dtype, rng=rng)
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"nonlinearity must be one of {', '.join(NONLINEARITIES)}, not {nonlinearity!r}")
-        self.nonlinearity = nonlinearity
-        self.activation = NONLINEARITIES[nonlinearity]
+        check_activations(clip, nonlinearity=nonlinearity)
+        self.nonlinearity, self.clip = nonlinearity, clip
 
     if TYPE_CHECKING:
 
@@ -58,13 +55,13 @@ class RNNCell(Cell):
 
     def step(self, x: Tensor, state: State) -> State:
         (h,) = state
-        return (self.activation(self.affine(x, h)),)
+        return (activation(self.nonlinearity, self.clip)(self.affine(x, h)),)
 
 
 class RNN(Recurrent):
     """An Elman network over a sequence: h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh).
 
-    `nonlinearity` is tanh, relu or sigmoid. The input has shape (T, batch, input_size). Returns the outputs, all h[t], of
+    See `RNNCell` for `nonlinearity` and `clip`. The input has shape (T, batch, input_size). Returns the outputs, all h[t], of
     shape (T, batch, hidden_size), and the last h, of shape (num_layers, batch, hidden_size), which is also the shape of an
     initial state h0. See `Cell` for `bias` and `learn_state`, and `Recurrent` for the other options.
 
@@ -81,6 +78,7 @@ class RNN(Recurrent):
         num_layers: int = 1,
         *,
         nonlinearity: str = "tanh",
+        clip: float | None = None,
         bias: bool | str = True,
         batch_first: bool = False,
         dropout: float = 0.0,
@@ -90,7 +88,9 @@ class RNN(Recurrent):
         rng: Seed = None,
     ) -> None:
         def make(width: int, rng: Seed) -> Cell:
-            return RNNCell(width, hidden_size, bias, nonlinearity, learn_state=learn_state, dtype=dtype, rng=rng)
+            return RNNCell(
+                width, hidden_size, bias, nonlinearity, clip=clip, learn_state=learn_state, dtype=dtype, rng=rng
+            )
 
         layers, rng = stacked(make, input_size, num_layers, bidirectional, rng)
         super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)

@@ -44,9 +44,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def kinds() -> list[str]:
     """Return the networks that can be compared: the cells, and the activations of an RNN other than tanh."""
-    from ..cells.rnn import NONLINEARITIES
+    from ..activations import USUAL
 
-    return [*rnn.config.CELLS, *(name for name in NONLINEARITIES if name != "tanh")]
+    return [*rnn.config.CELLS, *(name for name in USUAL if name != "tanh")]
 
 
 def cells(text: str) -> list[str]:
@@ -97,14 +97,12 @@ def models_of(network: Network, cells: list[str]) -> dict[str, rnn.Model]:
 
 def untrained(config: dict[str, Any], cell: str) -> rnn.Model:
     """Return an untrained model of this configuration with another cell."""
-    from ..cells.rnn import NONLINEARITIES
-
     kind = cell if cell in rnn.config.CELLS else "rnn"
     model = rnn.config.build(config | {"cell": kind}).eval()
     if cell != kind:
         for module in model.modules():
             if isinstance(module, rnn.RNNCell):
-                module.nonlinearity, module.activation = cell, NONLINEARITIES[cell]
+                module.nonlinearity = cell
     return model
 
 

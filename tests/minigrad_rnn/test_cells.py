@@ -262,10 +262,19 @@ def test_sizes_below_one_are_refused(kind: Any, sizes: tuple[int, int], text: st
         kind(*sizes)
 
 
-@pytest.mark.parametrize("wrong", ["gelu", "", "Tanh", None, 1])
+@pytest.mark.parametrize("wrong", ["gelo", "", "Tanh", None, 1, [], np.tanh, "elu(1, 2)", "elu(x)", "tanh(1)", "add", "elu(1"])
 def test_unknown_nonlinearity_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"nonlinearity must be one of tanh, relu, sigmoid, not {wrong!r}")):
+    with pytest.raises(ValueError, match=rf"nonlinearity must be one of tanh, relu, .*, not {re.escape(repr(wrong))}"):
         rnn.RNNCell(3, 4, nonlinearity=wrong)
+    with pytest.raises(ValueError, match=r"output_activation must be one of tanh"):
+        rnn.LSTM(3, 4, output_activation=[wrong])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, True, np.nan, "1", [1]])
+def test_a_clip_is_a_positive_number(wrong: Any) -> None:
+    for kind in CELLS:
+        with pytest.raises(ValueError, match=rf"clip is {re.escape(repr(wrong))}; it must be the positive number"):
+            kind(3, 4, clip=wrong)
 
 
 def test_forget_bias_needs_a_bias() -> None:
