@@ -124,6 +124,11 @@ class GradientFlow:
         if matrix:
             self._measure_matrix(made, back)
         self._measure_weights(list(stack.values()))
+        names = {
+            (line.layer, node.op.name, activation_of(made.cells[line])) for node, (line, _, _) in made.places.items() if node.op
+        }
+        plain = {layer for layer, op, f in names if op == f}
+        self.bound[[layer not in plain for layer in stack]] = math.nan  # with zoneout, a state is more than the activation
         self._backwards = [line.reverse for line in made.cells if line.part != "encoder"]
 
     def _measure_states(self, made: Run, back: Backward, order: list[Node]) -> None:

@@ -154,5 +154,11 @@ def random_mask(shape: tuple[int, ...], dtype: Any, p: float, rng: np.random.Gen
     return ((rng.random(shape, dtype=np.float32) >= p) / (1 - p)).astype(dtype)
 
 
+@array_function
+def chosen(shape: tuple[int, ...], dtype: Any, p: float, rng: np.random.Generator) -> Any:
+    """Return an array of 1 with probability p, and 0."""
+    return (rng.random(shape, dtype=np.float32) < p).astype(dtype)
+
+
 def __dir__() -> list[str]:
     return __all__

@@ -115,7 +115,7 @@ class ManyToOne(Model):
 
     def forward(self, x: Any, lengths: ArrayLike | None = None) -> Tensor:
         output, _ = self.recurrent.run(embedded(x, self.embedding, lengths), None, lengths)
-        last = last_output(output, lengths, bidirectional=self.recurrent.bidirectional)
+        last = last_output(output, lengths, bidirectional=self.recurrent.bidirectional, reverse=self.recurrent.reverse)
         with mg.scope("readout"):
             answer: Tensor = self.readout(last)
         return answer
@@ -194,13 +194,14 @@ class OneToMany(Forced):
         if count < 1:
             raise ValueError(f"the number of steps is {count}; it must be at least 1")
         x = in_dtype(x, self.readout.weight.dtype)
-        state = self.recurrent.initial_state(len(x))
+        recurrent = self.recurrent.with_dropped_weights()
+        state = recurrent.initial_state(len(x))
         forced = None if targets is None else self.forced(count, len(x), x)
         outputs = []
         for t in range(count):
-            state = self.recurrent.step(x, state, t)
+            state = recurrent.step(x, state, t)
             with mg.scope("readout"), mg.scope("t", t):
-                output = self.readout(self.recurrent.output_of(state))
+                output = self.readout(recurrent.output_of(state))
                 output.name = "o"
             outputs.append(output)
             x = output if targets is None else in_dtype(targets[t], output.dtype)
@@ -250,8 +251,9 @@ class EncoderDecoder(Forced):
         sizes = [[[cell.state_sizes for cell in layer] for layer in part.cells] for part in (encoder, decoder)]
         if sizes[0] != sizes[1]:
             raise ValueError(f"encoder and decoder must have states of the same sizes; they have {sizes[0]} and {sizes[1]}")
-        if decoder.bidirectional:
-            raise ValueError("the decoder cannot be bidirectional, because it reads its own predictions")
+        if any(decoder.directions):
+            what = "bidirectional" if decoder.bidirectional else "reverse"
+            raise ValueError(f"the decoder cannot be {what}, because it reads its own predictions")
         if not 0 <= start < decoder.input_size:
             raise ValueError(f"start is {start}; it must be a class index from 0 to {decoder.input_size - 1}")
         if isinstance(readout, Linear) and readout.weight.shape[0] > decoder.input_size:
@@ -279,11 +281,12 @@ class EncoderDecoder(Forced):
     def _decoded(self, numbers: Any, forced: Any, keys: Keys | None, state: State) -> Tensor:
         """Return the logits (T, batch, O) of a decoder that reads the targets where they are `forced`, otherwise its own
         predictions."""
+        decoder = self.decoder.with_dropped_weights()
         symbols, outputs = np.full(numbers.shape[1], self.start), []
         for t in range(len(numbers)):
-            state = self.decoder.step(self.one_hot(symbols), state, t)
+            state = decoder.step(self.one_hot(symbols), state, t)
             with mg.scope("readout"), mg.scope("t", t):
-                outputs.append(self._answer(self.decoder.output_of(state), keys))
+                outputs.append(self._answer(decoder.output_of(state), keys))
             if t < len(forced):
                 symbols = np.where(forced[t], numbers[t], values(outputs[-1]).argmax(axis=-1))
         logits: Tensor = mg.stack(outputs)

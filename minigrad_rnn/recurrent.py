@@ -6,10 +6,12 @@ messages and gradients of single steps use these names.
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,19 +23,27 @@ from minigrad.arrays import array_of, is_lazy
 from .by_step import halves, in_steps, observer, steps_of
 from .cell import Cell, State, as_input, as_state, checked_step, describe
 from .data.batch import cleared, step_mask, whole
-from .init import Seed, dropout_mask, generator
+from .init import Seed, chosen, dropout_mask, generator
 from .module import Module, Parameter, found_in
 
 __all__ = ["Recurrent", "last_output"]
 
+Zone = tuple[Any, ...]  # for each part of a state: 1 where it keeps the value before, or the share that it keeps
 OF_A_LAYER = re.compile(r"(?P<name>.+)_l(?P<layer>\d+)(?P<reverse>_reverse)?")
 
 
 class Recurrent(Module):
     """Layers that run cells over a sequence; each layer reads the outputs of the layer below.
 
-    A layer is a cell, or a pair of cells: the second reads the sequence backwards. You can use your own cells. In training
-    mode, `dropout` sets that share of the outputs between two layers to zero.
+    A layer is a cell, or a pair of cells: the second reads the sequence backwards. With ``reverse=True`` all cells read it
+    backwards. You can use your own cells. In training mode,
+
+    - `dropout` sets that share of the outputs between two layers to zero;
+    - `zoneout` is the probability p with which a unit keeps its value, s[t] = s[t-1]. In evaluation mode this is the mean,
+      s[t] = p s[t-1] + (1 - p) s'[t], with the new state s' of the cell. A tuple has a probability for each part of the state,
+      ``zoneout=(0.05, 0.5)`` those of h and c (Krueger et al. 2017);
+    - `weight_dropout` sets that share of each ``weight_hh`` to zero and multiplies the rest by 1 / (1 - weight_dropout), with
+      the same mask for all steps of a call (Merity, Keskar & Socher 2018; DropConnect: Wan et al. 2013).
 
     The input has shape (T, batch, input_size), or (T, input_size) for one sequence; with ``batch_first=True``
     (batch, T, input_size). The result is a pair. The outputs of the last layer have shape (T, batch, features), with the
@@ -56,13 +66,21 @@ class Recurrent(Module):
     """
 
     def __init__(
-        self, *layers: Cell | tuple[Cell, Cell], batch_first: bool = False, dropout: float = 0.0, rng: Seed = None
+        self,
+        *layers: Cell | tuple[Cell, Cell],
+        reverse: bool = False,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        weight_dropout: float = 0.0,
+        rng: Seed = None,
     ) -> None:
         self.cells = [list(layer) if isinstance(layer, tuple | list) else [layer] for layer in layers]
         if not self.cells:
             raise ValueError("a recurrent layer needs at least one cell")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is {dropout}; it must be the share of outputs set to zero, from 0 to less than 1")
+        for option, share, of in (("dropout", dropout, "outputs"), ("weight_dropout", weight_dropout, "recurrent weights")):
+            if not 0 <= share < 1:
+                raise ValueError(f"{option} is {share}; it must be the share of {of} set to zero, from 0 to less than 1")
         for k, layer in enumerate(self.cells):
             for cell in layer:
                 if not isinstance(cell, Cell):
@@ -73,14 +91,20 @@ class Recurrent(Module):
         directions = {len(layer) for layer in self.cells}
         if directions not in ({1}, {2}):
             raise ValueError("either each layer must be one cell, or each a pair of cells, forward and backward")
+        if reverse and self.bidirectional:
+            raise ValueError("a bidirectional layer reads the sequence in both directions; leave out reverse=True")
         width = self.cells[0][0].input_size
         for k, layer in enumerate(self.cells):
             for cell in layer:
                 if cell.input_size != width:
                     raise ValueError(f"layer {k} gets {width} features, but its cell has input_size={cell.input_size}")
             width = sum(cell.state_sizes[0] for cell in layer)
+        for cell in (cell for layer in self.cells for cell in layer):
+            check_zoneout(zoneout, cell)
+        self.reverse = reverse
         self.batch_first = batch_first
-        self.dropout = float(dropout)
+        self.dropout, self.weight_dropout = float(dropout), float(weight_dropout)
+        self.zoneout = tuple(map(float, zoneout)) if isinstance(zoneout, tuple) else float(zoneout)
         self.rng = generator(rng)
         for name, p in self.cell_parameters():
             p.name = name
@@ -109,11 +133,15 @@ class Recurrent(Module):
     def bidirectional(self) -> bool:
         return len(self.cells[0]) == 2
 
+    @property
+    def directions(self) -> tuple[bool, ...]:
+        """True for each cell of a layer that reads the sequence backwards."""
+        return (False, True) if self.bidirectional else (self.reverse,)
+
     def cell_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        for k, layer in enumerate(self.cells):
-            for cell, ending in zip(layer, ("", "_reverse"), strict=False):
-                for name, p in cell.named_parameters():
-                    yield f"{name}_l{k}{ending}", p
+        for place, cell in self._parts():
+            for name, p in cell.named_parameters():
+                yield f"{name}_{place}", p
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         yield from self.cell_parameters()
@@ -121,16 +149,16 @@ class Recurrent(Module):
 
     def _parts(self) -> Iterator[tuple[str, Any]]:
         for k, layer in enumerate(vars(self).get("cells", ())):
-            for cell, ending in zip(layer, ("", "_reverse"), strict=False):
-                yield f"l{k}{ending}", cell
+            for cell, reverse in zip(layer, self.directions, strict=True):
+                yield f"l{k}{'_reverse' * reverse}", cell
 
     def _named(self, name: str) -> tuple[Cell, str] | None:
         """Return the cell and the attribute that a name such as ``weight_ih_l0`` means."""
         found = OF_A_LAYER.fullmatch(name)
         cells: list[list[Cell]] = vars(self).get("cells", [])
-        if not found or int(found["layer"]) >= len(cells) or bool(found["reverse"]) >= len(cells[0]):
+        if not found or int(found["layer"]) >= len(cells) or bool(found["reverse"]) not in self.directions:
             return None
-        cell = cells[int(found["layer"])][bool(found["reverse"])]
+        cell = cells[int(found["layer"])][self.directions.index(bool(found["reverse"]))]
         return (cell, found["name"]) if hasattr(cell, found["name"]) else None
 
     if TYPE_CHECKING:  # names for type checkers, of two layers; another name is an error
@@ -172,8 +200,12 @@ class Recurrent(Module):
 
         The state has the parts of each layer, one after the other. The output is the first part of the last layer.
         """
-        if self.bidirectional:
-            raise ValueError("a bidirectional layer reads the sequence from both ends, so it has no single steps; call forward")
+        if any(self.directions):
+            how = "bidirectional layer reads the sequence from both ends"
+            how = how if self.bidirectional else "layer with reverse=True reads the sequence from its end"
+            raise ValueError(f"a {how}, so it has no single steps; call forward")
+        if self.weight_dropout and self.training:
+            raise ValueError("weight_dropout draws one mask for a sequence: make the steps with layer.with_dropped_weights()")
         x = as_input(x, self.cell, ("batch",))
         before = self._checked(state, x.shape[0])
         after: list[Tensor] = []
@@ -187,7 +219,7 @@ class Recurrent(Module):
                 with mg.scope("layer", k), mg.scope("t", t):
                     if x.name is None:
                         x.name = "x"
-                    output, new = advance(cell, x, part, None)
+                    output, new = advance(cell, x, part, None, self._zones(cell, part, 1)[0])
                 after.extend(new)
                 x = self._dropped(output, k)
         return tuple(after)
@@ -209,21 +241,16 @@ class Recurrent(Module):
         before = iter(self._checked(self.initial_state(batch) if state is None else state, batch))
         after: list[Tensor] = []
         with mg.scope(self._scope_name()):
-            for k, layer in enumerate(self.cells):
+            for k, layer in enumerate(self.with_dropped_weights().cells):
                 with mg.scope("layer", k):
-                    if len(layer) == 1:
-                        steps, final = run_cell(layer[0], steps, next(before), masks, range(T))
+                    outputs = []
+                    for cell, reverse in zip(layer, self.directions, strict=True):
+                        order, start = range(T)[:: -1 if reverse else 1], next(before)
+                        with mg.scope("direction", "reverse" if reverse else "forward") if self._directed() else nullcontext():
+                            found, final = run_cell(cell, steps, start, masks, order, self._zones(cell, start, T))
+                        outputs.append(found)
                         after.extend(final)
-                    else:
-                        with mg.scope("direction", "forward"):
-                            ahead, final = run_cell(layer[0], steps, next(before), masks, range(T))
-                        with mg.scope("direction", "reverse"):
-                            back, final_back = run_cell(layer[1], steps, next(before), masks, range(T - 1, -1, -1))
-                        after.extend((*final, *final_back))
-                        steps = list(zip(ahead, back, strict=True))
-                        for t in range(T):
-                            with mg.scope("t", t):
-                                steps[t] = mg.concatenate(steps[t], -1)
+                    steps = outputs[0] if len(layer) == 1 else in_steps(both_ways, *outputs)
                     steps = [self._dropped(h, k) for h in steps] if self.dropout else steps
         return mg.stack(steps), tuple(after)
 
@@ -246,6 +273,36 @@ class Recurrent(Module):
 
     def _scope_name(self) -> str:
         return type(self).__name__.lower()
+
+    def with_dropped_weights(self) -> Self:
+        """Return this layer with masks of `weight_dropout` for one sequence, sharing its parameters; in evaluation mode
+        the layer itself. `run` and `forward` draw masks themselves. Before a loop over `step`, call this once."""
+        if not self.weight_dropout or not self.training:
+            return self
+        twin = copy.copy(self)
+        vars(twin).update(weight_dropout=0.0, cells=[[self._thinned(cell) for cell in layer] for layer in self.cells])
+        return twin
+
+    def _thinned(self, cell: Cell) -> Cell:
+        """Return the cell with a part of its recurrent weights set to zero."""
+        thinned, W = copy.copy(cell), cell.weight_hh
+        vars(thinned)["weight_hh"] = W * dropout_mask(W, self.weight_dropout, self.rng)  # not a parameter, but its product
+        return thinned
+
+    def _zones(self, cell: Cell, state: State, T: int) -> list[Zone | None]:
+        """Return the zone of each step. All are drawn before the first one, so that the steps of a compiled loop are alike."""
+        shares = self.zoneout if isinstance(self.zoneout, tuple) else (self.zoneout,) * len(state)
+        if not any(shares):
+            return [None] * T
+        zones: list[Any] = [
+            [p or None] * T if not p or not self.training else chosen((T, *part.shape), part.dtype, p, self.rng, like=part.data)
+            for p, part in zip(shares, state, strict=True)
+        ]
+        return [tuple(keep[t] for keep in zones) for t in range(T)]
+
+    def _directed(self) -> bool:
+        """True if the places of the steps name the direction."""
+        return self.bidirectional or self.reverse
 
     def _dropped(self, h: Tensor, k: int) -> Tensor:
         if not self.dropout or not self.training or k == len(self.cells) - 1:
@@ -301,18 +358,27 @@ class Recurrent(Module):
         return tuple(part for parts_of_a_cell in zip(*parts, strict=True) for part in parts_of_a_cell)
 
 
-def tagged_step(cell: Cell, x: Tensor, state: State) -> State:
+def tagged_step(cell: Cell, x: Tensor, state: State, zone: Zone | None) -> State:
     """Return the new state, with the names of its parts."""
-    state = checked_step(cell, x, state)
-    for name, part in zip(cell.state_names, state):  # noqa: B905 strict costs as much as the loop
+    new = checked_step(cell, x, state)
+    if zone is not None:
+        new = zoned(zone, new, state)
+    for name, part in zip(cell.state_names, new):  # noqa: B905 strict costs as much as the loop
         part.name = name
-    return state
+    return new
 
 
-def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) -> tuple[Tensor, State]:
+def zoned(zone: Zone, new: State, old: State) -> State:
+    """Return the new state, of which a part, or a share of each element, keeps the value before."""
+    return tuple(
+        part if keep is None else keep * before + (1 - keep) * part for keep, part, before in zip(zone, new, old, strict=True)
+    )
+
+
+def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None, zone: Zone | None = None) -> tuple[Tensor, State]:
     """Return the output of a step and the new state. `mask` (batch, 1) is True for the sequences that have this step; None
     means all. The other sequences keep their state and have the output 0."""
-    new = tagged_step(cell, x, state)
+    new = tagged_step(cell, x, state, zone)
     if mask is None:
         return new[0], new
     kept = tuple(mg.where(mask, part, old) for part, old in zip(new, state, strict=True))
@@ -322,7 +388,12 @@ def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) ->
 
 
 def run_cell(
-    cell: Cell, xs: Tensor | list[Tensor], state: State, masks: list[np.ndarray | None], order: Sequence[int]
+    cell: Cell,
+    xs: Tensor | list[Tensor],
+    state: State,
+    masks: list[np.ndarray | None],
+    order: Sequence[int],
+    zones: list[Zone | None],
 ) -> tuple[list[Tensor], State]:
     """Run a cell over the steps in this order; return its outputs, in the order of time, and the final state."""
     outputs: list[Any] = [None] * len(order)
@@ -334,7 +405,7 @@ def run_cell(
             x = xs[t]
             if bottom:
                 x.name = "x"
-            outputs[t], state = advance(cell, x, state, masks[t])
+            outputs[t], state = advance(cell, x, state, masks[t], zones[t])
     return outputs, state
 
 
@@ -347,12 +418,18 @@ def masks_of(lengths: ArrayLike | None, T: int, batch: int) -> list[np.ndarray |
 
 
 def last_output(
-    output: Any, lengths: ArrayLike | None = None, *, bidirectional: bool = False, batch_first: bool = False
+    output: Any,
+    lengths: ArrayLike | None = None,
+    *,
+    bidirectional: bool = False,
+    reverse: bool = False,
+    batch_first: bool = False,
 ) -> Tensor:
     """Return the last output of each sequence, (batch, features); for the backward direction the output at the first step.
 
     `output` (T, batch, features) is the result of a recurrent layer for these `lengths`. In a bidirectional layer the
-    second half of the features comes from the cell that reads backwards, so its last output is at step 0.
+    second half of the features comes from the cell that reads backwards, so its last output is at step 0. With
+    ``reverse=True`` all of them do.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> layer = rnn.GRU(3, 4, bidirectional=True, rng=0)
@@ -368,6 +445,8 @@ def last_output(
         y = mg.swapaxes(y, 0, 1)
     T, batch, features = y.shape
     masks_of(lengths, T, batch)
+    if reverse:
+        return y[0] if observer() is None else steps_of(y)[0]
     if bidirectional and features % 2:
         raise ValueError(f"the output of a bidirectional layer must have an even number of features; this one has {features}")
     if lengths is None and observer() is not None:
@@ -377,6 +456,21 @@ def last_output(
     if not bidirectional:
         return last
     return mg.concatenate([last[:, : features // 2], y[0, :, features // 2 :]], -1)
+
+
+def both_ways(ahead: Tensor, back: Tensor) -> Tensor:
+    """Return the outputs of both directions next to each other."""
+    return mg.concatenate([ahead, back], -1)
+
+
+def check_zoneout(zoneout: Any, cell: Cell) -> None:
+    """Raise ValueError unless there is a probability for each part of the cell's state, or one for all."""
+    shares, names = zoneout if isinstance(zoneout, tuple) else (zoneout,), cell.state_names
+    if not all(0 <= p <= 1 for p in shares) or (isinstance(zoneout, tuple) and len(zoneout) != len(names)):
+        raise ValueError(
+            f"zoneout is {zoneout}; it must be the probability that a unit keeps its value, from 0 to 1, or a tuple with those "
+            f"of ({', '.join(names)})"
+        )
 
 
 def stacked(

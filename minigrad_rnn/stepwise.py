@@ -29,7 +29,7 @@ from .data.tasks import Task
 from .losses import LOSSES, SequenceLoss, sequence_loss
 from .models import EncoderDecoder, ManyToOne, Model, OneToMany, Sequence
 from .module import mode
-from .recurrent import Recurrent, masked_step
+from .recurrent import Recurrent, Zone, masked_step
 
 __all__ = ["Backward", "Line", "Run", "node_of", "run"]
 
@@ -332,7 +332,7 @@ class Observer:
             made.source_steps = made.columns
         return x
 
-    def step(self, cell: Cell, x: Tensor, state: State, mask: np.ndarray | None) -> tuple[Tensor, State]:
+    def step(self, cell: Cell, x: Tensor, state: State, mask: np.ndarray | None, zone: Zone | None) -> tuple[Tensor, State]:
         """`masked_step`, of the current layer and step."""
         made, place = self.made, CURRENT.get()[1]
         line: Any = line_of(place)
@@ -351,7 +351,7 @@ class Observer:
                 "this model runs a step twice, or two recurrent layers, and a picture has a place for one; draw the loss that "
                 "it records, rnn.draw.unrolled(loss)"
             )
-        output, made.states[line][column] = masked_step(cell, x, state, mask)
+        output, made.states[line][column] = masked_step(cell, x, state, mask, zone)
         return output, made.states[line][column]
 
     def outputs(self, outputs: Tensor, name: str | None = "o") -> dict[int, Tensor]:

@@ -110,7 +110,10 @@ class GRU(Recurrent):
         bias: bool | str = True,
         batch_first: bool = False,
         dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        weight_dropout: float = 0.0,
         bidirectional: bool = False,
+        reverse: bool = False,
         learn_state: bool = False,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
@@ -122,7 +125,10 @@ class GRU(Recurrent):
             )  # fmt: skip
 
         layers, rng = stacked(make, input_size, num_layers, bidirectional, rng)
-        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
+        super().__init__(
+            *layers, reverse=reverse, batch_first=batch_first, dropout=dropout, zoneout=zoneout,
+            weight_dropout=weight_dropout, rng=rng,
+        )  # fmt: skip
 
     if TYPE_CHECKING:
 

@@ -91,7 +91,9 @@ class LSTMCell(Cell):
             )
         if forget_bias is not None:
             if input_forget:
-                raise ValueError(f"forget_bias is {forget_bias}, and with input_forget=True f = 1 - i, so there is no bias to set")
+                raise ValueError(
+                    f"forget_bias is {forget_bias}, and with input_forget=True f = 1 - i, so there is no bias to set"
+                )
             if self.bias_ih is None and forget_bias:
                 raise ValueError(f"forget_bias is {forget_bias}, and this cell has bias=False, so there is no bias to set")
             for part, value in ((self.bias_ih, forget_bias), (self.bias_hh, 0.0)):
@@ -156,7 +158,10 @@ class LSTM(Recurrent):
         clip: float | None = None,
         batch_first: bool = False,
         dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        weight_dropout: float = 0.0,
         bidirectional: bool = False,
+        reverse: bool = False,
         learn_state: bool = False,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
@@ -170,7 +175,10 @@ class LSTM(Recurrent):
             )  # fmt: skip
 
         layers, rng = stacked(make, input_size, num_layers, bidirectional, rng)
-        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
+        super().__init__(
+            *layers, reverse=reverse, batch_first=batch_first, dropout=dropout, zoneout=zoneout,
+            weight_dropout=weight_dropout, rng=rng,
+        )  # fmt: skip
 
     if TYPE_CHECKING:
 

@@ -22,9 +22,9 @@ class RNNCell(Cell):
 
         h' = tanh(W_ih x + b_ih + W_hh h + b_hh)
 
-    with another activation as `nonlinearity`, such as "relu" or "leaky_relu(0.2)" (see `activation`). With a `clip` the argument
-    of the activation is cut off at -clip and clip, as in ONNX. x has shape (batch, input_size), h and h' (batch, hidden_size); without an h
-    it is zeros. The weights are ``weight_ih`` (hidden, input), ``weight_hh`` (hidden, hidden), ``bias_ih`` and ``bias_hh``
+    or with another `nonlinearity`, such as "relu" or "leaky_relu(0.2)"; see `activation` for the names. With a `clip` its
+    argument is cut off at -clip and clip, as in ONNX. x has shape (batch, input_size), h and h' (batch, hidden_size); without
+    an h it is zeros. The weights are ``weight_ih`` (hidden, input), ``weight_hh`` (hidden, hidden), ``bias_ih`` and ``bias_hh``
     (hidden,), of `dtype`, drawn with `rng` (a seed or a NumPy generator).
 
     >>> import numpy as np, minigrad_rnn as rnn
@@ -82,18 +82,22 @@ class RNN(Recurrent):
         bias: bool | str = True,
         batch_first: bool = False,
         dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
+        weight_dropout: float = 0.0,
         bidirectional: bool = False,
+        reverse: bool = False,
         learn_state: bool = False,
         dtype: DTypeLike = np.float32,
         rng: Seed = None,
     ) -> None:
         def make(width: int, rng: Seed) -> Cell:
-            return RNNCell(
-                width, hidden_size, bias, nonlinearity, clip=clip, learn_state=learn_state, dtype=dtype, rng=rng
-            )
+            return RNNCell(width, hidden_size, bias, nonlinearity, clip=clip, learn_state=learn_state, dtype=dtype, rng=rng)
 
         layers, rng = stacked(make, input_size, num_layers, bidirectional, rng)
-        super().__init__(*layers, batch_first=batch_first, dropout=dropout, rng=rng)
+        super().__init__(
+            *layers, reverse=reverse, batch_first=batch_first, dropout=dropout, zoneout=zoneout,
+            weight_dropout=weight_dropout, rng=rng,
+        )  # fmt: skip
 
     if TYPE_CHECKING:
 

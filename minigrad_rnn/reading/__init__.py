@@ -207,10 +207,10 @@ def check(model: Sequence, layer: int | None, window: int, top: int) -> list[int
     """Return the layers to read; an error for a model or a number that does not fit."""
     if not isinstance(model, Sequence):
         raise TypeError(f"read needs a Sequence, which predicts the next symbol at each step, not {type(model).__name__}")
-    if model.recurrent.bidirectional:
-        raise ValueError(
-            "a bidirectional model reads a text from both ends, so it predicts nothing; use one that reads forwards"
-        )
+    if any(model.recurrent.directions):
+        kind = "bidirectional model reads a text from both ends"
+        kind = kind if model.recurrent.bidirectional else "model with reverse=True reads a text from its end"
+        raise ValueError(f"a {kind}, so it predicts nothing; use one that reads forwards")
     whole("window", window, least=0)
     whole("top", top)
     layers = range(len(model.recurrent.cells))

@@ -404,7 +404,7 @@ def test_lstm_state_as_one_array_is_refused() -> None:
 def test_errors_of_the_constructor_are_those_of_the_cell() -> None:
     with pytest.raises(ValueError, match="hidden_size is 0; expected a whole number from 1 on"):
         rnn.LSTM(3, 0)
-    with pytest.raises(ValueError, match="nonlinearity must be one of tanh, relu, sigmoid,.* not 'gelo'"):
+    with pytest.raises(ValueError, match=r"nonlinearity must be one of tanh, relu, sigmoid,.* not 'gelo'"):
         rnn.RNN(3, 4, nonlinearity="gelo")
     with pytest.raises(ValueError, match="forget_bias"):
         rnn.LSTM(3, 4, bias=False, forget_bias=1.0)
