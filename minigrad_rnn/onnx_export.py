@@ -9,12 +9,12 @@ import numpy as np
 
 from minigrad.files import replace_file
 
+from .activations import name_and_numbers
 from .cells.gru import GRUCell
 from .cells.lstm import LSTMCell
-from .cells.rnn import RNNCell
 from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .loading.layers import reordered
-from .loading.onnx_import import OPS, imported, live
+from .loading.onnx_import import ACTIVATIONS, OPS, USUAL, imported, live
 from .models import EncoderDecoder, ManyToOne, Sequence
 from .recurrent import Recurrent
 
@@ -167,18 +167,20 @@ class Writer:
     ) -> tuple[str, list[list[str]], str]:
         """Add recurrent layers. Return the outputs, the last states of each layer, and the last output of the top layer."""
         states = []
+        if layers.zoneout:
+            raise ValueError("ONNX cannot express zoneout, whose mean in evaluation mode is in every step; export without it")
         if layers.batch_first:
             raise ValueError("a layer with batch_first=True cannot be exported; the files have the time first")
         for k, cells in enumerate(layers.cells):
             given = initial[k] if initial else self.learned_states(cells, x)
-            Y, *last = self.layer(cells, x, lengths, given)
+            Y, *last = self.layer(layers, cells, x, lengths, given)
             states.append(last)
             x = self.add("Transpose", [Y], perm=[0, 2, 1, 3])  # (T, directions, batch, hidden)
             x = self.add("Reshape", [x, self.array(np.array([0, 0, -1]))])
         top = self.add("Transpose", [states[-1][0]], perm=[1, 0, 2])
         return x, states, self.add("Reshape", [top, self.array(np.array([0, -1]))])
 
-    def layer(self, cells: list[Any], x: str, lengths: str, initial: list[str]) -> list[str]:
+    def layer(self, layers: Recurrent, cells: list[Any], x: str, lengths: str, initial: list[str]) -> list[str]:
         """Add the node of a layer, and return the names of its outputs."""
         check_layer(cells)
         first = cells[0]
@@ -193,14 +195,16 @@ class Writer:
 
         inputs = [x, stacked("weight_ih"), stacked("weight_hh"), stacked("bias_ih", "bias_hh"), lengths, *initial]
         options: dict[str, Any] = {"hidden_size": first.hidden_size}
-        options["direction"] = "bidirectional" if len(cells) == 2 else "forward"
+        options["direction"] = "bidirectional" if len(cells) == 2 else "reverse" if layers.reverse else "forward"
+        options |= {"clip": float(first.clip)} if first.clip is not None else {}
+        options |= activations_of(cells, op)
+        if isinstance(first, LSTMCell) and first.input_forget:
+            options["input_forget"] = 1
         if isinstance(first, LSTMCell) and first.peepholes:
             peepholes = [np.concatenate([getattr(c, f"weight_c{gate}").data for gate in "iof"]) for c in cells]
             inputs += [""] * (7 - len(inputs)) + [self.array(np.stack(peepholes))]
         if isinstance(first, GRUCell):
             options["linear_before_reset"] = int(first.reset_after)
-        if isinstance(first, RNNCell):
-            options["activations"] = [FUNCTIONS[c.nonlinearity] for c in cells]
         while not inputs[-1]:
             inputs.pop()
         return self.add_several(op, inputs, 1 + len(first.state_names), **options)
@@ -221,8 +225,28 @@ def check_layer(cells: list[Any]) -> None:
     """Raise ValueError unless ONNX has an op for the cells of a layer."""
     kinds = {(type(cell), cell.hidden_size, cell.state_sizes[0]) for cell in cells}
     kind, hidden, returned = next(iter(kinds))
-    if len(kinds) > 1 or kind not in OPS or hidden != returned:
+    same = "clip", "input_forget", "reset_after", "peepholes", "learn_state"
+    shared = {tuple(getattr(cell, name, None) for name in same) for cell in cells}
+    if len(kinds) > 1 or len(shared) > 1 or kind not in OPS or hidden != returned:
         raise ValueError(
-            f"ONNX cannot express {cells[0]!r}; a layer must have RNNCell, GRUCell or LSTMCell, of one size in both "
-            "directions, and no proj_size"
+            f"ONNX cannot express {cells[0]!r}; a layer must have RNNCell, GRUCell or LSTMCell, of one size and with the same "
+            f"{', '.join(same)} in both directions, and no proj_size"
         )
+
+
+def activations_of(cells: list[Any], op: str) -> dict[str, Any]:
+    """Return the attributes of the activations of a layer's cells. ValueError for one that ONNX does not have."""
+    own = {name: theirs for theirs, (name, _) in ACTIVATIONS.items()} | {"linear": "Affine"}
+    names, alpha, beta = [], [], []
+    for name in [getattr(cell, option) for cell in cells for option in USUAL[op]]:
+        word, numbers = name_and_numbers(name)
+        if word not in own:
+            raise ValueError(f"ONNX has no activation {name!r} for recurrent layers; it has {', '.join(own)}")
+        numbers = {"alpha": 1.0, "beta": 0.0} if word == "linear" else numbers
+        names.append(own[word])
+        alpha += [numbers["alpha"]] if "alpha" in numbers else []
+        beta += [numbers["beta"]] if "beta" in numbers else []
+    if names == [own[name] for name in USUAL[op].values()] * len(cells):
+        return {}
+    lists = {"activations": names, "activation_alpha": alpha, "activation_beta": beta}
+    return {name: values for name, values in lists.items() if values}

@@ -40,7 +40,7 @@ class LSTMCell(Cell):
     With ``input_forget=True`` the gates are coupled, f = 1 - i (Greff et al. 2017); the blocks of f are there, as in ONNX, and
     have no effect. `activation` takes the place of tanh, `recurrent_activation` that of the sigmoids, as in Keras, and
     `output_activation`, by default the same as `activation`, that of tanh(c'); see `activation` for their names. With a `clip`
-    the arguments of all of them are cut off at -clip and clip, as in ONNX.
+    the arguments of the gates and of the candidate are cut off at -clip and clip, as in onnxruntime.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> h, c = rnn.LSTMCell(3, 4, rng=0)(np.ones((2, 3)))
@@ -123,7 +123,7 @@ class LSTMCell(Cell):
             o = o + self.weight_co * c
         o = gate(o)
         i.name, f.name, g.name, o.name = "i", "f", "g", "o"
-        h = o * activation(self.output_activation, self.clip)(c)
+        h = o * activation(self.output_activation)(c)
         return (h if self.weight_hr is None else mg.linear(h, self.weight_hr)), c
 
 

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     from ..loading.sources import read_file
 
     try:
-        arrays, _ = read_file(options.model)
+        arrays = read_file(options.model).arrays
     except ImportError as error:  # of the package that reads the file
         raise rnn.WeightsError(str(error)) from None
     with open(options.model, "rb") as file:

@@ -77,7 +77,8 @@ def load(
     read = arrays_of(source)
     arrays, ties = renamed(read.arrays, read.ties, rename or {})
     found: Found = find_layers(arrays, ties, read.name, gates)
-    options = Options(wiring, nonlinearity, reset_after, activation, start)._replace(**read.options)
+    cells = {(rename or {}).get(name, name): options for name, options in read.cells.items()}
+    options = Options(wiring, nonlinearity, reset_after, activation, start, cells)._replace(**read.options)
     model, became, assumed = wired(found, options if wiring is None else options._replace(wiring=wiring), read.name)
     back = {new: old for old, new in (rename or {}).items()}
     rows = [(back.get(key, key), np.shape(a), became.get(key, "left")) for key, a in arrays.items()]

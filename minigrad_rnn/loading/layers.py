@@ -28,13 +28,15 @@ Parts = dict[str, str]  # of a cell: the names in the file by the names in the c
 class Stack(NamedTuple):
     """Recurrent layers: for each layer the parts of its cell, or of the cells of both directions.
 
-    `reads` and `returns` are the numbers of features of the inputs and of the outputs.
+    `reads` and `returns` are the numbers of features of the inputs and of the outputs. `reverse` is True if there is only the
+    backward direction.
     """
 
     path: str
     layers: list[list[Parts]]
     reads: int
     returns: int
+    reverse: bool
 
 
 class Matrix(NamedTuple):
@@ -114,14 +116,14 @@ def check_cell(arrays: Mapping[str, np.ndarray], parts: Parts) -> None:
 
 def stack_of(arrays: Mapping[str, np.ndarray], path: str, cells: Mapping[tuple[int, bool], Parts]) -> Stack:
     """Return the cells of a stack by layer and direction. ValueError if one is missing."""
-    directions = (False, True)[: 1 + any(reverse for _, reverse in cells)]
+    directions = sorted({reverse for _, reverse in cells})
     layers = []
     for k in range(1 + max(k for k, _ in cells)):
         if missing := [reverse for reverse in directions if (k, reverse) not in cells]:
             raise ValueError(f"{path or 'the recurrent layer'} has no weight_ih_l{k}{'_reverse' * missing[0]}")
         layers.append([cells[k, reverse] for reverse in directions])
     returns = sum(arrays[parts["weight_hh"]].shape[1] for parts in layers[-1])
-    return Stack(path, layers, arrays[layers[0][0]["weight_ih"]].shape[1], returns)
+    return Stack(path, layers, arrays[layers[0][0]["weight_ih"]].shape[1], returns, directions == [True])
 
 
 def matrices_of(arrays: Mapping[str, np.ndarray], ties: Mapping[str, str]) -> list[Matrix]:

@@ -14,13 +14,23 @@ from ..cells.rnn import RNNCell
 from ..saving import WeightsError
 from .layers import reordered
 
-__all__ = ["OPS", "Contents", "imported", "live", "read_onnx"]
+__all__ = ["ACTIVATIONS", "OPS", "USUAL", "Contents", "imported", "live", "read_onnx"]
 
 OPS: dict[type[Cell], tuple[str, str]] = {  # the ONNX op of each cell, and the order of its gates there
     RNNCell: ("RNN", "h"), GRUCell: ("GRU", "zrn"), LSTMCell: ("LSTM", "iofg"),
 }  # fmt: skip
 CELLS = {op: (cell, order) for cell, (op, order) in OPS.items()}
-USUAL = {"RNN": ["tanh"], "GRU": ["sigmoid", "tanh"], "LSTM": ["sigmoid", "tanh", "tanh"]}
+USUAL = {  # by op, the options of a cell that name its activations, and what they are by default
+    "RNN": {"nonlinearity": "tanh"},
+    "GRU": {"recurrent_activation": "sigmoid", "activation": "tanh"},
+    "LSTM": {"recurrent_activation": "sigmoid", "activation": "tanh", "output_activation": "tanh"},
+}
+ACTIVATIONS: dict[str, tuple[str, tuple[float | None, ...]]] = {  # by name, that of the cells, and the default alpha and beta
+    "Tanh": ("tanh", ()), "Relu": ("relu", ()), "Sigmoid": ("sigmoid", ()), "Softplus": ("softplus", ()),
+    "Softsign": ("softsign", ()), "Affine": ("affine", (None, None)), "LeakyRelu": ("leaky_relu", (0.01,)),
+    "ThresholdedRelu": ("thresholded_relu", (None,)), "ScaledTanh": ("scaled_tanh", (None, None)),
+    "HardSigmoid": ("hard_sigmoid", (0.2, 0.5)), "Elu": ("elu", (1.0,)),
+}  # fmt: skip  # None: onnxruntime takes 0, the specification 1 or nothing
 BETWEEN = {"Relu": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid"}
 PLUMBING = {  # ops that move values and compute none
     "Cast", "Concat", "Constant", "ConstantOfShape", "Dropout", "Expand", "Flatten", "Gather", "Identity", "OneHot", "Reshape",
@@ -29,11 +39,15 @@ PLUMBING = {  # ops that move values and compute none
 
 
 class Contents(NamedTuple):
-    """The arrays of an ONNX file by PyTorch's names, options of `load` that the file contains, and ops that were left out."""
+    """The arrays of a file by PyTorch's names, options of `load` that the file contains, and ops that were left out.
+
+    `cells` has the options of each cell, by the name of its ``weight_hh``.
+    """
 
     arrays: dict[str, np.ndarray]
     options: dict[str, Any]
     ignored: list[str]
+    cells: dict[str, dict[str, Any]]
 
 
 def imported() -> Any:
@@ -84,6 +98,7 @@ class Reader:
         self.used = {name for node in self.nodes for name in node.input} | {*outputs}
         self.arrays: dict[str, np.ndarray] = {}
         self.options: dict[str, Any] = {}
+        self.cells: dict[str, dict[str, Any]] = {}
         self.ignored: list[str] = []
         self.linear: dict[str, str] = {}  # the path of the linear layer that computed a value
         self.between: dict[str, str] = {}  # the op after a linear layer that computed a value
@@ -91,7 +106,7 @@ class Reader:
         self.expanded: dict[str, np.ndarray] = {}
         self.starts: dict[str, int] = {}  # the class index with which these symbols begin
         self.time: dict[str, int] = {}  # the axis of time in the outputs of a recurrent layer
-        self.both_ways = False
+        self.directions: tuple[bool, ...] = ()  # of the last recurrent layer, True for backwards
         self.layers = 0
         self.wiring = "steps"
 
@@ -134,7 +149,7 @@ class Reader:
         attributes = {a.name: self.onnx.helper.get_attribute_value(a) for a in node.attribute}
         if op in ("Gather", "Slice"):
             index = constant[1] if op == "Gather" and attributes.get("axis", 0) == axis else None
-            if index is not None and index.shape == () and index == -1 and not self.both_ways:
+            if index is not None and index.shape == () and [-int(not reverse) for reverse in self.directions] == [index]:
                 self.wiring = "last"
             else:
                 self.ignored.append(op)
@@ -176,22 +191,23 @@ class Reader:
         W, R = given["W"], given["R"]
         if W is None or R is None:
             raise self.cannot(op, "weights that are computed, or inputs of the graph")
-        self.check(op, attributes, len(W))
         own = "".join(cell.gate_names) or "h"
         path = self.path_of(node)
-        for d in range(len(W)):
+        direction = attributes.get("direction", b"forward").decode()
+        starts = self.starts_of(node, op, attributes.get("layout", 0) == 1)
+        self.directions = {"forward": (False,), "reverse": (True,)}.get(direction, (False, True))
+        for d, (options, reverse) in enumerate(zip(self.options_of(op, attributes, len(W)), self.directions, strict=True)):
+            name = f"{path}.{{}}_l0{'_reverse' * reverse}"
+            self.cells[name.format("weight_hh")] = options
             parts = {"weight_ih": reordered(W[d], own, order), "weight_hh": reordered(R[d], own, order)}
             if (B := given.get("B")) is not None:
                 parts["bias_ih"], parts["bias_hh"] = (reordered(b, own, order) for b in np.split(B[d], 2))
             if (P := given.get("P")) is not None and P.any():
                 parts |= {f"weight_c{gate}": p for gate, p in zip("iof", np.split(P[d], 3), strict=True)}
-            for name, initial in (("h0", 5), ("c0", 6)):
-                start = self.expanded.get(node.input[initial]) if len(node.input) > initial else None
-                if start is not None:
-                    parts[name] = start[d, 0]
-            self.arrays |= {f"{path}.{name}_l0{'_reverse' * d}": a for name, a in parts.items()}
+            parts |= {state: start[d] for state, start in starts.items()}
+            self.arrays |= {name.format(part): a for part, a in parts.items()}
         self.states |= dict.fromkeys(node.output[1:], path)
-        self.time[node.output[0]], self.both_ways = 0, len(W) == 2
+        self.time[node.output[0]] = 0
         self.wiring = "steps" if node.output[0] in self.used else "last"
 
     def path_of(self, node: Any) -> str:
@@ -202,29 +218,53 @@ class Reader:
             return f"recurrent{self.layers}"
         path = encoder.replace("recurrent", "encoder")
         self.arrays = {name.replace(f"{encoder}.", f"{path}."): a for name, a in self.arrays.items()}
+        self.cells = {name.replace(f"{encoder}.", f"{path}."): options for name, options in self.cells.items()}
         return f"decoder{self.layers}"
 
     def contents(self) -> Contents:
         """Return the layers. With a linear layer after them it is known which outputs it reads."""
         translating = any(name.startswith("decoder") for name in self.arrays)
         wiring = {"wiring": "translate" if translating else self.wiring} if self.number("readout") else {}
-        return Contents(self.arrays, self.options | wiring, list(dict.fromkeys([*self.ignored, *self.between.values()])))
+        ignored = list(dict.fromkeys([*self.ignored, *self.between.values()]))
+        return Contents(self.arrays, self.options | wiring, ignored, self.cells)
 
-    def check(self, op: str, attributes: dict[str, Any], directions: int) -> None:
-        """Raise WeightsError for attributes that the cells do not have, and note the other ones."""
-        if attributes.get("direction", b"forward") == b"reverse":
-            raise self.cannot(op, "direction=reverse alone")
-        if attributes.get("clip") or attributes.get("input_forget"):
-            raise self.cannot(op, "clip" if attributes.get("clip") else "input_forget")
-        activations = [name.decode().lower() for name in attributes.get("activations", ())] or USUAL[op] * directions
-        of_one = activations[: len(USUAL[op])]
-        fits = of_one[0] in ("tanh", "relu", "sigmoid") if op == "RNN" else of_one == USUAL[op]
-        if activations != of_one * directions or not fits:
-            raise self.cannot(op, f"activations={activations}")
-        if op == "RNN":
-            self.note(op, "nonlinearity", of_one[0])
+    def starts_of(self, node: Any, op: str, batch_first: bool) -> dict[str, np.ndarray]:
+        """Return the learned initial states, each (directions, hidden); {} if they are zeros or computed."""
+        found: dict[str, np.ndarray] = {}
+        for name, state in zip(node.input[5:7], ("h0", "c0"), strict=False):
+            start = self.expanded.get(name, self.constants.get(name))
+            if start is not None:
+                start = start.swapaxes(0, 1) if batch_first else start
+                if (start != start[:, :1]).any():
+                    raise self.cannot(op, f"an initial state {state} that differs from sequence to sequence")
+                found[state] = start[:, 0]
+        return found if any(start.any() for start in found.values()) or self.expanded.keys() & {*node.input[5:7]} else {}
+
+    def options_of(self, op: str, attributes: dict[str, Any], directions: int) -> list[dict[str, Any]]:
+        """Return the options of the cell of each direction. WeightsError for activations that the cells do not have."""
+        options: dict[str, Any] = {"clip": attributes["clip"]} if attributes.get("clip") else {}
         if op == "GRU":
-            self.note(op, "reset_after", bool(attributes.get("linear_before_reset", 0)))
+            options["reset_after"] = bool(attributes.get("linear_before_reset", 0))
+        if attributes.get("input_forget"):
+            options["input_forget"] = True
+        names = [name.decode() for name in attributes.get("activations", ())]
+        numbers = [list(attributes.get(f"activation_{letter}", ())) for letter in ("alpha", "beta")]
+        given = [self.activation(op, name, numbers) for name in names] or [*USUAL[op].values()] * directions
+        count = len(USUAL[op])
+        if len(given) != count * directions:
+            raise self.cannot(op, f"{len(given)} activations in {directions} directions")
+        return [options | dict(zip(USUAL[op], given[d * count :], strict=False)) for d in range(directions)]
+
+    def activation(self, op: str, name: str, numbers: list[list[float]]) -> str:
+        """Return the name of an activation in the cells, and take its alpha and beta from the numbers that are left."""
+        found = {known.lower(): of for known, of in ACTIVATIONS.items()}.get(name.lower())
+        if found is None:
+            raise self.cannot(op, f"the activation {name}")
+        own, defaults = found
+        taken: list[Any] = [given.pop(0) if given else default for given, default in zip(numbers, defaults, strict=False)]
+        if None in taken:
+            raise self.cannot(op, f"the activation {name} without numbers in activation_alpha and activation_beta")
+        return f"{own}({', '.join(str(np.float32(number)) for number in taken)})" if taken else own
 
     def note(self, op: str, option: str, value: Any) -> None:
         """Note an option of `load`. WeightsError if another layer has another value."""

@@ -15,7 +15,7 @@ import numpy as np
 from ..config import checked, task_of
 from ..saving import WeightsError, load_checkpoint, load_weights
 from .keras_layers import is_keras, read_keras
-from .onnx_import import read_onnx
+from .onnx_import import Contents, read_onnx
 
 __all__ = ["Source", "arrays_of", "read_file", "renamed"]
 
@@ -26,7 +26,8 @@ KERAS = (".keras", ".h5", ".hdf5")
 class Source(NamedTuple):
     """Arrays by name, the names of tied arrays by the names under which they are in the file, and a name for messages.
 
-    Some sources have `options` of `load`, and names of ops and layers that were `ignored`.
+    Some sources have `options` of `load`, names of ops and layers that were `ignored`, and the options of `cells`, by the name
+    of their ``weight_hh``.
     """
 
     arrays: dict[str, np.ndarray]
@@ -34,29 +35,29 @@ class Source(NamedTuple):
     name: str
     options: dict[str, Any] = {}
     ignored: list[str] = []
+    cells: Mapping[str, dict[str, Any]] = {}
 
 
 def arrays_of(source: Any) -> Source:
     """Return the arrays of a file or a state dict."""
     if isinstance(source, Mapping):
-        return Source({str(name): as_array(str(name), value) for name, value in source.items()}, {}, "the state dict")
-    if is_keras(source):
-        found = read_keras(source)
-        arrays = {name: as_array(name, a) for name, a in found.arrays.items()}
-        return Source(arrays, {}, f"the Keras {type(source).__name__}", found.options, found.ignored)
-    if not isinstance(source, str | os.PathLike):
+        found = Source(dict(source), {}, "the state dict")
+    elif is_keras(source):
+        found = contents(read_keras(source), f"the Keras {type(source).__name__}")
+    elif isinstance(source, str | os.PathLike):
+        found = read_file(Path(source))
+        if "history.loss" in found.arrays:  # a checkpoint of a Trainer, with the state of its optimizer
+            weights = {name.removeprefix("model."): a for name, a in found.arrays.items() if name.startswith("model.")}
+            found = found._replace(arrays=weights, options=options_of(load_checkpoint(source)[1].get("about")))
+    else:
         more = "; pass its state_dict()" if hasattr(source, "state_dict") else ""
         raise TypeError(f"expected the path of a file, a state dict, or a Keras layer, not {type(source).__name__}{more}")
-    path = Path(source)
-    if path.suffix == ".onnx" and path.is_file():
-        found = read_onnx(path)
-        return Source({n: as_array(n, a) for n, a in found.arrays.items()}, {}, str(path), found.options, found.ignored)
-    arrays, ties = read_file(path)
-    options: dict[str, Any] = {}
-    if "history.loss" in arrays:  # a checkpoint of a Trainer, with the state of its optimizer
-        arrays = {name.removeprefix("model."): a for name, a in arrays.items() if name.startswith("model.")}
-        options = options_of(load_checkpoint(path)[1].get("about"))
-    return Source({name: as_array(name, a) for name, a in arrays.items()}, ties, str(path), options)
+    return found._replace(arrays={str(name): as_array(str(name), a) for name, a in found.arrays.items()})
+
+
+def contents(found: Contents, name: str) -> Source:
+    """Return the source with these contents."""
+    return Source(found.arrays, {}, name, found.options, found.ignored, found.cells)
 
 
 def options_of(about: Any) -> dict[str, Any]:
@@ -68,13 +69,13 @@ def options_of(about: Any) -> dict[str, Any]:
     return {"wiring": "steps"} if task is None else {"wiring": task.wiring, "start": task.start or 0}
 
 
-def read_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the arrays in a file, and the metadata. WeightsError for a damaged file and a pickle."""
+def read_file(path: Path) -> Source:
+    """Return the arrays in a file. WeightsError for a damaged file and a pickle."""
     start = first_bytes(path)
     if path.suffix == ".onnx" and path.is_file():
-        return read_onnx(path).arrays, {}
+        return contents(read_onnx(path), str(path))
     if start.startswith(b"PK") and path.suffix != ".keras":
-        return from_npz(path), {}
+        return Source(from_npz(path), {}, str(path))
     if path.suffix in KERAS or start.startswith(b"\x89HDF"):
         raise WeightsError(
             f"{path} is a file of Keras. Load it with Keras, and pass the model or one of its layers: "
@@ -82,7 +83,7 @@ def read_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         )
     if is_pickle(path, start):
         raise WeightsError(pickled(path))
-    return load_weights(path)
+    return Source(*load_weights(path), str(path))
 
 
 def first_bytes(path: Path) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice, pairwise, permutations
 from typing import Any, NamedTuple
 
@@ -36,13 +36,15 @@ Wired = tuple[Any, dict[str, str], list[str]]  # a model, the parameters by the 
 
 
 class Options(NamedTuple):
-    """The arguments of `load` that concern the model; see there."""
+    """The arguments of `load` that concern the model; see there. `cells` has the options of cells that the source contains, by
+    the name of their ``weight_hh``."""
 
     wiring: str | None
     nonlinearity: str
     reset_after: bool
     activation: str | None
     start: int
+    cells: Mapping[str, dict[str, Any]]
 
 
 class Built(NamedTuple):
@@ -109,7 +111,8 @@ def unknown(found: Found, source: str, why: str) -> ValueError:
 
 def assumptions(found: Found, stacks: list[Stack], options: Options) -> list[str]:
     """Return the properties of recurrent layers that their weights do not contain."""
-    kinds = {found.kind(parts) for stack in stacks for layer in stack.layers for parts in layer}
+    every = [parts for stack in stacks for layer in stack.layers for parts in layer]
+    kinds = {found.kind(parts) for parts in every if parts["weight_hh"] not in options.cells}
     said = {RNNCell: f"nonlinearity={options.nonlinearity!r}", GRUCell: f"reset_after={options.reset_after}"}
     return [text for kind, text in said.items() if kind in kinds]
 
@@ -119,14 +122,15 @@ def assumptions(found: Found, stacks: list[Stack], options: Options) -> list[str
 
 def joined(stacks: list[Stack]) -> tuple[Stack | None, list[str]]:
     """Return stacks that follow one another as one, None if they do not; and their order, if they fit in others too."""
-    if len({len(layer) for stack in stacks for layer in stack.layers}) > 1:
+    if len({(len(stack.layers[0]), stack.reverse) for stack in stacks}) > 1:
         return None, []
     orders = (o for o in islice(permutations(stacks), 5040) if all(a.returns == b.reads for a, b in pairwise(o)))
     found = list(islice(orders, 2))
     if not found:
         return None, []
     first, layers = found[0], [layer for stack in found[0] for layer in stack.layers]
-    return Stack(first[0].path, layers, first[0].reads, first[-1].returns), in_order(first) if len(found) > 1 else []
+    stack = first[0]._replace(layers=layers, returns=first[-1].returns)
+    return stack, in_order(first) if len(found) > 1 else []
 
 
 def in_order(layers: Iterable[Stack | Matrix]) -> list[str]:
@@ -190,7 +194,7 @@ def build_stack(found: Found, stack: Stack, options: Options) -> Built:
     alike = len({(type(cell), cell.hidden_size) for cell in every}) == 1
     kind = kinds[type(every[0])] if alike else Recurrent
     recurrent = kind.__new__(kind)
-    Recurrent.__init__(recurrent, *layers)  # type: ignore[arg-type]  # the kinds' own __init__ would draw new cells
+    Recurrent.__init__(recurrent, *layers, reverse=stack.reverse)  # type: ignore[arg-type]  # the kinds' own __init__ would draw new cells
     return Built(recurrent, taken)
 
 
@@ -210,6 +214,7 @@ def build_cell(found: Found, parts: Parts, options: Options, taken: list[tuple[s
         common["reset_after"] = options.reset_after
     else:
         common["nonlinearity"] = options.nonlinearity
+    common |= options.cells.get(parts["weight_hh"], {})
     cell: Cell = kind(W.shape[1], hidden, bias, **common)
     try:
         cell.load_state_dict(values)
