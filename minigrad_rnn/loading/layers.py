@@ -12,7 +12,7 @@ from ..cell import Cell
 from ..cells.gru import GRUCell
 from ..cells.lstm import LSTMCell
 from ..cells.rnn import RNNCell
-from .renames import advice
+from .renames import TRANSPOSE, advice
 
 __all__ = ["Found", "Matrix", "Stack", "find_layers", "natural", "reordered"]
 
@@ -68,6 +68,11 @@ class Found(NamedTuple):
 def find_layers(arrays: dict[str, np.ndarray], ties: Mapping[str, str], source: str, gates: str | None = None) -> Found:
     """Find the recurrent, linear and embedding layers. ValueError if there is no recurrent layer, or one does not fit."""
     cells = cells_of(arrays)
+    if integers := [name for name, a in arrays.items() if a.dtype.kind != "f" and a.ndim == 2 and PART.fullmatch(name)]:
+        raise ValueError(
+            f"{integers[0]} in {source} has integers ({arrays[integers[0]].dtype}), and weights must be floating-point; if "
+            "they are quantized, pass scale * (integers - zero_point)"
+        )
     if not cells:
         raise ValueError(f"no recurrent layer was found in {source}: {advice(arrays)}")
     for group in cells.values():
@@ -102,16 +107,18 @@ def check_cell(arrays: Mapping[str, np.ndarray], parts: Parts) -> None:
     units = arrays[parts.get("weight_hr", parts["weight_hh"])]
     if not W_ih.ndim == W_hh.ndim == units.ndim == 2 or 0 in W_ih.shape + W_hh.shape + units.shape:
         raise ValueError(f"{parts['weight_hh']} and the weights next to it must be matrices that are not empty")
-    rows = len(W_hh)
+    rows, columns = W_hh.shape
+    turned = columns in (gates * rows for gates in KINDS) and W_ih.shape[1] == columns
+    hint = f". If it is stored as (input, {columns}), {TRANSPOSE}" if turned and W_ih.shape[0] != rows else ""
     if rows % units.shape[1] or rows // units.shape[1] not in KINDS:
         expected = ", ".join(f"{gates} ({kind.__name__})" for gates, kind in KINDS.items())
         raise ValueError(
             f"{parts['weight_hh']} has shape {W_hh.shape}; "
-            f"its rows must be the number of units, {units.shape[1]}, times {expected}"
+            f"its rows must be the number of units, {units.shape[1]}, times {expected}{hint}"
         )
     biases = {"bias_ih", "bias_hh"} & parts.keys()
     if wrong := [part for part in ("weight_ih", *biases) if len(arrays[parts[part]]) != rows]:
-        raise ValueError(f"{parts[wrong[0]]} has shape {arrays[parts[wrong[0]]].shape}; it must have {rows} rows")
+        raise ValueError(f"{parts[wrong[0]]} has shape {arrays[parts[wrong[0]]].shape}; it must have {rows} rows{hint}")
 
 
 def stack_of(arrays: Mapping[str, np.ndarray], path: str, cells: Mapping[tuple[int, bool], Parts]) -> Stack:

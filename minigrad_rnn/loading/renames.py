@@ -7,19 +7,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["advice"]
+__all__ = ["TRANSPOSE", "advice"]
 
 KINDS = {4: "lstm", 3: "gru", 1: "rnn"}  # by the number of gates
+TRANSPOSE = "transpose the matrices, {name: a.T for name, a in state.items()}"  # of vectors it is the vector
 STATE = re.compile(r"hh|h2h|hid|rec|state|(?:^|[._])(?:[wu]_?)?h(?:$|[._\d])|(?:^|[._])[ur](?:$|[._\d])", re.IGNORECASE)
 
 
 def advice(arrays: Mapping[str, np.ndarray]) -> str:
     """Return the end of an error message: a proposal of names, or the names that were found and the names expected."""
-    proposal = propose(arrays)
+    proposal, turn = propose(arrays), ""
+    if not proposal:
+        proposal, turn = propose({name: a.T for name, a in arrays.items()}), f"{TRANSPOSE}, and "
     if proposal:
         path = next(iter(proposal.values())).partition(".")[0].rstrip("0123456789")
         gates = {"lstm": ", its gates in the order ifgo", "gru": ", its gates in the order rzn"}.get(path, "")
-        return f"by their shapes the arrays may be of an {path.upper()}{gates}; if they are, pass rename={proposal}"
+        return f"by their shapes the arrays may be of an {path.upper()}{gates}; if they are, {turn}pass rename={proposal}"
     names = ", ".join(f"{name[:60]!r} {a.shape}" for name, a in list(arrays.items())[:8])
     more = f" and {len(arrays) - 8} more" if len(arrays) > 8 else ""
     return (

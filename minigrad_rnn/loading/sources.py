@@ -20,6 +20,7 @@ from .onnx_import import Contents, read_onnx
 __all__ = ["Source", "arrays_of", "read_file", "renamed"]
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".tar")
+MOST = 1_000_000  # bytes of a pickle in which the names of its classes are looked for
 KERAS = (".keras", ".h5", ".hdf5")
 
 
@@ -82,16 +83,16 @@ def read_file(path: Path) -> Source:
             "rnn.load(keras.saving.load_model(...))"
         )
     if is_pickle(path, start):
-        raise WeightsError(pickled(path))
+        raise WeightsError(pickled(path, first_bytes(path, MOST)))
     return Source(*load_weights(path), str(path))
 
 
-def first_bytes(path: Path) -> bytes:
+def first_bytes(path: Path, count: int = 16) -> bytes:
     """Return how the file begins; b"" if there is no such file, which `load_weights` reports."""
     if not path.is_file():
         return b""
     with path.open("rb") as stream:
-        return stream.read(16)
+        return stream.read(count)
 
 
 def is_pickle(path: Path, start: bytes) -> bool:
@@ -105,8 +106,9 @@ def from_npz(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of a ``.npz`` file. WeightsError for a file of torch.save, a damaged one, and arrays of objects."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if any(name.endswith("data.pkl") for name in archive.namelist()):
-                raise WeightsError(pickled(path))
+            if pickles := [name for name in archive.namelist() if name.endswith("data.pkl")]:
+                with archive.open(pickles[0]) as stream:
+                    raise WeightsError(pickled(path, stream.read(MOST)))
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except WeightsError:
@@ -115,14 +117,21 @@ def from_npz(path: Path) -> dict[str, np.ndarray]:
         raise WeightsError(f"{path} is not a .npz file of numbers, or it is damaged: {error}") from error
 
 
-def pickled(path: Path) -> str:
-    """Return the error message for a pickle, with the lines that convert it."""
+def pickled(path: Path, start: bytes) -> str:
+    """Return the error message for a pickle that starts with these bytes, with the lines that convert it."""
     new = str(path.with_suffix(".safetensors"))
+    whole = b"torch.nn.modules" in start
+    what, more = "was written by torch.save or pickle", '  # or a part of it, such as [...]["model"]'
+    if whole:
+        what, more = (
+            "is a whole model, as torch.save(model, ...) writes it, with its classes",
+            ".state_dict()  # needs its classes",
+        )
     return (
-        f"{path} was written by torch.save or pickle. Such a file can run code, so it is not opened. If you trust it, "
+        f"{path} {what}. Such a file can run code, so it is not opened. If you trust it, "
         f"convert it with these lines, and load the new file\n"
         f"    import torch, safetensors.torch\n"
-        f'    state = torch.load({str(path)!r}, map_location="cpu", weights_only=True)\n'
+        f'    state = torch.load({str(path)!r}, map_location="cpu", weights_only={not whole}){more}\n'
         f"    safetensors.torch.save_file({{n: a.clone() for n, a in state.items()}}, {new!r})"
     )
 
