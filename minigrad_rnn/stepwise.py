@@ -138,11 +138,11 @@ class Run:
         return t + self.source_steps * ("encoder" not in place) if place is not None and isinstance(t, int) else None
 
     def column_of_use(self, node: Node) -> int | None:
-        """The column that a use of a parameter counts in: of a readout of the last state the last, of a learned state the
-        first."""
+        """The column that a use of a parameter counts in: of a readout of the last state that of the output, of a learned state
+        the first."""
         t = self.column(node)
         if t is None:
-            return self.columns - 1 if node.scope is not None and "readout" in node.scope else 0
+            return max(self.outputs, default=self.columns - 1) if node.scope is not None and "readout" in node.scope else 0
         return t
 
     def leaves(self, node: Node, user: Node) -> bool:
@@ -239,6 +239,8 @@ def run(
         )
     if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
         raise ValueError(f"chunk is {chunk!r}; it is the number of steps between two cuts, at least 1")
+    if isinstance(model, EncoderDecoder) and model.encoder.reverse:
+        raise ValueError("an encoder with reverse=True cannot be drawn or measured; use reverse=False and give source[::-1]")
     batch, loss = as_batch(inputs, targets, loss, reduction)
     if batch.targets is None and isinstance(model, OneToMany | EncoderDecoder):
         raise ValueError(f"this {type(model).__name__} reads the targets: give them too, after the inputs")
@@ -366,7 +368,8 @@ class Observer:
             )
         for output in steps if name else ():
             output.name = output.name or name  # a state that is an output keeps its name
-        return dict(enumerate(steps, self.made.columns - len(steps)))
+        ends_first = outputs.ndim == 2 and all(line.reverse for line in self.made.cells)  # the last step that it read is 0
+        return dict(enumerate(steps, 0 if ends_first else self.made.columns - len(steps)))
 
     def loss(self, kind: str, outputs: Tensor, targets: Any, lengths: Any, reduction: str) -> SequenceLoss:
         """`sequence_loss`: the share of each step, added to those before."""

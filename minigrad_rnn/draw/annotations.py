@@ -165,7 +165,7 @@ def describe(model: Any, made: Run) -> str:
     words = f"{kind}({nonlinearity})" if nonlinearity else kind
     if len(layer.cells) > 1:
         words += f", {len(layer.cells)} layers"
-    if layer.bidirectional:
-        words += ", bidirectional"
+    if any(layer.directions):
+        words += ", bidirectional" if layer.bidirectional else ", reverse"
     attention = getattr(model, "attention", None)
     return words if attention is None else f"{words} with {attention.kind} attention"

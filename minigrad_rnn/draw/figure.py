@@ -50,7 +50,9 @@ class Figure(Grid):
     def at(self, column: int, row: int, side: Line | None = None, rows: int = 1) -> Place:
         """The place of a box: of a cell at the side of its direction, of others in the middle."""
         wide = 1 + self.both
-        return Place(column * wide, row, wide) if side is None else Place(column * wide + side.reverse, row, 1, rows)
+        if side is None:
+            return Place(column * wide, row, wide)
+        return Place(column * wide + (side.reverse and self.both), row, 1, rows)
 
     def unroll(self, shown: set[int]) -> None:
         """A column for each step that is shown, dots for the others, the states led along, the losses added up."""

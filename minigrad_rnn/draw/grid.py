@@ -17,7 +17,7 @@ class Grid:
 
     def __init__(self, made: Run, title: str) -> None:
         self.made, self.picture = made, Picture(title)
-        self.both = any(line.reverse for line in made.cells)  # the directions stand side by side
+        self.both = len({line.reverse for line in made.cells}) > 1  # the directions of a layer are next to each other
         self.outputs = made.read_out()
         self.only = next(iter(self.outputs)) if len(self.outputs) == 1 < made.columns else None  # the one answer's step
 

@@ -598,21 +598,26 @@ class Decay(rnn.Cell):
 MAKERS: dict[str, Any] = {
     "rnn": lambda i, h, **o: rnn.RNNCell(i, h, **o),
     "lstm": lambda i, h, **o: rnn.LSTMCell(i, h, **o),
-    "lstm with everything": lambda i, h, **o: rnn.LSTMCell(i, h, peepholes=True, proj_size=h - 1, **o),
+    "lstm with everything": lambda i, h, **o: rnn.LSTMCell(
+        i, h, peepholes=True, proj_size=h - 1, clip=0.5, output_activation="elu", **o
+    ),
     "gru": lambda i, h, **o: rnn.GRUCell(i, h, bias="single", **o),
     "gru of the paper": lambda i, h, **o: rnn.GRUCell(i, h, reset_after=False, **o),
     "of one's own": lambda i, h, **o: Decay(i, h, **o),
 }
 
 
-def stack_of(kind: str, num_layers: int, directions: int, rng: np.random.Generator, **options: Any) -> rnn.Recurrent:
+def stack_of(
+    kind: str, num_layers: int, directions: int, rng: np.random.Generator, zoneout: float = 0.0, **options: Any
+) -> rnn.Recurrent:
+    """Layers of one direction (1), of both (2), or of the other (3), in evaluation mode."""
     layers: list[Any] = []
     width = 2
     for _ in range(num_layers):
-        cells = [MAKERS[kind](width, 3, dtype=float, rng=rng, **options) for _ in range(directions)]
+        cells = [MAKERS[kind](width, 3, dtype=float, rng=rng, **options) for _ in range(1 + (directions == 2))]
         width = sum(cell.state_sizes[0] for cell in cells)
         layers.append(tuple(cells) if directions == 2 else cells[0])
-    return rnn.Recurrent(*layers)
+    return rnn.Recurrent(*layers, reverse=directions == 3, zoneout=zoneout).eval()
 
 
 def state_for(layer: rnn.Recurrent, batch: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -644,8 +649,8 @@ def one_way(cell: rnn.Cell, x: mg.Tensor, state: tuple[Any, ...], backwards: boo
 
 @pytest.mark.parametrize("kind", MAKERS)
 @settings(deadline=None, max_examples=15)
-@given(num_layers=st.integers(1, 3), directions=st.integers(1, 2), T=st.integers(1, 5), seed=seeds)
-def test_a_stack_is_layer_by_layer_and_a_pair_two_runs_one_on_the_reversed_sequence(
+@given(num_layers=st.integers(1, 3), directions=st.integers(1, 3), T=st.integers(1, 5), seed=seeds)
+def test_a_stack_is_layer_by_layer_and_each_direction_a_run_on_the_sequence_or_the_reversed_one(
     kind: str, num_layers: int, directions: int, T: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -658,9 +663,9 @@ def test_a_stack_is_layer_by_layer_and_a_pair_two_runs_one_on_the_reversed_seque
         left, final = list(state), []
         for cells in layer.cells:
             both = []
-            for backwards, cell in enumerate(cells):
+            for backwards, cell in zip(layer.directions, cells, strict=True):
                 n = len(cell.state_names)
-                outputs, after = one_way(cell, x, tuple(left[:n]), bool(backwards))
+                outputs, after = one_way(cell, x, tuple(left[:n]), backwards)
                 left = left[n:]
                 both.append(outputs)
                 final.extend(after)
@@ -685,16 +690,24 @@ def test_a_stack_is_layer_by_layer_and_a_pair_two_runs_one_on_the_reversed_seque
 @settings(deadline=None, max_examples=10)
 @given(
     num_layers=st.integers(1, 3),
-    directions=st.integers(1, 2),
+    directions=st.integers(1, 3),
+    zoneout=st.sampled_from([0.0, 0.3]),
     lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
     seed=seeds,
 )
 def test_with_lengths_each_sequence_is_as_on_its_own(
-    kind: str, learn_state: bool, padding: float, num_layers: int, directions: int, lengths: list[int], seed: int
+    kind: str,
+    learn_state: bool,
+    padding: float,
+    num_layers: int,
+    directions: int,
+    zoneout: float,
+    lengths: list[int],
+    seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
     T, batch = 5, len(lengths)
-    layer = stack_of(kind, num_layers, directions, rng, learn_state=learn_state)
+    layer = stack_of(kind, num_layers, directions, rng, zoneout, learn_state=learn_state)
     for name, p in layer.named_parameters():
         if name[1:3] == "0_":
             p.data = rng.normal(size=p.shape)

@@ -19,6 +19,13 @@ T, B, SIZE, HIDDEN = 5, 3, 3, 4
 LENGTHS = np.array([5, 3, 2])
 
 
+OPTIONS = {
+    "": {},
+    "reverse": {"reverse": True, "clip": 0.3},
+    "coupled": {"input_forget": True, "recurrent_activation": "hard_sigmoid", "output_activation": "elu"},
+}
+
+
 class Leaky(rnn.Cell):
     """A cell of one's own, with two states and gates of other names."""
 
@@ -37,7 +44,8 @@ class Leaky(rnn.Cell):
 def layer(kind, dtype, rng=0, size=SIZE):
     if kind == "own":
         return rnn.Recurrent(Leaky(size, HIDDEN, rng=rng, dtype=dtype))
-    return {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU}[kind](size, HIDDEN, rng=rng, dtype=dtype)
+    word, _, other = kind.partition(", ")
+    return {"rnn": rnn.RNN, "lstm": rnn.LSTM, "gru": rnn.GRU}[word](size, HIDDEN, **OPTIONS[other], rng=rng, dtype=dtype)
 
 
 def wired(wiring, kind, dtype, loss):
@@ -80,7 +88,10 @@ def plainly(model, batch, loss, monkeypatch):
     norms = [float(np.linalg.norm(np.asarray(g, float))) for g in mg.grad(total, parts, retain_graph=True)]
     total.backward()
     width = len(states[0])
-    return total.item(), np.array(norms).reshape(-1, width).T, [p.grad.copy() for p in model.parameters()]
+    by_step = np.array(norms).reshape(-1, width).T
+    if isinstance(model, rnn.Sequence | rnn.ManyToOne) and model.recurrent.reverse:
+        by_step = by_step[:, ::-1]
+    return total.item(), by_step, [p.grad.copy() for p in model.parameters()]
 
 
 WIRINGS = [
@@ -89,7 +100,8 @@ WIRINGS = [
     for kind in ("rnn", "lstm", "gru", "own")
     for loss in ("cross_entropy", "mse", "binary")
     if (wiring != "encoder-decoder" or loss == "cross_entropy") and (wiring != "one to many" or loss != "cross_entropy")
-]
+] + [(wiring, "gru, reverse", "mse") for wiring in ("many to many", "padded", "many to one")]
+WIRINGS += [("many to many", "lstm, coupled", "cross_entropy"), ("many to one", "rnn, reverse", "cross_entropy")]
 # By turns in one dtype and in the other; in the thorough profile each in both.
 CASES = [
     (*case, dtype)
@@ -174,7 +186,7 @@ def boxes_of(drawing, names):
 
 
 def is_state(node, names):
-    return "t" in node and any(re.fullmatch(rf"{name}\[\d+\]", node.get("label", "")) for name in names)
+    return "t" in node and any(re.fullmatch(rf"{name}(_rev)?\[\d+\]", node.get("label", "")) for name in names)
 
 
 def two_digits(size):
