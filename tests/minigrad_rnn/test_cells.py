@@ -70,6 +70,68 @@ def test_lstm_cell_with_peepholes_and_projection_is_its_formula() -> None:
     np.testing.assert_allclose(h_new.data, (o * np.tanh(c_expected)) @ cell.weight_hr.data.T, rtol=1e-12)
 
 
+ACTIVATIONS: dict[str, Any] = {
+    "tanh": np.tanh,
+    "softplus": lambda a: np.log1p(np.exp(a)),
+    "sin": np.sin,
+    "linear": lambda a: a,
+    "affine(2, -0.5)": lambda a: 2 * a - 0.5,
+    "leaky_relu": lambda a: np.where(a > 0, a, 0.01 * a),
+    "leaky_relu(0.3)": lambda a: np.where(a > 0, a, 0.3 * a),
+    "thresholded_relu(0.4)": lambda a: np.where(a > 0.4, a, 0),
+    "elu(1.5)": lambda a: np.where(a > 0, a, 1.5 * (np.exp(a) - 1)),
+    "scaled_tanh(1.7, 0.6)": lambda a: 1.7 * np.tanh(0.6 * a),
+    "hard_sigmoid": lambda a: np.clip(a / 6 + 0.5, 0, 1),
+    "hard_sigmoid(0.2,0.5)": lambda a: np.clip(0.2 * a + 0.5, 0, 1),
+    "softsign": lambda a: a / (1 + abs(a)),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_their_formulas_with_a_clip_before(name: str) -> None:
+    x = np.array([-800.0, -3.0, -0.9, -0.2, 0.3, 0.7, 5.0, 800.0])
+    cell = rnn.RNNCell(1, 1, nonlinearity=name, bias=False, dtype=float, rng=0)
+    cell.weight_ih.data = np.ones((1, 1))
+    near = x[1:-1, None]
+    np.testing.assert_allclose(cell(near).data, ACTIVATIONS[name](near), rtol=1e-12)
+    mg.check_grads(cell, near)
+    assert np.isfinite(cell(x[:, None]).data).all()
+    t = mg.tensor(x[:, None], requires_grad=True)
+    cell(t).sum().backward()
+    assert np.isfinite(t.grad).all()  # also where a branch that is not taken overflows
+    cell.clip = 0.8
+    np.testing.assert_allclose(cell(near).data, ACTIVATIONS[name](np.clip(near, -0.8, 0.8)), rtol=1e-12)
+
+
+def test_lstm_cell_with_other_activations_coupled_gates_and_a_clip_is_its_formula() -> None:
+    rng = np.random.default_rng(1)
+    names = {"recurrent_activation": "hard_sigmoid", "activation": "softsign", "output_activation": "elu"}
+    cell = rnn.LSTMCell(3, 4, input_forget=True, clip=0.3, peepholes=True, **names, dtype=float, rng=rng)
+    x, h, c = rng.normal(size=(2, 3)), rng.normal(size=(2, 4)), rng.normal(size=(2, 4))
+    i, _, g, o = np.split(affine(cell, x, h), 4, axis=1)
+    gate, candidate = ACTIVATIONS["hard_sigmoid"], ACTIVATIONS["softsign"]
+    i = gate(np.clip(i + cell.weight_ci.data * c, -0.3, 0.3))
+    c_expected = (1 - i) * c + i * candidate(np.clip(g, -0.3, 0.3))
+    o = gate(np.clip(o + cell.weight_co.data * c_expected, -0.3, 0.3))
+    h_new, c_new = cell(x, (h, c))
+    np.testing.assert_allclose(c_new.data, c_expected, rtol=1e-12)
+    np.testing.assert_allclose(h_new.data, o * np.where(c_expected > 0, c_expected, np.expm1(c_expected)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_gru_cell_with_other_activations_and_a_clip_is_its_formula(reset_after: bool) -> None:
+    rng = np.random.default_rng(1)
+    options: dict[str, Any] = {"recurrent_activation": "hard_sigmoid", "activation": "softsign", "clip": 0.4}
+    cell = rnn.GRUCell(3, 4, reset_after=reset_after, **options, dtype=float, rng=rng)
+    x, h = rng.normal(size=(2, 3)), rng.normal(size=(2, 4))
+    i_r, i_z, i_n = np.split(x @ cell.weight_ih.data.T + cell.bias_ih.data, 3, axis=1)
+    (W_r, W_z, W_n), (b_r, b_z, b_n) = np.split(cell.weight_hh.data, 3), np.split(cell.bias_hh.data, 3)
+    r, z = (ACTIVATIONS["hard_sigmoid"](np.clip(a, -0.4, 0.4)) for a in (i_r + h @ W_r.T + b_r, i_z + h @ W_z.T + b_z))
+    n = i_n + (r * (h @ W_n.T + b_n) if reset_after else (r * h) @ W_n.T + b_n)
+    n = ACTIVATIONS["softsign"](np.clip(n, -0.4, 0.4))
+    np.testing.assert_allclose(cell(x, h).data, (1 - z) * n + z * h, rtol=1e-12)
+
+
 CHECKED: dict[str, Any] = {
     "tanh": lambda: rnn.RNNCell(2, 3, dtype=float, rng=0),
     "sigmoid": lambda: rnn.RNNCell(2, 3, nonlinearity="sigmoid", bias="single", dtype=float, rng=0),
@@ -278,6 +340,8 @@ def test_a_clip_is_a_positive_number(wrong: Any) -> None:
 
 
 def test_forget_bias_needs_a_bias() -> None:
+    with pytest.raises(ValueError, match=r"forget_bias is 1\.0, and with input_forget=True f = 1 - i, so there is no bias"):
+        rnn.LSTM(3, 4, input_forget=True, forget_bias=1.0)
     with pytest.raises(ValueError, match=r"forget_bias is 1\.0, and this cell has bias=False"):
         rnn.LSTMCell(3, 4, bias=False, forget_bias=1.0)
     rnn.LSTMCell(3, 4, bias=False, forget_bias=0.0)

@@ -216,10 +216,10 @@ def saved(save: Any, *arguments: Any, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def zip_with(name: str) -> bytes:
+def zip_with(name: str, data: bytes = b"cos\nsystem\n(S'false'\ntR.") -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(name, b"cos\nsystem\n(S'false'\ntR.")
+        archive.writestr(name, data)
     return stream.getvalue()
 
 
@@ -235,6 +235,8 @@ FILES = {
     "huge.npz": (zip_of_array(HUGE), "not a .npz file of numbers, or it is damaged"),
     "model.pt": (zip_with("archive/data.pkl"), "can run code, so it is not opened(?s:.*)torch.load.*weights_only=True"),
     "old.pth": (pickle.dumps({"w": [1.0]}), "can run code"),
+    "whole.pt": (zip_with("m/data.pkl", b"ctorch.nn.modules.rnn\nLSTM\n"), "is a whole model(?s:.*)=False..state_dict"),
+    "whole.pkl": (b"\x80\x02ctorch.nn.modules.rnn\nLSTM\nq\x00.", "is a whole model"),
     "w.bin": (b"\x80\x02}q\x00.", "can run code"),
     "half.npz": (damaged(saved(np.savez, w=np.ones((50, 50)))), "not a .npz file of numbers, or it is damaged"),
     "objects.npz": (saved(np.savez, w=np.array([None])), "not a .npz file of numbers"),
@@ -293,6 +295,37 @@ def test_weights_that_do_not_fit(shapes: dict[str, Any], options: dict[str, Any]
     state = {name: np.zeros(shape) for name, shape in shapes.items() if shape is not None}
     with pytest.raises(ValueError, match=message):
         rnn.load(state, **options)
+
+
+def test_weights_that_are_stored_transposed_or_as_integers() -> None:
+    trained = rnn.LSTM(3, 4, bias="single", rng=0)
+    names = {"kernel": "weight_ih_l0", "recurrent_kernel": "weight_hh_l0", "bias": "bias_ih_l0"}
+    state = {theirs: trained.state_dict()[ours].T for theirs, ours in names.items()}
+    with pytest.raises(ValueError, match=r"transpose the matrices, \{name: a\.T for .*, and pass rename=") as error:
+        rnn.load(state)
+    rename = ast.literal_eval(str(error.value).partition("rename=")[2])
+    model, _ = rnn.load({name: a.T for name, a in state.items()}, rename=rename)
+    np.testing.assert_array_equal(model(np.ones((T, B, 3)))[0].data, trained(np.ones((T, B, 3)))[0].data)
+    for kind in (rnn.LSTM, rnn.GRU, rnn.RNN):
+        with pytest.raises(ValueError, match=r"stored as \(input, \d+\), transpose the matrices"):
+            rnn.load({name: a.T for name, a in kind(3, 4, rng=0).state_dict().items()})
+    with pytest.raises(
+        ValueError, match=r"weight_ih_l0 in the state dict has integers .int8., and weights must be floating-point"
+    ):
+        rnn.load({name: np.ones(a.shape, np.int8) for name, a in trained.state_dict().items()})
+
+
+@pytest.mark.parametrize("wiring", [rnn.Sequence, rnn.ManyToOne])
+def test_a_layer_that_reads_in_reverse_has_names_that_say_so(wiring: Any) -> None:
+    model = wiring(rnn.GRU(3, 4, 2, reverse=True, rng=0), rnn.Linear(4, 2, rng=1))
+    loaded, report = rnn.load(model.state_dict(), wiring="last" if wiring is rnn.ManyToOne else "steps")
+    assert loaded.recurrent.reverse
+    assert not report.left
+    x, lengths = np.random.default_rng(0).standard_normal((T, B, 3)), [T, *[2] * (B - 1)]
+    np.testing.assert_array_equal(loaded(x, lengths).data, model(x, lengths).data)
+    both = rnn.GRU(3, 4, 2, bidirectional=True, rng=0).state_dict()
+    with pytest.raises(ValueError, match="the recurrent layer has no weight_ih_l1"):
+        rnn.load({name: a for name, a in both.items() if not name.endswith("_l1")})
 
 
 def test_sources_of_another_type() -> None:
