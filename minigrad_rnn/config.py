@@ -30,6 +30,7 @@ __all__ = ["CELLS", "LAYERS", "OPTIMIZERS", "alphabet_of", "build", "checked", "
 CELLS: dict[str, type[Cell]] = classes_in("cells", Cell)
 LAYERS: dict[str, Callable[..., Recurrent]] = classes_in("cells", Recurrent)
 OPTIMIZERS: dict[str, type[Optimizer]] = classes_in("optim", Optimizer)
+SINCE: dict[str, Any] = {"zoneout": 0.0, "weight_dropout": 0.0}  # settings that checkpoints of earlier versions do not have
 MEMORY = 4e9  # bytes that an update may take at most
 
 
@@ -37,7 +38,7 @@ def checked(given: Any) -> dict[str, Any]:
     """Return the configuration with its defaults, if a model can be built from it; else ValueError says what is wrong."""
     if not isinstance(given, dict) or given.get("program") != "minigrad-rnn":
         raise ValueError("it has no configuration of a model; only `minigrad-rnn train` saves one")
-    config: dict[str, Any] = {"task": None, "text": None, "length": None, "compile": True} | given
+    config: dict[str, Any] = {"task": None, "text": None, "length": None, "compile": True, **SINCE} | given
     check_settings(config)
     if config["task"] is None:
         check_text(config)
@@ -135,7 +136,8 @@ def build(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = N
     task, kind = task_of(config), LAYERS[config["cell"]]
 
     def layer(width: int) -> Recurrent:
-        return kind(width, config["hidden"], config["layers"], dropout=config["dropout"], rng=rng)
+        drops = {name: config[name] for name in ("dropout", "zoneout", "weight_dropout")}
+        return kind(width, config["hidden"], config["layers"], **drops, rng=rng)
 
     def readout(size: int) -> Linear:
         return Linear(config["hidden"], size, rng=rng)

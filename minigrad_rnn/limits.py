@@ -10,6 +10,7 @@ __all__ = ["RANGES", "Limits", "number"]
 Limits = tuple[type, float, float]
 RANGES: dict[str, Limits] = {
     "hidden": (int, 1, 100_000), "layers": (int, 1, 100), "embedding": (int, 0, 100_000), "dropout": (float, 0, 0.99),
+    "zoneout": (float, 0, 1), "weight_dropout": (float, 0, 0.99),
     "length": (int, 1, 10_000), "batch": (int, 1, 1_000_000), "epochs": (int, 1, 10**9), "lr": (float, 1e-12, 1e6),
     "clip": (float, 0, 1e9), "seed": (int, 0, 2**63 - 1),
 }  # fmt: skip

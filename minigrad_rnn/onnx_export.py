@@ -31,7 +31,8 @@ def save_onnx(path: str | os.PathLike[str], model: Any, *, lengths: bool = False
     with ``lengths=True`` the int32 ``lengths`` (batch,). The output is ``output``; a recurrent layer alone also has the last
     ``h``, and an LSTM ``c``. T and batch may vary. Weights are written in float32. `load` reads the file again.
 
-    Raises ImportError without the package onnx, and ValueError for what ONNX cannot express, such as a projection.
+    Raises ImportError without the package onnx, and ValueError for what ONNX cannot express, such as a projection
+    or zoneout.
 
     >>> import importlib.util, tempfile, minigrad_rnn as rnn
     >>> model = rnn.Sequence(rnn.GRU(3, 4, rng=0), rnn.Linear(4, 2, rng=1))

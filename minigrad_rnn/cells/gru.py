@@ -30,8 +30,8 @@ class GRUCell(Cell):
     n = tanh(W_in x + b_in + W_hn (r * h) + b_hn). x has shape (batch, input_size), h and h' (batch, hidden_size). The three
     blocks are in this order in ``weight_ih`` (3 hidden, input), ``weight_hh`` (3 hidden, hidden) and the biases.
 
-    `activation` takes the place of tanh, `recurrent_activation` that of the sigmoids, as in Keras; see `activation` for their
-    names. With a `clip` their arguments are cut off at -clip and clip, as in ONNX.
+    `activation` takes the place of tanh, `recurrent_activation` that of the sigmoids, as in Keras; their names are in
+    `minigrad_rnn.activations`. With a `clip` their arguments are cut off at -clip and clip, as in ONNX.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> rnn.GRUCell(3, 4, rng=0)(np.ones((2, 3))).shape

@@ -39,8 +39,8 @@ class LSTMCell(Cell):
 
     With ``input_forget=True`` the gates are coupled, f = 1 - i (Greff et al. 2017); the blocks of f are there, as in ONNX, and
     have no effect. `activation` takes the place of tanh, `recurrent_activation` that of the sigmoids, as in Keras, and
-    `output_activation`, by default the same as `activation`, that of tanh(c'); see `activation` for their names. With a `clip`
-    the arguments of the gates and of the candidate are cut off at -clip and clip, as in onnxruntime.
+    `output_activation`, by default the same as `activation`, that of tanh(c'). Their names are in `minigrad_rnn.activations`.
+    With a `clip` the arguments of the gates and of the candidate are cut off at -clip and clip, as in onnxruntime.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> h, c = rnn.LSTMCell(3, 4, rng=0)(np.ones((2, 3)))

@@ -22,10 +22,10 @@ class RNNCell(Cell):
 
         h' = tanh(W_ih x + b_ih + W_hh h + b_hh)
 
-    or with another `nonlinearity`, such as "relu" or "leaky_relu(0.2)"; see `activation` for the names. With a `clip` its
-    argument is cut off at -clip and clip, as in ONNX. x has shape (batch, input_size), h and h' (batch, hidden_size); without
-    an h it is zeros. The weights are ``weight_ih`` (hidden, input), ``weight_hh`` (hidden, hidden), ``bias_ih`` and ``bias_hh``
-    (hidden,), of `dtype`, drawn with `rng` (a seed or a NumPy generator).
+    or with another `nonlinearity`, such as "relu" or "leaky_relu(0.2)"; the names are in `minigrad_rnn.activations`. With a
+    `clip` its argument is cut off at -clip and clip, as in ONNX. x has shape (batch, input_size), h and h'
+    (batch, hidden_size); without an h it is zeros. The weights are ``weight_ih`` (hidden, input), ``weight_hh``
+    (hidden, hidden), ``bias_ih`` and ``bias_hh`` (hidden,), of `dtype`, drawn with `rng` (a seed or a NumPy generator).
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> cell = rnn.RNNCell(3, 4, rng=0)

@@ -115,7 +115,8 @@ def new_config(options: Namespace) -> tuple[dict[str, Any], Text | None]:
     optimizer = given["optimizer"] or "adam"
     config: dict[str, Any] = {
         "program": "minigrad-rnn", "cell": "lstm", "optimizer": optimizer, "lr": rnn.config.OPTIMIZERS[optimizer].usual_lr,
-        "clip": 1.0, "layers": 1, "dropout": 0.0, "embedding": 0, "seed": 0, "epochs": 1,
+        "clip": 1.0, "layers": 1, "dropout": 0.0, "zoneout": 0.0, "weight_dropout": 0.0,
+        "embedding": 0, "seed": 0, "epochs": 1,
     }  # fmt: skip
     text = None
     if options.data in rnn.tasks.TASKS:

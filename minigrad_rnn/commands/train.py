@@ -46,6 +46,8 @@ NUMBERS = {
     "layers": "number of layers (default: 1)",
     "embedding": "for a text: size of the vector of a symbol; 0: one-hot vectors (default: 0, with --words 64)",
     "dropout": "share of the outputs between layers set to zero in training (default: 0)",
+    "zoneout": "probability that a unit of the state keeps its value in training (default: 0)",
+    "weight_dropout": "share of the recurrent weights set to zero in training (default: 0)",
     "length": "for a text: number of time steps that the gradient flows back (default: 50); for some tasks, their length",
     "batch": "number of sequences in a batch (default: 32; fewer for short texts)",
     "epochs": f"number of epochs in all (default: enough for {UPDATES} updates, at least 3)",
@@ -64,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_cell(parser)
     for name, text in NUMBERS.items():
-        parser.add_argument(f"--{name}", metavar="N", type=number_of(name), help=text)
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="N", type=number_of(name), help=text)
     parser.add_argument("--optimizer", choices=names_in("optim"), help="(default: adam)")
     parser.add_argument("--words", action="store_true", default=None, help="predict words instead of characters")
     parser.add_argument("--encoding", metavar="NAME", help="encoding of the text, such as gb18030 (default: utf-8)")
@@ -127,7 +129,8 @@ def resumed(options: argparse.Namespace) -> tuple[dict[str, Any], Text | None]:
     for name in ("cell", "optimizer", "words", "encoding", *RANGES):
         value = entry.get(name) if name in ("words", "encoding") else config[name]
         if name != "epochs" and getattr(options, name) not in (None, value):
-            raise UsageError(f"{options.resume} was begun with --{name} {value}; leave out --{name}, or start without --resume")
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{options.resume} was begun with {flag} {value}; leave out {flag}, or start without --resume")
     if options.no_compile and config["compile"]:
         raise UsageError(f"{options.resume} was begun compiled; leave out --no-compile, or start without --resume")
     config["epochs"] = options.epochs or config["epochs"]

@@ -39,8 +39,9 @@ def load(
     `source` is a safetensors file, a ``.npz`` file, an ONNX file (extra ``onnx``), a state dict of arrays or PyTorch tensors,
     or a layer or model of Keras. A pickle (``.pt``, ``.pth``) is never opened, because it can run code; the error has the
     lines that convert it. The names of recurrent layers are those of PyTorch, ``weight_ih_l0_reverse`` or in a cell
-    ``weight_ih``, with anything before them. Weights shared by the embedding and the readout stay shared. Other names need
-    `rename`, new names by the names in the file; the error proposes one if the shapes allow it.
+    ``weight_ih``, with anything before them; with ``_reverse`` alone the layer reads backwards. Weights shared by the embedding
+    and the readout stay shared. Other names need `rename`, new names by the names in the file; the error proposes one if the
+    shapes allow it.
 
     The model is a `Sequence`; without a readout it is the recurrent layer, and for layers called encoder and decoder an
     `EncoderDecoder` that reads one-hot vectors. It reads inputs (T, batch, ...), time first. Weights do not contain
@@ -52,6 +53,8 @@ def load(
       PyTorch's "ifgo" or "rzn";
     - `activation` between several linear layers after the recurrent one: "relu", "tanh", "sigmoid" or "none";
     - `start`: the class index with which a decoder begins.
+
+    The options of cells in an ONNX file or a Keras layer, such as activations and a clip, are kept.
 
     Warns of floating-point arrays that are in no layer. Raises WeightsError for a damaged file, ValueError if no recurrent
     layer is found or the layers do not fit together.

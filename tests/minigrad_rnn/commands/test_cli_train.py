@@ -116,6 +116,7 @@ def test_quiet_is_quiet(here, capsys):
     "options",
     [
         ["parity", "--length", "3", "--cell", "gru", "--layers", "2", "--dropout", "0.5"],
+        ["hello", "--cell", "lstm", "--zoneout", "0.3", "--weight-dropout", "0.2"],
         ["digits_to_letters", "--length", "2", "--optimizer", "rmsprop", "--cell", "rnn"],
         ["cats.txt", "--optimizer", "sgd", "--clip", "0"],
         ["cats.txt", "--embedding", "4", "--length", "7", "--batch", "3"],
