@@ -95,9 +95,9 @@ class GradientFlow:
       sigmoid below 0.0257 or above 0.9743, a relu at 0; "h" is the activation of an RNN cell, "tanh(c)" that in the output of
       an LSTM.
     - `singular_values`, `spectral_radius`, of each layer (gates, n) and (gates,): those of each gate's block of W_hh, of an
-      EncoderDecoder those of both. `bound` (layers,), of RNN cells: gamma s, with gamma the greatest slope (1 of tanh and relu,
-      1/4 of sigmoid) and s the largest singular value. No gain is above it: below 1 the gradient vanishes, above it may explode
-      (Pascanu, Mikolov & Bengio 2013).
+      EncoderDecoder those of both. `bound` (layers,), of RNN cells without clip or zoneout: gamma s, with gamma the greatest
+      slope (1 of tanh and relu, 1/4 of sigmoid) and s the largest singular value. No gain is above it: below 1 the gradient
+      vanishes, above it may explode (Pascanu, Mikolov & Bengio 2013).
     - `shares`, by parameter (T,): the norm of what its uses in step t add to its gradient. ``flow.shares["weight_hh"]`` finds a
       parameter by the end of its name, ``flow.shares[p]`` finds p. `gradients`, if asked for, ``(T, *shape)``: these parts
       themselves, whose sum over t is the gradient.

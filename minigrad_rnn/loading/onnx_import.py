@@ -194,8 +194,10 @@ class Reader:
         own = "".join(cell.gate_names) or "h"
         path = self.path_of(node)
         direction = attributes.get("direction", b"forward").decode()
-        starts = self.starts_of(node, op, attributes.get("layout", 0) == 1)
         self.directions = {"forward": (False,), "reverse": (True,)}.get(direction, (False, True))
+        if len(W) != len(self.directions) or R.ndim != 3:
+            raise self.cannot(op, f"direction={direction} and weights of shapes {W.shape} and {R.shape}")
+        starts = self.starts_of(node, cell, (len(W), R.shape[2]), attributes.get("layout", 0) == 1)
         for d, (options, reverse) in enumerate(zip(self.options_of(op, attributes, len(W)), self.directions, strict=True)):
             name = f"{path}.{{}}_l0{'_reverse' * reverse}"
             self.cells[name.format("weight_hh")] = options
@@ -228,17 +230,18 @@ class Reader:
         ignored = list(dict.fromkeys([*self.ignored, *self.between.values()]))
         return Contents(self.arrays, self.options | wiring, ignored, self.cells)
 
-    def starts_of(self, node: Any, op: str, batch_first: bool) -> dict[str, np.ndarray]:
+    def starts_of(self, node: Any, cell: type[Cell], shape: tuple[int, int], batch_first: bool) -> dict[str, np.ndarray]:
         """Return the learned initial states, each (directions, hidden); {} if they are zeros or computed."""
-        found: dict[str, np.ndarray] = {}
-        for name, state in zip(node.input[5:7], ("h0", "c0"), strict=False):
+        found = {f"{name}0": np.zeros(shape, np.float32) for name in cell.state_names}
+        for name, state in zip(node.input[5:7], found, strict=False):
             start = self.expanded.get(name, self.constants.get(name))
             if start is not None:
                 start = start.swapaxes(0, 1) if batch_first else start
-                if (start != start[:, :1]).any():
-                    raise self.cannot(op, f"an initial state {state} that differs from sequence to sequence")
+                if start.ndim != 3 or start[:, 0].shape != shape or (start != start[:, :1]).any():
+                    raise self.cannot(node.op_type, f"an initial state {state} that differs from sequence to sequence")
                 found[state] = start[:, 0]
-        return found if any(start.any() for start in found.values()) or self.expanded.keys() & {*node.input[5:7]} else {}
+        learned = self.expanded.keys() & {*node.input[5:7]} or any(start.any() for start in found.values())
+        return found if learned else {}
 
     def options_of(self, op: str, attributes: dict[str, Any], directions: int) -> list[dict[str, Any]]:
         """Return the options of the cell of each direction. WeightsError for activations that the cells do not have."""
@@ -252,7 +255,7 @@ class Reader:
         given = [self.activation(op, name, numbers) for name in names] or [*USUAL[op].values()] * directions
         count = len(USUAL[op])
         if len(given) != count * directions:
-            raise self.cannot(op, f"{len(given)} activations in {directions} directions")
+            raise self.cannot(op, f"{len(given)} activations in place of {count * directions}")
         return [options | dict(zip(USUAL[op], given[d * count :], strict=False)) for d in range(directions)]
 
     def activation(self, op: str, name: str, numbers: list[list[float]]) -> str:

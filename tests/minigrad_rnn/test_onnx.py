@@ -212,7 +212,8 @@ def test_the_node_tests_of_onnx(tmp_path: Path) -> None:
             "a layer RNN with the activation Gelu, which the cells of this package cannot express",
         ),
         ("GRU", {"activations": ["Affine", "Tanh"], "activation_alpha": [1.0]}, "the activation Affine without numbers"),
-        ("LSTM", {"activations": ["Tanh"]}, "with 1 activations in 1 directions"),
+        ("LSTM", {"activations": ["Tanh"]}, "with 1 activations in place of 3"),
+        ("LSTM", {"direction": "bidirectional"}, r"with direction=bidirectional and weights of shapes \(1, 8, 3\)"),
         ("GRU", {"initial_h": [[[1.0, 2.0], [1.0, 3.0]]]}, "with an initial state h0 that differs from sequence to sequence"),
     ],
 )

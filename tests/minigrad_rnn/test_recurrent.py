@@ -1197,7 +1197,26 @@ def test_states_of_run_and_step_have_the_parts_of_every_cell() -> None:
         layer.step(np.ones((2, 3)), (part,) * 3, 0)
 
 
-def test_a_bidirectional_layer_does_not_go_step_by_step() -> None:
-    layer = rnn.GRU(3, 4, bidirectional=True)
-    with pytest.raises(ValueError, match="reads the sequence from both ends, so it has no single steps; call forward"):
+@pytest.mark.parametrize(
+    ("direction", "words"),
+    [("bidirectional", "reads the sequence from both ends"), ("reverse", "with reverse=True reads the sequence from its end")],
+)
+def test_a_layer_that_reads_backwards_does_not_go_step_by_step(direction: str, words: str) -> None:
+    layer = rnn.GRU(3, 4, **{direction: True}, rng=0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"{words}, so it has no single steps; call forward"):
         layer.step(np.ones((2, 3)), layer.initial_state(2), 0)
+    readout = rnn.Linear(layer.output_size, 3, rng=1)
+    with pytest.raises(ValueError, match=f"the decoder cannot be {direction}, because it reads its own predictions"):
+        rnn.EncoderDecoder(layer, layer, readout, start=0)
+    with pytest.raises(ValueError, match=r"reads a text from (both ends|its end), so it predicts nothing"):
+        rnn.read(rnn.Sequence(layer, readout), "abcabc" * 10, rnn.Alphabet("abc"))
+
+
+def test_an_encoder_may_read_in_reverse_and_is_then_not_drawn() -> None:
+    decoder, readout, x = rnn.GRU(5, 4, rng=1), rnn.Linear(4, 5, rng=2), np.random.default_rng(0).normal(size=(6, 2, 3))
+    targets = np.array([[1, 2], [0, 3]])
+    model = rnn.EncoderDecoder(rnn.GRU(3, 4, reverse=True, rng=0), decoder, readout, start=4)
+    same = rnn.EncoderDecoder(rnn.GRU(3, 4, rng=0), decoder, readout, start=4)
+    np.testing.assert_array_equal(model(x, targets).data, same(x[::-1], targets).data)
+    with pytest.raises(ValueError, match=r"use reverse=False and give source\[::-1\]"):
+        rnn.gradient_flow(model, x, targets)

@@ -154,6 +154,20 @@ def test_a_model_that_feeds_itself_keeps_its_mask() -> None:
         model.recurrent.step(X[0], model.recurrent.initial_state(B), 0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradient_flow_measures_the_mean(kind: str) -> None:
+    model = rnn.Sequence(layer(kind, zoneout=KEPT[kind]), rnn.Linear(HIDDEN, 1, dtype=float, rng=1))
+    flow = rnn.gradient_flow(model, X, X[..., :1], gradients=True)
+    rnn.mse_loss(model.eval()(X), X[..., :1]).backward()
+    for name, p in model.named_parameters():
+        np.testing.assert_allclose(flow.gradients[name].sum(0), p.grad, rtol=1e-9, atol=1e-15)
+    assert np.isnan(flow.bound).all()
+    if kind == "rnn":
+        np.testing.assert_allclose(flow.gain("carry"), KEPT[kind])  # of the path without weights
+    source = rnn.draw.unrolled(model, X, steps="0-1").source
+    assert all(f"{share:.1f} ×" in source for p in np.atleast_1d(KEPT[kind]) for share in (p, 1 - p))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
