@@ -78,27 +78,13 @@ class Recurrent(Module):
         self.cells = [list(layer) if isinstance(layer, tuple | list) else [layer] for layer in layers]
         if not self.cells:
             raise ValueError("a recurrent layer needs at least one cell")
-        for option, share, of in (("dropout", dropout, "outputs"), ("weight_dropout", weight_dropout, "recurrent weights")):
-            if not 0 <= share < 1:
-                raise ValueError(f"{option} is {share}; it must be the share of {of} set to zero, from 0 to less than 1")
-        for k, layer in enumerate(self.cells):
-            for cell in layer:
-                if not isinstance(cell, Cell):
-                    raise TypeError(f"layer {k} must be a Cell, or a pair of them, not {type(cell).__name__}")
+        check_shares(dropout=dropout, weight_dropout=weight_dropout)
+        check_cells(self.cells)
         if dropout and len(self.cells) == 1:
             level = 2 if type(self).__init__ is Recurrent.__init__ else 3
             warnings.warn("dropout acts between layers, and there is only one", stacklevel=level)
-        directions = {len(layer) for layer in self.cells}
-        if directions not in ({1}, {2}):
-            raise ValueError("either each layer must be one cell, or each a pair of cells, forward and backward")
         if reverse and self.bidirectional:
             raise ValueError("a bidirectional layer reads the sequence in both directions; leave out reverse=True")
-        width = self.cells[0][0].input_size
-        for k, layer in enumerate(self.cells):
-            for cell in layer:
-                if cell.input_size != width:
-                    raise ValueError(f"layer {k} gets {width} features, but its cell has input_size={cell.input_size}")
-            width = sum(cell.state_sizes[0] for cell in layer)
         for cell in (cell for layer in self.cells for cell in layer):
             check_zoneout(zoneout, cell)
         self.reverse = reverse
@@ -461,6 +447,29 @@ def last_output(
 def both_ways(ahead: Tensor, back: Tensor) -> Tensor:
     """Return the outputs of both directions next to each other."""
     return mg.concatenate([ahead, back], -1)
+
+
+def check_cells(layers: list[list[Any]]) -> None:
+    """Raise TypeError for what is not a cell, and ValueError unless each layer reads what the layer below returns."""
+    for k, layer in enumerate(layers):
+        for cell in layer:
+            if not isinstance(cell, Cell):
+                raise TypeError(f"layer {k} must be a Cell, or a pair of them, not {type(cell).__name__}")
+    if {len(layer) for layer in layers} not in ({1}, {2}):
+        raise ValueError("either each layer must be one cell, or each a pair of cells, forward and backward")
+    width = layers[0][0].input_size
+    for k, layer in enumerate(layers):
+        for cell in layer:
+            if cell.input_size != width:
+                raise ValueError(f"layer {k} gets {width} features, but its cell has input_size={cell.input_size}")
+        width = sum(cell.state_sizes[0] for cell in layer)
+
+
+def check_shares(dropout: float, weight_dropout: float) -> None:
+    """Raise ValueError unless both are at least 0 and less than 1."""
+    for option, share, of in (("dropout", dropout, "outputs"), ("weight_dropout", weight_dropout, "recurrent weights")):
+        if not 0 <= share < 1:
+            raise ValueError(f"{option} is {share}; it must be the share of {of} set to zero, from 0 to less than 1")
 
 
 def check_zoneout(zoneout: Any, cell: Cell) -> None:
