@@ -80,32 +80,36 @@ def activation(name: str, clip: float | None = None) -> Callable[[Any], Any]:
     return f if clip is None else lambda x: f(mg.clip(x, -clip, clip))
 
 
-def name_and_numbers(name: str) -> tuple[str, dict[str, float]]:
-    """Return the word in the name of an activation, and its numbers by the letters of the formula. KeyError if there is no such
-    activation, ValueError for numbers that it does not have.
+def name_and_numbers(name: str, what: str = "an activation") -> tuple[str, dict[str, float]]:
+    """Return the word in the name of an activation, and its numbers by name. ValueError if there is no such activation.
 
     >>> name_and_numbers("elu"), name_and_numbers("affine(2)")
     (('elu', {'alpha': 1.0}), ('affine', {'alpha': 2.0, 'beta': 0.0}))
     """
-    found = CALL.fullmatch(name)
-    if found is None or found[1] not in OPS.keys() | MADE.keys():
-        raise KeyError(name)
-    defaults = getattr(MADE.get(found[1]), "__defaults__", None) or ()
-    given = [float(number) for number in found[2].split(",")] if found[2] else []
-    if len(given) > len(defaults):
-        raise ValueError(f"{found[1]} has {len(defaults)} numbers, not {len(given)}")
-    return found[1], dict(zip(("alpha", "beta"), [*given, *defaults[len(given) :]], strict=False))
+    word, numbers = split(name)
+    defaults = getattr(MADE.get(word), "__defaults__", None) or ()
+    if word not in OPS.keys() | MADE.keys() or len(numbers) > len(defaults):
+        raise ValueError(
+            f"{what} must be one of {', '.join([*USUAL, *MADE])}, perhaps with numbers such as 'leaky_relu(0.2)', or another "
+            f"op of one operand such as 'softplus', not {name!r}"
+        )
+    return word, dict(zip(("alpha", "beta"), [*numbers, *defaults[len(numbers) :]], strict=False))
+
+
+def split(name: Any) -> tuple[str, list[float]]:
+    """Return the word and the numbers of a name such as ``affine(2, 1)``; ("", []) for what is not one."""
+    found = CALL.fullmatch(name) if isinstance(name, str) else None
+    if found is None:
+        return "", []
+    try:
+        return found[1], [float(number) for number in found[2].split(",")] if found[2] else []
+    except ValueError:
+        return "", []
 
 
 def check_activations(clip: float | None, **names: Any) -> None:
     """Raise ValueError unless all of these options of a cell are names of activations, and `clip` is a positive number."""
     for option, name in names.items():
-        try:
-            name_and_numbers(name)
-        except (KeyError, ValueError, TypeError):
-            raise ValueError(
-                f"{option} must be one of {', '.join([*USUAL, *MADE])}, perhaps with numbers such as 'leaky_relu(0.2)', or "
-                f"another op of one operand such as 'softplus', not {name!r}"
-            ) from None
+        name_and_numbers(name, option)
     if clip is not None and not (isinstance(clip, Real) and clip > 0 and clip is not True):
         raise ValueError(f"clip is {clip!r}; it must be the positive number at which the inputs of activations are cut off")

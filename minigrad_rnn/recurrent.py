@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -55,8 +56,8 @@ class Recurrent(Module):
     that of their last step, and the backward direction starts there. The result is the same as for each sequence alone,
     whatever the padding contains.
 
-    Parameters are named as in PyTorch: ``weight_hh_l1_reverse`` is the ``weight_hh`` of the second cell in layer 1. Arrays and
-    Tensors are cast to the dtype of the weights. Raises ValueError for shapes that do not fit.
+    Parameters are named as in PyTorch: ``weight_hh_l1_reverse`` is the ``weight_hh`` of the cell in layer 1 that reads
+    backwards. Arrays and Tensors are cast to the dtype of the weights. Raises ValueError for shapes that do not fit.
 
     >>> import numpy as np, minigrad_rnn as rnn
     >>> deep = rnn.Recurrent(rnn.LSTMCell(3, 4, rng=0), rnn.LSTMCell(4, 4, peepholes=True, rng=1))
@@ -90,7 +91,7 @@ class Recurrent(Module):
         self.reverse = reverse
         self.batch_first = batch_first
         self.dropout, self.weight_dropout = float(dropout), float(weight_dropout)
-        self.zoneout = tuple(map(float, zoneout)) if isinstance(zoneout, tuple) else float(zoneout)
+        self.zoneout = tuple(map(float, zoneout)) if isinstance(zoneout, tuple | list) else float(zoneout)
         self.rng = generator(rng)
         for name, p in self.cell_parameters():
             p.name = name
@@ -361,7 +362,7 @@ def zoned(zone: Zone, new: State, old: State) -> State:
     )
 
 
-def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None, zone: Zone | None = None) -> tuple[Tensor, State]:
+def masked_step(cell: Cell, x: Tensor, state: State, mask: np.ndarray | None, zone: Zone | None) -> tuple[Tensor, State]:
     """Return the output of a step and the new state. `mask` (batch, 1) is True for the sequences that have this step; None
     means all. The other sequences keep their state and have the output 0."""
     new = tagged_step(cell, x, state, zone)
@@ -431,6 +432,8 @@ def last_output(
         y = mg.swapaxes(y, 0, 1)
     T, batch, features = y.shape
     masks_of(lengths, T, batch)
+    if reverse and bidirectional:
+        raise ValueError("a layer is bidirectional or reads in reverse; leave out one of bidirectional and reverse")
     if reverse:
         return y[0] if observer() is None else steps_of(y)[0]
     if bidirectional and features % 2:
@@ -474,11 +477,12 @@ def check_shares(dropout: float, weight_dropout: float) -> None:
 
 def check_zoneout(zoneout: Any, cell: Cell) -> None:
     """Raise ValueError unless there is a probability for each part of the cell's state, or one for all."""
-    shares, names = zoneout if isinstance(zoneout, tuple) else (zoneout,), cell.state_names
-    if not all(0 <= p <= 1 for p in shares) or (isinstance(zoneout, tuple) and len(zoneout) != len(names)):
+    names, several = cell.state_names, isinstance(zoneout, tuple | list)
+    shares: Any = zoneout if several else (zoneout,)
+    if (several and len(shares) != len(names)) or not all(isinstance(p, Real) and 0 <= p <= 1 for p in shares):
         raise ValueError(
-            f"zoneout is {zoneout}; it must be the probability that a unit keeps its value, from 0 to 1, or a tuple with those "
-            f"of ({', '.join(names)})"
+            f"zoneout is {zoneout!r}; it must be the probability that a unit keeps its value, from 0 to 1, or a tuple with "
+            f"those of ({', '.join(names)})"
         )
 
 

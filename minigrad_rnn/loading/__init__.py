@@ -54,7 +54,8 @@ def load(
     - `activation` between several linear layers after the recurrent one: "relu", "tanh", "sigmoid" or "none";
     - `start`: the class index with which a decoder begins.
 
-    The options of cells in an ONNX file or a Keras layer, such as activations and a clip, are kept.
+    The options of cells in an ONNX file or a Keras layer, such as activations and a clip, are kept. Weights alone become plain
+    cells; for others build the model and call its `load_state_dict`.
 
     Warns of floating-point arrays that are in no layer. Raises WeightsError for a damaged file, ValueError if no recurrent
     layer is found or the layers do not fit together.

@@ -1212,6 +1212,13 @@ def test_a_layer_that_reads_backwards_does_not_go_step_by_step(direction: str, w
         rnn.read(rnn.Sequence(layer, readout), "abcabc" * 10, rnn.Alphabet("abc"))
 
 
+def test_the_last_output_of_one_direction_or_of_both() -> None:
+    output = rnn.GRU(3, 4, reverse=True, rng=0)(np.ones((5, 2, 3)), lengths=[5, 2])[0]
+    np.testing.assert_array_equal(rnn.last_output(output, [5, 2], reverse=True).data, output.data[0])
+    with pytest.raises(ValueError, match="leave out one of bidirectional and reverse"):
+        rnn.last_output(output, reverse=True, bidirectional=True)
+
+
 def test_an_encoder_may_read_in_reverse_and_is_then_not_drawn() -> None:
     decoder, readout, x = rnn.GRU(5, 4, rng=1), rnn.Linear(4, 5, rng=2), np.random.default_rng(0).normal(size=(6, 2, 3))
     targets = np.array([[1, 2], [0, 3]])

@@ -174,6 +174,7 @@ def test_gradient_flow_measures_the_mean(kind: str) -> None:
         ({"zoneout": -0.1}, "zoneout is -0.1; it must be the probability that a unit keeps its value, from 0 to 1"),
         ({"zoneout": (0.1, 1.5)}, r"a tuple with those of \(h, c\)"),
         ({"zoneout": (0.1,)}, r"zoneout is \(0.1,\)"),
+        ({"zoneout": None}, "zoneout is None"),
         ({"weight_dropout": 1.0}, "weight_dropout is 1.0; it must be the share of recurrent weights set to zero"),
         ({"reverse": True, "bidirectional": True}, "a bidirectional layer reads the sequence in both directions"),
     ],
