@@ -136,8 +136,8 @@ def build(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = N
     task, kind = task_of(config), LAYERS[config["cell"]]
 
     def layer(width: int) -> Recurrent:
-        drops = {name: config[name] for name in ("dropout", "zoneout", "weight_dropout")}
-        return kind(width, config["hidden"], config["layers"], **drops, rng=rng)
+        others = {name: config[name] for name in SINCE if config[name]}  # a layer that was added may not have them
+        return kind(width, config["hidden"], config["layers"], dropout=config["dropout"], rng=rng, **others)
 
     def readout(size: int) -> Linear:
         return Linear(config["hidden"], size, rng=rng)

@@ -479,7 +479,7 @@ def check_zoneout(zoneout: Any, cell: Cell) -> None:
     """Raise ValueError unless there is a probability for each part of the cell's state, or one for all."""
     names, several = cell.state_names, isinstance(zoneout, tuple | list)
     shares: Any = zoneout if several else (zoneout,)
-    if (several and len(shares) != len(names)) or not all(isinstance(p, Real) and 0 <= p <= 1 for p in shares):
+    if (several and len(shares) != len(names)) or not all(isinstance(p, Real) and 0 <= float(p) <= 1 for p in shares):
         raise ValueError(
             f"zoneout is {zoneout!r}; it must be the probability that a unit keeps its value, from 0 to 1, or a tuple with "
             f"those of ({', '.join(names)})"
