@@ -271,9 +271,15 @@ class Recurrent(Module):
         return twin
 
     def _thinned(self, cell: Cell) -> Cell:
-        """Return the cell with a part of its recurrent weights set to zero."""
-        thinned, W = copy.copy(cell), cell.weight_hh
-        vars(thinned)["weight_hh"] = W * dropout_mask(W, self.weight_dropout, self.rng)  # not a parameter, but its product
+        """Return the cell with a part of its recurrent weights set to zero; of a cell around another that of the other."""
+        thinned, inside = copy.copy(cell), {name: value for name, value in vars(cell).items() if isinstance(value, Cell)}
+        if "weight_hh" in vars(cell):
+            W = cell.weight_hh
+            vars(thinned)["weight_hh"] = W * dropout_mask(W, self.weight_dropout, self.rng)  # not a parameter, but its product
+        elif inside:
+            vars(thinned).update({name: self._thinned(value) for name, value in inside.items()})
+        else:
+            raise ValueError(f"weight_dropout is for cells with a parameter weight_hh, and {type(cell).__name__} has none")
         return thinned
 
     def _zones(self, cell: Cell, state: State, T: int) -> list[Zone | None]:

@@ -144,6 +144,28 @@ def test_the_same_seed_draws_the_same_and_a_checkpoint_has_the_generator() -> No
     assert first.rng in first.generators()
 
 
+class Around(rnn.Cell):
+    """A cell around another."""
+
+    def __init__(self, cell: Any) -> None:
+        self.inner, self.input_size, self.hidden_size, self.learn_state = cell, cell.input_size, cell.hidden_size, False
+
+    weight_hh = property(lambda self: self.inner.weight_hh)  # type: ignore[assignment]
+    weight_ih = property(lambda self: self.inner.weight_ih)  # type: ignore[assignment]
+
+    def step(self, x: mg.Tensor, state: Any) -> Any:
+        return self.inner.step(x, state)
+
+
+def test_weight_dropout_reaches_a_cell_inside_another() -> None:
+    cell = rnn.GRUCell(IN, HIDDEN, dtype=float, rng=0)
+    around = rnn.Recurrent(Around(cell), weight_dropout=0.4, rng=1)
+    equal(around(X), rnn.Recurrent(cell, weight_dropout=0.4, rng=1)(X))
+    around.cell.inner = None  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="weight_dropout is for cells with a parameter weight_hh, and Around has none"):
+        around.with_dropped_weights()
+
+
 def test_a_model_that_feeds_itself_keeps_its_mask() -> None:
     model = rnn.OneToMany(layer("gru", weight_dropout=0.5), rnn.Linear(HIDDEN, IN, dtype=float, rng=1))
     forced = model(X[0], targets=X)
