@@ -57,7 +57,7 @@ OPS = {name: op.run for name, op in TABLE.items() if op.kind == "elementwise" an
 def activation(name: str, clip: float | None = None) -> Callable[[Any], Any]:
     """Return the function with this name. With `clip` its input is cut off at -clip and clip.
 
-    A name is that of an op of one operand ("tanh", "sigmoid", "relu", "softplus", "gelu", "silu", "sin", ...), or one of
+    A name is that of an op of one operand ("tanh", "sigmoid", "relu", "softplus", "gelu", "silu", "sin", ...), or one of:
 
         linear              x
         affine(a, b)        a x + b
@@ -68,7 +68,7 @@ def activation(name: str, clip: float | None = None) -> Callable[[Any], Any]:
         hard_sigmoid(a, b)  a x + b, not below 0, not above 1           a = 1/6, b = 1/2
         softsign            x / (1 + |x|)
 
-    with numbers, ``"leaky_relu(0.2)"``, or without, which means the ones on the right. They are those of PyTorch.
+    with numbers, as in ``"leaky_relu(0.2)"``, or without: then they are the ones on the right, PyTorch's.
 
     >>> activation("leaky_relu(0.5)")(mg.tensor([-2.0, 3.0]))
     tensor([-1.,  3.])

@@ -168,7 +168,7 @@ class Writer:
     ) -> tuple[str, list[list[str]], str]:
         """Add recurrent layers. Return the outputs, the last states of each layer, and the last output of the top layer."""
         states = []
-        if layers.zoneout:
+        if np.any(layers.zoneout):
             raise ValueError("ONNX cannot express zoneout, whose mean in evaluation mode is in every step; export without it")
         if layers.batch_first:
             raise ValueError("a layer with batch_first=True cannot be exported; the files have the time first")
