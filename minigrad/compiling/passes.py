@@ -15,13 +15,18 @@ import numpy as np
 from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
-    "added", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order", "is_row", "is_view",
-    "made_instead", "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need",
-    "updates_together", "users_of", "uses_of",
+    "added", "alike", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order", "is_row",
+    "is_view", "made_instead", "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature",
+    "sorted_by_need", "updates_together", "users_of", "uses_of",
 ]  # fmt: skip
 
 Calls = list[Call]
 VIEWS = {reshape, transpose, np.broadcast_to, np.expand_dims, viewed}
+
+
+def alike(*vs: Var) -> bool:
+    """True if they have one shape and one dtype: integers of few bits overflow sooner if they meet in another order."""
+    return len({(v.shape, v.dtype) for v in vs}) == 1
 
 
 def is_view(call: Call) -> bool:

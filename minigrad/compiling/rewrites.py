@@ -11,25 +11,19 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, added, is_view, made_instead, rewritten, settled, signature, users_of, uses_of
+from .passes import Calls, added, alike, is_view, made_instead, rewritten, settled, signature, users_of, uses_of
 from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
 
 __all__ = [
-    "factors_first",
-    "invariants_first",
     "is_tiled",
     "is_turned",
     "neighbours_merged",
     "products_by_parts",
-    "products_first",
-    "signs_first",
     "sums_of_products",
     "times_written",
     "weights_turned",
     "zeros_left_out",
 ]
-
-Parts = dict[Var, int]  # which of the recurrences a value is part of, forward or backward; of the others nothing
 
 MOST = 1024  # elements of a gate: beyond, a call costs less than rows that are not contiguous
 MANY = 8  # products with the same matrix, of as many rows at least: then it is worth it to turn the matrix
@@ -156,11 +150,6 @@ def first_step(v: Var) -> int:
     return 0 if call is None else call.step or 0
 
 
-def alike(*vs: Var) -> bool:
-    """Whether they have one shape and one dtype: integers of few bits overflow sooner if they meet in another order."""
-    return len({(v.shape, v.dtype) for v in vs}) == 1
-
-
 def is_sum(call: Call) -> bool:
     """Whether it is a sum of two arrays of its own shape."""
     return call.fn is np.add and not call.options and all(isinstance(v, Var) and alike(v, call.out) for v in call.args)
@@ -239,107 +228,6 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
     return left
 
 
-def invariants_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
-    """p + (r + c) or (p + r) + c, where c is the same at every step and p does not wait for the recurrence: (p + c) + r.
-
-    The bias of a recurrent network then joins what is computed for all steps at once.
-    """
-    uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    both_biases: dict[tuple[Var, Var], Var] = {}
-    left: Calls = []
-
-    def waits(v: Any) -> bool:
-        """For the step before, or, in the first step, for nothing but what is given."""
-        return v in part or (v in made_by and all(settled(x) for x in made_by[v].inputs()))
-
-    def addends(v: Any, step: int | None) -> tuple[Var, ...]:
-        """The two that a sum is of, if it is one of this step, and one of the two waits."""
-        call = made_by.get(v) if uses.get(v) == 1 else None
-        if call is None or call.fn is not np.add or call.options or call.step != step or not any(map(waits, call.args)):
-            return ()
-        return call.args if all(isinstance(x, Var) for x in call.args) else ()
-
-    for call in calls:
-        if call.fn is np.add and not call.options and call.step is not None and all(isinstance(v, Var) for v in call.args):
-            for one, q in (call.args, call.args[::-1]):
-                three = (one, *addends(q, call.step))
-                biases = [v for v in three if settled(v) and len(v.shape) < len(call.out.shape) and v.dtype == call.out.dtype]
-                late = [v for v in three if waits(v) and v not in biases]
-                early = [v for v in three if v not in late and v not in biases]
-                if (len(biases), len(late), len(early)) != (1, 1, 1) or not alike(early[0], late[0], call.out):
-                    continue
-                (c,), (r,), (p,) = biases, late, early
-                sides = made_by[p].args if p in made_by and made_by[p].fn is np.add else ()
-                if len(sides) == 2 and all(isinstance(v, Var) for v in sides) and settled(sides[1]) and alike(sides[1], c):
-                    p, other = sides  # the two biases of PyTorch's cells: their sum once, not twice a sum with the rest
-                    if (other, c) not in both_biases:
-                        both_biases[other, c] = added(left, recorder, np.add, (other, c), None)
-                    c = both_biases[other, c]
-                first = added(left, recorder, np.add, (p, c), call.scope)
-                made_by[first] = left[-1]
-                call.args = (first, r)
-                uses[q] = 0
-                break
-        left.append(call)
-    return left
-
-
-def signs_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
-    """-(p + r), where p does not wait for the recurrence: (-p) - r. And p + (-q): p - q.
-
-    The exponent of a sigmoid then costs a step no call for its sign.
-    """
-    uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    left: Calls = []
-
-    def alone(v: Any, fn: Any, step: int | None) -> Call | None:
-        """The call that makes v with this function in this step, if v is used once."""
-        call = made_by.get(v) if isinstance(v, Var) else None
-        if call is None or call.fn is not fn or call.options or uses[v] != 1 or call.step != step:
-            return None
-        return call
-
-    for call in calls:
-        step = call.step
-        if step is not None and not call.options and call.out in part:
-            inner = alone(call.args[0], np.add, step) if call.fn is np.negative else None
-            for p, r in (inner.args, inner.args[::-1]) if inner is not None else ():
-                if isinstance(p, Var) and isinstance(r, Var) and p not in part and alike(p, r, call.out):
-                    call.fn, call.args = np.subtract, (added(left, recorder, np.negative, (p,), call.scope), r)
-                    break
-            for p, q in (call.args, call.args[::-1]) if call.fn is np.add else ():
-                minus = alone(q, np.negative, step)
-                if minus is not None and isinstance(p, Var) and alike(p, q, call.out):
-                    call.fn, call.args = np.subtract, (p, minus.args[0])
-                    break
-        left.append(call)
-    return left
-
-
-def factors_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
-    """d a + d b, where d waits for the step after and a and b do not: d (a + b). So it is with a difference."""
-    uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    left: Calls = []
-    for call in calls:
-        chain = part.get(call.out)
-        if chain is not None and call.fn in (np.add, np.subtract) and not call.options and call.step is not None:
-            products = [made_by.get(v) for v in call.args if isinstance(v, Var) and uses[v] == 1]
-            if len(products) == 2 and all(p is not None and p.fn is np.multiply and not p.options for p in products):
-                (d, a), (e, b) = (sorted(p.args, key=lambda v: part.get(v) != chain) for p in products if p is not None)
-                if (
-                    d is e and part.get(d) == chain and isinstance(a, Var) and isinstance(b, Var)
-                    and part.get(a) != chain and part.get(b) != chain
-                    and alike(a, b, d, call.out)
-                ):  # fmt: skip
-                    factor = added(left, recorder, call.fn, (a, b), call.scope)
-                    call.fn, call.args = np.multiply, (d, factor)
-        left.append(call)
-    return left
-
-
 def weights_turned(calls: Calls, recorder: Recorder) -> Calls:
     """x W.T of many steps: W.T is written down once, for some BLAS are slower with a matrix that is only said to be turned."""
     times: dict[Var, int] = {}
@@ -365,44 +253,6 @@ def is_turned(v: Any) -> bool:
 
 def turned_weight(v: Any) -> bool:
     return is_turned(v) and settled(v)
-
-
-def products_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
-    """(d a) b, where d waits for the step after and a and b do not: d (a b).
-
-    The factors of a cotangent that the forward pass has left, slopes and gates, are multiplied for all steps at once.
-    """
-    uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    left: Calls = []
-    made: dict[tuple[Var, Var], Var] = {}
-    for call in calls:
-        chain = part.get(call.out)
-        if call.fn is np.multiply and not call.options and call.step is not None and chain is not None:
-            for q, b in (call.args, call.args[::-1]):
-                inner = made_by.get(q) if isinstance(q, Var) else None
-                if (
-                    inner is None
-                    or inner.fn is not np.multiply
-                    or uses[q] != 1
-                    or inner.step != call.step
-                    or part.get(q) != chain
-                ):
-                    continue
-                d, a = inner.args if part.get(inner.args[0]) == chain else inner.args[::-1]
-                if not all(isinstance(v, Var) and alike(v, call.out) for v in (d, a, b)):
-                    continue
-                if part.get(d) != chain or part.get(a) == chain or part.get(b) == chain:
-                    continue
-                factor = made.get((a, b))
-                if factor is None:
-                    factor = made[a, b] = added(left, recorder, np.multiply, (a, b), call.scope)
-                call.args = (d, factor)
-                uses[q] -= 1
-                uses[d] = uses.get(d, 0) + 1
-                break
-        left.append(call)
-    return left
 
 
 def neighbours_merged(calls: Calls, recorder: Recorder) -> Calls:
