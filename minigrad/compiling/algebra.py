@@ -58,7 +58,6 @@ TABLE = {name: [(parsed(before), parsed(after)) for before, after in rules.items
 def reordered(calls: Calls, recorder: Recorder, part: Parts, name: str) -> Calls:
     """The calls of time steps after the rules of this name."""
     uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
     left: Calls = []
 
     def bias(v: Var, like: Var) -> bool:
@@ -66,7 +65,7 @@ def reordered(calls: Calls, recorder: Recorder, part: Parts, name: str) -> Calls
 
     def waits(v: Var) -> bool:
         """For the step before, or, in the first step, for nothing but what is given."""
-        return v in part or (v in made_by and all(map(settled, made_by[v].inputs())))
+        return v in part or (v.call is not None and all(map(settled, v.call.inputs())))
 
     def fits(letter: str, v: Var, out: Var) -> bool:
         """True if a value is of the kind that a letter stands for, in a formula of `out`."""
@@ -87,8 +86,8 @@ def reordered(calls: Calls, recorder: Recorder, part: Parts, name: str) -> Calls
         if isinstance(first, str):
             if found[first] is v if first in found else fits(first, v, call.out):
                 yield from matches(formulas, values, call, {**found, first: v})
-        elif uses[v] == 1 and v in made_by and made_by[v].step == call.step:
-            for operands in ways(first, made_by[v]):
+        elif uses[v] == 1 and v.call is not None and v.call.step == call.step:
+            for operands in ways(first, v.call):
                 yield from matches((*first[1:], *formulas), (*operands, *values), call, found)
 
     def built(formula: Any, found: dict[str, Var], scope: Any) -> Var:
@@ -96,7 +95,7 @@ def reordered(calls: Calls, recorder: Recorder, part: Parts, name: str) -> Calls
             return found[formula]
         args = tuple(built(x, found, scope) for x in formula[1:])
         v = added(left, recorder, formula[0], args, None if all(map(settled, args)) else scope)
-        made_by[v], uses[v] = left[-1], 1
+        uses[v] = 1
         return v
 
     for call in calls:

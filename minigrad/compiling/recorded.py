@@ -284,7 +284,7 @@ class Recorded:
     def with_loops(self, calls: Calls, outs: list[Var]) -> Calls:
         """The calls folded into loops, after all passes; NotFolded if they cannot be."""
         recorder, keep = self.recorder, self.keep
-        calls = dead_code_removed(sums_of_products(calls, recorder, of_all=True), self.needed(outs))
+        calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
         self.seen("sums of products as one", calls)
         calls = rows_restacked(folded(calls, recorder, self.needed(outs), keep), recorder)
         left = {*constants_folded([c for c in calls if c.loop is None and not marker(c)])}

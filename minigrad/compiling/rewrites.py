@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 MOST = 1024  # elements of a gate: beyond, a call costs less than rows that are not contiguous
+FEW = 2  # products that are one of more rows
+TOGETHER = {np.concatenate, transpose, dot, np.add.reduce}  # functions that put together what several steps have made
+UNKNOWN = -1  # step
 MANY = 8  # products with the same matrix, of as many rows at least: then it is worth it to turn the matrix
 SCATTERED = scattered.__wrapped__  # type: ignore[attr-defined]
 
@@ -87,67 +90,66 @@ def nothing_in(v: Any, empty: dict[Var, set[int]]) -> bool:
     return index[0] % v.call.args[0].shape[0] in rows
 
 
-def sums_of_products(calls: Calls, recorder: Recorder, of_all: bool = False) -> Calls:
+def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
     """A.T B + C.T D + E.T F ..., as the gradient of a weight is that is used in many steps: one product, of A, C, E ... below
-    each other and B, D, F ... below each other. And sums over the rows of B, D, F ..., of a bias, in the same way.
-
-    They have as many rows each, or `of_all` any number of them."""
+    each other and B, D, F ... below each other. And sums over the rows of B, D, F ..., of a bias, in the same way."""
     uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    inner: set[Var] = set()  # sums that are a part of other ones
-    for call in calls:
-        if is_sum(call):
-            inner.update(v for v in call.args if uses[v] == 1 and v in made_by and is_sum(made_by[v]))
+    sums = {call.out for call in calls if is_sum(call)}
+    inner = {v for call in calls if call.out in sums for v in call.args if v in sums and uses[v] == 1}
     left: Calls = []
     for call in calls:
-        if not is_sum(call) or call.out in inner:
-            left.append(call)
-            continue
-        terms: list[Var] = []
-        ahead = [call.out]
-        while ahead:
-            v = ahead.pop()
-            if v is call.out or v in inner:
-                ahead += made_by[v].args
-            else:
-                terms.append(v)
-        pairs = {v: pair for v in terms if uses[v] == 1 and (pair := rows_of(v, made_by, uses, recorder))}
-        merged = False
-        for of_products in (True, False):
-            those = [v for v in terms if v in pairs and (pairs[v][0] is not None) is of_products]
-            if len(those) < (2 if of_all else 3):
-                continue
-            if len({tuple(x and x.shape[of_all:] for x in pairs[v]) for v in those}) > 1:
-                continue
-            those.sort(key=lambda v: first_step(pairs[v][0] or pairs[v][1]) if of_all else made_by[v].step or 0)
-            a, b = (
-                added(left, recorder, np.concatenate, (list(xs),), None) if None not in xs else None
-                for xs in zip(*(pairs[v] for v in those), strict=True)
-            )
-            if a is not None:
-                total = added(left, recorder, dot, (added(left, recorder, transpose, (a, (1, 0)), None), b), None)
-            else:
-                total = added(left, recorder, np.add.reduce, (b,), None, axis=0)
-            terms = [v for v in terms if v not in those] + [total]
-            merged = True
-        if merged and len(terms) == 1:
+        terms = terms_of(call, inner) if call.out in sums - inner else []
+        rest = joined(terms, uses, left, recorder)
+        if len(rest) == 1:
             left[-1].out, call.out.call = call.out, left[-1]
             continue
-        if merged:
-            first, *rest = terms
-            for v in rest[:-1]:
-                first = added(left, recorder, np.add, (first, v), None)
-            call.args = (first, rest[-1])
+        if len(rest) < len(terms):
+            while len(rest) > 2:
+                rest[:2] = [added(left, recorder, np.add, (rest[0], rest[1]), None)]
+            call.args = tuple(rest)
         left.append(call)
     return left
 
 
+def joined(terms: list[Var], uses: dict[Var, int], calls: Calls, recorder: Recorder) -> list[Var]:
+    """The terms of a sum with one in the place of all products, and one in that of all sums over rows."""
+    pairs = {v: pair for v in terms if uses[v] == 1 and (pair := rows_of(v, uses, recorder))}
+    for is_product in (True, False):
+        those = [v for v in sorted(pairs, key=first_step) if (pairs[v][0] is not None) is is_product]
+        if len(those) >= FEW and len({tuple(x and x.shape[1:] for x in pairs[v]) for v in those}) == 1:
+            total = summed([pairs[v] for v in those], calls, recorder)
+            terms = [v for v in terms if v not in those] + [total]
+    return terms
+
+
+def terms_of(call: Call, inner: set[Var]) -> list[Var]:
+    """The terms of a sum, and of those in it."""
+    terms, ahead = [], list(call.args)
+    while ahead:
+        v = ahead.pop()
+        if v in inner:
+            ahead += v.call.args
+        else:
+            terms.append(v)
+    return terms
+
+
+def summed(pairs: list[tuple[Var | None, Var]], calls: Calls, recorder: Recorder) -> Var:
+    """Add the call for A.T B + C.T D ... of these pairs; of pairs (None, B) that of a sum over rows."""
+    a, b = ([x for x in xs if x is not None] for xs in zip(*pairs, strict=True))
+    if not a:
+        return added(calls, recorder, np.add.reduce, (added(calls, recorder, np.concatenate, (b,), None),), None, axis=0)
+    left, right = (added(calls, recorder, np.concatenate, (xs,), None) for xs in (a, b))
+    return added(calls, recorder, dot, (added(calls, recorder, transpose, (left, (1, 0)), None), right), None)
+
+
 def first_step(v: Var) -> int:
-    """The time step that made the first rows of an array."""
+    """The time step in which a value was made, or of what is put together from several steps the first that was."""
     call = v.call
-    while call is not None and call.step is None and call.fn is np.concatenate:
-        call = call.args[0][0].call
-    return 0 if call is None else call.step or 0
+    if call is not None and call.step is not None:
+        return call.step
+    parts = call.inputs() if call is not None and call.fn in TOGETHER else []
+    return next((step for x in parts if (step := first_step(x)) != UNKNOWN), UNKNOWN)
 
 
 def is_sum(call: Call) -> bool:
@@ -155,11 +157,11 @@ def is_sum(call: Call) -> bool:
     return call.fn is np.add and not call.options and all(isinstance(v, Var) and alike(v, call.out) for v in call.args)
 
 
-def rows_of(v: Var, made_by: dict[Var, Call], uses: dict[Var, int], recorder: Recorder) -> tuple[Var | None, Var] | None:
+def rows_of(v: Var, uses: dict[Var, int], recorder: Recorder) -> tuple[Var | None, Var] | None:
     """Of A.T B the matrices A and B, of a sum over the rows of B None and B."""
-    call = made_by.get(v)
+    call = v.call
     while call is not None and call.fn is reshape and uses.get(call.args[0]) == 1:
-        call = made_by.get(call.args[0])
+        call = call.args[0].call
     if call is None or len(call.args) == 0 or not isinstance(call.args[-1], Var) or len(call.args[-1].shape) != 2:
         return None
     if call.fn is dot and call.out is v and isinstance(call.args[0], Var):

@@ -465,7 +465,6 @@ COPIED = {  # rows of several arrays are put below each other, or values of sing
     "a GRU",
     "two layers in one loop",
     "two layers, one after the other",
-    "from the end to the beginning",
     "a first step of its own",
     "x[:, t]",
     "a sum of all inputs",
