@@ -12,7 +12,10 @@ from ..components import strongly_connected
 from .passes import (
     Calls,
     added,
+    alike,
     in_order,
+    is_array,
+    is_elementwise,
     is_row,
     is_view,
     made_instead,
@@ -179,78 +182,73 @@ class Batching:
 
     def batch(self, group: Calls) -> None:
         model = group[0]
-        if any(
-            len(c.args) != len(model.args) or c.out.shape != model.out.shape or c.out.dtype != model.out.dtype for c in group
-        ):
-            return
-        if any(signature(tuple(sorted(c.options.items()))) != signature(tuple(sorted(model.options.items()))) for c in group):
-            return
         if model.fn is operator.getitem and is_view(model) and is_row(model.args[1]):
             return  # x[t]: what uses it finds x
-        arguments: list[tuple[Any, bool]] = []
-        for column in zip(*(c.args for c in group), strict=True):
-            if all(isinstance(v, Var) for v in column):
-                if all(v is column[0] for v in column):
-                    arguments.append((column[0], False))
-                    continue
-                if len({(v.shape, v.dtype) for v in column}) > 1 or column[0].dtype is None:
-                    return
-                one = self.together(column)
-                if one is None:
-                    return
-                arguments.append((one, True))
-            elif any(variables(v) for v in column) or len({signature(v) for v in column}) > 1:
-                return
-            else:
-                arguments.append((column[0], False))
-        if not any(many for _, many in arguments):
-            return
-        whole = lifted(self.record, model, arguments, len(group))
-        if whole is None:
-            return
-        for i, call in enumerate(group):
+        arguments = self.arguments(group) if len({common(call) for call in group}) == 1 else []
+        whole = lifted(self.record, model, arguments, len(group)) if any(many for _, many in arguments) else None
+        for i, call in enumerate(group) if whole is not None else ():
             made_instead(self.new, call.out, operator.getitem, (whole, (i,)), call.scope)
             self.done.add(call.out)
+
+    def arguments(self, group: Calls) -> list[tuple[Any, bool]]:
+        """The arguments of one call for a group, and whether each is of all steps; none if there cannot be such a call."""
+        found: list[tuple[Any, bool]] = []
+        for column in zip(*(c.args for c in group), strict=True):
+            first = column[0]
+            one: Any = first
+            if len({signature(v) for v in column}) > 1:
+                if not all(is_array(v) and alike(v, first) for v in column):
+                    return []
+                one = self.together(column)
+            if one is None or (variables(first) and not isinstance(first, Var)):
+                return []
+            found.append((one, one is not first))
+        return found
+
+
+def common(call: Call) -> Any:
+    """What calls that are done at once have in common."""
+    return len(call.args), call.out.shape, call.out.dtype, signature(tuple(sorted(call.options.items())))
 
 
 def lifted(record: Callable[..., Var], model: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
     """The call for all steps at once, or None if this function cannot be. Of each argument: is it one of all steps?"""
-    scope, ndim = model.scope and model.scope.parent, len(model.out.shape)
-    args = [a for a, _ in arguments]
-    if (isinstance(model.fn, np.ufunc) and model.fn.signature is None and model.fn.nout == 1) or model.fn in (
-        np.where,
-        cast,
-    ):
+    fn, scope, ndim = model.fn, model.scope and model.scope.parent, len(model.out.shape)
+    if is_elementwise(fn) or fn in (np.where, cast):
+        args = [a for a, _ in arguments]
         for i, (a, many) in enumerate(arguments):
             missing = ndim - (len(a.shape) - 1) if many else 0
             if missing:
                 args[i] = record(reshape, (a, (n, *(1,) * missing, *a.shape[1:])), scope)
-        return record(model.fn, tuple(args), scope, **model.options)
-    if model.fn is dot:
-        (x, many), (y, also) = arguments
-        if not many or also or len(x.shape) != 3 or len(y.shape) != 2:
+        return record(fn, tuple(args), scope, **model.options)
+    (x, many), *others = arguments
+    if not many or any(also for _, also in others):
+        return None
+    if fn is dot:
+        y = others[0][0]
+        if len(x.shape) != 3 or len(y.shape) != 2:
             return None
         rows = record(reshape, (x, (x.shape[0] * x.shape[1], x.shape[2])), scope)
-        product = record(dot, (rows, y), scope)
-        return record(reshape, (product, (x.shape[0], x.shape[1], y.shape[1])), scope)
-    if not arguments[0][1] or any(many for _, many in arguments[1:]):
-        return None
-    if getattr(model.fn, "__name__", "") == "reduce":
-        axis = model.options.get("axis")
-        if axis is None:
-            axis = tuple(range(len(args[0].shape) - 1))
-        axes = (axis,) if isinstance(axis, int) else tuple(axis)
-        own = len(args[0].shape) - 1
-        options = {**model.options, "axis": tuple(a % own + 1 for a in axes)}
-        return record(model.fn, tuple(args), scope, **options)
-    if model.fn is operator.getitem and is_view(model):
-        index = args[1] if isinstance(args[1], tuple) else (args[1],)
-        return record(operator.getitem, (args[0], (slice(None), *index)), scope)
-    if model.fn is reshape:
-        return record(reshape, (args[0], (n, *args[1])), scope)
-    if model.fn is transpose:
-        return record(transpose, (args[0], (0, *(a + 1 for a in args[1]))), scope)
+        return record(reshape, (record(dot, (rows, y), scope), (*x.shape[:2], y.shape[1])), scope)
+    if getattr(fn, "__name__", "") == "reduce":
+        options = {**model.options, "axis": axes_after_one_more(model.options.get("axis"), len(x.shape) - 1)}
+        return record(fn, (x, *(a for a, _ in others)), scope, **options)
+    if fn in MOVED and is_view(model):
+        return record(fn, (x, MOVED[fn](n, others[0][0])), scope)
     return None
+
+
+MOVED: dict[Any, Callable[[int, Any], tuple[Any, ...]]] = {  # what a view is given, for an array with one more axis in front
+    operator.getitem: lambda n, index: (slice(None), *index),
+    reshape: lambda n, shape: (n, *shape),
+    transpose: lambda n, axes: (0, *(a + 1 for a in axes)),
+}
+
+
+def axes_after_one_more(axis: Any, ndim: int) -> tuple[int, ...]:
+    """The axes of a reduction, for an array with one more axis in front."""
+    axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(a % ndim + 1 for a in axes)
 
 
 def steps_of_a_block(each: int, steps: int) -> int:

@@ -15,12 +15,13 @@ import numpy as np
 from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
-    "added", "alike", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order", "is_row",
-    "is_view", "made_instead", "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature",
-    "sorted_by_need", "updates_together", "users_of", "uses_of",
+    "added", "alike", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order",
+    "is_array", "is_elementwise", "is_row", "is_view", "made_instead", "members_of", "rewritten", "rows_in_order",
+    "rows_restacked", "settled", "signature", "sorted_by_need", "updates_together", "users_of", "uses_of",
 ]  # fmt: skip
 
 Calls = list[Call]
+BASIC = slice | int | np.integer | type(None) | type(Ellipsis)  # parts of an index that makes a view
 VIEWS = {reshape, transpose, np.broadcast_to, np.expand_dims, viewed}
 
 
@@ -29,16 +30,21 @@ def alike(*vs: Var) -> bool:
     return len({(v.shape, v.dtype) for v in vs}) == 1
 
 
+def is_array(x: Any) -> bool:
+    """True for a value that is an array, and not a number of Python."""
+    return isinstance(x, Var) and x.dtype is not None
+
+
+def is_elementwise(fn: Any) -> bool:
+    """True for a ufunc that makes one array, element by element."""
+    return isinstance(fn, np.ufunc) and fn.nout == 1 and fn.signature is None
+
+
 def is_view(call: Call) -> bool:
     """Whether the result is another look at the first argument."""
     if call.fn in VIEWS:
         return True
-    return call.fn is operator.getitem and basic(call.args[1]) and call.args[0].dtype is not None
-
-
-def basic(index: Any) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(i is None or i is Ellipsis or isinstance(i, slice | int | np.integer) for i in parts)
+    return call.fn is operator.getitem and is_array(call.args[0]) and all(isinstance(i, BASIC) for i in call.args[1])
 
 
 def rewritten(calls: Iterable[Call], by: dict[Var, Var]) -> None:
@@ -62,12 +68,7 @@ def outcome(fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, An
     if fn is dot and all(isinstance(v, Var) and len(v.shape) == 2 for v in args):
         x, y = args
         return zeros((x.shape[0], y.shape[1]), np.result_type(x.dtype, y.dtype))
-    if (
-        isinstance(fn, np.ufunc)
-        and fn.signature is None
-        and not options
-        and all(isinstance(v, Var | int | float) for v in args)
-    ):
+    if is_elementwise(fn) and not options and all(isinstance(v, Var | int | float) for v in args):
         kinds = (fn, *((v.dtype or type(v.value)) if isinstance(v, Var) else type(v) for v in args))
         dtype = DTYPES.get(kinds)
         if dtype is None:
@@ -253,40 +254,17 @@ def updates_together(calls: Calls, recorder: Recorder) -> Calls:
         i = call.scope.get("parameter") if call.scope else None
         if isinstance(i, int):
             count[i] = count.get(i, 0) + 1
-            rows.setdefault((id(call.scope.parent), count[i], call.fn, call.out.dtype), {})[i] = call
+            if is_elementwise(call.fn) and not call.options and call.pure and is_array(call.out):
+                rows.setdefault((id(call.scope.parent), count[i], call.fn, call.out.dtype, len(call.args)), {})[i] = call
     new: Calls = []
     done: set[Var] = set()
     whole: dict[tuple[Var, ...], Var] = {}
-    for (_, _, fn, dtype), by_parameter in rows.items():
+    for by_parameter in rows.values():
         group = [by_parameter[i] for i in sorted(by_parameter)]
-        if (
-            len(group) < 2
-            or not isinstance(fn, np.ufunc)
-            or fn.nout != 1
-            or any(c.options or not c.pure for c in group)
-            or dtype is None
-        ):
+        args = side_by_side(group, whole, new, recorder) if len(group) > 1 else ()
+        if not any(is_array(a) and a.shape for a in args):
             continue
-        columns = list(zip(*(c.args for c in group), strict=True)) if len({len(c.args) for c in group}) == 1 else []
-        args: list[Any] = []
-        for column in columns:
-            if all(
-                isinstance(v, Var) and v.dtype is not None and v.shape == c.out.shape
-                for v, c in zip(column, group, strict=True)
-            ):
-                key = tuple(column)
-                if len({v.dtype for v in column}) > 1:
-                    break
-                if key not in whole:
-                    whole[key] = added(new, recorder, flat, key, group[0].scope.parent)
-                args.append(whole[key])
-            elif len({signature(v) for v in column}) == 1 and (not isinstance(column[0], Var) or column[0].shape == ()):
-                args.append(column[0])
-            else:
-                break
-        if not columns or len(args) < len(columns) or not any(isinstance(a, Var) and a.shape for a in args):
-            continue
-        together = added(new, recorder, fn, tuple(args), group[0].scope.parent)
+        together = added(new, recorder, group[0].fn, args, group[0].scope.parent)
         whole[tuple(c.out for c in group)] = together
         start = 0
         for call in group:
@@ -301,6 +279,24 @@ def updates_together(calls: Calls, recorder: Recorder) -> Calls:
         for call in calls:
             call.out.call = call
         return calls
+
+
+def side_by_side(group: Calls, whole: dict[tuple[Var, ...], Var], calls: Calls, recorder: Recorder) -> tuple[Any, ...]:
+    """The arguments of one call in the place of those of a group: arrays laid side by side, and what all have; () if there is
+    another argument. `whole` has the arrays that are side by side already."""
+    args: list[Any] = []
+    for column in zip(*(call.args for call in group), strict=True):
+        if all(is_array(v) and v.shape == call.out.shape for v, call in zip(column, group, strict=True)):
+            if len({v.dtype for v in column}) > 1:
+                return ()
+            if column not in whole:
+                whole[column] = added(calls, recorder, flat, column, group[0].scope.parent)
+            args.append(whole[column])
+        elif len(set(map(signature, column))) > 1 or (isinstance(column[0], Var) and column[0].shape):
+            return ()
+        else:
+            args.append(column[0])
+    return tuple(args)
 
 
 def sorted_by_need(calls: Calls, late: Set[Var] = frozenset()) -> Calls:

@@ -11,7 +11,20 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, added, alike, is_view, made_instead, rewritten, settled, signature, users_of, uses_of
+from .passes import (
+    Calls,
+    added,
+    alike,
+    is_array,
+    is_elementwise,
+    is_view,
+    made_instead,
+    rewritten,
+    settled,
+    signature,
+    users_of,
+    uses_of,
+)
 from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
 
 __all__ = [
@@ -53,7 +66,7 @@ def zeros_left_out(calls: Calls, keep: dict[Var, Var]) -> Calls:
 
     So it is with a loss of the last step only, whose gradient by the outputs of all others is zero.
     """
-    empty: dict[Var, set[int]] = {}
+    empty: dict[Var, np.ndarray] = {}
     same: dict[Var, Var] = {}
     left = []
     for call in calls:
@@ -61,33 +74,26 @@ def zeros_left_out(calls: Calls, keep: dict[Var, Var]) -> Calls:
             rewritten([call], same)
         if call.fn is SCATTERED and call.out.shape:
             indices = call.options["indices"]
-            if not any(is_advanced(i) or list(variables(i)) or i == () for i in indices):
-                rows = np.ones(call.out.shape[0], bool)
-                for index in indices:
-                    rows[index[0] if isinstance(index, tuple) and index and index[0] is not Ellipsis else slice(None)] = False
-                empty[call.out] = set(np.flatnonzero(rows).tolist())
-        elif empty and call.fn is np.add and not call.options:
-            for zero, other in (call.args, call.args[::-1]):
-                if nothing_in(zero, empty) and isinstance(other, Var) and alike(other, call.out):
-                    same[call.out] = other
-                    break
-            if call.out in same:
-                continue
-        left.append(call)
+            if not any(is_advanced(i) or variables(i) for i in indices):
+                empty[call.out] = times_written(call.out.shape[:1], [i[:1] for i in indices]) == 0
+        pairs = (call.args, call.args[::-1]) if empty and is_sum(call) else ()
+        other = next((v for zero, v in pairs if is_row_of(zero, empty)), None)
+        if other is None:
+            left.append(call)
+        else:
+            same[call.out] = other
     keep.update(same)
     return left
 
 
-def nothing_in(v: Any, empty: dict[Var, set[int]]) -> bool:
-    if not isinstance(v, Var) or v.call is None or not is_view(v.call):
+def is_row_of(v: Var, rows: dict[Var, np.ndarray]) -> bool:
+    """True if a value is one of these rows of an array, whatever its shape, or a part of one."""
+    while v.call is not None and v.call.fn is reshape:
+        v = v.call.args[0]
+    if v.call is None or not is_view(v.call) or v.call.fn is not operator.getitem or v.call.args[0] not in rows:
         return False
-    if v.call.fn is reshape:
-        return nothing_in(v.call.args[0], empty)
-    rows = empty.get(v.call.args[0])
-    index = v.call.args[1] if v.call.fn is operator.getitem else None
-    if rows is None or not isinstance(index, tuple) or not index or type(index[0]) is not int:
-        return False
-    return index[0] % v.call.args[0].shape[0] in rows
+    array, index = v.call.args
+    return type(index[0]) is int and bool(rows[array][index[0]])
 
 
 def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
@@ -268,57 +274,56 @@ def neighbours_merged(calls: Calls, recorder: Recorder) -> Calls:
 
 
 def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
-    place = {call.out: i for i, call in enumerate(calls)}
-    rows: dict[Any, list[tuple[tuple[tuple[int, int], ...], Call]]] = {}
+    groups: dict[Any, list[tuple[Any, Call]]] = {}
     for call in calls:
-        if not isinstance(call.fn, np.ufunc) or call.fn.nout != 1 or call.fn.signature or call.options or not call.pure:
-            continue
-        if call.scope is None or call.step is None or not 0 < call.out.size <= MOST or not call.out.shape:
-            continue
-        slices: list[Any] = [last_slice(a) if isinstance(a, Var) and a.dtype is not None else None for a in call.args]
-        arrays = [isinstance(a, Var) and a.dtype is not None for a in call.args]
-        width = call.out.shape[-1]
-        if not any(arrays) or any(x and (s is None or s[2] - s[1] != width) for x, s in zip(arrays, slices, strict=True)):
-            continue
-        key = (
-            call.fn, str(call.scope), call.out.shape, call.out.dtype,
-            tuple(s[0].number if x else signature(a) for x, s, a in zip(arrays, slices, call.args, strict=True)),
-        )  # fmt: skip
-        rows.setdefault(key, []).append((tuple((s[1], s[2]) for x, s in zip(arrays, slices, strict=True) if x), call))
-    joined: dict[Var, list[Call]] = {}  # by the first of them
-    dropped: set[Var] = set()
-    for group in rows.values():
-        if len(group) < 2:
-            continue
-        group.sort(key=lambda item: item[0])
-        run = [group[0]]
-        for item in [*group[1:], None]:
-            if item is not None and all(a[1] == b[0] for a, b in zip(run[-1][0], item[0], strict=True)):
-                run.append(item)
-                continue
-            if len(run) > 1:
-                together = [call for _, call in run]
-                first = min(together, key=lambda call: place[call.out])
-                joined[first.out] = together
-                dropped.update(call.out for call in together)
-            if item is not None:
-                run = [item]
+        key, places = slices_read(call)
+        if places:
+            groups.setdefault(key, []).append((places, call))
+    place = {call.out: i for i, call in enumerate(calls)}
+    joined = {min(run, key=lambda call: place[call.out]).out: run for group in groups.values() for run in adjoining(group)}
     if not joined:
         return None
+    dropped = {call.out for run in joined.values() for call in run}
     left: Calls = []
     for call in calls:
-        members = joined.get(call.out)
-        if members is not None:
-            left += wide_call(members, recorder)
+        if call.out in joined:
+            left += wide_call(joined[call.out], recorder)
         elif call.out not in dropped:
             left.append(call)
     return left
 
 
+def slices_read(call: Call) -> tuple[Any, tuple[tuple[int, int], ...]]:
+    """Of an elementwise op of a step whose arrays are all slices along the last axis: from where to where they are, and
+    before that, what such an op has in common with those on other slices."""
+    small = 0 < call.out.size <= MOST and bool(call.out.shape) and call.step is not None
+    if not small or not is_elementwise(call.fn) or call.options or not call.pure:
+        return None, ()
+    slices = [last_slice(a) if is_array(a) else None for a in call.args]
+    places = tuple((s[1], s[2]) for s in slices if s is not None)
+    if len(places) < sum(map(is_array, call.args)) or any(stop - start != call.out.shape[-1] for start, stop in places):
+        return None, ()
+    common = tuple(signature(a) if s is None else s[0].number for a, s in zip(call.args, slices, strict=True))
+    return (call.fn, str(call.scope), call.out.shape, call.out.dtype, common), places
+
+
+def adjoining(group: list[tuple[Any, Call]]) -> list[Calls]:
+    """The calls whose slices follow each other, of those on slices of the same arrays."""
+    runs: list[Calls] = []
+    before: Any = ()
+    for places, call in sorted(group, key=operator.itemgetter(0)):
+        if before and all(a[1] == b[0] for a, b in zip(before, places, strict=True)):
+            runs[-1].append(call)
+        else:
+            runs.append([call])
+        before = places
+    return [run for run in runs if len(run) > 1]
+
+
 def last_slice(v: Var) -> tuple[Var, int, int] | None:
     """Of a slice along the last axis: of what, from, to."""
     call = v.call
-    if call is None or call.fn is not operator.getitem or not is_view(call) or not isinstance(call.args[1], tuple):
+    if call is None or call.fn is not operator.getitem or not is_view(call):
         return None
     base, index = call.args
     if len(index) != len(base.shape) or any(i != slice(None) for i in index[:-1]) or not isinstance(index[-1], slice):
@@ -345,7 +350,7 @@ def wide_call(members: list[Call], recorder: Recorder) -> Calls:
 
     args = []
     for a, b in zip(model.args, last.args, strict=True):
-        if isinstance(a, Var) and a.dtype is not None:
+        if is_array(a):
             one, other = last_slice(a), last_slice(b)
             assert one is not None
             assert other is not None
