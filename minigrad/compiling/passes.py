@@ -15,7 +15,7 @@ import numpy as np
 from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
-    "added", "alike", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order",
+    "added", "alike", "axis_of", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order",
     "is_array", "is_elementwise", "is_row", "is_view", "made_instead", "members_of", "rewritten", "rows_in_order",
     "rows_restacked", "settled", "signature", "sorted_by_need", "updates_together", "users_of", "uses_of",
 ]  # fmt: skip
@@ -108,11 +108,16 @@ def users_of(calls: Calls) -> dict[Var, Calls]:
     return users
 
 
+def axis_of(call: Call) -> Any:
+    """The axis along which a call concatenates."""
+    return call.options.get("axis", call.args[1] if len(call.args) > 1 else 0)
+
+
 def members_of(call: Call) -> list[Any]:
     """What a call puts one below the other, of equal shapes."""
     if call.fn is stack:
         return list(call.args)
-    if call.fn is not np.concatenate or call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) != 0:
+    if call.fn is not np.concatenate or axis_of(call) != 0:
         return []
     members = list(call.args[0])
     return members if len({getattr(m, "shape", None) for m in members}) == 1 and members[0].shape else []

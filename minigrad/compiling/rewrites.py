@@ -39,7 +39,6 @@ __all__ = [
 ]
 
 MOST = 1024  # elements of a gate: beyond, a call costs less than rows that are not contiguous
-FEW = 2  # products that are one of more rows
 TOGETHER = {np.concatenate, transpose, dot, np.add.reduce}  # functions that put together what several steps have made
 UNKNOWN = -1  # step
 MANY = 8  # products with the same matrix, of as many rows at least: then it is worth it to turn the matrix
@@ -118,11 +117,18 @@ def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
 
 
 def joined(terms: list[Var], uses: dict[Var, int], calls: Calls, recorder: Recorder) -> list[Var]:
-    """The terms of a sum with one in the place of all products, and one in that of all sums over rows."""
+    """The terms of a sum with one in the place of the first products of all steps, one in that of the second ones, and so on;
+    and in the same way of sums over rows."""
     pairs = {v: pair for v in terms if uses[v] == 1 and (pair := rows_of(v, uses, recorder))}
-    for is_product in (True, False):
-        those = [v for v in sorted(pairs, key=first_step) if (pairs[v][0] is not None) is is_product]
-        if len(those) >= FEW and len({tuple(x and x.shape[1:] for x in pairs[v]) for v in those}) == 1:
+    turns: dict[Any, list[Var]] = {}
+    count: dict[Any, int] = {}
+    for v in sorted(pairs, key=first_step):
+        kind = pairs[v][0] is not None, first_step(v)
+        turns.setdefault((kind[0], count.get(kind, 0)), []).append(v)
+        count[kind] = count.get(kind, 0) + (kind[1] != UNKNOWN)
+    for those in turns.values():
+        least = 3 if first_step(those[-1]) == UNKNOWN else 2  # two products of a program without steps are quicker than copies
+        if len(those) >= least and len({tuple(x and x.shape[1:] for x in pairs[v]) for v in those}) == 1:
             total = summed([pairs[v] for v in those], calls, recorder)
             terms = [v for v in terms if v not in those] + [total]
     return terms
