@@ -13,7 +13,6 @@ from .passes import (
     Calls,
     added,
     alike,
-    in_order,
     is_array,
     is_elementwise,
     is_row,
@@ -44,14 +43,10 @@ class Groups:
     def __init__(self, members: list[list[Call]]) -> None:
         self.members = members
         self.of = {call.out: number for number, group in enumerate(members) for call in group}
-        after: list[set[int]] = [set() for _ in members]
-        for number, group in enumerate(members):
-            for call in group:
-                for v in call.inputs():
-                    source = self.of.get(v)
-                    if source is not None:
-                        after[source].add(number)
-        parts = [part for part in strongly_connected(dict(enumerate(after))) if len(part) > 1 or part[0] in after[part[0]]]
+        needs: list[set[int]] = [{self.of[v] for call in group for v in call.inputs() if v in self.of} for group in members]
+        parts = strongly_connected(dict(enumerate(needs)))
+        self.order = [number for part in parts for number in part]  # each after those it needs, unless they wait for it
+        parts = [part for part in parts if len(part) > 1 or part[0] in needs[part[0]]]
         self.waiting = {number for part in parts for number in part}
         # Which of the chains of groups that wait for one another a result belongs to.
         self.component = {call.out: i for i, part in enumerate(parts) for number in part for call in members[number]}
@@ -132,7 +127,7 @@ class Batching:
         self.new: Calls = []
         groups = [
             self.groups.members[number]
-            for number in self.in_order()
+            for number in self.groups.order
             if number not in self.groups.waiting and len(self.groups.members[number]) > 2
         ]
         each = sum(group[0].out.nbytes for group in groups if not is_view(group[0]))
@@ -146,21 +141,6 @@ class Batching:
                 if len(part) > 2 and all(c.pure for c in part):
                     self.batch(part)
         self.calls = sorted_by_need([c for c in calls if c.out not in self.done] + self.new, {c.out for c in self.new})
-
-    def in_order(self) -> list[int]:
-        """Groups after those they need; those that wait for one another are in any order among themselves."""
-        of, part = self.groups.of, self.groups.component
-        after: list[set[int]] = [set() for _ in self.groups.members]
-        waiting = [0] * len(after)
-        for number, group in enumerate(self.groups.members):
-            for call in group:
-                for v in call.inputs():
-                    source = of.get(v)
-                    together = source == number or (v in part and part[v] == part.get(call.out))
-                    if source is not None and not together and number not in after[source]:
-                        after[source].add(number)
-                        waiting[number] += 1
-        return in_order(list(range(len(after))), [list(numbers) for numbers in after], waiting)
 
     def record(self, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
         return added(self.new, self.recorder, fn, args, scope, **options)

@@ -7,17 +7,17 @@ values that all iterations made, `history` the same with the value that the firs
 
 from __future__ import annotations
 
+import contextlib
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import pairwise
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..graph import NO_OPTIONS, Node, Scope, next_number
 from ..loop import Loop, loops, sequences
-from .passes import Calls, Circle, added, axis_of, base_of, in_order, is_row, is_view, settled, sorted_by_need
+from .passes import Calls, Circle, added, axis_of, base_of, in_order, in_turn, is_row, is_view, settled, sorted_by_need
 from .rewrites import SCATTERED
 from .trace import CONTAINERS, Call, Recorder, Var, cast, dot, replaced, reshape, same_bits, stack, transpose, zeros
 
@@ -45,11 +45,11 @@ START = "start with an array of zeros of the shape that the state has later, so 
 ADVICE = {  # by reason, where there is something that the user can do
     "a value of more than one iteration ago": "let the loss read all states, and multiply those that do not count by 0",
     "ops that only some steps have": ALIKE,
-    "states that are set again": f"{ALIKE}; compute what needs two rows of x before the loop, x[1:] - x[:-1]",
+    "states that are set again": ALIKE,
     "steps that read different things": ALIKE,
     "a first step that lacks ops": START,
     "a first step that computes with zeros": START,
-    "steps that read an array in another order": "make an array in the order of the steps before the loop, such as x[::2]",
+    "steps that read an array in another order": "make an array in the order of the steps before the loop, such as x[order]",
 }
 
 
@@ -227,7 +227,6 @@ class Body:
             if i in self.missing:
                 raise NotFolded("elements that only some steps read")
         self.absorbed()
-        self.order = self.sorted()
 
     def index(self, i: int) -> dict[int, int] | None:
         """For an element x[t]: which one each iteration takes."""
@@ -289,7 +288,7 @@ class Body:
         for op in self.ops.values():
             op.reads = [(*r[:2], r[2] or known.get(r[1])) if r[0] == "carried" else r[:2] for r in op.reads]
         values: dict[int, Any] = {}
-        for i in self.topological(early):
+        for i in sorted(early):
             values[i] = result(self.ops[i].call, [self.first_read(read, values) for read in self.ops[i].reads])
             if i in self.instead:
                 self.complete(self.ops[i].call.out, values[i], self.instead[i])
@@ -345,28 +344,6 @@ class Body:
         if not same or (node.shape, node.dtype) != (out.shape, out.dtype):
             raise NotFolded("a first step that lacks ops")
 
-    def topological(self, ops: set[int]) -> list[int]:
-        """These ops, each after those of the same iteration that it reads."""
-        order, seen = [], set[int]()
-
-        def visit(i: int) -> None:
-            ahead = [(i, False)]
-            while ahead:
-                j, done = ahead.pop()
-                if done:
-                    order.append(j)
-                elif j not in seen:
-                    seen.add(j)
-                    ahead.append((j, True))
-                    ahead += [(r[1], False) for r in self.ops[j].reads if r[0] == "inside" and r[1] in self.ops]
-
-        for i in sorted(ops):
-            visit(i)
-        return [i for i in order if i in ops]
-
-    def sorted(self) -> list[int]:
-        return self.topological(set(self.ops))
-
 
 def result(call: Call, given: list[Any]) -> Any:
     """The result of a call for arrays that are known, nodes, and what is not there yet; None if it is neither of these."""
@@ -410,8 +387,9 @@ class Folding:
         )
         for loop in sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number):
             if self.is_wanted(loop):
-                self.bodies[loop] = Body(loop, self.nodes)
-                self.repeats[loop] = Repeat(len(loop), None)
+                body = self.peeled(loop)
+                self.bodies[body.loop] = body
+                self.repeats[body.loop] = Repeat(body.n, None)
         self.home = {
             node: (loop, n, i)
             for loop, body in self.bodies.items()
@@ -425,6 +403,18 @@ class Folding:
         self.indices: dict[str, tuple[Any, ...]] = {}
         self.new: Calls = []
         self.cache: dict[Any, Var] = {}
+
+    def peeled(self, loop: Loop) -> Body:
+        """The body of a loop, without the last or the first iteration if that does other ops."""
+        try:
+            return Body(loop, self.nodes)
+        except NotFolded:
+            for steps in (loop.iterations[:-1], loop.iterations[1:]):
+                for found in loops(node for step in steps for node in step.values()).loops:
+                    if len(found) == len(steps):
+                        with contextlib.suppress(NotFolded):
+                            return Body(found, self.nodes)
+            raise
 
     def is_wanted(self, loop: Loop) -> bool:
         """True for loops over time, for others that carry something, and for what is made of their values."""
@@ -459,8 +449,7 @@ class Folding:
     def start(self, loop: Loop, body: Body, number: int) -> None:
         """Make the calls of a body, without arguments."""
         repeat = self.repeats[loop]
-        for i in body.order:
-            op = body.ops[i]
+        for op in body.ops.values():
             like = op.call
             scope = without_time(like.scope, number)
             call = Call(like.fn, (), {}, scope, True)
@@ -610,8 +599,7 @@ class Folding:
                     self.recorder.labels[carries[key].out] = f"{label}_next" if repeat.back else f"{label}_prev"
             return carries[key].out
 
-        for i in body.order:
-            op = body.ops[i]
+        for op in body.ops.values():
             put_into(op.call, op.like, [value(read) for read in op.reads])
             made.append(op.call)
         ends = []
@@ -632,10 +620,13 @@ class Folding:
         first, last = min(at), max(at)
         if len(at) <= last - first or not all(isinstance(node, Node) for node in at.values()):
             raise NotFolded("values from outside that only some steps read")
-        members = tuple(self.outer(at[t]) for t in range(first, last + 1))
+        members = [self.nodes.var[at[t]] for t in range(first, last + 1)]
         if len({(v.shape, v.dtype) for v in members}) > 1 or members[0].dtype is None:
             raise NotFolded("values from outside of several shapes")
-        return self.element(repeat, added(self.new, self.recorder, stack, members, None), -first)
+        parts = self.parts(members, True)
+        shape = len(members), *members[0].shape
+        fn, args = self.below(parts, shape) if len(parts) < len(members) else (stack, tuple(map(self.outer_var, members)))
+        return self.element(repeat, added(self.new, self.recorder, fn, args, None), -first)
 
     def is_start(self, node: Any, key: Any) -> bool:
         """True if a state starts from a value, or from a constant that is equal to it."""
@@ -647,7 +638,9 @@ class Folding:
 
     def row_of(self, repeat: Repeat, key: Any, places: dict[int, int]) -> Var:
         slope, at = line(places)
-        base = self.base(key)
+        base, step = self.base(key), abs(slope)
+        if step > 1:  # x[2 t] is element t of every second element
+            base, at = self.getitem(base, (slice(at % step, None, step),)), at // step
         if (slope < 0) != repeat.back:
             base = self.getitem(base, (slice(None, None, -1),))
             at = base.shape[0] - 1 - at
@@ -657,7 +650,7 @@ class Folding:
         """x[t-1], as a row of x with what the first iteration reads instead in front, or behind where a loop goes back."""
         base, places = body.elements[i]
         (slope, at), x = line(places), self.base(self.nodes.var[base])
-        if (slope < 0) != repeat.back:
+        if slope != (-1 if repeat.back else 1):
             raise NotFolded("steps that read an array in another order")
         first = self.recorder.constant(np.zeros(x.shape[1:], x.dtype)) if start is None else self.outer(start)
         if (first.shape, first.dtype) != (x.shape[1:], x.dtype):
@@ -683,16 +676,9 @@ class Folding:
         """Put into the arguments of a call outside what it read of loops."""
         if (call.fn is stack or call.fn is np.concatenate) and self.along_first(call):
             members = list(call.args) if call.fn is stack else [m for v in call.args[0] for m in self.members(v)]
-            parts = list(self.parts(members))
-            if len(parts) == 1:
-                call.fn, call.args, call.options = reshape, (parts[0], call.out.shape), {}
-                return
+            parts = self.parts(members, call.fn is stack)
             if len(parts) < len(members):
-                rest = call.out.shape[1:]
-                below = [
-                    added(self.new, self.recorder, reshape, (v, (v.size // max(prod(rest), 1), *rest)), None) for v in parts
-                ]
-                call.fn, call.args, call.options = np.concatenate, (below, 0), {}
+                call.fn, call.args, call.options = *self.below(parts, call.out.shape), {}
                 return
         call.args = replaced(call.args, self.outer_var)
         call.options = {key: replaced(x, self.outer_var) for key, x in call.options.items()}
@@ -709,23 +695,29 @@ class Folding:
         node = self.nodes.of.get(v)
         return v if node is None else self.outer(node)
 
-    def parts(self, members: list[Var]) -> Iterator[Var]:
-        """These values, with parts of arrays of all iterations in the place of those that are in one, one after the other."""
-        whole = self.together(members)
-        if whole is not None:
-            yield whole
-            return
-        runs: list[list[Var]] = []
+    def parts(self, members: list[Var], stacked: bool) -> list[Var]:
+        """What is to be put below each other to have these values stacked, or concatenated: arrays that have several of them,
+        one after the other, and the rest as they are."""
+        runs: list[list[Var]] = [members] if self.together(members) is not None else []
         before: Any = None
-        for v in members:
+        for v in members if not runs else ():
             place = self.place(self.nodes.of.get(v))
             if place is not None and before is not None and (place[0], place[1] - 1) == before:
                 runs[-1].append(v)
             else:
                 runs.append([v])
             before = place
+        found = []
         for run in runs:
-            yield self.together(run) or self.outer_var(run[0])
+            rows = (len(run), *run[0].shape) if stacked else (sum(v.shape[0] for v in run), *run[0].shape[1:])
+            whole = self.together(run) or self.outer_var(run[0])
+            found.append(whole if whole.shape == rows else added(self.new, self.recorder, reshape, (whole, rows), None))
+        return found
+
+    @staticmethod
+    def below(parts: list[Var], shape: tuple[int, ...]) -> tuple[Any, Any]:
+        """The function and the arguments that put arrays below each other."""
+        return (np.concatenate, (parts, 0)) if len(parts) > 1 else (reshape, (parts[0], shape))
 
     def together(self, members: list[Var]) -> Var | None:
         """The part of an array of all iterations that these are, one after the other."""
@@ -733,14 +725,13 @@ class Folding:
         if found is None:
             return None
         rows, base = found[1], self.base(found[0])
-        steps = {b - a for a, b in pairwise(rows)}
-        if steps == {1}:
-            return (
-                base if (rows[0], rows[-1]) == (0, base.shape[0] - 1) else self.getitem(base, (slice(rows[0], rows[-1] + 1),))
-            )
-        if steps == {-1}:
-            return self.getitem(base, (slice(rows[0], rows[-1] - 1 if rows[-1] else None, -1),))
-        return None
+        step = rows[1] - rows[0]
+        if step == 0 or any(b - a != step for a, b in pairwise(rows)):
+            return None
+        if step == 1 and len(rows) == base.shape[0]:
+            return base
+        end = rows[-1] + (1 if step > 0 else -1)
+        return self.getitem(base, (slice(rows[0], None if end < 0 else end, None if step == 1 else step),))
 
 
 def sums_last(calls: Calls) -> tuple[Calls, Calls]:
@@ -770,10 +761,10 @@ def put_into(call: Call, like: Call, values: list[Any]) -> None:
 
 
 def line(places: dict[int, int]) -> tuple[int, int]:
-    """Slope and start of places that are on a line, one apart."""
+    """Slope and start of places that are on a line."""
     (n, first), *rest = sorted(places.items())
-    slope = rest[0][1] - first if rest else 0
-    if slope not in (1, -1) or any(at != first + slope * (m - n) for m, at in rest):
+    slope = (rest[0][1] - first) // (rest[0][0] - n) if rest else 0
+    if slope == 0 or any(at != first + slope * (m - n) for m, at in rest):
         raise NotFolded("steps that read an array in another order")
     return slope, first - slope * n
 
@@ -820,19 +811,10 @@ def in_units(calls: Calls) -> Calls:
             units.append([])
         of[call.out] = body[repeat]
         units[body[repeat]].append(call)
-    after: list[list[int]] = [[] for _ in units]
-    waiting = [0] * len(units)
-    last = None
-    for i, unit in enumerate(units):
-        sources = {of[v] for call in unit for v in call.inputs() if v in of} - {i}
-        if any(not call.pure and call.fn is not advance for call in unit):
-            sources |= {last} if last is not None else set()
-            last = i
-        waiting[i] = len(sources)
-        for source in sources:
-            after[source].append(i)
+    sources = [{of[v] for call in unit for v in call.inputs() if v in of} - {i} for i, unit in enumerate(units)]
+    in_turn(sources, [any(not call.pure and call.fn is not advance for call in unit) for unit in units])
     try:
-        order = in_order(list(range(len(units))), after, waiting)
+        order = in_order(sources)
     except Circle:
         raise NotFolded("loops that wait for one another") from None
     return [call for i in order for call in in_body(units[i])]

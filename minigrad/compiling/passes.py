@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import operator
 from collections.abc import Callable, Iterable, Sequence, Set
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ import numpy as np
 from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
-    "added", "alike", "axis_of", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order",
-    "is_array", "is_elementwise", "is_row", "is_view", "made_instead", "members_of", "rewritten", "rows_in_order",
-    "rows_restacked", "settled", "signature", "sorted_by_need", "updates_together", "users_of", "uses_of",
+    "added", "alike", "axis_of", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat",
+    "in_order", "in_turn", "is_array", "is_elementwise", "is_row", "is_view", "made_instead", "members_of", "rewritten",
+    "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need", "updates_together", "users_of", "uses_of",
 ]  # fmt: skip
 
 Calls = list[Call]
@@ -308,28 +309,33 @@ def sorted_by_need(calls: Calls, late: Set[Var] = frozenset()) -> Calls:
     """Each call after those whose results it needs, otherwise in the order in which they are given; those of `late` just before
     what needs them."""
     made = {call.out: i for i, call in enumerate(calls)}
-    after: list[list[int]] = [[] for _ in calls]
-    waiting = [0] * len(calls)
-    last_draw = None
-    for i, call in enumerate(calls):
-        sources = {made[v] for v in call.inputs() if v in made and made[v] != i}
-        if not call.pure:  # random numbers are drawn in the order of the function
-            if last_draw is not None:
-                sources.add(last_draw)
-            last_draw = i
-        waiting[i] = len(sources)
-        for source in sources:
-            after[source].append(i)
-    turn = list(range(len(calls)))
+    sources = [{made[v] for v in call.inputs() if v in made and made[v] != i} for i, call in enumerate(calls)]
+    in_turn(sources, [not call.pure for call in calls])
+    turn = [*range(len(calls))]
     if late:
-        for i in reversed(in_order(turn, after, list(waiting))):
-            if calls[i].out in late and after[i]:
-                turn[i] = min(turn[k] for k in after[i])
-    return [calls[i] for i in in_order(turn, after, waiting)]
+        needed = set().union(*sources)
+        turn = [len(calls) if call.out in late and i in needed else i for i, call in enumerate(calls)]
+        for i in reversed(in_order(sources)):
+            for source in sources[i]:
+                if calls[source].out in late:
+                    turn[source] = min(turn[source], turn[i])
+    return [calls[i] for i in in_order(sources, turn)]
 
 
-def in_order(turn: list[int], after: list[list[int]], waiting: list[int]) -> list[int]:
-    """The numbers of what has to wait, such as calls: none before those it waits for, of the rest that with the lowest turn."""
+def in_turn(sources: list[set[int]], draws: list[bool]) -> None:
+    """Have each of those that draw random numbers wait for the one before: they are drawn in the order of the function."""
+    for before, after in pairwise(i for i, draw in enumerate(draws) if draw):
+        sources[after].add(before)
+
+
+def in_order(sources: Sequence[Set[int]], turn: Sequence[int] | None = None) -> list[int]:
+    """The numbers of what has to wait, such as calls: none before its sources, of the rest that with the lowest turn."""
+    turn = range(len(sources)) if turn is None else turn
+    after: list[list[int]] = [[] for _ in sources]
+    for i, those in enumerate(sources):
+        for source in those:
+            after[source].append(i)
+    waiting = [len(those) for those in sources]
     ready = [(turn[i], i) for i, n in enumerate(waiting) if n == 0]
     heapq.heapify(ready)
     order = []
@@ -340,7 +346,7 @@ def in_order(turn: list[int], after: list[list[int]], waiting: list[int]) -> lis
             waiting[following] -= 1
             if waiting[following] == 0:
                 heapq.heappush(ready, (turn[following], following))
-    if len(order) < len(turn):
+    if len(order) < len(sources):
         raise Circle
     return order
 

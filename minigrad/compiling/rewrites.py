@@ -103,7 +103,7 @@ def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
     inner = {v for call in calls if call.out in sums for v in call.args if v in sums and uses[v] == 1}
     left: Calls = []
     for call in calls:
-        terms = terms_of(call, inner) if call.out in sums - inner else []
+        terms = terms_of(call, inner) if call.out in sums and call.out not in inner else []
         rest = joined(terms, uses, left, recorder)
         if len(rest) == 1:
             left[-1].out, call.out.call = call.out, left[-1]
@@ -130,7 +130,8 @@ def joined(terms: list[Var], uses: dict[Var, int], calls: Calls, recorder: Recor
         least = 3 if first_step(those[-1]) == UNKNOWN else 2  # two products of a program without steps are quicker than copies
         if len(those) >= least and len({tuple(x and x.shape[1:] for x in pairs[v]) for v in those}) == 1:
             total = summed([pairs[v] for v in those], calls, recorder)
-            terms = [v for v in terms if v not in those] + [total]
+            gone = set(those)
+            terms = [v for v in terms if v not in gone] + [total]
     return terms
 
 
@@ -224,12 +225,8 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
         return added(left, recorder, dot, (a, columns), scope)
 
     def view(fn: Any, x: Var, what: Any, scope: Any) -> Var:
-        key = (fn, x, signature(what))
-        if key not in views:
-            views[key] = added(left, recorder, fn, (x, what), scope)
-        return views[key]
+        return added(left, recorder, fn, (x, what), scope)
 
-    views: dict[Any, Var] = {}
     divided = {v for v in users if len(v.shape) == 2 and divisible(v) and worth_it(v)}
     left: Calls = []
     for call in calls:

@@ -442,20 +442,13 @@ def _(p, x, T):
 
 NOT_FOLDED = {  # and why; an empty text: nothing repeats
     "a readout at every third step": "a value of more than one iteration ago",
-    "the first and the last state": "a value of more than one iteration ago",
     "two cells a step": "a value of more than one iteration ago",
     "both directions": "states that are set again",
     "h of two steps ago": "a value of more than one iteration ago",
-    "x[2 t]": "steps that read an array in another order",
     "1 / (t + 1) as a number": "",
-    "weights that take turns": "steps that read an array in another order",
-    "a first state that all steps read": "a value of more than one iteration ago",
+    "a first state that all steps read": "steps that read different things",
     "attention over the states before": "calls of time steps are in no loop",
-    "an output that is the next input": "a value of more than one iteration ago",
-    "the largest state so far": "steps that read different things",
-    "a number as the state": "states that are set again",
     "Newton's method": "steps that read different things",
-    "Euler's method": "a value of more than one iteration ago",
 }
 COPIED = {  # rows of several arrays are put below each other, or values of single steps are, each with a line of its own
     "a GRU",
