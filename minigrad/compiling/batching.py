@@ -194,7 +194,7 @@ def common(call: Call) -> Any:
 def lifted(record: Callable[..., Var], model: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
     """The call for all steps at once, or None if this function cannot be. Of each argument: is it one of all steps?"""
     fn, scope, ndim = model.fn, model.scope and model.scope.parent, len(model.out.shape)
-    if is_elementwise(fn) or fn in (np.where, cast):
+    if is_elementwise(getattr(fn, "__wrapped__", fn)) or fn in (np.where, cast):
         args = [a for a, _ in arguments]
         for i, (a, many) in enumerate(arguments):
             missing = ndim - (len(a.shape) - 1) if many else 0

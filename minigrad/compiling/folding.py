@@ -623,6 +623,9 @@ class Folding:
         members = [self.nodes.var[at[t]] for t in range(first, last + 1)]
         if len({(v.shape, v.dtype) for v in members}) > 1 or members[0].dtype is None:
             raise NotFolded("values from outside of several shapes")
+        inputs = [v for v in members if v.source != "constant"]
+        if len(set(inputs)) < len(inputs):  # such as weights that take turns: there would be a copy for each step
+            raise NotFolded("steps that read different things")
         parts = self.parts(members, True)
         shape = len(members), *members[0].shape
         fn, args = self.below(parts, shape) if len(parts) < len(members) else (stack, tuple(map(self.outer_var, members)))
@@ -711,7 +714,9 @@ class Folding:
         for run in runs:
             rows = (len(run), *run[0].shape) if stacked else (sum(v.shape[0] for v in run), *run[0].shape[1:])
             whole = self.together(run) or self.outer_var(run[0])
-            found.append(whole if whole.shape == rows else added(self.new, self.recorder, reshape, (whole, rows), None))
+            found.append(
+                whole if len(runs) == 1 or whole.shape == rows else added(self.new, self.recorder, reshape, (whole, rows), None)
+            )
         return found
 
     @staticmethod

@@ -446,6 +446,7 @@ NOT_FOLDED = {  # and why; an empty text: nothing repeats
     "both directions": "states that are set again",
     "h of two steps ago": "a value of more than one iteration ago",
     "1 / (t + 1) as a number": "",
+    "weights that take turns": "steps that read different things",
     "a first state that all steps read": "steps that read different things",
     "attention over the states before": "calls of time steps are in no loop",
     "Newton's method": "steps that read different things",
