@@ -295,16 +295,28 @@ def sums_after(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:
             reads = [read for stack in stacks for read in users.get(stack, ())]
             if v is None or not gone.isdisjoint((v, old)) or not set(keep).isdisjoint(stacks) or not all(map(is_last, reads)):
                 continue
-            array = marked(recorder, collected, (v,), (repeat.n, *v.shape), v, None)
-            array.scope = repeat.scope.parent if repeat.scope is not None else None
-            new.append(array)
+            array = array_of(v, repeat, users, new, recorder)
             for read in reads:
-                read.fn, read.args, read.options = np.add.reduce, (array.out,), {"axis": 0}
+                read.fn, read.args, read.options = np.add.reduce, (array,), {"axis": 0}
                 if starts[old] is not None:
                     whole = added(new, recorder, read.fn, read.args, read.scope, axis=0)
                     read.fn, read.args, read.options = np.add, (starts[old], whole), {}
             gone |= {old, total, *(user.out for user in users[total])}
     return [call for call in calls if call.out not in gone] + new
+
+
+def array_of(v: Var, repeat: Repeat, users: dict[Var, Calls], calls: Calls, recorder: Recorder) -> Var:
+    """The array of what all iterations made of a value."""
+    there = next((user for user in users[v] if user.fn in (collected, history)), None)
+    if there is None:
+        there = marked(recorder, collected, (v,), (repeat.n, *v.shape), v, None)
+        there.scope = repeat.scope.parent if repeat.scope is not None else None
+        users[v].append(there)
+        calls.append(there)
+    if there.fn is collected:
+        return there.out
+    first = 0 if repeat.back else 1
+    return added(calls, recorder, operator.getitem, (there.out, (slice(first, first + repeat.n),)), None)
 
 
 def is_last(read: Call) -> bool:
