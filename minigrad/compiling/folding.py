@@ -312,9 +312,9 @@ class Body:
                 if i not in early:
                     raise NotFolded("steps that read different things")
                 found.setdefault(i, set()).update(others or [None])
-        if any(len(others) > 1 or None in others for others in found.values()):
-            raise NotFolded("a first step that lacks ops")
         first = self.loop.iterations[0]
+        if any(len(others) > 1 or not all(isinstance(x, Node) or x in first for x in others) for others in found.values()):
+            raise NotFolded("a first step that lacks ops")
         return {i: first[x] if isinstance(x, int) else x for i, (x,) in found.items()}
 
     def first_read(self, read: Read, values: dict[int, Any]) -> Any:
