@@ -324,8 +324,9 @@ def _(p, x, T):
 def _(p, x, T):
     h, hs = np.zeros((B, H)), []
     for t in reversed(range(T)):
-        h = np.tanh((x[t] - x[t + 1] if t + 1 < T else x[t]) @ p["W"] + h @ p["U"])
-        hs.append(h)
+        with mg.scope("t", t):
+            h = np.tanh((x[t] - x[t + 1] if t + 1 < T else x[t]) @ p["W"] + h @ p["U"])
+            hs.append(h)
     return squares(hs)
 
 
