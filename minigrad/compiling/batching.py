@@ -104,7 +104,7 @@ ELSEWHERE = (-1,) * LOOKS  # of what comes from another step
 
 
 def fixed(args: Any, t: int) -> tuple[Any, ...]:
-    """What of the arguments is no Var; of an index, how far from the step."""
+    """Return the arguments that are no Vars; an index as its distance from the step."""
     found: list[Any] = []
     for x in args:
         if isinstance(x, Var):
@@ -187,7 +187,7 @@ class Batching:
 
 
 def common(call: Call) -> Any:
-    """What calls that are done at once have in common."""
+    """Return a key that calls have to share to be done at once."""
     return len(call.args), call.out.shape, call.out.dtype, signature(tuple(sorted(call.options.items())))
 
 
@@ -238,7 +238,7 @@ def steps_of_a_block(each: int, steps: int) -> int:
 
 
 def origin(x: Any) -> Any:
-    """Where an argument comes from, as far as stacking it is concerned: an array that it is a row of, outside, or a call."""
+    """Return a key for the origin of an argument: the array that it is a row of, itself if it comes from outside, or "made"."""
     if not isinstance(x, Var):
         return None
     if x.call is not None and x.call.fn is operator.getitem and is_row(x.call.args[1]):

@@ -14,7 +14,7 @@ import numpy as np
 from ..components import strongly_connected
 from .batching import lifted
 from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, marker, row, states_of
-from .passes import Calls, added, alike, dead_code_removed, is_array, is_view, rewritten, users_of
+from .passes import Calls, added, alike, dead_code_removed, is_view, rewritten, users_of
 from .rewrites import SCATTERED, is_tiled
 from .trace import Call, Recorder, Var, replaced, variables
 
@@ -329,10 +329,15 @@ def is_last(read: Call) -> bool:
     return bool(read.args[1] == (repeat.time(repeat.n - 1) + first,))
 
 
+def is_float(v: Var) -> bool:
+    """True for an array whose sum has its dtype: a sum of small integers has a larger one."""
+    return v.dtype is not None and v.dtype.kind in "fc"
+
+
 def term(old: Var, total: Var, users: dict[Var, Calls]) -> Var | None:
-    """Of a state that each iteration adds a value to, and that it needs for nothing else: that value."""
+    """Return the value that each iteration adds to a state, if the state is needed for nothing else."""
     call = total.call
-    if call is None or call.fn is not np.add or call.options or len(users[old]) != 2 or not is_array(total):
+    if call is None or call.fn is not np.add or call.options or len(users[old]) != 2 or not is_float(total):
         return None
     others = [v for v in call.args if v is not old]
     alone = sum(user.loop is not None for user in users[total]) == 1  # to advance

@@ -318,7 +318,7 @@ class Body:
         return {i: first[x] if isinstance(x, int) else x for i, (x,) in found.items()}
 
     def first_read(self, read: Read, values: dict[int, Any]) -> Any:
-        """What an op reads in the first iteration: an array if it is known, otherwise a node, or what is not there yet."""
+        """Return what an op reads in the first iteration: an array if it is known, a node, or what is not there yet."""
         kind, what = read[:2]
         if kind == "carried":
             like = self.loop.body[what]
@@ -699,8 +699,8 @@ class Folding:
         return v if node is None else self.outer(node)
 
     def parts(self, members: list[Var], stacked: bool) -> list[Var]:
-        """What is to be put below each other to have these values stacked, or concatenated: arrays that have several of them,
-        one after the other, and the rest as they are."""
+        """Return the arrays to put below each other to have these values stacked, or concatenated: parts of arrays of all
+        iterations that have several of them, one after the other, and the rest as they are."""
         runs: list[list[Var]] = [members] if self.together(members) is not None else []
         before: Any = None
         for v in members if not runs else ():

@@ -42,7 +42,7 @@ def is_elementwise(fn: Any) -> bool:
 
 
 def is_view(call: Call) -> bool:
-    """Whether the result is another look at the first argument."""
+    """True if the result is another look at the first argument."""
     if call.fn in VIEWS:
         return True
     return call.fn is operator.getitem and is_array(call.args[0]) and all(isinstance(i, BASIC) for i in call.args[1])
@@ -92,7 +92,7 @@ def made_instead(calls: Calls, out: Var, fn: Callable[..., Any], args: tuple[Any
 
 
 def uses_of(calls: Calls) -> dict[Var, int]:
-    """How many arguments each Var is."""
+    """Count how many arguments each Var is."""
     uses: dict[Var, int] = {}
     for call in calls:
         for v in call.inputs():
@@ -115,7 +115,7 @@ def axis_of(call: Call) -> Any:
 
 
 def members_of(call: Call) -> list[Any]:
-    """What a call puts one below the other, of equal shapes."""
+    """List what a call puts one below the other, if all have one shape."""
     if call.fn is stack:
         return list(call.args)
     if call.fn is not np.concatenate or axis_of(call) != 0:
@@ -223,7 +223,7 @@ def duplicates_removed(calls: Calls, keep: dict[Var, Var]) -> Calls:
 
 
 def settled(v: Var) -> bool:
-    """Whether it comes from outside, or is a view of what does."""
+    """True if it comes from outside, or is a view of what does."""
     while v.call is not None and is_view(v.call) and not (v.call.fn is operator.getitem and is_row(v.call.args[1])):
         v = v.call.args[0]
     return v.call is None

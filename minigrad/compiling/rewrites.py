@@ -166,12 +166,12 @@ def first_step(v: Var) -> int:
 
 
 def is_sum(call: Call) -> bool:
-    """Whether it is a sum of two arrays of its own shape."""
+    """True if it is a sum of two arrays of its own shape."""
     return call.fn is np.add and not call.options and all(isinstance(v, Var) and alike(v, call.out) for v in call.args)
 
 
 def rows_of(v: Var, uses: dict[Var, int], recorder: Recorder) -> tuple[Var | None, Var] | None:
-    """Of A.T B the matrices A and B, of a sum over the rows of B None and B."""
+    """Return the matrices A and B of a product A.T B, and None and B of a sum over the rows of B."""
     call = v.call
     while call is not None and call.fn is reshape and uses.get(call.args[0]) == 1:
         call = call.args[0].call
@@ -197,7 +197,7 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
     made_by = {call.out: call for call in calls}
 
     def divisible(v: Any) -> bool:
-        """Whether it is a product, or a sum with one that is used for nothing else."""
+        """True if it is a product, or a sum with one that is used for nothing else."""
         call = made_by.get(v) if isinstance(v, Var) else None
         if call is None or call.options or call.step is None:
             return False
@@ -258,7 +258,7 @@ def weights_turned(calls: Calls, recorder: Recorder) -> Calls:
 
 
 def is_turned(v: Any) -> bool:
-    """Whether it is another matrix, transposed."""
+    """True if it is another matrix, transposed."""
     return isinstance(v, Var) and v.call is not None and v.call.fn is transpose and v.call.args[1] == (1, 0)
 
 
@@ -297,8 +297,8 @@ def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
 
 
 def slices_read(call: Call) -> tuple[Any, tuple[tuple[int, int], ...]]:
-    """Of an elementwise op of a step whose arrays are all slices along the last axis: from where to where they are, and
-    before that, what such an op has in common with those on other slices."""
+    """Return the slices along the last axis that are all the arrays an elementwise op of a step reads, and before them a key
+    that such ops on other slices of the same arrays have as well."""
     small = 0 < call.out.size <= MOST and bool(call.out.shape) and call.step is not None
     if not small or not is_elementwise(call.fn) or call.options or not call.pure:
         return None, ()
@@ -324,7 +324,7 @@ def adjoining(group: list[tuple[Any, Call]]) -> list[Calls]:
 
 
 def last_slice(v: Var) -> tuple[Var, int, int] | None:
-    """Of a slice along the last axis: of what, from, to."""
+    """Return the array, the start and the end of a slice along the last axis; None for anything else."""
     call = v.call
     if call is None or call.fn is not operator.getitem or not is_view(call):
         return None
