@@ -12,7 +12,9 @@ from ..components import strongly_connected
 from .passes import (
     Calls,
     added,
-    in_order,
+    alike,
+    is_array,
+    is_elementwise,
     is_row,
     is_view,
     made_instead,
@@ -41,14 +43,10 @@ class Groups:
     def __init__(self, members: list[list[Call]]) -> None:
         self.members = members
         self.of = {call.out: number for number, group in enumerate(members) for call in group}
-        after: list[set[int]] = [set() for _ in members]
-        for number, group in enumerate(members):
-            for call in group:
-                for v in call.inputs():
-                    source = self.of.get(v)
-                    if source is not None:
-                        after[source].add(number)
-        parts = [part for part in strongly_connected(dict(enumerate(after))) if len(part) > 1 or part[0] in after[part[0]]]
+        needs: list[set[int]] = [{self.of[v] for call in group for v in call.inputs() if v in self.of} for group in members]
+        parts = strongly_connected(dict(enumerate(needs)))
+        self.order = [number for part in parts for number in part]  # each after those it needs, unless they wait for it
+        parts = [part for part in parts if len(part) > 1 or part[0] in needs[part[0]]]
         self.waiting = {number for part in parts for number in part}
         # Which of the chains of groups that wait for one another a result belongs to.
         self.component = {call.out: i for i, part in enumerate(parts) for number in part for call in members[number]}
@@ -106,7 +104,7 @@ ELSEWHERE = (-1,) * LOOKS  # of what comes from another step
 
 
 def fixed(args: Any, t: int) -> tuple[Any, ...]:
-    """What of the arguments is no Var; of an index, how far from the step."""
+    """Return the arguments that are no Vars; an index as its distance from the step."""
     found: list[Any] = []
     for x in args:
         if isinstance(x, Var):
@@ -129,7 +127,7 @@ class Batching:
         self.new: Calls = []
         groups = [
             self.groups.members[number]
-            for number in self.in_order()
+            for number in self.groups.order
             if number not in self.groups.waiting and len(self.groups.members[number]) > 2
         ]
         each = sum(group[0].out.nbytes for group in groups if not is_view(group[0]))
@@ -143,21 +141,6 @@ class Batching:
                 if len(part) > 2 and all(c.pure for c in part):
                     self.batch(part)
         self.calls = sorted_by_need([c for c in calls if c.out not in self.done] + self.new, {c.out for c in self.new})
-
-    def in_order(self) -> list[int]:
-        """Groups after those they need; those that wait for one another are in any order among themselves."""
-        of, part = self.groups.of, self.groups.component
-        after: list[set[int]] = [set() for _ in self.groups.members]
-        waiting = [0] * len(after)
-        for number, group in enumerate(self.groups.members):
-            for call in group:
-                for v in call.inputs():
-                    source = of.get(v)
-                    together = source == number or (v in part and part[v] == part.get(call.out))
-                    if source is not None and not together and number not in after[source]:
-                        after[source].add(number)
-                        waiting[number] += 1
-        return in_order(list(range(len(after))), [list(numbers) for numbers in after], waiting)
 
     def record(self, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
         return added(self.new, self.recorder, fn, args, scope, **options)
@@ -179,78 +162,73 @@ class Batching:
 
     def batch(self, group: Calls) -> None:
         model = group[0]
-        if any(
-            len(c.args) != len(model.args) or c.out.shape != model.out.shape or c.out.dtype != model.out.dtype for c in group
-        ):
-            return
-        if any(signature(tuple(sorted(c.options.items()))) != signature(tuple(sorted(model.options.items()))) for c in group):
-            return
         if model.fn is operator.getitem and is_view(model) and is_row(model.args[1]):
             return  # x[t]: what uses it finds x
-        arguments: list[tuple[Any, bool]] = []
-        for column in zip(*(c.args for c in group), strict=True):
-            if all(isinstance(v, Var) for v in column):
-                if all(v is column[0] for v in column):
-                    arguments.append((column[0], False))
-                    continue
-                if len({(v.shape, v.dtype) for v in column}) > 1 or column[0].dtype is None:
-                    return
-                one = self.together(column)
-                if one is None:
-                    return
-                arguments.append((one, True))
-            elif any(variables(v) for v in column) or len({signature(v) for v in column}) > 1:
-                return
-            else:
-                arguments.append((column[0], False))
-        if not any(many for _, many in arguments):
-            return
-        whole = lifted(self.record, model, arguments, len(group))
-        if whole is None:
-            return
-        for i, call in enumerate(group):
+        arguments = self.arguments(group) if len({common(call) for call in group}) == 1 else []
+        whole = lifted(self.record, model, arguments, len(group)) if any(many for _, many in arguments) else None
+        for i, call in enumerate(group) if whole is not None else ():
             made_instead(self.new, call.out, operator.getitem, (whole, (i,)), call.scope)
             self.done.add(call.out)
+
+    def arguments(self, group: Calls) -> list[tuple[Any, bool]]:
+        """The arguments of one call for a group, and whether each is of all steps; none if there cannot be such a call."""
+        found: list[tuple[Any, bool]] = []
+        for column in zip(*(c.args for c in group), strict=True):
+            first = column[0]
+            one: Any = first
+            if len({signature(v) for v in column}) > 1:
+                if not all(is_array(v) and alike(v, first) for v in column):
+                    return []
+                one = self.together(column)
+            if one is None or (variables(first) and not isinstance(first, Var)):
+                return []
+            found.append((one, one is not first))
+        return found
+
+
+def common(call: Call) -> Any:
+    """Return a key that calls have to share to be done at once."""
+    return len(call.args), call.out.shape, call.out.dtype, signature(tuple(sorted(call.options.items())))
 
 
 def lifted(record: Callable[..., Var], model: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
     """The call for all steps at once, or None if this function cannot be. Of each argument: is it one of all steps?"""
-    scope, ndim = model.scope and model.scope.parent, len(model.out.shape)
-    args = [a for a, _ in arguments]
-    if (isinstance(model.fn, np.ufunc) and model.fn.signature is None and model.fn.nout == 1) or model.fn in (
-        np.where,
-        cast,
-    ):
+    fn, scope, ndim = model.fn, model.scope and model.scope.parent, len(model.out.shape)
+    if is_elementwise(getattr(fn, "__wrapped__", fn)) or fn in (np.where, cast):
+        args = [a for a, _ in arguments]
         for i, (a, many) in enumerate(arguments):
             missing = ndim - (len(a.shape) - 1) if many else 0
             if missing:
                 args[i] = record(reshape, (a, (n, *(1,) * missing, *a.shape[1:])), scope)
-        return record(model.fn, tuple(args), scope, **model.options)
-    if model.fn is dot:
-        (x, many), (y, also) = arguments
-        if not many or also or len(x.shape) != 3 or len(y.shape) != 2:
+        return record(fn, tuple(args), scope, **model.options)
+    (x, many), *others = arguments
+    if not many or any(also for _, also in others):
+        return None
+    if fn is dot:
+        y = others[0][0]
+        if len(x.shape) != 3 or len(y.shape) != 2:
             return None
         rows = record(reshape, (x, (x.shape[0] * x.shape[1], x.shape[2])), scope)
-        product = record(dot, (rows, y), scope)
-        return record(reshape, (product, (x.shape[0], x.shape[1], y.shape[1])), scope)
-    if not arguments[0][1] or any(many for _, many in arguments[1:]):
-        return None
-    if getattr(model.fn, "__name__", "") == "reduce":
-        axis = model.options.get("axis")
-        if axis is None:
-            axis = tuple(range(len(args[0].shape) - 1))
-        axes = (axis,) if isinstance(axis, int) else tuple(axis)
-        own = len(args[0].shape) - 1
-        options = {**model.options, "axis": tuple(a % own + 1 for a in axes)}
-        return record(model.fn, tuple(args), scope, **options)
-    if model.fn is operator.getitem and is_view(model):
-        index = args[1] if isinstance(args[1], tuple) else (args[1],)
-        return record(operator.getitem, (args[0], (slice(None), *index)), scope)
-    if model.fn is reshape:
-        return record(reshape, (args[0], (n, *args[1])), scope)
-    if model.fn is transpose:
-        return record(transpose, (args[0], (0, *(a + 1 for a in args[1]))), scope)
+        return record(reshape, (record(dot, (rows, y), scope), (*x.shape[:2], y.shape[1])), scope)
+    if getattr(fn, "__name__", "") == "reduce":
+        options = {**model.options, "axis": axes_after_one_more(model.options.get("axis"), len(x.shape) - 1)}
+        return record(fn, (x, *(a for a, _ in others)), scope, **options)
+    if fn in MOVED and is_view(model):
+        return record(fn, (x, MOVED[fn](n, others[0][0])), scope)
     return None
+
+
+MOVED: dict[Any, Callable[[int, Any], tuple[Any, ...]]] = {  # what a view is given, for an array with one more axis in front
+    operator.getitem: lambda n, index: (slice(None), *index),
+    reshape: lambda n, shape: (n, *shape),
+    transpose: lambda n, axes: (0, *(a + 1 for a in axes)),
+}
+
+
+def axes_after_one_more(axis: Any, ndim: int) -> tuple[int, ...]:
+    """The axes of a reduction, for an array with one more axis in front."""
+    axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(a % ndim + 1 for a in axes)
 
 
 def steps_of_a_block(each: int, steps: int) -> int:
@@ -260,7 +238,7 @@ def steps_of_a_block(each: int, steps: int) -> int:
 
 
 def origin(x: Any) -> Any:
-    """Where an argument comes from, as far as stacking it is concerned: an array that it is a row of, outside, or a call."""
+    """Return a key for the origin of an argument: the array that it is a row of, itself if it comes from outside, or "made"."""
     if not isinstance(x, Var):
         return None
     if x.call is not None and x.call.fn is operator.getitem and is_row(x.call.args[1]):

@@ -9,10 +9,12 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 from ..components import strongly_connected
 from .batching import lifted
 from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, marker, row, states_of
-from .passes import Calls, added, dead_code_removed, is_view, rewritten
+from .passes import Calls, added, alike, dead_code_removed, is_view, rewritten, users_of
 from .rewrites import SCATTERED, is_tiled
 from .trace import Call, Recorder, Var, replaced, variables
 
@@ -281,8 +283,71 @@ def is_plain(call: Call) -> bool:
     return call.pure and not variables(inner)
 
 
+def sums_after(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:
+    """Sums over all iterations, such as that of a loss, as one call after the loop, if only the last value is read."""
+    users = users_of(calls)
+    new: Calls = []
+    gone: set[Var] = set()
+    for repeat, body in bodies(calls).items():
+        starts = {call.out: call.args[0] for call in body if call.fn is carried}
+        for old, total in states_of(body).items():
+            v, stacks = term(old, total, users), [user.out for user in users[total] if user.fn is not advance]
+            reads = [read for stack in stacks for read in users.get(stack, ())]
+            if v is None or not gone.isdisjoint((v, old)) or not set(keep).isdisjoint(stacks) or not all(map(is_last, reads)):
+                continue
+            array = array_of(v, repeat, users, new, recorder)
+            for read in reads:
+                read.fn, read.args, read.options = np.add.reduce, (array,), {"axis": 0}
+                if starts[old] is not None:
+                    whole = added(new, recorder, read.fn, read.args, read.scope, axis=0)
+                    read.fn, read.args, read.options = np.add, (starts[old], whole), {}
+            gone |= {old, total, *(user.out for user in users[total])}
+    return [call for call in calls if call.out not in gone] + new
+
+
+def array_of(v: Var, repeat: Repeat, users: dict[Var, Calls], calls: Calls, recorder: Recorder) -> Var:
+    """The array of what all iterations made of a value."""
+    there = next((user for user in users[v] if user.fn in (collected, history)), None)
+    if there is None:
+        there = marked(recorder, collected, (v,), (repeat.n, *v.shape), v, None)
+        there.scope = repeat.scope.parent if repeat.scope is not None else None
+        users[v].append(there)
+        calls.append(there)
+    if there.fn is collected:
+        return there.out
+    first = 0 if repeat.back else 1
+    return added(calls, recorder, operator.getitem, (there.out, (slice(first, first + repeat.n),)), None)
+
+
+def is_last(read: Call) -> bool:
+    """True for a call that reads what the last iteration of a loop made."""
+    stack = read.args[0].call if read.fn is operator.getitem else None
+    if stack is None or stack.fn not in (collected, history):
+        return False
+    repeat = stack.args[0].call.loop
+    first = stack.fn is history and not repeat.back
+    return bool(read.args[1] == (repeat.time(repeat.n - 1) + first,))
+
+
+def is_float(v: Var) -> bool:
+    """True for an array whose sum has its dtype: a sum of small integers has a larger one."""
+    return v.dtype is not None and v.dtype.kind in "fc"
+
+
+def term(old: Var, total: Var, users: dict[Var, Calls]) -> Var | None:
+    """Return the value that each iteration adds to a state, if the state is needed for nothing else."""
+    call = total.call
+    if call is None or call.fn is not np.add or call.options or len(users[old]) != 2 or not is_float(total):
+        return None
+    others = [v for v in call.args if v is not old]
+    alone = sum(user.loop is not None for user in users[total]) == 1  # to advance
+    v = others[0] if len(others) == 1 and alone and isinstance(others[0], Var) and alike(others[0], total) else None
+    return v if v is not None and v.call is not None and v.call.loop is call.loop and not marker(v.call) else None
+
+
 def distributed(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:
     """Each loop parted; `keep` are the values that the program is for."""
+    calls = sums_after(calls, recorder, keep)
     for body in bodies(calls).values():
         parted = Body(calls, body, recorder)
         parted.part()

@@ -7,8 +7,9 @@ values that all iterations made, `history` the same with the value that the firs
 
 from __future__ import annotations
 
+import contextlib
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..graph import NO_OPTIONS, Node, Scope, next_number
 from ..loop import Loop, loops, sequences
-from .passes import Calls, Circle, added, base_of, in_order, is_row, is_view, settled, sorted_by_need
+from .passes import Calls, Circle, added, axis_of, base_of, in_order, in_turn, is_row, is_view, settled, sorted_by_need
 from .rewrites import SCATTERED
 from .trace import CONTAINERS, Call, Recorder, Var, cast, dot, replaced, reshape, same_bits, stack, transpose, zeros
 
@@ -44,11 +45,11 @@ START = "start with an array of zeros of the shape that the state has later, so 
 ADVICE = {  # by reason, where there is something that the user can do
     "a value of more than one iteration ago": "let the loss read all states, and multiply those that do not count by 0",
     "ops that only some steps have": ALIKE,
-    "states that are set again": f"{ALIKE}; compute what needs two rows of x before the loop, x[1:] - x[:-1]",
+    "states that are set again": ALIKE,
     "steps that read different things": ALIKE,
     "a first step that lacks ops": START,
     "a first step that computes with zeros": START,
-    "steps that read an array in another order": "make an array in the order of the steps before the loop, such as x[::2]",
+    "steps that read an array in another order": "make an array in the order of the steps before the loop, such as x[order]",
 }
 
 
@@ -226,7 +227,6 @@ class Body:
             if i in self.missing:
                 raise NotFolded("elements that only some steps read")
         self.absorbed()
-        self.order = self.sorted()
 
     def index(self, i: int) -> dict[int, int] | None:
         """For an element x[t]: which one each iteration takes."""
@@ -280,87 +280,87 @@ class Body:
             return "inside", last, min(ops)
         raise NotFolded("steps that read different things")
 
-    def readers(self, i: int) -> Iterator[tuple[int, int, Read]]:
-        for j, op in self.ops.items():
-            for k, read in enumerate(op.reads):
-                if read[0] in ("inside", "carried") and read[1] == i:
-                    yield j, k, read
-
     def absorbed(self) -> None:
-        """Ops that the first iteration lacks, for what they would carry is not there: with zeros in its place they give what
-        the first iteration reads instead."""
-        some = {i: missing - {self.n - 1} for i, missing in self.missing.items() if i in self.ops}
-        early = {i for i, missing in some.items() if missing}
-        if any(some[i] != {0} for i in early):
-            raise NotFolded("ops that only some steps have")
-        reads = [read for op in self.ops.values() for read in op.reads]
-        if any(read[0] == "inside" and len(read) > 2 and read[1] not in early for read in reads):
-            raise NotFolded("steps that read different things")
-        zero = self.zeros(early)
-        for i in early:
-            instead = {read[2:] for j, _, read in self.readers(i) if j not in early and read[0] == "inside"}
-            instead |= {read[3:] for _, _, read in self.readers(i) if len(read) > 3}
-            if instead:
-                self.instead_of(i, instead, zero)
-                self.missing[i].discard(0)
+        """Complete the first iteration with the ops that it lacks, if they give there what it reads in their place."""
+        early = self.early()
+        self.instead = self.read_instead(early)
+        known = {read[1]: read[2] for op in self.ops.values() for read in op.reads if read[0] == "carried" and read[2]}
         for op in self.ops.values():
-            op.reads = [read[:2] if read[0] == "inside" else read for read in op.reads]
+            op.reads = [(*r[:2], r[2] or known.get(r[1])) if r[0] == "carried" else r[:2] for r in op.reads]
+        values: dict[int, Any] = {}
+        for i in sorted(early):
+            values[i] = result(self.ops[i].call, [self.first_read(read, values) for read in self.ops[i].reads])
+            if i in self.instead:
+                self.complete(self.ops[i].call.out, values[i], self.instead[i])
+                self.missing[i].discard(0)
 
-    def instead_of(self, i: int, instead: set[Read], zero: set[int]) -> None:
-        """Check that an op gives in the first iteration, with zeros carried, what is read instead of it."""
-        op = self.ops[i]
-        kept = [k for k, read in enumerate(op.reads) if not is_zero(read, zero)]
-        is_sum = op.call.fn is np.add and len(op.reads) == 2 and i not in zero
-        if len(instead) > 1 or () in instead or not is_sum or len(kept) != 1:
+    def early(self) -> set[int]:
+        """The ops that the first iteration lacks, for it has nothing that they could read."""
+        some = {i: missing - {self.n - 1} for i, missing in self.missing.items() if i in self.ops}
+        if any(missing - {0} for missing in some.values()):
+            raise NotFolded("ops that only some steps have")
+        return {i for i, missing in some.items() if missing}
+
+    def read_instead(self, early: set[int]) -> dict[int, Node]:
+        """For ops that the first iteration lacks, the node that it reads in their place."""
+        found: dict[int, set[Any]] = {}
+        for j, op in self.ops.items():
+            for kind, i, *others in op.reads:
+                others = others[kind == "carried" :]
+                if kind not in ("inside", "carried") or not (others or (i in early and kind == "inside" and j not in early)):
+                    continue
+                if i not in early:
+                    raise NotFolded("steps that read different things")
+                found.setdefault(i, set()).update(others or [None])
+        first = self.loop.iterations[0]
+        if any(len(others) > 1 or not all(isinstance(x, Node) or x in first for x in others) for others in found.values()):
             raise NotFolded("a first step that lacks ops")
-        self.complete(op, kept[0], instead.pop()[0])
+        return {i: first[x] if isinstance(x, int) else x for i, (x,) in found.items()}
 
-    def zeros(self, early: set[int]) -> set[int]:
-        """Select the ops that would be zero in the first iteration, in which nothing is carried yet."""
-        zero: set[int] = set()
-        for i in self.topological(early):
-            op = self.ops[i]
-            enough = any if op.call.fn in PRODUCTS else all
-            if op.call.fn in (np.add, np.subtract) and len(op.reads) < 2:
-                continue  # a number is added
-            if op.call.fn in PRODUCTS | LINEAR and enough(is_zero(read, zero) for read in op.reads):
-                zero.add(i)
-        return zero
+    def first_read(self, read: Read, values: dict[int, Any]) -> Any:
+        """Return what an op reads in the first iteration: an array if it is known, a node, or what is not there yet."""
+        kind, what = read[:2]
+        if kind == "carried":
+            like = self.loop.body[what]
+            return zeros(like.shape, like.dtype) if read[2] is None else self.constant(read[2])
+        if kind == "inside":
+            node = self.loop.iterations[0].get(what)
+            return values.get(what) if node is None else self.constant(node)
+        return self.constant(what.get(0, what) if kind == "each" else what)
 
-    def complete(self, op: Op, k: int, instead: Any) -> None:
-        """Have the first iteration read, as operand k of a sum, what it reads in the place of the sum."""
-        kind, what = op.reads[k][0], op.reads[k][1]
-        if kind == "each" and isinstance(instead, Node):
-            what[0] = instead
-        elif not (kind == "inside" and what == instead) and not (kind == "same" and what is instead):
+    def constant(self, node: Any) -> Any:
+        """The array of a constant; anything else as it is."""
+        var = self.nodes.var.get(node) if isinstance(node, Node) else None
+        return var.value if var is not None and var.source == "constant" else node
+
+    def complete(self, out: Var, value: Any, node: Node) -> None:
+        """Check that an op gives in the first iteration what is read in its place, or have it read that itself."""
+        if isinstance(value, dict):
+            value[0] = value = node
+        call = self.nodes.call.get(node)
+        found = node if value is node or call is None else result(call, [self.constant(x) for x in node.operands])
+        found = self.constant(node if found is None else found)
+        same = same_bits(value, found) if all(isinstance(x, np.ndarray) for x in (value, found)) else value is found
+        if not same or (node.shape, node.dtype) != (out.shape, out.dtype):
             raise NotFolded("a first step that lacks ops")
 
-    def topological(self, ops: set[int]) -> list[int]:
-        """These ops, each after those of the same iteration that it reads."""
-        order, seen = [], set[int]()
 
-        def visit(i: int) -> None:
-            ahead = [(i, False)]
-            while ahead:
-                j, done = ahead.pop()
-                if done:
-                    order.append(j)
-                elif j not in seen:
-                    seen.add(j)
-                    ahead.append((j, True))
-                    ahead += [(r[1], False) for r in self.ops[j].reads if r[0] == "inside" and r[1] in self.ops]
-
-        for i in sorted(ops):
-            visit(i)
-        return [i for i in order if i in ops]
-
-    def sorted(self) -> list[int]:
-        return self.topological(set(self.ops))
-
-
-def is_zero(read: Read, zero: set[int]) -> bool:
-    """True if an op reads zeros in the first iteration: what nobody has carried, or one of these ops."""
-    return (read[0] == "carried" and read[2] is None) or (read[0] == "inside" and read[1] in zero)
+def result(call: Call, given: list[Any]) -> Any:
+    """The result of a call for arrays that are known, nodes, and what is not there yet; None if it is neither of these."""
+    zero = [isinstance(x, np.ndarray) and not x.any() for x in given]
+    if call.fn in PRODUCTS and any(zero):
+        return zeros(call.out.shape, call.out.dtype)
+    if all(isinstance(x, np.ndarray) for x in given):
+        ahead = iter(given)
+        args, options = (replaced(x, lambda _: next(ahead)) for x in (call.args, tuple(call.options.values())))
+        with np.errstate(all="ignore"):
+            return np.asarray(call.fn(*args, **dict(zip(call.options, options, strict=True))))
+    zero = (
+        [x == 0 if isinstance(x, int | float) else zero.pop(0) for x in call.args] if call.fn in (np.add, np.subtract) else []
+    )
+    if zero in ([False, True], [True, False]) and (zero[1] or call.fn is np.add):
+        return given[-1 if zero[0] else 0]
+    return None
 
 
 PRODUCTS: set[Any] = {np.multiply, dot}  # zero if one operand is
@@ -373,6 +373,9 @@ class Folding:
     def __init__(self, calls: Calls, recorder: Recorder) -> None:
         steps, sums = sums_last(calls)
         calls = [*steps, *sums]
+        for call in calls:
+            if call.fn is np.concatenate:  # a list, a tuple, axis=: one way to say it
+                call.args, call.options = (list(call.args[0]), axis_of(call)), {}
         self.calls, self.recorder = calls, recorder
         self.nodes = Nodes(calls)
         last = {call.out for call in sums}
@@ -384,8 +387,9 @@ class Folding:
         )
         for loop in sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number):
             if self.is_wanted(loop):
-                self.bodies[loop] = Body(loop, self.nodes)
-                self.repeats[loop] = Repeat(len(loop), None)
+                body = self.peeled(loop)
+                self.bodies[body.loop] = body
+                self.repeats[body.loop] = Repeat(body.n, None)
         self.home = {
             node: (loop, n, i)
             for loop, body in self.bodies.items()
@@ -399,6 +403,18 @@ class Folding:
         self.indices: dict[str, tuple[Any, ...]] = {}
         self.new: Calls = []
         self.cache: dict[Any, Var] = {}
+
+    def peeled(self, loop: Loop) -> Body:
+        """The body of a loop, without the last or the first iteration if that does other ops."""
+        try:
+            return Body(loop, self.nodes)
+        except NotFolded:
+            for steps in (loop.iterations[:-1], loop.iterations[1:]):
+                for found in loops(node for step in steps for node in step.values()).loops:
+                    if len(found) == len(steps):
+                        with contextlib.suppress(NotFolded):
+                            return Body(found, self.nodes)
+            raise
 
     def is_wanted(self, loop: Loop) -> bool:
         """True for loops over time, for others that carry something, and for what is made of their values."""
@@ -433,8 +449,7 @@ class Folding:
     def start(self, loop: Loop, body: Body, number: int) -> None:
         """Make the calls of a body, without arguments."""
         repeat = self.repeats[loop]
-        for i in body.order:
-            op = body.ops[i]
+        for op in body.ops.values():
             like = op.call
             scope = without_time(like.scope, number)
             call = Call(like.fn, (), {}, scope, True)
@@ -458,11 +473,9 @@ class Folding:
             slopes.append(line(places)[0])
         for op in body.ops.values():
             for read in op.reads:
-                if read[0] == "each":
-                    found = {n: self.place(node) for n, node in read[1].items()}
-                    bases = {place[0] for place in found.values() if place is not None}
-                    if len(bases) == 1 and None not in found.values():
-                        slopes.append(line({n: place[1] for n, place in found.items() if place is not None})[0])
+                found = self.in_one([*read[1].values()]) if read[0] == "each" else None
+                if found is not None:
+                    slopes.append(line(dict(zip(read[1], found[1], strict=True)))[0])
         return sum(slopes) < 0
 
     def place(self, node: Any) -> tuple[Any, int] | None:
@@ -474,10 +487,7 @@ class Folding:
             if i in self.bodies[loop].elements:
                 base, places = self.bodies[loop].elements[i]
                 return (self.nodes.var[base], places[n]) if base not in self.home else None
-            repeat = self.repeats[loop]
-            if (loop, i) in self.starts:
-                return (loop, i), repeat.time(n) + (not repeat.back)
-            return (loop, i), repeat.time(n)
+            return (loop, i), self.row_at(loop, i, n)
         base_and_index = self.nodes.rows.get(node)
         if base_and_index is not None and self.nodes.of.get(base_and_index[0]) not in self.home:
             return base_and_index
@@ -490,6 +500,35 @@ class Folding:
                 return (whole[0], str(index)), whole[1]
         return None
 
+    def row_at(self, loop: Loop, i: int, n: int) -> int:
+        """The place of iteration n in the array of what an op makes, which may have the value in front that it starts from."""
+        repeat = self.repeats[loop]
+        return repeat.time(n) + ((loop, i) in self.starts and not repeat.back)
+
+    def in_one(self, nodes: list[Any]) -> tuple[Any, list[int]] | None:
+        """The array that has all of these values, and their places in it."""
+        places = [self.place(node) for node in nodes]
+        for place in (places[0], places[-1]):
+            if place is not None:
+                key = place[0]
+                rows = [
+                    at[1] if at is not None and at[0] == key else self.equal(node, key)
+                    for node, at in zip(nodes, places, strict=True)
+                ]
+                found = [row for row in rows if row is not None]
+                if len(found) == len(nodes):
+                    return key, found
+        return None
+
+    def equal(self, node: Any, key: Any) -> int | None:
+        """The place in an array of all iterations of what the first one starts from, or reads in the place of an op."""
+        if self.is_start(node, key):
+            repeat = self.repeats[key[0]]
+            return repeat.n if repeat.back else 0
+        loop, i = key if isinstance(key, tuple) else (None, 0)
+        body = self.bodies.get(loop)
+        return self.row_at(loop, i, 0) if body is not None and node is not None and body.instead.get(i) is node else None
+
     def base(self, key: Any) -> Var:
         """The array of all iterations that `place` speaks of."""
         if isinstance(key, Var):
@@ -500,8 +539,6 @@ class Folding:
             loop, i = key
             body, repeat = self.bodies[loop], self.repeats[loop]
             out = body.ops[i].out
-            if body.missing.get(i, set()) - {body.n - 1}:  # the last step may make it although nobody asks for it
-                raise NotFolded("a value that not all steps have is read outside")
             if key in self.starts:
                 start = self.outer(self.starts[key])
                 call = marked(self.recorder, history, (out, start), (repeat.n + 1, *out.shape), out, None)
@@ -551,7 +588,7 @@ class Folding:
             key = (what, read[2])
             if key not in carries:
                 if what in elements:
-                    raise NotFolded("an element of the iteration before")
+                    return self.element_before(repeat, body, what, read[2])
                 start = None if read[2] is None else self.outer(read[2])
                 out = body.ops[what].out
                 if start is not None and (start.shape, start.dtype) != (out.shape, out.dtype):
@@ -562,8 +599,7 @@ class Folding:
                     self.recorder.labels[carries[key].out] = f"{label}_next" if repeat.back else f"{label}_prev"
             return carries[key].out
 
-        for i in body.order:
-            op = body.ops[i]
+        for op in body.ops.values():
             put_into(op.call, op.like, [value(read) for read in op.reads])
             made.append(op.call)
         ends = []
@@ -574,23 +610,26 @@ class Folding:
 
     def read_each(self, repeat: Repeat, nodes: dict[int, Any]) -> Var:
         """Return, as a row of an array, the value that each iteration reads from outside of the loop."""
-        found = {n: self.place(node) for n, node in nodes.items()}
-        keys = {place[0] for place in found.values() if place is not None}
-        if len(keys) == 1:
-            (key,) = keys
-            for n in [n for n, place in found.items() if place is None and self.is_start(nodes[n], key)]:
-                other = self.repeats[key[0]]  # the history of a state begins with what it starts from
-                found[n] = key, other.n if other.back else 0
-            if None not in found.values():
-                return self.row_of(repeat, key, {n: place[1] for n, place in found.items() if place is not None})
-        at = {repeat.time(n): node for n, node in nodes.items()}
+        found = self.in_one([*nodes.values()])
+        if found is not None:
+            return self.row_of(repeat, found[0], dict(zip(nodes, found[1], strict=True)))
+        return self.stacked(repeat, {repeat.time(n): node for n, node in nodes.items()})
+
+    def stacked(self, repeat: Repeat, at: dict[int, Any]) -> Var:
+        """Return, as a row of an array that is made for it, the value that is read at each time."""
         first, last = min(at), max(at)
         if len(at) <= last - first or not all(isinstance(node, Node) for node in at.values()):
             raise NotFolded("values from outside that only some steps read")
-        members = tuple(self.outer(at[t]) for t in range(first, last + 1))
+        members = [self.nodes.var[at[t]] for t in range(first, last + 1)]
         if len({(v.shape, v.dtype) for v in members}) > 1 or members[0].dtype is None:
             raise NotFolded("values from outside of several shapes")
-        return self.element(repeat, added(self.new, self.recorder, stack, members, None), -first)
+        inputs = [v for v in members if v.source != "constant"]
+        if len(set(inputs)) < len(inputs):  # such as weights that take turns: there would be a copy for each step
+            raise NotFolded("steps that read different things")
+        parts = self.parts(members, True)
+        shape = len(members), *members[0].shape
+        fn, args = self.below(parts, shape) if len(parts) < len(members) else (stack, tuple(map(self.outer_var, members)))
+        return self.element(repeat, added(self.new, self.recorder, fn, args, None), -first)
 
     def is_start(self, node: Any, key: Any) -> bool:
         """True if a state starts from a value, or from a constant that is equal to it."""
@@ -602,11 +641,29 @@ class Folding:
 
     def row_of(self, repeat: Repeat, key: Any, places: dict[int, int]) -> Var:
         slope, at = line(places)
-        base = self.base(key)
+        base, step = self.base(key), abs(slope)
+        if step > 1:  # x[2 t] is element t of every second element
+            base, at = self.getitem(base, (slice(at % step, None, step),)), at // step
         if (slope < 0) != repeat.back:
             base = self.getitem(base, (slice(None, None, -1),))
             at = base.shape[0] - 1 - at
         return self.element(repeat, base, at - repeat.time(0))
+
+    def element_before(self, repeat: Repeat, body: Body, i: int, start: Node | None) -> Var:
+        """x[t-1], as a row of x with what the first iteration reads instead in front, or behind where a loop goes back."""
+        base, places = body.elements[i]
+        (slope, at), x = line(places), self.base(self.nodes.var[base])
+        if slope != (-1 if repeat.back else 1):
+            raise NotFolded("steps that read an array in another order")
+        first = self.recorder.constant(np.zeros(x.shape[1:], x.dtype)) if start is None else self.outer(start)
+        if (first.shape, first.dtype) != (x.shape[1:], x.dtype):
+            raise NotFolded("a state that changes its shape")
+        last = at + slope * (repeat.n - 2)
+        parts = [
+            added(self.new, self.recorder, reshape, (first, (1, *first.shape)), None),
+            self.getitem(x, (slice(min(at, last), max(at, last) + 1),)),
+        ]
+        return self.element(repeat, added(self.new, self.recorder, np.concatenate, (parts[::slope], 0), None), 0)
 
     def element(self, repeat: Repeat, base: Var, offset: int) -> Var:
         key = (repeat, base, offset)
@@ -622,9 +679,9 @@ class Folding:
         """Put into the arguments of a call outside what it read of loops."""
         if (call.fn is stack or call.fn is np.concatenate) and self.along_first(call):
             members = list(call.args) if call.fn is stack else [m for v in call.args[0] for m in self.members(v)]
-            whole = self.together(members)
-            if whole is not None:
-                call.fn, call.args, call.options = reshape, (whole, call.out.shape), {}
+            parts = self.parts(members, call.fn is stack)
+            if len(parts) < len(members):
+                call.fn, call.args, call.options = *self.below(parts, call.out.shape), {}
                 return
         call.args = replaced(call.args, self.outer_var)
         call.options = {key: replaced(x, self.outer_var) for key, x in call.options.items()}
@@ -635,38 +692,51 @@ class Folding:
 
     @staticmethod
     def along_first(call: Call) -> bool:
-        if call.fn is stack:
-            return True
-        return bool(call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) == 0)
+        return call.fn is stack or axis_of(call) == 0
 
     def outer_var(self, v: Var) -> Var:
         node = self.nodes.of.get(v)
         return v if node is None else self.outer(node)
 
+    def parts(self, members: list[Var], stacked: bool) -> list[Var]:
+        """Return the arrays to put below each other to have these values stacked, or concatenated: parts of arrays of all
+        iterations that have several of them, one after the other, and the rest as they are."""
+        runs: list[list[Var]] = [members] if self.together(members) is not None else []
+        before: Any = None
+        for v in members if not runs else ():
+            place = self.place(self.nodes.of.get(v))
+            if place is not None and before is not None and (place[0], place[1] - 1) == before:
+                runs[-1].append(v)
+            else:
+                runs.append([v])
+            before = place
+        found = []
+        for run in runs:
+            rows = (len(run), *run[0].shape) if stacked else (sum(v.shape[0] for v in run), *run[0].shape[1:])
+            whole = self.together(run) or self.outer_var(run[0])
+            found.append(
+                whole if len(runs) == 1 or whole.shape == rows else added(self.new, self.recorder, reshape, (whole, rows), None)
+            )
+        return found
+
+    @staticmethod
+    def below(parts: list[Var], shape: tuple[int, ...]) -> tuple[Any, Any]:
+        """The function and the arguments that put arrays below each other."""
+        return (np.concatenate, (parts, 0)) if len(parts) > 1 else (reshape, (parts[0], shape))
+
     def together(self, members: list[Var]) -> Var | None:
         """The part of an array of all iterations that these are, one after the other."""
-        places = [self.place(self.nodes.of.get(v)) for v in members]
-        keys = {place[0] for place in places if place is not None}
-        if len(keys) != 1 or len(members) < 2:
+        found = self.in_one([self.nodes.of.get(v) for v in members]) if len(members) > 1 else None
+        if found is None:
             return None
-        (key,) = keys
-        if key in self.starts:  # a history begins, or going back ends, with what the first iteration started from
-            repeat = self.repeats[key[0]]
-            end, at = (-1, repeat.n) if repeat.back else (0, 0)
-            if places[end] is None and self.is_start(self.nodes.of.get(members[end]), key):
-                places[end] = key, at
-        if None in places:
+        rows, base = found[1], self.base(found[0])
+        step = rows[1] - rows[0]
+        if step == 0 or any(b - a != step for a, b in pairwise(rows)):
             return None
-        rows = [place[1] for place in places if place is not None]
-        base = self.base(key)
-        steps = {b - a for a, b in pairwise(rows)}
-        if steps == {1}:
-            return (
-                base if (rows[0], rows[-1]) == (0, base.shape[0] - 1) else self.getitem(base, (slice(rows[0], rows[-1] + 1),))
-            )
-        if steps == {-1}:
-            return self.getitem(base, (slice(rows[0], rows[-1] - 1 if rows[-1] else None, -1),))
-        return None
+        if step == 1 and len(rows) == base.shape[0]:
+            return base
+        end = rows[-1] + (1 if step > 0 else -1)
+        return self.getitem(base, (slice(rows[0], None if end < 0 else end, None if step == 1 else step),))
 
 
 def sums_last(calls: Calls) -> tuple[Calls, Calls]:
@@ -696,10 +766,10 @@ def put_into(call: Call, like: Call, values: list[Any]) -> None:
 
 
 def line(places: dict[int, int]) -> tuple[int, int]:
-    """Slope and start of places that are on a line, one apart."""
+    """Slope and start of places that are on a line."""
     (n, first), *rest = sorted(places.items())
-    slope = rest[0][1] - first if rest else 0
-    if slope not in (1, -1) or any(at != first + slope * (m - n) for m, at in rest):
+    slope = (rest[0][1] - first) // (rest[0][0] - n) if rest else 0
+    if slope == 0 or any(at != first + slope * (m - n) for m, at in rest):
         raise NotFolded("steps that read an array in another order")
     return slope, first - slope * n
 
@@ -746,19 +816,10 @@ def in_units(calls: Calls) -> Calls:
             units.append([])
         of[call.out] = body[repeat]
         units[body[repeat]].append(call)
-    after: list[list[int]] = [[] for _ in units]
-    waiting = [0] * len(units)
-    last = None
-    for i, unit in enumerate(units):
-        sources = {of[v] for call in unit for v in call.inputs() if v in of} - {i}
-        if any(not call.pure and call.fn is not advance for call in unit):
-            sources |= {last} if last is not None else set()
-            last = i
-        waiting[i] = len(sources)
-        for source in sources:
-            after[source].append(i)
+    sources = [{of[v] for call in unit for v in call.inputs() if v in of} - {i} for i, unit in enumerate(units)]
+    in_turn(sources, [any(not call.pure and call.fn is not advance for call in unit) for unit in units])
     try:
-        order = in_order(list(range(len(units))), after, waiting)
+        order = in_order(sources)
     except Circle:
         raise NotFolded("loops that wait for one another") from None
     return [call for i in order for call in in_body(units[i])]

@@ -121,4 +121,5 @@ def opaque(fn: Any) -> Callable[..., Any]:
         return fn(*args, **options)
 
     called.__name__ = f"{of.__name__}_{fn.__name__}" if isinstance(of, np.ufunc) else fn.__name__
+    called.__wrapped__ = fn  # type: ignore[attr-defined]
     return called

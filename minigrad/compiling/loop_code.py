@@ -275,9 +275,10 @@ class LoopCode:
         first: list[str] = []
         if tail or zero:
             self.turn = 0
+            late = {v for call in body if call.out in tail for v in call.inputs()}
             for call in body:
                 if call.out not in tail:
-                    first += self.first_lines(call, zero)
+                    first += self.first_lines(call, zero, late)
             first = first or ["pass"]
         inner: list[str] = []
         self.moving, self.derivatives = {}, {}
@@ -358,14 +359,15 @@ class LoopCode:
             self.derivatives[key] = [x.T for x in parts]
         return self.named(f"{name}_turned", self.derivatives[key])
 
-    def first_lines(self, call: Call, zero: set[Var]) -> list[str]:
-        """The lines of a call in the first iteration, where nothing is carried yet."""
+    def first_lines(self, call: Call, zero: set[Var], late: set[Var]) -> list[str]:
+        """The lines of a call in the first iteration, where nothing is carried yet. The second one begins with what it needs
+        of values of the first, `late`."""
         if zero.isdisjoint(call.inputs()) or call.fn is carried:
             return self.lines_of(call)
         others = [a for a in call.args if isinstance(a, Var) and a not in zero]
         if call.fn in (np.add, np.subtract) and not all(isinstance(a, Var) for a in call.args):
             raise NotFolded("a first step that computes with zeros")
-        filled = call.out in self.collected or call.out in self.memory.twice
+        filled = call.out in self.collected or call.out in self.memory.twice or call.out in late
         if call.fn in PRODUCTS or not others:
             if call.fn not in PRODUCTS and call.fn not in LINEAR:
                 raise NotFolded("a first step that computes with zeros")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import operator
 from collections.abc import Callable, Iterable, Sequence, Set
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,25 +16,36 @@ import numpy as np
 from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
-    "added", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order", "is_row", "is_view",
-    "made_instead", "members_of", "rewritten", "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need",
-    "updates_together", "users_of", "uses_of",
+    "added", "alike", "axis_of", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat",
+    "in_order", "in_turn", "is_array", "is_elementwise", "is_row", "is_view", "made_instead", "members_of", "rewritten",
+    "rows_in_order", "rows_restacked", "settled", "signature", "sorted_by_need", "updates_together", "users_of", "uses_of",
 ]  # fmt: skip
 
 Calls = list[Call]
+BASIC = slice | int | np.integer | type(None) | type(Ellipsis)  # parts of an index that makes a view
 VIEWS = {reshape, transpose, np.broadcast_to, np.expand_dims, viewed}
 
 
+def alike(*vs: Var) -> bool:
+    """True if they have one shape and one dtype: integers of few bits overflow sooner if they meet in another order."""
+    return len({(v.shape, v.dtype) for v in vs}) == 1
+
+
+def is_array(x: Any) -> bool:
+    """True for a value that is an array, and not a number of Python."""
+    return isinstance(x, Var) and x.dtype is not None
+
+
+def is_elementwise(fn: Any) -> bool:
+    """True for a ufunc that makes one array, element by element."""
+    return isinstance(fn, np.ufunc) and fn.nout == 1 and fn.signature is None
+
+
 def is_view(call: Call) -> bool:
-    """Whether the result is another look at the first argument."""
+    """True if the result is another look at the first argument."""
     if call.fn in VIEWS:
         return True
-    return call.fn is operator.getitem and basic(call.args[1]) and call.args[0].dtype is not None
-
-
-def basic(index: Any) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(i is None or i is Ellipsis or isinstance(i, slice | int | np.integer) for i in parts)
+    return call.fn is operator.getitem and is_array(call.args[0]) and all(isinstance(i, BASIC) for i in call.args[1])
 
 
 def rewritten(calls: Iterable[Call], by: dict[Var, Var]) -> None:
@@ -57,12 +69,7 @@ def outcome(fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, An
     if fn is dot and all(isinstance(v, Var) and len(v.shape) == 2 for v in args):
         x, y = args
         return zeros((x.shape[0], y.shape[1]), np.result_type(x.dtype, y.dtype))
-    if (
-        isinstance(fn, np.ufunc)
-        and fn.signature is None
-        and not options
-        and all(isinstance(v, Var | int | float) for v in args)
-    ):
+    if is_elementwise(fn) and not options and all(isinstance(v, Var | int | float) for v in args):
         kinds = (fn, *((v.dtype or type(v.value)) if isinstance(v, Var) else type(v) for v in args))
         dtype = DTYPES.get(kinds)
         if dtype is None:
@@ -85,7 +92,7 @@ def made_instead(calls: Calls, out: Var, fn: Callable[..., Any], args: tuple[Any
 
 
 def uses_of(calls: Calls) -> dict[Var, int]:
-    """How many arguments each Var is."""
+    """Count how many arguments each Var is."""
     uses: dict[Var, int] = {}
     for call in calls:
         for v in call.inputs():
@@ -102,11 +109,16 @@ def users_of(calls: Calls) -> dict[Var, Calls]:
     return users
 
 
+def axis_of(call: Call) -> Any:
+    """The axis along which a call concatenates."""
+    return call.options.get("axis", call.args[1] if len(call.args) > 1 else 0)
+
+
 def members_of(call: Call) -> list[Any]:
-    """What a call puts one below the other, of equal shapes."""
+    """List what a call puts one below the other, if all have one shape."""
     if call.fn is stack:
         return list(call.args)
-    if call.fn is not np.concatenate or call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) != 0:
+    if call.fn is not np.concatenate or axis_of(call) != 0:
         return []
     members = list(call.args[0])
     return members if len({getattr(m, "shape", None) for m in members}) == 1 and members[0].shape else []
@@ -211,7 +223,7 @@ def duplicates_removed(calls: Calls, keep: dict[Var, Var]) -> Calls:
 
 
 def settled(v: Var) -> bool:
-    """Whether it comes from outside, or is a view of what does."""
+    """True if it comes from outside, or is a view of what does."""
     while v.call is not None and is_view(v.call) and not (v.call.fn is operator.getitem and is_row(v.call.args[1])):
         v = v.call.args[0]
     return v.call is None
@@ -248,40 +260,17 @@ def updates_together(calls: Calls, recorder: Recorder) -> Calls:
         i = call.scope.get("parameter") if call.scope else None
         if isinstance(i, int):
             count[i] = count.get(i, 0) + 1
-            rows.setdefault((id(call.scope.parent), count[i], call.fn, call.out.dtype), {})[i] = call
+            if is_elementwise(call.fn) and not call.options and call.pure and is_array(call.out):
+                rows.setdefault((id(call.scope.parent), count[i], call.fn, call.out.dtype, len(call.args)), {})[i] = call
     new: Calls = []
     done: set[Var] = set()
     whole: dict[tuple[Var, ...], Var] = {}
-    for (_, _, fn, dtype), by_parameter in rows.items():
+    for by_parameter in rows.values():
         group = [by_parameter[i] for i in sorted(by_parameter)]
-        if (
-            len(group) < 2
-            or not isinstance(fn, np.ufunc)
-            or fn.nout != 1
-            or any(c.options or not c.pure for c in group)
-            or dtype is None
-        ):
+        args = side_by_side(group, whole, new, recorder) if len(group) > 1 else ()
+        if not any(is_array(a) and a.shape for a in args):
             continue
-        columns = list(zip(*(c.args for c in group), strict=True)) if len({len(c.args) for c in group}) == 1 else []
-        args: list[Any] = []
-        for column in columns:
-            if all(
-                isinstance(v, Var) and v.dtype is not None and v.shape == c.out.shape
-                for v, c in zip(column, group, strict=True)
-            ):
-                key = tuple(column)
-                if len({v.dtype for v in column}) > 1:
-                    break
-                if key not in whole:
-                    whole[key] = added(new, recorder, flat, key, group[0].scope.parent)
-                args.append(whole[key])
-            elif len({signature(v) for v in column}) == 1 and (not isinstance(column[0], Var) or column[0].shape == ()):
-                args.append(column[0])
-            else:
-                break
-        if not columns or len(args) < len(columns) or not any(isinstance(a, Var) and a.shape for a in args):
-            continue
-        together = added(new, recorder, fn, tuple(args), group[0].scope.parent)
+        together = added(new, recorder, group[0].fn, args, group[0].scope.parent)
         whole[tuple(c.out for c in group)] = together
         start = 0
         for call in group:
@@ -298,32 +287,55 @@ def updates_together(calls: Calls, recorder: Recorder) -> Calls:
         return calls
 
 
+def side_by_side(group: Calls, whole: dict[tuple[Var, ...], Var], calls: Calls, recorder: Recorder) -> tuple[Any, ...]:
+    """The arguments of one call in the place of those of a group: arrays laid side by side, and what all have; () if there is
+    another argument. `whole` has the arrays that are side by side already."""
+    args: list[Any] = []
+    for column in zip(*(call.args for call in group), strict=True):
+        if all(is_array(v) and v.shape == call.out.shape for v, call in zip(column, group, strict=True)):
+            if len({v.dtype for v in column}) > 1:
+                return ()
+            if column not in whole:
+                whole[column] = added(calls, recorder, flat, column, group[0].scope.parent)
+            args.append(whole[column])
+        elif len(set(map(signature, column))) > 1 or (isinstance(column[0], Var) and column[0].shape):
+            return ()
+        else:
+            args.append(column[0])
+    return tuple(args)
+
+
 def sorted_by_need(calls: Calls, late: Set[Var] = frozenset()) -> Calls:
     """Each call after those whose results it needs, otherwise in the order in which they are given; those of `late` just before
     what needs them."""
     made = {call.out: i for i, call in enumerate(calls)}
-    after: list[list[int]] = [[] for _ in calls]
-    waiting = [0] * len(calls)
-    last_draw = None
-    for i, call in enumerate(calls):
-        sources = {made[v] for v in call.inputs() if v in made and made[v] != i}
-        if not call.pure:  # random numbers are drawn in the order of the function
-            if last_draw is not None:
-                sources.add(last_draw)
-            last_draw = i
-        waiting[i] = len(sources)
-        for source in sources:
-            after[source].append(i)
-    turn = list(range(len(calls)))
+    sources = [{made[v] for v in call.inputs() if v in made and made[v] != i} for i, call in enumerate(calls)]
+    in_turn(sources, [not call.pure for call in calls])
+    turn = [*range(len(calls))]
     if late:
-        for i in reversed(in_order(turn, after, list(waiting))):
-            if calls[i].out in late and after[i]:
-                turn[i] = min(turn[k] for k in after[i])
-    return [calls[i] for i in in_order(turn, after, waiting)]
+        needed = set().union(*sources)
+        turn = [len(calls) if call.out in late and i in needed else i for i, call in enumerate(calls)]
+        for i in reversed(in_order(sources)):
+            for source in sources[i]:
+                if calls[source].out in late:
+                    turn[source] = min(turn[source], turn[i])
+    return [calls[i] for i in in_order(sources, turn)]
 
 
-def in_order(turn: list[int], after: list[list[int]], waiting: list[int]) -> list[int]:
-    """The numbers of what has to wait, such as calls: none before those it waits for, of the rest that with the lowest turn."""
+def in_turn(sources: list[set[int]], draws: list[bool]) -> None:
+    """Have each of those that draw random numbers wait for the one before: they are drawn in the order of the function."""
+    for before, after in pairwise(i for i, draw in enumerate(draws) if draw):
+        sources[after].add(before)
+
+
+def in_order(sources: Sequence[Set[int]], turn: Sequence[int] | None = None) -> list[int]:
+    """The numbers of what has to wait, such as calls: none before its sources, of the rest that with the lowest turn."""
+    turn = range(len(sources)) if turn is None else turn
+    after: list[list[int]] = [[] for _ in sources]
+    for i, those in enumerate(sources):
+        for source in those:
+            after[source].append(i)
+    waiting = [len(those) for those in sources]
     ready = [(turn[i], i) for i, n in enumerate(waiting) if n == 0]
     heapq.heapify(ready)
     order = []
@@ -334,7 +346,7 @@ def in_order(turn: list[int], after: list[list[int]], waiting: list[int]) -> lis
             waiting[following] -= 1
             if waiting[following] == 0:
                 heapq.heappush(ready, (turn[following], following))
-    if len(order) < len(turn):
+    if len(order) < len(sources):
         raise Circle
     return order
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..graph import CURRENT
 from ..tensor import Tensor
 from ..trees import tree_leaves, tree_map
+from .algebra import RULES, reordered
 from .batching import batched_over_time, recurrences
 from .blocks import blocked
 from .calling import CallCode, Out
@@ -25,12 +26,8 @@ from .outside import Outside
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, latest, rows_restacked, updates_together
 from .program import Program
 from .rewrites import (
-    factors_first,
-    invariants_first,
     neighbours_merged,
     products_by_parts,
-    products_first,
-    signs_first,
     sums_of_products,
     weights_turned,
     zeros_left_out,
@@ -40,13 +37,6 @@ from .trace import Array, CompileError, Number, Recorder, Standin, Var, contents
 __all__ = ["CHANGING", "Recorded"]
 
 CHANGING = (float, int, np.ndarray, np.generic, Tensor, np.random.Generator)  # arguments that may be others at each run
-
-REORDERING: dict[str, Callable[[Calls, Recorder, dict[Var, int]], Calls]] = {
-    "what is the same at each step added first": invariants_first,
-    "signs first": signs_first,
-    "factors first": factors_first,
-    "products first": products_first,
-}  # of sums and products; they change the last digits
 
 
 Watch = Callable[[str, Calls, Recorder], None]  # is told the calls after each pass
@@ -281,8 +271,8 @@ class Recorded:
         calls = dead_code_removed(products_by_parts(calls, recorder), self.needed(outs))
         self.seen("products by parts", calls)
         part = recurrences(calls)
-        for name, change in REORDERING.items():
-            calls = self.seen(name, dead_code_removed(change(calls, recorder, part), self.needed(outs)))
+        for name in RULES:
+            calls = self.seen(name, dead_code_removed(reordered(calls, recorder, part, name), self.needed(outs)))
         calls = duplicates_removed(calls, keep)
         self.passed("merged and reordered", calls)
         calls = batched_over_time(calls, recorder)
@@ -294,7 +284,7 @@ class Recorded:
     def with_loops(self, calls: Calls, outs: list[Var]) -> Calls:
         """The calls folded into loops, after all passes; NotFolded if they cannot be."""
         recorder, keep = self.recorder, self.keep
-        calls = dead_code_removed(sums_of_products(calls, recorder, of_all=True), self.needed(outs))
+        calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
         self.seen("sums of products as one", calls)
         calls = rows_restacked(folded(calls, recorder, self.needed(outs), keep), recorder)
         left = {*constants_folded([c for c in calls if c.loop is None and not marker(c)])}
@@ -305,8 +295,8 @@ class Recorded:
         calls = adopted(dead_code_removed(adopted(products_by_parts(calls, recorder)), self.needed(outs)))
         calls = self.seen("products by parts", in_units(calls))
         part = recurrences_of(calls)
-        for name, change in REORDERING.items():
-            calls = adopted(dead_code_removed(adopted(change(calls, recorder, part)), self.needed(outs)))
+        for name in RULES:
+            calls = adopted(dead_code_removed(adopted(reordered(calls, recorder, part, name)), self.needed(outs)))
             self.seen(name, calls)
         calls = self.passed("merged and reordered", in_units(duplicates_removed(calls, keep)))
         calls = self.passed("done for all steps at once", distributed(calls, recorder, self.needed(outs)))

@@ -11,27 +11,36 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import is_advanced, scattered
-from .passes import Calls, added, is_view, made_instead, rewritten, settled, signature, users_of, uses_of
+from .passes import (
+    Calls,
+    added,
+    alike,
+    is_array,
+    is_elementwise,
+    is_view,
+    made_instead,
+    rewritten,
+    settled,
+    signature,
+    users_of,
+    uses_of,
+)
 from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
 
 __all__ = [
-    "factors_first",
-    "invariants_first",
     "is_tiled",
     "is_turned",
     "neighbours_merged",
     "products_by_parts",
-    "products_first",
-    "signs_first",
     "sums_of_products",
     "times_written",
     "weights_turned",
     "zeros_left_out",
 ]
 
-Parts = dict[Var, int]  # which of the recurrences a value is part of, forward or backward; of the others nothing
-
 MOST = 1024  # elements of a gate: beyond, a call costs less than rows that are not contiguous
+TOGETHER = {np.concatenate, transpose, dot, np.add.reduce}  # functions that put together what several steps have made
+UNKNOWN = -1  # step
 MANY = 8  # products with the same matrix, of as many rows at least: then it is worth it to turn the matrix
 SCATTERED = scattered.__wrapped__  # type: ignore[attr-defined]
 
@@ -56,7 +65,7 @@ def zeros_left_out(calls: Calls, keep: dict[Var, Var]) -> Calls:
 
     So it is with a loss of the last step only, whose gradient by the outputs of all others is zero.
     """
-    empty: dict[Var, set[int]] = {}
+    empty: dict[Var, np.ndarray] = {}
     same: dict[Var, Var] = {}
     left = []
     for call in calls:
@@ -64,113 +73,108 @@ def zeros_left_out(calls: Calls, keep: dict[Var, Var]) -> Calls:
             rewritten([call], same)
         if call.fn is SCATTERED and call.out.shape:
             indices = call.options["indices"]
-            if not any(is_advanced(i) or list(variables(i)) or i == () for i in indices):
-                rows = np.ones(call.out.shape[0], bool)
-                for index in indices:
-                    rows[index[0] if isinstance(index, tuple) and index and index[0] is not Ellipsis else slice(None)] = False
-                empty[call.out] = set(np.flatnonzero(rows).tolist())
-        elif empty and call.fn is np.add and not call.options:
-            for zero, other in (call.args, call.args[::-1]):
-                if nothing_in(zero, empty) and isinstance(other, Var) and alike(other, call.out):
-                    same[call.out] = other
-                    break
-            if call.out in same:
-                continue
-        left.append(call)
+            if not any(is_advanced(i) or variables(i) for i in indices):
+                empty[call.out] = times_written(call.out.shape[:1], [i[:1] for i in indices]) == 0
+        pairs = (call.args, call.args[::-1]) if empty and is_sum(call) else ()
+        other = next((v for zero, v in pairs if is_row_of(zero, empty)), None)
+        if other is None:
+            left.append(call)
+        else:
+            same[call.out] = other
     keep.update(same)
     return left
 
 
-def nothing_in(v: Any, empty: dict[Var, set[int]]) -> bool:
-    if not isinstance(v, Var) or v.call is None or not is_view(v.call):
+def is_row_of(v: Var, rows: dict[Var, np.ndarray]) -> bool:
+    """True if a value is one of these rows of an array, whatever its shape, or a part of one."""
+    while v.call is not None and v.call.fn is reshape:
+        v = v.call.args[0]
+    if v.call is None or not is_view(v.call) or v.call.fn is not operator.getitem or v.call.args[0] not in rows:
         return False
-    if v.call.fn is reshape:
-        return nothing_in(v.call.args[0], empty)
-    rows = empty.get(v.call.args[0])
-    index = v.call.args[1] if v.call.fn is operator.getitem else None
-    if rows is None or not isinstance(index, tuple) or not index or type(index[0]) is not int:
-        return False
-    return index[0] % v.call.args[0].shape[0] in rows
+    array, index = v.call.args
+    return type(index[0]) is int and bool(rows[array][index[0]])
 
 
-def sums_of_products(calls: Calls, recorder: Recorder, of_all: bool = False) -> Calls:
+def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
     """A.T B + C.T D + E.T F ..., as the gradient of a weight is that is used in many steps: one product, of A, C, E ... below
-    each other and B, D, F ... below each other. And sums over the rows of B, D, F ..., of a bias, in the same way.
-
-    They have as many rows each, or `of_all` any number of them."""
+    each other and B, D, F ... below each other. And sums over the rows of B, D, F ..., of a bias, in the same way."""
     uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    inner: set[Var] = set()  # sums that are a part of other ones
-    for call in calls:
-        if is_sum(call):
-            inner.update(v for v in call.args if uses[v] == 1 and v in made_by and is_sum(made_by[v]))
+    sums = {call.out for call in calls if is_sum(call)}
+    inner = {v for call in calls if call.out in sums for v in call.args if v in sums and uses[v] == 1}
     left: Calls = []
     for call in calls:
-        if not is_sum(call) or call.out in inner:
-            left.append(call)
-            continue
-        terms: list[Var] = []
-        ahead = [call.out]
-        while ahead:
-            v = ahead.pop()
-            if v is call.out or v in inner:
-                ahead += made_by[v].args
-            else:
-                terms.append(v)
-        pairs = {v: pair for v in terms if uses[v] == 1 and (pair := rows_of(v, made_by, uses, recorder))}
-        merged = False
-        for of_products in (True, False):
-            those = [v for v in terms if v in pairs and (pairs[v][0] is not None) is of_products]
-            if len(those) < (2 if of_all else 3):
-                continue
-            if len({tuple(x and x.shape[of_all:] for x in pairs[v]) for v in those}) > 1:
-                continue
-            those.sort(key=lambda v: first_step(pairs[v][0] or pairs[v][1]) if of_all else made_by[v].step or 0)
-            a, b = (
-                added(left, recorder, np.concatenate, (list(xs),), None) if None not in xs else None
-                for xs in zip(*(pairs[v] for v in those), strict=True)
-            )
-            if a is not None:
-                total = added(left, recorder, dot, (added(left, recorder, transpose, (a, (1, 0)), None), b), None)
-            else:
-                total = added(left, recorder, np.add.reduce, (b,), None, axis=0)
-            terms = [v for v in terms if v not in those] + [total]
-            merged = True
-        if merged and len(terms) == 1:
+        terms = terms_of(call, inner) if call.out in sums and call.out not in inner else []
+        rest = joined(terms, uses, left, recorder)
+        if len(rest) == 1:
             left[-1].out, call.out.call = call.out, left[-1]
             continue
-        if merged:
-            first, *rest = terms
-            for v in rest[:-1]:
-                first = added(left, recorder, np.add, (first, v), None)
-            call.args = (first, rest[-1])
+        if len(rest) < len(terms):
+            while len(rest) > 2:
+                rest[:2] = [added(left, recorder, np.add, (rest[0], rest[1]), None)]
+            call.args = tuple(rest)
         left.append(call)
     return left
 
 
+def joined(terms: list[Var], uses: dict[Var, int], calls: Calls, recorder: Recorder) -> list[Var]:
+    """The terms of a sum with one in the place of the first products of all steps, one in that of the second ones, and so on;
+    and in the same way of sums over rows."""
+    pairs = {v: pair for v in terms if uses[v] == 1 and (pair := rows_of(v, uses, recorder))}
+    turns: dict[Any, list[Var]] = {}
+    count: dict[Any, int] = {}
+    for v in sorted(pairs, key=first_step):
+        kind = pairs[v][0] is not None, first_step(v)
+        turns.setdefault((kind[0], count.get(kind, 0)), []).append(v)
+        count[kind] = count.get(kind, 0) + (kind[1] != UNKNOWN)
+    for those in turns.values():
+        least = 3 if first_step(those[-1]) == UNKNOWN else 2  # two products of a program without steps are quicker than copies
+        if len(those) >= least and len({tuple(x and x.shape[1:] for x in pairs[v]) for v in those}) == 1:
+            total = summed([pairs[v] for v in those], calls, recorder)
+            gone = set(those)
+            terms = [v for v in terms if v not in gone] + [total]
+    return terms
+
+
+def terms_of(call: Call, inner: set[Var]) -> list[Var]:
+    """The terms of a sum, and of those in it."""
+    terms, ahead = [], list(call.args)
+    while ahead:
+        v = ahead.pop()
+        if v in inner:
+            ahead += v.call.args
+        else:
+            terms.append(v)
+    return terms
+
+
+def summed(pairs: list[tuple[Var | None, Var]], calls: Calls, recorder: Recorder) -> Var:
+    """Add the call for A.T B + C.T D ... of these pairs; of pairs (None, B) that of a sum over rows."""
+    a, b = ([x for x in xs if x is not None] for xs in zip(*pairs, strict=True))
+    if not a:
+        return added(calls, recorder, np.add.reduce, (added(calls, recorder, np.concatenate, (b,), None),), None, axis=0)
+    left, right = (added(calls, recorder, np.concatenate, (xs,), None) for xs in (a, b))
+    return added(calls, recorder, dot, (added(calls, recorder, transpose, (left, (1, 0)), None), right), None)
+
+
 def first_step(v: Var) -> int:
-    """The time step that made the first rows of an array."""
+    """The time step in which a value was made, or of what is put together from several steps the first that was."""
     call = v.call
-    while call is not None and call.step is None and call.fn is np.concatenate:
-        call = call.args[0][0].call
-    return 0 if call is None else call.step or 0
-
-
-def alike(*vs: Var) -> bool:
-    """Whether they have one shape and one dtype: integers of few bits overflow sooner if they meet in another order."""
-    return len({(v.shape, v.dtype) for v in vs}) == 1
+    if call is not None and call.step is not None:
+        return call.step
+    parts = call.inputs() if call is not None and call.fn in TOGETHER else []
+    return next((step for x in parts if (step := first_step(x)) != UNKNOWN), UNKNOWN)
 
 
 def is_sum(call: Call) -> bool:
-    """Whether it is a sum of two arrays of its own shape."""
+    """True if it is a sum of two arrays of its own shape."""
     return call.fn is np.add and not call.options and all(isinstance(v, Var) and alike(v, call.out) for v in call.args)
 
 
-def rows_of(v: Var, made_by: dict[Var, Call], uses: dict[Var, int], recorder: Recorder) -> tuple[Var | None, Var] | None:
-    """Of A.T B the matrices A and B, of a sum over the rows of B None and B."""
-    call = made_by.get(v)
+def rows_of(v: Var, uses: dict[Var, int], recorder: Recorder) -> tuple[Var | None, Var] | None:
+    """Return the matrices A and B of a product A.T B, and None and B of a sum over the rows of B."""
+    call = v.call
     while call is not None and call.fn is reshape and uses.get(call.args[0]) == 1:
-        call = made_by.get(call.args[0])
+        call = call.args[0].call
     if call is None or len(call.args) == 0 or not isinstance(call.args[-1], Var) or len(call.args[-1].shape) != 2:
         return None
     if call.fn is dot and call.out is v and isinstance(call.args[0], Var):
@@ -193,7 +197,7 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
     made_by = {call.out: call for call in calls}
 
     def divisible(v: Any) -> bool:
-        """Whether it is a product, or a sum with one that is used for nothing else."""
+        """True if it is a product, or a sum with one that is used for nothing else."""
         call = made_by.get(v) if isinstance(v, Var) else None
         if call is None or call.options or call.step is None:
             return False
@@ -221,12 +225,8 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
         return added(left, recorder, dot, (a, columns), scope)
 
     def view(fn: Any, x: Var, what: Any, scope: Any) -> Var:
-        key = (fn, x, signature(what))
-        if key not in views:
-            views[key] = added(left, recorder, fn, (x, what), scope)
-        return views[key]
+        return added(left, recorder, fn, (x, what), scope)
 
-    views: dict[Any, Var] = {}
     divided = {v for v in users if len(v.shape) == 2 and divisible(v) and worth_it(v)}
     left: Calls = []
     for call in calls:
@@ -236,107 +236,6 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
         else:
             part(*cut, call.scope, first=True)
             left[-1].out, call.out.call = call.out, left[-1]
-    return left
-
-
-def invariants_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
-    """p + (r + c) or (p + r) + c, where c is the same at every step and p does not wait for the recurrence: (p + c) + r.
-
-    The bias of a recurrent network then joins what is computed for all steps at once.
-    """
-    uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    both_biases: dict[tuple[Var, Var], Var] = {}
-    left: Calls = []
-
-    def waits(v: Any) -> bool:
-        """For the step before, or, in the first step, for nothing but what is given."""
-        return v in part or (v in made_by and all(settled(x) for x in made_by[v].inputs()))
-
-    def addends(v: Any, step: int | None) -> tuple[Var, ...]:
-        """The two that a sum is of, if it is one of this step, and one of the two waits."""
-        call = made_by.get(v) if uses.get(v) == 1 else None
-        if call is None or call.fn is not np.add or call.options or call.step != step or not any(map(waits, call.args)):
-            return ()
-        return call.args if all(isinstance(x, Var) for x in call.args) else ()
-
-    for call in calls:
-        if call.fn is np.add and not call.options and call.step is not None and all(isinstance(v, Var) for v in call.args):
-            for one, q in (call.args, call.args[::-1]):
-                three = (one, *addends(q, call.step))
-                biases = [v for v in three if settled(v) and len(v.shape) < len(call.out.shape) and v.dtype == call.out.dtype]
-                late = [v for v in three if waits(v) and v not in biases]
-                early = [v for v in three if v not in late and v not in biases]
-                if (len(biases), len(late), len(early)) != (1, 1, 1) or not alike(early[0], late[0], call.out):
-                    continue
-                (c,), (r,), (p,) = biases, late, early
-                sides = made_by[p].args if p in made_by and made_by[p].fn is np.add else ()
-                if len(sides) == 2 and all(isinstance(v, Var) for v in sides) and settled(sides[1]) and alike(sides[1], c):
-                    p, other = sides  # the two biases of PyTorch's cells: their sum once, not twice a sum with the rest
-                    if (other, c) not in both_biases:
-                        both_biases[other, c] = added(left, recorder, np.add, (other, c), None)
-                    c = both_biases[other, c]
-                first = added(left, recorder, np.add, (p, c), call.scope)
-                made_by[first] = left[-1]
-                call.args = (first, r)
-                uses[q] = 0
-                break
-        left.append(call)
-    return left
-
-
-def signs_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
-    """-(p + r), where p does not wait for the recurrence: (-p) - r. And p + (-q): p - q.
-
-    The exponent of a sigmoid then costs a step no call for its sign.
-    """
-    uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    left: Calls = []
-
-    def alone(v: Any, fn: Any, step: int | None) -> Call | None:
-        """The call that makes v with this function in this step, if v is used once."""
-        call = made_by.get(v) if isinstance(v, Var) else None
-        if call is None or call.fn is not fn or call.options or uses[v] != 1 or call.step != step:
-            return None
-        return call
-
-    for call in calls:
-        step = call.step
-        if step is not None and not call.options and call.out in part:
-            inner = alone(call.args[0], np.add, step) if call.fn is np.negative else None
-            for p, r in (inner.args, inner.args[::-1]) if inner is not None else ():
-                if isinstance(p, Var) and isinstance(r, Var) and p not in part and alike(p, r, call.out):
-                    call.fn, call.args = np.subtract, (added(left, recorder, np.negative, (p,), call.scope), r)
-                    break
-            for p, q in (call.args, call.args[::-1]) if call.fn is np.add else ():
-                minus = alone(q, np.negative, step)
-                if minus is not None and isinstance(p, Var) and alike(p, q, call.out):
-                    call.fn, call.args = np.subtract, (p, minus.args[0])
-                    break
-        left.append(call)
-    return left
-
-
-def factors_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
-    """d a + d b, where d waits for the step after and a and b do not: d (a + b). So it is with a difference."""
-    uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    left: Calls = []
-    for call in calls:
-        chain = part.get(call.out)
-        if chain is not None and call.fn in (np.add, np.subtract) and not call.options and call.step is not None:
-            products = [made_by.get(v) for v in call.args if isinstance(v, Var) and uses[v] == 1]
-            if len(products) == 2 and all(p is not None and p.fn is np.multiply and not p.options for p in products):
-                (d, a), (e, b) = (sorted(p.args, key=lambda v: part.get(v) != chain) for p in products if p is not None)
-                if (
-                    d is e and part.get(d) == chain and isinstance(a, Var) and isinstance(b, Var)
-                    and part.get(a) != chain and part.get(b) != chain
-                    and alike(a, b, d, call.out)
-                ):  # fmt: skip
-                    factor = added(left, recorder, call.fn, (a, b), call.scope)
-                    call.fn, call.args = np.multiply, (d, factor)
-        left.append(call)
     return left
 
 
@@ -359,50 +258,12 @@ def weights_turned(calls: Calls, recorder: Recorder) -> Calls:
 
 
 def is_turned(v: Any) -> bool:
-    """Whether it is another matrix, transposed."""
+    """True if it is another matrix, transposed."""
     return isinstance(v, Var) and v.call is not None and v.call.fn is transpose and v.call.args[1] == (1, 0)
 
 
 def turned_weight(v: Any) -> bool:
     return is_turned(v) and settled(v)
-
-
-def products_first(calls: Calls, recorder: Recorder, part: Parts) -> Calls:
-    """(d a) b, where d waits for the step after and a and b do not: d (a b).
-
-    The factors of a cotangent that the forward pass has left, slopes and gates, are multiplied for all steps at once.
-    """
-    uses = uses_of(calls)
-    made_by = {call.out: call for call in calls}
-    left: Calls = []
-    made: dict[tuple[Var, Var], Var] = {}
-    for call in calls:
-        chain = part.get(call.out)
-        if call.fn is np.multiply and not call.options and call.step is not None and chain is not None:
-            for q, b in (call.args, call.args[::-1]):
-                inner = made_by.get(q) if isinstance(q, Var) else None
-                if (
-                    inner is None
-                    or inner.fn is not np.multiply
-                    or uses[q] != 1
-                    or inner.step != call.step
-                    or part.get(q) != chain
-                ):
-                    continue
-                d, a = inner.args if part.get(inner.args[0]) == chain else inner.args[::-1]
-                if not all(isinstance(v, Var) and alike(v, call.out) for v in (d, a, b)):
-                    continue
-                if part.get(d) != chain or part.get(a) == chain or part.get(b) == chain:
-                    continue
-                factor = made.get((a, b))
-                if factor is None:
-                    factor = made[a, b] = added(left, recorder, np.multiply, (a, b), call.scope)
-                call.args = (d, factor)
-                uses[q] -= 1
-                uses[d] = uses.get(d, 0) + 1
-                break
-        left.append(call)
-    return left
 
 
 def neighbours_merged(calls: Calls, recorder: Recorder) -> Calls:
@@ -416,57 +277,56 @@ def neighbours_merged(calls: Calls, recorder: Recorder) -> Calls:
 
 
 def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
-    place = {call.out: i for i, call in enumerate(calls)}
-    rows: dict[Any, list[tuple[tuple[tuple[int, int], ...], Call]]] = {}
+    groups: dict[Any, list[tuple[Any, Call]]] = {}
     for call in calls:
-        if not isinstance(call.fn, np.ufunc) or call.fn.nout != 1 or call.fn.signature or call.options or not call.pure:
-            continue
-        if call.scope is None or call.step is None or not 0 < call.out.size <= MOST or not call.out.shape:
-            continue
-        slices: list[Any] = [last_slice(a) if isinstance(a, Var) and a.dtype is not None else None for a in call.args]
-        arrays = [isinstance(a, Var) and a.dtype is not None for a in call.args]
-        width = call.out.shape[-1]
-        if not any(arrays) or any(x and (s is None or s[2] - s[1] != width) for x, s in zip(arrays, slices, strict=True)):
-            continue
-        key = (
-            call.fn, str(call.scope), call.out.shape, call.out.dtype,
-            tuple(s[0].number if x else signature(a) for x, s, a in zip(arrays, slices, call.args, strict=True)),
-        )  # fmt: skip
-        rows.setdefault(key, []).append((tuple((s[1], s[2]) for x, s in zip(arrays, slices, strict=True) if x), call))
-    joined: dict[Var, list[Call]] = {}  # by the first of them
-    dropped: set[Var] = set()
-    for group in rows.values():
-        if len(group) < 2:
-            continue
-        group.sort(key=lambda item: item[0])
-        run = [group[0]]
-        for item in [*group[1:], None]:
-            if item is not None and all(a[1] == b[0] for a, b in zip(run[-1][0], item[0], strict=True)):
-                run.append(item)
-                continue
-            if len(run) > 1:
-                together = [call for _, call in run]
-                first = min(together, key=lambda call: place[call.out])
-                joined[first.out] = together
-                dropped.update(call.out for call in together)
-            if item is not None:
-                run = [item]
+        key, places = slices_read(call)
+        if places:
+            groups.setdefault(key, []).append((places, call))
+    place = {call.out: i for i, call in enumerate(calls)}
+    joined = {min(run, key=lambda call: place[call.out]).out: run for group in groups.values() for run in adjoining(group)}
     if not joined:
         return None
+    dropped = {call.out for run in joined.values() for call in run}
     left: Calls = []
     for call in calls:
-        members = joined.get(call.out)
-        if members is not None:
-            left += wide_call(members, recorder)
+        if call.out in joined:
+            left += wide_call(joined[call.out], recorder)
         elif call.out not in dropped:
             left.append(call)
     return left
 
 
+def slices_read(call: Call) -> tuple[Any, tuple[tuple[int, int], ...]]:
+    """Return the slices along the last axis that are all the arrays an elementwise op of a step reads, and before them a key
+    that such ops on other slices of the same arrays have as well."""
+    small = 0 < call.out.size <= MOST and bool(call.out.shape) and call.step is not None
+    if not small or not is_elementwise(call.fn) or call.options or not call.pure:
+        return None, ()
+    slices = [last_slice(a) if is_array(a) else None for a in call.args]
+    places = tuple((s[1], s[2]) for s in slices if s is not None)
+    if len(places) < sum(map(is_array, call.args)) or any(stop - start != call.out.shape[-1] for start, stop in places):
+        return None, ()
+    common = tuple(signature(a) if s is None else s[0].number for a, s in zip(call.args, slices, strict=True))
+    return (call.fn, str(call.scope), call.out.shape, call.out.dtype, common), places
+
+
+def adjoining(group: list[tuple[Any, Call]]) -> list[Calls]:
+    """The calls whose slices follow each other, of those on slices of the same arrays."""
+    runs: list[Calls] = []
+    before: Any = ()
+    for places, call in sorted(group, key=operator.itemgetter(0)):
+        if before and all(a[1] == b[0] for a, b in zip(before, places, strict=True)):
+            runs[-1].append(call)
+        else:
+            runs.append([call])
+        before = places
+    return [run for run in runs if len(run) > 1]
+
+
 def last_slice(v: Var) -> tuple[Var, int, int] | None:
-    """Of a slice along the last axis: of what, from, to."""
+    """Return the array, the start and the end of a slice along the last axis; None for anything else."""
     call = v.call
-    if call is None or call.fn is not operator.getitem or not is_view(call) or not isinstance(call.args[1], tuple):
+    if call is None or call.fn is not operator.getitem or not is_view(call):
         return None
     base, index = call.args
     if len(index) != len(base.shape) or any(i != slice(None) for i in index[:-1]) or not isinstance(index[-1], slice):
@@ -493,7 +353,7 @@ def wide_call(members: list[Call], recorder: Recorder) -> Calls:
 
     args = []
     for a, b in zip(model.args, last.args, strict=True):
-        if isinstance(a, Var) and a.dtype is not None:
+        if is_array(a):
             one, other = last_slice(a), last_slice(b)
             assert one is not None
             assert other is not None
