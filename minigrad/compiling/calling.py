@@ -14,7 +14,8 @@ from ..errors import LeavesGraphError
 from ..graph import CURRENT, NO_OPTIONS, Leaf, next_number
 from ..tensor import Tensor, wrap
 from .program import OtherWay
-from .trace import WRITTEN, Var
+from .recorder import WRITTEN
+from .trace import Var
 
 if TYPE_CHECKING:
     from .recorded import Recorded

@@ -14,7 +14,8 @@ from .blocks import rows_summed
 from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, collected, history, marker, row
 from .memory import Memory
 from .passes import Calls, base_of, is_view, users_of
-from .trace import Call, Recorder, Var, dot
+from .recorder import Recorder
+from .trace import Call, Var, dot
 
 __all__ = ["BLOCK", "LoopCode", "escaped", "indented", "index_text", "last_for_the_next", "same_array", "whole_index"]
 

@@ -29,7 +29,8 @@ import numpy as np
 from ..ops.op import Op
 from ..state import Counted, Stateful
 from ..tensor import Tensor
-from .trace import CompileError, contents
+from .recorder import contents
+from .trace import CompileError
 
 __all__ = ["Outside"]
 

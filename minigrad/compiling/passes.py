@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
+from .recorder import Recorder
+from .trace import CONTAINERS, Call, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
     "added", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat", "in_order", "is_row", "is_view",

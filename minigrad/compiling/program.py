@@ -23,8 +23,9 @@ from .loop_code import BLOCK, NAMES, LoopCode, escaped, index_text, last_for_the
 from .memory import Chains, Memory, collections_of, placements
 from .naming import identifier, is_update, names_of, plural
 from .passes import Calls, base_of, flat, is_view
+from .recorder import Recorder
 from .rewrites import times_written
-from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
+from .trace import Call, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
 
 __all__ = ["Program"]
 

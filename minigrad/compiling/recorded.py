@@ -24,6 +24,7 @@ from .naming import identifier
 from .outside import Outside
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, latest, rows_restacked, updates_together
 from .program import Program
+from .recorder import Recorder, contents
 from .rewrites import (
     factors_first,
     invariants_first,
@@ -35,7 +36,8 @@ from .rewrites import (
     weights_turned,
     zeros_left_out,
 )  # fmt: skip
-from .trace import Array, CompileError, Number, Recorder, Standin, Var, contents
+from .standins import Array, Number, Standin
+from .trace import CompileError, Var
 
 __all__ = ["CHANGING", "Recorded"]
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..ops.shape import is_advanced, scattered
 from .passes import Calls, added, is_view, made_instead, rewritten, settled, signature, users_of, uses_of
-from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
+from .recorder import Recorder
+from .trace import Call, Var, contiguous, dot, reshape, transpose, variables
 
 __all__ = [
     "factors_first",
