@@ -122,11 +122,11 @@ def opaque(fn: Any) -> Callable[..., Any]:
     """The same function under another identity, so that the passes take it for one they know nothing of."""
     of = getattr(fn, "__self__", None)
 
-    def called(*args: Any, **options: Any) -> Any:
+    def opaque_call(*args: Any, **options: Any) -> Any:
         return fn(*args, **options)
 
-    called.__name__ = f"{of.__name__}_{fn.__name__}" if isinstance(of, np.ufunc) else fn.__name__
-    return called
+    opaque_call.__name__ = f"{of.__name__}_{fn.__name__}" if isinstance(of, np.ufunc) else fn.__name__
+    return opaque_call
 
 
 # -- a function, or a ufunc, has met a stand-in ----------------------------------------------------------------
@@ -234,30 +234,34 @@ def record_ufunc(recorder: Recorder, ufunc: np.ufunc, method: str, inputs: Any, 
     for x in inputs:
         if type(x) is not Array and isinstance(x, Tensor):
             return NotImplemented
-    if any(x is not None for x in options.pop("out", ())):
+    if options and any(x is not None for x in options.pop("out", ())):
         raise CompileError(
             f"writing into an array (a += b, out=a) is not recorded, here by np.{ufunc.__name__}; use the result: a = a + b"
         )
+    if method == "__call__":
+        return called(recorder, ufunc, inputs, meaningful(ufunc, options))
+    if method == "reduce":
+        return reduced(recorder, ufunc, inputs, options)
     if method == "at":
         raise CompileError(
             f"np.{ufunc.__name__}.at is not recorded: it writes into an array; write it as a gather, a[i], of another one"
         )
+    return recorder.record_call(opaque(getattr(ufunc, method)), inputs, options)
+
+
+def called(recorder: Recorder, ufunc: np.ufunc, inputs: Any, options: dict[str, Any]) -> Any:
+    """Record a call of a ufunc itself. The passes know those without keywords."""
     texts = ufunc is np.multiply and any(isinstance(x, SEQUENCES) for x in inputs)
     if texts and any(type(x) is Array and x.stands_for.kind is not np.ndarray for x in inputs):
         raise CompileError("a list or a text times a number of NumPy is not recorded; give an array")
-    if method == "__call__":
-        options = meaningful(ufunc, options)
-        if "where" in options:
-            raise CompileError(
-                f"np.{ufunc.__name__}(where=mask) without an array to write into leaves the other elements to chance; use "
-                "np.where(mask, result, other)"
-            )
-        if options:
-            return recorder.record_call(opaque(ufunc), inputs, options)
-        return recorder.record(ufunc, inputs, {})
-    if method == "reduce":
-        return reduced(recorder, ufunc, inputs, options)
-    return recorder.record_call(opaque(getattr(ufunc, method)), inputs, options)
+    if not options:
+        return recorder.record(ufunc, inputs, options)
+    if "where" in options:
+        raise CompileError(
+            f"np.{ufunc.__name__}(where=mask) without an array to write into leaves the other elements to chance; use "
+            "np.where(mask, result, other)"
+        )
+    return recorder.record_call(opaque(ufunc), inputs, options)
 
 
 def reduced(recorder: Recorder, ufunc: np.ufunc, inputs: Any, options: Any) -> Any:

@@ -82,6 +82,8 @@ class Naming:
         ]
         self.next = states_of(calls)
         self.users = users_of(calls)
+        there = {v for call in calls for v in (*call.inputs(), call.out)}
+        labels = {v: label for v, label in labels.items() if v in there}
         self.names: dict[Var, str] = {
             v: name
             for v, label in labels.items()

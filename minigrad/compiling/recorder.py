@@ -221,8 +221,9 @@ class Recorder(Watch):
         shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
         used = {call.out for call in calls}
         for var in self.vars:
-            var.value, var.strides, var.shape = None, (), shapes.setdefault(var.shape, var.shape)
-            if var not in used:
+            if var in used or var.source:
+                var.value, var.strides, var.shape = None, (), shapes.setdefault(var.shape, var.shape)
+            else:
                 var.call = None
         self.labels = {v: label for v, label in self.labels.items() if v in used or v.source}
         self.vars.clear()
