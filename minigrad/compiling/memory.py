@@ -17,9 +17,6 @@ from .trace import Call, Var, reshape
 __all__ = ["Chains", "Memory", "placements"]
 
 LINE = 64  # bytes of a line of the cache; where an array begins
-LONG = 200  # calls: what is needed for longer is laid out by size, the rest as it comes and goes
-LARGE = 1 << 15  # bytes: what is larger is laid out by size if it is needed for longer than SHORT calls, not LONG
-SHORT = 4
 ALWAYS = 1 << 60
 
 Home = Any  # what memory is planned for: a Var, or the number of a chain
@@ -28,8 +25,7 @@ Home = Any  # what memory is planned for: a Var, or the number of a chain
 class Memory:
     """The memory of a program: one array, of which each value has a part for as long as somebody needs it.
 
-    What an elementwise call makes takes the place of an operand that is not needed any more, and what is needed only for a
-    few calls that of what came free last: it is still in the cache.
+    What an elementwise call makes takes the place of an operand that is not needed any more.
     """
 
     def __init__(
@@ -71,7 +67,7 @@ class Memory:
             self.join(call, i)
         self.offsets: dict[Home, int] = {}
         self.parts: dict[Any, np.ndarray] = {}  # one array for one place: NumPy is faster if out is an operand, not like one
-        total = self.in_turn(calls, self.by_size())
+        total = self.lay_out()
         room = np.empty(total + LINE, np.uint8)
         start = -room.ctypes.data % LINE
         self.room = room[start : start + total]
@@ -195,48 +191,22 @@ class Memory:
                 self.last[home] = self.last[out]
                 return
 
-    def is_long(self, home: Home) -> bool:
-        return self.last[home] - self.first[home] > (LONG if self.sizes[home] <= LARGE else SHORT)
-
-    def by_size(self) -> int:
-        """Places for what is needed for long: the largest first, each at the lowest place that is free all the time that it is
-        needed. Returns where they end."""
-        homes = [h for h in self.first if h not in self.joined and self.sizes[h] and self.is_long(h)]
+    def lay_out(self) -> int:
+        """Give each home a place: the largest first, each at the lowest place that is free all the time that it is needed.
+        Returns where they end."""
+        homes = [h for h in self.first if h not in self.joined and self.sizes[h]]
         homes.sort(key=lambda h: (-self.sizes[h], self.first[h]))
         first, last = (np.array([x[h] for h in homes]) for x in (self.first, self.last))
         begins, ends = np.zeros(len(homes), int), np.zeros(len(homes), int)
         for n, home in enumerate(homes):
-            size, place = padded(self.sizes[home]), 0
+            size = padded(self.sizes[home])
             together = np.flatnonzero((first[:n] <= last[n]) & (last[:n] >= first[n]))
-            for k in together[np.argsort(begins[together], kind="stable")]:
-                if begins[k] >= place + size:
-                    break
-                place = max(place, int(ends[k]))
-            begins[n], ends[n] = place, place + size
-            self.offsets[home] = place
+            together = together[np.argsort(begins[together])]
+            free = np.maximum.accumulate(np.append(0, ends[together]))  # from here on, until the next begins
+            begins[n] = free[np.argmax(np.append(begins[together], ALWAYS) - free >= size)]
+            ends[n] = begins[n] + size
+            self.offsets[home] = int(begins[n])
         return int(ends.max(initial=0))
-
-    def in_turn(self, calls: Calls, top: int) -> int:
-        """Places for the rest, in the order of the calls. Returns where all memory ends."""
-        dying: dict[int, list[Home]] = {}
-        for home, i in self.last.items():
-            if home not in self.joined and home not in self.offsets:
-                dying.setdefault(i, []).append(home)
-        beginning: dict[int, list[Home]] = {}
-        for home, i in self.first.items():
-            if home not in self.joined and home not in self.offsets:
-                beginning.setdefault(max(i, 0), []).append(home)
-        free: dict[int, list[int]] = {}
-        for i in range(len(calls)):
-            for home in beginning.get(i, ()):
-                size = padded(self.sizes[home])
-                if free.get(size):
-                    self.offsets[home] = free[size].pop()
-                else:
-                    self.offsets[home], top = top, top + size
-            for home in dying.get(i, ()):
-                free.setdefault(padded(self.sizes[home]), []).append(self.offsets[home])
-        return top
 
     def part(self, home: Home, shape: tuple[int, ...], dtype: Any, strides: Any = None) -> np.ndarray:
         key = (self.offsets[self.root(home)], shape, dtype, strides)

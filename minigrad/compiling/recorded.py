@@ -29,6 +29,7 @@ from .rewrites import (
     factors_first,
     invariants_first,
     neighbours_merged,
+    parts_for_rows,
     products_by_parts,
     products_first,
     signs_first,
@@ -255,7 +256,7 @@ class Recorded:
         calls = self.passed("without what is not needed", constants_folded(calls, views=not loops))
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
-            calls = self.seen("zeros left out", zeros_left_out(calls, keep))
+            calls = self.seen("zeros left out", parts_for_rows(zeros_left_out(calls, keep), keep))
             calls = self.with_loops(calls, outs) if loops else self.straight(calls, outs)
         recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
         calls = dead_code_removed(calls, self.needed(outs))
