@@ -45,7 +45,7 @@ class CallCode:
             "run": silent(self.program.run) if self.program.only_numpy else np.errstate(all="ignore")(self.program.run),
         }  # fmt: skip
         self.given = [f"a{i}" for i in range(len(recorded.now))]
-        self.watched: list[tuple[str, Tensor, Any, np.ndarray]] = []  # Tensors from outside; see `refreshing`
+        self.read: list[tuple[str, Tensor, np.ndarray]] = []  # Tensors from outside; see `refreshing`
         self.last: dict[int, str] = {}  # by id of such a Tensor: the name of the values that the program has of it
         self.later: list[Leaf] = []  # whose gradients are copied when they are read
 
@@ -54,9 +54,9 @@ class CallCode:
         values, writes = self.effect_lines()
         values.append(f"result = {self.fresh(self.recorded.result)}")
         names = [*self.last.values()]
-        self.space["refresh"] = refreshing(self.space, self.watched)
+        self.space["refresh"] = refreshing(self.space, self.read)
         self.space["forget"] = forgetting(self.space, names, self.later)
-        looks = " or ".join(f"{t}._data is not {last} or {t}._node is not {t}_node" for last, t in self.looked_at())
+        looks = " or ".join(f"{self.named(tensor, 't')}._data is not {last}" for last, tensor, _ in self.read)
         lines = [f"global {', '.join(names)}"] if names else []
         lines += [*inputs, f"if {looks}: refresh()"] if looks else inputs
         lines += [*self.running([*values, *writes]), "return result"]
@@ -108,7 +108,8 @@ class CallCode:
             elif tensors.get(v) is None:
                 value = f"{self.named(where, 'where')}()"
             else:
-                self.watch(v, tensors[v])
+                self.last[id(tensors[v])] = last = self.named(None, "last")
+                self.read.append((last, tensors[v], program.arrays[v]))
                 continue
             if v.dtype is None:
                 lines.append(f"space[{program.names[v]!r}] = {value}")
@@ -124,20 +125,6 @@ class CallCode:
                 value += "._data"
             lines.append(f"{place}[...] = {value}")
         return lines
-
-    def watch(self, v: Var, tensor: Tensor) -> None:
-        """Copy the values of a Tensor from outside when they are others; it must not be frozen, or requires grad, by then."""
-        last = self.last[id(tensor)] = self.named(None, "last")
-        self.watched.append((last, tensor, tensor._node, self.program.arrays[v]))
-
-    def looked_at(self) -> list[tuple[str, str]]:
-        """The names of the watched Tensors, and of their values."""
-        found = []
-        for last, tensor, node, _ in self.watched:
-            name = self.named(tensor, "t")
-            self.space[f"{name}_node"] = node
-            found.append((last, name))
-        return found
 
     # -- what comes out --------------------------------------------------------------------------------------------
 
@@ -171,7 +158,7 @@ class CallCode:
         else:
             lines = [f"{name}._data = {value}"]  # which nobody else has, so nobody could write to it
         if isinstance(new, Out) and id(owner) in self.last:
-            place = next(array for _, tensor, _, array in self.watched if tensor is owner)
+            place = next(array for _, tensor, array in self.read if tensor is owner)
             if address(self.program.arrays[self.recorded.kept(new.var)]) != address(place):
                 lines.append(f"{self.named(place, 'place')}[...] = {value}")
             lines.append(f"{self.last[id(owner)]} = {value}")
@@ -243,14 +230,12 @@ def silent(run: Callable[[], None]) -> Callable[[], None]:
     return partial(context.run, run)
 
 
-def refreshing(space: dict[str, Any], watched: list[tuple[str, Tensor, Any, np.ndarray]]) -> Callable[[], None]:
-    """A function that copies the values of Tensors that have got others into the places that a program reads."""
+def refreshing(space: dict[str, Any], tensors: list[tuple[str, Tensor, np.ndarray]]) -> Callable[[], None]:
+    """Return a function that copies the values of Tensors that have got others into the places that a program reads."""
 
     def refresh() -> None:
-        for last, tensor, node, place in watched:
+        for last, tensor, place in tensors:
             value = tensor._data
-            if tensor._node is not node:  # it was frozen, or is not any more
-                raise OtherWay
             if value is not space[last]:
                 if value.shape != place.shape or value.dtype != place.dtype:
                     raise OtherWay

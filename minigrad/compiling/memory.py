@@ -194,7 +194,7 @@ class Memory:
     def lay_out(self) -> int:
         """Give each home a place: the largest first, each at the lowest place that is free all the time that it is needed.
         Returns where they end."""
-        homes = [h for h in self.first if h not in self.joined and self.sizes[h]]
+        homes = [h for h in self.first if h not in self.joined]
         homes.sort(key=lambda h: (-self.sizes[h], self.first[h]))
         first, last = (np.array([x[h] for h in homes]) for x in (self.first, self.last))
         begins, ends = np.zeros(len(homes), int), np.zeros(len(homes), int)

@@ -52,7 +52,7 @@ REORDERING: dict[str, Callable[[Calls, Recorder, dict[Var, int]], Calls]] = {
 }  # of sums and products; they change the last digits
 
 
-Watch = Callable[[str, Calls, Recorder], None]  # is told the calls after each pass
+Show = Callable[[str, Calls, Recorder], None]  # gets the calls after each pass, and its name
 
 
 def nothing() -> None:
@@ -132,11 +132,11 @@ class Recorded:
 
     @no_garbage_collection()
     def __init__(
-        self, f: Callable[..., Any], args: Any, options: Any, is_static: Any, batch: bool, watch: Watch | None = None,
+        self, f: Callable[..., Any], args: Any, options: Any, is_static: Any, batch: bool, show: Show | None = None,
         loops: bool = True,
     ) -> None:  # fmt: skip
         self.recorder = recorder = Recorder()
-        self.watch, self.is_static = watch, is_static
+        self.show, self.is_static = show, is_static
         self.now: list[Any] = []
         self.argument_of: dict[Var, int] = {}
         self.draws: dict[int, Draws] = {}  # by argument
@@ -150,11 +150,12 @@ class Recorded:
         recorder.name_values()
         del given, named
         recorder.close()
+        self.outside.include(weak() for weak, _, _ in recorder.cells.values())
         self.passes: list[tuple[str, int]] = []
         self.keep: dict[Var, Var] = {}
         self.not_folded = ""  # why there are no loops in the program, if it was tried
         self.compile(batch, loops)
-        if watch is not None:  # it was only to be watched
+        if show is not None:  # that was all
             recorder.forget([])
             return
         self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
@@ -262,7 +263,7 @@ class Recorded:
         calls = dead_code_removed(calls, self.needed(outs))
         if batch:
             self.passed("updates side by side", calls)
-        if self.watch is not None:
+        if self.show is not None:
             return
         outs = [self.kept(v) for v in outs]
         old = {weak(): made.stands_for for weak, made, _ in recorder.cells.values()}
@@ -324,8 +325,8 @@ class Recorded:
 
     def seen(self, name: str, calls: Calls) -> Calls:
         """Show the calls to whoever wants to see them; the passes after this one may change them."""
-        if self.watch is not None:
-            self.watch(name, calls, self.recorder)
+        if self.show is not None:
+            self.show(name, calls, self.recorder)
         return calls
 
     def needed(self, outs: list[Var]) -> list[Var]:
