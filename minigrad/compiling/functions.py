@@ -73,7 +73,7 @@ def meaningful(fn: Any, options: dict[str, Any]) -> dict[str, Any]:
     return {k: x for k, x in options.items() if k not in known or not same(x, known[k])}
 
 
-def refusal(fn: Any, args: tuple[Any, ...], options: dict[str, Any], is_standin: Callable[[Any], bool]) -> str:
+def refusal(fn: Any, args: tuple[Any, ...], options: dict[str, Any]) -> str:
     """Why a call cannot be recorded and what to write instead; an empty text if it can."""
     if fn in WRITES:
         return f"it writes into an array; use a new one, such as {WRITES[fn]}"
@@ -92,7 +92,7 @@ def refusal(fn: Any, args: tuple[Any, ...], options: dict[str, Any], is_standin:
             given = inspect.signature(fn).bind(*args, **options).arguments
         except (TypeError, ValueError):
             return ""
-        if any(is_standin(given.get(name)) for name in SIZED_BY[fn]):
+        if any(has_standin(given.get(name)) for name in SIZED_BY[fn]):
             return (
                 f"how many elements the result has depends on the values of {' and '.join(SIZED_BY[fn])}, which are others at "
                 "each run; use a mask and np.where, or leave this function uncompiled"
@@ -161,8 +161,7 @@ def record_function(recorder: Recorder, fn: Callable[..., Any], types: Any, args
         return made_array(recorder, args[0], args[1] if len(args) > 1 else options.get("dtype"))
     if fn in METADATA:
         return fn(*tree_map(value_of, args), **tree_map(value_of, options))
-    why = refusal(fn, args, options, has_standin)
-    if why:
+    if why := refusal(fn, args, options):
         raise CompileError(f"{numpy_name(fn)} is not recorded: {why}")
     options = meaningful(fn, options)
     if fn in USUAL and has_usual_options(fn, args, options):

@@ -7,7 +7,7 @@ import gc
 import inspect
 import random
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +37,7 @@ from .rewrites import (
     weights_turned,
     zeros_left_out,
 )  # fmt: skip
-from .standins import Array, Number, Standin
+from .standins import Array, Draws, Number, Standin
 from .trace import CompileError, Var
 
 __all__ = ["CHANGING", "Recorded"]
@@ -57,45 +57,6 @@ Show = Callable[[str, Calls, Recorder], None]  # gets the calls after each pass,
 
 def nothing() -> None:
     """Where an argument comes from: from the call itself."""
-
-
-NOT_DRAWN = {
-    "shuffle": "it writes into an array; use x = rng.permutation(x)",
-    "spawn": "its generators are others at each run; give them as arguments",
-    "bit_generator": "it is another at each run; draw numbers with the generator itself",
-    "bytes": "it gives bytes, not an array; use rng.integers(256, size=n, dtype=np.uint8)",
-}
-
-
-class Draws:
-    """A random generator given to a recorded function: what is drawn from it is drawn anew at each run, from the one given
-    then."""
-
-    def __init__(self, recorder: Recorder, rng: np.random.Generator) -> None:
-        self._recorder = recorder
-        self.rng = rng
-
-    __class__ = property(lambda self: np.random.Generator)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in NOT_DRAWN or name.startswith("_"):
-            raise CompileError(f"Generator.{name} is not recorded: {NOT_DRAWN.get(name, 'it does not return numbers drawn')}")
-        if not hasattr(np.random.Generator, name):
-            raise AttributeError(f"'numpy.random.Generator' object has no attribute {name!r}")
-
-        def draw(*args: Any, **options: Any) -> Any:
-            return getattr(self.rng, name)(*args, **options)
-
-        def recorded(*args: Any, **options: Any) -> Any:
-            if options.get("out") is not None:
-                raise CompileError(f"Generator.{name}(out=) writes into an array; use the result: a = rng.{name}(...)")
-            return self._recorder.record_draw(self.rng, draw, args, {k: x for k, x in options.items() if k != "out"})
-
-        draw.__name__ = name
-        return recorded
-
-    def __reduce_ex__(self, _: Any) -> NoReturn:
-        raise CompileError("a generator is copied or pickled while a function is recorded; its state is another at each run")
 
 
 @contextlib.contextmanager

@@ -82,9 +82,8 @@ class Recorder(Watch):
         self.kept: list[Any] = []  # so that no id is used twice
         self.inputs: list[tuple[Callable[[], Any], Var]] = []  # where each comes from, at each run
         self.cells: dict[int, tuple[Any, Any, Any]] = {}  # by id of the Tensor: it, its stand-in, and its array
-        self.grads: dict[
-            int, tuple[Callable[[], Leaf | None], Any, Any]
-        ] = {}  # by id of the leaf: it, its gradient, and the stand-in if it was read
+        # By id of the leaf: it, its gradient, and the stand-in if it was read.
+        self.grads: dict[int, tuple[Callable[[], Leaf | None], Any, Any]] = {}
         # Objects with a state, with what their attributes were, and the placeholders in their place.
         self.states: list[tuple[Stateful, dict[str, Any], dict[str, Any]]] = []
         self.replaced = ""  # an attribute of them that the function has set, in words
@@ -116,9 +115,7 @@ class Recorder(Watch):
 
     def constant(self, array: np.ndarray) -> Var:
         found = self.constants.get(id(array))
-        if (
-            found is None or not same_bits(found.value, array)  # it may have been written to, or its id is another's now
-        ):
+        if found is None or not same_bits(found.value, array):  # somebody may have written to it
             self.kept.append(array)
             found = self.constants[id(array)] = self.var(np.array(array), source="constant")
         return found

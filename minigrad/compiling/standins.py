@@ -1,5 +1,7 @@
-"""Stand-ins for arrays and numbers: a function that is recorded computes with them, and each NumPy call that they meet is
-written down and carried out at once."""
+"""Stand-ins for arrays, numbers and generators, with which a function that is recorded computes.
+
+Each NumPy call that meets one is written down and carried out at once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import ref
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .trace import CompileError, Var, as_array, cast, dot, reshape, transpose, viewed
@@ -21,7 +22,7 @@ from .trace import CompileError, Var, as_array, cast, dot, reshape, transpose, v
 if TYPE_CHECKING:
     from .recorder import Recorder
 
-__all__ = ["Array", "Number", "Standin"]
+__all__ = ["Array", "Draws", "Number", "Standin"]
 
 
 class Standin:
@@ -104,6 +105,11 @@ def by_own_code() -> bool:
     return name.partition(".")[0] in OWN and not name.startswith(__package__)  # which calls the user's function
 
 
+def check_order(name: str, order: str) -> None:
+    if order not in ("C", "F"):
+        raise CompileError(f"{name}(order={order!r}) depends on how an array lies in memory; say order='C' or order='F'")
+
+
 def comparable(x: Any) -> Any:
     if x is None or isinstance(x, str | bytes):
         raise CompileError(f"an array is compared with {x!r} (== or !=), which is not recorded; for None, write `x is None`")
@@ -135,8 +141,6 @@ class Array(Standin, NDArrayOperatorsMixin):
 
     @property
     def mT(self) -> Any:
-        if self.ndim < 2:
-            raise ValueError("matrix transpose with ndim < 2 is undefined")
         return self.swapaxes(-1, -2)
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
@@ -190,8 +194,7 @@ class Array(Standin, NDArrayOperatorsMixin):
         return self.recorder.record(operator.getitem, (self, index), {})
 
     def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
-        if order not in ("C", "F"):
-            raise CompileError("reshape(order='A') depends on how an array lies in memory; say order='C' or order='F'")
+        check_order("reshape", order)
         if copy is False:
             raise CompileError("reshape(copy=False) depends on how an array lies in memory; leave copy= away")
         given = shape[0] if len(shape) == 1 else shape
@@ -201,24 +204,17 @@ class Array(Standin, NDArrayOperatorsMixin):
         return self.recorder.record(reshape, (self, full), {})
 
     def transpose(self, *axes: Any) -> Any:
-        given = axes[0] if len(axes) == 1 else axes or None
-        order = tuple(range(self.ndim))[::-1] if given is None else normalize_axis_tuple(given, self.ndim)
-        return self.recorder.record(transpose, (self, order), {})
+        numbers = np.broadcast_to(0, range(self.ndim))  # whose shape has the numbers of its axes
+        return self.recorder.record(transpose, (self, numbers.transpose(*axes).shape), {})
 
     def swapaxes(self, axis1: int, axis2: int) -> Any:
-        order = list(range(self.ndim))
-        i, j = (normalize_axis_tuple(axis, self.ndim)[0] for axis in (axis1, axis2))
-        order[i], order[j] = order[j], order[i]
-        return self.transpose(order)
+        return self.transpose(np.broadcast_to(0, range(self.ndim)).swapaxes(axis1, axis2).shape)
 
     def squeeze(self, axis: Any = None) -> Any:
-        return self.reshape(np.squeeze(np.broadcast_to(0, self.shape), axis).shape)
+        return self.reshape(np.broadcast_to(0, self.shape).squeeze(axis).shape)
 
     def ravel(self, order: str = "C") -> Any:
-        if order not in ("C", "F"):
-            raise CompileError(
-                f"ravel or flatten(order={order!r}) depends on how an array lies in memory; say order='C' or order='F'"
-            )
+        check_order("ravel or flatten", order)
         return self.reshape(-1, order=order)
 
     flatten = ravel
@@ -317,27 +313,63 @@ def unary(name: str, fn: Callable[..., Any]) -> None:
 
 
 def binary(name: str, fn: Callable[..., Any]) -> None:
-    def straight(self: Number, other: Any) -> Any:
-        if isinstance(other, Array) or not isinstance(other, int | float | complex):
-            return NotImplemented
-        return self.recorder.record(fn, (self, other), {})
+    def operation(reflected: bool) -> Callable[[Number, Any], Any]:
+        def computed(self: Number, other: Any) -> Any:
+            if isinstance(other, Array) or not isinstance(other, int | float | complex):
+                return NotImplemented
+            return self.recorder.record(fn, (other, self) if reflected else (self, other), {})
 
-    def reflected(self: Number, other: Any) -> Any:
-        if isinstance(other, Array) or not isinstance(other, int | float | complex):
-            return NotImplemented
-        return self.recorder.record(fn, (other, self), {})
+        return computed
 
-    setattr(Number, f"__{name}__", straight)
-    if fn not in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
-        setattr(Number, f"__r{name}__", reflected)
+    setattr(Number, f"__{name}__", operation(False))
+    if name not in COMPARISONS:
+        setattr(Number, f"__r{name}__", operation(True))
 
 
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 for _name in ("neg", "abs", "pos", "invert"):
     unary(_name, getattr(operator, _name))
 for _name in ("floor", "ceil", "trunc"):
     unary(_name, getattr(math, _name))
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lshift", "rshift", "and_", "or_", "xor"):
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lshift", "rshift", "and_", "or_", "xor", *COMPARISONS):
     binary(_name.strip("_"), getattr(operator, _name))
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    binary(_name, getattr(operator, _name))
 binary("divmod", divmod)
+
+
+NOT_DRAWN = {
+    "shuffle": "it writes into an array; use x = rng.permutation(x)",
+    "spawn": "its generators are others at each run; give them as arguments",
+    "bit_generator": "it is another at each run; draw numbers with the generator itself",
+    "bytes": "it gives bytes, not an array; use rng.integers(256, size=n, dtype=np.uint8)",
+}
+
+
+class Draws:
+    """A random generator given to a recorded function: what is drawn from it is drawn anew at each run, from the one given
+    then."""
+
+    def __init__(self, recorder: Recorder, rng: np.random.Generator) -> None:
+        self._recorder = recorder
+        self.rng = rng
+
+    __class__ = property(lambda self: np.random.Generator)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in NOT_DRAWN or name.startswith("_"):
+            raise CompileError(f"Generator.{name} is not recorded: {NOT_DRAWN.get(name, 'it does not return numbers drawn')}")
+        if not hasattr(np.random.Generator, name):
+            raise AttributeError(f"'numpy.random.Generator' object has no attribute {name!r}")
+
+        def draw(*args: Any, **options: Any) -> Any:
+            return getattr(self.rng, name)(*args, **options)
+
+        def recorded(*args: Any, **options: Any) -> Any:
+            if options.get("out") is not None:
+                raise CompileError(f"Generator.{name}(out=) writes into an array; use the result: a = rng.{name}(...)")
+            return self._recorder.record_draw(self.rng, draw, args, {k: x for k, x in options.items() if k != "out"})
+
+        draw.__name__ = name
+        return recorded
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        raise CompileError("a generator is copied or pickled while a function is recorded; its state is another at each run")
