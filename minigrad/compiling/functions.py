@@ -13,7 +13,7 @@ import numpy as np
 from ..tensor import Tensor
 from ..trees import tree_map
 from .standins import Array, Standin
-from .trace import CONTAINERS, CompileError, dot, stack
+from .trace import CONTAINERS, CompileError, dot, stack, zeros
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -275,7 +275,7 @@ def reduced(recorder: Recorder, ufunc: np.ufunc, inputs: Any, options: Any) -> A
     made = recorder.record(fn, inputs, {"axis": axis, **given})
     if not keepdims or not isinstance(made, Array):
         return made
-    return made.reshape(np.add.reduce(np.broadcast_to(0, inputs[0].shape), axis=axis, keepdims=True).shape)
+    return made.reshape(np.add.reduce(zeros(inputs[0].shape, int), axis=axis, keepdims=True).shape)
 
 
 def has_standin(x: Any) -> bool:

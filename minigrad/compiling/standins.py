@@ -17,7 +17,7 @@ from weakref import ref
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from .trace import CompileError, Var, as_array, cast, dot, reshape, transpose, viewed
+from .trace import CompileError, Var, as_array, cast, dot, reshape, transpose, viewed, zeros
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -198,20 +198,20 @@ class Array(Standin, NDArrayOperatorsMixin):
         if copy is False:
             raise CompileError("reshape(copy=False) depends on how an array lies in memory; leave copy= away")
         given = shape[0] if len(shape) == 1 else shape
-        full = np.reshape(np.broadcast_to(0, self.shape), given).shape
+        full = np.reshape(zeros(self.shape, bool), given).shape
         if order == "F":
             return self.transpose().reshape(full[::-1]).transpose()
         return self.recorder.record(reshape, (self, full), {})
 
     def transpose(self, *axes: Any) -> Any:
-        numbers = np.broadcast_to(0, range(self.ndim))  # whose shape has the numbers of its axes
+        numbers = zeros(tuple(range(self.ndim)), bool)  # whose shape has the numbers of its axes
         return self.recorder.record(transpose, (self, numbers.transpose(*axes).shape), {})
 
     def swapaxes(self, axis1: int, axis2: int) -> Any:
-        return self.transpose(np.broadcast_to(0, range(self.ndim)).swapaxes(axis1, axis2).shape)
+        return self.transpose(zeros(tuple(range(self.ndim)), bool).swapaxes(axis1, axis2).shape)
 
     def squeeze(self, axis: Any = None) -> Any:
-        return self.reshape(np.broadcast_to(0, self.shape).squeeze(axis).shape)
+        return self.reshape(zeros(self.shape, bool).squeeze(axis).shape)
 
     def ravel(self, order: str = "C") -> Any:
         check_order("ravel or flatten", order)
