@@ -66,9 +66,6 @@ class Var:
     def nbytes(self) -> int:
         return prod(self.shape) * self.dtype.itemsize if self.dtype is not None else 0
 
-    def __repr__(self) -> str:
-        return f"v{self.number}"
-
 
 NOTHING = bytes(64)
 
@@ -108,9 +105,6 @@ class Call:
         if self._of is not self.args:
             self._inputs, self._of = variables(self.args), self.args
         return self._inputs + variables(tuple(self.options.values())) if self.options else self._inputs
-
-    def __repr__(self) -> str:
-        return f"{self.out} = {getattr(self.fn, '__name__', self.fn)}{self.args} {self.options or ''}"
 
 
 CONTAINERS = (list, tuple)

@@ -82,6 +82,16 @@ def test_a_program_of_large_steps_takes_no_more_memory_than_the_engine(cell):
     assert recorded < 3 * by_the_engine  # the arrays of the function itself, then those of the program
 
 
+def test_two_stacks_of_the_same_arrays_the_other_way_round():
+    def f(x):
+        a, b = np.tanh(x), np.sin(x)
+        return np.stack([a, b]) - 2.0 * np.stack([b, a])
+
+    compiled, x = mg.compile(f), np.arange(3.0)
+    for _ in range(2):
+        np.testing.assert_array_equal(compiled(x), f(x))
+
+
 def test_a_loss_of_the_last_state_needs_no_array_of_gradients_by_all_states():
     layer = rnn.RNN(2, 16, rng=0)
     step = mg.compile(lambda x: (layer(x)[0][-1] ** 2).sum().backward())
