@@ -74,41 +74,44 @@ class Memory:
         self.room = room[start : start + total]
 
     def home(self, v: Var) -> Home | None:
-        """Whose memory a value is in; None of what comes from outside and of what is no array."""
-        chains, here, seen = self.chains, v, []
-        while here not in self.homes:
-            seen.append(here)
-            found: Home | None = None
-            if here.dtype is None or here.is_tuple or (here not in self.made and here not in self.placed):
-                pass
-            elif here.call is not None and here.call.fn in (row, carried, advance):
-                if here.call.fn is not advance:
-                    here = here.call.args[0] if here.call.fn is row else self.next[here]
-                    continue
-            elif here in self.collected:
-                here = self.collected[here]
-                continue
-            elif here in self.in_place:
-                here = self.in_place[here]
-                continue
-            elif here in chains.place:
-                found = chains.place[here][0]
-            elif here in chains.wholes:
-                found = chains.rows[chains.wholes[here][0]][0]
-            elif here in self.placed:
-                here = self.placed[here][0]
-                continue
-            elif here.call is not None and is_view(here.call):
-                here = here.call.args[0]
-                continue
-            else:
-                found = here
-            if found is not None:
-                self.sizes[found] = self.nbytes(here) if found is here else chains.nbytes(found)
-            self.homes[here] = found
-        for one in seen:
-            self.homes[one] = self.homes[here]
-        return self.homes[here]
+        """Return the home of the memory that a value is in; None for what comes from outside and for what is no array."""
+        inside = []
+        while v not in self.homes and (other := self.lies_in(v)) is not None:
+            inside.append(v)
+            v = other
+        if v not in self.homes:
+            home = self.homes[v] = self.own_home(v)
+            if home is not None:
+                self.sizes[home] = self.nbytes(v) if home is v else self.chains.nbytes(home)
+        self.homes.update(dict.fromkeys(inside, self.homes[v]))
+        return self.homes[v]
+
+    def has_memory(self, v: Var) -> bool:
+        return v.dtype is not None and not v.is_tuple and (v in self.made or v in self.placed)
+
+    def lies_in(self, v: Var) -> Var | None:
+        """Return the value in whose memory another one is: an array of all steps, an old value, a whole, an array viewed."""
+        if not self.has_memory(v):
+            return None
+        fn, args = (v.call.fn, v.call.args) if v.call is not None else (None, ())
+        if fn in (row, carried, advance):
+            return None if fn is advance else args[0] if fn is row else self.next[v]
+        for other in (self.collected, self.in_place):
+            if v in other:
+                return other[v]
+        if v in self.chains.place or v in self.chains.wholes:
+            return None
+        if v in self.placed:
+            return self.placed[v][0]
+        return args[0] if v.call is not None and is_view(v.call) else None
+
+    def own_home(self, v: Var) -> Home | None:
+        """Return the chain that has a value as one or several of its rows, or the value itself."""
+        if not self.has_memory(v) or (v.call is not None and v.call.fn is advance):
+            return None
+        if v in self.chains.place:
+            return self.chains.place[v][0]
+        return self.chains.rows[self.chains.wholes[v][0]][0] if v in self.chains.wholes else v
 
     def settled(self, scratch: dict[Var, int]) -> dict[Var, int]:
         """The same without what is made in another array, unless that has the rows of one block only as well."""
