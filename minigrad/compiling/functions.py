@@ -1,4 +1,4 @@
-"""How NumPy's functions are recorded: in which form, which are refused and why, and which keywords say nothing."""
+"""Recording NumPy's functions: the form of each call, refusals and their reasons, keywords without effect."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def made_array(recorder: Recorder, x: Any, dtype: Any) -> Any:
 
 
 def is_usual(fn: Any, args: Any, options: Any) -> bool:
-    """Whether a call has the form in which the passes know the function."""
+    """True if a call has the form in which the passes know the function."""
     if fn is np.where:
         return len(args) == 3
     if fn is np.concatenate:

@@ -1,4 +1,4 @@
-"""Where every value of a program is kept: what lies in one array with what, and what uses the same memory in turn."""
+"""The memory of a program: values that share an array, and those that use the same memory in turn."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def padded(size: int) -> int:
 
 
 class Chains:
-    """Where the members of stacks are made, so that nothing is copied to stack them.
+    """Arrays in which the members of stacks are made, so that nothing is copied to stack them.
 
     The states of a sequence are stacked more than once: h[0] to h[T-1] for the readout, h[-1] to h[T-2] for the gradient of
     the recurrent weight. One array, a chain, holds them all, and each stack is a part of it.

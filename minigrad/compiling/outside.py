@@ -1,4 +1,4 @@
-"""What a recorded function reads from outside, and whether that is still what it was.
+"""Everything that a recorded function reads from outside, and a check before each run that it is still the same.
 
 A program has what Python did while it was recorded, so every value that Python could read then is looked at again before each
 run: closures, globals, defaults, attributes, the contents of containers and arrays, by identity or by value.
@@ -58,7 +58,7 @@ class Held:
         self.saved = self.look()
 
     def look(self) -> list[Any]:
-        """What the places hold now."""
+        """Return what the places hold now."""
         raise NotImplementedError
 
     def restore(self) -> None:
@@ -244,7 +244,7 @@ def alike(a: Any, b: Any) -> bool:
 
 
 def by_value(x: Any) -> bool:
-    """Whether its type compares values that cannot change: paths, dates, fractions, patterns."""
+    """True if its type compares values that cannot change: paths, dates, fractions, patterns."""
     kind: Any = type(x)
     return kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__) and not has_dict(x)
 
@@ -279,7 +279,7 @@ class Outside:
     # -- before each run -------------------------------------------------------------------------------------
 
     def changed(self) -> str:
-        """What is not any more as it was, in words; otherwise an empty text."""
+        """Return in words what has changed; an empty text if nothing has."""
         if Counted.changes[0] == self._count and self.held.same():
             return ""
         count = Counted.changes[0]
@@ -494,7 +494,7 @@ KINDS: tuple[tuple[Any, Callable[[Outside, Any, str], None]], ...] = (
 
 
 def has_dict(x: Any) -> bool:
-    """Whether an object has attributes of its own; its ``__getattr__`` is not asked."""
+    """True if an object has attributes of its own; its ``__getattr__`` is not called."""
     return any("__dict__" in vars(base) for base in type(x).__mro__)
 
 
@@ -504,7 +504,7 @@ def is_own_module(x: Any) -> TypeGuard[ModuleType]:
 
 
 def installed(x: Any) -> bool:
-    """Whether it is a module that was installed, and not one of the user's own."""
+    """True for a module that was installed, not one of the user's own."""
     return isinstance(x, ModuleType) and "site-packages" in (getattr(x, "__file__", None) or "")
 
 
@@ -523,7 +523,7 @@ def parameters_of(f: Any, path: str) -> Iterator[str]:
 
 @functools.lru_cache(maxsize=4096)
 def trusted(module: str | None) -> bool:
-    """Whether what is defined there reads nothing that a user changes. A user's own code.py is not the library's."""
+    """True if what is defined there reads nothing that a user changes. A user's own code.py is not the library's."""
     top = (module or "").partition(".")[0]
     if top in OWN:
         return True
@@ -557,7 +557,7 @@ def names_of_slots(kind: type) -> Iterator[str]:
 
 
 def writeable(array: Any) -> bool:
-    """Whether somebody can write to an array, through it or through what it is a view of."""
+    """True if somebody can write to an array, through it or through what it is a view of."""
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
             return True

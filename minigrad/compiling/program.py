@@ -91,7 +91,7 @@ class Program(LoopCode):
         self.run: Callable[[], None] = self.space["run"]
 
     def harmless(self, in_place: dict[Var, Var]) -> dict[Var, Var]:
-        """Of new values and the old ones in whose place they could be written, those whose old ones nobody needs any more."""
+        """Select the new values whose old ones nobody needs when the new are written in their place."""
         last: dict[Var, int] = {}
         base: dict[Var, Var] = {}
         for i, call in enumerate(self.calls):
@@ -113,7 +113,7 @@ class Program(LoopCode):
         }  # fmt: skip
 
     def arenas(self, in_place: dict[Var, Var]) -> dict[tuple[Var, Var], list[Var]]:
-        """Where all new values are parts of one array, and the old ones of another, in the same places: that pair of arrays."""
+        """Find the pairs of arrays of which one has all new values as parts and the other the old ones, in the same places."""
         found: dict[tuple[Var, Var], list[Var]] = {}
         for new, old in in_place.items():
             part = new.call.args[0].call if new.call is not None and new.call.fn is reshape else None
@@ -177,7 +177,7 @@ class Program(LoopCode):
         return made
 
     def told(self, v: Var, made: np.ndarray) -> str:
-        """What a name of the program stands for, where no line of it says so."""
+        """Return what a name of the program stands for, if no line says so."""
         if v in self.in_place:
             return self.legend.get(self.names[v], "")
         if v in self.chains.place:
@@ -419,7 +419,7 @@ class Program(LoopCode):
         return self.name_of(x)
 
     def comparison(self, call: Call) -> str:
-        """Of two integers, in Python, which is quicker than a ufunc."""
+        """Compare two integers in Python, which is quicker than a ufunc."""
         x, y = (*call.args, None, None)[:2]
         whole = isinstance(x, Var) and x.dtype is not None and x.dtype.kind in "iu" and x.shape == () and type(y) is int
         symbol = COMPARISONS.get(call.fn)  # type: ignore[call-overload]
@@ -655,7 +655,7 @@ def part_at(index: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def shaped(v: Var, keys: tuple[Any, ...]) -> str:
-    """How the rows of a chain become a stack, or are put one below the other."""
+    """Return the reshape that makes a stack of the rows of a chain, or an empty text."""
     first = keys[0] if isinstance(keys[0], Var) else keys[0][0]
     return "" if v.shape == (len(keys), *first.shape) else f".reshape{v.shape}"
 

@@ -56,7 +56,7 @@ Show = Callable[[str, Calls, Recorder], None]  # gets the calls after each pass,
 
 
 def nothing() -> None:
-    """Where an argument comes from: from the call itself."""
+    """The source of an argument, which is the call itself."""
 
 
 @contextlib.contextmanager
@@ -359,7 +359,7 @@ class Silent:
         self.python = random.getstate()
 
     def drew(self) -> str:
-        """Which of them drew, in words; they are put back."""
+        """Return in words which of them drew, and put them back."""
         found = ""
         if contents(np.random.get_state(legacy=False)) != contents(self.numpy):  # noqa: NPY002
             np.random.set_state(self.numpy)  # noqa: NPY002

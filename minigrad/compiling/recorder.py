@@ -164,7 +164,7 @@ class Recorder(Watch):
             self.drawn_from[id(rng)] = rng, first, contents(rng.bit_generator.state) if last == now else None
 
     def restored(self) -> list[tuple[str, Any, Any]]:
-        """What the function has written outside; all is put back as it was before."""
+        """Return what the function has written outside, and put everything back as it was before."""
         effects: list[tuple[str, Any, Any]] = []
         self.name_results()
         self.kept.clear()  # and with the notes the graph: of what the function has changed, only what is outside is left
@@ -391,7 +391,7 @@ def is_number(x: Any) -> bool:
 
 
 def kind_of(x: Any) -> type:
-    """What `isinstance` is to find: an array, a number of NumPy, or a bool of Python."""
+    """Return the type that `isinstance` is to find: an array, a number of NumPy, or a bool of Python."""
     return type(x) if isinstance(x, bool | np.generic) else np.ndarray
 
 
@@ -400,7 +400,7 @@ def value_of(v: Var) -> Any:
 
 
 def read_only(v: Var) -> Any:
-    """What a Var stands for, as the function would have it, so that nobody writes into it."""
+    """Return what a Var stands for, as the function would have it, and read-only."""
     if not isinstance(v.value, np.ndarray):
         return v.value
     if v.kind is not np.ndarray:
