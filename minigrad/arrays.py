@@ -34,7 +34,7 @@ def array_of(x: Any) -> np.ndarray:
         return x  # type: ignore[no-any-return]
     if hasattr(kind, "__array_function__"):
         if is_lazy(x):
-            return np.asarray(x, like=x)
+            return x if isinstance(x, ndarray) else np.asarray(x, like=x)
         if isinstance(x, np.matrix):
             raise TypeError("x * y would no longer be the matrix product of an np.matrix; pass np.asarray(x), and write x @ y")
         if isinstance(x, ndarray) and hasattr(x, "mask"):

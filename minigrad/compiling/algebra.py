@@ -1,6 +1,6 @@
 """Rules of algebra: sums and products in another order, so that less of them waits for the step before.
 
-A rule is a formula and the one that takes its place. They are equal but for the last digits. Its letters stand for
+A rule is a formula and the one that takes its place. They are equal but for the last digits. Its letters are
 
 - `d`, a value of the recurrence that the result is part of, and `a` and `b`, values that are not;
 - `r`, a value that waits for the step before, and `p`, one that does not;
@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from .passes import Calls, added, alike, settled, uses_of
-from .trace import Call, Recorder, Var
+from .recorder import Recorder
+from .trace import Call, Var
 
 __all__ = ["RULES", "reordered"]
 
@@ -68,7 +69,7 @@ def reordered(calls: Calls, recorder: Recorder, part: Parts, name: str) -> Calls
         return v in part or (v.call is not None and all(map(settled, v.call.inputs())))
 
     def fits(letter: str, v: Var, out: Var) -> bool:
-        """True if a value is of the kind that a letter stands for, in a formula of `out`."""
+        """Return True if a value is of the kind that a letter means, in a formula of `out`."""
         if letter in "ck" or not alike(v, out):
             return letter in "ck" and bias(v, out)
         if letter in "dab":

@@ -23,7 +23,8 @@ from .passes import (
     signature,
     sorted_by_need,
 )
-from .trace import Call, Recorder, Var, cast, dot, reshape, stack, transpose, variables
+from .recorder import Recorder
+from .trace import Call, Var, cast, dot, reshape, stack, transpose, variables
 
 __all__ = ["batched_over_time", "grouped", "lifted", "recurrences", "steps_of_a_block"]
 
@@ -131,7 +132,7 @@ class Batching:
             if number not in self.groups.waiting and len(self.groups.members[number]) > 2
         ]
         each = sum(group[0].out.nbytes for group in groups if not is_view(group[0]))
-        length = recorder.block = steps_of_a_block(each, max(map(len, groups), default=1))
+        length = steps_of_a_block(each, max(map(len, groups), default=1))
         for group in groups:
             parts: dict[Any, Calls] = {}
             for call in group:

@@ -14,7 +14,8 @@ from ..errors import LeavesGraphError
 from ..graph import CURRENT, NO_OPTIONS, Leaf, next_number
 from ..tensor import Tensor, wrap
 from .program import OtherWay
-from .trace import WRITTEN, Var
+from .recorder import WRITTEN
+from .trace import Var
 
 if TYPE_CHECKING:
     from .recorded import Recorded
@@ -23,19 +24,19 @@ __all__ = ["CallCode", "Out"]
 
 
 class Out:
-    """The place of a value in what a function returned or wrote."""
+    """A value among the results of a function, or among what it wrote outside."""
 
     __slots__ = ("cut", "expected", "tensor", "var")
 
     def __init__(self, var: Var, tensor: bool, cut: bool = False) -> None:
         self.var = var
         self.tensor = tensor
-        self.cut = cut  # it had a graph behind it
-        self.expected: Any = np.array(var.value)  # by the recorded run, until the program has given it too
+        self.cut = cut  # a Tensor that was in a graph
+        self.expected: Any = np.array(var.value)  # the recorded run's, until the first run of the program is compared with it
 
 
 class CallCode:
-    """The source of a function that reads what a program needs, runs it, and writes and returns what it has made."""
+    """Write the function that each call runs: it reads inputs, runs the program, writes effects and returns results."""
 
     def __init__(self, recorded: Recorded) -> None:
         self.recorded, self.recorder, self.program = recorded, recorded.recorder, recorded.program
@@ -44,18 +45,18 @@ class CallCode:
             "run": silent(self.program.run) if self.program.only_numpy else np.errstate(all="ignore")(self.program.run),
         }  # fmt: skip
         self.given = [f"a{i}" for i in range(len(recorded.now))]
-        self.watched: list[tuple[str, Tensor, Any, np.ndarray]] = []  # Tensors from outside; see `refreshing`
-        self.last: dict[int, str] = {}  # by id of such a Tensor: the name of the values that the program has of it
-        self.later: list[Leaf] = []  # whose gradients are copied when they are read
+        self.read: list[tuple[str, Tensor, np.ndarray]] = []  # Tensors from outside; see `refreshing`
+        self.last: dict[int, str] = {}  # by id of such a Tensor: the name of its values at the last run
+        self.later: list[Leaf] = []  # leaves whose gradients are copied only when somebody reads them
 
     def function(self) -> Callable[..., Any]:
         inputs = [*self.draw_lines(), *self.guard_lines(), *self.input_lines()]
         values, writes = self.effect_lines()
         values.append(f"result = {self.fresh(self.recorded.result)}")
         names = [*self.last.values()]
-        self.space["refresh"] = refreshing(self.space, self.watched)
+        self.space["refresh"] = refreshing(self.space, self.read)
         self.space["forget"] = forgetting(self.space, names, self.later)
-        looks = " or ".join(f"{t}._data is not {last} or {t}._node is not {t}_node" for last, t in self.looked_at())
+        looks = " or ".join(f"{self.named(tensor, 't')}._data is not {last}" for last, tensor, _ in self.read)
         lines = [f"global {', '.join(names)}"] if names else []
         lines += [*inputs, f"if {looks}: refresh()"] if looks else inputs
         lines += [*self.running([*values, *writes]), "return result"]
@@ -63,7 +64,7 @@ class CallCode:
         return self.space["call"]  # type: ignore[no-any-return]
 
     def fitting(self) -> Callable[[int, tuple[Any, ...]], bool]:
-        """A function that is true of arguments that are arrays with these shapes and dtypes, in this mode, and no others."""
+        """Return a function that is true if all arguments are arrays of these shapes and dtypes, and the mode is this one."""
         now = self.recorded.now
         if not self.recorded.flat or not all(type(x) is np.ndarray for x in now):
             return lambda mode, args: False
@@ -87,7 +88,7 @@ class CallCode:
         return [f"{self.named(draws, 'draws')}.rng = a{n}" for n, draws in self.recorded.draws.items()]
 
     def guard_lines(self) -> list[str]:
-        """Lines that raise OtherWay where there is a gradient that was not there, or the other way round."""
+        """Return lines that raise OtherWay if a leaf has a gradient but had none in the recording, or the reverse."""
         lines = []
         for there, before, read in self.recorder.grads.values():
             if read is not WRITTEN and (leaf := there()) is not None:
@@ -107,13 +108,14 @@ class CallCode:
             elif tensors.get(v) is None:
                 value = f"{self.named(where, 'where')}()"
             else:
-                self.watch(v, tensors[v])
+                self.last[id(tensors[v])] = last = self.named(None, "last")
+                self.read.append((last, tensors[v], program.arrays[v]))
                 continue
             if v.dtype is None:
                 lines.append(f"space[{program.names[v]!r}] = {value}")
                 continue
             place = self.named(program.arrays[v], "place")
-            if v not in arguments:  # the shapes of arguments are in the key under which the program was found
+            if v not in arguments:  # shapes of arguments have been compared already
                 lines += [
                     f"value = {value}",
                     f"if value.shape != {place}.shape or value.dtype != {place}.dtype: raise OtherWay",
@@ -124,24 +126,10 @@ class CallCode:
             lines.append(f"{place}[...] = {value}")
         return lines
 
-    def watch(self, v: Var, tensor: Tensor) -> None:
-        """Copy the values of a Tensor from outside when they are others; it must not be frozen, or requires grad, by then."""
-        last = self.last[id(tensor)] = self.named(None, "last")
-        self.watched.append((last, tensor, tensor._node, self.program.arrays[v]))
-
-    def looked_at(self) -> list[tuple[str, str]]:
-        """The names of the watched Tensors, and of their values."""
-        found = []
-        for last, tensor, node, _ in self.watched:
-            name = self.named(tensor, "t")
-            self.space[f"{name}_node"] = node
-            found.append((last, name))
-        return found
-
     # -- what comes out --------------------------------------------------------------------------------------------
 
     def effect_lines(self) -> tuple[list[str], list[str]]:
-        """Lines that take all new values, and those that write them: what is written to may be one of the values."""
+        """Return lines that read all new values, then lines that write them: a place may hold the new value of another."""
         values: list[str] = []
         writes: list[str] = []
         for i, (kind, owner, new) in enumerate(self.recorded.effects):
@@ -163,21 +151,21 @@ class CallCode:
         return values, writes
 
     def data_lines(self, owner: Tensor, new: Any, value: str) -> list[str]:
-        """Lines that give a Tensor new values; the program has them already, or gets them now."""
+        """Return lines that give a Tensor new values, and the program too if it does not have them in their place."""
         name = self.named(owner, "t")
         if not isinstance(new, Out) or owner._leaf is not None:
             lines = [f"{name}._rebind({value})"]
         else:
-            lines = [f"{name}._data = {value}"]  # which nobody else has, so nobody could write to it
+            lines = [f"{name}._data = {value}"]  # nobody else has this array, so nobody can write to it
         if isinstance(new, Out) and id(owner) in self.last:
-            place = next(array for _, tensor, _, array in self.watched if tensor is owner)
+            place = next(array for _, tensor, array in self.read if tensor is owner)
             if address(self.program.arrays[self.recorded.kept(new.var)]) != address(place):
                 lines.append(f"{self.named(place, 'place')}[...] = {value}")
             lines.append(f"{self.last[id(owner)]} = {value}")
         return lines
 
     def stays(self, x: Out) -> bool:
-        """True if a result is in its place until the next run is past the last call at which it may end with OtherWay."""
+        """True if the next run cannot overwrite a result before its last condition was checked."""
         arrays, early = self.program.arrays, self.program.early
         array = arrays.get(self.recorded.kept(x.var))
         if array is None or any(call.loop is not None or call.block is not None for call in early):
@@ -190,7 +178,7 @@ class CallCode:
         return f"space[{self.program.names[v]!r}]" if v.dtype is None else self.named(self.program.arrays[v], "b")
 
     def fresh(self, x: Any) -> str:
-        """An expression for a result, with copies of the program's arrays."""
+        """Return an expression for a result, with copies of the program's arrays."""
         if isinstance(x, Out):
             name = self.array(x)
             if x.var.dtype is None:
@@ -212,8 +200,8 @@ class CallCode:
     # -- between them ----------------------------------------------------------------------------------------------
 
     def running(self, then: list[str]) -> list[str]:
-        """The line that runs the program, those that come then, and what to do if one of them is not reached: the program may
-        have written the new values of a parameter over the old ones, and drawn numbers that another recording is to draw."""
+        """Return the lines that run the program, with `then` after them. If a run ends early, parameters are read again at the
+        next run, for the program may have overwritten them, and generators are put back."""
         states = [self.source_of(rng) for rng, *_ in (self.recorder.drawn_from.values() if self.program.conditional else ())]
         self.space["fresh"], self.space["check"] = self.recorded.expected, self.recorded.check
         running = ["run()", "if fresh: check()", *then]
@@ -236,20 +224,18 @@ class CallCode:
 
 
 def silent(run: Callable[[], None]) -> Callable[[], None]:
-    """Run without NumPy's warnings, in a context that has them off: 0.04 µs, where ``np.errstate`` takes 0.4."""
+    """Return the same function without NumPy's warnings, in a context of its own: 0.04 µs; ``np.errstate`` takes 0.4."""
     context = Context()
     context.run(np.seterr, all="ignore")
     return partial(context.run, run)
 
 
-def refreshing(space: dict[str, Any], watched: list[tuple[str, Tensor, Any, np.ndarray]]) -> Callable[[], None]:
-    """A function that copies the values of Tensors that have got others into the places that a program reads."""
+def refreshing(space: dict[str, Any], tensors: list[tuple[str, Tensor, np.ndarray]]) -> Callable[[], None]:
+    """Return a function that copies the values of Tensors that have got others into the places that a program reads."""
 
     def refresh() -> None:
-        for last, tensor, node, place in watched:
+        for last, tensor, place in tensors:
             value = tensor._data
-            if tensor._node is not node:  # it was frozen, or is not any more
-                raise OtherWay
             if value is not space[last]:
                 if value.shape != place.shape or value.dtype != place.dtype:
                     raise OtherWay
@@ -260,7 +246,7 @@ def refreshing(space: dict[str, Any], watched: list[tuple[str, Tensor, Any, np.n
 
 
 def gathering(array: np.ndarray, lock: Any) -> Callable[[Leaf], None]:
-    """A function that copies a gradient out of a program. Meanwhile no thread may run the program."""
+    """Return a function that copies a gradient out of a program. No thread can run the program meanwhile."""
 
     def gather(leaf: Leaf) -> None:
         with lock:
@@ -272,7 +258,7 @@ def gathering(array: np.ndarray, lock: Any) -> Callable[[Leaf], None]:
 
 
 def forgetting(space: dict[str, Any], names: list[str], later: list[Leaf]) -> Callable[[BaseException], None]:
-    """A function that drops what a run that was broken off may have written over."""
+    """Return a function that discards what an interrupted run may have overwritten."""
 
     def forget(error: BaseException) -> None:
         space.update(dict.fromkeys(names))
@@ -288,10 +274,10 @@ def address(array: np.ndarray) -> Any:
 
 
 class Cut(Leaf):
-    """The leaf of a result of a compiled function, whose own graph is not there."""
+    """The leaf of a result of a compiled function, which has no graph."""
 
     __slots__ = ()
-    op = saved = scope = thawed = hooks = None  # of the class: made in half the time, at each run
+    op = saved = scope = thawed = hooks = None  # attributes of the class, so that a run makes it in half the time
     operands = ()
     options = NO_OPTIONS
 

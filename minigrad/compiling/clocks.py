@@ -122,7 +122,7 @@ def unrepeatable_refused(outside: Outside) -> Iterator[None]:
 
 
 def label_of(called: Any) -> str:
-    """What a builtin reads, in words."""
+    """Return in words what a builtin reads."""
     if not isinstance(called, BuiltinFunctionType):
         return ""
     of = called.__self__
@@ -132,7 +132,7 @@ def label_of(called: Any) -> str:
 
 
 def reaches_a_clock(outside: Outside) -> bool:
-    """Whether what a function can read from outside has a clock under a name of its own."""
+    """True if a function can read a clock from outside under a name of its own."""
     return not WORDS.isdisjoint(outside.words) or any(
         label_of(x) or (isinstance(x, type) and issubclass(x, datetime.date)) for x in outside.seen.values()
     )

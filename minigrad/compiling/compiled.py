@@ -345,11 +345,11 @@ class Compiled(Stateful, Generic[P, R]):
 
         found: list[tuple[str, list[str]]] = []
 
-        def watch(name: str, calls: Any, recorder: Any) -> None:
+        def show(name: str, calls: Any, recorder: Any) -> None:
             found.append((name, lines_of(calls, recorder)))
 
         with self._lock:
-            Recorded(self.f, args, options, self.is_static, self.batch, watch)
+            Recorded(self.f, args, options, self.is_static, self.batch, show)
         return found
 
     def _there(self) -> Recorded:

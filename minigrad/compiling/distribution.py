@@ -15,8 +15,9 @@ from ..components import strongly_connected
 from .batching import lifted
 from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, marker, row, states_of
 from .passes import Calls, added, alike, dead_code_removed, is_view, rewritten, users_of
+from .recorder import Recorder
 from .rewrites import SCATTERED, is_tiled
-from .trace import Call, Recorder, Var, replaced, variables
+from .trace import Call, Var, replaced, variables
 
 __all__ = ["distributed", "recurrences_of"]
 

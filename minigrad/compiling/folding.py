@@ -18,8 +18,9 @@ import numpy as np
 from ..graph import NO_OPTIONS, Node, Scope, next_number
 from ..loop import Loop, loops, sequences
 from .passes import Calls, Circle, added, axis_of, base_of, in_order, in_turn, is_row, is_view, settled, sorted_by_need
+from .recorder import Recorder
 from .rewrites import SCATTERED
-from .trace import CONTAINERS, Call, Recorder, Var, cast, dot, replaced, reshape, same_bits, stack, transpose, zeros
+from .trace import CONTAINERS, Call, Var, cast, dot, replaced, reshape, same_bits, stack, transpose, zeros
 
 __all__ = [
     "NotFolded",

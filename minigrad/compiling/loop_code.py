@@ -14,7 +14,8 @@ from .blocks import rows_summed
 from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, collected, history, marker, row
 from .memory import Memory
 from .passes import Calls, base_of, is_view, users_of
-from .trace import Call, Recorder, Var, dot
+from .recorder import Recorder
+from .trace import Call, Var, dot
 
 __all__ = ["BLOCK", "LoopCode", "escaped", "indented", "index_text", "last_for_the_next", "same_array", "whole_index"]
 
@@ -267,36 +268,30 @@ class LoopCode:
         """The lines of the first iteration, if it has its own, and of the others, and what they bind each time."""
         body = [call for call in self.calls if call.loop is repeat and call.fn is not advance]
         self.before = "next" if repeat.back else "prev"
-        for call in body:
-            if call.fn is carried:
-                self.array(call.out)
-        tail = self.tails[repeat]
-        zero = {call.out for call in body if call.fn is carried and call.args[0] is None}
+        states = [call for call in body if call.fn is carried]
+        for call in states:
+            self.array(call.out)
+        zero = {call.out for call in states if call.args[0] is None}
+        late = [call for call in body if call.out in self.tails[repeat]]
+        early = [call for call in body if call.out not in self.tails[repeat]]
         first: list[str] = []
-        if tail or zero:
-            self.turn = 0
-            late = {v for call in body if call.out in tail for v in call.inputs()}
-            for call in body:
-                if call.out not in tail:
-                    first += self.first_lines(call, zero, late)
-            first = first or ["pass"]
-        inner: list[str] = []
+        if late or zero:
+            read = {v for call in late for v in call.inputs()}
+            first = self.lines_at(0, early, lambda call: self.first_lines(call, zero, read)) or ["pass"]
         self.moving, self.derivatives = {}, {}
         self.one = int(bool(first))
-        self.turn = BEFORE
-        for call in body:
-            if call.out in tail:
-                inner += self.lines_of(call)
-        self.turn = ALL
-        for call in body:
-            if call.out not in tail:
-                inner += self.lines_of(call)
+        inner = self.lines_at(BEFORE, late, self.lines_of) + self.lines_at(ALL, early, self.lines_of)
         used = dict.fromkeys(NAMES.findall("\n".join(inner)))
         return first, inner or ["pass"], {name: self.moving[name] for name in used if name in self.moving}
 
+    def lines_at(self, turn: int, calls: Calls, lines: Callable[[Call], list[str]]) -> list[str]:
+        """The lines of calls, as they are in one iteration, the one before or all."""
+        self.turn = turn
+        return [line for call in calls for line in lines(call)]
+
     @staticmethod
     def rows(moving: dict[str, list[Any]], turns: range) -> list[tuple[Any, ...]]:
-        """List the arrays that the names of a loop stand for in these iterations."""
+        """List the arrays that the names of a loop mean in these iterations."""
         rows = [tuple(arrays[n] for arrays in moving.values()) for n in turns]
         if any(array is None for row_ in rows for array in row_):
             raise NotFolded("a step reads what is not there")
@@ -395,17 +390,24 @@ def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
     tails: dict[Repeat, set[Var]] = {}
     left: Calls = []
     for call in calls:
-        body = bodies.get(call.loop)
-        if body is None:
+        if call.loop is None:
             left.append(call)
         elif call.loop not in tails:
-            for each in reversed(body):
-                if each.out in needed:
-                    needed.update(each.inputs())
-            late = [c for c in body if c.out not in needed and not marker(c)]
+            early, late, ends = parts_of_a_body(bodies[call.loop], needed)
             tails[call.loop] = {c.out for c in late if c.out in copied or not is_view(c)}
-            left += sorted(body, key=lambda c: 2 if c.fn is advance else 0 if c.out in needed or marker(c) else 1)
+            left += [*early, *late, *ends]
     return left, tails
+
+
+def parts_of_a_body(body: Calls, needed: set[Var]) -> tuple[Calls, Calls, Calls]:
+    """The calls that each iteration needs, those that only the next one does, and the marks of what is carried on. All that
+    is needed for the first is added to `needed`."""
+    for call in reversed(body):
+        if call.out in needed:
+            needed.update(call.inputs())
+    ends = [c for c in body if c.fn is advance]
+    early = [c for c in body if c.fn is not advance and (c.out in needed or marker(c))]
+    return early, [c for c in body if c.out not in needed and not marker(c)], ends
 
 
 def reads_the_last(call: Call, users: Calls) -> bool:

@@ -1,9 +1,10 @@
-"""Where every value of a program is kept: what lies in one array with what, and what uses the same memory in turn."""
+"""The memory of a program: values that share an array, and those that use the same memory in turn."""
 
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Collection, Iterable
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,6 @@ from .trace import Call, Var, reshape
 __all__ = ["Chains", "Memory", "placements"]
 
 LINE = 64  # bytes of a line of the cache; where an array begins
-LONG = 200  # calls: what is needed for longer is laid out by size, the rest as it comes and goes
-LARGE = 1 << 15  # bytes: what is larger is laid out by size if it is needed for longer than SHORT calls, not LONG
-SHORT = 4
 ALWAYS = 1 << 60
 
 Home = Any  # what memory is planned for: a Var, or the number of a chain
@@ -28,8 +26,7 @@ Home = Any  # what memory is planned for: a Var, or the number of a chain
 class Memory:
     """The memory of a program: one array, of which each value has a part for as long as somebody needs it.
 
-    What an elementwise call makes takes the place of an operand that is not needed any more, and what is needed only for a
-    few calls that of what came free last: it is still in the cache.
+    What an elementwise call makes takes the place of an operand that is not needed any more.
     """
 
     def __init__(
@@ -71,47 +68,50 @@ class Memory:
             self.join(call, i)
         self.offsets: dict[Home, int] = {}
         self.parts: dict[Any, np.ndarray] = {}  # one array for one place: NumPy is faster if out is an operand, not like one
-        total = self.in_turn(calls, self.by_size())
+        total = self.lay_out()
         room = np.empty(total + LINE, np.uint8)
         start = -room.ctypes.data % LINE
         self.room = room[start : start + total]
 
     def home(self, v: Var) -> Home | None:
-        """Whose memory a value is in; None of what comes from outside and of what is no array."""
-        chains, here, seen = self.chains, v, []
-        while here not in self.homes:
-            seen.append(here)
-            found: Home | None = None
-            if here.dtype is None or here.is_tuple or (here not in self.made and here not in self.placed):
-                pass
-            elif here.call is not None and here.call.fn in (row, carried, advance):
-                if here.call.fn is not advance:
-                    here = here.call.args[0] if here.call.fn is row else self.next[here]
-                    continue
-            elif here in self.collected:
-                here = self.collected[here]
-                continue
-            elif here in self.in_place:
-                here = self.in_place[here]
-                continue
-            elif here in chains.place:
-                found = chains.place[here][0]
-            elif here in chains.wholes:
-                found = chains.rows[chains.wholes[here][0]][0]
-            elif here in self.placed:
-                here = self.placed[here][0]
-                continue
-            elif here.call is not None and is_view(here.call):
-                here = here.call.args[0]
-                continue
-            else:
-                found = here
-            if found is not None:
-                self.sizes[found] = self.nbytes(here) if found is here else chains.nbytes(found)
-            self.homes[here] = found
-        for one in seen:
-            self.homes[one] = self.homes[here]
-        return self.homes[here]
+        """Return the home of the memory that a value is in; None for what comes from outside and for what is no array."""
+        inside = []
+        while v not in self.homes and (other := self.lies_in(v)) is not None:
+            inside.append(v)
+            v = other
+        if v not in self.homes:
+            home = self.homes[v] = self.own_home(v)
+            if home is not None:
+                self.sizes[home] = self.nbytes(v) if home is v else self.chains.nbytes(home)
+        self.homes.update(dict.fromkeys(inside, self.homes[v]))
+        return self.homes[v]
+
+    def has_memory(self, v: Var) -> bool:
+        return v.dtype is not None and not v.is_tuple and (v in self.made or v in self.placed)
+
+    def lies_in(self, v: Var) -> Var | None:
+        """Return the value in whose memory another one is: an array of all steps, an old value, a whole, an array viewed."""
+        if not self.has_memory(v):
+            return None
+        fn, args = (v.call.fn, v.call.args) if v.call is not None else (None, ())
+        if fn in (row, carried, advance):
+            return None if fn is advance else args[0] if fn is row else self.next[v]
+        for other in (self.collected, self.in_place):
+            if v in other:
+                return other[v]
+        if v in self.chains.place or v in self.chains.wholes:
+            return None
+        if v in self.placed:
+            return self.placed[v][0]
+        return args[0] if v.call is not None and is_view(v.call) else None
+
+    def own_home(self, v: Var) -> Home | None:
+        """Return the chain that has a value as one or several of its rows, or the value itself."""
+        if not self.has_memory(v) or (v.call is not None and v.call.fn is advance):
+            return None
+        if v in self.chains.place:
+            return self.chains.place[v][0]
+        return self.chains.rows[self.chains.wholes[v][0]][0] if v in self.chains.wholes else v
 
     def settled(self, scratch: dict[Var, int]) -> dict[Var, int]:
         """The same without what is made in another array, unless that has the rows of one block only as well."""
@@ -141,9 +141,9 @@ class Memory:
         found = set()
         for v in self.next:
             home = self.home(v)
-            if isinstance(home, Var) and home.call is not None and home.call.loop is not None:
+            if loop_of(home) is not None and home not in found:
                 found.add(home)
-                self.sizes[home] = 2 * padded(home.nbytes)
+                self.sizes[home] = 2 * padded(self.sizes[home])
         return found
 
     def through_loops(self, calls: Calls, tails: dict[Any, set[Var]]) -> None:
@@ -152,24 +152,26 @@ class Memory:
         for repeat in tails:
             body = [i for i, call in enumerate(calls) if call.loop is repeat]
             region = [i for i, call in enumerate(calls) if call.loop is repeat or (repeat.blocks and call.block is repeat)]
-            homes = {i: {self.homes[v] for v in (*calls[i].inputs(), calls[i].out)} - {None} for i in region}
-            across = [homes[i] for i in body if calls[i].out in tails[repeat] or calls[i].fn is carried]
-            leaving = self.twice.union(*across)
-            for home in set().union(*homes.values()):
-                made = home.call if isinstance(home, Var) else None
-                of_step = made is not None and made.loop is repeat
-                inner = (of_step or home in self.scratch) and home not in leaving
-                if not inner:
+            carried_on = [calls[i] for i in body if calls[i].out in tails[repeat] or calls[i].fn is carried]
+            leaving = self.twice | self.homes_at(carried_on)
+            in_body = self.homes_at(calls[i] for i in body)
+            for home in self.homes_at(calls[i] for i in region):
+                of_step = loop_of(home) is repeat
+                if home in leaving or not (of_step or home in self.scratch):
                     self.needed_for(home, region)
-                elif not of_step and any(home in homes[i] for i in body):
+                elif not of_step and home in in_body:
                     self.needed_for(home, body)
+
+    def homes_at(self, calls: Iterable[Call]) -> set[Home]:
+        """The memory that calls read or write."""
+        return {self.homes[v] for call in calls for v in (*call.inputs(), call.out)} - {None}
 
     def needed_for(self, home: Home, span: list[int]) -> None:
         """Something is needed from the first to the last of some calls."""
         self.first[home] = min(self.first[home], span[0])
         self.last[home] = max(self.last[home], span[-1] + 1)
 
-    def root(self, home: Home) -> Home:
+    def root(self, home: Home | None) -> Home:
         while home in self.joined:
             home = self.joined[home]
         return home
@@ -182,61 +184,40 @@ class Memory:
         if out in self.twice or (call.block is not None and call.block.blocks and out not in self.scratch):
             return
         for a in call.inputs():
-            if (a.shape, a.dtype) != (out.shape, out.dtype) or self.homes[a] is None:
-                continue
-            home, source = self.root(self.homes[a]), a
-            while source.call is not None and source.call.fn is reshape and source not in self.chains.wholes:
-                source = source.call.args[0]
-            alone = source is self.homes[a] or source in self.chains.wholes
-            laid_out = not self.exact or (source is a and a.strides == out.strides)
-            if alone and laid_out and self.last[home] == i and self.sizes[home] == self.nbytes(out):
+            home = self.root(self.homes[a])
+            if self.has_the_place_for(a, out) and self.last[home] == i and self.sizes[home] == self.nbytes(out):
                 self.joined[out] = home
                 self.first[home] = min(self.first[home], self.first[out])
                 self.last[home] = self.last[out]
                 return
 
-    def is_long(self, home: Home) -> bool:
-        return self.last[home] - self.first[home] > (LONG if self.sizes[home] <= LARGE else SHORT)
+    def has_the_place_for(self, a: Var, out: Var) -> bool:
+        """True if an operand is laid out like the result, and is all that is in its home."""
+        if (a.shape, a.dtype) != (out.shape, out.dtype) or self.homes[a] is None:
+            return False
+        source = a
+        while source.call is not None and source.call.fn is reshape and source not in self.chains.wholes:
+            source = source.call.args[0]
+        if source is not self.homes[a] and source not in self.chains.wholes:
+            return False
+        return not self.exact or (source is a and a.strides == out.strides)
 
-    def by_size(self) -> int:
-        """Places for what is needed for long: the largest first, each at the lowest place that is free all the time that it is
-        needed. Returns where they end."""
-        homes = [h for h in self.first if h not in self.joined and self.sizes[h] and self.is_long(h)]
+    def lay_out(self) -> int:
+        """Give each home a place: the largest first, each at the lowest place that is free all the time that it is needed.
+        Returns where they end."""
+        homes = [h for h in self.first if h not in self.joined]
         homes.sort(key=lambda h: (-self.sizes[h], self.first[h]))
         first, last = (np.array([x[h] for h in homes]) for x in (self.first, self.last))
         begins, ends = np.zeros(len(homes), int), np.zeros(len(homes), int)
         for n, home in enumerate(homes):
-            size, place = padded(self.sizes[home]), 0
+            size = padded(self.sizes[home])
             together = np.flatnonzero((first[:n] <= last[n]) & (last[:n] >= first[n]))
-            for k in together[np.argsort(begins[together], kind="stable")]:
-                if begins[k] >= place + size:
-                    break
-                place = max(place, int(ends[k]))
-            begins[n], ends[n] = place, place + size
-            self.offsets[home] = place
+            together = together[np.argsort(begins[together])]
+            free = np.maximum.accumulate(np.append(0, ends[together]))  # from here on, until the next begins
+            begins[n] = free[np.argmax(np.append(begins[together], ALWAYS) - free >= size)]
+            ends[n] = begins[n] + size
+            self.offsets[home] = int(begins[n])
         return int(ends.max(initial=0))
-
-    def in_turn(self, calls: Calls, top: int) -> int:
-        """Places for the rest, in the order of the calls. Returns where all memory ends."""
-        dying: dict[int, list[Home]] = {}
-        for home, i in self.last.items():
-            if home not in self.joined and home not in self.offsets:
-                dying.setdefault(i, []).append(home)
-        beginning: dict[int, list[Home]] = {}
-        for home, i in self.first.items():
-            if home not in self.joined and home not in self.offsets:
-                beginning.setdefault(max(i, 0), []).append(home)
-        free: dict[int, list[int]] = {}
-        for i in range(len(calls)):
-            for home in beginning.get(i, ()):
-                size = padded(self.sizes[home])
-                if free.get(size):
-                    self.offsets[home] = free[size].pop()
-                else:
-                    self.offsets[home], top = top, top + size
-            for home in dying.get(i, ()):
-                free.setdefault(padded(self.sizes[home]), []).append(self.offsets[home])
-        return top
 
     def part(self, home: Home, shape: tuple[int, ...], dtype: Any, strides: Any = None) -> np.ndarray:
         key = (self.offsets[self.root(home)], shape, dtype, strides)
@@ -258,6 +239,11 @@ class Memory:
         return self.part(number, (self.chains.lengths[number], *like.shape), like.dtype)
 
 
+def loop_of(home: Home | None) -> Any:
+    """The loop in which something is made."""
+    return home.call.loop if isinstance(home, Var) and home.call is not None else None
+
+
 def packed(v: Var) -> tuple[int, ...]:
     """The strides of an array that NumPy makes for what is laid out like v."""
     like = np.lib.stride_tricks.as_strided(np.empty(1, v.dtype), v.shape, v.strides)
@@ -274,7 +260,7 @@ def padded(size: int) -> int:
 
 
 class Chains:
-    """Where the members of stacks are made, so that nothing is copied to stack them.
+    """Arrays in which the members of stacks are made, so that nothing is copied to stack them.
 
     The states of a sequence are stacked more than once: h[0] to h[T-1] for the readout, h[-1] to h[T-2] for the gradient of
     the recurrent weight. One array, a chain, holds them all, and each stack is a part of it.
@@ -283,53 +269,55 @@ class Chains:
     def __init__(self, calls: Calls) -> None:
         self.made = {call.out: call for call in calls}
         self.wholes: dict[Var, tuple[Any, ...]] = {}  # by stack: the keys of its members
-        after: dict[Any, Any] = {}
-        before: dict[Any, Any] = {}
+        self.after: dict[Any, Any] = {}
+        self.before: dict[Any, Any] = {}
         known: dict[Any, None] = {}
-        stacks = []
-        for call in calls:
-            members = members_of(call) if call.loop is None else []
-            if members and len({(m.shape, m.dtype) for m in members}) == 1 and members[0].dtype == call.out.dtype:
-                stacks.append((call, members))
-
-        def fits(keys: tuple[Any, ...]) -> bool:
-            pairs = list(pairwise(keys))
-            return (
-                len(set(keys)) == len(keys)
-                and all(after.get(a, b) is b and before.get(b, a) is a for a, b in pairs)
-                and not (len(keys) == 1 and keys[0] in known)
-                and not closes_a_ring(pairs, after)
-            )  # fmt: skip
-
-        for call, members in sorted(stacks, key=lambda s: -len(s[1])):
-            keys = tuple(m if self.placeable(m) or m.source == "constant" else (m, call.out, i) for i, m in enumerate(members))
-            if not fits(keys):
-                keys = tuple(m if self.placeable(m) and m not in known else (m, call.out, i) for i, m in enumerate(members))
-                if not fits(keys):
-                    continue
-            after.update(pairwise(keys))
-            before.update((b, a) for a, b in pairwise(keys))
-            known.update(dict.fromkeys(keys))
-            self.wholes[call.out] = keys
+        for call, members in sorted(stacks_in(calls), key=lambda s: -len(s[1])):
+            own = [(m, call.out, i) for i, m in enumerate(members)]  # keys of members that are copied
+            placed = [self.placeable(m) for m in members]
+            for there in (
+                [yes or m.source == "constant" for yes, m in zip(placed, members, strict=True)],
+                [yes and m not in known for yes, m in zip(placed, members, strict=True)],
+            ):
+                keys = tuple(m if yes else key for yes, m, key in zip(there, members, own, strict=True))
+                if self.fits(keys, known):
+                    self.after.update(pairwise(keys))
+                    self.before.update((b, a) for a, b in pairwise(keys))
+                    known.update(dict.fromkeys(keys))
+                    self.wholes[call.out] = keys
+                    break
         self.place: dict[Var, tuple[int, int]] = {}
         self.rows: dict[Any, tuple[int, int]] = {}
         self.lengths: list[int] = []
         self.like: list[Var] = []  # of what shape and dtype their rows are
         for key in known:  # chains in the order in which their members are first stacked
-            if key in self.rows:
-                continue
-            here: Any = key
-            while here in before:
-                here = before[here]
-            length = 0
-            while here is not None:
-                self.rows[here] = (len(self.lengths), length)
-                if isinstance(here, Var) and here.source != "constant":
-                    self.place[here] = self.rows[here]
-                length += 1
-                here = after.get(here)
-            self.lengths.append(length)
-            self.like.append(key if isinstance(key, Var) else key[0])
+            if key not in self.rows:
+                self.lay_out(key)
+
+    def fits(self, keys: tuple[Any, ...], known: Collection[Any]) -> bool:
+        """True if these can follow each other in one chain, next to those that are in chains already."""
+        pairs = list(pairwise(keys))
+        return (
+            len(set(keys)) == len(keys)
+            and all(self.after.get(a, b) is b and self.before.get(b, a) is a for a, b in pairs)
+            and not (len(keys) == 1 and keys[0] in known)
+            and not closes_a_ring(pairs, self.after)
+        )
+
+    def lay_out(self, key: Any) -> None:
+        """Number the rows of the chain that has this key."""
+        here: Any = key
+        while here in self.before:
+            here = self.before[here]
+        length = 0
+        while here is not None:
+            self.rows[here] = (len(self.lengths), length)
+            if isinstance(here, Var) and here.source != "constant":
+                self.place[here] = self.rows[here]
+            length += 1
+            here = self.after.get(here)
+        self.lengths.append(length)
+        self.like.append(key if isinstance(key, Var) else key[0])
 
     def placeable(self, v: Var) -> bool:
         call = self.made.get(v)
@@ -340,6 +328,16 @@ class Chains:
 
     def with_constants(self) -> set[int]:
         return {number for key, (number, _) in self.rows.items() if isinstance(key, Var) and key.source == "constant"}
+
+
+def stacks_in(calls: Calls) -> list[tuple[Call, list[Var]]]:
+    """The calls that stack arrays of one shape and dtype, and these arrays."""
+    found = []
+    for call in calls:
+        members = members_of(call) if call.loop is None else []
+        if len({(m.shape, m.dtype) for m in members}) == 1 and members[0].dtype == call.out.dtype:
+            found.append((call, members))
+    return found
 
 
 def closes_a_ring(pairs: list[tuple[Any, Any]], after: dict[Any, Any]) -> bool:
@@ -359,28 +357,33 @@ def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
     made = {call.out: call for call in calls}
     elsewhere = collections_of(calls)
     found: dict[Var, tuple[Var, Any]] = {}
+
+    def is_free(v: Var) -> bool:
+        return v not in found and v not in chains.place and (chains.placeable(v) if v in made else v.source == "input")
+
     for call in calls:
-        rows: list[tuple[Var, Any]] = []
         if call.out in chains.wholes:
             continue
         if call.fn is flat:
-            for i, v in enumerate(call.args):
-                if v not in found and v not in chains.place and (chains.placeable(v) if v in made else v.source == "input"):
-                    found[v] = (call.out, i)
+            found |= {v: (call.out, i) for i, v in enumerate(call.args) if is_free(v)}
             continue
-        if call.fn is np.concatenate:
-            axis = call.options.get("axis", call.args[1] if len(call.args) > 1 else 0)
-            start = 0
-            for v in call.args[0] if axis is not None else ():
-                stop = start + v.shape[axis]
-                rows.append((v, (slice(None),) * (axis % len(v.shape)) + (slice(start, stop),)))
-                start = stop
-        elif is_tiled(call):
-            rows = list(zip(call.args, call.options["indices"], strict=True))
-        times = Counter(v for v, _ in rows)
-        for v, index in rows:
+        parts = parts_of(call)
+        times = Counter(v for v, _ in parts)
+        for v, index in parts:
             fits = v.dtype == call.out.dtype and v.shape and call.out.value[index].shape == v.shape
             together = v in made and made[v].loop is call.loop and v not in elsewhere
-            if fits and times[v] == 1 and v not in found and v not in chains.place and together and chains.placeable(v):
+            if fits and together and times[v] == 1 and is_free(v):
                 found[v] = (call.out, index)
     return found
+
+
+def parts_of(call: Call) -> list[tuple[Var, Any]]:
+    """What a call puts together, and the index of each part in the result."""
+    if is_tiled(call):
+        return list(zip(call.args, call.options["indices"], strict=True))
+    axis = call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) if call.fn is np.concatenate else None
+    if axis is None:
+        return []
+    ends = [0, *accumulate(v.shape[axis] for v in call.args[0])]
+    before = (slice(None),) * (axis % len(call.out.shape))
+    return [(v, (*before, slice(*span))) for v, span in zip(call.args[0], pairwise(ends), strict=True)]

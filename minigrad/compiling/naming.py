@@ -22,17 +22,17 @@ from .trace import Call, Var, cast, contiguous, dot, transpose
 
 __all__ = ["FLOWS_BACK", "identifier", "is_update", "names_of", "plural"]
 
-Columns = tuple[str, int, int, bool]  # of which sum, from where to where, and if the value is more than a view of them
+Columns = tuple[str, int, int, bool]  # the sum, the first column, the end, and True if the value is more than a view of them
 
-FLOWS_BACK = "∂"  # begins the label of a gradient that flows back
-LOOKS = (row, collected, history)  # at what a loop makes, or at an array in a loop
-DEEP = 10  # calls that are looked through
-SHORT = 16  # letters of a name from which others are made
+FLOWS_BACK = "∂"  # first letter of the label of a gradient that flows back
+LOOKS = (row, collected, history)  # calls that read an array of all steps, or collect one
+DEEP = 10  # calls between a value and what it is named after, at most
+SHORT = 16  # letters of a name that other names are made of, at most
 WORDS = {"maximum": "max", "minimum": "min", "add": "sum", "multiply": "product"}  # of reductions
 
 
 def names_of(calls: Calls, labels: dict[Var, str], gradients: dict[Var, str]) -> tuple[dict[Var, str], set[Var]]:
-    """Return names for values, made of those of others, and the values that depend on a gradient that flows back.
+    """Return the names of values, and the values that depend on a gradient that flows back.
 
     `gradients` has the gradients of parameters, and whose they are.
     """
@@ -61,12 +61,12 @@ def names_of(calls: Calls, labels: dict[Var, str], gradients: dict[Var, str]) ->
 
 
 def plural(name: str) -> str:
-    """The name of the array over time of what has this name."""
+    """Return the name of the array of all steps of a value with this name."""
     return f"{name}_s" if keyword.iskeyword(f"{name}s") else f"{name}s"
 
 
 def identifier(text: str) -> str:
-    """A name in ASCII as near to a text as there is one, or an empty text."""
+    """Return the ASCII name that is nearest to a text, or an empty text if there is none."""
     near = unicodedata.normalize("NFKD", text.replace("∂", "d"))
     name = re.sub(r"\W", "_", "".join(c for c in near if c.isascii() or not unicodedata.combining(c)), flags=re.ASCII)
     return name.strip("_") if name.strip("_").isidentifier() else ""
@@ -82,6 +82,8 @@ class Naming:
         ]
         self.next = states_of(calls)
         self.users = users_of(calls)
+        there = {v for call in calls for v in (*call.inputs(), call.out)}
+        labels = {v: label for v, label in labels.items() if v in there}
         self.names: dict[Var, str] = {
             v: name
             for v, label in labels.items()
@@ -92,22 +94,22 @@ class Naming:
         self.backward |= self.of_weights
         self.names |= {self.root(v): f"d{identifier(name)}" for v, name in gradients.items()}
         self.follow()
-        self.single: dict[Var, str] = {}  # of arrays over time: the name of an element
-        self.gates: dict[tuple[str, int, int], str] = {}  # by the columns of a sum that they are computed from
+        self.single: dict[Var, str] = {}  # by array of all steps: the name of one step's value
+        self.gates: dict[tuple[str, int, int], str] = {}  # by the columns of the sum that a gate is computed from
 
     def layer(self, call: Call) -> Any:
-        """The layer in which a value was made; of a view, what it is a view of."""
+        """Return the layer in which a value was made, or of a view the array that it is a view of."""
         made = self.root(call.out).call if is_view(call) else call
         return made.scope.get("layer") if made is not None and made.scope is not None else None
 
     def follow(self) -> None:
-        """Add to the gradients all that is computed from them."""
+        """Add all values that are computed from gradients to `backward`."""
         for call in self.calls:
             if not self.backward.isdisjoint(map(self.root, call.inputs())):
                 self.backward.add(call.out)
 
     def apply(self, rule: Callable[[Call], str], views: bool = False) -> None:
-        """Name values that have no names by a rule."""
+        """Name the values that have no name yet by a rule."""
         for call in self.views if views else self.calls:
             v = call.out
             if v not in self.names and v.dtype is not None and not v.is_tuple and (name := rule(call)):
@@ -116,7 +118,7 @@ class Naming:
     # -- what is read, and by whom -----------------------------------------------------------------------------------
 
     def source(self, v: Any) -> Any:
-        """The value that a view, a row or the value of the step before is another look at; otherwise the value itself."""
+        """Return the value that a view, a row or a carried value is read from; any other value itself."""
         if not isinstance(v, Var) or v.call is None:
             return v
         if v.call.fn is carried:
@@ -124,14 +126,14 @@ class Naming:
         return v.call.args[0] if v.call.fn in LOOKS or v.call.fn is contiguous or is_view(v.call) else v
 
     def root(self, v: Any) -> Any:
-        """The value that a view, a row or the value of the step before is in the end."""
+        """Follow `source` to the value that is read from no other."""
         seen = {v}
         while (v := self.source(v)) not in seen:
             seen.add(v)
         return v
 
     def uses(self, v: Var, seen: frozenset[Var] = frozenset()) -> Iterator[Call]:
-        """The calls that read a value, also as a view, as a row, or in the next step."""
+        """Yield the calls that read a value, also as a view, as a row, or in the next step."""
         for call in self.users.get(v, []):
             if call.fn is advance:
                 if call.args[0] not in seen and call.args[1] is v:
@@ -142,12 +144,12 @@ class Naming:
                 yield call
 
     def becomes(self, v: Var) -> Var | None:
-        """The one value that is made of a value."""
+        """Return the value that is computed from v, if there is just one."""
         found = {call.out for call in self.uses(v)}
         return found.pop() if len(found) == 1 else None
 
     def name(self, v: Var) -> str:
-        """The name of a value or of what it is a view of, if it is a short one."""
+        """Return the name of a value, or of what it is a view of, if the name is short."""
         seen = {v}
         while v not in self.names and (v := self.source(v)) not in seen:
             seen.add(v)
@@ -205,7 +207,7 @@ class Naming:
         return bool(self.weight(v)) or (isinstance(v, Var) and self.names.get(self.root(v)) == "bias")
 
     def cotangent(self, call: Call) -> str:
-        """The gradient that flows back into what a weight has made: it is a factor of the weight's own gradient."""
+        """The gradient of a sum of products with a weight: it is a factor in the weight's own gradient."""
         for user in self.uses(call.out):
             name = self.names.get(user.out, "")
             if user.fn is dot and user.out in self.of_weights and self.root(user.args[0]) is call.out:
@@ -259,15 +261,15 @@ class Naming:
         return "softmax" if of_exp and total is not None and self.root(total.args[0]) is one else ""
 
     def made(self, v: Any, fn: Any) -> Call | None:
-        """The call that made a value, or what it is a view of, if it is one of this function."""
+        """Return the call of `fn` that made a value, or what it is a view of; None if another function did."""
         return self.made_by(self.root(v), fn) if isinstance(v, Var) else None
 
     def made_by(self, v: Var | None, fn: Any) -> Call | None:
-        """The call that made a value itself, if it is one of this function."""
+        """Return the call of `fn` that made a value itself; None if another function did."""
         return v.call if v is not None and v.call is not None and v.call.fn == fn else None
 
     def columns(self, v: Any, depth: int = 0) -> Columns | None:
-        """The columns of a sum, such as `a`, that a value is computed from; and if it is more than a view of them."""
+        """Return the columns of a sum, such as `a`, that a value is computed from."""
         if not isinstance(v, Var) or v.call is None or not v.shape or v in self.backward or depth > DEEP:
             return None
         call = v.call
@@ -290,7 +292,7 @@ class Naming:
 
     @staticmethod
     def columns_of_part(call: Call, found: Columns | None) -> Columns | None:
-        """Those of a part of an array; the array's own, if the part has all."""
+        """Return the columns of a part of an array that is computed from the columns `found`."""
         shape, index = call.args[0].shape, call.args[1]
         if found is None:
             return None
@@ -300,7 +302,7 @@ class Naming:
         return found if call.out.shape[-1:] == shape[-1:] else None
 
     def first_row(self, v: Var) -> int:
-        """The row of a weight with which the part of it begins that a value is a product with."""
+        """Return the first row of the part of a weight with which a value is a product."""
         for _ in range(DEEP):
             call = self.root(v).call
             if call is None or call.fn is dot:
@@ -318,10 +320,10 @@ class Naming:
         for v, name in list(self.names.items()):
             if v.call is not None and v.call.loop is not None and (found := self.columns(v)) is not None and found[3]:
                 place = (stem(found[0]), *found[1:3])
-                self.gates[place] = name if self.gates.get(place, name) == name else ""  # of another cell
+                self.gates[place] = name if self.gates.get(place, name) == name else ""  # two cells have the same columns
 
     def gate(self, call: Call) -> str:
-        """Gates that are computed together."""
+        """Several gates that are computed together."""
         found = self.columns(call.out) if call.loop is not None else None
         in_parts = any(is_view(user) for user in self.users.get(call.out, []))
         return self.gates_at(*found[:3]) if found is not None and found[3] and in_parts else ""
@@ -334,7 +336,7 @@ class Naming:
         return "_".join(gate for _, gate in inside)
 
     def part(self, call: Call) -> str:
-        """A part of a gradient, after the gate that the same columns of the sum become."""
+        """A part of a gradient, named after the gate that is computed from the same columns."""
         found = {}
         for user in self.uses(call.out):
             whole = self.names.get(user.out, "")
@@ -359,7 +361,7 @@ class Naming:
         return self.made_of(call) if unary or getattr(call.fn, "__name__", "") == "reduce" else ""
 
     def made_for(self, call: Call) -> str:
-        """A value that becomes one other: after that, and a product after its other factor too."""
+        """A value from which just one other is computed: named after that one, and a product also after a factor."""
         new = self.becomes(call.out)
         name = self.names.get(new, "") if new is not None else ""
         if not name or is_update(call) or len(name) > SHORT or new.dtype != call.out.dtype:  # type: ignore[union-attr]

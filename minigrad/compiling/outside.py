@@ -1,4 +1,4 @@
-"""What a recorded function reads from outside, and whether that is still what it was.
+"""Everything that a recorded function reads from outside, and a check before each run that it is still the same.
 
 A program has what Python did while it was recorded, so every value that Python could read then is looked at again before each
 run: closures, globals, defaults, attributes, the contents of containers and arrays, by identity or by value.
@@ -29,7 +29,8 @@ import numpy as np
 from ..ops.op import Op
 from ..state import Counted, Stateful
 from ..tensor import Tensor
-from .trace import CompileError, contents
+from .recorder import contents
+from .trace import CompileError
 
 __all__ = ["Outside"]
 
@@ -42,13 +43,14 @@ UNCHANGING = (  # pieces of classes: what is written in C, the fields of named t
     types.GetSetDescriptorType, types.MemberDescriptorType,
     type(vars(NamedTuple("_Pair", [("first", int)]))["first"]), type(vars(ABC)["_abc_impl"]),
 )  # fmt: skip
+USUALLY_KNOWN = (Tensor, np.ndarray, *GENERATORS, *CONTAINERS)  # and of a user's class, if it is one derived from these
 STANDARD = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 MOST = 20_000  # values that are looked at before each run
 FEW = 4  # elements of a list that are looked at one by one, which takes less time than all at once
 ABSENT = object()
 
 
-class Watch:
+class Held:
     """Some places that hold values, and what they held."""
 
     def __init__(self, names: list[str]) -> None:
@@ -56,7 +58,7 @@ class Watch:
         self.saved = self.look()
 
     def look(self) -> list[Any]:
-        """What the places hold now."""
+        """Return what the places hold now."""
         raise NotImplementedError
 
     def restore(self) -> None:
@@ -81,7 +83,7 @@ class Watch:
         return self.names[0] if self.names else "a container"
 
 
-class Places(Watch):
+class Places(Held):
     """Attributes of objects that are written in C, or of slots; with `items` the values of a dict at some keys."""
 
     def __init__(
@@ -120,7 +122,7 @@ class Places(Watch):
         return " and ".join(parts), space
 
 
-class Elements(Watch):
+class Elements(Held):
     """All elements of a container, or all attributes of an object or a class."""
 
     def __init__(self, names: list[str], holder: Any, attributes: bool = False) -> None:
@@ -162,7 +164,7 @@ class Elements(Watch):
         return text, {name: self.holder, f"{name}_held": self.saved}
 
 
-class Contents(Watch):
+class Contents(Held):
     """The elements of an array that somebody may write to."""
 
     def __init__(self, name: str, array: np.ndarray) -> None:
@@ -182,11 +184,11 @@ class Contents(Watch):
         return " and ".join(parts), {name: self.array, **{f"{name}_{i}": held for i, held in enumerate(self.saved)}}
 
 
-class Watches:
+class Holdings:
     """Looks at many places at once, by code of its own: 20 ns for each instead of 200."""
 
     def __init__(self) -> None:
-        self.all: list[Watch] = []
+        self.all: list[Held] = []
         self.same: Callable[[], bool] = self._write  # whether all places hold the objects that they held
         self._space: dict[str, Any] = {}
 
@@ -194,17 +196,17 @@ class Watches:
         """A place that does not hold any more what it held, in words; otherwise an empty text."""
         if self.same():
             return ""
-        for watch in self.all:
-            if not watch.same():
-                return watch.differing()
-        for i, watch in enumerate(self.all):
-            self._space |= watch.text(f"x{i}")[1]
+        for held in self.all:
+            if not held.same():
+                return held.differing()
+        for i, held in enumerate(self.all):
+            self._space |= held.text(f"x{i}")[1]
         return ""
 
     def _write(self) -> bool:
         texts, self._space = ["True"], {"is_": is_, "chain": chain, "attribute": attribute}
-        for i, watch in enumerate(self.all):
-            text, space = watch.text(f"x{i}")
+        for i, held in enumerate(self.all):
+            text, space = held.text(f"x{i}")
             texts += [text] if text else []
             self._space |= space
         look = " and ".join(texts)
@@ -242,7 +244,7 @@ def alike(a: Any, b: Any) -> bool:
 
 
 def by_value(x: Any) -> bool:
-    """Whether its type compares values that cannot change: paths, dates, fractions, patterns."""
+    """True if its type compares values that cannot change: paths, dates, fractions, patterns."""
     kind: Any = type(x)
     return kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__) and not has_dict(x)
 
@@ -251,8 +253,8 @@ class Outside:
     """All that a function may read from outside. Look before recording, ask `changed` before each run."""
 
     def __init__(self, f: Any, others: Iterable[Any] = ()) -> None:
-        self.watches = Watches()
-        self.counted = Watches()  # attributes, that are looked at only if one has been set
+        self.held = Holdings()
+        self.counted = Holdings()  # attributes, that are looked at only if one has been set
         self.generators: list[tuple[str, Any]] = []
         self.tensors: list[tuple[Tensor, Any]] = []  # with their nodes and hooks
         self.stateful: list[Stateful] = []
@@ -277,11 +279,11 @@ class Outside:
     # -- before each run -------------------------------------------------------------------------------------
 
     def changed(self) -> str:
-        """What is not any more as it was, in words; otherwise an empty text."""
-        if Counted.changes[0] == self._count and self.watches.same():
+        """Return in words what has changed; an empty text if nothing has."""
+        if Counted.changes[0] == self._count and self.held.same():
             return ""
         count = Counted.changes[0]
-        if changed := self.counted.changed() or self.watches.changed():
+        if changed := self.counted.changed() or self.held.changed():
             return changed
         if any(place_of(tensor) != before for tensor, before in self.tensors):
             return "requires_grad or a hook of a tensor"
@@ -291,10 +293,10 @@ class Outside:
     def undo(self) -> str:
         """Put everything back as it was before the recording; returns what was changed in words."""
         found = ""
-        for watch in (*self.counted.all, *self.watches.all):
-            if not watch.same():
-                found = found or watch.differing()
-                watch.restore()
+        for held in (*self.counted.all, *self.held.all):
+            if not held.same():
+                found = found or held.differing()
+                held.restore()
         return found
 
     def drew(self) -> str:
@@ -306,6 +308,10 @@ class Outside:
                 found = f"a generator that it closes over or finds in an object, {name}"
         return found
 
+    def include(self, tensors: Iterable[Tensor | None]) -> None:
+        """Look before each run at these Tensors too, which the recorded function has read."""
+        self.tensors += [(x, place_of(x)) for x in tensors if x is not None and id(x) not in self.seen]
+
     # -- looking around --------------------------------------------------------------------------------------
 
     def _look(self, x: Any, path: str) -> None:
@@ -314,74 +320,59 @@ class Outside:
         if self._guessing and (isinstance(x, FunctionType | MethodType | type) or installed(x)):
             return
         self.seen[id(x)] = x
-        if isinstance(x, Tensor):
-            self.tensors.append((x, place_of(x)))
-            self._all(hooks_of(x), f"a hook of {path}")
-        elif isinstance(x, np.ndarray):
-            if writeable(x):
-                if x.dtype.hasobject:
-                    if self._guessing:
-                        return
-                    raise CompileError(f"{path} is an array of Python objects, whose contents cannot be compared; use numbers")
-                self.watches.all.append(Contents(f"the contents of {path}", x))
-        elif isinstance(x, FunctionType):
-            self._function(x, path)
-        elif isinstance(x, MethodType):
-            self._all((x.__func__, x.__self__), path)
-        elif isinstance(x, functools.partial):
-            self._all((x.func, x.keywords), path)
-            self._ahead += zip(x.args, parameters_of(x.func, path), strict=False)
-        elif isinstance(x, classmethod | staticmethod):
-            self._ahead.append((x.__func__, path))
-        elif isinstance(x, property):
-            self._all((x.fget, x.fset), path)
-        elif isinstance(x, GENERATORS):
-            self.generators.append((path, x))
-        elif isinstance(x, ModuleType):
-            if not trusted(x.__name__):
-                self._modules.append(x)
-        elif isinstance(x, (np.ufunc, *UNCHANGING)):
-            pass
-        elif isinstance(x, Op):
-            self._all(x.rules, f"a rule of {path}")
-        elif isinstance(x, weakref.ReferenceType):
-            self._ahead.append((x(), path))
-        elif isinstance(x, BuiltinFunctionType | types.MethodWrapperType):
-            self._ahead.append((x.__self__, path))
-        elif isinstance(x, type):
-            self._class(x, path)
-        elif isinstance(x, Stateful):
-            self._stateful(x, path)
-        elif isinstance(x, CONTAINERS):
-            self._container(x, path)
-        elif hasattr(type(x), "__next__"):
-            if self._guessing:
-                return
+        look = next((look for kinds, look in KINDS if isinstance(x, kinds)), Outside._other)
+        look(self, x, path)
+        if isinstance(x, USUALLY_KNOWN) and not trusted(type(x).__module__):
+            self._object(x, path)  # of a class that is a user's
+
+    def _tensor(self, x: Tensor, path: str) -> None:
+        self.tensors.append((x, place_of(x)))
+        self._all(hooks_of(x), f"a hook of {path}")
+
+    def _array(self, x: np.ndarray, path: str) -> None:
+        if not writeable(x):
+            return
+        if not x.dtype.hasobject:
+            self.held.all.append(Contents(f"the contents of {path}", x))
+        elif not self._guessing:
+            raise CompileError(f"{path} is an array of Python objects, whose contents cannot be compared; use numbers")
+
+    def _partial(self, x: functools.partial[Any], path: str) -> None:
+        self._all((x.func, x.keywords), path)
+        self._ahead += zip(x.args, parameters_of(x.func, path), strict=False)
+
+    def _generator(self, x: Any, path: str) -> None:
+        self.generators.append((path, x))
+
+    def _module(self, x: ModuleType, path: str) -> None:
+        if not trusted(x.__name__):
+            self._modules.append(x)
+
+    def _other(self, x: Any, path: str) -> None:
+        if not hasattr(type(x), "__next__"):
+            self._object(x, path)
+        elif not self._guessing:
             raise CompileError(
                 f"{path}, which the function reads from outside, is used up when it is read (a {type(x).__name__}): give its "
                 "next value as an argument"
             )
-        else:
-            self._object(x, path)
-        if isinstance(x, (Tensor, np.ndarray, *GENERATORS, *CONTAINERS)) and not trusted(type(x).__module__):
-            self._object(x, path)  # of a class that is a user's
 
     def _all(self, values: Iterable[Any], path: str) -> None:
         self._ahead += [(value, path) for value in values]
 
-    def _watch(self, watch: Watch, counted: bool = False) -> None:
-        (self.counted if counted else self.watches).all.append(watch)
-        self._ahead += zip(watch.saved, watch.names, strict=False)
+    def _hold(self, held: Held, counted: bool = False) -> None:
+        (self.counted if counted else self.held).all.append(held)
+        self._ahead += zip(held.saved, held.names, strict=False)
 
     def _function(self, f: FunctionType, path: str) -> None:
         code = f.__code__
         if f.__closure__:
-            self._watch(Places(list(code.co_freevars), [(cell, "cell_contents") for cell in f.__closure__], setattr))
+            self._hold(Places(list(code.co_freevars), [(cell, "cell_contents") for cell in f.__closure__], setattr))
         if not trusted(f.__globals__.get("__name__")):
             self._globals_of(code, f.__globals__)
             self._attributes(f, path)
             held = ["__code__", *(name for name in ("__defaults__", "__kwdefaults__") if getattr(f, name))]
-            self._watch(Places([f"the defaults or the code of {path}"] * len(held), [(f, name) for name in held], setattr))
+            self._hold(Places([f"the defaults or the code of {path}"] * len(held), [(f, name) for name in held], setattr))
 
     def _globals_of(self, code: CodeType, space: dict[str, Any]) -> None:
         looked_up, attributes, imported = names_in(code)
@@ -400,7 +391,7 @@ class Outside:
             self._ahead.append((module, name))
 
     def _globals(self, space: dict[str, Any], names: list[str], prefix: str = "") -> None:
-        self._watch(Places([prefix + n for n in names], [(space, n) for n in names], setitem, items=True))
+        self._hold(Places([prefix + n for n in names], [(space, n) for n in names], setitem, items=True))
 
     def _of_modules(self) -> bool:
         """Look at what the functions found so far may read of the modules found so far; whether there is something new.
@@ -430,7 +421,7 @@ class Outside:
                 continue
             self.seen[id(base)] = base
             names = [f"{base.__name__}.{name}" for name in vars(base)]
-            self.watches.all.append(Elements([*names, *names], base, attributes=True))  # also what is added later
+            self.held.all.append(Elements([*names, *names], base, attributes=True))  # also what is added later
             self._ahead += [
                 (value, f"{base.__name__}.{name}")
                 for name, value in vars(base).items()
@@ -439,35 +430,35 @@ class Outside:
 
     def _attributes(self, x: Any, path: str, counted: bool = False) -> None:
         names = [f"{path}.{name}" for name in vars(x)]
-        self._watch(Elements([*names, *names] or [path], x, attributes=True), counted)
+        self._hold(Elements([*names, *names] or [path], x, attributes=True), counted)
 
     def _stateful(self, x: Stateful, path: str) -> None:
         self.stateful.append(x)
         self._class(type(x), path)
         of_class = {name for base in type(x).__mro__ if not trusted(base.__module__) for name in vars(base)}
         names = sorted({*x.read(), *of_class} - {*x.varying, x.updated, "__module__", "__doc__"})
-        self._watch(Places([f"{path}.{name}" for name in names], [(vars(x), name) for name in names], setitem, items=True))
+        self._hold(Places([f"{path}.{name}" for name in names], [(vars(x), name) for name in names], setitem, items=True))
 
     def _container(self, x: Any, path: str) -> None:
         if isinstance(x, tuple | frozenset):
             self._all(x, path)
         elif isinstance(x, dict):
             if isinstance(x, defaultdict):
-                self._watch(Places([f"the default of {path}"], [(x, "default_factory")], setattr))
+                self._hold(Places([f"the default of {path}"], [(x, "default_factory")], setattr))
             names = [f"{path}[{key!r}]" for key in x]
-            self._watch(Elements([*names, *names] or [path], x))
+            self._hold(Elements([*names, *names] or [path], x))
         else:
-            self._watch(Elements([f"{path}[{i}]" for i in range(len(x))] or [path], x))
+            self._hold(Elements([f"{path}[{i}]" for i in range(len(x))] or [path], x))
 
     def _object(self, x: Any, path: str) -> None:
         kind = type(x)
         self._class(kind, path)
         slots = [name for base in kind.__mro__ for name in names_of_slots(base)]
         if slots and not trusted(kind.__module__):
-            self._watch(Places([f"{path}.{n}" for n in slots], [(x, n) for n in slots], object.__setattr__))
+            self._hold(Places([f"{path}.{n}" for n in slots], [(x, n) for n in slots], object.__setattr__))
         if has_dict(x):
             counted = isinstance(x, Counted)
-            self._watch(Places([f"the class of {path}"], [(x, "__class__")], object.__setattr__), counted)
+            self._hold(Places([f"the class of {path}"], [(x, "__class__")], object.__setattr__), counted)
             self._attributes(x, path, counted)
         elif not slots and not by_value(x) and kind is not object and not self._guessing:
             raise CompileError(
@@ -476,8 +467,34 @@ class Outside:
             )
 
 
+def inside(values: Callable[[Any], Iterable[Any]], words: str = "{}") -> Callable[[Outside, Any, str], None]:
+    """Return a function that looks at what a thing consists of, under the same name or one made of it."""
+    return lambda outside, x, path: outside._all(values(x), words.format(path))
+
+
+# How things are looked at, by their kinds: the first counts.
+KINDS: tuple[tuple[Any, Callable[[Outside, Any, str], None]], ...] = (
+    (Tensor, Outside._tensor),
+    (np.ndarray, Outside._array),
+    (FunctionType, Outside._function),
+    (MethodType, inside(lambda x: (x.__func__, x.__self__))),
+    (functools.partial, Outside._partial),
+    ((classmethod, staticmethod), inside(lambda x: (x.__func__,))),
+    (property, inside(lambda x: (x.fget, x.fset))),
+    (GENERATORS, Outside._generator),
+    (ModuleType, Outside._module),
+    ((np.ufunc, *UNCHANGING), inside(lambda x: ())),
+    (Op, inside(lambda x: x.rules, "a rule of {}")),
+    (weakref.ReferenceType, inside(lambda x: (x(),))),
+    ((BuiltinFunctionType, types.MethodWrapperType), inside(lambda x: (x.__self__,))),
+    (type, Outside._class),
+    (Stateful, Outside._stateful),
+    (CONTAINERS, Outside._container),
+)
+
+
 def has_dict(x: Any) -> bool:
-    """Whether an object has attributes of its own; its ``__getattr__`` is not asked."""
+    """True if an object has attributes of its own; its ``__getattr__`` is not called."""
     return any("__dict__" in vars(base) for base in type(x).__mro__)
 
 
@@ -487,7 +504,7 @@ def is_own_module(x: Any) -> TypeGuard[ModuleType]:
 
 
 def installed(x: Any) -> bool:
-    """Whether it is a module that was installed, and not one of the user's own."""
+    """True for a module that was installed, not one of the user's own."""
     return isinstance(x, ModuleType) and "site-packages" in (getattr(x, "__file__", None) or "")
 
 
@@ -506,7 +523,7 @@ def parameters_of(f: Any, path: str) -> Iterator[str]:
 
 @functools.lru_cache(maxsize=4096)
 def trusted(module: str | None) -> bool:
-    """Whether what is defined there reads nothing that a user changes. A user's own code.py is not the library's."""
+    """True if what is defined there reads nothing that a user changes. A user's own code.py is not the library's."""
     top = (module or "").partition(".")[0]
     if top in OWN:
         return True
@@ -540,7 +557,7 @@ def names_of_slots(kind: type) -> Iterator[str]:
 
 
 def writeable(array: Any) -> bool:
-    """Whether somebody can write to an array, through it or through what it is a view of."""
+    """True if somebody can write to an array, through it or through what it is a view of."""
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
             return True

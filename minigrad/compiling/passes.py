@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .trace import CONTAINERS, Call, Recorder, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
+from .recorder import Recorder
+from .trace import CONTAINERS, Call, Var, dot, replaced, reshape, stack, transpose, viewed, zeros
 
 __all__ = [
     "added", "alike", "axis_of", "base_of", "constants_folded", "dead_code_removed", "duplicates_removed", "flat",

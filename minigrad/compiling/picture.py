@@ -21,7 +21,8 @@ from .loop_code import index_text
 from .naming import FLOWS_BACK
 from .passes import Calls, is_view
 from .recorded import Recorded
-from .trace import Call, Recorder, Var, as_array, cast, dot, reshape, transpose
+from .recorder import Recorder
+from .trace import Call, Var, as_array, cast, dot, reshape, transpose
 
 __all__ = ["drawing", "lines_of"]
 

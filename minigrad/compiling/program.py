@@ -23,8 +23,9 @@ from .loop_code import BLOCK, NAMES, LoopCode, escaped, index_text, last_for_the
 from .memory import Chains, Memory, collections_of, placements
 from .naming import identifier, is_update, names_of, plural
 from .passes import Calls, base_of, flat, is_view
+from .recorder import Recorder
 from .rewrites import times_written
-from .trace import Call, Recorder, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
+from .trace import Call, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
 
 __all__ = ["Program"]
 
@@ -90,7 +91,7 @@ class Program(LoopCode):
         self.run: Callable[[], None] = self.space["run"]
 
     def harmless(self, in_place: dict[Var, Var]) -> dict[Var, Var]:
-        """Of new values and the old ones in whose place they could be written, those whose old ones nobody needs any more."""
+        """Select the new values whose old ones nobody needs when the new are written in their place."""
         last: dict[Var, int] = {}
         base: dict[Var, Var] = {}
         for i, call in enumerate(self.calls):
@@ -112,7 +113,7 @@ class Program(LoopCode):
         }  # fmt: skip
 
     def arenas(self, in_place: dict[Var, Var]) -> dict[tuple[Var, Var], list[Var]]:
-        """Where all new values are parts of one array, and the old ones of another, in the same places: that pair of arrays."""
+        """Find the pairs of arrays of which one has all new values as parts and the other the old ones, in the same places."""
         found: dict[tuple[Var, Var], list[Var]] = {}
         for new, old in in_place.items():
             part = new.call.args[0].call if new.call is not None and new.call.fn is reshape else None
@@ -141,43 +142,42 @@ class Program(LoopCode):
         found = self.arrays.get(v)
         if found is not None:
             return found
-        if (v.call is None or v not in self.made) and v not in self.placed:
-            made = v.value if v.source == "constant" else np.array(v.value)
-            self.label(v, v.source or "input")
-        elif v in self.in_place:
+        if v in self.in_place:
             made = self.array(self.in_place[v])
             self.names[v] = self.names[self.in_place[v]]
-        elif v in self.chains.place or v in self.chains.wholes:
-            made = self.in_chain(v)
-            self.label(v, self.hint(v), made)
-        elif v in self.placed and isinstance(self.placed[v][1], int):
-            made = self.slot_of(*self.placed[v])
-            self.label(v, self.hint(v) if v.call else v.source, made)
-        elif v in self.placed:
-            whole, row = self.placed[v]
-            base = self.array(whole)
-            made = base[whole_index(row)]
-            self.label(v, self.hint(v), made)
-        elif v.call is not None and is_view(v.call):
-            fn, (source, *rest) = v.call.fn, v.call.args
-            base = self.array(source)
-            if base_of(v) in self.memory.scratch and fn is reshape:
-                rest = [(-1, *v.shape[1:])]
-            made = base[whole_index(rest[0])] if fn is operator.getitem else fn(base, *rest)
-            if made.size and not np.shares_memory(made, base):
-                made = np.empty(v.shape, v.dtype)
-                self.copies.add(v)
-            self.label(v, self.hint(v), made)
         else:
-            made = self.memory.array(v)
+            made = self.place(v)
             self.label(v, self.hint(v), made)
         self.arrays[v] = made
         self.space[self.names[v]] = made
         self.legend[self.names[v]] = self.told(v, made)
         return made
 
+    def place(self, v: Var) -> np.ndarray:
+        """A new array for v, or the part of another one's memory that it has."""
+        if v in self.placed:
+            whole, where = self.placed[v]
+            return self.slot_of(whole, where) if isinstance(where, int) else self.array(whole)[whole_index(where)]
+        if v.call is None or v not in self.made:
+            return v.value if v.source == "constant" else np.array(v.value)
+        if v in self.chains.place or v in self.chains.wholes:
+            return self.in_chain(v)
+        return self.view(v, v.call) if is_view(v.call) else self.memory.array(v)
+
+    def view(self, v: Var, call: Call) -> np.ndarray:
+        """The array that is a view of another one, or has its elements where there is no such view."""
+        fn, (source, *rest) = call.fn, call.args
+        base = self.array(source)
+        if base_of(v) in self.memory.scratch and fn is reshape:
+            rest = [(-1, *v.shape[1:])]
+        made: np.ndarray = base[whole_index(rest[0])] if fn is operator.getitem else fn(base, *rest)
+        if made.size and not np.shares_memory(made, base):
+            self.copies.add(v)
+            return np.empty(v.shape, v.dtype)
+        return made
+
     def told(self, v: Var, made: np.ndarray) -> str:
-        """What a name of the program stands for, where no line of it says so."""
+        """Return what a name of the program stands for, if no line says so."""
         if v in self.in_place:
             return self.legend.get(self.names[v], "")
         if v in self.chains.place:
@@ -257,6 +257,8 @@ class Program(LoopCode):
     def hint(self, v: Var) -> str:
         """A name for a value that has none of its own: that of a view is made of the array's, another is its function's."""
         call: Any = v.call
+        if call is None or v not in self.made:
+            return v.source or "input"
         if call.fn in (collected, history):
             name = self.stem(call.args[0])
             return plural(name) if call.fn is collected else f"all_{name}"
@@ -417,7 +419,7 @@ class Program(LoopCode):
         return self.name_of(x)
 
     def comparison(self, call: Call) -> str:
-        """Of two integers, in Python, which is quicker than a ufunc."""
+        """Compare two integers in Python, which is quicker than a ufunc."""
         x, y = (*call.args, None, None)[:2]
         whole = isinstance(x, Var) and x.dtype is not None and x.dtype.kind in "iu" and x.shape == () and type(y) is int
         symbol = COMPARISONS.get(call.fn)  # type: ignore[call-overload]
@@ -427,28 +429,32 @@ class Program(LoopCode):
         """An operand of a ufunc in the form that it takes in the least time: of a number, and of a constant that is the same
         everywhere, an array without axes; of what is broadcast without being repeated a view of the result's shape."""
         v = call.out
-        arrays = [x for x in call.inputs() if x.dtype is not None]
-        if call.fn in ARITHMETIC and v.dtype is not None and v.dtype.kind == "f" and {x.dtype for x in arrays} == {v.dtype}:
-            number = a if type(a) in (int, float) else None
-            if a in arrays and a.source == "constant" and a.shape and any(x.shape == v.shape for x in arrays if x is not a):
-                same = a.value.tobytes() == a.value.flat[0].tobytes() * a.size if a.size else False
-                number = a.value.flat[0].item() if same else None
-            if number is not None:
-                words = str(number).replace("-", "minus_").replace(".", "_").replace("+", "")
-                return self.name_of_array(np.array(number, v.dtype), f"just_{words}_{v.dtype.char}")
+        number = self.number(a, call)
+        if number is not None:
+            words = str(number).replace("-", "minus_").replace(".", "_").replace("+", "")
+            return self.name_of_array(np.array(number, v.dtype), f"just_{words}_{v.dtype.char}")
         text = self.argument(a)
-        if (
-            isinstance(a, Var)
-            and a.dtype is not None
-            and a.shape
-            and a.shape != v.shape
-            and np.prod(a.shape) == np.prod(v.shape)
-        ):
-            array = self.array(a)
-            if array.flags.c_contiguous:
-                shape = (-1, *v.shape[1:]) if self.turn == BLOCK else v.shape
-                return self.derived(a, lambda x: x.reshape(shape), f"{text}_wide")
-        return text
+        if not isinstance(a, Var) or a.dtype is None or a.shape in ((), v.shape) or a.size != v.size:
+            return text
+        if not self.array(a).flags.c_contiguous:
+            return text
+        shape = (-1, *v.shape[1:]) if self.turn == BLOCK else v.shape
+        return self.derived(a, lambda x: x.reshape(shape), f"{text}_wide")
+
+    @staticmethod
+    def number(a: Any, call: Call) -> Any:
+        """The number that an operand of sums and products of one dtype is everywhere, if it is the same there."""
+        v, arrays = call.out, [x for x in call.inputs() if x.dtype is not None]
+        if call.fn not in ARITHMETIC or v.dtype is None or v.dtype.kind != "f" or {x.dtype for x in arrays} != {v.dtype}:
+            return None
+        if type(a) in (int, float):
+            return a
+        if a not in arrays or a.source != "constant" or not a.shape or not a.size:
+            return None
+        if all(x.shape != v.shape for x in arrays if x is not a):
+            return None
+        first = a.value.flat[0]
+        return first.item() if a.value.tobytes() == first.tobytes() * a.size else None
 
     def function(self, fn: Any) -> str:
         """The name of a ufunc, NumPy's own where it can be."""
@@ -488,21 +494,22 @@ class Program(LoopCode):
             return [self.ufunc_line(call, out)]
         if getattr(fn, "__name__", "") == "reduce":
             return [self.reduce_line(call, out)]
-        if fn is dot:
-            return [self.dot_line(call, out)]
-        if v in self.chains.wholes or fn in (flat, stack, np.concatenate):
-            return self.joined_lines(call, out)
-        args = [self.argument(a) for a in call.args]
-        if fn in COPIES:
-            return [self.copy_line(call, out, args)]
-        if fn is np.where and len(args) == 3 and isinstance(call.args[0], Var) and call.args[0].dtype == bool:
-            return [f"copyto({out}, {args[2]})", f"copyto({out}, {args[1]}, where={args[0]})"]
-        if fn is scattered.__wrapped__:  # type: ignore[attr-defined]
-            return self.scatter_lines(call, out, args)
-        if (fn is operator.getitem and not call.args[0].is_tuple) or not (call.pure or call.inputs()):
+        written = Program.joined_lines if v in self.chains.wholes else WRITTEN.get(fn, Program.other_lines)
+        return written(self, call, out)
+
+    def other_lines(self, call: Call, out: str) -> list[str]:
+        """Return the line of a function that the passes have no rules for, or of a copy of a part of an array."""
+        part = call.fn is operator.getitem and not call.args[0].is_tuple
+        if part or not (call.pure or call.inputs()):
             return [f"copyto({out}, {self.call_text(call)})"]  # the shape is the same at each run
         self.may_end(call)
         return [f"store({out}, {self.call_text(call)})"]
+
+    def where_lines(self, call: Call, out: str) -> list[str]:
+        args = [self.argument(a) for a in call.args]
+        if len(args) != 3 or not isinstance(call.args[0], Var) or call.args[0].dtype != bool:
+            return self.other_lines(call, out)
+        return [f"copyto({out}, {args[2]})", f"copyto({out}, {args[1]}, where={args[0]})"]
 
     def number_lines(self, call: Call) -> list[str]:
         """The lines that compute a number of Python, which has no array."""
@@ -537,25 +544,29 @@ class Program(LoopCode):
         args = ", ".join([*map(self.argument, (call.args[0], axis, dtype)), out])
         return f"{name}({args}{', True' if keepdims else ''}{self.options_text(rest)})"
 
-    def dot_line(self, call: Call, out: str) -> str:
+    def dot_lines(self, call: Call, out: str) -> list[str]:
         left, right = map(self.argument, call.args)
         array = self.array(call.out)
         if not all(isinstance(a, Var) and a.shape for a in call.args):
-            return f"copyto({out}, np.dot({left}, {right}))"
+            return [f"copyto({out}, np.dot({left}, {right}))"]
         if not call.out.shape:
-            return f"{out}[...] = {left}.dot({right})"
+            return [f"{out}[...] = {left}.dot({right})"]
         if array.flags.c_contiguous:
-            return f"{left}.dot({right}, {out})"
+            return [f"{left}.dot({right}, {out})"]
         self.space["matmul"] = np.matmul
-        return f"matmul({left}, {right}, {out})"
+        return [f"matmul({left}, {right}, {out})"]
 
-    def copy_line(self, call: Call, out: str, args: list[str]) -> str:
-        """The line of a value in another dtype or layout, or of a view that has an array of its own."""
-        if call.fn in (contiguous, cast):
-            return f"copyto({out}, {args[0]}{', casting=' + repr('unsafe') if call.fn is cast else ''})"
+    def copy_lines(self, call: Call, out: str) -> list[str]:
+        """The line of a value in another dtype or layout."""
+        return [f"copyto({out}, {self.argument(call.args[0])}{', casting=' + repr('unsafe') if call.fn is cast else ''})"]
+
+    def view_lines(self, call: Call, out: str) -> list[str]:
+        """The line of a view that has an array of its own."""
+        args = [self.argument(a) for a in call.args]
         if self.turn == BLOCK:
             raise NotFolded("a copy of a part of all steps")
-        return f"copyto({out}, {self.view_text(call, args)}, casting='unsafe')"
+        text = args[0] if call.fn is np.broadcast_to else f"np.{call.fn.__name__}({args[0]}, {args[1]})"
+        return [f"copyto({out}, {text}, casting='unsafe')"]
 
     def joined_lines(self, call: Call, out: str) -> list[str]:
         """The lines that put arrays side by side: of each that is not made in its place, a copy."""
@@ -589,20 +600,15 @@ class Program(LoopCode):
         self.only_numpy = self.only_numpy and known
         return f"{where if known else self.name_of(call.fn)}({', '.join(args)})"
 
-    def view_text(self, call: Call, args: list[str]) -> str:
-        if call.fn is np.broadcast_to:
-            return args[0]
-        return f"np.{call.fn.__name__}({args[0]}, {args[1]})"
-
     def name_of_array(self, array: np.ndarray, name: str) -> str:
         while name in self.bound or not same_array(self.space.get(name, array), array):
             name += "_"
         self.space[name] = array
         return name
 
-    def scatter_lines(self, call: Call, out: str, args: list[str]) -> list[str]:
+    def scatter_lines(self, call: Call, out: str) -> list[str]:
         """Zeros, and each array added at its index; where the indices are slices that meet nowhere, each copied."""
-        indices = call.options["indices"]
+        indices, args = call.options["indices"], [self.argument(a) for a in call.args]
         if any(is_advanced(i) for i in values_of(indices)):
             lines = [f"{out}.fill(0)"]
             for a, index in zip(args, indices, strict=True):
@@ -649,7 +655,7 @@ def part_at(index: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def shaped(v: Var, keys: tuple[Any, ...]) -> str:
-    """How the rows of a chain become a stack, or are put one below the other."""
+    """Return the reshape that makes a stack of the rows of a chain, or an empty text."""
     first = keys[0] if isinstance(keys[0], Var) else keys[0][0]
     return "" if v.shape == (len(keys), *first.shape) else f".reshape{v.shape}"
 
@@ -699,7 +705,14 @@ def several(n: int, results: Any) -> Any:
     return results
 
 
-COPIES = {contiguous, cast, reshape, transpose, np.broadcast_to, np.expand_dims}
+WRITTEN: dict[Any, Callable[[Program, Call, str], list[str]]] = {  # the lines of a call, by its function
+    dot: Program.dot_lines,
+    np.where: Program.where_lines,
+    scattered.__wrapped__: Program.scatter_lines,  # type: ignore[attr-defined]
+    **dict.fromkeys((flat, stack, np.concatenate), Program.joined_lines),
+    **dict.fromkeys((contiguous, cast), Program.copy_lines),
+    **dict.fromkeys((reshape, transpose, np.broadcast_to, np.expand_dims), Program.view_lines),
+}
 ARITHMETIC = {np.add, np.subtract, np.multiply, np.divide}
 COMPARISONS = {
     np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",

@@ -7,7 +7,7 @@ import gc
 import inspect
 import random
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -25,64 +25,28 @@ from .naming import identifier
 from .outside import Outside
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, latest, rows_restacked, updates_together
 from .program import Program
+from .recorder import Recorder, contents
 from .rewrites import (
     neighbours_merged,
+    parts_for_rows,
     products_by_parts,
     sums_of_products,
     weights_turned,
     zeros_left_out,
 )  # fmt: skip
-from .trace import Array, CompileError, Number, Recorder, Standin, Var, contents
+from .standins import Array, Draws, Number, Standin
+from .trace import CompileError, Var
 
 __all__ = ["CHANGING", "Recorded"]
 
 CHANGING = (float, int, np.ndarray, np.generic, Tensor, np.random.Generator)  # arguments that may be others at each run
 
 
-Watch = Callable[[str, Calls, Recorder], None]  # is told the calls after each pass
+Show = Callable[[str, Calls, Recorder], None]  # gets the calls after each pass, and its name
 
 
 def nothing() -> None:
-    """Where an argument comes from: from the call itself."""
-
-
-NOT_DRAWN = {
-    "shuffle": "it writes into an array; use x = rng.permutation(x)",
-    "spawn": "its generators are others at each run; give them as arguments",
-    "bit_generator": "it is another at each run; draw numbers with the generator itself",
-    "bytes": "it gives bytes, not an array; use rng.integers(256, size=n, dtype=np.uint8)",
-}
-
-
-class Draws:
-    """A random generator given to a recorded function: what is drawn from it is drawn anew at each run, from the one given
-    then."""
-
-    def __init__(self, recorder: Recorder, rng: np.random.Generator) -> None:
-        self._recorder = recorder
-        self.rng = rng
-
-    __class__ = property(lambda self: np.random.Generator)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in NOT_DRAWN or name.startswith("_"):
-            raise CompileError(f"Generator.{name} is not recorded: {NOT_DRAWN.get(name, 'it does not return numbers drawn')}")
-        if not hasattr(np.random.Generator, name):
-            raise AttributeError(f"'numpy.random.Generator' object has no attribute {name!r}")
-
-        def draw(*args: Any, **options: Any) -> Any:
-            return getattr(self.rng, name)(*args, **options)
-
-        def recorded(*args: Any, **options: Any) -> Any:
-            if options.get("out") is not None:
-                raise CompileError(f"Generator.{name}(out=) writes into an array; use the result: a = rng.{name}(...)")
-            return self._recorder.record_draw(self.rng, draw, args, {k: x for k, x in options.items() if k != "out"})
-
-        draw.__name__ = name
-        return recorded
-
-    def __reduce_ex__(self, _: Any) -> NoReturn:
-        raise CompileError("a generator is copied or pickled while a function is recorded; its state is another at each run")
+    """The source of an argument, which is the call itself."""
 
 
 @contextlib.contextmanager
@@ -119,11 +83,11 @@ class Recorded:
 
     @no_garbage_collection()
     def __init__(
-        self, f: Callable[..., Any], args: Any, options: Any, is_static: Any, batch: bool, watch: Watch | None = None,
+        self, f: Callable[..., Any], args: Any, options: Any, is_static: Any, batch: bool, show: Show | None = None,
         loops: bool = True,
     ) -> None:  # fmt: skip
         self.recorder = recorder = Recorder()
-        self.watch, self.is_static = watch, is_static
+        self.show, self.is_static = show, is_static
         self.now: list[Any] = []
         self.argument_of: dict[Var, int] = {}
         self.draws: dict[int, Draws] = {}  # by argument
@@ -137,11 +101,12 @@ class Recorded:
         recorder.name_values()
         del given, named
         recorder.close()
+        self.outside.include(weak() for weak, _, _ in recorder.cells.values())
         self.passes: list[tuple[str, int]] = []
         self.keep: dict[Var, Var] = {}
         self.not_folded = ""  # why there are no loops in the program, if it was tried
         self.compile(batch, loops)
-        if watch is not None:  # it was only to be watched
+        if show is not None:  # that was all
             recorder.forget([])
             return
         self.flat = not options and all(isinstance(x, np.ndarray | Tensor) for x in args) and len(args) == len(self.now)
@@ -243,13 +208,13 @@ class Recorded:
         calls = self.passed("without what is not needed", constants_folded(calls, views=not loops))
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
-            calls = self.seen("zeros left out", zeros_left_out(calls, keep))
+            calls = self.seen("zeros left out", parts_for_rows(zeros_left_out(calls, keep), keep))
             calls = self.with_loops(calls, outs) if loops else self.straight(calls, outs)
         recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
         calls = dead_code_removed(calls, self.needed(outs))
         if batch:
             self.passed("updates side by side", calls)
-        if self.watch is not None:
+        if self.show is not None:
             return
         outs = [self.kept(v) for v in outs]
         old = {weak(): made.stands_for for weak, made, _ in recorder.cells.values()}
@@ -311,8 +276,8 @@ class Recorded:
 
     def seen(self, name: str, calls: Calls) -> Calls:
         """Show the calls to whoever wants to see them; the passes after this one may change them."""
-        if self.watch is not None:
-            self.watch(name, calls, self.recorder)
+        if self.show is not None:
+            self.show(name, calls, self.recorder)
         return calls
 
     def needed(self, outs: list[Var]) -> list[Var]:
@@ -384,7 +349,7 @@ class Silent:
         self.python = random.getstate()
 
     def drew(self) -> str:
-        """Which of them drew, in words; they are put back."""
+        """Return in words which of them drew, and put them back."""
         found = ""
         if contents(np.random.get_state(legacy=False)) != contents(self.numpy):  # noqa: NPY002
             np.random.set_state(self.numpy)  # noqa: NPY002

@@ -17,6 +17,7 @@ from .passes import (
     alike,
     is_array,
     is_elementwise,
+    is_row,
     is_view,
     made_instead,
     rewritten,
@@ -25,12 +26,14 @@ from .passes import (
     users_of,
     uses_of,
 )
-from .trace import Call, Recorder, Var, contiguous, dot, reshape, transpose, variables
+from .recorder import Recorder
+from .trace import Call, Var, contiguous, dot, reshape, transpose, variables
 
 __all__ = [
     "is_tiled",
     "is_turned",
     "neighbours_merged",
+    "parts_for_rows",
     "products_by_parts",
     "sums_of_products",
     "times_written",
@@ -367,3 +370,27 @@ def wide_call(members: list[Call], recorder: Recorder) -> Calls:
         made_instead(new, member.out, operator.getitem, (wide, (*lead, slice(start, stop))), member.scope)
         start = stop
     return new
+
+
+def parts_for_rows(calls: Calls, keep: dict[Var, Var]) -> Calls:
+    """A row of an array of zeros in which one part was put in its place: the part.
+
+    So it is with a loss of the last step only: no array of the gradients by all outputs is made for the one.
+    """
+    parts: dict[tuple[Var, int], Var] = {}
+    same: dict[Var, Var] = {}
+    left = []
+    for call in calls:
+        if same and any(v in same for v in call.inputs()):
+            rewritten([call], same)
+        if call.fn is SCATTERED and all(is_row(index) for index in call.options["indices"]):
+            rows = [index[0] % call.out.shape[0] for index in call.options["indices"]]
+            parts |= {(call.out, row): v for v, row in zip(call.args, rows, strict=True) if rows.count(row) == 1}
+        elif call.fn is operator.getitem and is_row(call.args[1]):
+            part = parts.get((call.args[0], call.args[1][0] % call.args[0].shape[0]))
+            if part is not None and alike(part, call.out):
+                same[call.out] = part
+                continue
+        left.append(call)
+    keep.update(same)
+    return left

@@ -10,7 +10,7 @@ import minigrad
 ROOT = Path(minigrad.__file__).parent
 CORE = ["arrays", "broadcasting", "errors", "graph", "hooks", "methods", "selection", "state", "sweep", "tensor", "ops"]
 USERS = re.compile(r"compil|recorder|stand-?in(?!g)|minigrad_rnn|\bRNN|\bfrom \.+(pictures|debugging|loop)", re.IGNORECASE)
-RECORDING = re.compile(r"\bRECORDER\b|\bRecorder\b|stand-?in(?!g)|\.compiling\.trace", re.IGNORECASE)
+RECORDING = re.compile(r"\bRECORDER\b|\bRecorder\b|stand-?in(?!g)|\.compiling\.(?:trace|recorder|standins)", re.IGNORECASE)
 
 
 def files(room: str) -> list[Path]:

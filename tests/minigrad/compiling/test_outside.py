@@ -217,3 +217,20 @@ def test_long_programs_in_several_functions_keep_their_names_apart():
     compiled = mg.compile(f, batch=False)
     assert compiled(X) == f(X)
     assert "def lines_1" in compiled.source
+
+
+def test_a_tensor_that_only_an_installed_module_holds_is_looked_at_too(monkeypatch):
+    hidden = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    monkeypatch.setattr(np, "hidden", hidden, raising=False)
+
+    def f(x):
+        total = (np.hidden * x).sum()
+        if total.requires_grad:
+            total.backward()
+
+    compiled = mg.compile(f)
+    for wanted in (True, False, True, False):
+        hidden.grad, hidden.requires_grad = None, wanted
+        compiled(X)
+        assert (hidden.grad is not None) == wanted
+    assert sum(map(len, compiled.programs.values())) == 2

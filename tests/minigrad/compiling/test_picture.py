@@ -250,7 +250,7 @@ def test_stages_have_no_effect_and_leave_the_program_alone():
     other.stages(X[:3], Y[:3])
     assert other(X, Y).item() == after
     assert (step.last, other.source) == (program, source)
-    assert other.last.watch is None
+    assert other.last.show is None
 
 
 def test_stages_need_no_call_before_and_say_what_cannot_be_recorded():
