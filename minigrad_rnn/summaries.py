@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
+from minigrad.trees import tree_leaves
 
 from .cell import Cell
 from .module import Module, mode
@@ -25,7 +26,8 @@ class Row(NamedTuple):
     name: str
     kind: str
     depth: int
-    output: Shape | None  # None: not called
+    called: bool
+    output: Shape | None  # None: no Tensor came out
     state: dict[str, Shape]
     parameters: int
 
@@ -33,9 +35,9 @@ class Row(NamedTuple):
 class Summary(NamedTuple):
     """A table of the modules of a model. ``print(summary)`` shows it.
 
-    `rows` has for each module its name, kind, depth in the tree, the shape of its output (None if it was not called), for a
-    cell the shapes of its state, and the number of its parameters with those of the modules inside it. A parameter that
-    several modules share counts once in the totals `parameters`, `frozen` and `nbytes`.
+    `rows` has for each module its name, kind, depth in the tree, whether it was called, the shape of its output (None
+    if no Tensor came out), for a cell the shapes of its state, and the number of its parameters with those of the modules
+    inside it. A parameter that several modules share counts once in the totals `parameters`, `frozen` and `nbytes`.
     """
 
     rows: tuple[Row, ...]
@@ -51,7 +53,7 @@ class Summary(NamedTuple):
         for row in self.rows:
             name = f"{row.name}: {row.kind}" if row.name else row.kind
             state = ", ".join(f"{part} {shape}" for part, shape in row.state.items())
-            output = "not called" if row.output is None else str(row.output)
+            output = "not called" if not row.called else "" if row.output is None else str(row.output)
             table.append(("  " * row.depth + name, output, state, f"{row.parameters:,}" if row.parameters else ""))
         wide = [max(len(line[i]) for line in table) for i in range(4)]
         lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}".rstrip() for a, b, c, d in table]
@@ -77,7 +79,7 @@ def summary(model: Module, *inputs: Any, **options: Any) -> Summary:
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary needs a Module, not {type(model).__name__}; for a graph of Tensors, print mg.Graph(y)")
-    given: dict[int, tuple[Shape, dict[str, Shape]]] = {}
+    given: dict[int, tuple[Shape | None, dict[str, Shape]]] = {}
     with mg.no_grad(), mode(model, training=False), calls_seen(model, given):
         model(*inputs, **options)
     parameters = model.parameters()
@@ -94,7 +96,8 @@ def rows_of(name: str, part: Any, depth: int, given: dict[int, Any], above: set[
     if not isinstance(part, Module):
         return
     output, state = given.get(id(part), (None, {}))
-    yield Row(name, type(part).__name__, depth, output, state, sum(p.size for p in part.parameters()))
+    called = id(part) in given
+    yield Row(name, type(part).__name__, depth, called, output, state, sum(p.size for p in part.parameters()))
     if id(part) not in above:
         above.add(id(part))
         for key, child in part._parts():
@@ -110,8 +113,8 @@ def calls_seen(model: Module, given: dict[int, Any]) -> Iterator[None]:
     replaced = []
     try:
         for module in {id(m): m for m in model.modules()}.values():
-            for method in ("step", "run", "forward"):
-                if hasattr(type(module), method) and method not in vars(module):
+            for method in ("read", "step", "run", "forward"):
+                if callable(getattr(type(module), method, None)) and method not in vars(module):
                     vars(module)[method] = seen(module, method, given)
                     replaced.append((module, method))
         yield
@@ -121,17 +124,18 @@ def calls_seen(model: Module, given: dict[int, Any]) -> Iterator[None]:
 
 
 def seen(module: Module, method: str, given: dict[int, Any]) -> Callable[..., Any]:
-    """Return a method that does the same and notes the shape of the output: the first of several results."""
+    """Return a method that does the same and notes the shape of the output: the first Tensor or array in the result."""
     run = getattr(module, method)
 
     def noted(*args: Any, **options: Any) -> Any:
         result = run(*args, **options)
-        output, state = result[0] if isinstance(result, tuple) else result, given.get(id(module), (None, {}))[1]
+        output, state = result, given.get(id(module), (None, {}))[1]
         if method == "step" and isinstance(module, Recurrent):
             output = module.output_of(result)
         elif method == "step" and isinstance(module, Cell):
-            state = dict(zip(module.state_names, map(np.shape, result), strict=True))
-        given[id(module)] = (np.shape(output), state)
+            state = dict(zip(module.state_names, map(np.shape, result), strict=False))
+        shapes = [leaf.shape for leaf in tree_leaves(output) if isinstance(leaf, mg.Tensor | np.ndarray)]
+        given[id(module)] = (shapes[0] if shapes else None, state)
         return result
 
     return noted

@@ -21,6 +21,16 @@ MODELS: dict[str, Any] = {
         rnn.EncoderDecoder(rnn.LSTM(3, 4, rng=0), rnn.LSTM(5, 4, rng=1), rnn.Linear(4, 5, rng=2), start=0),
         (STEPS, np.ones((6, 2), int)),
     ),
+    "attention": lambda: (
+        rnn.EncoderDecoder(
+            rnn.Recurrent(rnn.AttentionCell(rnn.GRUCell(3 + 4, 4, rng=0), 2, rnn.Attention(4, 4, "general", rng=1))),
+            rnn.Recurrent(rnn.AttentionCell(rnn.GRUCell(5 + 4, 4, rng=2), 2)),
+            rnn.Linear(8, 5, rng=3),
+            start=0,
+            attention=rnn.Attention(4, 4, "additive", rng=4),
+        ),
+        (STEPS, np.ones((6, 2), int)),
+    ),
     "embedding": lambda: (
         rnn.Sequence(rnn.LSTM(3, 4, rng=0), rnn.Linear(4, 5, rng=1), embedding=rnn.Embedding(9, 3, rng=2)),
         (np.ones((6, 2), int),),
@@ -96,3 +106,29 @@ def test_modules_that_several_share_or_nobody_calls() -> None:
     assert str(table).endswith("48 parameters, 9 of them frozen; 192 bytes")
     with pytest.raises(TypeError, match="summary needs a Module, not Tensor"):
         rnn.summary(mg.tensor(1.0), 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("result", "output", "words"),
+    [
+        (lambda y: {"y": y}, (2, 4), "(2, 4)"), (lambda y: [y[0], y], (4,), "(4,)"), (lambda y: y.sum(), (), "()"),
+        (lambda y: None, None, ""), (lambda y: (), None, ""), (lambda y: "text", None, ""),
+    ],
+)  # fmt: skip
+def test_a_result_of_any_kind(result: Any, output: Any, words: str) -> None:
+    class Own(rnn.Module):
+        step = 0
+
+        def __init__(self) -> None:
+            self.inner = rnn.Linear(3, 4, rng=0)
+
+        def forward(self, x: Any) -> Any:
+            self.inner(x)
+            assert self.step == 0
+            return result(self.inner(x))
+
+    table = rnn.summary(Own(), np.ones((2, 3)))
+    assert [(row.called, row.output) for row in table.rows] == [(True, output), (True, (2, 4))]
+    assert str(table).splitlines()[1].split("  ")[0] == "Own"
+    assert words in str(table).splitlines()[1]
+    assert "not called" not in str(table)
