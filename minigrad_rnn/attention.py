@@ -81,6 +81,8 @@ class Attention(Module):
                 f'a dot product needs a query and keys of one size, not {query_size} and {key_size}; use kind="general", or '
                 '"additive"'
             )
+        if scale is not None and not (isinstance(scale, int | float | np.number) and np.isfinite(scale)):
+            raise ValueError(f"scale is {scale!r}; expected a finite number, or None for its default")
         self.kind = kind
         rng = generator(rng)
         self.weight_query: Parameter | None = None
@@ -174,6 +176,8 @@ class AttentionCell(Cell):
                 f"input_size={size} + the features of x"
             )
         attention = Attention(size, size) if attention is None else attention
+        if not isinstance(attention, Attention):
+            raise TypeError(f"attention must be an Attention({size}, {size}, kind), not {type(attention).__name__}")
         if (attention.query_size, attention.key_size) != (size, size):
             raise ValueError(
                 f"the query and the keys are outputs of the cell, of {size} features; the attention has "

@@ -28,17 +28,17 @@ def linear(slope: float, *, start: float = 1.0, least: float = 0.0) -> Schedule:
     >>> [rnn.forcing.linear(0.25, least=0.1)(i) for i in range(6)]
     [1.0, 0.75, 0.5, 0.25, 0.1, 0.1]
     """
-    return partial(_linear, in_range("slope", slope, 0, math.inf), probability(start), probability(least))
+    return partial(_linear, in_range("slope", slope, 0, math.inf), probability("start", start), probability("least", least))
 
 
 def exponential(base: float) -> Schedule:
-    """Return the schedule base^update, with a base below 1.
+    """Return the schedule base^update, with a base from 0 to 1.
 
     >>> import minigrad_rnn as rnn
     >>> [rnn.forcing.exponential(0.5)(i) for i in range(4)]
     [1.0, 0.5, 0.25, 0.125]
     """
-    return partial(pow, probability(base))
+    return partial(pow, probability("base", base))
 
 
 def inverse_sigmoid(k: float) -> Schedule:
@@ -59,8 +59,8 @@ def _inverse_sigmoid(k: float, update: int) -> float:
     return k / (k + math.exp(min(update / k, 700.0)))
 
 
-def probability(value: Any) -> float:
-    return in_range("a probability", value, 0, 1)
+def probability(name: str, value: Any) -> float:
+    return in_range(name, value, 0, 1)
 
 
 def in_range(name: str, value: Any, least: float, most: float) -> float:
@@ -68,7 +68,7 @@ def in_range(name: str, value: Any, least: float, most: float) -> float:
     expected = f"a number from {least:g} " + ("on" if most == math.inf else f"to {most:g}")
     if not isinstance(value, int | float | np.number):
         raise TypeError(f"{name} must be {expected}, not {type(value).__name__}")
-    if not least <= value <= most:
+    if not (least <= value <= most and math.isfinite(value)):
         raise ValueError(f"{name} must be {expected}, not {value}")
     return float(value)
 

@@ -146,14 +146,14 @@ class Forced(Model):
 
     @teacher_forcing.setter
     def teacher_forcing(self, share: float | Schedule) -> None:
-        self._share.data = probability(share(0) if callable(share) else share)
+        self._share.data = probability("teacher_forcing", share(0) if callable(share) else share)
         self._teacher_forcing = share
         if share != 1.0 and self.rng is None:
             self.rng = generator(None)
 
     def before_update(self, update: int) -> None:
         if callable(self._teacher_forcing):
-            self._share.data = probability(self._teacher_forcing(update))
+            self._share.data = probability(f"teacher_forcing({update:,})", self._teacher_forcing(update))
 
     def forced(self, T: int, batch: int, like: Any) -> Any:
         """Draw which inputs after the first are targets: (T-1, batch) booleans, or None for all of them."""
@@ -194,6 +194,8 @@ class OneToMany(Forced):
         if count < 1:
             raise ValueError(f"the number of steps is {count}; it must be at least 1")
         x = in_dtype(x, self.readout.weight.dtype)
+        if targets is not None and (shape := np.shape(values(targets)))[1:] != x.shape:
+            raise ValueError(f"targets have shape {shape}; expected (T, batch, features) = (T, {', '.join(map(str, x.shape))})")
         recurrent = self.recurrent.with_dropped_weights()
         state = recurrent.initial_state(len(x))
         forced = None if targets is None else self.forced(count, len(x), x)
@@ -324,7 +326,12 @@ class EncoderDecoder(Forced):
             raise ValueError("this model has no attention; make it with EncoderDecoder(..., attention=rnn.Attention(...))")
         with mg.no_grad(), mode(self, training=False):
             keys, state = self._encoded(source, lengths)
-            output, _ = self.decoder.run(self.one_hot(self._shifted(class_indices(targets))), state)
+            numbers = class_indices(targets)
+            if (numbers >= self.decoder.input_size).any():
+                raise ValueError(
+                    f"targets must be below {self.decoder.input_size}, as many as the decoder reads, not {numbers.max()}"
+                )
+            output, _ = self.decoder.run(self.one_hot(self._shifted(numbers)), state)
             assert keys is not None
             weights: np.ndarray = self.attention.read(output, keys)[1].numpy()
             return weights

@@ -126,6 +126,9 @@ def test_wrong_attention(arguments: Any, message: str) -> None:
         rnn.Attention(*arguments)
     with pytest.raises(ValueError, match='hidden_size is for kind="additive"'):
         rnn.Attention(3, 3, hidden_size=2)
+    for scale in (float("nan"), "large"):
+        with pytest.raises(ValueError, match=f"scale is {scale!r}; expected a finite number"):
+            rnn.Attention(3, 3, scale=scale)  # type: ignore[arg-type]
     for query, keys in (((2, 2, 3), (5, 3)), ((2, 2, 3), (0, 2, 3)), ((3, 3), (5, 2, 3)), ((2, 2, 4), (5, 2, 3))):
         with pytest.raises(ValueError, match="expected"):
             rnn.Attention(3, 3)(np.ones(query), np.ones(keys))
@@ -168,6 +171,8 @@ def test_a_model_that_attends_is_checked_saved_and_loaded(tmp_path: Path) -> Non
     np.testing.assert_array_equal(other(SOURCE, TARGETS).data, model(SOURCE, TARGETS).data)
     with pytest.raises(ValueError, match=r"has no attention; make it with EncoderDecoder\(\.\.\., attention=rnn"):
         translator(None).attention_weights(SOURCE, TARGETS)
+    with pytest.raises(ValueError, match="targets must be below 5, as many as the decoder reads, not 6"):
+        model.attention_weights(SOURCE, TARGETS + 3)
     parts = rnn.GRU(2, 3), rnn.GRU(SYMBOLS, 3)
     with pytest.raises(ValueError, match="has 3, and the context of the attention 3: give it 6"):
         rnn.EncoderDecoder(*parts, rnn.Linear(3, 5), start=0, attention=rnn.Attention(3, 3))
@@ -212,6 +217,8 @@ def test_the_first_memory_is_the_learned_state_and_wrong_sizes_are_errors() -> N
         rnn.AttentionCell(rnn.GRU(5, 3), 2)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the attention has query_size=4 and key_size=4"):
         rnn.AttentionCell(inner, 2, rnn.Attention(4, 4))
+    with pytest.raises(TypeError, match=r"must be an Attention\(3, 3, kind\), not str"):
+        rnn.AttentionCell(inner, 2, "dot")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="window is 0"):
         rnn.AttentionCell(inner, 0)
     with pytest.raises(ValueError, match=r"outputs have shape \(3, 2\)"):

@@ -112,9 +112,9 @@ def test_a_trainer_follows_the_schedule_compiled_or_not_also_when_it_is_resumed(
 
 def test_wrong_shares() -> None:
     for share in (-0.1, 1.5, math.nan):
-        with pytest.raises(ValueError, match=f"a probability must be a number from 0 to 1, not {share}"):
+        with pytest.raises(ValueError, match=f"teacher_forcing must be a number from 0 to 1, not {share}"):
             translator(share)
-    with pytest.raises(TypeError, match="a probability must be a number from 0 to 1, not str"):
+    with pytest.raises(TypeError, match="teacher_forcing must be a number from 0 to 1, not str"):
         translator("often")
     model = translator()
     assert model.rng is not None
@@ -122,6 +122,21 @@ def test_wrong_shares() -> None:
     model.teacher_forcing = rnn.forcing.linear(0.5)
     with pytest.raises(ValueError, match=r"a number from 0 to 1, not 3\.0"):
         writer(lambda update: 3.0)
-    for make, value in ((rnn.forcing.linear, -0.1), (rnn.forcing.inverse_sigmoid, 0.5), (rnn.forcing.exponential, 1.5)):
-        with pytest.raises(ValueError, match="number"):
-            make(value)
+    made = writer(lambda update: 1.0 - update / 2)
+    with pytest.raises(ValueError, match=r"teacher_forcing\(3\) must be a number from 0 to 1, not -0\.5"):
+        made.before_update(3)
+    for make, name, values in (
+        (rnn.forcing.linear, "slope", (-0.1, math.inf)),
+        (rnn.forcing.inverse_sigmoid, "k", (0.5, math.inf)),
+        (rnn.forcing.exponential, "base", (1.5, math.nan)),
+    ):
+        for value in values:
+            with pytest.raises(ValueError, match=f"{name} must be a number from"):
+                make(value)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_targets_of_another_shape_are_not_repeated(share: float) -> None:
+    for shape in ((T, 1, 2), (T, BATCH, 1), (T, 2), (T,)):
+        with pytest.raises(ValueError, match=r"expected \(T, batch, features\) = \(T, 6, 2\)"):
+            writer(share)(SOURCE[0], targets=np.ones(shape))

@@ -344,7 +344,7 @@ def test_models_have_the_time_first() -> None:
         (lambda m: m(np.ones(3), 2), "the input has shape (3,); expected (batch, input_size=3)"),
         (
             lambda m: m(np.ones((2, 3)), targets=np.ones((4, 2), int)),
-            "the input has shape (2,); expected (batch, input_size=3)",
+            "targets have shape (4, 2); expected (T, batch, features) = (T, 2, 3)",
         ),
     ],
 )
