@@ -32,7 +32,7 @@ CELLS = 16  # characters of the line in a terminal
 BLOCKS, PLAIN = "▁▂▃▄▅▆▇█", "_.-:=+*#"  # for a terminal with Unicode, and for others
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
     """A model after `update` updates, as a `Watch` measures it.
 
@@ -101,6 +101,8 @@ class Watch:
                 f"says must be a function that returns a text for a model, not {type(says).__name__}; write for example "
                 'says=lambda model: rnn.greedy(model, alphabet, "h", 20)'
             )
+        if inputs is None and targets is not None:
+            raise ValueError("a Watch has targets, but no inputs; give both, or neither for the first batch of the training")
         self.every = whole("every", every)
         self.keep = whole("keep", keep, least=2)
         self.live = live
@@ -108,7 +110,7 @@ class Watch:
         self._says = says
         self._loss = loss
         self._trainer: Trainer | None = None
-        self._model: Any = None  # a copy, into which weights of the past are loaded
+        self._model: Any = None  # a copy; weights of the past are loaded into copies of it
         self.batch: Batch | None = None  # the watched sequences
         self._parameters: dict[str, Tensor] = {}
         self._latest: tuple[int, dict[str, np.ndarray]] = 0, {}
@@ -118,7 +120,8 @@ class Watch:
     def __repr__(self) -> str:
         if not self._weights:
             return "<Watch of no training yet: give it to Trainer.fit(..., watch=watch)>"
-        return f"<Watch: {len(self._weights)} snapshots, from update {min(self._weights):,} to {max(self._weights):,}>"
+        count = len(self._weights)
+        return f"<Watch: {count} snapshot{'s' * (count != 1)}, from update {min(self._weights):,} to {max(self._weights):,}>"
 
     def _repr_html_(self) -> str:
         from .draw import training
@@ -208,10 +211,11 @@ class Watch:
         if update not in self._measured:
             from .flow import gradient_flow
 
-            self._model.load_state_dict(self._weights[update])
+            model = copy.deepcopy(self._model)  # its own: another thread may measure too, and `says` may change it
+            model.load_state_dict(self._weights[update])
             with np.errstate(all="ignore"):  # of a training that diverges, the numbers show it
-                flow = gradient_flow(self._model, self.batch, loss=self._loss, matrix=False)
-                says = None if self._says is None else self._says(self._model)
+                flow = gradient_flow(model, self.batch, loss=self._loss, matrix=False)
+                says = None if self._says is None else self._says(model)
             if self._says is not None and not isinstance(says, str):
                 raise TypeError(f"says must return a text, not {says!r}")
             self._measured[update] = Snapshot(update, self._weights[update], flow.loss, flow.norms, says)

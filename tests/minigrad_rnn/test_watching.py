@@ -2,6 +2,7 @@
 
 import io
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -185,6 +186,19 @@ def test_other_sequences_and_their_loss() -> None:
     assert "loss" in repr(watch.snapshots[-1])
 
 
+def test_snapshots_may_be_read_in_several_threads_and_compared() -> None:
+    alone, shared = rnn.Watch(), rnn.Watch(says=lambda model: str(model.load_state_dict(STILL)))
+    STILL = {name: 0 * value for name, value in sequence(rnn.RNN(5, 4, rng=0)).state_dict().items()}
+    for watch in (alone, shared):
+        trainer(sequence(rnn.RNN(5, 4, rng=0))).fit(HELLO, 8, progress=False, watch=watch)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: [shot.loss for shot in shared.snapshots], range(4)))
+    assert found == [[shot.loss for shot in alone.snapshots]] * 4
+    first, last = shared.snapshots[0], shared.snapshots[-1]
+    assert first != last
+    assert {first: 1}[first] == 1
+
+
 def test_wrong_arguments() -> None:
     both = trainer(sequence(rnn.RNN(5, 4, bidirectional=True, rng=0)))
     plain = trainer(rnn.Linear(5, 5, rng=0))
@@ -194,6 +208,7 @@ def test_wrong_arguments() -> None:
         (lambda: rnn.Watch(says="hello"), TypeError, "says must be a function .*, not str"),
         (lambda: rnn.Watch(every=0), ValueError, "every"),
         (lambda: rnn.Watch(keep=1), ValueError, "keep"),
+        (lambda: rnn.Watch(targets=HELLO.targets), ValueError, "targets, but no inputs"),
         (lambda: hello().fit(HELLO, 1, watch=True), TypeError, r"watch must be a Watch, such as rnn.Watch\(\), not bool"),
         (lambda: hello().fit(HELLO, 1, watch=used), ValueError, "another trainer"),
         (lambda: both.fit(HELLO, 1, watch=rnn.Watch()), ValueError, "bidirectional"),
