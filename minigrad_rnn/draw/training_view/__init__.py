@@ -115,7 +115,7 @@ def lines_of(shots: list[Snapshot]) -> list[Line]:
 
 
 def facts_of(shots: list[Snapshot], lines: list[Line], count: int) -> dict[str, Any]:
-    """Return the numbers that the script shows, with four digits."""
+    """Return the numbers that the script shows, with digits enough that it rounds them as the table does."""
     return {
         "updates": [shot.update for shot in shots], "losses": [digits(shot.loss) for shot in shots], "count": count,
         "says": [shot.says for shot in shots],
@@ -128,7 +128,7 @@ def facts_of(shots: list[Snapshot], lines: list[Line], count: int) -> dict[str, 
 
 
 def digits(x: float) -> float | None:
-    return float(f"{x:.4g}") if math.isfinite(x) else None
+    return float(f"{x:.8g}") if math.isfinite(x) else None
 
 
 def number(x: float) -> str:

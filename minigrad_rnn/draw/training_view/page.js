@@ -10,7 +10,12 @@ const { updates, losses, says, lines } = facts;
 const S = updates.length, T = lines[0].norms[0].length;
 const rows = [...$("rows").children], heats = [...document.querySelectorAll(".heat")];
 const radios = () => [...document.getElementsByName("line")];
-const number = (x) => (x === null ? "not known" : Number(x.toPrecision(3)).toString());
+const number = (x) => { // as in the table: three digits, with a power of ten from 1000 on and below 0.0001
+  if (x === null) return "not known";
+  const [digits, power] = x.toExponential(2).split("e");
+  if (!x || (power >= -4 && power < 3)) return Number(x.toPrecision(3)).toString();
+  return `${Number(digits)}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+};
 const many = (count) => `${count.toLocaleString("en")} update${count === 1 ? "" : "s"}`;
 
 const now = { at: S - 1, line: 0 };

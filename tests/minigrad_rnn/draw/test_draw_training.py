@@ -177,10 +177,11 @@ def test_every_moment_shows_its_snapshot(browser, watch, page):
         assert text_of(browser, "title") == f"After {k} update{'s' * (k != 1)} it says"
         assert text_of(browser, "says") == shot.says
         loss = text_of(browser, "sub").split()[1]
-        assert float(loss.strip(".")) == pytest.approx(shot.loss, rel=6e-3)
+        assert loss.removesuffix(".") == f"{shot.loss:.3g}"  # as in the table
         spoken = browser.js("document.getElementById('at').getAttribute('aria-valuetext')")
-        assert spoken == f"after {k} update{'s' * (k != 1)}, loss {loss.strip('.')}, it says {shot.says}"
-        assert browser.js("document.querySelector('#rows .now').firstChild.textContent") == f"{k:,}"
+        assert spoken == f"after {k} update{'s' * (k != 1)}, loss {loss.removesuffix('.')}, it says {shot.says}"
+        row = [f"{k:,}", f"{shot.loss:.3g}", f"{watch.norms['h'][k, 0, 0]:.3g}", shot.says]
+        assert browser.js("[...document.querySelector('#rows .now').children].map((x) => x.textContent)") == row
         for line, name in enumerate(("h", "c")):
             browser.js(f"minigrad.choose({line})")
             norms = watch.norms[name][:, 0]
