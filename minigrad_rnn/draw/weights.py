@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.pictures import Drawing, drawn
+from minigrad.pictures.dot import printable
 from minigrad.pictures.picture import Box, Legend, Picture, Place
 from minigrad.tensor import values
+
+from .reading_view import VISIBLE
 
 __all__ = ["attention"]
 
@@ -49,12 +52,12 @@ def attention(
             tooltip = f"{name} reads {columns[s]}: {weight:.3g}"
             box = Box(f"a{t}_{s}", "constant", words, tooltip, heat=min(float(weight), 1.0), at=Place(s + 1, T - 1 - t))
             picture.boxes.append(box)
-    return drawn(picture, as_text(table, columns, rows))
+    return drawn(picture, as_text(table, columns, rows), advice="fewer steps, weights[:20, :20]")
 
 
 def labels(name: str, given: Sequence[Any] | None, count: int) -> list[str]:
     """Return the names of rows or columns, by default their numbers."""
-    found = [str(label) for label in (range(count) if given is None else given)]
+    found = [printable(VISIBLE.get(label, label)) for label in map(str, range(count) if given is None else given)]
     if len(found) != count:
         raise ValueError(f"{name} has {len(found)} names, for weights of {count} {'columns' if name == 'read' else 'rows'}")
     return found
@@ -62,6 +65,8 @@ def labels(name: str, given: Sequence[Any] | None, count: int) -> list[str]:
 
 def as_text(table: np.ndarray, columns: list[str], rows: list[str]) -> str:
     wide = max(map(len, rows)) + 1
-    lines = [" " * wide + "".join(f"{name:>5}" for name in columns)]
-    lines += [f"{name:<{wide}}" + "".join(f"{a:5.2f}" for a in row) for name, row in zip(rows, table, strict=True)]
+    widths = [max(5, len(name) + 1) for name in columns]
+    lines = [" " * wide + "".join(f"{name:>{width}}" for name, width in zip(columns, widths, strict=True))]
+    for name, row in zip(rows, table, strict=True):
+        lines.append(f"{name:<{wide}}" + "".join(f"{a:{width}.2f}" for a, width in zip(row, widths, strict=True)))
     return "\n".join(lines)

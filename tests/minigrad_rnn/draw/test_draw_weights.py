@@ -38,6 +38,16 @@ def test_a_table_has_a_box_for_each_weight_in_its_row_and_column() -> None:
     assert defects(scene(rnn.draw.attention(np.eye(3)).svg())) == {}
 
 
+def test_names_of_any_length_stay_above_their_column() -> None:
+    weights, read, written = [[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]], ["hello world", "\n", " "], ["two\nlines", "x"]
+    head, *rows = rnn.draw.attention(weights, read, written).text.split("\n")
+    ends = [head.index(name) + len(name) for name in ("hello world", "\u21b5", "\u2423")]
+    assert len(rows) == 2
+    assert rows[0].startswith("two lines ")
+    for row, numbers in zip(rows, weights, strict=True):
+        assert [float(row[end - 4 : end]) for end in ends] == numbers
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
