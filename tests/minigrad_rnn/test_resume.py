@@ -171,7 +171,7 @@ def test_early_stopping_goes_on_with_its_best(k: int, tmp_path: Path) -> None:
 
     def run(seed: int) -> rnn.Trainer:
         model, _, _ = streams(seed)
-        return rnn.Trainer(model, rnn.SGD(model.parameters(), lr=8.0, momentum=0.9))
+        return rnn.Trainer(model, rnn.SGD(model.parameters(), lr=8.0, momentum=0.9), compile=False)
 
     source = streams(0)[2]()
     numbers = source.numbers[::-1].copy()

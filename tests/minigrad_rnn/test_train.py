@@ -964,7 +964,7 @@ WRONG_FITS: dict[str, tuple[Callable[[rnn.Trainer], Any], type[Exception], str]]
 def test_wrong_arguments_of_fit_change_nothing(which: str) -> None:
     call, kind, message = WRONG_FITS[which]
     model = rnn.Sequence(rnn.LSTM(5, 5, num_layers=2, dropout=0.5, rng=1), rnn.Linear(5, 5, rng=2))
-    training = trainer(model)
+    training = trainer(model, compile=False)
     training.fit(HELLO, 2, progress=False)
     before = everything(training)
     with pytest.raises(kind, match=message):
