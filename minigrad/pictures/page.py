@@ -36,7 +36,7 @@ from .picture import Picture
 from .render import render
 from .svg import in_columns
 from .theme import HEATS, RAMPS, ink_on, shade
-from .web import as_json, deflated, filled, source_hash, sources
+from .web import as_json, deflated, filled, head, sources
 
 __all__ = ["Playback", "Shown", "own_boxes", "page"]
 
@@ -99,11 +99,11 @@ def page(
     names = ("inflate.js", "picture.js", "page.js", "colours.css", "page.css", "page.html")
     inflate, moves, plays, shared, style, frame = sources("minigrad.pictures", *names)
     script = f'"use strict";\n{{\n{inflate}const start = async () => {{\n{moves}\n{plays}}};\n{_STARTS}}}\n'
+    heading = html.escape(printable(title)[:300] or "A recorded graph")
     parts = {
-        "title": html.escape(printable(title)[:300] or "A recorded graph"),
+        "head": head(heading, shared + style + colours(), script, inline_styles=True), "title": heading,
         "more": html.escape(printable(more.replace("\n", "  "))[:1000]),
-        "hash": source_hash(script), "style": shared + style + colours(), "script": script, "picture": drawn,
-        "data": deflated(as_json(data).encode()),
+        "script": script, "picture": drawn, "data": deflated(as_json(data).encode()),
     }  # fmt: skip
     return filled(frame, parts)
 

@@ -11,7 +11,19 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["as_json", "deflated", "filled", "source_hash", "sources"]
+__all__ = ["as_json", "deflated", "filled", "head", "source_hash", "sources"]
+
+HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src '{{styles}}'; script-src '{{scripts}}'; \
+base-uri 'none'; form-action 'none'">
+<meta name="color-scheme" content="light dark">
+<title>{{title}}</title>
+<style>{{style}}</style>
+</head>"""
 
 
 def sources(package: str, *names: str) -> list[str]:
@@ -51,3 +63,12 @@ def filled(frame: str, parts: Mapping[str, str]) -> str:
     '<p>{{y}}</p>'
     """
     return re.sub(r"\{\{([\w ]+)\}\}", lambda found: parts[found[1]], frame)
+
+
+def head(title: str, style: str, script: str, *, inline_styles: bool = False) -> str:
+    """Return the beginning of a page, whose policy lets through this script and this style, and nothing else.
+
+    `title` is text that is escaped already. `inline_styles` lets through the style of every element, which an SVG picture has.
+    """
+    styles = "unsafe-inline" if inline_styles else source_hash(style)
+    return filled(HEAD, {"title": title, "style": style, "styles": styles, "scripts": source_hash(script)})

@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad.pictures.dot import printable
 from minigrad.pictures.drawing import Page
-from minigrad.pictures.web import as_json, filled, source_hash, sources
+from minigrad.pictures.web import as_json, filled, head, sources
 
 from ...data.text import Alphabet
 from ...models import Sequence
@@ -18,6 +18,7 @@ from .sentences import NOTHING, heading_of
 
 __all__ = ["reading"]
 
+TITLE = "What a network does as it reads"
 LISTED = 24  # units in the table
 VISIBLE = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5"}
 
@@ -56,7 +57,7 @@ def reading(
     if isinstance(model, Reading):
         if text is not None or alphabet is not None or options:
             raise TypeError("a Reading has its text already; give reading(r), or reading(model, text, alphabet, ...)")
-        return Page(written(model, title, note), height, "What a network does as it reads")
+        return Page(written(model, title, note), height, TITLE)
     if text is None or alphabet is None:
         raise TypeError("reading needs a text and its alphabet: reading(model, text, alphabet)")
     return reading(read(model, text, alphabet, **options), title=title, note=note, height=height)
@@ -70,10 +71,11 @@ def written(made: Reading, title: str | None, note: str) -> str:
     style = shared + style + css()
     facts, data = page_data(made)
     gates, first = facts["gates"], made.units[0]
+    shown = html.escape(printable(title or TITLE))
     parts = {
-        "title": html.escape(printable(title or "What a network does as it reads")), "note": html.escape(printable(note)),
+        "title": shown, "note": html.escape(printable(note)),
         "heading": html.escape(heading_of(made, first) or NOTHING),
-        "style": style, "style hash": source_hash(style), "script": script, "script hash": source_hash(script),
+        "head": head(shown, style, script), "script": script,
         "states": radios("state", [*made.states, "together"]), "gates": radios("gate", [*gates]),
         "no gates": "" if gates else " hidden", "no window": "" if made.saliency.shape[1] else " hidden",
         "features": "".join(f"<option value={k}>{html.escape(name)}</option>" for k, name in enumerate(made.features)),

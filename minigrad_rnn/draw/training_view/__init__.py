@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 import math
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.pictures.dot import printable
 from minigrad.pictures.drawing import Page
-from minigrad.pictures.web import as_json, filled, source_hash
+from minigrad.pictures.web import as_json, filled, head, sources
 
 from ...data.text import Alphabet, checked
 from ...history import History
@@ -78,16 +77,16 @@ def labels_of(watch: Watch, symbols: Alphabet | None) -> list[str]:
 
 def written(shots: list[Snapshot], history: History, labels: list[str], title: str, note: str) -> str:
     """Return the page as HTML."""
-    folder = files(__package__)
-    script, style, frame = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css", "html"))
+    script, style, frame = sources(__package__, "page.js", "page.css", "page.html")
     lines, last = lines_of(shots), shots[-1]
     picture, top = curve(history.loss, history.validation)
     T = max(line.norms.shape[1] for line in lines)
     named = labels if len(labels) == T <= NAMED else []
+    shown = html.escape(printable(title))
     parts = {
-        "title": html.escape(printable(title)), "note": html.escape(printable(note)),
+        "title": shown, "note": html.escape(printable(note)),
         "heading": heading_of(last), "sub": f"Loss {number(last.loss)}.",
-        "style": style, "style hash": source_hash(style), "script": script, "script hash": source_hash(script),
+        "head": head(shown, style, script), "script": script,
         "last": str(len(shots) - 1), "no text": " hidden" if last.says is None else "", "says": escaped(last.says or ""),
         "column": "" if last.says is None else "it says",
         "lines": "".join(radio(k, line.name) for k, line in enumerate(lines)), "one line": " hidden" if len(lines) == 1 else "",

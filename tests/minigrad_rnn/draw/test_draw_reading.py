@@ -23,7 +23,7 @@ from minigrad_rnn.draw.reading_view.pack import packed
 from minigrad_rnn.draw.reading_view.sentences import heading_of
 
 DRIVEN = runpy.run_path(str(Path(__file__).parents[2] / "minigrad" / "pictures" / "browser.py"))
-CHROMIUM, HOSTILE = DRIVEN["CHROMIUM"], DRIVEN["HOSTILE"]
+HOSTILE = DRIVEN["HOSTILE"]
 ZEN = rnn.text.read("this")
 ALPHABET = rnn.Alphabet.of(ZEN)
 V = len(ALPHABET)
@@ -221,15 +221,6 @@ def test_no_symbol_or_name_is_taken_for_markup():
 
 
 # -- in a browser --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here to try the page in")
-    opened = DRIVEN["Browser"](tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
 
 
 CLASSES = "[...document.querySelectorAll('#text > i')].map((x) => x.className)"

@@ -14,7 +14,7 @@ import minigrad_rnn as rnn
 from minigrad_rnn.draw.training_view import stills
 
 DRIVEN = runpy.run_path(str(Path(__file__).parents[2] / "minigrad" / "pictures" / "browser.py"))
-CHROMIUM, HOSTILE = DRIVEN["CHROMIUM"], DRIVEN["HOSTILE"]
+HOSTILE = DRIVEN["HOSTILE"]
 TASK = rnn.tasks.hello()
 
 
@@ -146,15 +146,6 @@ def test_no_text_or_name_is_taken_for_markup():
 
 
 # -- in a browser --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here to try the page in")
-    opened = DRIVEN["Browser"](tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
 
 
 def text_of(browser, name):
