@@ -69,3 +69,32 @@ def not_real(name: str, dtype: Any) -> str:
         )
     what = "complex numbers are" if dtype.kind == "c" else "this dtype is"
     return f"{name} came out as {dtype}: {what} not supported, only real numbers are"
+
+
+NOTHING_TO_DIFFERENTIATE = (
+    "this tensor does not depend on any tensor with requires_grad=True (or was computed under no_grad, or detached), so there "
+    "is nothing to differentiate. To differentiate a gradient, compute it with create_graph=True"
+)
+
+
+def needs_seed(shape: tuple[int, ...]) -> str:
+    return (
+        f"this tensor has shape {shape}, and a gradient starts from one number: reduce it first (.sum(), .mean()), or give a "
+        "seed of that shape"
+    )
+
+
+def cut_out(what: str) -> str:
+    """The message where something, such as ``float(t)``, takes the values of a tensor that requires grad."""
+    return (
+        f"this tensor requires grad, and {what} would silently cut it out of the graph. For its values use t.detach().numpy() "
+        "or, for one number, t.item(); to put tensors together use np.stack or np.concatenate"
+    )
+
+
+def no_leaf(op: str) -> str:
+    """The message where the ``.grad`` of a result of this op is read."""
+    return (
+        f"only leaves gather a .grad, and this tensor is the result of {op}; its gradient is minigrad.grad(loss, tensor). If "
+        "it was a leaf that you changed by w = w - step or w -= step, write w.data -= step"
+    )

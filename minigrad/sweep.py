@@ -6,6 +6,7 @@ back to it, `Rules` runs the rules, and `selection.Marks` tells zeros that a sel
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -130,7 +131,9 @@ class Cotangents:
 
     def __init__(self, root: Node, seed: Any, lift: Lift | None, marks: Marks | None) -> None:
         self.sums: dict[Node, Any] = {root: seed if lift is not None else read(seed)}
-        self.held: dict[Node, dict[Gather, list[Piece]]] = {}  # by how they are computed at once: `Op.gathers`
+        self.held: dict[Node, dict[Gather, list[Piece]]] = defaultdict(
+            lambda: defaultdict(list)
+        )  # by how they are computed at once: `Op.gathers`
         self.owned: set[Node] = set()  # nodes whose sum is an array that nobody else has, so that it may be added to in place
         self.watch = CURRENT.get()[2]
         self.recorded = lift is not None or self.watch is not None
@@ -158,12 +161,10 @@ class Cotangents:
     def hold(self, node: Node, gather: Gather, piece: Piece) -> None:
         """Hold one use of a node back: `gather` computes at once what many send (the slices of an array, a weight at each
         time step)."""
-        groups = self.held.setdefault(node, {})
-        pieces = groups.setdefault(gather, [])
+        pieces = self.held[node][gather]
         pieces.append(piece)
         if len(pieces) == piece[1].op.gather_limit:
-            del groups[gather]
-            self.add_gathered(node, gather, pieces)
+            self.add_gathered(node, gather, self.held[node].pop(gather))
 
     def add_gathered(self, node: Node, gather: Gather, pieces: list[Piece]) -> None:
         user = pieces[-1][1]

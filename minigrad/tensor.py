@@ -14,7 +14,7 @@ import numpy as np
 
 from .arrays import array_of, as_dtype, frozen, read_only
 from .data import Data
-from .errors import LeavesGraphError, not_floating
+from .errors import NOTHING_TO_DIFFERENTIATE, LeavesGraphError, cut_out, needs_seed, no_leaf, not_floating
 from .graph import CURRENT, Leaf, Node, Scope
 from .hints import Size
 from .hooks import Hook
@@ -222,11 +222,7 @@ class Tensor(TensorMethods):
             return None
         if isinstance(self._node, Leaf):
             return gathered(self._node)  # type: ignore[no-any-return]
-        raise AttributeError(
-            f"only leaves gather a .grad, and this tensor is the result of {self._node.op.name}; "
-            "its gradient is minigrad.grad(loss, tensor). If it was a leaf that you changed by w = w - step or w -= step, "
-            "write w.data -= step"
-        )
+        raise AttributeError(no_leaf(self._node.op.name))
 
     @grad.setter
     def grad(self, new: np.ndarray | None) -> None:
@@ -295,20 +291,13 @@ class Tensor(TensorMethods):
         if self._node is None:
             if self._leaf is not None and self._leaf.requires_grad:  # where that is an error, it says which
                 return self._leaf
-            raise ValueError(
-                "this tensor does not depend on any tensor with requires_grad=True (or was computed under no_grad, "
-                "or detached), so there is nothing to differentiate. To differentiate a gradient, compute it with "
-                "create_graph=True"
-            )
+            raise ValueError(NOTHING_TO_DIFFERENTIATE)
         return self._node
 
     def _seed(self, seed: ArrayLike | Tensor | None) -> np.ndarray:
         if seed is None:
             if self._data.size != 1:
-                raise ValueError(
-                    f"this tensor has shape {self.shape}, and a gradient starts from one number: reduce it first "
-                    "(.sum(), .mean()), or give a seed of that shape"
-                )
+                raise ValueError(needs_seed(self.shape))
             return np.ones(self._data.shape, self._data.dtype)
         return self._fitting(plain(seed), "the seed")  # type: ignore[no-any-return]
 
@@ -316,11 +305,7 @@ class Tensor(TensorMethods):
 
     def _stays(self, what: str) -> None:
         if self._node is not None:
-            raise LeavesGraphError(
-                f"this tensor requires grad, and {what} would silently cut it out of the graph. "
-                "For its values use t.detach().numpy() or, for one number, t.item(); to put tensors together use "
-                "np.stack or np.concatenate"
-            )
+            raise LeavesGraphError(cut_out(what))
 
     def __float__(self) -> float:
         self._stays("float(t), a[0] = t, or a function of the math module (there is np.tanh(t) for math.tanh(t)),")

@@ -96,7 +96,7 @@ def accumulated(losses: Tensor, reduction: str, scale: Any) -> SequenceLoss:
     T = len(losses)
     factor = float(T) if reduction == "sum" else scale
     total = losses.mean() if factor is None else scaled_mean(losses, factor)
-    steps = at_least_single(losses._data).mean(axis=tuple(range(1, losses.ndim)))
+    steps = mg.mean(at_least_single(losses._data), tuple(range(1, losses.ndim)))
     steps = steps / T if factor is None else steps * (values(factor) / T)
     return SequenceLoss(total, steps.astype(losses.dtype, copy=False))
 

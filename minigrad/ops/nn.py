@@ -73,7 +73,7 @@ def negative_log_likelihood_vjp(g: Any, logits: Any, targets: Any) -> Any:
 
 
 def affine(x: Any, W: Any, b: Any) -> Any:
-    if W.ndim != 2 or x.shape[-1:] != W.shape[1:]:
+    if W.ndim != 2 or x.ndim == 0 or x.shape[-1] != W.shape[1]:
         raise ValueError(f"linear(x, W) takes x of shape (..., in) and W of shape (out, in), not {x.shape} and {W.shape}")
     if b is None:
         return rowwise(x, W.T)

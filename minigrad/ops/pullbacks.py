@@ -55,9 +55,12 @@ def pullback(op: Op, rule: Any) -> Pullback:
             raise TypeError(f"op {op.name}: a rule asks for {name!r}; it may ask for {', '.join(found)}")
     read = [found[name] for name in names]
     kinds = "".join(source[0] for source in read)
-    if op.kind == "elementwise":
-        return partial_derivative(rule, read, kinds)
-    return product(rule, read, kinds)
+    elementwise = op.kind == "elementwise"
+    form = (PARTIALS if elementwise else PRODUCTS).get(kinds)
+    if form is not None:
+        return form(rule, *[which for _, which in read])
+    whole = any_rule(rule, read)
+    return (lambda g, node, saved, i, mask=None: g * whole(g, node, saved, i, mask)) if elementwise else whole
 
 
 Source = tuple[str, Any]  # a letter, and which one of that kind
@@ -76,30 +79,18 @@ def sources(op: Op) -> dict[str, Source]:
     return found
 
 
-def partial_derivative(rule: Rule, read: list[Source], kinds: str) -> Pullback:
-    """The rule of an elementwise op, which the cotangent is multiplied by."""
-    if kinds == "s":
-        a = read[0][1]
-        return lambda g, node, saved, i, mask=None: g * rule(saved[a])
-    if kinds == "ss":
-        a, b = read[0][1], read[1][1]
-        return lambda g, node, saved, i, mask=None: g * rule(saved[a], saved[b])
-    whole = any_rule(rule, read)
-    return lambda g, node, saved, i, mask=None: g * whole(g, node, saved, i, mask)
-
-
-def product(rule: Rule, read: list[Source], kinds: str) -> Pullback:
-    """The rule of any other op. What products need is read without a loop: it costs a third of a microsecond less."""
-    if kinds == "gs":
-        a = read[1][1]
-        return lambda g, node, saved, i, mask=None: rule(g, saved[a])
-    if kinds == "gns":
-        n, a = read[1][1], read[2][1]
-        return lambda g, node, saved, i, mask=None: rule(g, node.operands[n].shape, saved[a])
-    if kinds == "gsn":
-        a, n = read[1][1], read[2][1]
-        return lambda g, node, saved, i, mask=None: rule(g, saved[a], node.operands[n].shape)
-    return any_rule(rule, read)
+# The forms of rules that recurrent networks have are read without a loop: it costs a third of a microsecond less.
+Form = Callable[..., Pullback]  # of a rule, and which of its kind each name is: see `sources`
+PARTIALS: dict[str, Form] = {
+    "s": lambda rule, a: lambda g, node, saved, i, mask=None: g * rule(saved[a]),
+    "ss": lambda rule, a, b: lambda g, node, saved, i, mask=None: g * rule(saved[a], saved[b]),
+}
+PRODUCTS: dict[str, Form] = {
+    "gs": lambda rule, _, a: lambda g, node, saved, i, mask=None: rule(g, saved[a]),
+    "gns": lambda rule, _, n, a: lambda g, node, saved, i, mask=None: rule(g, node.operands[n].shape, saved[a]),
+    "gsn": lambda rule, _, a, n: lambda g, node, saved, i, mask=None: rule(g, saved[a], node.operands[n].shape),
+    "gio": lambda rule, _, __, name: lambda g, node, saved, i, mask=None: rule(g, i, node.options[name]),
+}
 
 
 def any_rule(rule: Rule, read: list[Source]) -> Pullback:

@@ -122,17 +122,17 @@ def record(
 
 
 # -- ways in ---------------------------------------------------------------------------------------------------
-# `apply` reads operands of all kinds, in a loop. For one Tensor and for two there are ways that are half a microsecond shorter.
+# `apply` reads operands of all kinds, in a loop. For one, two and three Tensors there are ways that are shorter, by half a
+# microsecond each operand.
 
 
 def runner(op: Op) -> Callable[..., Any]:
     """The function that runs an op, of its operands and, if the op has options, a dict of them."""
     if op.variadic:
         return lambda *arrays, **options: apply(op, arrays, options)
-    if None not in op.rules and len(op.operands) == 1:
-        return unary(op)
-    if None not in op.rules and len(op.operands) == 2 and not op.options:
-        return binary(op)
+    count = len(op.operands)
+    if None not in op.rules and count <= 3 and (count == 1 or not op.options):
+        return (unary, binary, ternary)[count - 1](op)
     if op.options:
         return lambda *operands: apply(op, operands[:-1], operands[-1])
     return lambda *operands: apply(op, operands)
@@ -192,5 +192,29 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
         elif type(x) is ndarray and type(y) is ndarray:
             return forward(x, y)
         return apply(op, (x, y))
+
+    return run
+
+
+def ternary(op: Op) -> Callable[[Any, Any, Any], Any]:
+    forward = op.forward
+    of_all, of_last = op.keeper(0b1111)[1], op.keeper(0b1011)[1]
+
+    def run(x: Any, y: Any, z: Any) -> Any:
+        if isinstance(x, Tensor) and isinstance(y, Tensor) and isinstance(z, Tensor):
+            paused, place, watch = current()
+            node, second, third = x._node, y._node, z._node
+            if watch is None and not paused and second is not None and third is not None:
+                arrays = x._data, y._data, z._data
+                try:
+                    out = forward(*arrays)
+                except Exception as error:
+                    add_note(error, f"in {op.name}", arrays, place)
+                    raise
+                if type(out) is not ndarray:
+                    out = asarray(out)
+                saved = (of_last if node is None else of_all)((None, out, *arrays))
+                return record(op, out, (node or x._leaf or x._constant(), second, third), saved, NO_OPTIONS, place)
+        return apply(op, (x, y, z))
 
     return run
