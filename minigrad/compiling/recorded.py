@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import inspect
-import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,7 +24,7 @@ from .naming import identifier
 from .outside import Outside
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, latest, rows_restacked, updates_together
 from .program import Program
-from .recorder import Recorder, contents
+from .recorder import Recorder
 from .rewrites import (
     neighbours_merged,
     parts_for_rows,
@@ -139,7 +138,6 @@ class Recorded:
 
     def record(self, f: Callable[..., Any], given: list[Any], named: dict[str, Any]) -> None:
         """Run the function once, and put back what it has changed outside."""
-        silent = Silent()
         mark = CURRENT.get()
         CURRENT.set((*mark[:2], self.recorder))
         try:
@@ -150,7 +148,7 @@ class Recorded:
         finally:
             CURRENT.set(mark)
             self.effects = [(kind, owner, tree_map(self.as_var, new)) for kind, owner, new in self.recorder.restored()]
-            drew = silent.drew() or self.outside.drew()
+            drew = self.outside.drew()
             changed = self.outside.undo() or self.recorder.replaced
         if drew:
             raise CompileError(
@@ -339,25 +337,6 @@ class Recorded:
             if isinstance(x, CHANGING) and not isinstance(x, bool)
         ]
         return self.call(*changing)
-
-
-class Silent:
-    """The global generators, from which a function may draw without the recording noticing."""
-
-    def __init__(self) -> None:
-        self.numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002
-        self.python = random.getstate()
-
-    def drew(self) -> str:
-        """Return in words which of them drew, and put them back."""
-        found = ""
-        if contents(np.random.get_state(legacy=False)) != contents(self.numpy):  # noqa: NPY002
-            np.random.set_state(self.numpy)  # noqa: NPY002
-            found = "np.random"
-        if random.getstate() != self.python:
-            random.setstate(self.python)
-            found = "the module random"
-        return found
 
 
 def size_of(array: np.ndarray) -> float:
