@@ -27,7 +27,6 @@ from .trace import CONTAINERS, Call, CompileError, Var, replaced, same_bits
 __all__ = ["WRITTEN", "Recorder", "contents"]
 
 AFTERWARDS = "a value that a compiled function has kept while it was recorded is used; it has no value"
-AS_THEY_ARE = (bool, int, float, str, type(None))  # arguments of calls that stand for themselves
 NUMBERS = "biufcmM"  # kinds of dtypes
 WRITTEN = object()  # in the place of a gradient that was not read before it was overwritten
 
@@ -276,48 +275,20 @@ class Recorder(Watch):
 
     # -- calls -----------------------------------------------------------------------------------------------
 
-    def record(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
+    def record(
+        self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True,
+        held: Callable[[Var], Any] = operator.attrgetter("value"),
+    ) -> Any:  # fmt: skip
+        """Carry out a call with what its arguments hold, and write it down. Return stand-ins for its results."""
         if self.closed:
             raise CompileError(AFTERWARDS)
-        plain: list[Any] = []
-        values: list[Any] = []
-        for x in args:
-            if type(x) is Array and x.recorder is self:
-                plain.append(x.stands_for)
-                values.append(x.value)
-            else:
-                plain.append(self.plain(x))
-                values.append(replaced(plain[-1], value_of))
-        if not options:
-            return self.recorded(fn, tuple(plain), {}, fn(*values), pure)
-        named = {key: self.plain(x) for key, x in options.items()}
-        result = fn(*values, **{k: replaced(x, value_of) for k, x in named.items()})
-        return self.recorded(fn, tuple(plain), named, result, pure)
-
-    def record_call(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
-        """The same for a function that somebody else calls, which may write into its arguments: they are read-only then."""
-        if self.closed:
-            raise CompileError(AFTERWARDS)
-        plain, named = tuple(map(self.plain, args)), {key: self.plain(x) for key, x in options.items()}
-        try:
-            result = fn(*replaced(plain, read_only), **{k: replaced(x, read_only) for k, x in named.items()})
-        except ValueError as error:
-            if "read-only" in str(error) or "writ" in str(error):
-                raise CompileError(
-                    f"{numpy_name(fn)} writes into an array, which is not recorded; use a function that returns a new one"
-                ) from None
-            raise
-        return self.recorded(fn, plain, named, result, pure)
-
-    def recorded(self, fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], result: Any, pure: bool) -> Any:
-        """Write down a call that was carried out; returns stand-ins for its results."""
-        call = Call(fn, args, options, CURRENT.get()[1], pure)
-        if type(result) is np.ndarray and result.dtype.kind in NUMBERS:
-            value: Any = result
-        elif isinstance(result, CONTAINERS):
-            value = tuple(result)
+        plain, named = tuple([self.plain(x) for x in args]), {key: self.plain(x) for key, x in options.items()}
+        result = fn(*replaced(plain, held), **{key: replaced(x, held) for key, x in named.items()})
+        if isinstance(result, CONTAINERS):
+            value: Any = tuple(result)
         else:
-            value = result if is_number(result) else as_numbers(fn, args, result)
+            value = result if is_number(result) else as_numbers(fn, plain, result)
+        call = Call(fn, plain, named, CURRENT.get()[1], pure)
         call.out = self.var(value, call)
         self.calls.append(call)
         if type(value) is np.ndarray:
@@ -328,10 +299,19 @@ class Recorder(Watch):
         parts = [self.record(operator.getitem, (call.out, i), {}) for i in range(len(result))]
         return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
 
+    def record_call(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
+        """The same for a function that somebody else calls, which may write into its arguments: they are read-only then."""
+        try:
+            return self.record(fn, args, options, pure, held=read_only)
+        except ValueError as error:
+            if "read-only" in str(error) or "writ" in str(error):
+                raise CompileError(
+                    f"{numpy_name(fn)} writes into an array, which is not recorded; use a function that returns a new one"
+                ) from None
+            raise
+
     def plain(self, x: Any) -> Any:
         """An argument with Vars in the place of stand-ins and arrays."""
-        if type(x) in AS_THEY_ARE:
-            return x
         if isinstance(x, Standin):
             if x.recorder is not self:
                 raise CompileError("a value of another recording has leaked into this one")
@@ -393,10 +373,6 @@ def is_number(x: Any) -> bool:
 def kind_of(x: Any) -> type:
     """Return the type that `isinstance` is to find: an array, a number of NumPy, or a bool of Python."""
     return type(x) if isinstance(x, bool | np.generic) else np.ndarray
-
-
-def value_of(v: Var) -> Any:
-    return v.value
 
 
 def read_only(v: Var) -> Any:
