@@ -27,6 +27,8 @@ from .trace import CONTAINERS, Call, CompileError, Var, replaced, same_bits
 __all__ = ["WRITTEN", "Recorder", "contents"]
 
 AFTERWARDS = "a value that a compiled function has kept while it was recorded is used; it has no value"
+value_of = operator.attrgetter("value")
+AS_THEY_ARE = (bool, int, float, str, type(None))  # arguments of calls that stand for themselves
 NUMBERS = "biufcmM"  # kinds of dtypes
 WRITTEN = object()  # in the place of a gradient that was not read before it was overwritten
 
@@ -277,18 +279,29 @@ class Recorder(Watch):
 
     def record(
         self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True,
-        held: Callable[[Var], Any] = operator.attrgetter("value"),
+        held: Callable[[Var], Any] = value_of,
     ) -> Any:  # fmt: skip
         """Carry out a call with what its arguments hold, and write it down. Return stand-ins for its results."""
         if self.closed:
             raise CompileError(AFTERWARDS)
-        plain, named = tuple([self.plain(x) for x in args]), {key: self.plain(x) for key, x in options.items()}
-        result = fn(*replaced(plain, held), **{key: replaced(x, held) for key, x in named.items()})
-        if isinstance(result, CONTAINERS):
-            value: Any = tuple(result)
+        plain: list[Any] = []
+        values: list[Any] = []
+        for x in args:
+            if type(x) is Array and x.recorder is self and held is value_of:  # the usual one: half the time
+                plain.append(x.stands_for)
+                values.append(x.value)
+            else:
+                plain.append(self.plain(x))
+                values.append(replaced(plain[-1], held))
+        named = {key: self.plain(x) for key, x in options.items()} if options else {}
+        result = fn(*values, **{key: replaced(x, held) for key, x in named.items()}) if named else fn(*values)
+        if type(result) is np.ndarray and result.dtype.kind in NUMBERS:
+            value: Any = result
+        elif isinstance(result, CONTAINERS):
+            value = tuple(result)
         else:
-            value = result if is_number(result) else as_numbers(fn, plain, result)
-        call = Call(fn, plain, named, CURRENT.get()[1], pure)
+            value = result if is_number(result) else as_numbers(fn, tuple(plain), result)
+        call = Call(fn, tuple(plain), named, CURRENT.get()[1], pure)
         call.out = self.var(value, call)
         self.calls.append(call)
         if type(value) is np.ndarray:
@@ -312,6 +325,8 @@ class Recorder(Watch):
 
     def plain(self, x: Any) -> Any:
         """An argument with Vars in the place of stand-ins and arrays."""
+        if type(x) in AS_THEY_ARE:
+            return x
         if isinstance(x, Standin):
             if x.recorder is not self:
                 raise CompileError("a value of another recording has leaked into this one")
