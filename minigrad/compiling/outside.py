@@ -312,7 +312,7 @@ class Outside:
 
     def _tensor(self, x: Tensor, path: str) -> None:
         self.tensors.append((x, place_of(x)))
-        self._all(hooks_of(x), f"a hook of {path}")
+        self._all(place_of(x)[1], f"a hook of {path}")
 
     def _array(self, x: np.ndarray, path: str) -> None:
         if not writeable(x):
@@ -535,11 +535,7 @@ def writeable(array: Any) -> bool:
 
 def place_of(x: Tensor) -> Any:
     """Return the node of a tensor, None if it does not require grad, and its hooks."""
-    return x._node, hooks_of(x)
-
-
-def hooks_of(x: Tensor) -> tuple[Any, ...]:
-    return tuple(getattr(x._node, "hooks", None) or ())
+    return x._node, tuple(getattr(x._node, "hooks", None) or ())
 
 
 def state_of(rng: Any) -> Any:
