@@ -70,10 +70,8 @@ def meaningful(fn: Any, options: dict[str, Any]) -> dict[str, Any]:
     """The keywords without those that are NumPy's defaults, which are as good as not given."""
     if not options:
         return options
-    if isinstance(fn, np.ufunc):
-        return {k: x for k, x in options.items() if k not in LAYOUT and not same(x, UFUNC_DEFAULTS.get(k, inspect.Parameter))}
-    known = defaults(fn)
-    return {k: x for k, x in options.items() if k not in known or not same(x, known[k])}
+    known, ignored = (UFUNC_DEFAULTS, LAYOUT) if isinstance(fn, np.ufunc) else (defaults(fn), ())
+    return {k: x for k, x in options.items() if k not in ignored and not (k in known and same(x, known[k]))}
 
 
 def refusal(fn: Any, args: tuple[Any, ...], options: dict[str, Any]) -> str:
