@@ -23,17 +23,20 @@ __all__ = ["numpy_name", "record_function", "record_ufunc"]
 # Their results depend on shapes and dtypes only.
 METADATA = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.common_type, np.iscomplexobj, np.isrealobj}
 
-WHERE = "np.where(mask, new, old)"
-WRITES: dict[Any, str] = {
-    np.copyto: WHERE,
-    np.putmask: WHERE,
-    np.place: WHERE,
-    np.put: WHERE,
-    np.put_along_axis: WHERE,
-    np.fill_diagonal: "np.where(np.eye(n, dtype=bool), value, x)",
+WRITES = "it writes into an array; use a new one, such as"
+REFUSED: dict[Any, str] = {
+    **dict.fromkeys((np.copyto, np.putmask, np.place, np.put, np.put_along_axis), f"{WRITES} np.where(mask, new, old)"),
+    np.fill_diagonal: f"{WRITES} np.where(np.eye(n, dtype=bool), value, x)",
+    np.empty_like: "what is in its elements is left to chance; use np.zeros_like(x)",
+    **dict.fromkeys(
+        (np.save, np.savez, np.savez_compressed, np.savetxt),
+        "it writes a file, once and not at each run; return the array and save it outside",
+    ),
+    **dict.fromkeys(
+        (np.shares_memory, np.may_share_memory, np.min_scalar_type),
+        "its answer depends on where the arrays lie in memory or on their values, which are others at each run",
+    ),
 }
-FILES = {np.save, np.savez, np.savez_compressed, np.savetxt}
-MEMORY = {np.shares_memory, np.may_share_memory, np.min_scalar_type}
 
 # By the arguments whose values decide how many elements the result has.
 SIZED_BY: dict[Any, tuple[str, ...]] = {
@@ -67,24 +70,16 @@ def meaningful(fn: Any, options: dict[str, Any]) -> dict[str, Any]:
     """The keywords without those that are NumPy's defaults, which are as good as not given."""
     if not options:
         return options
-    if isinstance(fn, np.ufunc):
-        return {k: x for k, x in options.items() if k not in LAYOUT and not same(x, UFUNC_DEFAULTS.get(k, inspect.Parameter))}
-    known = defaults(fn)
-    return {k: x for k, x in options.items() if k not in known or not same(x, known[k])}
+    known, ignored = (UFUNC_DEFAULTS, LAYOUT) if isinstance(fn, np.ufunc) else (defaults(fn), ())
+    return {k: x for k, x in options.items() if k not in ignored and not (k in known and same(x, known[k]))}
 
 
 def refusal(fn: Any, args: tuple[Any, ...], options: dict[str, Any]) -> str:
     """Why a call cannot be recorded and what to write instead; an empty text if it can."""
-    if fn in WRITES:
-        return f"it writes into an array; use a new one, such as {WRITES[fn]}"
+    if fn in REFUSED:
+        return REFUSED[fn]
     if options.get("out") is not None:
         return "out= writes into an array; use the result: a = f(x)"
-    if fn is np.empty_like:
-        return "what is in its elements is left to chance; use np.zeros_like(x)"
-    if fn in FILES:
-        return "it writes a file, once and not at each run; return the array and save it outside"
-    if fn in MEMORY:
-        return "its answer depends on where the arrays lie in memory or on their values, which are others at each run"
     if fn is np.where and len(args) == 1:
         return "with one argument it gives as many elements as the mask says, other ones at each run; use np.where(mask, x, y)"
     if fn in SIZED_BY:

@@ -18,10 +18,10 @@ import types
 import weakref
 from abc import ABC
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
-from operator import is_, setitem
-from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
+from collections.abc import Callable, Iterable
+from itertools import chain, cycle, repeat
+from operator import delitem, is_, setitem
+from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
@@ -40,9 +40,10 @@ CONTAINERS = (list, tuple, set, frozenset, deque, dict, bytearray)
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 UNCHANGING = (  # pieces of classes: what is written in C, the fields of named tuples, the register of abstract classes
     types.CodeType, types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType, types.MemberDescriptorType,
+    types.GetSetDescriptorType, MemberDescriptorType,
     type(vars(NamedTuple("_Pair", [("first", int)]))["first"]), type(vars(ABC)["_abc_impl"]),
 )  # fmt: skip
+OF_FUNCTIONS = (MethodType, classmethod, staticmethod, property, BuiltinFunctionType, types.MethodWrapperType)
 USUALLY_KNOWN = (Tensor, np.ndarray, *GENERATORS, *CONTAINERS)  # and of a user's class, if it is one derived from these
 STANDARD = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 MOST = 20_000  # values that are looked at before each run
@@ -69,44 +70,33 @@ class Held:
         """An expression that is true if they hold the same objects, and what its names stand for; all begin with `name`."""
         raise NotImplementedError
 
-    def same(self) -> bool:
+    def changed(self) -> str:
+        """The first place that does not hold what it held, in words; otherwise an empty text."""
         now = self.look()
-        if len(now) != len(self.saved) or not all(map(alike, now, self.saved)):
-            return False
+        different = (i for i, (a, b) in enumerate(zip(now, self.saved, strict=False)) if not alike(a, b))
+        first = next(different, None if len(now) == len(self.saved) else 0)
+        if first is not None:
+            return self.names[first % len(self.names)]
         self.saved = now  # equal values in other objects: the next look is short again
-        return True
-
-    def differing(self) -> str:
-        for i, (a, b) in enumerate(zip(self.look(), self.saved, strict=False)):
-            if not alike(a, b):
-                return self.names[i] if i < len(self.names) else self.names[-1]
-        return self.names[0] if self.names else "a container"
+        return ""
 
 
 class Places(Held):
     """Attributes of objects that are written in C, or of slots; with `items` the values of a dict at some keys."""
 
-    def __init__(
-        self, names: list[str], places: list[tuple[Any, str]], put: Callable[[Any, str, Any], None], items: bool = False
-    ) -> None:
+    def __init__(self, names: list[str], places: list[tuple[Any, str]], items: bool = False) -> None:
         self.places = places
-        self.put = put
         self.items = items
         super().__init__(names)
 
     def look(self) -> list[Any]:
-        if self.items:
-            return [holder.get(key, ABSENT) for holder, key in self.places]
-        return [attribute(holder, key) for holder, key in self.places]
+        return [holder.get(key, ABSENT) if self.items else attribute(holder, key) for holder, key in self.places]
 
     def restore(self) -> None:
+        put, remove = (setitem, delitem) if self.items else (object.__setattr__, object.__delattr__)
         for (holder, key), now, value in zip(self.places, self.look(), self.saved, strict=True):
-            if now is value:
-                continue
-            if value is not ABSENT:
-                self.put(holder, key, value)
-            elif self.items:
-                del holder[key]
+            if now is not value:
+                remove(holder, key) if value is ABSENT else put(holder, key, value)
 
     def text(self, name: str) -> tuple[str, dict[str, Any]]:
         space: dict[str, Any] = {}
@@ -114,10 +104,10 @@ class Places(Held):
         for i, ((holder, key), value) in enumerate(zip(self.places, self.saved, strict=True)):
             here, held = f"{name}_{i}", f"{name}_{i}_held"
             space |= {here: holder, held: value}
-            if self.items and value is ABSENT:
-                parts.append(f"{key!r} not in {here}")
-                continue
-            now = f"{here}[{key!r}]" if self.items else f"attribute({here}, {key!r})" if value is ABSENT else f"{here}.{key}"
+            if value is ABSENT:
+                now = f"{here}.get({key!r}, {held})" if self.items else f"getattr({here}, {key!r}, {held})"
+            else:
+                now = f"{here}[{key!r}]" if self.items else f"{here}.{key}"
             parts.append(f"{now} is {held}")
         return " and ".join(parts), space
 
@@ -128,38 +118,36 @@ class Elements(Held):
     def __init__(self, names: list[str], holder: Any, attributes: bool = False) -> None:
         self.holder = holder
         self.attributes = attributes
+        self.both = attributes or isinstance(holder, dict)  # keys and values
         super().__init__(names)
 
+    def found(self) -> Any:
+        return vars(self.holder) if self.attributes else self.holder
+
     def look(self) -> list[Any]:
-        x = vars(self.holder) if self.attributes else self.holder
-        return [*x, *x.values()] if isinstance(x, dict | MappingProxyType) else list(x)
+        x = self.found()
+        return [*x, *x.values()] if self.both else list(x)
 
     def restore(self) -> None:
-        x = vars(self.holder) if self.attributes else self.holder
+        x, count = self.found(), len(self.saved) // 2
+        before: Any = dict(zip(self.saved[:count], self.saved[count:], strict=True)) if self.both else self.saved
         if isinstance(x, MappingProxyType):
-            half = len(self.saved) // 2
-            before = dict(zip(self.saved[:half], self.saved[half:], strict=True))
-            for name in [name for name in x if name not in before]:
-                delattr(self.holder, name)
-            for name, value in before.items():
-                if x.get(name, ABSENT) is not value:
-                    setattr(self.holder, name, value)
+            for name in {*x, *before}:
+                if name not in before:
+                    delattr(self.holder, name)
+                elif x.get(name, ABSENT) is not before[name]:
+                    setattr(self.holder, name, before[name])
             return
         x.clear()
-        if isinstance(x, dict):
-            half = len(self.saved) // 2
-            x.update(zip(self.saved[:half], self.saved[half:], strict=True))
-        else:
-            x.update(self.saved) if isinstance(x, set) else x.extend(self.saved)
+        x.extend(before) if isinstance(x, list | deque | bytearray) else x.update(before)
 
     def text(self, name: str) -> tuple[str, dict[str, Any]]:
-        both = self.attributes or isinstance(self.holder, dict)
         x = f"{name}.__dict__" if self.attributes else name
-        count = len(self.saved) // (2 if both else 1)
-        if 0 < count <= FEW and isinstance(self.holder, list) and not both:
+        count = len(self.saved) // (2 if self.both else 1)
+        if 0 < count <= FEW and isinstance(self.holder, list) and not self.both:
             space = {name: self.holder, **{f"{name}_{i}": held for i, held in enumerate(self.saved)}}
             return " and ".join([f"len({name}) == {count}", *(f"{name}[{i}] is {name}_{i}" for i in range(count))]), space
-        now = "chain(found, found.values())" if both else "found"
+        now = "chain(found, found.values())" if self.both else "found"
         text = f"len(found := {x}) == {count} and all(map(is_, {now}, {name}_held))" if count else f"not {x}"
         return text, {name: self.holder, f"{name}_held": self.saved}
 
@@ -197,14 +185,14 @@ class Holdings:
         if self.same():
             return ""
         for held in self.all:
-            if not held.same():
-                return held.differing()
+            if name := held.changed():
+                return name
         for i, held in enumerate(self.all):
             self._space |= held.text(f"x{i}")[1]
         return ""
 
     def _write(self) -> bool:
-        texts, self._space = ["True"], {"is_": is_, "chain": chain, "attribute": attribute}
+        texts, self._space = ["True"], {"is_": is_, "chain": chain}
         for i, held in enumerate(self.all):
             text, space = held.text(f"x{i}")
             texts += [text] if text else []
@@ -230,17 +218,13 @@ def alike(a: Any, b: Any) -> bool:
         return True
     if type(a) is not type(b):
         return False
-    if isinstance(a, MethodType):
-        return a.__func__ is b.__func__ and a.__self__ is b.__self__
     if has_dict(a):
         return False
     if isinstance(a, float | np.floating):
         return bool(a == b or (a != a and b != b)) and np.signbit(a) == np.signbit(b)
-    if isinstance(a, PLAIN):
-        return bool(a == b)
-    if isinstance(a, tuple | frozenset):
-        return len(a) == len(b) and all(map(alike, a, b)) if isinstance(a, tuple) else bool(a == b)
-    return by_value(a) and bool(a == b)
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return (isinstance(a, PLAIN) or by_value(a)) and bool(a == b)
 
 
 def by_value(x: Any) -> bool:
@@ -255,7 +239,7 @@ class Outside:
     def __init__(self, f: Any, others: Iterable[Any] = ()) -> None:
         self.held = Holdings()
         self.counted = Holdings()  # attributes, that are looked at only if one has been set
-        self.generators: list[tuple[str, Any]] = []
+        self.generators: list[tuple[str, Any]] = [("np.random", np.random.mtrand._rand), ("the module random", random._inst)]
         self.tensors: list[tuple[Tensor, Any]] = []  # with their nodes and hooks
         self.stateful: list[Stateful] = []
         self.seen: dict[int, Any] = {}  # by id, all that was looked at
@@ -274,7 +258,7 @@ class Outside:
                     "give it what it needs as arguments"
                 )
         self._count = Counted.changes[0]
-        self.states = [(name, rng, state_of(rng)) for name, rng in self.generators]
+        self.states = [state_of(rng) for _, rng in self.generators]  # before the recording
 
     # -- before each run -------------------------------------------------------------------------------------
 
@@ -294,18 +278,19 @@ class Outside:
         """Put everything back as it was before the recording; returns what was changed in words."""
         found = ""
         for held in (*self.counted.all, *self.held.all):
-            if not held.same():
-                found = found or held.differing()
+            if name := held.changed():
+                found = found or name
                 held.restore()
         return found
 
     def drew(self) -> str:
         """A generator that drew numbers that were not recorded, in words; all are put back."""
         found = ""
-        for name, rng, before in self.states:
+        for (name, rng), before in zip(self.generators, self.states, strict=True):
             if contents(state_of(rng)) != contents(before):
                 put_state(rng, before)
-                found = f"a generator that it closes over or finds in an object, {name}"
+                found = found or name
+        self.states.clear()
         return found
 
     def include(self, tensors: Iterable[Tensor | None]) -> None:
@@ -327,7 +312,7 @@ class Outside:
 
     def _tensor(self, x: Tensor, path: str) -> None:
         self.tensors.append((x, place_of(x)))
-        self._all(hooks_of(x), f"a hook of {path}")
+        self._all(place_of(x)[1], f"a hook of {path}")
 
     def _array(self, x: np.ndarray, path: str) -> None:
         if not writeable(x):
@@ -339,10 +324,11 @@ class Outside:
 
     def _partial(self, x: functools.partial[Any], path: str) -> None:
         self._all((x.func, x.keywords), path)
-        self._ahead += zip(x.args, parameters_of(x.func, path), strict=False)
+        names = inspect.signature(x.func).parameters if isinstance(x.func, FunctionType) else ()
+        self._ahead += zip(x.args, chain(names, repeat(path)), strict=False)
 
     def _generator(self, x: Any, path: str) -> None:
-        self.generators.append((path, x))
+        self.generators.append((f"a generator that it closes over or finds in an object, {path}", x))
 
     def _module(self, x: ModuleType, path: str) -> None:
         if not trusted(x.__name__):
@@ -362,17 +348,17 @@ class Outside:
 
     def _hold(self, held: Held, counted: bool = False) -> None:
         (self.counted if counted else self.held).all.append(held)
-        self._ahead += zip(held.saved, held.names, strict=False)
+        self._ahead += zip(held.saved, cycle(held.names), strict=False)
 
     def _function(self, f: FunctionType, path: str) -> None:
         code = f.__code__
         if f.__closure__:
-            self._hold(Places(list(code.co_freevars), [(cell, "cell_contents") for cell in f.__closure__], setattr))
+            self._hold(Places(list(code.co_freevars), [(cell, "cell_contents") for cell in f.__closure__]))
         if not trusted(f.__globals__.get("__name__")):
             self._globals_of(code, f.__globals__)
             self._attributes(f, path)
             held = ["__code__", *(name for name in ("__defaults__", "__kwdefaults__") if getattr(f, name))]
-            self._hold(Places([f"the defaults or the code of {path}"] * len(held), [(f, name) for name in held], setattr))
+            self._hold(Places([f"the defaults or the code of {path}"] * len(held), [(f, name) for name in held]))
 
     def _globals_of(self, code: CodeType, space: dict[str, Any]) -> None:
         looked_up, attributes, imported = names_in(code)
@@ -391,7 +377,7 @@ class Outside:
             self._ahead.append((module, name))
 
     def _globals(self, space: dict[str, Any], names: list[str], prefix: str = "") -> None:
-        self._hold(Places([prefix + n for n in names], [(space, n) for n in names], setitem, items=True))
+        self._hold(Places([prefix + n for n in names], [(space, n) for n in names], items=True))
 
     def _of_modules(self) -> bool:
         """Look at what the functions found so far may read of the modules found so far; whether there is something new.
@@ -421,7 +407,7 @@ class Outside:
                 continue
             self.seen[id(base)] = base
             names = [f"{base.__name__}.{name}" for name in vars(base)]
-            self.held.all.append(Elements([*names, *names], base, attributes=True))  # also what is added later
+            self.held.all.append(Elements(names, base, attributes=True))  # also what is added later
             self._ahead += [
                 (value, f"{base.__name__}.{name}")
                 for name, value in vars(base).items()
@@ -430,35 +416,35 @@ class Outside:
 
     def _attributes(self, x: Any, path: str, counted: bool = False) -> None:
         names = [f"{path}.{name}" for name in vars(x)]
-        self._hold(Elements([*names, *names] or [path], x, attributes=True), counted)
+        self._hold(Elements(names or [path], x, attributes=True), counted)
 
     def _stateful(self, x: Stateful, path: str) -> None:
         self.stateful.append(x)
         self._class(type(x), path)
         of_class = {name for base in type(x).__mro__ if not trusted(base.__module__) for name in vars(base)}
         names = sorted({*x.read(), *of_class} - {*x.varying, x.updated, "__module__", "__doc__"})
-        self._hold(Places([f"{path}.{name}" for name in names], [(vars(x), name) for name in names], setitem, items=True))
+        self._hold(Places([f"{path}.{name}" for name in names], [(vars(x), name) for name in names], items=True))
 
     def _container(self, x: Any, path: str) -> None:
         if isinstance(x, tuple | frozenset):
             self._all(x, path)
         elif isinstance(x, dict):
             if isinstance(x, defaultdict):
-                self._hold(Places([f"the default of {path}"], [(x, "default_factory")], setattr))
-            names = [f"{path}[{key!r}]" for key in x]
-            self._hold(Elements([*names, *names] or [path], x))
+                self._hold(Places([f"the default of {path}"], [(x, "default_factory")]))
+            self._hold(Elements([f"{path}[{key!r}]" for key in x] or [path], x))
         else:
             self._hold(Elements([f"{path}[{i}]" for i in range(len(x))] or [path], x))
 
     def _object(self, x: Any, path: str) -> None:
         kind = type(x)
         self._class(kind, path)
-        slots = [name for base in kind.__mro__ for name in names_of_slots(base)]
+        own = [vars(base) for base in kind.__mro__ if "__slots__" in vars(base)]
+        slots = [name for pieces in own for name, piece in pieces.items() if isinstance(piece, MemberDescriptorType)]
         if slots and not trusted(kind.__module__):
-            self._hold(Places([f"{path}.{n}" for n in slots], [(x, n) for n in slots], object.__setattr__))
+            self._hold(Places([f"{path}.{n}" for n in slots], [(x, n) for n in slots]))
         if has_dict(x):
             counted = isinstance(x, Counted)
-            self._hold(Places([f"the class of {path}"], [(x, "__class__")], object.__setattr__), counted)
+            self._hold(Places([f"the class of {path}"], [(x, "__class__")]), counted)
             self._attributes(x, path, counted)
         elif not slots and not by_value(x) and kind is not object and not self._guessing:
             raise CompileError(
@@ -477,16 +463,13 @@ KINDS: tuple[tuple[Any, Callable[[Outside, Any, str], None]], ...] = (
     (Tensor, Outside._tensor),
     (np.ndarray, Outside._array),
     (FunctionType, Outside._function),
-    (MethodType, inside(lambda x: (x.__func__, x.__self__))),
     (functools.partial, Outside._partial),
-    ((classmethod, staticmethod), inside(lambda x: (x.__func__,))),
-    (property, inside(lambda x: (x.fget, x.fset))),
+    (OF_FUNCTIONS, inside(lambda x: [getattr(x, name, None) for name in ("__func__", "__self__", "fget", "fset")])),
     (GENERATORS, Outside._generator),
     (ModuleType, Outside._module),
     ((np.ufunc, *UNCHANGING), inside(lambda x: ())),
     (Op, inside(lambda x: x.rules, "a rule of {}")),
     (weakref.ReferenceType, inside(lambda x: (x(),))),
-    ((BuiltinFunctionType, types.MethodWrapperType), inside(lambda x: (x.__self__,))),
     (type, Outside._class),
     (Stateful, Outside._stateful),
     (CONTAINERS, Outside._container),
@@ -511,14 +494,6 @@ def installed(x: Any) -> bool:
 def name_of(x: Any) -> str:
     named = isinstance(x, FunctionType | BuiltinFunctionType | MethodType | type)
     return str(x.__name__) if named else type(x).__name__
-
-
-def parameters_of(f: Any, path: str) -> Iterator[str]:
-    """The names of the positional parameters of a function, and then `path` for ever."""
-    if isinstance(f, FunctionType):
-        yield from inspect.signature(f).parameters
-    while True:
-        yield path
 
 
 @functools.lru_cache(maxsize=4096)
@@ -549,13 +524,6 @@ def names_in(code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...], tuple[st
     return tuple(sorted(looked_up)), tuple(sorted(named)), tuple(sorted(imported))
 
 
-def names_of_slots(kind: type) -> Iterator[str]:
-    slots = vars(kind).get("__slots__", ())
-    for name in (slots,) if isinstance(slots, str) else slots:
-        if name not in ("__dict__", "__weakref__"):
-            yield f"_{kind.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
-
-
 def writeable(array: Any) -> bool:
     """True if somebody can write to an array, through it or through what it is a view of."""
     while isinstance(array, np.ndarray):
@@ -567,11 +535,7 @@ def writeable(array: Any) -> bool:
 
 def place_of(x: Tensor) -> Any:
     """Return the node of a tensor, None if it does not require grad, and its hooks."""
-    return x._node, hooks_of(x)
-
-
-def hooks_of(x: Tensor) -> tuple[Any, ...]:
-    return tuple(getattr(x._node, "hooks", None) or ())
+    return x._node, tuple(getattr(x._node, "hooks", None) or ())
 
 
 def state_of(rng: Any) -> Any:

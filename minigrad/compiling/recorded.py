@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import inspect
-import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,7 +24,7 @@ from .naming import identifier
 from .outside import Outside
 from .passes import Calls, constants_folded, dead_code_removed, duplicates_removed, latest, rows_restacked, updates_together
 from .program import Program
-from .recorder import Recorder, contents
+from .recorder import Recorder
 from .rewrites import (
     neighbours_merged,
     parts_for_rows,
@@ -139,7 +138,6 @@ class Recorded:
 
     def record(self, f: Callable[..., Any], given: list[Any], named: dict[str, Any]) -> None:
         """Run the function once, and put back what it has changed outside."""
-        silent = Silent()
         mark = CURRENT.get()
         CURRENT.set((*mark[:2], self.recorder))
         try:
@@ -150,7 +148,7 @@ class Recorded:
         finally:
             CURRENT.set(mark)
             self.effects = [(kind, owner, tree_map(self.as_var, new)) for kind, owner, new in self.recorder.restored()]
-            drew = silent.drew() or self.outside.drew()
+            drew = self.outside.drew()
             changed = self.outside.undo() or self.recorder.replaced
         if drew:
             raise CompileError(
@@ -209,7 +207,7 @@ class Recorded:
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
             calls = self.seen("zeros left out", parts_for_rows(zeros_left_out(calls, keep), keep))
-            calls = self.with_loops(calls, outs) if loops else self.straight(calls, outs)
+            calls = self.improved(calls, outs, loops)
         recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
         calls = dead_code_removed(calls, self.needed(outs))
         if batch:
@@ -226,46 +224,33 @@ class Recorded:
         gradients = [(self.kept(v), identifier(name)) for v, name in recorder.of_leaves]
         self.program = Program(calls, outs, recorder, in_place, gradients, exact=not batch)
 
-    def straight(self, calls: Calls, outs: list[Var]) -> Calls:
-        """The calls of every step, after all passes."""
+    def improved(self, calls: Calls, outs: list[Var], loops: bool) -> Calls:
+        """The calls after all passes, folded into loops (NotFolded if they cannot be) or as they are, of every step."""
         recorder, keep = self.recorder, self.keep
-        calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
-        self.seen("sums of products as one", calls)
-        calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
-        calls = self.seen("neighbours merged", neighbours_merged(calls, recorder))
-        calls = dead_code_removed(products_by_parts(calls, recorder), self.needed(outs))
-        self.seen("products by parts", calls)
-        part = recurrences(calls)
-        for name in RULES:
-            calls = self.seen(name, dead_code_removed(reordered(calls, recorder, part, name), self.needed(outs)))
-        calls = duplicates_removed(calls, keep)
-        self.passed("merged and reordered", calls)
-        calls = batched_over_time(calls, recorder)
-        calls = self.passed("batched over time", dead_code_removed(calls, self.needed(outs)))
-        calls = self.seen("weights turned", weights_turned(calls, recorder))
-        calls = updates_together(calls, recorder)
-        return duplicates_removed(calls, keep)
 
-    def with_loops(self, calls: Calls, outs: list[Var]) -> Calls:
-        """The calls folded into loops, after all passes; NotFolded if they cannot be."""
-        recorder, keep = self.recorder, self.keep
+        def needed(calls: Calls) -> Calls:
+            return adopted(dead_code_removed(adopted(calls), self.needed(outs)))
+
         calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
         self.seen("sums of products as one", calls)
-        calls = rows_restacked(folded(calls, recorder, self.needed(outs), keep), recorder)
-        left = {*constants_folded([c for c in calls if c.loop is None and not marker(c)])}
-        calls = [c for c in calls if c.loop is not None or marker(c) or c in left]
-        calls = in_units(adopted(dead_code_removed(calls, self.needed(outs))))
-        self.passed("folded into loops", calls)
+        if loops:
+            calls = rows_restacked(folded(calls, recorder, self.needed(outs), keep), recorder)
+            left = {*constants_folded([c for c in calls if c.loop is None and not marker(c)])}
+            calls = [c for c in calls if c.loop is not None or marker(c) or c in left]
+            calls = self.passed("folded into loops", in_units(adopted(dead_code_removed(calls, self.needed(outs)))))
+        else:
+            calls = self.seen("rows stacked again as parts", rows_restacked(calls, recorder))
         calls = self.seen("neighbours merged", adopted(neighbours_merged(calls, recorder)))
-        calls = adopted(dead_code_removed(adopted(products_by_parts(calls, recorder)), self.needed(outs)))
-        calls = self.seen("products by parts", in_units(calls))
-        part = recurrences_of(calls)
+        calls = self.seen("products by parts", in_units(needed(products_by_parts(calls, recorder))))
+        part = recurrences_of(calls) if loops else recurrences(calls)
         for name in RULES:
-            calls = adopted(dead_code_removed(adopted(reordered(calls, recorder, part, name)), self.needed(outs)))
-            self.seen(name, calls)
+            calls = self.seen(name, needed(reordered(calls, recorder, part, name)))
         calls = self.passed("merged and reordered", in_units(duplicates_removed(calls, keep)))
-        calls = self.passed("done for all steps at once", distributed(calls, recorder, self.needed(outs)))
-        calls = in_units(adopted(weights_turned(calls, recorder)))
+        if loops:
+            calls = self.passed("done for all steps at once", distributed(calls, recorder, self.needed(outs)))
+        else:
+            calls = self.passed("batched over time", needed(batched_over_time(calls, recorder)))
+        calls = self.seen("weights turned", in_units(adopted(weights_turned(calls, recorder))))
         calls = in_units(updates_together(calls, recorder))
         return blocked(in_units(duplicates_removed(calls, keep)), keep)
 
@@ -339,25 +324,6 @@ class Recorded:
             if isinstance(x, CHANGING) and not isinstance(x, bool)
         ]
         return self.call(*changing)
-
-
-class Silent:
-    """The global generators, from which a function may draw without the recording noticing."""
-
-    def __init__(self) -> None:
-        self.numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002
-        self.python = random.getstate()
-
-    def drew(self) -> str:
-        """Return in words which of them drew, and put them back."""
-        found = ""
-        if contents(np.random.get_state(legacy=False)) != contents(self.numpy):  # noqa: NPY002
-            np.random.set_state(self.numpy)  # noqa: NPY002
-            found = "np.random"
-        if random.getstate() != self.python:
-            random.setstate(self.python)
-            found = "the module random"
-        return found
 
 
 def size_of(array: np.ndarray) -> float:

@@ -27,6 +27,7 @@ from .trace import CONTAINERS, Call, CompileError, Var, replaced, same_bits
 __all__ = ["WRITTEN", "Recorder", "contents"]
 
 AFTERWARDS = "a value that a compiled function has kept while it was recorded is used; it has no value"
+value_of = operator.attrgetter("value")
 AS_THEY_ARE = (bool, int, float, str, type(None))  # arguments of calls that stand for themselves
 NUMBERS = "biufcmM"  # kinds of dtypes
 WRITTEN = object()  # in the place of a gradient that was not read before it was overwritten
@@ -276,48 +277,31 @@ class Recorder(Watch):
 
     # -- calls -----------------------------------------------------------------------------------------------
 
-    def record(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
+    def record(
+        self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True,
+        held: Callable[[Var], Any] = value_of,
+    ) -> Any:  # fmt: skip
+        """Carry out a call with what its arguments hold, and write it down. Return stand-ins for its results."""
         if self.closed:
             raise CompileError(AFTERWARDS)
         plain: list[Any] = []
         values: list[Any] = []
         for x in args:
-            if type(x) is Array and x.recorder is self:
+            if type(x) is Array and x.recorder is self and held is value_of:  # the usual one: half the time
                 plain.append(x.stands_for)
                 values.append(x.value)
             else:
                 plain.append(self.plain(x))
-                values.append(replaced(plain[-1], value_of))
-        if not options:
-            return self.recorded(fn, tuple(plain), {}, fn(*values), pure)
-        named = {key: self.plain(x) for key, x in options.items()}
-        result = fn(*values, **{k: replaced(x, value_of) for k, x in named.items()})
-        return self.recorded(fn, tuple(plain), named, result, pure)
-
-    def record_call(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
-        """The same for a function that somebody else calls, which may write into its arguments: they are read-only then."""
-        if self.closed:
-            raise CompileError(AFTERWARDS)
-        plain, named = tuple(map(self.plain, args)), {key: self.plain(x) for key, x in options.items()}
-        try:
-            result = fn(*replaced(plain, read_only), **{k: replaced(x, read_only) for k, x in named.items()})
-        except ValueError as error:
-            if "read-only" in str(error) or "writ" in str(error):
-                raise CompileError(
-                    f"{numpy_name(fn)} writes into an array, which is not recorded; use a function that returns a new one"
-                ) from None
-            raise
-        return self.recorded(fn, plain, named, result, pure)
-
-    def recorded(self, fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], result: Any, pure: bool) -> Any:
-        """Write down a call that was carried out; returns stand-ins for its results."""
-        call = Call(fn, args, options, CURRENT.get()[1], pure)
+                values.append(replaced(plain[-1], held))
+        named = {key: self.plain(x) for key, x in options.items()} if options else {}
+        result = fn(*values, **{key: replaced(x, held) for key, x in named.items()}) if named else fn(*values)
         if type(result) is np.ndarray and result.dtype.kind in NUMBERS:
             value: Any = result
         elif isinstance(result, CONTAINERS):
             value = tuple(result)
         else:
-            value = result if is_number(result) else as_numbers(fn, args, result)
+            value = result if is_number(result) else as_numbers(fn, tuple(plain), result)
+        call = Call(fn, tuple(plain), named, CURRENT.get()[1], pure)
         call.out = self.var(value, call)
         self.calls.append(call)
         if type(value) is np.ndarray:
@@ -327,6 +311,17 @@ class Recorder(Watch):
             return Number(self, call.out)
         parts = [self.record(operator.getitem, (call.out, i), {}) for i in range(len(result))]
         return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
+
+    def record_call(self, fn: Callable[..., Any], args: Iterable[Any], options: dict[str, Any], pure: bool = True) -> Any:
+        """The same for a function that somebody else calls, which may write into its arguments: they are read-only then."""
+        try:
+            return self.record(fn, args, options, pure, held=read_only)
+        except ValueError as error:
+            if "read-only" in str(error) or "writ" in str(error):
+                raise CompileError(
+                    f"{numpy_name(fn)} writes into an array, which is not recorded; use a function that returns a new one"
+                ) from None
+            raise
 
     def plain(self, x: Any) -> Any:
         """An argument with Vars in the place of stand-ins and arrays."""
@@ -393,10 +388,6 @@ def is_number(x: Any) -> bool:
 def kind_of(x: Any) -> type:
     """Return the type that `isinstance` is to find: an array, a number of NumPy, or a bool of Python."""
     return type(x) if isinstance(x, bool | np.generic) else np.ndarray
-
-
-def value_of(v: Var) -> Any:
-    return v.value
 
 
 def read_only(v: Var) -> Any:

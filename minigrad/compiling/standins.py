@@ -61,13 +61,6 @@ class Standin:
         return repr(self.stands_for.value) if by_own_code() else self._text()
 
 
-METHODS = {  # of arrays that are functions of NumPy with the same arguments
-    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum",
-    "diagonal", "max", "mean", "min", "nonzero", "prod", "repeat", "round", "searchsorted", "std", "sum", "take", "trace",
-    "var",
-}  # fmt: skip
-
-
 IN_PLACE = {  # methods that write into the array, and what to write instead
     "fill": "np.full_like(x, value)", "sort": "np.sort(x)", "partition": "np.partition(x, k)", "resize": "np.resize(x, shape)",
     "put": "np.where(mask, new, old)", "setfield": "np.where(mask, new, old)",
@@ -257,8 +250,6 @@ class Array(Standin, NDArrayOperatorsMixin):
         return function(self, *args, **{key: x for key, x in options.items() if key not in unknown})
 
     def __getattr__(self, name: str) -> Any:
-        if name in METHODS:
-            return functools.partial(self._method, getattr(np, name))
         if name in IN_PLACE:
             refusing = refused(f"ndarray.{name} writes into the array; use a new one, such as {IN_PLACE[name]}")
             return functools.partial(refusing, self)
@@ -266,6 +257,8 @@ class Array(Standin, NDArrayOperatorsMixin):
             raise AttributeError(f"a recorded array has no attribute {name!r}")
         if name == "compress":
             return lambda condition, axis=None, out=None: np.compress(condition, self, axis=axis, out=out)
+        if hasattr(np.ndarray, name) and hasattr(np, name):  # a function of NumPy with the same arguments
+            return functools.partial(self._method, getattr(np, name))
         raise CompileError(
             f"ndarray.{name} is not recorded: it says how the array lies in memory, or turns it into something that is no "
             "array, and that is another one at each run. Use NumPy functions on the array, or leave this function uncompiled"
