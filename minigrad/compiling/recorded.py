@@ -28,7 +28,6 @@ from .program import Program
 from .recorder import Recorder, contents
 from .rewrites import (
     neighbours_merged,
-    parts_for_rows,
     products_by_parts,
     sums_of_products,
     weights_turned,
@@ -208,7 +207,7 @@ class Recorded:
         calls = self.passed("without what is not needed", constants_folded(calls, views=not loops))
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
-            calls = self.seen("zeros left out", parts_for_rows(zeros_left_out(calls, keep), keep))
+            calls = self.seen("zeros left out", zeros_left_out(calls, keep))
             calls = self.with_loops(calls, outs) if loops else self.straight(calls, outs)
         recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
         calls = dead_code_removed(calls, self.needed(outs))

@@ -33,7 +33,6 @@ __all__ = [
     "is_tiled",
     "is_turned",
     "neighbours_merged",
-    "parts_for_rows",
     "products_by_parts",
     "sums_of_products",
     "times_written",
@@ -64,38 +63,50 @@ def is_tiled(call: Call) -> bool:
 
 
 def zeros_left_out(calls: Calls, keep: dict[Var, Var]) -> Calls:
-    """x + row, where the row is one of an array of zeros in which nothing was put: x.
+    """Without rows of arrays of zeros in which parts were put: for x + row, where nothing was put into the row, x; for a row
+    into which one part was put, that part.
 
-    So it is with a loss of the last step only, whose gradient by the outputs of all others is zero.
+    So it is with a loss of the last step only: no array of the gradients by all outputs is made for the one.
     """
-    empty: dict[Var, np.ndarray] = {}
+    written: dict[Var, np.ndarray] = {}  # how often, by row
+    parts: dict[tuple[Var, int], Var] = {}
     same: dict[Var, Var] = {}
     left = []
     for call in calls:
         if same and any(v in same for v in call.inputs()):
-            rewritten([call], same)
-        if call.fn is SCATTERED and call.out.shape:
+            rewritten([call], lambda v: same.get(v, v))
+        if call.fn is SCATTERED and not any(is_advanced(i) or variables(i) for i in call.options["indices"]):
             indices = call.options["indices"]
-            if not any(is_advanced(i) or variables(i) for i in indices):
-                empty[call.out] = times_written(call.out.shape[:1], [i[:1] for i in indices]) == 0
-        pairs = (call.args, call.args[::-1]) if empty and is_sum(call) else ()
-        other = next((v for zero, v in pairs if is_row_of(zero, empty)), None)
-        if other is None:
+            written[call.out] = times_written(call.out.shape[:1], [i[:1] for i in indices])
+            parts |= {(call.out, i[0] % call.out.shape[0]): v for v, i in zip(call.args, indices, strict=True) if is_row(i)}
+        instead = instead_of(call, written, parts) if written else None
+        if instead is None:
             left.append(call)
         else:
-            same[call.out] = other
+            same[call.out] = instead
     keep.update(same)
     return left
 
 
-def is_row_of(v: Var, rows: dict[Var, np.ndarray]) -> bool:
-    """True if a value is one of these rows of an array, whatever its shape, or a part of one."""
+def instead_of(call: Call, written: dict[Var, np.ndarray], parts: dict[tuple[Var, int], Var]) -> Var | None:
+    """The value that a call makes again, of which it only adds a row of zeros, or reads a row that it was put in."""
+    if is_sum(call):
+        return next((v for zero, v in (call.args, call.args[::-1]) if times_put(zero, written) == 0), None)
+    if call.fn is not operator.getitem or not is_row(call.args[1]) or times_put(call.out, written) != 1:
+        return None
+    part = parts.get((call.args[0], call.args[1][0] % call.args[0].shape[0]))
+    return part if part is not None and alike(part, call.out) else None
+
+
+def times_put(v: Var, written: dict[Var, np.ndarray]) -> int:
+    """Count what was put into the row of one of these arrays that a value is, whatever its shape, or a part of; -1 if
+    it is none."""
     while v.call is not None and v.call.fn is reshape:
         v = v.call.args[0]
-    if v.call is None or not is_view(v.call) or v.call.fn is not operator.getitem or v.call.args[0] not in rows:
-        return False
+    if v.call is None or v.call.fn is not operator.getitem or not is_view(v.call) or v.call.args[0] not in written:
+        return -1
     array, index = v.call.args
-    return type(index[0]) is int and bool(rows[array][index[0]])
+    return int(written[array][index[0]]) if is_row(index[:1]) else -1
 
 
 def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
@@ -370,27 +381,3 @@ def wide_call(members: list[Call], recorder: Recorder) -> Calls:
         made_instead(new, member.out, operator.getitem, (wide, (*lead, slice(start, stop))), member.scope)
         start = stop
     return new
-
-
-def parts_for_rows(calls: Calls, keep: dict[Var, Var]) -> Calls:
-    """A row of an array of zeros in which one part was put in its place: the part.
-
-    So it is with a loss of the last step only: no array of the gradients by all outputs is made for the one.
-    """
-    parts: dict[tuple[Var, int], Var] = {}
-    same: dict[Var, Var] = {}
-    left = []
-    for call in calls:
-        if same and any(v in same for v in call.inputs()):
-            rewritten([call], same)
-        if call.fn is SCATTERED and all(is_row(index) for index in call.options["indices"]):
-            rows = [index[0] % call.out.shape[0] for index in call.options["indices"]]
-            parts |= {(call.out, row): v for v, row in zip(call.args, rows, strict=True) if rows.count(row) == 1}
-        elif call.fn is operator.getitem and is_row(call.args[1]):
-            part = parts.get((call.args[0], call.args[1][0] % call.args[0].shape[0]))
-            if part is not None and alike(part, call.out):
-                same[call.out] = part
-                continue
-        left.append(call)
-    keep.update(same)
-    return left
