@@ -230,8 +230,6 @@ class Body:
             if v not in rows:
                 array, start, _ = self.at[v]
                 call = marked(self.recorder, row, (array, -start, self.repeat), v.shape, v, self.repeat)
-                if v in self.recorder.labels:
-                    self.recorder.labels[call.out] = self.recorder.labels[v]
                 rows[v] = call.out
                 extra.append(call)
             return rows[v]
