@@ -6,6 +6,7 @@ Each changes at most the last digits.
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -223,11 +224,11 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
         slices = [last_slice(call.out) for call in users[v]]
         return len(slices) > 1 and v.shape[-1] > 1 and all(s is not None and v.shape[0] * (s[2] - s[1]) > MOST for s in slices)
 
-    def part(x: Any, start: int, stop: int, scope: Any, first: bool = False) -> Any:
+    def part(x: Any, start: int, stop: int, scope: Any) -> Any:
         if not isinstance(x, Var) or not x.shape or x.shape[-1] == 1:
             return x
         call = made_by.get(x)
-        if call is None or not (first or (len(users[x]) == 1 and divisible(x))):
+        if call is None or not (x in divided or (len(users[x]) == 1 and divisible(x))):
             return view(operator.getitem, x, (*all_but_last(x), slice(start, stop)), scope)
         if call.fn is np.add:
             return added(left, recorder, np.add, tuple(part(a, start, stop, scope) for a in call.args), scope)
@@ -248,21 +249,21 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
         if cut is None:
             left.append(call)
         else:
-            part(*cut, call.scope, first=True)
+            part(*cut, call.scope)
             left[-1].out, call.out.call = call.out, left[-1]
     return left
 
 
 def weights_turned(calls: Calls, recorder: Recorder) -> Calls:
     """x W.T of many steps: W.T is written down once, for some BLAS are slower with a matrix that is only said to be turned."""
-    times: dict[Var, int] = {}
+    times: Counter[Var] = Counter()
     for call in calls:
-        if call.fn is dot and len(call.out.shape) == 2 and call.out.shape[0] >= MANY and turned_weight(call.args[1]):
-            times[call.args[1]] = times.get(call.args[1], 0) + (1 if call.loop is None else call.loop.n)
+        if call.fn is dot and len(call.out.shape) == 2 and call.out.shape[0] >= MANY:
+            times[call.args[1]] += 1 if call.loop is None else call.loop.n
     turned: dict[Var, Var] = {}
     left: Calls = []
     for call in calls:
-        if call.fn is dot and times.get(call.args[1], 0) >= MANY:
+        if call.fn is dot and times[call.args[1]] >= MANY and is_turned(call.args[1]) and settled(call.args[1]):
             x, w = call.args
             if w not in turned:
                 turned[w] = added(left, recorder, contiguous, (w,), None)
@@ -276,21 +277,9 @@ def is_turned(v: Any) -> bool:
     return isinstance(v, Var) and v.call is not None and v.call.fn is transpose and v.call.args[1] == (1, 0)
 
 
-def turned_weight(v: Any) -> bool:
-    return is_turned(v) and settled(v)
-
-
-def neighbours_merged(calls: Calls, recorder: Recorder) -> Calls:
-    """The same elementwise op on slices that lie side by side in one array, such as two gates: one op on both."""
-    for _ in range(8):  # each round takes the next op of a chain
-        merged = merged_once(calls, recorder)
-        if merged is None:
-            break
-        calls = merged
-    return calls
-
-
-def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
+def neighbours_merged(calls: Calls, recorder: Recorder, rounds: int = 8) -> Calls:
+    """The same elementwise op on slices that lie side by side in one array, such as two gates: one op on both. Each round takes
+    the next op of a chain."""
     groups: dict[Any, list[tuple[Any, Call]]] = {}
     for call in calls:
         key, places = slices_read(call)
@@ -298,8 +287,8 @@ def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
             groups.setdefault(key, []).append((places, call))
     place = {call.out: i for i, call in enumerate(calls)}
     joined = {min(run, key=lambda call: place[call.out]).out: run for group in groups.values() for run in adjoining(group)}
-    if not joined:
-        return None
+    if not joined or not rounds:
+        return calls
     dropped = {call.out for run in joined.values() for call in run}
     left: Calls = []
     for call in calls:
@@ -307,7 +296,7 @@ def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
             left += wide_call(joined[call.out], recorder)
         elif call.out not in dropped:
             left.append(call)
-    return left
+    return neighbours_merged(left, recorder, rounds - 1)
 
 
 def slices_read(call: Call) -> tuple[Any, tuple[tuple[int, int], ...]]:
@@ -359,25 +348,14 @@ def wide_call(members: list[Call], recorder: Recorder) -> Calls:
     new: Calls = []
     model, last = members[0], members[-1]
     lead = all_but_last(model.out)
-
-    def view(base: Var, start: int, stop: int) -> Var:
-        if (start, stop) == (0, base.shape[-1]):
-            return base
-        return added(new, recorder, operator.getitem, (base, (*lead, slice(start, stop))), model.scope)
-
-    args = []
-    for a, b in zip(model.args, last.args, strict=True):
+    args = [*model.args]
+    for i, a in enumerate(args):
         if is_array(a):
-            one, other = last_slice(a), last_slice(b)
-            assert one is not None
-            assert other is not None
-            args.append(view(one[0], one[1], other[2]))
-        else:
-            args.append(a)
+            (base, start, _), (_, _, stop) = last_slice(a), last_slice(last.args[i])  # type: ignore[misc]
+            part = base, (*lead, slice(start, stop))
+            args[i] = base if stop - start == base.shape[-1] else added(new, recorder, operator.getitem, part, model.scope)
     wide = added(new, recorder, model.fn, tuple(args), model.scope)
-    start = 0
-    for member in members:
-        stop = start + member.out.shape[-1]
-        made_instead(new, member.out, operator.getitem, (wide, (*lead, slice(start, stop))), member.scope)
-        start = stop
+    n = model.out.shape[-1]
+    for i, member in enumerate(members):
+        made_instead(new, member.out, operator.getitem, (wide, (*lead, slice(i * n, (i + 1) * n))), member.scope)
     return new
