@@ -6,6 +6,7 @@ the loop needs comes after it.
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
@@ -14,10 +15,10 @@ import numpy as np
 from ..components import strongly_connected
 from .batching import lifted
 from .folding import NotFolded, Repeat, advance, carried, collected, history, in_units, marked, marker, row, states_of
-from .passes import Calls, added, alike, dead_code_removed, is_view, rewritten, users_of
+from .passes import Calls, added, alike, dead_code_removed, is_view, latest, rewritten, users_of
 from .recorder import Recorder
 from .rewrites import SCATTERED, is_tiled
-from .trace import Call, Var, replaced, variables
+from .trace import Call, Var, variables
 
 __all__ = ["distributed", "recurrences_of"]
 
@@ -35,21 +36,11 @@ def recurrences_of(calls: Calls) -> dict[Var, int]:
     """The results that an iteration makes of what the one before made of the same: which recurrence each is part of."""
     part: dict[Var, int] = {}
     for body in bodies(calls).values():
-        after: dict[Var, list[Var]] = {}
-        for call in body:
-            after[call.out] = []
-        for call in body:
-            if call.fn is advance:
-                old, new = call.args
-                after.setdefault(new, []).append(old)
-            else:
-                for v in call.inputs():
-                    if v in after:
-                        after[v].append(call.out)
-        for component in strongly_connected(after):
+        states = states_of(body)
+        needs = {call.out: [states[call.out]] if call.out in states else call.inputs() for call in body}
+        for component in strongly_connected({v: [x for x in those if x in needs] for v, those in needs.items()}):
             if len(component) > 1:
-                number = len(part)
-                part |= dict.fromkeys(component, number)
+                part |= dict.fromkeys(component, len(part))
     return part
 
 
@@ -87,8 +78,12 @@ class Body:
                 found.update(call.inputs())
         return found
 
-    def record(self, fn: Any, args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
-        return added(self.new, self.recorder, fn, args, scope, **options)
+    def record(self, low: int, n: int, fn: Any, args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
+        """Add a call whose result is an array over time, of n iterations from `low` on."""
+        out = added(self.new, self.recorder, fn, args, scope, **options)
+        self.repeat.times[out] = low, out.shape[0] // n
+        self.repeat.batched.add(out)
+        return out
 
     def part(self) -> None:
         """Give each call its place: in the loop, before it or after it."""
@@ -112,54 +107,38 @@ class Body:
         waits = any(v in self.pinned or v in self.start or v in self.after for v in own)
         if (waits and call.out in self.needed) or not own or not is_plain(call):
             return False
-        mark = len(self.new)
         places = {v: self.whole(v) for v in own}
         low = max(0, *(start for _, start, _ in places.values()))
         high = min(self.repeat.n, *(start + length for _, start, length in places.values()))
         if high - low < 2:
             raise NotFolded("a value that few steps have")
-        arguments = []
-        for a in call.args:
-            many = isinstance(a, Var) and a in places
-            arguments.append((self.sliced(*places[a], low, high), True) if many else (a, False))
-        result = self.lifted(call, arguments, high - low)
+        many = [isinstance(a, Var) and a in places for a in call.args]
+        arguments = [self.sliced(*places[a], low, high) if m else a for a, m in zip(call.args, many, strict=True)]
+        result = self.lifted(call, [*zip(arguments, many, strict=True)], low, high - low)
         if result is None:  # what was made for it is removed with all that nobody needs
             return False
         self.at[call.out] = result, low, high - low
-        self.over_time(mark, low, high - low)
         if waits:
             self.after.add(call.out)
         return True
 
-    def over_time(self, mark: int, low: int, n: int) -> None:
-        """Note of the new calls that their results are arrays over time."""
-        times = self.repeat.times
-        for call in self.new[mark:]:
-            if marker(call) or call.out in times:
-                continue
-            if len(call.out.shape) == 0 or call.out.shape[0] % n:
-                raise NotFolded("an array over time with an odd number of rows")
-            times[call.out] = low, call.out.shape[0] // n
-            self.repeat.batched.add(call.out)
-
-    def lifted(self, call: Call, arguments: list[tuple[Any, bool]], n: int) -> Var | None:
-        if call.fn is SCATTERED:
-            indices = call.options["indices"]
-            if not all(many for _, many in arguments) or variables(tuple(indices)):
-                return None
-            if any(not all(isinstance(i, slice | int) for i in (x if isinstance(x, tuple) else (x,))) for x in indices):
-                return None
-            moved = [(slice(None), *(x if isinstance(x, tuple) else (x,))) for x in indices]
-            args = tuple(a for a, _ in arguments)
-            return self.record(SCATTERED, args, call.scope.parent, shape=(n, *call.options["shape"]), indices=moved)
-        return lifted(self.record, call, arguments, n)
+    def lifted(self, call: Call, arguments: list[tuple[Any, bool]], low: int, n: int) -> Var | None:
+        """The call for n iterations from `low` on, or None if there cannot be one. Of each argument: is it one of all steps?"""
+        record = functools.partial(self.record, low, n)
+        if call.fn is not SCATTERED:
+            return lifted(record, call, arguments, n)
+        indices = [(slice(None), *index) for index in call.options["indices"]]
+        if not all(many for _, many in arguments) or not all(isinstance(i, slice | int) for index in indices for i in index):
+            return None
+        shape = n, *call.options["shape"]
+        return record(SCATTERED, tuple(a for a, _ in arguments), call.scope.parent, shape=shape, indices=indices)
 
     def whole(self, v: Var) -> tuple[Var, int, int]:
         """The array that has a value of all iterations."""
         if v in self.at:
             return self.at[v]
         n, back = self.repeat.n, self.repeat.back
-        view = None if v in self.start else self.view(v)
+        view = None if v in self.start or v in self.stacks else self.view(v)
         if view is not None:
             found = view
         elif v in self.start:
@@ -179,21 +158,15 @@ class Body:
         """The same for a value that is a part of another one, or is put into one, as a part of that one's array."""
         call = v.call
         assert call is not None
-        if is_view(call) and isinstance(call.args[0], Var) and call.args[0] in self.made and v not in self.stacks:
+        if is_view(call) and call.args[0] in self.made:
             array, start, length = self.whole(call.args[0])
-            mark = len(self.new)
-            found = self.lifted(call, [(array, True), *((a, False) for a in call.args[1:])], length)
-            if found is None:
-                return None
-            self.over_time(mark, start, length)
-            return found, start, length
-        if v in self.parts and v not in self.stacks:
+            found = self.lifted(call, [(array, True), *((a, False) for a in call.args[1:])], start, length)
+            return None if found is None else (found, start, length)
+        if v in self.parts:
             whole, index = self.parts[v]
             array, start, length = self.whole(whole)
-            mark = len(self.new)
-            found = self.record(operator.getitem, (array, (slice(None), *index)), call.scope.parent)
-            self.over_time(mark, start, length)
-            return found, start, length
+            part = self.record(start, length, operator.getitem, (array, (slice(None), *index)), call.scope.parent)
+            return part, start, length
         return None
 
     def parts_of(self) -> dict[Var, tuple[Var, tuple[Any, ...]]]:
@@ -202,7 +175,7 @@ class Body:
         for call in self.calls:
             if call.out in self.pinned and call.out in self.stacks and is_tiled(call):
                 for v, index in zip(call.args, call.options["indices"], strict=True):
-                    found[v] = call.out, index if isinstance(index, tuple) else (index,)
+                    found[v] = call.out, index
         return found
 
     def stack(self, v: Var, start: Var | None) -> Var:
@@ -222,10 +195,7 @@ class Body:
     def sliced(self, stack: Var, start: int, length: int, low: int, high: int) -> Var:
         if (low - start, high - start) == (0, length):
             return stack
-        found = self.record(operator.getitem, (stack, (slice(low - start, high - start),)), None)
-        self.repeat.times[found] = low, 1
-        self.repeat.batched.add(found)
-        return found
+        return self.record(low, high - low, operator.getitem, (stack, (slice(low - start, high - start),)), None)
 
     def whole_arrays(self, calls: Calls) -> dict[Var, Var]:
         """Replace arrays of all iterations, of values that the loop does not make any more, or makes as parts of others."""
@@ -238,12 +208,8 @@ class Body:
             if v not in self.made:
                 continue
             if v not in gone:
-                if not is_view(v.call):
-                    continue
-                del self.stacks[v]
-                found = self.view(v)
+                found = self.view(v) if is_view(v.call) else None
                 if found is None:
-                    self.stacks[v] = call
                     continue
                 self.at[v] = found
             array, low, length = self.whole(v)
@@ -264,16 +230,11 @@ class Body:
             if v not in rows:
                 array, start, _ = self.at[v]
                 call = marked(self.recorder, row, (array, -start, self.repeat), v.shape, v, self.repeat)
-                if v in self.recorder.labels:
-                    self.recorder.labels[call.out] = self.recorder.labels[v]
                 rows[v] = call.out
                 extra.append(call)
             return rows[v]
 
-        for call in self.kept:
-            call.args = replaced(call.args, by)
-            if call.options:
-                call.options = {key: replaced(x, by) for key, x in call.options.items()}
+        rewritten(self.kept, by)
         return [*extra, *self.kept]
 
 
@@ -322,23 +283,20 @@ def array_of(v: Var, repeat: Repeat, users: dict[Var, Calls], calls: Calls, reco
 
 def is_last(read: Call) -> bool:
     """True for a call that reads what the last iteration of a loop made."""
-    stack = read.args[0].call if read.fn is operator.getitem else None
-    if stack is None or stack.fn not in (collected, history):
+    if read.fn is not operator.getitem:
         return False
+    stack = read.args[0].call
     repeat = stack.args[0].call.loop
     first = stack.fn is history and not repeat.back
     return bool(read.args[1] == (repeat.time(repeat.n - 1) + first,))
 
 
-def is_float(v: Var) -> bool:
-    """True for an array whose sum has its dtype: a sum of small integers has a larger one."""
-    return v.dtype is not None and v.dtype.kind in "fc"
-
-
 def term(old: Var, total: Var, users: dict[Var, Calls]) -> Var | None:
     """Return the value that each iteration adds to a state, if the state is needed for nothing else."""
     call = total.call
-    if call is None or call.fn is not np.add or call.options or len(users[old]) != 2 or not is_float(total):
+    if call is None or call.fn is not np.add or call.options or len(users[old]) != 2:
+        return None
+    if total.dtype.kind not in "fc":  # a sum of small integers has a larger dtype
         return None
     others = [v for v in call.args if v is not old]
     alone = sum(user.loop is not None for user in users[total]) == 1  # to advance
@@ -358,6 +316,6 @@ def distributed(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:
         left = [call for call in calls if call.loop is not parted.repeat and call.out not in same]
         calls = [*left, *parted.new, *parted.finish()]
         if same:
-            rewritten(calls, same)
+            rewritten(calls, functools.partial(latest, keep=same))
         calls = dead_code_removed(in_units(calls), keep)
     return in_units(calls)

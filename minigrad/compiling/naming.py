@@ -342,9 +342,8 @@ class Naming:
             whole = self.names.get(user.out, "")
             if user.fn is SCATTERED and whole and user.out in self.backward:
                 for v, index in zip(user.args, user.options["indices"], strict=True):
-                    last = index[-1] if isinstance(index, tuple) else index
-                    if self.root(v) is call.out and isinstance(last, slice):
-                        start, stop, _ = last.indices(user.out.shape[-1])
+                    if self.root(v) is call.out and isinstance(index[-1], slice):
+                        start, stop, _ = index[-1].indices(user.out.shape[-1])
                         found[whole] = self.gates_at(whole[1:], start, stop)
         gates = {*found.values()} - {""}
         if len(gates) != 1:

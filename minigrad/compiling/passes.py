@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import pairwise
 from typing import Any
@@ -49,12 +50,12 @@ def is_view(call: Call) -> bool:
     return call.fn is operator.getitem and is_array(call.args[0]) and all(isinstance(i, BASIC) for i in call.args[1])
 
 
-def rewritten(calls: Iterable[Call], by: dict[Var, Var]) -> None:
-    """Put other Vars in the place of some, in all arguments."""
+def rewritten(calls: Iterable[Call], by: Callable[[Var], Var]) -> None:
+    """Put in the place of each Var, in all arguments, what `by` gives for it."""
     for call in calls:
-        call.args = replaced(call.args, lambda v: by.get(v, v))
+        call.args = replaced(call.args, by)
         if call.options:
-            call.options = {key: replaced(x, lambda v: by.get(v, v)) for key, x in call.options.items()}
+            call.options = {key: replaced(x, by) for key, x in call.options.items()}
 
 
 def added(calls: Calls, recorder: Recorder, fn: Callable[..., Any], args: tuple[Any, ...], scope: Any, **options: Any) -> Var:
@@ -92,13 +93,9 @@ def made_instead(calls: Calls, out: Var, fn: Callable[..., Any], args: tuple[Any
     calls.append(call)
 
 
-def uses_of(calls: Calls) -> dict[Var, int]:
+def uses_of(calls: Calls) -> Counter[Var]:
     """Count how many arguments each Var is."""
-    uses: dict[Var, int] = {}
-    for call in calls:
-        for v in call.inputs():
-            uses[v] = uses.get(v, 0) + 1
-    return uses
+    return Counter(v for call in calls for v in call.inputs())
 
 
 def users_of(calls: Calls) -> dict[Var, Calls]:
@@ -164,8 +161,7 @@ def constants_folded(calls: Calls, views: bool = True) -> Calls:
         if type(first) is Var and first.source != "constant":
             left.append(call)
             continue
-        asked = call.args[:1] if is_view(call) else tuple(call.inputs())
-        if call.pure and (views or not is_view(call)) and all(v.source == "constant" for v in asked):
+        if call.pure and (views or not is_view(call)) and all(v.source == "constant" for v in call.inputs()):
             values = replaced(call.args, lambda v: v.value)
             options = {key: replaced(x, lambda v: v.value) for key, x in call.options.items()}
             value = call.fn(*values, **options)
@@ -211,7 +207,7 @@ def duplicates_removed(calls: Calls, keep: dict[Var, Var]) -> Calls:
     left = []
     for call in calls:
         if same and any(v in same for v in call.inputs()):
-            rewritten([call], same)
+            rewritten([call], lambda v: same.get(v, v))
         if call.pure:
             key = (call.fn, signature(call.args), *((k, signature(x)) for k, x in sorted(call.options.items())))
             found = seen.setdefault(key, call.out)

@@ -98,11 +98,10 @@ class Text:
                 self.names[v] = self.free(label, "")
 
     def free(self, label: str | None, other: str) -> str:
-        label = label.replace(FLOWS_BACK, "d") if label else label
-        stem = label or other
-        if label and label not in self.taken:
-            self.taken.add(label)
-            return label
+        stem = (label or other).replace(FLOWS_BACK, "d")
+        if label and stem not in self.taken:
+            self.taken.add(stem)
+            return stem
         n = self.counts.get(stem, 0)
         self.counts[stem] = n + 1
         self.taken.add(f"{stem}_{n}")
@@ -119,18 +118,15 @@ class Text:
             return f"({', '.join(map(self.name, x))}{',' * (len(x) == 1)})"
         if not isinstance(x, Var):
             return "..." if x is Ellipsis else str(x)
-        return self.name_of_var(x)
-
-    def name_of_var(self, v: Var) -> str:
-        call = self.made.get(v)
+        call = self.made.get(x)
         if call is not None and is_look(call):
             return self.name(call.args[0]) + look_text(call)
-        if v in self.names:
-            return self.names[v]
+        if x in self.names:
+            return self.names[x]
         if call is None:
-            return shortly(v.value) if v.source == "constant" else f"value_{v.number}"
+            return shortly(x.value) if x.source == "constant" else f"value_{x.number}"
         stem = function_name(call.fn).replace(" ", "_").replace(".", "_")
-        return f"{stem}_{v.number}"
+        return f"{stem}_{x.number}"
 
     def expression(self, call: Call) -> str:
         args = list(map(self.name, (call.inputs() or (0,)) if marker(call) else call.args))

@@ -27,7 +27,6 @@ from .program import Program
 from .recorder import Recorder
 from .rewrites import (
     neighbours_merged,
-    parts_for_rows,
     products_by_parts,
     sums_of_products,
     weights_turned,
@@ -206,7 +205,7 @@ class Recorded:
         calls = self.passed("without what is not needed", constants_folded(calls, views=not loops))
         calls = self.passed("without duplicates", duplicates_removed(calls, keep))
         if batch:
-            calls = self.seen("zeros left out", parts_for_rows(zeros_left_out(calls, keep), keep))
+            calls = self.seen("zeros left out", zeros_left_out(calls, keep))
             calls = self.improved(calls, outs, loops)
         recorder.guards = [(self.kept(v), outcome) for v, outcome in recorder.guards]
         calls = dead_code_removed(calls, self.needed(outs))

@@ -6,6 +6,7 @@ Each changes at most the last digits.
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,6 @@ __all__ = [
     "is_tiled",
     "is_turned",
     "neighbours_merged",
-    "parts_for_rows",
     "products_by_parts",
     "sums_of_products",
     "times_written",
@@ -64,38 +64,50 @@ def is_tiled(call: Call) -> bool:
 
 
 def zeros_left_out(calls: Calls, keep: dict[Var, Var]) -> Calls:
-    """x + row, where the row is one of an array of zeros in which nothing was put: x.
+    """Without rows of arrays of zeros in which parts were put: for x + row, where nothing was put into the row, x; for a row
+    into which one part was put, that part.
 
-    So it is with a loss of the last step only, whose gradient by the outputs of all others is zero.
+    So it is with a loss of the last step only: no array of the gradients by all outputs is made for the one.
     """
-    empty: dict[Var, np.ndarray] = {}
+    written: dict[Var, np.ndarray] = {}  # how often, by row
+    parts: dict[tuple[Var, int], Var] = {}
     same: dict[Var, Var] = {}
     left = []
     for call in calls:
         if same and any(v in same for v in call.inputs()):
-            rewritten([call], same)
-        if call.fn is SCATTERED and call.out.shape:
+            rewritten([call], lambda v: same.get(v, v))
+        if call.fn is SCATTERED and not any(is_advanced(i) or variables(i) for i in call.options["indices"]):
             indices = call.options["indices"]
-            if not any(is_advanced(i) or variables(i) for i in indices):
-                empty[call.out] = times_written(call.out.shape[:1], [i[:1] for i in indices]) == 0
-        pairs = (call.args, call.args[::-1]) if empty and is_sum(call) else ()
-        other = next((v for zero, v in pairs if is_row_of(zero, empty)), None)
-        if other is None:
+            written[call.out] = times_written(call.out.shape[:1], [i[:1] for i in indices])
+            parts |= {(call.out, i[0] % call.out.shape[0]): v for v, i in zip(call.args, indices, strict=True) if is_row(i)}
+        instead = instead_of(call, written, parts) if written else None
+        if instead is None:
             left.append(call)
         else:
-            same[call.out] = other
+            same[call.out] = instead
     keep.update(same)
     return left
 
 
-def is_row_of(v: Var, rows: dict[Var, np.ndarray]) -> bool:
-    """True if a value is one of these rows of an array, whatever its shape, or a part of one."""
+def instead_of(call: Call, written: dict[Var, np.ndarray], parts: dict[tuple[Var, int], Var]) -> Var | None:
+    """The value that a call makes again, of which it only adds a row of zeros, or reads a row that it was put in."""
+    if is_sum(call):
+        return next((v for zero, v in (call.args, call.args[::-1]) if times_put(zero, written) == 0), None)
+    if call.fn is not operator.getitem or not is_row(call.args[1]) or times_put(call.out, written) != 1:
+        return None
+    part = parts.get((call.args[0], call.args[1][0] % call.args[0].shape[0]))
+    return part if part is not None and alike(part, call.out) else None
+
+
+def times_put(v: Var, written: dict[Var, np.ndarray]) -> int:
+    """Count what was put into the row of one of these arrays that a value is, whatever its shape, or a part of; -1 if
+    it is none."""
     while v.call is not None and v.call.fn is reshape:
         v = v.call.args[0]
-    if v.call is None or not is_view(v.call) or v.call.fn is not operator.getitem or v.call.args[0] not in rows:
-        return False
+    if v.call is None or v.call.fn is not operator.getitem or not is_view(v.call) or v.call.args[0] not in written:
+        return -1
     array, index = v.call.args
-    return type(index[0]) is int and bool(rows[array][index[0]])
+    return int(written[array][index[0]]) if is_row(index[:1]) else -1
 
 
 def sums_of_products(calls: Calls, recorder: Recorder) -> Calls:
@@ -212,11 +224,11 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
         slices = [last_slice(call.out) for call in users[v]]
         return len(slices) > 1 and v.shape[-1] > 1 and all(s is not None and v.shape[0] * (s[2] - s[1]) > MOST for s in slices)
 
-    def part(x: Any, start: int, stop: int, scope: Any, first: bool = False) -> Any:
+    def part(x: Any, start: int, stop: int, scope: Any) -> Any:
         if not isinstance(x, Var) or not x.shape or x.shape[-1] == 1:
             return x
         call = made_by.get(x)
-        if call is None or not (first or (len(users[x]) == 1 and divisible(x))):
+        if call is None or not (x in divided or (len(users[x]) == 1 and divisible(x))):
             return view(operator.getitem, x, (*all_but_last(x), slice(start, stop)), scope)
         if call.fn is np.add:
             return added(left, recorder, np.add, tuple(part(a, start, stop, scope) for a in call.args), scope)
@@ -237,21 +249,21 @@ def products_by_parts(calls: Calls, recorder: Recorder) -> Calls:
         if cut is None:
             left.append(call)
         else:
-            part(*cut, call.scope, first=True)
+            part(*cut, call.scope)
             left[-1].out, call.out.call = call.out, left[-1]
     return left
 
 
 def weights_turned(calls: Calls, recorder: Recorder) -> Calls:
     """x W.T of many steps: W.T is written down once, for some BLAS are slower with a matrix that is only said to be turned."""
-    times: dict[Var, int] = {}
+    times: Counter[Var] = Counter()
     for call in calls:
-        if call.fn is dot and len(call.out.shape) == 2 and call.out.shape[0] >= MANY and turned_weight(call.args[1]):
-            times[call.args[1]] = times.get(call.args[1], 0) + (1 if call.loop is None else call.loop.n)
+        if call.fn is dot and len(call.out.shape) == 2 and call.out.shape[0] >= MANY:
+            times[call.args[1]] += 1 if call.loop is None else call.loop.n
     turned: dict[Var, Var] = {}
     left: Calls = []
     for call in calls:
-        if call.fn is dot and times.get(call.args[1], 0) >= MANY:
+        if call.fn is dot and times[call.args[1]] >= MANY and is_turned(call.args[1]) and settled(call.args[1]):
             x, w = call.args
             if w not in turned:
                 turned[w] = added(left, recorder, contiguous, (w,), None)
@@ -265,21 +277,9 @@ def is_turned(v: Any) -> bool:
     return isinstance(v, Var) and v.call is not None and v.call.fn is transpose and v.call.args[1] == (1, 0)
 
 
-def turned_weight(v: Any) -> bool:
-    return is_turned(v) and settled(v)
-
-
-def neighbours_merged(calls: Calls, recorder: Recorder) -> Calls:
-    """The same elementwise op on slices that lie side by side in one array, such as two gates: one op on both."""
-    for _ in range(8):  # each round takes the next op of a chain
-        merged = merged_once(calls, recorder)
-        if merged is None:
-            break
-        calls = merged
-    return calls
-
-
-def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
+def neighbours_merged(calls: Calls, recorder: Recorder, rounds: int = 8) -> Calls:
+    """The same elementwise op on slices that lie side by side in one array, such as two gates: one op on both. Each round takes
+    the next op of a chain."""
     groups: dict[Any, list[tuple[Any, Call]]] = {}
     for call in calls:
         key, places = slices_read(call)
@@ -287,8 +287,8 @@ def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
             groups.setdefault(key, []).append((places, call))
     place = {call.out: i for i, call in enumerate(calls)}
     joined = {min(run, key=lambda call: place[call.out]).out: run for group in groups.values() for run in adjoining(group)}
-    if not joined:
-        return None
+    if not joined or not rounds:
+        return calls
     dropped = {call.out for run in joined.values() for call in run}
     left: Calls = []
     for call in calls:
@@ -296,7 +296,7 @@ def merged_once(calls: Calls, recorder: Recorder) -> Calls | None:
             left += wide_call(joined[call.out], recorder)
         elif call.out not in dropped:
             left.append(call)
-    return left
+    return neighbours_merged(left, recorder, rounds - 1)
 
 
 def slices_read(call: Call) -> tuple[Any, tuple[tuple[int, int], ...]]:
@@ -348,49 +348,14 @@ def wide_call(members: list[Call], recorder: Recorder) -> Calls:
     new: Calls = []
     model, last = members[0], members[-1]
     lead = all_but_last(model.out)
-
-    def view(base: Var, start: int, stop: int) -> Var:
-        if (start, stop) == (0, base.shape[-1]):
-            return base
-        return added(new, recorder, operator.getitem, (base, (*lead, slice(start, stop))), model.scope)
-
-    args = []
-    for a, b in zip(model.args, last.args, strict=True):
+    args = [*model.args]
+    for i, a in enumerate(args):
         if is_array(a):
-            one, other = last_slice(a), last_slice(b)
-            assert one is not None
-            assert other is not None
-            args.append(view(one[0], one[1], other[2]))
-        else:
-            args.append(a)
+            (base, start, _), (_, _, stop) = last_slice(a), last_slice(last.args[i])  # type: ignore[misc]
+            part = base, (*lead, slice(start, stop))
+            args[i] = base if stop - start == base.shape[-1] else added(new, recorder, operator.getitem, part, model.scope)
     wide = added(new, recorder, model.fn, tuple(args), model.scope)
-    start = 0
-    for member in members:
-        stop = start + member.out.shape[-1]
-        made_instead(new, member.out, operator.getitem, (wide, (*lead, slice(start, stop))), member.scope)
-        start = stop
+    n = model.out.shape[-1]
+    for i, member in enumerate(members):
+        made_instead(new, member.out, operator.getitem, (wide, (*lead, slice(i * n, (i + 1) * n))), member.scope)
     return new
-
-
-def parts_for_rows(calls: Calls, keep: dict[Var, Var]) -> Calls:
-    """A row of an array of zeros in which one part was put in its place: the part.
-
-    So it is with a loss of the last step only: no array of the gradients by all outputs is made for the one.
-    """
-    parts: dict[tuple[Var, int], Var] = {}
-    same: dict[Var, Var] = {}
-    left = []
-    for call in calls:
-        if same and any(v in same for v in call.inputs()):
-            rewritten([call], same)
-        if call.fn is SCATTERED and all(is_row(index) for index in call.options["indices"]):
-            rows = [index[0] % call.out.shape[0] for index in call.options["indices"]]
-            parts |= {(call.out, row): v for v, row in zip(call.args, rows, strict=True) if rows.count(row) == 1}
-        elif call.fn is operator.getitem and is_row(call.args[1]):
-            part = parts.get((call.args[0], call.args[1][0] % call.args[0].shape[0]))
-            if part is not None and alike(part, call.out):
-                same[call.out] = part
-                continue
-        left.append(call)
-    keep.update(same)
-    return left
