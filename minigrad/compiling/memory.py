@@ -11,7 +11,7 @@ import numpy as np
 
 from .blocks import scratch_of
 from .folding import advance, carried, collected, history, marker, row, states_of
-from .passes import Calls, flat, is_view, members_of
+from .passes import Calls, axis_of, flat, is_view, members_of
 from .rewrites import is_tiled
 from .trace import Call, Var, reshape, stack
 
@@ -291,7 +291,7 @@ def parts_of(call: Call) -> list[tuple[Var, Any]]:
     if call.fn is flat:
         ends = [0, *accumulate(v.size for v in call.args)]
         return [(v, (slice(*span),)) for v, span in zip(call.args, pairwise(ends), strict=True)]
-    axis = call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) if call.fn is np.concatenate else None
+    axis = axis_of(call) if call.fn is np.concatenate else None
     if axis is None:
         return []
     ends = [0, *accumulate(v.shape[axis] for v in call.args[0])]
