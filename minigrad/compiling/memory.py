@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -11,16 +11,16 @@ import numpy as np
 
 from .blocks import scratch_of
 from .folding import advance, carried, collected, history, marker, row, states_of
-from .passes import Calls, flat, is_view, members_of
+from .passes import Calls, axis_of, flat, is_view, members_of
 from .rewrites import is_tiled
-from .trace import Call, Var, reshape
+from .trace import Call, Var, reshape, stack
 
-__all__ = ["Chains", "Memory", "placements"]
+__all__ = ["Memory", "collections_of", "parts_of", "placements"]
 
 LINE = 64  # bytes of a line of the cache; where an array begins
 ALWAYS = 1 << 60
 
-Home = Any  # what memory is planned for: a Var, or the number of a chain
+Home = Any  # what memory is planned for: a Var
 
 
 class Memory:
@@ -33,13 +33,12 @@ class Memory:
         self,
         calls: Calls,
         kept: set[Var],
-        chains: Chains,
         placed: dict[Var, tuple[Var, Any]],
         in_place: dict[Var, Var],
         exact: bool,
         tails: dict[Any, set[Var]],
     ) -> None:
-        self.chains, self.placed, self.in_place = chains, placed, in_place
+        self.placed, self.in_place = placed, in_place
         self.exact = exact  # laid out as the function's own arrays are, for sums depend on that in the last digits
         self.made = {call.out for call in calls}
         self.scratch = self.settled(scratch_of(calls, kept, tails))
@@ -61,7 +60,7 @@ class Memory:
         for v in (*kept, *from_outside):
             self.last[self.home(v)] = ALWAYS
         started = [call.out for call in calls if call.fn is history and call.args[1].source == "constant"]
-        for home in (*map(self.home, from_outside), *chains.with_constants(), *started):
+        for home in (*map(self.home, from_outside), *started):
             self.first[home], self.last[home] = -1, ALWAYS
         self.joined: dict[Home, Home] = {}
         for i, call in enumerate(calls):
@@ -80,9 +79,9 @@ class Memory:
             inside.append(v)
             v = other
         if v not in self.homes:
-            home = self.homes[v] = self.own_home(v)
+            home = self.homes[v] = v if self.has_memory(v) and (v.call is None or v.call.fn is not advance) else None
             if home is not None:
-                self.sizes[home] = self.nbytes(v) if home is v else self.chains.nbytes(home)
+                self.sizes[home] = self.nbytes(v)
         self.homes.update(dict.fromkeys(inside, self.homes[v]))
         return self.homes[v]
 
@@ -99,24 +98,12 @@ class Memory:
         for other in (self.collected, self.in_place):
             if v in other:
                 return other[v]
-        if v in self.chains.place or v in self.chains.wholes:
-            return None
         if v in self.placed:
             return self.placed[v][0]
         return args[0] if v.call is not None and is_view(v.call) else None
 
-    def own_home(self, v: Var) -> Home | None:
-        """Return the chain that has a value as one or several of its rows, or the value itself."""
-        if not self.has_memory(v) or (v.call is not None and v.call.fn is advance):
-            return None
-        if v in self.chains.place:
-            return self.chains.place[v][0]
-        return self.chains.rows[self.chains.wholes[v][0]][0] if v in self.chains.wholes else v
-
     def settled(self, scratch: dict[Var, int]) -> dict[Var, int]:
         """The same without what is made in another array, unless that has the rows of one block only as well."""
-        for v in (*self.chains.place, *self.chains.wholes):
-            scratch.pop(v, None)
         wholes = {v: self.whole_of(v) for v in self.placed}
         for v, whole in wholes.items():
             if v not in scratch:
@@ -196,11 +183,9 @@ class Memory:
         if (a.shape, a.dtype) != (out.shape, out.dtype) or self.homes[a] is None:
             return False
         source = a
-        while source.call is not None and source.call.fn is reshape and source not in self.chains.wholes:
+        while source.call is not None and source.call.fn is reshape:
             source = source.call.args[0]
-        if source is not self.homes[a] and source not in self.chains.wholes:
-            return False
-        return not self.exact or (source is a and a.strides == out.strides)
+        return source is self.homes[a] and (not self.exact or (source is a and a.strides == out.strides))
 
     def lay_out(self) -> int:
         """Give each home a place: the largest first, each at the lowest place that is free all the time that it is needed.
@@ -234,14 +219,10 @@ class Memory:
         """The two places of a value that the next iteration reads."""
         return self.part(v, (2, *v.shape), v.dtype, (padded(v.nbytes), *np.empty(v.shape, v.dtype).strides))
 
-    def chain(self, number: int) -> np.ndarray:
-        like = self.chains.like[number]
-        return self.part(number, (self.chains.lengths[number], *like.shape), like.dtype)
-
 
 def loop_of(home: Home | None) -> Any:
     """The loop in which something is made."""
-    return home.call.loop if isinstance(home, Var) and home.call is not None else None
+    return home.call.loop if home is not None and home.call is not None else None
 
 
 def packed(v: Var) -> tuple[int, ...]:
@@ -259,129 +240,58 @@ def padded(size: int) -> int:
     return -(-size // LINE) * LINE
 
 
-class Chains:
-    """Arrays in which the members of stacks are made, so that nothing is copied to stack them.
-
-    The states of a sequence are stacked more than once: h[0] to h[T-1] for the readout, h[-1] to h[T-2] for the gradient of
-    the recurrent weight. One array, a chain, holds them all, and each stack is a part of it.
-    """
-
-    def __init__(self, calls: Calls) -> None:
-        self.made = {call.out: call for call in calls}
-        self.wholes: dict[Var, tuple[Any, ...]] = {}  # by stack: the keys of its members
-        self.after: dict[Any, Any] = {}
-        self.before: dict[Any, Any] = {}
-        known: dict[Any, None] = {}
-        for call, members in sorted(stacks_in(calls), key=lambda s: -len(s[1])):
-            own = [(m, call.out, i) for i, m in enumerate(members)]  # keys of members that are copied
-            placed = [self.placeable(m) for m in members]
-            for there in (
-                [yes or m.source == "constant" for yes, m in zip(placed, members, strict=True)],
-                [yes and m not in known for yes, m in zip(placed, members, strict=True)],
-            ):
-                keys = tuple(m if yes else key for yes, m, key in zip(there, members, own, strict=True))
-                if self.fits(keys, known):
-                    self.after.update(pairwise(keys))
-                    self.before.update((b, a) for a, b in pairwise(keys))
-                    known.update(dict.fromkeys(keys))
-                    self.wholes[call.out] = keys
-                    break
-        self.place: dict[Var, tuple[int, int]] = {}
-        self.rows: dict[Any, tuple[int, int]] = {}
-        self.lengths: list[int] = []
-        self.like: list[Var] = []  # of what shape and dtype their rows are
-        for key in known:  # chains in the order in which their members are first stacked
-            if key not in self.rows:
-                self.lay_out(key)
-
-    def fits(self, keys: tuple[Any, ...], known: Collection[Any]) -> bool:
-        """True if these can follow each other in one chain, next to those that are in chains already."""
-        pairs = list(pairwise(keys))
-        return (
-            len(set(keys)) == len(keys)
-            and all(self.after.get(a, b) is b and self.before.get(b, a) is a for a, b in pairs)
-            and not (len(keys) == 1 and keys[0] in known)
-            and not closes_a_ring(pairs, self.after)
-        )
-
-    def lay_out(self, key: Any) -> None:
-        """Number the rows of the chain that has this key."""
-        here: Any = key
-        while here in self.before:
-            here = self.before[here]
-        length = 0
-        while here is not None:
-            self.rows[here] = (len(self.lengths), length)
-            if isinstance(here, Var) and here.source != "constant":
-                self.place[here] = self.rows[here]
-            length += 1
-            here = self.after.get(here)
-        self.lengths.append(length)
-        self.like.append(key if isinstance(key, Var) else key[0])
-
-    def placeable(self, v: Var) -> bool:
-        call = self.made.get(v)
-        return call is not None and not is_view(call) and not members_of(call) and not v.is_tuple and not marker(call)
-
-    def nbytes(self, number: int) -> int:
-        return self.lengths[number] * self.like[number].nbytes
-
-    def with_constants(self) -> set[int]:
-        return {number for key, (number, _) in self.rows.items() if isinstance(key, Var) and key.source == "constant"}
-
-
-def stacks_in(calls: Calls) -> list[tuple[Call, list[Var]]]:
-    """The calls that stack arrays of one shape and dtype, and these arrays."""
-    found = []
-    for call in calls:
-        members = members_of(call) if call.loop is None else []
-        if len({(m.shape, m.dtype) for m in members}) == 1 and members[0].dtype == call.out.dtype:
-            found.append((call, members))
-    return found
-
-
-def closes_a_ring(pairs: list[tuple[Any, Any]], after: dict[Any, Any]) -> bool:
-    if not pairs:
-        return False
-    here, wanted = pairs[-1][1], pairs[0][0]
-    while here is not None:
-        if here is wanted:
-            return True
-        here = after.get(here)
-    return False
-
-
-def placements(calls: Calls, chains: Chains) -> dict[Var, tuple[Var, Any]]:
-    """For parts that are put together along another axis, or that scatter to where none meet: the whole and the index where
-    each is made, so that it need not be copied there."""
+def placements(calls: Calls) -> dict[Var, tuple[Var, Any]]:
+    """For parts that are put together, or that scatter to where none meet: the whole and the index where each is made, so that
+    it need not be copied there. What has a row of members of a larger whole is the part of that which they are."""
     made = {call.out: call for call in calls}
     elsewhere = collections_of(calls)
     found: dict[Var, tuple[Var, Any]] = {}
 
-    def is_free(v: Var) -> bool:
-        return v not in found and v not in chains.place and (chains.placeable(v) if v in made else v.source == "input")
+    def has_room(call: Call, v: Var, index: Any) -> bool:
+        if call.fn is flat and v not in made:
+            return v.source == "input"
+        fits = v.dtype == call.out.dtype and (call.fn is flat or call.out.value[index].shape == v.shape)
+        return fits and v in made and made[v].loop is call.loop and v not in elsewhere and placeable(made[v])
 
-    for call in calls:
-        if call.out in chains.wholes:
-            continue
-        if call.fn is flat:
-            found |= {v: (call.out, i) for i, v in enumerate(call.args) if is_free(v)}
+    for call in sorted(calls, key=lambda call: -len(members_of(call))):
+        inside = part_of_a_whole(call, found)
+        if inside is not None:
+            found[call.out] = inside
             continue
         parts = parts_of(call)
         times = Counter(v for v, _ in parts)
-        for v, index in parts:
-            fits = v.dtype == call.out.dtype and v.shape and call.out.value[index].shape == v.shape
-            together = v in made and made[v].loop is call.loop and v not in elsewhere
-            if fits and together and times[v] == 1 and is_free(v):
-                found[v] = (call.out, index)
+        found |= {v: (call.out, i) for v, i in parts if times[v] == 1 and v not in found and has_room(call, v, i)}
     return found
+
+
+def placeable(call: Call) -> bool:
+    return not is_view(call) and not members_of(call) and not call.out.is_tuple and not marker(call)
+
+
+def part_of_a_whole(call: Call, found: dict[Var, tuple[Var, Any]]) -> tuple[Var, Any] | None:
+    """The place of members that follow each other in the same way in another whole, if all are made there."""
+    members = members_of(call)
+    whole = found[members[0]][0] if members and members[0] in found else None
+    if whole is None or whole.call is None or any(m not in found or found[m][0] is not whole for m in members):
+        return None
+    others = members_of(whole.call)
+    start = others.index(members[0]) if others else 0
+    if others[start : start + len(members)] != members:
+        return None
+    rows = whole.shape[0] // len(others)
+    return whole, (slice(start * rows, (start + len(members)) * rows),)
 
 
 def parts_of(call: Call) -> list[tuple[Var, Any]]:
     """What a call puts together, and the index of each part in the result."""
+    if call.fn is stack:
+        return [(v, (i,)) for i, v in enumerate(call.args)]
     if is_tiled(call):
         return list(zip(call.args, call.options["indices"], strict=True))
-    axis = call.options.get("axis", call.args[1] if len(call.args) > 1 else 0) if call.fn is np.concatenate else None
+    if call.fn is flat:
+        ends = [0, *accumulate(v.size for v in call.args)]
+        return [(v, (slice(*span),)) for v, span in zip(call.args, pairwise(ends), strict=True)]
+    axis = axis_of(call) if call.fn is np.concatenate else None
     if axis is None:
         return []
     ends = [0, *accumulate(v.shape[axis] for v in call.args[0])]

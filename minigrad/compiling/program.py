@@ -20,9 +20,9 @@ import numpy as np
 from ..ops.shape import is_advanced, scattered
 from .folding import NotFolded, carried, collected, history, marker, row, states_of
 from .loop_code import BLOCK, NAMES, LoopCode, escaped, index_text, last_for_the_next, same_array, whole_index
-from .memory import Chains, Memory, collections_of, placements
+from .memory import Memory, collections_of, parts_of, placements
 from .naming import identifier, is_update, names_of, plural
-from .passes import Calls, base_of, flat, is_view
+from .passes import Calls, base_of, flat, is_view, members_of
 from .recorder import Recorder
 from .rewrites import times_written
 from .trace import Call, Var, cast, contiguous, dot, replaced, reshape, stack, transpose
@@ -71,14 +71,12 @@ class Program(LoopCode):
         own = dict(reversed(gradients))  # of two that are equal the first gives its name
         self.stems, self.backward = (dict(recorder.labels), set()) if exact else names_of(calls, recorder.labels, own)
         self.also = [(f"d{name}", f"d{own[v]}") for v, name in gradients if name != own[v]]
-        self.chains = Chains([] if exact else calls)
-        self.placed = {} if exact else placements(calls, self.chains)
+        self.placed = {} if exact else placements(calls)
         self.collected = collections_of(calls)
         self.next = states_of(calls)
         self.in_place = self.harmless(in_place)
-        self.memory = Memory(
-            calls, {*outputs, *(v for v, _ in recorder.guards)}, self.chains, self.placed, self.in_place, exact, self.tails
-        )
+        kept = {*outputs, *(v for v, _ in recorder.guards)}
+        self.memory = Memory(calls, kept, self.placed, self.in_place, exact, self.tails)
         lines = self.written()
         self.source = self.text(lines)
         filename = f"<minigrad program {next(numbers)}>"
@@ -109,7 +107,7 @@ class Program(LoopCode):
             for new, old in in_place.items()
             if new in index and isinstance(self.calls[index[new]].fn, np.ufunc) and new.shape == old.shape
             and new.dtype == old.dtype and last.get(old, -1) <= index[new] and old not in taken
-            and new not in self.chains.place and new not in self.placed
+            and new not in self.placed
         }  # fmt: skip
 
     def arenas(self, in_place: dict[Var, Var]) -> dict[tuple[Var, Var], list[Var]]:
@@ -117,16 +115,10 @@ class Program(LoopCode):
         found: dict[tuple[Var, Var], list[Var]] = {}
         for new, old in in_place.items():
             part = new.call.args[0].call if new.call is not None and new.call.fn is reshape else None
-            if (
-                old not in self.placed
-                or part is None
-                or part.fn is not operator.getitem
-                or not isinstance(self.placed[old][1], int)
-            ):
+            if old not in self.placed or part is None or part.fn is not operator.getitem:
                 continue
-            arena, i = self.placed[old]
-            start = sum(m.size for m in arena.call.args[:i])  # type: ignore[union-attr]
-            if part.args[1] == (slice(start, start + old.size),):
+            arena, index = self.placed[old]
+            if arena.call is not None and arena.call.fn is flat and part.args[1] == index:
                 found.setdefault((part.args[0], arena), []).append(old)
         return {pair: olds for pair, olds in found.items() if len(olds) == len(pair[1].call.args)}  # type: ignore[union-attr]
 
@@ -157,11 +149,10 @@ class Program(LoopCode):
         """A new array for v, or the part of another one's memory that it has."""
         if v in self.placed:
             whole, where = self.placed[v]
-            return self.slot_of(whole, where) if isinstance(where, int) else self.array(whole)[whole_index(where)]
+            part: np.ndarray = self.array(whole)[whole_index(where)]
+            return part if v in self.memory.scratch else part.reshape(v.shape)
         if v.call is None or v not in self.made:
             return v.value if v.source == "constant" else np.array(v.value)
-        if v in self.chains.place or v in self.chains.wholes:
-            return self.in_chain(v)
         return self.view(v, v.call) if is_view(v.call) else self.memory.array(v)
 
     def view(self, v: Var, call: Call) -> np.ndarray:
@@ -180,15 +171,12 @@ class Program(LoopCode):
         """Return what a name of the program stands for, if no line says so."""
         if v in self.in_place:
             return self.legend.get(self.names[v], "")
-        if v in self.chains.place:
-            number, row = self.chains.place[v]
-            return f"chain_{number}[{row}]"
-        if v in self.chains.wholes:
-            number, row = self.chains.rows[self.chains.wholes[v][0]]
-            return f"chain_{number}[{row}:{row + len(self.chains.wholes[v])}]" + shaped(v, self.chains.wholes[v])
         if v in self.placed and v.call is not None:
-            whole, row = self.placed[v]
-            return "" if isinstance(row, int) else f"{self.names[whole]}[{index_text(row)}]"
+            whole, index = self.placed[v]
+            if whole.call is not None and whole.call.fn is flat:
+                return ""
+            shape = "" if self.array(whole)[index].shape == made.shape else f".reshape{v.shape}"
+            return f"{self.names[whole]}[{index_text(index)}]{shape}"
         if v.call is not None and v in self.made and is_view(v.call) and v not in self.copies:
             source = self.names[v.call.args[0]]
             if v.call.fn is operator.getitem:
@@ -225,34 +213,6 @@ class Program(LoopCode):
             text = self.legend[name[0]] + text[name.end() :]
             name = NAMES.match(text)
         return re.sub(r"(\.reshape\([^)]*\)+)+(\.reshape\()", r"\2", text)  # the last one counts
-
-    def in_chain(self, v: Var) -> np.ndarray:
-        """A row of a chain, or the rows that are a stack."""
-        if v in self.chains.place:
-            number, row = self.chains.place[v]
-            return self.memory.chain(number)[row, ...]
-        keys = self.chains.wholes[v]
-        number, row = self.chains.rows[keys[0]]
-        part = self.memory.chain(number)[row : row + len(keys)]
-        for key in keys:
-            if isinstance(key, Var) and key.source == "constant":
-                part[self.chains.rows[key][1] - row] = key.value
-        return part.reshape(v.shape)
-
-    def rows_to_copy(self, v: Var) -> list[tuple[int, Var, np.ndarray]]:
-        """The members of a stack that are not made in their place."""
-        copies = []
-        for i, key in enumerate(self.chains.wholes[v]):
-            if not isinstance(key, Var):
-                number, row = self.chains.rows[key]
-                copies.append((i, key[0], self.memory.chain(number)[row, ...]))
-        return copies
-
-    def slot_of(self, whole: Var, i: int) -> np.ndarray:
-        """The place of a member in arrays that are laid side by side."""
-        members = whole.call.args  # type: ignore[union-attr]
-        start = sum(m.size for m in members[:i])
-        return self.array(whole)[start : start + members[i].size].reshape(members[i].shape)
 
     def hint(self, v: Var) -> str:
         """A name for a value that has none of its own: that of a view is made of the array's, another is its function's."""
@@ -318,7 +278,7 @@ class Program(LoopCode):
             codes += [x for x in code.co_consts if isinstance(x, CodeType)]
         for name in [name for name, x in self.space.items() if isinstance(x, np.ndarray) and name not in used]:
             del self.space[name]
-        del self.memory, self.chains, self.placed, self.in_place, self.made, self.copies, self.stems, self.backward, self.handed
+        del self.memory, self.placed, self.in_place, self.made, self.copies, self.stems, self.backward, self.handed
 
     # -- code ------------------------------------------------------------------------------------------------
 
@@ -494,8 +454,7 @@ class Program(LoopCode):
             return [self.ufunc_line(call, out)]
         if getattr(fn, "__name__", "") == "reduce":
             return [self.reduce_line(call, out)]
-        written = Program.joined_lines if v in self.chains.wholes else WRITTEN.get(fn, Program.other_lines)
-        return written(self, call, out)
+        return WRITTEN.get(fn, Program.other_lines)(self, call, out)
 
     def other_lines(self, call: Call, out: str) -> list[str]:
         """Return the line of a function that the passes have no rules for, or of a copy of a part of an array."""
@@ -570,22 +529,17 @@ class Program(LoopCode):
 
     def joined_lines(self, call: Call, out: str) -> list[str]:
         """The lines that put arrays side by side: of each that is not made in its place, a copy."""
-        v, fn = call.out, call.fn
-        if v in self.chains.wholes:
-            rows = self.rows_to_copy(v)
-        elif fn is flat:
-            rows = [(i, m, self.slot_of(v, i)) for i, m in enumerate(call.args) if self.placed.get(m) != (v, i)]
-        else:
-            members = call.args[0] if fn is np.concatenate else call.args
-            missing = [(i, m) for i, m in enumerate(members) if self.placed.get(m, (None,))[0] is not v]
-            if fn is stack:
-                return [f"copyto({self.derived(v, part_at(i), f'{out}_{i}')}, {self.argument(m)})" for i, m in missing]
-            if not missing:
-                return []
+        v = call.out
+        if v in self.placed and members_of(call):
+            return []
+        missing = [(i, m, at) for i, (m, at) in enumerate(parts_of(call)) if self.placed.get(m, (None,))[0] is not v]
+        if missing and call.fn is np.concatenate:
             args = [self.argument(a) for a in call.args]
             others = "".join(f", {a}" for a in args[1:]) or f", axis={call.options.get('axis', 0)}"
             return [f"np.concatenate({args[0]}{others}, out={out})"]
-        return [f"copyto({self.name_of_array(row, f'{out}_{i}')}, {self.argument(m)})" for i, m, row in rows]
+        args = [f"{self.argument(m)}.reshape(-1)" if call.fn is flat else self.argument(m) for _, m, _ in missing]
+        places = [self.derived(v, part_at(at), f"{out}_{i}") for i, _, at in missing]
+        return [f"copyto({place}, {a})" for place, a in zip(places, args, strict=True)]
 
     def call_text(self, call: Call) -> str:
         args = [self.argument(a) for a in call.args]
@@ -652,12 +606,6 @@ def values_of(indices: Any) -> Any:
 
 def part_at(index: Any) -> Callable[[np.ndarray], np.ndarray]:
     return lambda array: array[whole_index(index)]
-
-
-def shaped(v: Var, keys: tuple[Any, ...]) -> str:
-    """Return the reshape that makes a stack of the rows of a chain, or an empty text."""
-    first = keys[0] if isinstance(keys[0], Var) else keys[0][0]
-    return "" if v.shape == (len(keys), *first.shape) else f".reshape{v.shape}"
 
 
 def filled(texts: list[str]) -> list[str]:

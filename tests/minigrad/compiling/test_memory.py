@@ -92,6 +92,19 @@ def test_two_stacks_of_the_same_arrays_the_other_way_round():
         np.testing.assert_array_equal(compiled(x), f(x))
 
 
+def test_what_has_members_of_a_larger_stack_is_a_part_of_it():
+    def f(x):
+        a, b, c = np.tanh(x), np.sin(x), np.cos(x)
+        return np.stack([b, c]), np.concatenate([a, b]), np.stack([a, b, c])
+
+    compiled = mg.compile(f)
+    for x in (np.arange(3.0), np.ones(3)):
+        for found, expected in zip(compiled(x), f(x), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-15)
+    assert "copyto" not in compiled.source
+    assert "concatenate(" not in compiled.source
+
+
 def test_a_loss_of_the_last_state_needs_no_array_of_gradients_by_all_states():
     layer = rnn.RNN(2, 16, rng=0)
     step = mg.compile(lambda x: (layer(x)[0][-1] ** 2).sum().backward())
