@@ -383,7 +383,7 @@ def tables(record: Record, rows: np.ndarray, sources: Sources) -> Loop:
                 loop.options[i, key] = each
     if len(loop.body) >= 2 * LEAST:
         fullest = rows[int((rows >= 0).sum(1).argmax())]
-        within = record.part(fullest[fullest >= 0])
+        within = numbered([record.ops[at] for at in fullest[fullest >= 0]])
         loop.inner = [inner for each in within.loops() if (inner := tables(within, *each)).carried]
     return loop
 

@@ -82,18 +82,6 @@ class Record:
         np.maximum.at(self.latest, self.owner, reads)
         self.taken = np.zeros(self.n, np.int8)
 
-    def part(self, ops: np.ndarray) -> Record:
-        """A record of some of the ops, given in order."""
-        owner, k = self.operands(ops)
-        place = self.starts[ops][owner] + k
-        reads = self.reads[place]
-        at = np.minimum(np.searchsorted(ops, reads), len(ops) - 1)
-        outside = np.where(reads < 0, reads, self.reads.min(initial=0) - 1 - reads)
-        reads = np.where(ops[at] == reads, at, outside)
-        return Record(
-            [self.ops[i] for i in ops], self.words[ops], np.bincount(owner, minlength=len(ops)), reads, self.firm[place]
-        )
-
     def operands(self, ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For each operand of these ops: the position of its op in `ops`, and which operand it is."""
         counts = self.starts[ops + 1] - self.starts[ops]
