@@ -280,7 +280,8 @@ class Record:
         words, body = self.words[row].tolist(), [self.ops[op] for op in row]
         reads, states = flow(sources, body)
         path = needed(states, reads)
-        groups, late = dict(weights), path & waiting(reads)
+        groups = dict(weights)
+        late = path & reached((i for (i, _), (kind, *_) in sources.items() if kind == CARRIED), reads)
         for (word, _), readers in weights.items():
             groups[word,] = groups.get((word,), set()) | (late & readers)
         enters = {i: words[i] for (i, _), (kind, *_) in sources.items() if kind == PER_STEP or "index" in body[i].options}
@@ -768,11 +769,11 @@ def needed(ops: Iterable[int], reads: list[list[int]]) -> set[int]:
     return found
 
 
-def waiting(reads: list[list[int]]) -> set[int]:
-    """The ops that need an earlier iteration."""
-    found = set[int]()
+def reached(late: Iterable[int], reads: list[list[int]]) -> set[int]:
+    """The ops `late`, and all that read them within the iteration."""
+    found = set(late)
     for i, operands in enumerate(reads):
-        if any(j < 0 or j in found for j in operands):
+        if not found.isdisjoint(operands):
             found.add(i)
     return found
 
