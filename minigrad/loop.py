@@ -10,13 +10,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .graph import Node
 from .graph_view import Graph
-from .loop_search import INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, numbered, runs
+from .loop_search import INSIDE, INVARIANT, LEAST, PER_STEP, Place, Record, Sources, needed, numbered, reached, runs
 from .tensor import Tensor
 
 __all__ = ["Carried", "Folded", "Growing", "Loop", "loops"]
@@ -89,11 +90,8 @@ class Loop:
     @property
     def optional(self) -> dict[int, list[int]]:
         """The ops that only some iterations have, and which iterations have them."""
-        counts = [0] * len(self.body)
-        for step in self.iterations:
-            for i in step:
-                counts[i] += 1
-        return {i: [n for n, step in enumerate(self.iterations) if i in step] for i, c in enumerate(counts) if c < len(self)}
+        there = ([n for n, step in enumerate(self.iterations) if i in step] for i in range(len(self.body)))
+        return {i: steps for i, steps in enumerate(there) if len(steps) < len(self)}
 
     # -- the law -----------------------------------------------------------------------------------------------
 
@@ -136,28 +134,22 @@ class Loop:
 
     # -- readings of the tables --------------------------------------------------------------------------------
 
-    def reads(self, i: int) -> set[int]:
-        """The ops of the body that op i reads in the same iteration."""
-        places = [(i, k) for k in range(len(self.body[i].operands))]
-        own = {j for place in places for j in self.inside.get(place, ())}
-        either = [self.carried[place] for place in places if place in self.carried]
-        return own | {j for entry in either if entry.lag == 0 for j in entry.ops if j < i}
+    def reads(self) -> list[list[int]]:
+        """For each op of the body those that it reads in the same iteration."""
+        found: list[list[int]] = [[] for _ in self.body]
+        for (i, _), ops in self.inside.items():
+            found[i] += ops
+        for (i, _), entry in self.carried.items():
+            found[i] += [j for j in entry.ops if entry.lag == 0 and j < i]
+        return found
 
-    def reaches(self, late: set[int]) -> set[int]:
+    def reaches(self, late: Iterable[int]) -> set[int]:
         """The ops `late`, and all that read them within the iteration."""
-        late = set(late)
-        for i in range(len(self.body)):
-            if not late.isdisjoint(self.reads(i)):
-                late.add(i)
-        return late
+        return reached(late, self.reads())
 
     def leading_to(self, ops: Iterable[int]) -> set[int]:
         """The ops that are read, by whatever way, by `ops` within the iteration, themselves included."""
-        found = set(ops)
-        for i in reversed(range(len(self.body))):
-            if i in found:
-                found |= self.reads(i)
-        return found
+        return needed(ops, self.reads())
 
     def waits(self) -> set[int]:
         """The ops that need an earlier iteration. All others can be computed for all iterations at once."""
@@ -272,18 +264,21 @@ class Growing:
         return f"{len(self.iterations)} times: {counted(len(body), 'op')}, grows by {listed(called(body[i]) for i in self.by)}"
 
 
-@dataclass(eq=False, repr=False)
 class Folded:
     """The result of `loops`. Each op of the record is in one of `loops`, `maps` (loops that carry nothing) and `outside`.
 
     ``home[node]`` is (loop, n, i) for op i of iteration n. `growing` are stretches of `outside`, see `Growing`.
     """
 
-    loops: list[Loop]
-    maps: list[Loop]
-    outside: list[Node]
-    home: dict[Node, tuple[Loop, int, int]]
-    growing: list[Growing] = field(default_factory=list)
+    def __init__(self, found: list[Loop], nodes: list[Node]) -> None:
+        self.loops = [loop for loop in found if loop.carried]
+        self.maps = [loop for loop in found if not loop.carried]
+        self.home = {node: (loop, n, i) for loop in found for n, step in enumerate(loop.iterations) for i, node in step.items()}
+        self.outside = [node for node in nodes if node not in self.home]
+
+    @cached_property
+    def growing(self) -> list[Growing]:
+        return growing([node for node in self.outside if node.op is not None])
 
     def adds(self) -> set[Node]:
         """The ops that add to a sum over iterations, such as a loss, in every iteration."""
@@ -305,10 +300,7 @@ def sequences(found: Folded) -> Folded:
     for loop in (*found.loops, *found.maps):
         outer = not loop.recurrence() and any(inner.recurrence() for inner in loop.inner)
         loops_of += [inner for step in loop.iterations for inner in loops(step.values()).loops] if outer else [loop]
-    home = {node: (loop, n, i) for loop in loops_of for n, step in enumerate(loop.iterations) for i, node in step.items()}
-    outside = sorted((node for node in (*found.outside, *found.home) if node not in home), key=operator.attrgetter("number"))
-    carry, maps = ([loop for loop in loops_of if bool(loop.carried) is carries] for carries in (True, False))
-    return Folded(carry, maps, outside, home, found.growing)
+    return Folded(loops_of, sorted((*found.outside, *found.home), key=operator.attrgetter("number")))
 
 
 def loops(what: Tensor | Graph | Iterable[Node]) -> Folded:
@@ -341,15 +333,7 @@ def loops(what: Tensor | Graph | Iterable[Node]) -> Folded:
             rows.append((few, sources))
             found.append(loop)
     collect(record, list(zip(found, (few for few, _ in rows), strict=True)))
-    home = {node: (loop, n, i) for loop in found for n, step in enumerate(loop.iterations) for i, node in step.items()}
-    outside = [node for node in nodes if node not in home]
-    return Folded(
-        [loop for loop in found if loop.carried],
-        [loop for loop in found if not loop.carried],
-        outside,
-        home,
-        growing([node for node in outside if node.op is not None]),
-    )
+    return Folded(found, nodes)
 
 
 def recorded(what: Any) -> list[Node]:
@@ -383,7 +367,7 @@ def tables(record: Record, rows: np.ndarray, sources: Sources) -> Loop:
                 loop.options[i, key] = each
     if len(loop.body) >= 2 * LEAST:
         fullest = rows[int((rows >= 0).sum(1).argmax())]
-        within = record.part(fullest[fullest >= 0])
+        within = numbered([record.ops[at] for at in fullest[fullest >= 0]])
         loop.inner = [inner for each in within.loops() if (inner := tables(within, *each)).carried]
     return loop
 
@@ -432,13 +416,7 @@ def alike(x: Any, y: Any) -> bool:
 def growing(ops: list[Node]) -> list[Growing]:
     """Stretches that would be a loop if shapes did not grow: those that read the results of all earlier iterations."""
     best: list[Growing] = []
-    counts: dict[Any, set[int]] = {}
-    for node in ops:
-        counts.setdefault(node.op, set()).add(len(node.operands))
-    if all(len(each) < LEAST for each in counts.values()):
-        return best
-    record = numbered(ops, shapes=False)
-    done = 0
+    record, done = numbered(ops, shapes=False), 0
     for p in sorted(record.periods()):
         same = runs(record.words[p:] == record.words[:-p])
         start, end = max(((a, b + p) for a, b in same), key=lambda x: x[1] - x[0], default=(0, 0))

@@ -82,18 +82,6 @@ class Record:
         np.maximum.at(self.latest, self.owner, reads)
         self.taken = np.zeros(self.n, np.int8)
 
-    def part(self, ops: np.ndarray) -> Record:
-        """A record of some of the ops, given in order."""
-        owner, k = self.operands(ops)
-        place = self.starts[ops][owner] + k
-        reads = self.reads[place]
-        at = np.minimum(np.searchsorted(ops, reads), len(ops) - 1)
-        outside = np.where(reads < 0, reads, self.reads.min(initial=0) - 1 - reads)
-        reads = np.where(ops[at] == reads, at, outside)
-        return Record(
-            [self.ops[i] for i in ops], self.words[ops], np.bincount(owner, minlength=len(ops)), reads, self.firm[place]
-        )
-
     def operands(self, ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For each operand of these ops: the position of its op in `ops`, and which operand it is."""
         counts = self.starts[ops + 1] - self.starts[ops]
@@ -292,7 +280,8 @@ class Record:
         words, body = self.words[row].tolist(), [self.ops[op] for op in row]
         reads, states = flow(sources, body)
         path = needed(states, reads)
-        groups, late = dict(weights), path & waiting(reads)
+        groups = dict(weights)
+        late = path & reached((i for (i, _), (kind, *_) in sources.items() if kind == CARRIED), reads)
         for (word, _), readers in weights.items():
             groups[word,] = groups.get((word,), set()) | (late & readers)
         enters = {i: words[i] for (i, _), (kind, *_) in sources.items() if kind == PER_STEP or "index" in body[i].options}
@@ -780,11 +769,11 @@ def needed(ops: Iterable[int], reads: list[list[int]]) -> set[int]:
     return found
 
 
-def waiting(reads: list[list[int]]) -> set[int]:
-    """The ops that need an earlier iteration."""
-    found = set[int]()
+def reached(late: Iterable[int], reads: list[list[int]]) -> set[int]:
+    """The ops `late`, and all that read them within the iteration."""
+    found = set(late)
     for i, operands in enumerate(reads):
-        if any(j < 0 or j in found for j in operands):
+        if not found.isdisjoint(operands):
             found.add(i)
     return found
 
