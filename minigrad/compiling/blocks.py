@@ -150,11 +150,9 @@ def inner(v: Var, repeat: Repeat, users: dict[Var, list[Call]], outputs: set[Var
             kept = user.fn is reshape or (isinstance(user.args[1], tuple) and user.args[1][:1] == (slice(None),))
             if not kept and user.out not in repeat.sums:
                 return False
-            if user.out in repeat.sums and user.fn is transpose:
-                if any(each.out not in repeat.sums for each in users.get(user.out, ())):
-                    return False
-                continue
-            if not inner(user.out, repeat, users, outputs, tail):
+            turned = user.out in repeat.sums and user.fn is transpose
+            summed = turned and all(each.out in repeat.sums for each in users.get(user.out, ()))
+            if not summed and (turned or not inner(user.out, repeat, users, outputs, tail)):
                 return False
     return each > 0
 

@@ -22,11 +22,9 @@ from .trace import CompileError
 __all__ = ["unrepeatable_refused"]
 
 # Functions of modules; those with a number give the present time only if they get fewer arguments.
+CLOCKS = ("time", "perf_counter", "monotonic", "process_time", "thread_time", "clock_gettime")
 READ: list[tuple[Any, str, str, int | None]] = [
-    *((time, name, f"time.{name}", None) for name in (
-        "time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "process_time_ns",
-        "thread_time", "thread_time_ns", "clock_gettime", "clock_gettime_ns",
-    )),
+    *((time, name, f"time.{name}", None) for clock in CLOCKS for name in (clock, f"{clock}_ns")),
     (time, "localtime", "time.localtime", 1), (time, "gmtime", "time.gmtime", 1), (time, "ctime", "time.ctime", 1),
     (time, "asctime", "time.asctime", 1), (time, "strftime", "time.strftime", 2), (uuid, "uuid1", "uuid.uuid1", None),
     (os, "urandom", "os.urandom (which uuid4 takes, too)", None),

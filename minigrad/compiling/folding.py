@@ -69,10 +69,10 @@ class Repeat:
     Arrays of all iterations are in the order of time: iteration n is at place n, or at the place counted from the end.
     """
 
-    def __init__(self, n: int, scope: Scope | None) -> None:
+    def __init__(self, n: int) -> None:
         self.n = n
         self.back = False
-        self.scope = scope
+        self.scope: Scope | None = None
         self.times: dict[Var, tuple[int, int]] = {}  # of arrays over time: the time of the first row, and rows a step
         self.batched: set[Var] = set()  # what is made for many steps at once
         self.blocks: list[tuple[int, int]] = []  # from when to when, if it is made for so many steps at a time
@@ -136,7 +136,6 @@ class Function:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.gathers: dict[int, Any] = {}
 
 
 class Nodes:
@@ -156,8 +155,7 @@ class Nodes:
             if op is None:
                 op = functions[call.fn] = Function(getattr(call.fn, "__name__", "value"))
             options = {f"argument {i}": inside(x) for i, x in enumerate(call.args) if type(x) is not Var}
-            if call.options:
-                options |= {key: inside(x) for key, x in call.options.items()}
+            options |= {key: inside(x) for key, x in call.options.items()}
             if call.fn is operator.getitem:
                 options = {"index": call.args[1]}
             node = node_of(op, tuple(map(self.node, call.inputs())), options, out, call.scope)
@@ -199,7 +197,6 @@ class Op:
     def __init__(self, call: Call, reads: list[Read]) -> None:
         self.call = self.like = call
         self.reads = reads
-        self.out: Var = None  # type: ignore[assignment]
 
 
 class Body:
@@ -208,6 +205,7 @@ class Body:
     def __init__(self, loop: Loop, nodes: Nodes) -> None:
         self.loop, self.nodes = loop, nodes
         self.n = len(loop)
+        self.repeat = Repeat(self.n)
         self.missing = {i: set(range(self.n)) - set(there) for i, there in loop.optional.items()}
         self.outside = {i for i, missing in self.missing.items() if 2 * len(missing) > self.n}  # by few: no op of the body
         self.ops: dict[int, Op] = {}
@@ -224,9 +222,8 @@ class Body:
             if not nodes.call[like].pure or nodes.var[like].dtype is None:
                 raise NotFolded("random numbers, or numbers of Python, in a loop")
             self.ops[i] = Op(nodes.call[like], [self.read(i, k) for k in range(len(like.operands))])
-        for i in self.elements:
-            if i in self.missing:
-                raise NotFolded("elements that only some steps read")
+        if not self.missing.keys().isdisjoint(self.elements):
+            raise NotFolded("elements that only some steps read")
         self.absorbed()
 
     def index(self, i: int) -> dict[int, int] | None:
@@ -248,7 +245,7 @@ class Body:
         if ops is not None:
             return self.read_inside(ops, first)
         found = self.loop.carried[place]
-        if found.lag == 0 and len(found.ops) == 1 and self.there(found.ops[0]) == [0] and not first:
+        if found.lag == 0 and len(found.ops) == 1 and self.missing.get(found.ops[0]) == {*range(1, self.n)} and not first:
             return "same", self.loop.iterations[0][found.ops[0]]
         if len(found.ops) == 2 and found.lag == 1 and not first and self.lacks_first(max(found.ops)):
             return "carried", max(found.ops), None, min(found.ops)  # a sum, of which the first iteration has the first term
@@ -263,10 +260,6 @@ class Body:
     def lacks_first(self, i: int) -> bool:
         """True if all iterations but the first, and perhaps the last, have an op."""
         return self.missing.get(i, set()) - {self.n - 1} == {0}
-
-    def there(self, i: int) -> list[int]:
-        """The iterations that have an op."""
-        return [n for n in range(self.n) if n not in self.missing.get(i, ())]
 
     def read_inside(self, ops: tuple[int, ...], first: dict[int, Any]) -> Read:
         """Read an op of the same iteration; the first iteration, which may lack it, reads another one."""
@@ -352,16 +345,14 @@ def result(call: Call, given: list[Any]) -> Any:
     if call.fn in PRODUCTS and any(zero):
         return zeros(call.out.shape, call.out.dtype)
     if all(isinstance(x, np.ndarray) for x in given):
-        ahead = iter(given)
-        args, options = (replaced(x, lambda _: next(ahead)) for x in (call.args, tuple(call.options.values())))
+        known = Call(call.fn, (), {}, None, True)
+        put_into(known, call, given)
         with np.errstate(all="ignore"):
-            return np.asarray(call.fn(*args, **dict(zip(call.options, options, strict=True))))
-    zero = (
-        [x == 0 if isinstance(x, int | float) else zero.pop(0) for x in call.args] if call.fn in (np.add, np.subtract) else []
-    )
-    if zero in ([False, True], [True, False]) and (zero[1] or call.fn is np.add):
-        return given[-1 if zero[0] else 0]
-    return None
+            return np.asarray(known.fn(*known.args, **known.options))
+    if call.fn not in (np.add, np.subtract):
+        return None
+    left, right = (x == 0 if isinstance(x, int | float) else zero.pop(0) for x in call.args)
+    return given[-1 if left else 0] if left != right and (right or call.fn is np.add) else None
 
 
 PRODUCTS: set[Any] = {np.multiply, dot}  # zero if one operand is
@@ -381,27 +372,19 @@ class Folding:
         self.nodes = Nodes(calls)
         last = {call.out for call in sums}
         found = sequences(loops([node for node, call in self.nodes.call.items() if call.out not in last]))
-        self.bodies: dict[Loop, Body] = {}
-        self.repeats: dict[Loop, Repeat] = {}
-        self.recurrent = (
-            {node for loop in found.loops for step in loop.iterations for node in step.values()} if found.maps else ()
-        )
-        for loop in sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number):
-            if self.is_wanted(loop):
-                body = self.peeled(loop)
-                self.bodies[body.loop] = body
-                self.repeats[body.loop] = Repeat(body.n, None)
+        self.recurrent = {node for node, (loop, _, _) in found.home.items() if loop.carried}
+        there = sorted((*found.loops, *found.maps), key=lambda x: x.body[0].number)
+        self.bodies = [self.peeled(loop) for loop in there if self.is_wanted(loop)]
         self.home = {
-            node: (loop, n, i)
-            for loop, body in self.bodies.items()
-            for n, step in enumerate(loop.iterations)
+            node: (body, n, i)
+            for body in self.bodies
+            for n, step in enumerate(body.loop.iterations)
             for i, node in step.items()
-            if i not in body.outside
+            if i in body.ops
         }
-        self.stacks: dict[tuple[Loop, int], Var] = {}
-        self.starts: dict[tuple[Loop, int], Node] = {}  # of ops that are carried, what the first iteration reads
-        self.piled = {c.out: list(c.args[0]) for c in calls if c.fn is np.concatenate and self.along_first(c)}
-        self.indices: dict[str, tuple[Any, ...]] = {}
+        self.stacks: dict[tuple[Body, int], Var] = {}
+        self.starts: dict[tuple[Body, int], Node] = {}  # of ops that are carried, what the first iteration reads
+        self.piled = {c.out: list(c.args[0]) for c in calls if c.fn is np.concatenate and axis_of(c) == 0}
         self.new: Calls = []
         self.cache: dict[Any, Var] = {}
 
@@ -428,10 +411,10 @@ class Folding:
 
     def run(self) -> Calls:
         """Make the bodies; returns the calls outside of them, which read what loops made from arrays of all iterations."""
-        for number, (loop, body) in enumerate(self.bodies.items()):
-            self.start(loop, body, number)
-        for loop, body in self.bodies.items():
-            self.fill(loop, body)
+        for number, body in enumerate(self.bodies):
+            self.start(body, number)
+        for body in self.bodies:
+            self.fill(body)
         outside = [call for call in self.calls if self.nodes.of.get(call.out) not in self.home]
         self.leftovers(outside)
         for call in outside:
@@ -441,15 +424,15 @@ class Folding:
     def leftovers(self, outside: Calls) -> None:
         """Raise NotFolded if many calls of time steps are in no loop."""
         steps = sum(call.step is not None and not is_view(call) and call.out not in self.piled for call in outside)
-        most = max((len(body.ops) for body in self.bodies.values()), default=0)
+        most = max((len(body.ops) for body in self.bodies), default=0)
         if not self.bodies:
             raise NotFolded  # nothing repeats
         if steps > STRAIGHT * most * len(self.bodies):
             raise NotFolded(f"{steps} calls of time steps are in no loop: {ALIKE}")
 
-    def start(self, loop: Loop, body: Body, number: int) -> None:
+    def start(self, body: Body, number: int) -> None:
         """Make the calls of a body, without arguments."""
-        repeat = self.repeats[loop]
+        repeat = body.repeat
         for op in body.ops.values():
             like = op.call
             scope = without_time(like.scope, number)
@@ -457,21 +440,19 @@ class Folding:
             call.loop = repeat
             call.out = self.recorder.var(zeros(like.out.shape, like.out.dtype), call)
             call.out.kind = like.out.kind
-            op.call, op.like, op.out = call, like, call.out
+            op.call = call
             label = self.recorder.labels.get(like.out)
             if label:
                 self.recorder.labels[call.out] = label.rstrip("0123456789") or label
             repeat.scope = scope
             for read in op.reads:
                 if read[0] == "carried" and read[2] is not None:
-                    self.starts.setdefault((loop, read[1]), read[2])
-        repeat.back = self.goes_back(loop, body)
+                    self.starts.setdefault((body, read[1]), read[2])
+        repeat.back = self.goes_back(body)
 
-    def goes_back(self, loop: Loop, body: Body) -> bool:
+    def goes_back(self, body: Body) -> bool:
         """True if most of what the iterations read, they read from the end."""
-        slopes = []
-        for _, places in body.elements.values():
-            slopes.append(line(places)[0])
+        slopes = [line(places)[0] for _, places in body.elements.values()]
         for op in body.ops.values():
             for read in op.reads:
                 found = self.in_one([*read[1].values()]) if read[0] == "each" else None
@@ -481,30 +462,22 @@ class Folding:
 
     def place(self, node: Any) -> tuple[Any, int] | None:
         """Find a value of one iteration in an array of all iterations: that array, and the place in it."""
-        if not isinstance(node, Node):
-            return None
         if node in self.home:
-            loop, n, i = self.home[node]
-            if i in self.bodies[loop].elements:
-                base, places = self.bodies[loop].elements[i]
-                return (self.nodes.var[base], places[n]) if base not in self.home else None
-            return (loop, i), self.row_at(loop, i, n)
+            body, n, i = self.home[node]
+            return (body, i), self.row_at(body, i, n)
         base_and_index = self.nodes.rows.get(node)
         if base_and_index is not None and self.nodes.of.get(base_and_index[0]) not in self.home:
             return base_and_index
         call = self.nodes.call.get(node)
-        if call is not None and call.fn is operator.getitem and is_view(call) and node.operands[0] is not node:
+        if call is not None and call.fn is operator.getitem and is_view(call):
             whole = self.place(node.operands[0])  # a part of a row is a row of that part
             if whole is not None:
-                index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
-                self.indices[str(index)] = index
-                return (whole[0], str(index)), whole[1]
+                return (whole[0], call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)), whole[1]
         return None
 
-    def row_at(self, loop: Loop, i: int, n: int) -> int:
+    def row_at(self, body: Body, i: int, n: int) -> int:
         """The place of iteration n in the array of what an op makes, which may have the value in front that it starts from."""
-        repeat = self.repeats[loop]
-        return repeat.time(n) + ((loop, i) in self.starts and not repeat.back)
+        return body.repeat.time(n) + ((body, i) in self.starts and not body.repeat.back)
 
     def in_one(self, nodes: list[Any]) -> tuple[Any, list[int]] | None:
         """The array that has all of these values, and their places in it."""
@@ -523,28 +496,29 @@ class Folding:
 
     def equal(self, node: Any, key: Any) -> int | None:
         """The place in an array of all iterations of what the first one starts from, or reads in the place of an op."""
-        if self.is_start(node, key):
-            repeat = self.repeats[key[0]]
-            return repeat.n if repeat.back else 0
-        loop, i = key if isinstance(key, tuple) else (None, 0)
-        body = self.bodies.get(loop)
-        return self.row_at(loop, i, 0) if body is not None and node is not None and body.instead.get(i) is node else None
+        if isinstance(key, Var) or not isinstance(key[0], Body) or node is None:
+            return None
+        body, i = key
+        if key in self.starts and self.is_same(node, self.starts[key]):
+            return body.repeat.n if body.repeat.back else 0
+        return self.row_at(body, i, 0) if body.instead.get(i) is node else None
+
+    def is_same(self, node: Node, other: Node) -> bool:
+        """True if these are one value, or equal constants."""
+        x, y = self.nodes.var[node], self.nodes.var[other]
+        return x is y or (x.source == y.source == "constant" and same_bits(x.value, y.value))
 
     def base(self, key: Any) -> Var:
         """The array of all iterations that `place` speaks of."""
         if isinstance(key, Var):
             return key
-        if isinstance(key[1], str):
-            return self.getitem(self.base(key[0]), (slice(None), *self.indices[key[1]]))
+        body, i = key
+        if not isinstance(body, Body):  # a part of each row
+            return self.getitem(self.base(body), (slice(None), *i))
         if key not in self.stacks:
-            loop, i = key
-            body, repeat = self.bodies[loop], self.repeats[loop]
-            out = body.ops[i].out
-            if key in self.starts:
-                start = self.outer(self.starts[key])
-                call = marked(self.recorder, history, (out, start), (repeat.n + 1, *out.shape), out, None)
-            else:
-                call = marked(self.recorder, collected, (out,), (repeat.n, *out.shape), out, None)
+            repeat, out = body.repeat, body.ops[i].call.out
+            fn, args = (history, (out, self.outer(self.starts[key]))) if key in self.starts else (collected, (out,))
+            call = marked(self.recorder, fn, args, (repeat.n + (fn is history), *out.shape), out, None)
             call.scope = repeat.scope.parent if repeat.scope is not None else None
             self.new.append(call)
             self.stacks[key] = call.out
@@ -554,11 +528,8 @@ class Folding:
         """A value as the calls outside of loops read it."""
         if node not in self.home:
             return self.nodes.var[node]
-        found = self.place(node)
-        if found is None:
-            raise NotFolded("a value of a loop is read in another way")
-        key, index = found
-        return self.getitem(self.base(key), (index,))
+        body, n, i = self.home[node]
+        return self.getitem(self.base((body, i)), (self.row_at(body, i, n),))
 
     def getitem(self, base: Var, index: Any) -> Var:
         key = (base, str(index))
@@ -568,20 +539,18 @@ class Folding:
 
     # -- a body ----------------------------------------------------------------------------------------------
 
-    def fill(self, loop: Loop, body: Body) -> None:
+    def fill(self, body: Body) -> None:
         """Give the calls of a body their arguments."""
-        repeat = self.repeats[loop]
+        repeat = body.repeat
         carries: dict[tuple[int, Any], Call] = {}
-        elements = {i: self.row_of(repeat, self.nodes.var[base], places) for i, (base, places) in body.elements.items()
-                    if base not in self.home}  # fmt: skip
-        if len(elements) < len(body.elements):
+        if any(base in self.home for base, _ in body.elements.values()):
             raise NotFolded("elements of an array that a loop makes")
-        made: Calls = []
+        elements = {i: self.row_of(repeat, self.nodes.var[base], places) for i, (base, places) in body.elements.items()}
 
         def value(read: Read) -> Any:
             kind, what = read[:2]
             if kind == "inside":
-                return elements[what] if what in elements else body.ops[what].out
+                return elements[what] if what in elements else body.ops[what].call.out
             if kind == "same":
                 return self.outer(what)
             if kind == "each":
@@ -589,9 +558,9 @@ class Folding:
             key = (what, read[2])
             if key not in carries:
                 if what in elements:
-                    return self.element_before(repeat, body, what, read[2])
+                    return self.element_before(body, what, read[2])
                 start = None if read[2] is None else self.outer(read[2])
-                out = body.ops[what].out
+                out = body.ops[what].call.out
                 if start is not None and (start.shape, start.dtype) != (out.shape, out.dtype):
                     raise NotFolded("a state that changes its shape")
                 carries[key] = marked(self.recorder, carried, (start, len(carries), repeat), out.shape, out, repeat)
@@ -602,24 +571,20 @@ class Folding:
 
         for op in body.ops.values():
             put_into(op.call, op.like, [value(read) for read in op.reads])
-            made.append(op.call)
         ends = []
         for (what, _), call in carries.items():
-            new = body.ops[what].out
+            new = body.ops[what].call.out
             ends.append(marked(self.recorder, advance, (call.out, new), (), new, repeat))
-        self.new += [*carries.values(), *made, *ends]
+        self.new += [*carries.values(), *(op.call for op in body.ops.values()), *ends]
 
     def read_each(self, repeat: Repeat, nodes: dict[int, Any]) -> Var:
         """Return, as a row of an array, the value that each iteration reads from outside of the loop."""
         found = self.in_one([*nodes.values()])
         if found is not None:
             return self.row_of(repeat, found[0], dict(zip(nodes, found[1], strict=True)))
-        return self.stacked(repeat, {repeat.time(n): node for n, node in nodes.items()})
-
-    def stacked(self, repeat: Repeat, at: dict[int, Any]) -> Var:
-        """Return, as a row of an array that is made for it, the value that is read at each time."""
+        at = {repeat.time(n): node for n, node in nodes.items()}  # the rows of an array that is made for it
         first, last = min(at), max(at)
-        if len(at) <= last - first or not all(isinstance(node, Node) for node in at.values()):
+        if len(at) <= last - first:
             raise NotFolded("values from outside that only some steps read")
         members = [self.nodes.var[at[t]] for t in range(first, last + 1)]
         if len({(v.shape, v.dtype) for v in members}) > 1 or members[0].dtype is None:
@@ -627,18 +592,11 @@ class Folding:
         inputs = [v for v in members if v.source != "constant"]
         if len(set(inputs)) < len(inputs):  # such as weights that take turns: there would be a copy for each step
             raise NotFolded("steps that read different things")
-        parts = self.parts(members, True)
-        shape = len(members), *members[0].shape
-        fn, args = self.below(parts, shape) if len(parts) < len(members) else (stack, tuple(map(self.outer_var, members)))
-        return self.element(repeat, added(self.new, self.recorder, fn, args, None), -first)
-
-    def is_start(self, node: Any, key: Any) -> bool:
-        """True if a state starts from a value, or from a constant that is equal to it."""
-        start = self.starts.get(key)
-        if node is start or start is None or not isinstance(node, Node):
-            return node is start is not None
-        one, other = self.nodes.var.get(node), self.nodes.var[start]
-        return one is not None and all(v.source == "constant" for v in (one, other)) and same_bits(one.value, other.value)
+        made: Calls = []
+        whole = added(made, self.recorder, stack, tuple(members), None)
+        self.resolve(made[0])
+        self.new += made
+        return self.element(repeat, whole, -first)
 
     def row_of(self, repeat: Repeat, key: Any, places: dict[int, int]) -> Var:
         slope, at = line(places)
@@ -650,9 +608,9 @@ class Folding:
             at = base.shape[0] - 1 - at
         return self.element(repeat, base, at - repeat.time(0))
 
-    def element_before(self, repeat: Repeat, body: Body, i: int, start: Node | None) -> Var:
+    def element_before(self, body: Body, i: int, start: Node | None) -> Var:
         """x[t-1], as a row of x with what the first iteration reads instead in front, or behind where a loop goes back."""
-        base, places = body.elements[i]
+        repeat, (base, places) = body.repeat, body.elements[i]
         (slope, at), x = line(places), self.base(self.nodes.var[base])
         if slope != (-1 if repeat.back else 1):
             raise NotFolded("steps that read an array in another order")
@@ -678,11 +636,11 @@ class Folding:
 
     def resolve(self, call: Call) -> None:
         """Put into the arguments of a call outside what it read of loops."""
-        if (call.fn is stack or call.fn is np.concatenate) and self.along_first(call):
-            members = list(call.args) if call.fn is stack else [m for v in call.args[0] for m in self.members(v)]
+        if call.fn is stack or call.out in self.piled:
+            members = list(call.args) if call.fn is stack else self.members(call.out)
             parts = self.parts(members, call.fn is stack)
             if len(parts) < len(members):
-                call.fn, call.args, call.options = *self.below(parts, call.out.shape), {}
+                call.fn, call.args = (np.concatenate, (parts, 0)) if len(parts) > 1 else (reshape, (parts[0], call.out.shape))
                 return
         call.args = replaced(call.args, self.outer_var)
         call.options = {key: replaced(x, self.outer_var) for key, x in call.options.items()}
@@ -690,10 +648,6 @@ class Folding:
     def members(self, v: Var) -> list[Var]:
         """List the arrays that v concatenates; v itself if it is no concatenation."""
         return [m for each in self.piled[v] for m in self.members(each)] if v in self.piled else [v]
-
-    @staticmethod
-    def along_first(call: Call) -> bool:
-        return call.fn is stack or axis_of(call) == 0
 
     def outer_var(self, v: Var) -> Var:
         node = self.nodes.of.get(v)
@@ -719,11 +673,6 @@ class Folding:
                 whole if len(runs) == 1 or whole.shape == rows else added(self.new, self.recorder, reshape, (whole, rows), None)
             )
         return found
-
-    @staticmethod
-    def below(parts: list[Var], shape: tuple[int, ...]) -> tuple[Any, Any]:
-        """The function and the arguments that put arrays below each other."""
-        return (np.concatenate, (parts, 0)) if len(parts) > 1 else (reshape, (parts[0], shape))
 
     def together(self, members: list[Var]) -> Var | None:
         """The part of an array of all iterations that these are, one after the other."""
@@ -777,10 +726,10 @@ def line(places: dict[int, int]) -> tuple[int, int]:
 
 def without_time(scope: Scope | None, number: int) -> Scope:
     """A scope with the number of the loop in the place of the time step."""
-    chain = [place for place in scope or () if place.name != "t"] if scope is not None else []
     made: Scope | None = None
-    for place in chain:
-        made = Scope(made, place.name, place.value)
+    for place in scope or ():
+        if place.name != "t":
+            made = Scope(made, place.name, place.value)
     return Scope(made, "t", number)
 
 
@@ -803,20 +752,11 @@ def adopted(calls: Calls) -> Calls:
 
 def in_units(calls: Calls) -> Calls:
     """Each call after those it needs, the calls of a loop together."""
-    units: list[Calls] = []
-    of: dict[Var, int] = {}
-    body: dict[Repeat, int] = {}
+    together: dict[Any, Calls] = {}
     for call in calls:
-        repeat = call.loop or call.block
-        if repeat is None:
-            of[call.out] = len(units)
-            units.append([call])
-            continue
-        if repeat not in body:
-            body[repeat] = len(units)
-            units.append([])
-        of[call.out] = body[repeat]
-        units[body[repeat]].append(call)
+        together.setdefault(call.loop or call.block or call, []).append(call)
+    units = [*together.values()]
+    of = {call.out: i for i, unit in enumerate(units) for call in unit}
     sources = [{of[v] for call in unit for v in call.inputs() if v in of} - {i} for i, unit in enumerate(units)]
     in_turn(sources, [any(not call.pure and call.fn is not advance for call in unit) for unit in units])
     try:
@@ -850,14 +790,9 @@ def folded(calls: Calls, recorder: Recorder, outs: Iterable[Var], keep: dict[Var
     Raises NotFolded if there is nothing to fold, or something that loops here cannot say.
     """
     folding = Folding(calls, recorder)
-    labels = dict(recorder.labels)
-    try:
-        outside = folding.run()
-        for v in outs:
-            node = folding.nodes.of.get(v)
-            if node in folding.home:
-                keep[v] = folding.outer(node)
-        return in_units([*outside, *folding.new])
-    except NotFolded:
-        recorder.labels = labels
-        raise
+    outside = folding.run()
+    for v in outs:
+        node = folding.nodes.of.get(v)
+        if node in folding.home:
+            keep[v] = folding.outer(node)
+    return in_units([*outside, *folding.new])

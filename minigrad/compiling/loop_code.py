@@ -5,16 +5,16 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 
 from .blocks import rows_summed
+from .distribution import bodies
 from .folding import LINEAR, PRODUCTS, NotFolded, Repeat, advance, carried, collected, history, marker, row
 from .memory import Memory
 from .passes import Calls, base_of, is_view, users_of
-from .recorder import Recorder
 from .trace import Call, Var, dot
 
 __all__ = ["BLOCK", "LoopCode", "escaped", "indented", "index_text", "last_for_the_next", "same_array", "whole_index"]
@@ -27,13 +27,11 @@ class LoopCode:
     """The part of a program that writes loops."""
 
     calls: Calls
-    recorder: Recorder
     memory: Memory
     made: set[Var]
     names: dict[Var, str]
     legend: dict[str, str]
     space: dict[str, Any]
-    taken: dict[str, int]
     placed: dict[Var, tuple[Var, Any]]
     copies: set[Var]  # views that have arrays of their own
     collected: dict[Var, Var]  # the array that has what all iterations made of a value
@@ -68,8 +66,6 @@ class LoopCode:
         return self.turns[v]
 
     def found_turns(self, v: Var, call: Call, repeat: Repeat) -> list[Any] | None:
-        if call.fn is advance:
-            return None
         if call.fn is row:
             return self.elements(call.args[0], repeat, call.args[1])
         if call.fn is carried:
@@ -87,12 +83,7 @@ class LoopCode:
         if v in self.placed:
             whole, place = self.placed[v]
             return self.mapped(whole, lambda array: array[whole_index(place)])
-        if is_view(call):
-            fn, (source, *rest) = call.fn, call.args
-            if fn is operator.getitem:
-                return self.mapped(source, lambda array: array[whole_index(rest[0])])
-            return self.mapped(source, lambda array: view_of(fn(array, *rest), array))
-        return None
+        return self.mapped(call.args[0], lambda array: view_of(call, array)) if is_view(call) else None
 
     def all_of(self, v: Var) -> np.ndarray:
         """The array of a value that is not another one in each iteration, with the rows of all blocks."""
@@ -112,11 +103,11 @@ class LoopCode:
         places = [repeat.time(n) + offset for n in range(repeat.n)]
         return [array[i, ...] if 0 <= i < len(array) else None for i in places]
 
-    def parts_of(self, v: Var) -> list[Any]:
-        """The parts of an array over time that belong to each block."""
+    def parts_of(self, v: Var, like: Var | None = None) -> list[Any]:
+        """The parts of an array over time that belong to each block, its steps perhaps those of another with as many rows."""
         key = (v, self.repeat)
         if key not in self.parts:
-            repeat, (start, each) = self.repeat, self.repeat.times[v]
+            repeat, (start, each) = self.repeat, self.repeat.times[v if like is None else like]
             array = self.all_of(v)
             steps = v.shape[0] // each
             spans = [(min(max(a, start), start + steps), min(max(b, start), start + steps)) for a, b in repeat.blocks]
@@ -135,8 +126,6 @@ class LoopCode:
     def in_turn(self, v: Var, turns: list[Any]) -> np.ndarray:
         """The array of a value in the iteration whose lines are written; of a loop any, for they are all alike."""
         if v not in self.names:
-            if v.call is not None and v.call.fn is row:
-                self.all_of(v.call.args[0])
             if v.call is not None and v.call.fn is carried and self.next[v] in self.tails[v.call.loop]:
                 self.array(self.next[v])  # which is made just before it is read, and has one name
                 self.names[v] = self.names[self.next[v]]
@@ -183,27 +172,26 @@ class LoopCode:
         return self.name_of_array(f(self.array(v)), name) if turns is None else self.named(name, turns)
 
     def told_of_turn(self, v: Var) -> str:
-        call = v.call
-        assert call is not None
-        if call.fn is row:
-            offset = call.args[1]
-            self.array(call.args[0])
-            return f"{self.names[call.args[0]]}[t{f'{offset:+d}' if offset else ''}]"
-        if v in self.collected:
-            whole = self.collected[v]
-            self.array(whole)
-            moved = whole.call.fn is history and not call.loop.back  # type: ignore[union-attr]
-            return f"{self.names[whole]}[t{'+1' if moved else ''}]"
+        """Return which part of another array a value of a loop is, if it is one."""
+        call: Any = v.call
         if call.fn is carried:
             self.array(self.next[v])
             return f"{self.names[self.next[v]]} of t{'+' if call.loop.back else '-'}1"
-        if v in self.placed:
-            self.array(self.placed[v][0])
-            return f"{self.names[self.placed[v][0]]}[{index_text(self.placed[v][1])}]"
-        if is_view(call) and call.fn is operator.getitem:
-            self.array(call.args[0])
-            return f"{self.names[call.args[0]]}[{index_text(call.args[1])}]"
-        return ""
+        whole: Any = call.args[0] if call.args else None
+        index = ""
+        if call.fn is row:
+            index = f"t{call.args[1]:+d}" if call.args[1] else "t"
+        elif v in self.collected:
+            whole = self.collected[v]
+            index = "t+1" if whole.call.fn is history and not call.loop.back else "t"
+        elif v in self.placed:
+            whole, index = self.placed[v][0], index_text(self.placed[v][1])
+        elif is_view(call) and call.fn is operator.getitem:
+            index = index_text(call.args[1])
+        if not index:
+            return ""
+        self.array(whole)
+        return f"{self.names[whole]}[{index}]"
 
     def loop_lines(self, repeat: Repeat) -> str:
         """The lines of a loop. What the last iteration need not do is done by the next one, before its own calls, and the first
@@ -214,24 +202,16 @@ class LoopCode:
         if not repeat.blocks:
             label = self.name_of_table(self.rows(moving, range(one, repeat.n)), "steps")
             return "\n".join([*start, *first, self.head(moving, label), *indented(inner)])
-        ends = [0]
-        for begin, end in repeat.blocks:
-            ends.append(ends[-1] + end - begin)
-        steps = [self.rows(moving, range(max(a, one), b)) for a, b in pairwise(ends)]
-        before, after, blocks = self.block_lines(repeat, start)
-        used = dict.fromkeys(NAMES.findall("\n".join((*before, *after))))
-        names = [name for name in used if name in blocks]
-        self.bound.update(("steps", "at_first"))
-        table = [(*(blocks[name][k] for name in names), rows, k == 0) for k, rows in enumerate(steps)]
-        bound = [*names, "steps", "at_first"]
-        if not first:
-            table, bound = [each[:-1] for each in table], bound[:-1]
-        label = self.name_of_table(table, "blocks")
-        length = max(b - a for a, b in repeat.blocks)
-        head = f"for {', '.join(bound)}{',' * (len(bound) == 1)} in {label}:  # {length} steps each"
-        guard = ["if at_first:", *indented(first)] if first else []
-        block = [*before, *guard, self.head(moving, "steps"), *indented(inner), *after]
-        return "\n".join([*start, head, *indented(block)])
+        lengths = [end - begin for begin, end in repeat.blocks]
+        before, after, columns = self.block_lines(repeat, start)
+        columns["steps"] = [self.rows(moving, range(max(a, one), b)) for a, b in pairwise(accumulate(lengths, initial=0))]
+        if first:
+            columns["at_first"] = [k == 0 for k in range(len(lengths))]
+            before += ["if at_first:", *indented(first)]
+        self.bound.update(columns)
+        label = self.name_of_table(list(zip(*columns.values(), strict=True)), "blocks")
+        block = [*before, self.head(moving, "steps"), *indented(inner), *after]
+        return "\n".join([*start, f"{self.head(columns, label)}  # {max(lengths)} steps each", *indented(block)])
 
     def block_lines(self, repeat: Repeat, start: list[str]) -> tuple[list[str], list[str], dict[str, list[Any]]]:
         """The lines of a block before and after its steps, and what they bind each time; those that begin sums are added
@@ -249,7 +229,7 @@ class LoopCode:
             else:
                 lines += self.lines_of(call)
         self.turn = ALL
-        return before, after, self.moving
+        return before, after, self.used_in([*before, *after])
 
     def start_lines(self, repeat: Repeat) -> list[str]:
         """Put the first value of a state into the array of all of them."""
@@ -281,8 +261,11 @@ class LoopCode:
         self.moving, self.derivatives = {}, {}
         self.one = int(bool(first))
         inner = self.lines_at(BEFORE, late, self.lines_of) + self.lines_at(ALL, early, self.lines_of)
-        used = dict.fromkeys(NAMES.findall("\n".join(inner)))
-        return first, inner or ["pass"], {name: self.moving[name] for name in used if name in self.moving}
+        return first, inner or ["pass"], self.used_in(inner)
+
+    def used_in(self, lines: list[str]) -> dict[str, list[Any]]:
+        """Select the names that are in these lines, with the arrays that they mean each time."""
+        return {name: self.moving[name] for name in NAMES.findall("\n".join(lines)) if name in self.moving}
 
     def lines_at(self, turn: int, calls: Calls, lines: Callable[[Call], list[str]]) -> list[str]:
         """The lines of calls, as they are in one iteration, the one before or all."""
@@ -337,22 +320,11 @@ class LoopCode:
 
     def same_rows(self, v: Var, like: Var, turned: bool = False) -> str:
         """The rows of an array that a block has of another one."""
-        if v in self.repeat.times:
-            parts, name = self.parts_of(v), self.argument(v)
-        else:
-            start, each = self.repeat.times[like]
-            array = self.array(v)
-            name = f"{self.names[v]}_part"
-            key = (v, name, False)
-            if key not in self.derivatives:
-                self.derivatives[key] = [array[(a - start) * each : (b - start) * each] for a, b in self.repeat.blocks]
-            parts = self.derivatives[key]
-        if not turned:
-            return self.named(name, parts)
-        key = (v, f"{name}_turned", False)
-        if key not in self.derivatives:
-            self.derivatives[key] = [x.T for x in parts]
-        return self.named(f"{name}_turned", self.derivatives[key])
+        parts, name = self.parts_of(v, like), f"{self.names[v]}_part"
+        if turned:
+            name += "_turned"
+            parts = self.derivatives.setdefault((v, name, False), [x.T for x in parts])
+        return self.named(name, parts)
 
     def first_lines(self, call: Call, zero: set[Var], late: set[Var]) -> list[str]:
         """The lines of a call in the first iteration, where nothing is carried yet. The second one begins with what it needs
@@ -383,19 +355,15 @@ def last_for_the_next(calls: Calls) -> tuple[Calls, dict[Repeat, set[Var]]]:
     users = users_of(calls)
     copied = {c.args[0] for c in calls if c.fn in (collected, history)}  # a view that is one of these is copied into an array
     needed = {c.args[0] for c in calls if c.fn is collected or (c.fn is history and reads_the_last(c, users.get(c.out, [])))}
-    bodies: dict[Repeat, Calls] = {}
-    for call in calls:
-        if call.loop is not None:
-            bodies.setdefault(call.loop, []).append(call)
     tails: dict[Repeat, set[Var]] = {}
+    sorted_bodies: dict[Repeat, Calls] = {}
+    for repeat, body in bodies(calls).items():
+        early, late, ends = parts_of_a_body(body, needed)
+        tails[repeat] = {c.out for c in late if c.out in copied or not is_view(c)}
+        sorted_bodies[repeat] = [*early, *late, *ends]
     left: Calls = []
     for call in calls:
-        if call.loop is None:
-            left.append(call)
-        elif call.loop not in tails:
-            early, late, ends = parts_of_a_body(bodies[call.loop], needed)
-            tails[call.loop] = {c.out for c in late if c.out in copied or not is_view(c)}
-            left += [*early, *late, *ends]
+        left += [call] if call.loop is None else sorted_bodies.pop(call.loop, [])
     return left, tails
 
 
@@ -423,8 +391,10 @@ def reads_the_last(call: Call, users: Calls) -> bool:
     return False
 
 
-def view_of(made: np.ndarray, array: np.ndarray) -> np.ndarray:
-    """Return a view, if it is one of this array: a copy would keep what the array had before the program ran."""
+def view_of(call: Call, array: np.ndarray) -> np.ndarray:
+    """Return the view of an array that a call makes; not a copy, which would keep what the array had before the program ran."""
+    index, *_ = rest = call.args[1:]
+    made: np.ndarray = array[whole_index(index)] if call.fn is operator.getitem else call.fn(array, *rest)
     if made.size and not np.shares_memory(made, array):
         raise NotFolded("a copy of a part in a loop")
     return made
