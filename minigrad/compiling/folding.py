@@ -792,12 +792,15 @@ def states_of(calls: Calls) -> dict[Var, Var]:
 def adopted(calls: Calls) -> Calls:
     """After a pass: new calls belong to the loop of what they read, and what reads nothing of a loop is done before it."""
     for call in calls:
-        if marker(call):
+        if call.fn in MARKERS:
             continue
-        found = {v.call.loop for v in call.inputs() if v.call is not None and v.call.loop is not None}
-        if len(found) > 1:
-            raise NotFolded("a pass has mixed two loops")
-        call.loop = found.pop() if found else None
+        loop = None
+        for v in call.inputs():
+            if v.call is not None and v.call.loop is not None and v.call.loop is not loop:
+                if loop is not None:
+                    raise NotFolded("a pass has mixed two loops")
+                loop = v.call.loop
+        call.loop = loop
     return calls
 
 
@@ -817,13 +820,22 @@ def in_units(calls: Calls) -> Calls:
             units.append([])
         of[call.out] = body[repeat]
         units[body[repeat]].append(call)
-    sources = [{of[v] for call in unit for v in call.inputs() if v in of} - {i} for i, unit in enumerate(units)]
-    in_turn(sources, [any(not call.pure and call.fn is not advance for call in unit) for unit in units])
+    sources: list[set[int]] = [set() for _ in units]
+    draws = [False] * len(units)
+    for call in calls:
+        i = of[call.out]
+        sources[i].update([of[v] for v in call.inputs() if v in of])
+        if not call.pure and call.fn is not advance:
+            draws[i] = True
+    for i in body.values():
+        sources[i].discard(i)
+    in_turn(sources, draws)
     try:
         order = in_order(sources)
     except Circle:
         raise NotFolded("loops that wait for one another") from None
-    return [call for i in order for call in in_body(units[i])]
+    bodies = {i: in_body(units[i]) for i in body.values()}
+    return [call for i in order for call in bodies.get(i, units[i])]
 
 
 def in_body(calls: Calls) -> Calls:

@@ -257,16 +257,17 @@ class Recorded:
         calls = in_units(adopted(dead_code_removed(calls, self.needed(outs))))
         self.passed("folded into loops", calls)
         calls = self.seen("neighbours merged", adopted(neighbours_merged(calls, recorder)))
-        calls = adopted(dead_code_removed(adopted(products_by_parts(calls, recorder)), self.needed(outs)))
+        calls = adopted(dead_code_removed(products_by_parts(calls, recorder), self.needed(outs)))
         calls = self.seen("products by parts", in_units(calls))
         part = recurrences_of(calls)
         for name in RULES:
-            calls = adopted(dead_code_removed(adopted(reordered(calls, recorder, part, name)), self.needed(outs)))
+            changed = reordered(calls, recorder, part, name)
+            if changed is not calls:
+                calls = adopted(dead_code_removed(changed, self.needed(outs)))
             self.seen(name, calls)
         calls = self.passed("merged and reordered", in_units(duplicates_removed(calls, keep)))
         calls = self.passed("done for all steps at once", distributed(calls, recorder, self.needed(outs)))
-        calls = in_units(adopted(weights_turned(calls, recorder)))
-        calls = in_units(updates_together(calls, recorder))
+        calls = updates_together(adopted(weights_turned(calls, recorder)), recorder)
         return blocked(in_units(duplicates_removed(calls, keep)), keep)
 
     def passed(self, name: str, calls: Calls) -> Calls:
@@ -315,13 +316,14 @@ class Recorded:
         space = self.program.space
         pairs = [(x.expected, np.asarray(space[where] if isinstance(where, str) else where)) for x, where in self.expected]
         largest = max((size_of(expected) for expected, _ in pairs), default=0.0)
-        for expected, found in pairs:
-            if not agree(found, expected, largest, self.epsilon):
-                raise CompileError(
-                    "the program does not give what the function gave on the same values (does it use something that is not "
-                    "an argument, or is it so sensitive that the order of a sum matters?); compile(f, batch=False) leaves "
-                    "every sum in its order"
-                )
+        with np.errstate(all="ignore"):  # of differences of infinite values
+            right = all(agree(found, expected, largest, self.epsilon) for expected, found in pairs)
+        if not right:
+            raise CompileError(
+                "the program does not give what the function gave on the same values (does it use something that is not "
+                "an argument, or is it so sensitive that the order of a sum matters?); compile(f, batch=False) leaves "
+                "every sum in its order"
+            )
         for x, _ in self.expected:
             x.expected = None
         self.expected.clear()
@@ -372,4 +374,6 @@ def agree(found: np.ndarray, expected: np.ndarray, largest: float, epsilon: floa
     if found.shape != expected.shape or found.dtype != expected.dtype or expected.dtype.kind not in "fc":
         return bool(np.array_equal(found, expected))
     near = epsilon**0.5 * size_of(expected) + 64 * epsilon * largest
+    if np.abs(found - expected).max(initial=0) <= near:  # which takes a third of the time
+        return True
     return bool(np.allclose(found, expected, rtol=0, atol=near, equal_nan=True))
