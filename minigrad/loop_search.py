@@ -374,8 +374,9 @@ class Record:
         others = has & ~inside
         plain = (((made == op) & (lags == lag)) | ~inside).all(0) & ~(others & (n >= lag)).any(0)
         first = has.argmax(0), np.arange(len(column))
-        same = ((read == read[first]) | ~has).all(0)
-        weight = ~within & self.firm[at_operand[first]] & (read[first] < 0)
+        read_first = read[first]
+        same = ((read == read_first) | ~has).all(0)
+        weight = ~within & self.firm[at_operand[first]] & (read_first < 0)
         if (strict and (within & ~plain).any()) or ((weight & ~same).any() and not (weight & same).any()):
             return None
 
@@ -384,15 +385,16 @@ class Record:
 
         places = list(zip(column.tolist(), k.tolist(), strict=True))
         found: Sources = {}
-        for c, place in enumerate(places):
-            if not within[c]:
-                found[place] = (INVARIANT, int(read[first][c])) if same[c] else (PER_STEP,)
-            elif plain[c]:
+        columns = [x.tolist() for x in (within, same, read_first, plain, op, lag, np.any(others, axis=0))]
+        for c, (place, makes, is_same, node, is_plain, maker, back, begins) in enumerate(zip(places, *columns, strict=True)):
+            if not makes:
+                found[place] = (INVARIANT, node) if is_same else (PER_STEP,)
+            elif is_plain:
                 found[place] = (
-                    (CARRIED if lag[c] else INSIDE),
-                    (int(op[c]),),
-                    int(lag[c]),
-                    np.flatnonzero(others[:, c]).tolist(),
+                    (CARRIED if back else INSIDE),
+                    (maker,),
+                    back,
+                    np.flatnonzero(others[:, c]).tolist() if begins else [],
                 )
             else:
                 found[place] = newest_of(c, np.unique(made[inside[:, c], c]))

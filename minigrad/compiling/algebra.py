@@ -57,9 +57,10 @@ TABLE = {name: [(parsed(before), parsed(after)) for before, after in rules.items
 
 
 def reordered(calls: Calls, recorder: Recorder, part: Parts, name: str) -> Calls:
-    """The calls of time steps after the rules of this name."""
+    """The calls of time steps after the rules of this name; the same list if none fits."""
     uses = uses_of(calls)
     left: Calls = []
+    changed = False
 
     def bias(v: Var, like: Var) -> bool:
         return settled(v) and len(v.shape) < len(like.shape) and v.dtype == like.dtype
@@ -103,10 +104,11 @@ def reordered(calls: Calls, recorder: Recorder, part: Parts, name: str) -> Calls
         for before, after in TABLE[name] if call.step is not None else ():
             found = next((one for args in ways(before, call) for one in matches(before[1:], args, call, {})), None)
             if found is not None:
+                changed = True
                 call.fn, call.args = after[0], tuple(built(x, found, call.scope) for x in after[1:])
                 break
         left.append(call)
-    return left
+    return left if changed else calls
 
 
 def ways(formula: Any, call: Call) -> list[tuple[Any, ...]]:

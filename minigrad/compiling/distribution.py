@@ -307,7 +307,8 @@ def term(old: Var, total: Var, users: dict[Var, Calls]) -> Var | None:
 def distributed(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:
     """Each loop parted; `keep` are the values that the program is for."""
     calls = sums_after(calls, recorder, keep)
-    for body in bodies(calls).values():
+    found = bodies(calls)
+    for body in found.values():
         parted = Body(calls, body, recorder)
         parted.part()
         same = parted.whole_arrays(calls)
@@ -318,4 +319,4 @@ def distributed(calls: Calls, recorder: Recorder, keep: list[Var]) -> Calls:
         if same:
             rewritten(calls, functools.partial(latest, keep=same))
         calls = dead_code_removed(in_units(calls), keep)
-    return in_units(calls)
+    return calls if found else in_units(calls)

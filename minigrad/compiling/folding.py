@@ -741,12 +741,15 @@ def states_of(calls: Calls) -> dict[Var, Var]:
 def adopted(calls: Calls) -> Calls:
     """After a pass: new calls belong to the loop of what they read, and what reads nothing of a loop is done before it."""
     for call in calls:
-        if marker(call):
+        if call.fn in MARKERS:
             continue
-        found = {v.call.loop for v in call.inputs() if v.call is not None and v.call.loop is not None}
-        if len(found) > 1:
-            raise NotFolded("a pass has mixed two loops")
-        call.loop = found.pop() if found else None
+        loop = None
+        for v in call.inputs():
+            if v.call is not None and v.call.loop is not None and v.call.loop is not loop:
+                if loop is not None:
+                    raise NotFolded("a pass has mixed two loops")
+                loop = v.call.loop
+        call.loop = loop
     return calls
 
 

@@ -6,6 +6,7 @@ Every other value is named after what it becomes, or after what it was made of.
 
 from __future__ import annotations
 
+import functools
 import keyword
 import operator
 import re
@@ -65,6 +66,7 @@ def plural(name: str) -> str:
     return f"{name}_s" if keyword.iskeyword(f"{name}s") else f"{name}s"
 
 
+@functools.lru_cache(maxsize=4096)
 def identifier(text: str) -> str:
     """Return the ASCII name that is nearest to a text, or an empty text if there is none."""
     near = unicodedata.normalize("NFKD", text.replace("∂", "d"))
@@ -93,6 +95,7 @@ class Naming:
         self.of_weights = {self.root(v) for v in gradients}
         self.backward |= self.of_weights
         self.names |= {self.root(v): f"d{identifier(name)}" for v, name in gradients.items()}
+        self.followed = -1  # how many values `backward` had when nothing more could be added
         self.follow()
         self.single: dict[Var, str] = {}  # by array of all steps: the name of one step's value
         self.gates: dict[tuple[str, int, int], str] = {}  # by the columns of the sum that a gate is computed from
@@ -104,9 +107,14 @@ class Naming:
 
     def follow(self) -> None:
         """Add all values that are computed from gradients to `backward`."""
+        before = len(self.backward)
+        if before == self.followed:
+            return
         for call in self.calls:
-            if not self.backward.isdisjoint(map(self.root, call.inputs())):
+            if call.out not in self.backward and not self.backward.isdisjoint(map(self.root, call.inputs())):
                 self.backward.add(call.out)
+        if len(self.backward) == before:
+            self.followed = before
 
     def apply(self, rule: Callable[[Call], str], views: bool = False) -> None:
         """Name the values that have no name yet by a rule."""

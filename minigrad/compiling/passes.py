@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 Calls = list[Call]
-BASIC = slice | int | np.integer | type(None) | type(Ellipsis)  # parts of an index that makes a view
+BASIC = (slice, int, np.integer, type(None), type(Ellipsis))  # parts of an index that makes a view
 VIEWS = {reshape, transpose, np.broadcast_to, np.expand_dims, viewed}
 
 
@@ -209,7 +209,9 @@ def duplicates_removed(calls: Calls, keep: dict[Var, Var]) -> Calls:
         if same and any(v in same for v in call.inputs()):
             rewritten([call], lambda v: same.get(v, v))
         if call.pure:
-            key = (call.fn, signature(call.args), *((k, signature(x)) for k, x in sorted(call.options.items())))
+            key: Any = (call.fn, *map(signature, call.args))
+            if call.options:
+                key = (key, *((k, signature(x)) for k, x in sorted(call.options.items())))
             found = seen.setdefault(key, call.out)
             if found is not call.out:
                 same[call.out] = found
@@ -308,7 +310,7 @@ def sorted_by_need(calls: Calls, late: Set[Var] = frozenset()) -> Calls:
     made = {call.out: i for i, call in enumerate(calls)}
     sources = [{made[v] for v in call.inputs() if v in made and made[v] != i} for i, call in enumerate(calls)]
     in_turn(sources, [not call.pure for call in calls])
-    turn = [*range(len(calls))]
+    turn = None
     if late:
         needed = set().union(*sources)
         turn = [len(calls) if call.out in late and i in needed else i for i, call in enumerate(calls)]
@@ -327,7 +329,10 @@ def in_turn(sources: list[set[int]], draws: list[bool]) -> None:
 
 def in_order(sources: Sequence[Set[int]], turn: Sequence[int] | None = None) -> list[int]:
     """The numbers of what has to wait, such as calls: none before its sources, of the rest that with the lowest turn."""
-    turn = range(len(sources)) if turn is None else turn
+    if turn is None:
+        turn = range(len(sources))
+        if all(source < i for i, those in enumerate(sources) for source in those):
+            return [*turn]
     after: list[list[int]] = [[] for _ in sources]
     for i, those in enumerate(sources):
         for source in those:

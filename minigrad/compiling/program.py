@@ -31,6 +31,7 @@ __all__ = ["Program"]
 
 # Names that programs use for other things.
 OWN = re.compile(r"(run|lines_\d+|OtherWay|copyto|store|several|matmul|just_.*|.*_reduce_*|_.*|.*_)$")
+RESERVED = {*dir(np), *dir(builtins), *keyword.kwlist}
 PARTS = {"getitem": "part", "broadcast_to": "wide", "expand_dims": "part", "transpose": "T"}  # words for views
 BETWEEN = {  # by the loops before and after a part of the program: what it does
     ("", "forward"): "before the loops", ("forward", "backward"): "outputs, loss, and what the way back needs",
@@ -253,8 +254,7 @@ class Program(LoopCode):
 
     def is_free(self, name: str) -> bool:
         """True if a name is nobody else's: not the program's own, nor NumPy's or Python's."""
-        reserved = name in self.space or hasattr(np, name) or hasattr(builtins, name) or keyword.iskeyword(name)
-        return not reserved and not OWN.match(name)
+        return name not in self.space and name not in RESERVED and not OWN.match(name)
 
     def numbered(self, stem: str, first: int = 0) -> str:
         """The first name that is free with a number behind it."""

@@ -228,7 +228,7 @@ class Recorded:
         recorder, keep = self.recorder, self.keep
 
         def needed(calls: Calls) -> Calls:
-            return adopted(dead_code_removed(adopted(calls), self.needed(outs)))
+            return adopted(dead_code_removed(calls, self.needed(outs)))
 
         calls = dead_code_removed(sums_of_products(calls, recorder), self.needed(outs))
         self.seen("sums of products as one", calls)
@@ -243,14 +243,15 @@ class Recorded:
         calls = self.seen("products by parts", in_units(needed(products_by_parts(calls, recorder))))
         part = recurrences_of(calls) if loops else recurrences(calls)
         for name in RULES:
-            calls = self.seen(name, needed(reordered(calls, recorder, part, name)))
+            changed = reordered(calls, recorder, part, name)
+            calls = self.seen(name, calls if changed is calls else needed(changed))
         calls = self.passed("merged and reordered", in_units(duplicates_removed(calls, keep)))
         if loops:
             calls = self.passed("done for all steps at once", distributed(calls, recorder, self.needed(outs)))
         else:
             calls = self.passed("batched over time", needed(batched_over_time(calls, recorder)))
-        calls = self.seen("weights turned", in_units(adopted(weights_turned(calls, recorder))))
-        calls = in_units(updates_together(calls, recorder))
+        calls = self.seen("weights turned", adopted(weights_turned(calls, recorder)))
+        calls = updates_together(calls, recorder)
         return blocked(in_units(duplicates_removed(calls, keep)), keep)
 
     def passed(self, name: str, calls: Calls) -> Calls:
@@ -299,13 +300,14 @@ class Recorded:
         space = self.program.space
         pairs = [(x.expected, np.asarray(space[where] if isinstance(where, str) else where)) for x, where in self.expected]
         largest = max((size_of(expected) for expected, _ in pairs), default=0.0)
-        for expected, found in pairs:
-            if not agree(found, expected, largest, self.epsilon):
-                raise CompileError(
-                    "the program does not give what the function gave on the same values (does it use something that is not "
-                    "an argument, or is it so sensitive that the order of a sum matters?); compile(f, batch=False) leaves "
-                    "every sum in its order"
-                )
+        with np.errstate(all="ignore"):  # of differences of infinite values
+            right = all(agree(found, expected, largest, self.epsilon) for expected, found in pairs)
+        if not right:
+            raise CompileError(
+                "the program does not give what the function gave on the same values (does it use something that is not "
+                "an argument, or is it so sensitive that the order of a sum matters?); compile(f, batch=False) leaves "
+                "every sum in its order"
+            )
         for x, _ in self.expected:
             x.expected = None
         self.expected.clear()
@@ -337,4 +339,6 @@ def agree(found: np.ndarray, expected: np.ndarray, largest: float, epsilon: floa
     if found.shape != expected.shape or found.dtype != expected.dtype or expected.dtype.kind not in "fc":
         return bool(np.array_equal(found, expected))
     near = epsilon**0.5 * size_of(expected) + 64 * epsilon * largest
+    if np.abs(found - expected).max(initial=0) <= near:  # which takes a third of the time
+        return True
     return bool(np.allclose(found, expected, rtol=0, atol=near, equal_nan=True))

@@ -85,7 +85,7 @@ def step_of(scope: Scope | None) -> int | None:
 class Call:
     """One NumPy call: function, arguments with Vars among them, and the Var it makes."""
 
-    __slots__ = ("_inputs", "_of", "args", "block", "fn", "loop", "options", "out", "pure", "scope", "step")
+    __slots__ = ("_inputs", "_named", "_of", "args", "block", "fn", "loop", "options", "out", "pure", "scope", "step")
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], scope: Any, pure: bool) -> None:
         self.fn = fn
@@ -96,15 +96,19 @@ class Call:
         self.pure = pure  # no other effect than its result, and the same result for the same arguments
         self.loop: Any = None  # the loop whose body it is in, see `folding`
         self.block: Any = None  # the loop with whose blocks of steps it is done
-        self._of: Any = None  # the arguments of which it has the inputs
+        self._of: Any = None  # the arguments of which it has the inputs,
+        self._named: Any = None  # and those with names
         self._inputs: list[Var] = []
         self.out: Var = None  # type: ignore[assignment]
 
     def inputs(self) -> list[Var]:
         """List the Vars among the arguments. Those of the same arguments are looked for once: every pass asks for them."""
-        if self._of is not self.args:
-            self._inputs, self._of = variables(self.args), self.args
-        return self._inputs + variables(tuple(self.options.values())) if self.options else self._inputs
+        if self._of is not self.args or self._named is not self.options:
+            self._of, self._named = self.args, self.options
+            self._inputs = variables(self.args)
+            if self.options:
+                self._inputs = self._inputs + variables(tuple(self.options.values()))
+        return self._inputs
 
 
 CONTAINERS = (list, tuple)
