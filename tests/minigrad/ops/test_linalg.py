@@ -275,7 +275,9 @@ def test_one_vector_of_zeros_among_others() -> None:
 def test_elements_that_are_zero_in_other_norms() -> None:
     for ord in (1, 1.5, 3, 0.5):
         x = leaf([0.0, 2.0])
-        np.testing.assert_array_equal(minigrad.grad(np.linalg.norm(x, ord), x).data, [0, 1])
+        found = minigrad.grad(np.linalg.norm(x, ord), x).data
+        assert found[0] == 0
+        np.testing.assert_array_max_ulp(found, np.array([0.0, 1.0]), 2)  # NumPy's powers are not the same on all processors
 
 
 @pytest.mark.parametrize(
