@@ -131,9 +131,8 @@ class Cotangents:
 
     def __init__(self, root: Node, seed: Any, lift: Lift | None, marks: Marks | None) -> None:
         self.sums: dict[Node, Any] = {root: seed if lift is not None else read(seed)}
-        self.held: dict[Node, dict[Gather, list[Piece]]] = defaultdict(
-            lambda: defaultdict(list)
-        )  # by how they are computed at once: `Op.gathers`
+        # The uses of each node that are held back, by how they are computed at once: `Op.gathers`.
+        self.held: dict[Node, dict[Gather, list[Piece]]] = defaultdict(lambda: defaultdict(list))
         self.owned: set[Node] = set()  # nodes whose sum is an array that nobody else has, so that it may be added to in place
         self.watch = CURRENT.get()[2]
         self.recorded = lift is not None or self.watch is not None
